@@ -1,0 +1,1 @@
+//! The first commit's empty library.
