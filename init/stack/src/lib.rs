@@ -1,1 +1,24 @@
-//! The first commit's empty library.
+//! The verbs of a stack: open an image, check it, attach it, mount it, join it with others.
+//!
+//! | module | thing handled |
+//! |---|---|
+//! | [`image`] | one open image file: its size and its SHA-256, always of the descriptor that is mounted later |
+//! | [`loop_device`] | a loop device over an open image; the only place of the project with `unsafe` |
+//! | [`mount`] | a file system, mounted with the new mount API, with the kernel's own words when it refuses |
+//! | [`overlay`] | layers joined by overlayfs, on new kernels and on old ones |
+//! | [`superblock`] | which file system lies on a device, its label and its UUID |
+//! | [`partition_table`] | which partitions a disk has, their labels and their UUIDs |
+//!
+//! The last two are pure parsers over a [`bytes::ByteSource`]: they are fed with garbage in their tests and answer
+//! "nothing I know" instead of failing.
+
+pub mod bytes;
+mod error;
+pub mod image;
+pub mod loop_device;
+pub mod mount;
+pub mod overlay;
+pub mod partition_table;
+pub mod superblock;
+
+pub use error::{Error, Result};

@@ -1,0 +1,110 @@
+//! One open image file.
+
+use std::fs::File;
+use std::os::unix::fs::{FileExt, FileTypeExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::OFlag;
+use sha2::{Digest, Sha256};
+
+use crate::{Error, Result};
+
+/// Bytes read and hashed at a time: large enough that system calls do not count, small enough for a small machine.
+const CHUNK: usize = 1 << 20;
+
+/// An image opened once: what [`OpenImage::digest`] has read is what [`crate::loop_device::attach`] gives to the
+/// kernel, whatever happens to the name meanwhile.
+#[derive(Debug)]
+pub struct OpenImage {
+    pub(crate) file: File,
+    path: PathBuf,
+    size: u64,
+}
+
+impl OpenImage {
+    /// Opens the image for reading. Only regular files and block devices are images.
+    pub fn open(path: &Path) -> Result<Self> {
+        let error = |cause| Error::new("open the image", path.display(), cause);
+        // O_NONBLOCK: a FIFO under an image's name must not hang PID 1. It changes nothing for files and devices.
+        let flags = (OFlag::O_CLOEXEC | OFlag::O_NONBLOCK).bits();
+        let file = File::options().read(true).custom_flags(flags).open(path).map_err(error)?;
+        let metadata = file.metadata().map_err(error)?;
+        if !metadata.is_file() && !metadata.file_type().is_block_device() {
+            let why = "it is neither a regular file nor a block device".to_owned();
+            return Err(Error::refused("open the image", path.display(), why, "copy the image there again"));
+        }
+        Ok(Self { file, path: path.to_owned(), size: metadata.len() })
+    }
+
+    /// Where it was opened.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Length in bytes when it was opened.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// SHA-256 of the whole file; `progress` is told the number of bytes of each piece that was hashed.
+    pub fn digest(&self, mut progress: impl FnMut(usize)) -> Result<[u8; 32]> {
+        let mut hasher = Sha256::new();
+        let mut buffer = vec![0; CHUNK.min(usize::try_from(self.size).unwrap_or(CHUNK).max(1))];
+        let mut offset = 0;
+        loop {
+            match self.file.read_at(&mut buffer, offset) {
+                Ok(0) => return Ok(hasher.finalize().into()),
+                Ok(count) => {
+                    hasher.update(&buffer[..count]);
+                    offset += count as u64;
+                    progress(count);
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    let object = format!("{} at byte {offset}", self.path.display());
+                    return Err(Error::new("read", object, error)
+                        .with_remedy("the medium is damaged or was removed: copy the image to another one"));
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_digest_is_of_the_descriptor_not_of_the_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.sqfs");
+        std::fs::write(&path, b"abc").unwrap();
+        let image = OpenImage::open(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        std::fs::write(&path, b"other").unwrap();
+        let mut told = 0;
+        let digest = image.digest(|count| told += count).unwrap();
+        // SHA-256 of "abc": FIPS 180-2, appendix B.1.
+        assert_eq!(digest[..4], [0xba, 0x78, 0x16, 0xbf]);
+        assert_eq!((told, image.size()), (3, 3));
+    }
+
+    #[test]
+    fn a_missing_image_is_named() {
+        let error = OpenImage::open(Path::new("/nowhere/a.sqfs")).unwrap_err();
+        assert!(error.to_string().contains("/nowhere/a.sqfs"), "{error}");
+    }
+
+    #[test]
+    fn a_directory_is_no_image() {
+        let error = OpenImage::open(Path::new("/")).unwrap_err();
+        assert!(error.why().contains("neither a regular file"), "{}", error.why());
+    }
+
+    #[test]
+    fn an_empty_image_has_a_digest() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let digest = OpenImage::open(file.path()).unwrap().digest(|_| ()).unwrap();
+        assert_eq!(digest[..4], [0xe3, 0xb0, 0xc4, 0x42]);
+    }
+}

@@ -1,0 +1,180 @@
+//! A loop device over an open image: loop(4), and `include/uapi/linux/loop.h` of the kernel for the shapes.
+//!
+//! `LOOP_CONFIGURE` (Linux 5.8) sets file, flags and name in one call, so that no half-configured device is ever
+//! seen, and `AUTOCLEAR` frees the device when its last user is gone: a killed process leaves nothing behind.
+
+#![expect(
+    unsafe_code,
+    reason = "the loop driver is driven by ioctls, which have no safe wrapper in `nix` or `rustix`"
+)]
+
+use std::fs::File;
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::sys::stat::{Mode, SFlag, makedev, mknod};
+
+use crate::image::OpenImage;
+use crate::{Error, Result};
+
+/// Major number of loop devices: `Documentation/admin-guide/devices.txt`.
+const LOOP_MAJOR: u64 = 7;
+/// Another process may take the free device between the two calls; after this many lost races something else is wrong.
+const MOST_RACES: usize = 256;
+
+const LO_FLAGS_READ_ONLY: u32 = 1;
+const LO_FLAGS_AUTOCLEAR: u32 = 4;
+const LO_FLAGS_DIRECT_IO: u32 = 16;
+
+/// `struct loop_info64`; fields that we leave zero keep their names of the header.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct LoopInfo64 {
+    lo_device: u64,
+    lo_inode: u64,
+    lo_rdevice: u64,
+    lo_offset: u64,
+    lo_sizelimit: u64,
+    lo_number: u32,
+    lo_encrypt_type: u32,
+    lo_encrypt_key_size: u32,
+    lo_flags: u32,
+    lo_file_name: [u8; 64],
+    lo_crypt_name: [u8; 64],
+    lo_encrypt_key: [u8; 32],
+    lo_init: [u64; 2],
+}
+
+/// `struct loop_config`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct LoopConfig {
+    fd: u32,
+    block_size: u32,
+    info: LoopInfo64,
+    reserved: [u64; 8],
+}
+
+const _: () = assert!(size_of::<LoopInfo64>() == 232 && size_of::<LoopConfig>() == 304);
+
+mod ioctls {
+    //! The numbers predate the `_IO` scheme, hence the "bad" macros of `nix`.
+    // LOOP_CTL_GET_FREE of loop(4): the number of a free device, which is created when there is none.
+    nix::ioctl_none_bad!(loop_ctl_get_free, 0x4C82);
+    // LOOP_CONFIGURE of loop(4): takes a `struct loop_config`.
+    nix::ioctl_write_ptr_bad!(loop_configure, 0x4C0A, super::LoopConfig);
+}
+
+/// Which cache serves the reads of the device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Caching {
+    /// Through the page cache of the image file: right when the file was just read, as by [`OpenImage::digest`].
+    PageCache,
+    /// Straight to the disk where the file system of the image can, so that nothing is cached twice. The kernel falls
+    /// back to the page cache by itself.
+    Direct,
+}
+
+/// An attached loop device. The kernel detaches it when this value is dropped and nothing has it mounted.
+#[derive(Debug)]
+pub struct LoopDevice {
+    _file: File,
+    path: PathBuf,
+    image: PathBuf,
+}
+
+impl LoopDevice {
+    /// The device node, `/dev/loopN`.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The image it was attached to, for messages.
+    pub fn image(&self) -> &Path {
+        &self.image
+    }
+}
+
+/// Attaches the image read-only to a free loop device, through the page cache.
+pub fn attach(image: &OpenImage) -> Result<LoopDevice> {
+    attach_with(image, Caching::PageCache)
+}
+
+/// Attaches the image read-only to a free loop device.
+pub fn attach_with(image: &OpenImage, caching: Caching) -> Result<LoopDevice> {
+    let error = |cause: io::Error| Error::new("attach a loop device to", image.path().display(), cause);
+    let control = File::open("/dev/loop-control").map_err(|cause| {
+        error(cause).with_remedy(
+            "/dev/loop-control is missing: load the module loop, or build the kernel with CONFIG_BLK_DEV_LOOP",
+        )
+    })?;
+    let config = config(image, caching);
+    for _ in 0..MOST_RACES {
+        let number = get_free(&control).map_err(error)?;
+        let path = PathBuf::from(format!("/dev/loop{number}"));
+        let file = open_node(&path, number).map_err(error)?;
+        match configure(&file, &config) {
+            Ok(()) => return Ok(LoopDevice { _file: file, path, image: image.path().to_owned() }),
+            Err(Errno::EBUSY) => {}
+            Err(errno) => return Err(error(errno.into())),
+        }
+    }
+    Err(error(Errno::EBUSY.into())
+        .with_remedy("other processes keep taking the free loop devices: stop them"))
+}
+
+fn config(image: &OpenImage, caching: Caching) -> LoopConfig {
+    let mut name = [0; 64];
+    let bytes = image.path().as_os_str().as_bytes();
+    let shown = bytes.len().min(63);
+    name[..shown].copy_from_slice(&bytes[..shown]);
+    let direct = if caching == Caching::Direct { LO_FLAGS_DIRECT_IO } else { 0 };
+    LoopConfig {
+        fd: image.file.as_raw_fd().cast_unsigned(),
+        block_size: 0,
+        info: LoopInfo64 {
+            lo_device: 0,
+            lo_inode: 0,
+            lo_rdevice: 0,
+            lo_offset: 0,
+            lo_sizelimit: 0,
+            lo_number: 0,
+            lo_encrypt_type: 0,
+            lo_encrypt_key_size: 0,
+            lo_flags: LO_FLAGS_READ_ONLY | LO_FLAGS_AUTOCLEAR | direct,
+            lo_file_name: name,
+            lo_crypt_name: [0; 64],
+            lo_encrypt_key: [0; 32],
+            lo_init: [0; 2],
+        },
+        reserved: [0; 8],
+    }
+}
+
+fn get_free(control: &File) -> io::Result<u64> {
+    // SAFETY: the descriptor is open for the length of the call, and this ioctl takes no argument.
+    let number = unsafe { ioctls::loop_ctl_get_free(control.as_raw_fd()) }?;
+    u64::try_from(number).map_err(io::Error::other)
+}
+
+fn configure(device: &File, config: &LoopConfig) -> nix::Result<()> {
+    // SAFETY: both descriptors are open for the length of the call; `LoopConfig` has the size and layout of the
+    // kernel's `struct loop_config` (asserted above), and the kernel only reads it.
+    unsafe { ioctls::loop_configure(device.as_raw_fd(), config) }.map(|_| ())
+}
+
+/// Opens the node, and makes it first where nothing does so (a static `/dev`, a devtmpfs that is late).
+fn open_node(path: &Path, number: u64) -> io::Result<File> {
+    match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            match mknod(path, SFlag::S_IFBLK, Mode::from_bits_truncate(0o660), makedev(LOOP_MAJOR, number)) {
+                Ok(()) | Err(Errno::EEXIST) => File::open(path),
+                Err(errno) => Err(errno.into()),
+            }
+        }
+        other => other,
+    }
+}
