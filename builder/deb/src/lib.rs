@@ -26,6 +26,7 @@ mod control;
 mod error;
 mod package;
 
+pub use compression::Compression;
 pub use contents::{Contents, Kind, Member};
 pub use control::Control;
 pub use error::Error;

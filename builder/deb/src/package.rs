@@ -50,7 +50,7 @@ impl Package {
         };
         let control = read_control(&mut file, &find("control.tar")?)?;
         let data = find("data.tar")?;
-        let compression = Compression::of(&data.name, "data.tar")?;
+        let compression = Compression::of_member(&data.name, "data.tar")?;
         Ok(Package { path: path.to_owned(), file, control, data, compression })
     }
 
@@ -111,7 +111,7 @@ fn check_format(file: &mut File, first: Option<&ArchiveMember>) -> Part<()> {
 fn read_control(file: &mut File, member: &ArchiveMember) -> Part<Control> {
     let reading = while_doing("reading its control archive");
     file.seek(SeekFrom::Start(member.offset)).map_err(while_doing("seeking"))?;
-    let compression = Compression::of(&member.name, "control.tar")?;
+    let compression = Compression::of_member(&member.name, "control.tar")?;
     let plain = compression.reader(file.take(member.length)).map_err(&reading)?;
     let mut archive = tar::Archive::new(plain.take(MOST_CONTROL_BYTES));
     for entry in archive.entries().map_err(&reading)? {

@@ -1,0 +1,110 @@
+//! The files of a kernel, whether they lie in a Debian package or in a folder.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use deb::{Contents, Kind, Member, Package};
+
+use crate::error::KernelError;
+
+/// A kernel image or a module is far smaller; more is damage or an attack.
+const MOST_FILE_BYTES: u64 = 1 << 30;
+/// Kernel folders are nested about ten deep.
+const DEEPEST: usize = 32;
+/// Where kernels put their files.
+const FOLDERS: [&str; 3] = ["boot", "lib/modules", "usr/lib/modules"];
+
+/// Every regular file below [`FOLDERS`], by its path from the root.
+#[derive(Debug)]
+pub(crate) struct Files {
+    package: Option<Contents>,
+    by_path: BTreeMap<String, Place>,
+}
+
+#[derive(Debug)]
+enum Place {
+    InPackage(Member),
+    OnDisk(PathBuf),
+}
+
+impl Files {
+    pub fn of_package(path: &Path) -> Result<Files, KernelError> {
+        let scratch = tempfile::tempfile().map_err(|error| {
+            KernelError::new(
+                path,
+                format!("making a scratch file to unpack it: {error}; set TMPDIR to a folder with room"),
+            )
+        })?;
+        let contents = Package::open(path)?.contents(scratch)?;
+        let by_path = contents
+            .members()
+            .iter()
+            .filter(|member| matches!(member.kind, Kind::File { .. }))
+            .filter_map(|member| Some((String::from_utf8(member.path.clone()).ok()?, member)))
+            .filter(|(path, _)| FOLDERS.iter().any(|folder| path.starts_with(folder)))
+            .map(|(path, member)| (path, Place::InPackage(member.clone())))
+            .collect();
+        Ok(Files { package: Some(contents), by_path })
+    }
+
+    pub fn of_folder(root: &Path) -> Result<Files, KernelError> {
+        let mut by_path = BTreeMap::new();
+        // On systems with one /usr, `lib` is a link to `usr/lib`: the same files must not be seen twice.
+        let mut seen = Vec::new();
+        for folder in FOLDERS {
+            let Ok(real) = root.join(folder).canonicalize() else { continue };
+            if !seen.contains(&real) {
+                walk(&real, folder, 0, &mut by_path).map_err(|error| {
+                    KernelError::new(&root.join(folder), format!("reading the folder: {error}"))
+                })?;
+                seen.push(real);
+            }
+        }
+        Ok(Files { package: None, by_path })
+    }
+
+    pub fn paths(&self) -> impl Iterator<Item = &str> {
+        self.by_path.keys().map(String::as_str)
+    }
+
+    pub fn has(&self, path: &str) -> bool {
+        self.by_path.contains_key(path)
+    }
+
+    pub fn read(&self, path: &str) -> io::Result<Vec<u8>> {
+        match (self.by_path.get(path), &self.package) {
+            (Some(Place::InPackage(member)), Some(contents)) => contents.read(member),
+            (Some(Place::OnDisk(path)), _) => read_limited(File::open(path)?),
+            _ => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+}
+
+/// Reads all of `source`, and refuses more than a kernel's file can have.
+pub(crate) fn read_limited(source: impl Read) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    if source.take(MOST_FILE_BYTES).read_to_end(&mut bytes)? as u64 == MOST_FILE_BYTES {
+        return Err(io::Error::other("it is larger than 1 GiB"));
+    }
+    Ok(bytes)
+}
+
+/// Collects regular files; links are left out (`build` and `source` lead to whole source trees).
+fn walk(folder: &Path, path: &str, depth: usize, found: &mut BTreeMap<String, Place>) -> io::Result<()> {
+    if depth > DEEPEST {
+        return Err(io::Error::other(format!("folders are nested deeper than {DEEPEST}")));
+    }
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let Ok(name) = entry.file_name().into_string() else { continue };
+        let (kind, path) = (entry.file_type()?, format!("{path}/{name}"));
+        if kind.is_dir() {
+            walk(&entry.path(), &path, depth + 1, found)?;
+        } else if kind.is_file() {
+            found.insert(path, Place::OnDisk(entry.path()));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,233 @@
+//! A kernel: its image, its config and its modules.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use deb::Compression;
+
+use crate::config::Config;
+use crate::error::KernelError;
+use crate::files::{Files, read_limited};
+
+/// A kernel read from a Debian package or from the root folder of an unpacked one.
+///
+/// ```no_run
+/// # fn main() -> Result<(), kernel_config::KernelError> {
+/// let kernel = kernel_config::KernelPackage::open("linux-image-6.1.0-50-cloud-amd64_6.1.176-1_amd64.deb".as_ref())?;
+/// for module in kernel.modules() {
+///     println!("{} {}", module.name, kernel.module_bytes(module)?.len());
+/// }
+/// # Ok(()) }
+/// ```
+#[derive(Debug)]
+pub struct KernelPackage {
+    path: PathBuf,
+    release: String,
+    files: Files,
+    modules: Vec<Module>,
+    builtin: Vec<String>,
+}
+
+/// One kernel module.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Module {
+    /// The name as in `lsmod`: without ending, with underscores for dashes.
+    pub name: String,
+    /// The path below `lib/modules/RELEASE`, without the ending of a compressor: `kernel/drivers/block/loop.ko`.
+    pub path: String,
+    /// The path in the package, as it is there.
+    file: String,
+}
+
+impl KernelPackage {
+    /// Opens the Debian package, or the folder with `boot` and `lib/modules` (or `usr/lib/modules`) in it, at `path`.
+    ///
+    /// # Errors
+    /// It cannot be read, holds no kernel, or holds more than one.
+    pub fn open(path: &Path) -> Result<KernelPackage, KernelError> {
+        let files = if path.is_dir() { Files::of_folder(path)? } else { Files::of_package(path)? };
+        let release = only_release(path, &files)?;
+        let modules = find_modules(&files, &release);
+        let mut kernel =
+            KernelPackage { path: path.to_owned(), release, files, modules, builtin: Vec::new() };
+        kernel.builtin = kernel.read_builtin()?;
+        Ok(kernel)
+    }
+
+    /// The package or folder that was opened.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The kernel's release as `uname -r` prints it: `6.1.0-50-cloud-amd64`.
+    pub fn release(&self) -> &str {
+        &self.release
+    }
+
+    /// The bootable kernel image.
+    ///
+    /// # Errors
+    /// There is none, or it cannot be read.
+    pub fn vmlinuz(&self) -> Result<Vec<u8>, KernelError> {
+        self.read_first_of("kernel image", &self.places("vmlinuz"))
+    }
+
+    /// The text of the configuration the kernel was made with.
+    ///
+    /// # Errors
+    /// There is none, it cannot be read, or is not text.
+    pub fn config_text(&self) -> Result<String, KernelError> {
+        let bytes = self.read_first_of("config", &self.places("config"))?;
+        String::from_utf8(bytes).map_err(|_| KernelError::new(&self.path, "its config is not UTF-8 text"))
+    }
+
+    /// The configuration the kernel was made with.
+    ///
+    /// # Errors
+    /// As [`KernelPackage::config_text`], or the text is not a kernel configuration.
+    pub fn config(&self) -> Result<Config, KernelError> {
+        Config::parse(&self.path, &self.config_text()?)
+    }
+
+    /// All modules, sorted by name.
+    pub fn modules(&self) -> &[Module] {
+        &self.modules
+    }
+
+    /// The module with this name; dashes and underscores are the same.
+    pub fn module(&self, name: &str) -> Option<&Module> {
+        let name = name.replace('-', "_");
+        self.modules.iter().find(|module| module.name == name)
+    }
+
+    /// The bytes of a module, decompressed where the package has it as `.ko.xz`, `.ko.zst` or `.ko.gz`.
+    ///
+    /// # Errors
+    /// It cannot be read or decompressed.
+    pub fn module_bytes(&self, module: &Module) -> Result<Vec<u8>, KernelError> {
+        let failed = |error: std::io::Error| {
+            KernelError::new(&self.path, format!("reading the module {}: {error}", module.file))
+        };
+        let bytes = self.files.read(&module.file).map_err(failed)?;
+        match module_compression(&module.file) {
+            None | Some((_, Compression::None)) => Ok(bytes),
+            Some((_, compression)) => compression.reader(&bytes[..]).and_then(read_limited).map_err(failed),
+        }
+    }
+
+    /// The lines of `modules.builtin`: the paths that parts of the kernel would have as modules, such as
+    /// `kernel/fs/ext4/ext4.ko`.
+    pub fn builtin(&self) -> &[String] {
+        &self.builtin
+    }
+
+    /// Whether the part of the kernel that could be the module `name` is built in.
+    pub fn is_builtin(&self, name: &str) -> bool {
+        let name = name.replace('-', "_");
+        self.builtin.iter().any(|path| module_name(path).is_some_and(|built_in| built_in == name))
+    }
+
+    fn read_builtin(&self) -> Result<Vec<String>, KernelError> {
+        let places: Vec<String> = roots(&self.release).map(|root| format!("{root}/modules.builtin")).into();
+        if !places.iter().any(|place| self.files.has(place)) {
+            // A kernel without modules has no such list.
+            return Ok(Vec::new());
+        }
+        let bytes = self.read_first_of("modules.builtin", &places)?;
+        let text = String::from_utf8_lossy(&bytes);
+        Ok(text.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect())
+    }
+
+    /// Debian has `boot/config-RELEASE`, others `lib/modules/RELEASE/config`.
+    fn places(&self, what: &str) -> Vec<String> {
+        let mut places = vec![format!("boot/{what}-{}", self.release)];
+        places.extend(roots(&self.release).map(|root| format!("{root}/{what}")));
+        places
+    }
+
+    fn read_first_of(&self, what: &str, places: &[String]) -> Result<Vec<u8>, KernelError> {
+        let Some(place) = places.iter().find(|place| self.files.has(place)) else {
+            let text = format!("it has no {what}: looked for {}", places.join(", "));
+            return Err(KernelError::new(&self.path, text));
+        };
+        self.files
+            .read(place)
+            .map_err(|error| KernelError::new(&self.path, format!("reading {place}: {error}")))
+    }
+}
+
+fn roots(release: &str) -> [String; 2] {
+    [format!("lib/modules/{release}"), format!("usr/lib/modules/{release}")]
+}
+
+/// Finds the one release among the files' names.
+fn only_release(path: &Path, files: &Files) -> Result<String, KernelError> {
+    let releases: BTreeSet<&str> = files
+        .paths()
+        .filter_map(|file| {
+            let modules = file.strip_prefix("lib/modules/").or_else(|| file.strip_prefix("usr/lib/modules/"));
+            match modules {
+                Some(rest) => rest.split_once('/').map(|(release, _)| release),
+                None => file.strip_prefix("boot/vmlinuz-"),
+            }
+        })
+        .filter(|release| !release.is_empty() && !release.contains('/'))
+        .collect();
+    match releases.iter().collect::<Vec<_>>()[..] {
+        [release] => Ok((*release).to_owned()),
+        [] => Err(KernelError::new(
+            path,
+            "it holds no kernel: neither boot/vmlinuz-RELEASE nor lib/modules/RELEASE; give a linux-image package, \
+             or the folder where one was unpacked",
+        )),
+        _ => Err(KernelError::new(
+            path,
+            format!(
+                "it holds several kernels: {}; give a package or a folder with one",
+                releases.into_iter().collect::<Vec<_>>().join(", ")
+            ),
+        )),
+    }
+}
+
+fn find_modules(files: &Files, release: &str) -> Vec<Module> {
+    let roots = roots(release).map(|root| format!("{root}/"));
+    let mut modules: Vec<Module> = files
+        .paths()
+        .filter_map(|file| {
+            let below = roots.iter().find_map(|root| file.strip_prefix(root))?;
+            let (stem, _) = module_compression(below)?;
+            Some(Module { name: module_name(stem)?, path: stem.to_owned(), file: file.to_owned() })
+        })
+        .collect();
+    modules.sort();
+    modules
+}
+
+/// Splits `a/loop.ko.xz` into `a/loop.ko` and its compression; `None` for what is not a module.
+fn module_compression(file: &str) -> Option<(&str, Compression)> {
+    let name_start = file.rfind('/').map_or(0, |slash| slash + 1);
+    let stem = &file[..name_start + file[name_start..].rfind(".ko")? + ".ko".len()];
+    Some((stem, Compression::of(file, stem)?))
+}
+
+/// `kernel/crypto/sha256-ssse3.ko` is `sha256_ssse3`.
+fn module_name(path: &str) -> Option<String> {
+    let name = path.rsplit('/').next()?.strip_suffix(".ko")?;
+    Some(name.replace('-', "_"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn module_files_of_every_compression_are_recognised() {
+        assert_eq!(module_compression("a.ko/loop.ko.xz"), Some(("a.ko/loop.ko", Compression::Xz)));
+        assert_eq!(module_compression("loop.ko"), Some(("loop.ko", Compression::None)));
+        assert_eq!(module_compression("loop.ko.zst"), Some(("loop.ko", Compression::Zstd)));
+        assert_eq!(module_compression("modules.builtin"), None);
+        assert_eq!(module_compression("loop.ko.lz4"), None);
+        assert_eq!(module_name("kernel/crypto/sha256-ssse3.ko").as_deref(), Some("sha256_ssse3"));
+    }
+}

@@ -1,0 +1,62 @@
+//! What a person names when a kernel is to be checked.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use deb::Compression;
+
+use crate::check::{Finding, check, check_package};
+use crate::config::Config;
+use crate::error::KernelError;
+use crate::files::read_limited;
+use crate::package::KernelPackage;
+
+/// A kernel to check: a package, the root folder of an unpacked one, or only a configuration.
+#[derive(Debug)]
+pub enum Subject {
+    /// A kernel with its modules.
+    Package(KernelPackage),
+    /// A configuration alone.
+    Config(Config),
+}
+
+impl Subject {
+    /// Opens `path` and tells by its first bytes what it is: a Debian package, a folder, a configuration, or one that is
+    /// compressed with gzip, like `/proc/config.gz`.
+    ///
+    /// # Errors
+    /// It cannot be read, or is none of these.
+    pub fn open(path: &Path) -> Result<Subject, KernelError> {
+        let failed =
+            |error: std::io::Error| KernelError::new(path, format!("reading it: {error}; check the path"));
+        if path.is_dir() {
+            return KernelPackage::open(path).map(Subject::Package);
+        }
+        let mut start = Vec::new();
+        File::open(path).and_then(|file| file.take(8).read_to_end(&mut start)).map_err(failed)?;
+        if start.starts_with(b"!<arch>") {
+            return KernelPackage::open(path).map(Subject::Package);
+        }
+        let compression =
+            if start.starts_with(&[0x1f, 0x8b]) { Compression::Gzip } else { Compression::None };
+        let file = File::open(path).map_err(failed)?;
+        let bytes = compression.reader(file).and_then(read_limited).map_err(failed)?;
+        let text = String::from_utf8(bytes).map_err(|_| {
+            let text = "it is neither a Debian package nor the text of a kernel configuration";
+            KernelError::new(path, text)
+        })?;
+        Config::parse(path, &text).map(Subject::Config)
+    }
+
+    /// What the kernel lacks; see [`check`] and [`check_package`].
+    ///
+    /// # Errors
+    /// The package has no configuration, or it cannot be read.
+    pub fn check(&self) -> Result<Vec<Finding>, KernelError> {
+        match self {
+            Subject::Package(kernel) => check_package(kernel),
+            Subject::Config(config) => Ok(check(config)),
+        }
+    }
+}

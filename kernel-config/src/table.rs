@@ -1,0 +1,224 @@
+//! The table: what init and the images need of a kernel, and why.
+
+use Form::{BuiltIn, Module};
+use Group::{Console, Core, Media, Network, Verity, Vm};
+use Need::{Optional, Required};
+
+/// One thing that a kernel should have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Requirement {
+    /// What it is for.
+    pub group: Group,
+    /// The config symbol without `CONFIG_`.
+    pub symbol: &'static str,
+    /// Whether it may be a module.
+    pub form: Form,
+    /// Whether Lamina can do without.
+    pub need: Need,
+    /// One sentence without its full stop: what it is used for.
+    pub why: &'static str,
+    /// Symbols without which Kconfig does not offer this one, such as the menu it stands in.
+    pub below: &'static [&'static str],
+}
+
+/// Whether a requirement may be met by a module.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// It must be part of the kernel: it is needed before modules can be loaded, or cannot be a module.
+    BuiltIn,
+    /// It may be this module (the name as in `lsmod`, with underscores), which the initramfs then carries.
+    Module(&'static str),
+}
+
+/// Whether Lamina can do without.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// No stack boots without it.
+    Required,
+    /// One way to store, boot or use a stack is lost without it.
+    Optional,
+}
+
+/// What a requirement is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Group {
+    /// Every boot.
+    Core,
+    /// Finding the store on disks, sticks and discs.
+    Media,
+    /// Virtual machines.
+    Vm,
+    /// The network of the booted system.
+    Network,
+    /// Images checked block by block.
+    Verity,
+    /// Seeing the boot.
+    Console,
+}
+
+impl Group {
+    /// All groups, in the order of the table.
+    pub const ALL: [Group; 6] = [Core, Media, Vm, Network, Verity, Console];
+
+    /// The name, as in `fragments/NAME.config`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Core => "core",
+            Media => "media",
+            Vm => "vm",
+            Network => "network",
+            Verity => "verity",
+            Console => "console",
+        }
+    }
+
+    /// What the group is for, in a phrase.
+    pub fn purpose(self) -> &'static str {
+        match self {
+            Core => "what every boot needs",
+            Media => "the store on disks, sticks and discs",
+            Vm => "virtual machines",
+            Network => "the network of the booted system",
+            Verity => "images checked block by block while they are read",
+            Console => "seeing the boot",
+        }
+    }
+}
+
+/// The modules of a group, in the order of the table: what an initramfs carries where the kernel has them as modules.
+pub fn modules(group: Group) -> impl Iterator<Item = &'static str> {
+    REQUIREMENTS.iter().filter(move |row| row.group == group).filter_map(|row| match row.form {
+        Module(name) => Some(name),
+        BuiltIn => None,
+    })
+}
+
+/// A line of the table.
+const fn row(
+    group: Group,
+    symbol: &'static str,
+    form: Form,
+    need: Need,
+    why: &'static str,
+    below: &'static [&'static str],
+) -> Requirement {
+    Requirement { group, symbol, form, need, why, below }
+}
+
+/// The table. Groups stand together; within a group, what others build on comes first.
+#[rustfmt::skip]
+pub const REQUIREMENTS: &[Requirement] = &[
+    row(Core, "64BIT", BuiltIn, Required, "init and the shipped packages are 64-bit programs", &[]),
+    row(Core, "BINFMT_ELF", BuiltIn, Required, "init is an ELF program", &[]),
+    row(Core, "BINFMT_SCRIPT", BuiltIn, Required, "the services of the shipped profiles are scripts", &[]),
+    row(Core, "BLK_DEV_INITRD", BuiltIn, Required, "init comes in an initramfs", &[]),
+    row(Core, "RD_ZSTD", BuiltIn, Required, "mkinitramfs compresses the initramfs with zstd", &[]),
+    row(Core, "MULTIUSER", BuiltIn, Required, "the systems have more users than root", &[]),
+    row(Core, "FUTEX", BuiltIn, Required, "the threads that check and attach images wait on futexes", &[]),
+    row(Core, "EPOLL", BuiltIn, Required, "init and most servers wait for several things at once", &[]),
+    row(Core, "SIGNALFD", BuiltIn, Optional, "servers receive signals as they receive data", &[]),
+    row(Core, "TIMERFD", BuiltIn, Optional, "servers receive time-outs as they receive data", &[]),
+    row(Core, "EVENTFD", BuiltIn, Optional, "the threads of servers wake each other", &[]),
+    row(Core, "POSIX_TIMERS", BuiltIn, Required, "time-outs and the boot report read the monotonic clocks", &[]),
+    row(Core, "FILE_LOCKING", BuiltIn, Required, "the store's files are locked by the process that writes them", &[]),
+    row(Core, "PROC_FS", BuiltIn, Required, "init reads the kernel command line and the mounts from /proc", &[]),
+    row(Core, "SYSFS", BuiltIn, Required, "init looks for the store's device in /sys/block", &[]),
+    row(Core, "DEVTMPFS", BuiltIn, Required, "device nodes come from devtmpfs; there is no udev in the initramfs", &[]),
+    row(Core, "SHMEM", BuiltIn, Required, "tmpfs is made of it", &[]),
+    row(Core, "TMPFS", BuiltIn, Required, "/run and the writable top are tmpfs", &[]),
+    row(Core, "TMPFS_XATTR", BuiltIn, Required, "overlayfs keeps its marks in the extended attributes of the writable top", &[]),
+    row(Core, "TMPFS_POSIX_ACL", BuiltIn, Optional, "access lists of files in the writable top are kept", &[]),
+    row(Core, "NET", BuiltIn, Required, "uevents arrive over a netlink socket", &[]),
+    row(Core, "UNIX", BuiltIn, Required, "the programs of the system talk over local sockets", &[]),
+    row(Core, "BLOCK", BuiltIn, Required, "images are attached as block devices", &[]),
+    row(Core, "BLK_DEV_LOOP", Module("loop"), Required, "each image is attached by a loop device", &["BLK_DEV"]),
+    row(Core, "SQUASHFS", Module("squashfs"), Required, "images are squashfs", &["MISC_FILESYSTEMS"]),
+    row(Core, "SQUASHFS_ZSTD", BuiltIn, Required, "images are compressed with zstd", &[]),
+    row(Core, "SQUASHFS_XATTR", BuiltIn, Required, "capabilities and overlay marks are extended attributes of the images", &[]),
+    row(Core, "SQUASHFS_DECOMP_MULTI_PERCPU", BuiltIn, Optional, "several processors read one image at the same time", &["SQUASHFS_CHOICE_DECOMP_BY_MOUNT"]),
+    row(Core, "OVERLAY_FS", Module("overlay"), Required, "the images are joined by overlayfs", &[]),
+    row(Core, "MODULES", BuiltIn, Optional, "parts of the kernel can be modules; without it all of them must be built in", &[]),
+
+    row(Media, "MSDOS_PARTITION", BuiltIn, Optional, "the store can lie on a partition of a disk with a DOS table", &["PARTITION_ADVANCED"]),
+    row(Media, "EFI_PARTITION", BuiltIn, Optional, "the store can lie on a partition of a disk with a GPT table, found by PARTLABEL= or PARTUUID=", &["PARTITION_ADVANCED"]),
+    row(Media, "EXT4_FS", Module("ext4"), Optional, "the store can lie on ext4", &[]),
+    row(Media, "VFAT_FS", Module("vfat"), Optional, "the store can lie on FAT, as on sticks and EFI system partitions", &[]),
+    row(Media, "NLS_CODEPAGE_437", Module("nls_cp437"), Optional, "FAT needs it for short names, by default", &[]),
+    row(Media, "NLS_ISO8859_1", Module("nls_iso8859_1"), Optional, "FAT needs it for long names, where the kernel's default is iso8859-1", &[]),
+    row(Media, "NLS_ASCII", Module("nls_ascii"), Optional, "FAT needs it for long names, where the kernel's default is ascii as in Debian", &[]),
+    row(Media, "NLS_UTF8", Module("nls_utf8"), Optional, "names on FAT and ISO 9660 can be UTF-8", &[]),
+    row(Media, "ISO9660_FS", Module("isofs"), Optional, "the store can lie on a disc or in an ISO image", &[]),
+    row(Media, "JOLIET", BuiltIn, Optional, "long names on discs that have no Rock Ridge", &[]),
+    row(Media, "SCSI", Module("scsi_mod"), Optional, "SATA, USB and virtio-scsi disks are SCSI disks to the kernel", &[]),
+    row(Media, "BLK_DEV_SD", Module("sd_mod"), Optional, "SATA, USB and virtio-scsi disks become /dev/sdX", &[]),
+    row(Media, "BLK_DEV_SR", Module("sr_mod"), Optional, "disc drives become /dev/srN", &[]),
+    row(Media, "ATA", Module("libata"), Optional, "SATA and IDE drives", &[]),
+    row(Media, "SATA_AHCI", Module("ahci"), Optional, "SATA drives of most machines and of QEMU's q35", &["PCI"]),
+    row(Media, "ATA_PIIX", Module("ata_piix"), Optional, "IDE drives of QEMU's default machine", &["PCI", "ATA_SFF", "ATA_BMDMA"]),
+    row(Media, "BLK_DEV_NVME", Module("nvme"), Optional, "NVMe drives", &["PCI"]),
+    row(Media, "USB_XHCI_HCD", Module("xhci_hcd"), Optional, "USB 3 ports", &["USB_SUPPORT", "USB"]),
+    row(Media, "USB_XHCI_PCI", Module("xhci_pci"), Optional, "USB 3 ports on the PCI bus", &["PCI"]),
+    row(Media, "USB_EHCI_PCI", Module("ehci_pci"), Optional, "USB 2 ports of older machines", &["USB_EHCI_HCD"]),
+    row(Media, "USB_STORAGE", Module("usb_storage"), Optional, "USB sticks", &[]),
+    row(Media, "USB_UAS", Module("uas"), Optional, "fast USB drives", &[]),
+
+    row(Vm, "VIRTIO_PCI", Module("virtio_pci"), Optional, "virtio devices of QEMU and most clouds", &["PCI", "VIRTIO_MENU"]),
+    row(Vm, "VIRTIO_MMIO", Module("virtio_mmio"), Optional, "virtio devices of QEMU's microvm", &["VIRTIO_MENU"]),
+    row(Vm, "VIRTIO_BLK", Module("virtio_blk"), Optional, "the disks of a virtual machine become /dev/vdX", &["BLK_DEV"]),
+    row(Vm, "SCSI_VIRTIO", Module("virtio_scsi"), Optional, "SCSI disks of a virtual machine", &["SCSI_LOWLEVEL"]),
+    row(Vm, "NET_9P", Module("9pnet"), Optional, "the store can be a folder of the host, shared over 9p", &[]),
+    row(Vm, "NET_9P_VIRTIO", Module("9pnet_virtio"), Optional, "9p between QEMU and its guest", &[]),
+    row(Vm, "9P_FS", Module("9p"), Optional, "the store can be named 9p:TAG", &["NETWORK_FILESYSTEMS"]),
+    row(Vm, "FUSE_FS", Module("fuse"), Optional, "virtiofs is made of it", &[]),
+    row(Vm, "VIRTIO_FS", Module("virtiofs"), Optional, "the store can be named virtiofs:TAG", &[]),
+    row(Vm, "HW_RANDOM_VIRTIO", Module("virtio_rng"), Optional, "the guest has random numbers at once", &["HW_RANDOM"]),
+
+    row(Network, "INET", BuiltIn, Optional, "servers and clients of TCP/IP", &[]),
+    row(Network, "IPV6", Module("ipv6"), Optional, "IPv6", &[]),
+    row(Network, "PACKET", Module("af_packet"), Optional, "DHCP clients", &[]),
+    row(Network, "VIRTIO_NET", Module("virtio_net"), Optional, "the network card of a virtual machine", &["NETDEVICES", "NET_CORE"]),
+    row(Network, "E1000", Module("e1000"), Optional, "QEMU's default network card", &["NETDEVICES", "ETHERNET", "NET_VENDOR_INTEL", "PCI"]),
+    row(Network, "E1000E", Module("e1000e"), Optional, "the network cards of many machines and of QEMU's q35", &["NETDEVICES", "ETHERNET", "NET_VENDOR_INTEL", "PCI"]),
+
+    row(Verity, "CRYPTO_SHA256", Module("sha256_generic"), Optional, "dm-verity hashes blocks with SHA-256", &["CRYPTO"]),
+    row(Verity, "CRYPTO_SHA256_SSSE3", Module("sha256_ssse3"), Optional, "dm-verity hashes faster; nothing loads it by itself (kernels since 6.16 have it inside CRYPTO_SHA256)", &[]),
+    row(Verity, "BLK_DEV_DM", Module("dm_mod"), Optional, "dm-verity is a target of device-mapper", &["MD"]),
+    row(Verity, "DM_VERITY", Module("dm_verity"), Optional, "each block of an image is checked when it is read: `verify \"verity\"`", &[]),
+    row(Verity, "DM_VERITY_FEC", BuiltIn, Optional, "damaged blocks can be repaired", &[]),
+
+    row(Console, "TTY", BuiltIn, Required, "the console is a terminal", &[]),
+    row(Console, "PRINTK", BuiltIn, Optional, "the kernel's messages can be seen", &[]),
+    row(Console, "VT", BuiltIn, Optional, "a screen and a keyboard can be the console", &[]),
+    row(Console, "SERIAL_8250", BuiltIn, Optional, "the serial line", &[]),
+    row(Console, "SERIAL_8250_CONSOLE", BuiltIn, Optional, "the serial line can be the console: console=ttyS0", &[]),
+    row(Console, "VIRTIO_CONSOLE", Module("virtio_console"), Optional, "console=hvc0 of a virtual machine", &[]),
+    row(Console, "UNIX98_PTYS", BuiltIn, Optional, "ssh and terminal windows", &[]),
+];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn symbols_and_modules_stand_once_and_groups_stand_together() {
+        let symbols: BTreeSet<_> = REQUIREMENTS.iter().map(|row| row.symbol).collect();
+        assert_eq!(symbols.len(), REQUIREMENTS.len());
+        assert!(REQUIREMENTS.is_sorted_by_key(|row| row.group), "groups stand in the order of Group::ALL");
+        let modules: Vec<_> = Group::ALL.into_iter().flat_map(modules).collect();
+        assert_eq!(modules.iter().collect::<BTreeSet<_>>().len(), modules.len());
+        assert!(modules.iter().all(|name| !name.contains('-')), "module names are as in lsmod");
+    }
+
+    #[test]
+    fn reasons_are_one_sentence() {
+        for row in REQUIREMENTS {
+            assert!(
+                !row.why.is_empty() && !row.why.ends_with('.') && !row.why.contains('\n'),
+                "{}",
+                row.symbol
+            );
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! Kernels read from a Debian package (made by dpkg-deb) and from the folder where it was unpacked.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use kernel_config::{KernelPackage, Severity, Subject};
+
+const RELEASE: &str = "6.1.0-1-sample";
+
+#[test]
+fn a_package_and_its_unpacked_folder_are_the_same_kernel() {
+    let folder = tempfile::tempdir().unwrap();
+    let tree = make_kernel(folder.path(), &format!("lib/modules/{RELEASE}"));
+    let package = folder.path().join("kernel.deb");
+    build_package(&tree, &package);
+    for path in [&package, &tree] {
+        let kernel = KernelPackage::open(path).unwrap();
+        assert_eq!(kernel.release(), RELEASE);
+        assert_eq!(kernel.vmlinuz().unwrap(), b"the kernel");
+        assert!(kernel.config_text().unwrap().starts_with("CONFIG_BLK_DEV_LOOP=m\n"));
+        let names: Vec<&str> = kernel.modules().iter().map(|module| module.name.as_str()).collect();
+        assert_eq!(names, ["loop", "sha256_ssse3", "squashfs"]);
+        let loop_module = kernel.module("loop").unwrap();
+        assert_eq!(loop_module.path, "kernel/drivers/block/loop.ko");
+        assert_eq!(kernel.module_bytes(loop_module).unwrap(), b"\x7fELF loop");
+        assert_eq!(kernel.module_bytes(kernel.module("squashfs").unwrap()).unwrap(), b"\x7fELF squashfs");
+        assert_eq!(kernel.module("sha256-ssse3"), kernel.module("sha256_ssse3"));
+        assert_eq!(kernel.builtin(), ["kernel/fs/ext4/ext4.ko", "kernel/crypto/sha256-generic.ko"]);
+        assert!(kernel.is_builtin("sha256_generic") && !kernel.is_builtin("loop"));
+    }
+}
+
+#[test]
+fn modules_under_usr_are_found_once_though_lib_is_a_link() {
+    let folder = tempfile::tempdir().unwrap();
+    let tree = make_kernel(folder.path(), &format!("usr/lib/modules/{RELEASE}"));
+    symlink("usr/lib", tree.join("lib")).unwrap();
+    let kernel = KernelPackage::open(&tree).unwrap();
+    assert_eq!((kernel.release(), kernel.modules().len(), kernel.builtin().len()), (RELEASE, 3, 2));
+}
+
+#[test]
+fn a_promised_module_that_is_not_there_is_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let tree = make_kernel(folder.path(), &format!("lib/modules/{RELEASE}"));
+    let sentence = "CONFIG_OVERLAY_FS is a module, and the package has no module overlay: the images are joined by \
+                    overlayfs. Give the package that holds the kernel's modules.";
+    let findings = Subject::open(&tree).unwrap().check().unwrap();
+    let found = findings.iter().find(|found| found.to_string() == sentence).expect(sentence);
+    assert_eq!(found.severity, Severity::Missing);
+}
+
+#[test]
+fn what_holds_no_kernel_says_what_was_looked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let message = |path: &Path| KernelPackage::open(path).unwrap_err().to_string();
+    assert!(message(folder.path()).contains("it holds no kernel: neither boot/vmlinuz-RELEASE nor"));
+
+    let tree = make_kernel(folder.path(), &format!("lib/modules/{RELEASE}"));
+    fs::write(tree.join("boot/vmlinuz-6.2-other"), b"").unwrap();
+    assert!(message(&tree).contains(&format!("several kernels: {RELEASE}, 6.2-other")), "{}", message(&tree));
+
+    fs::remove_file(tree.join("boot/vmlinuz-6.2-other")).unwrap();
+    fs::remove_file(tree.join(format!("boot/vmlinuz-{RELEASE}"))).unwrap();
+    let error = KernelPackage::open(&tree).unwrap().vmlinuz().unwrap_err().to_string();
+    assert!(
+        error.contains(&format!("it has no kernel image: looked for boot/vmlinuz-{RELEASE}, ")),
+        "{error}"
+    );
+
+    let text = folder.path().join("notes");
+    fs::write(&text, "hello\n").unwrap();
+    assert!(message(&text).contains("does not begin with the ar magic"));
+    assert!(Subject::open(&text).unwrap_err().to_string().contains("line 1: `hello` is not a setting"));
+    assert!(message(&folder.path().join("gone")).contains("gone: opening"));
+}
+
+fn make_kernel(folder: &Path, modules: &str) -> PathBuf {
+    let tree = folder.join("tree");
+    let write = |path: String, bytes: &[u8]| {
+        let path = tree.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+    };
+    write(
+        "DEBIAN/control".into(),
+        b"Package: kernel\nVersion: 1\nArchitecture: all\nMaintainer: A <a@example.org>\nDescription: x\n",
+    );
+    write(format!("boot/vmlinuz-{RELEASE}"), b"the kernel");
+    write(format!("boot/config-{RELEASE}"), b"CONFIG_BLK_DEV_LOOP=m\nCONFIG_OVERLAY_FS=m\n");
+    write(format!("{modules}/modules.builtin"), b"kernel/fs/ext4/ext4.ko\nkernel/crypto/sha256-generic.ko\n");
+    write(format!("{modules}/kernel/drivers/block/loop.ko"), b"\x7fELF loop");
+    write(format!("{modules}/kernel/crypto/sha256-ssse3.ko"), b"\x7fELF sha");
+    write(
+        format!("{modules}/kernel/fs/squashfs.ko.zst"),
+        &zstd::encode_all(&b"\x7fELF squashfs"[..], 1).unwrap(),
+    );
+    // Headers packages put links to source trees there; they lead anywhere.
+    symlink("/", tree.join(modules).join("build")).unwrap();
+    tree
+}
+
+fn build_package(tree: &Path, package: &Path) {
+    let status = Command::new("dpkg-deb")
+        .args(["--root-owner-group", "-Zxz", "--build"])
+        .args([tree, package])
+        .stdout(std::process::Stdio::null())
+        .status()
+        .expect("dpkg-deb makes the package of this test: apt-get install dpkg");
+    assert!(status.success());
+}
