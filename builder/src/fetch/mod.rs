@@ -1,0 +1,226 @@
+//! Sources by their SHA-256: from the cache, or from the first mirror that gives the right bytes.
+//!
+//! A source is known by its hash; where it comes from is nobody's business. So a plain `http://` mirror is as good as any,
+//! and a mirror that gives other bytes is passed over with a word about what it gave. Nothing is ever seen under its
+//! final name, `HEX`, before it was written, hashed and synced; until then it has no name at all, so that a process may be
+//! killed at any moment and leaves nothing behind.
+//!
+//! Downloads go through the program `curl`: it honours the proxies and certificates that the machine was set up with, in
+//! every way that people set them up, which no library does.
+
+mod apt;
+mod download;
+mod mirror;
+mod progress;
+mod publish;
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+pub use apt::Archives;
+pub use mirror::Mirror;
+pub use progress::{Console, Event, Progress};
+
+use crate::error::{Error, Result};
+use crate::recipe::Source;
+use download::Download;
+use mirror::Location;
+
+/// Downloads run at the same time at most this often: enough to hide latency, few enough to be polite.
+const CONNECTIONS: usize = 4;
+
+/// Gets sources into a folder, where each has its hash as its name.
+#[derive(Debug)]
+pub struct Fetcher {
+    folder: PathBuf,
+    cache: Option<PathBuf>,
+    archives: Archives,
+}
+
+impl Fetcher {
+    /// Sources go to `folder`, which is made when it is not there.
+    pub fn new(folder: PathBuf) -> Self {
+        Fetcher { folder, cache: None, archives: Archives::of_this_machine() }
+    }
+
+    /// Looks in a second folder of the same form before any mirror, and leaves there what a mirror gave.
+    pub fn with_cache(mut self, cache: PathBuf) -> Self {
+        self.cache = (cache != self.folder).then_some(cache);
+        self
+    }
+
+    /// Takes `debian:` mirrors from these archives instead of those of this machine's apt configuration.
+    pub fn with_archives(mut self, archives: Archives) -> Self {
+        self.archives = archives;
+        self
+    }
+
+    /// Where the cache is when nobody says: `sources` in `$LAMINA_CACHE`, else in `~/.cache/lamina`
+    /// (`$XDG_CACHE_HOME/lamina` where that is set).
+    pub fn default_cache() -> Result<PathBuf> {
+        let variable =
+            |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        variable("LAMINA_CACHE")
+            .or_else(|| variable("XDG_CACHE_HOME").map(|cache| cache.join("lamina")))
+            .or_else(|| variable("HOME").map(|home| home.join(".cache/lamina")))
+            .map(|cache| cache.join("sources"))
+            .ok_or_else(|| {
+                Error::new("cache", "neither LAMINA_CACHE nor HOME is set")
+                    .remedy("set LAMINA_CACHE to a folder")
+            })
+    }
+
+    /// Where a source is once it was fetched.
+    pub fn path_of(&self, source: &Source) -> PathBuf {
+        self.folder.join(source.sha256.hex())
+    }
+
+    /// Gets one source; `folder_of_recipe` is where relative `file:` mirrors begin. The bytes at the path returned have
+    /// been hashed by this call.
+    ///
+    /// # Errors
+    /// No mirror gave it: the error says what each mirror gave.
+    pub fn fetch(
+        &self,
+        source: &Source,
+        folder_of_recipe: &Path,
+        progress: &dyn Progress,
+    ) -> Result<PathBuf> {
+        make_folder(&self.folder)?;
+        let path = self.path_of(source);
+        if is_there(&path, source)? {
+            progress.report(&source.file, Event::Present);
+            return Ok(path);
+        }
+        if self.take_from_cache(source)? {
+            progress.report(&source.file, Event::Present);
+            return Ok(path);
+        }
+        self.take_from_mirrors(source, folder_of_recipe, progress)?;
+        Ok(path)
+    }
+
+    /// Gets several sources, a few at a time, and returns their paths in the same order.
+    ///
+    /// # Errors
+    /// As [`Fetcher::fetch`], for the first in the list that failed; no new downloads begin after a failure.
+    pub fn fetch_all(
+        &self,
+        sources: &[Source],
+        folder_of_recipe: &Path,
+        progress: &dyn Progress,
+    ) -> Result<Vec<PathBuf>> {
+        let next = AtomicUsize::new(0);
+        let results: Mutex<Vec<Option<Result<PathBuf>>>> = Mutex::new(vec![None; sources.len()]);
+        let locked = || results.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        std::thread::scope(|scope| {
+            for _ in 0..CONNECTIONS.min(sources.len()) {
+                scope.spawn(|| {
+                    loop {
+                        let index = next.fetch_add(1, Ordering::Relaxed);
+                        let Some(source) = sources.get(index) else { return };
+                        let result = self.fetch(source, folder_of_recipe, progress);
+                        if result.is_err() {
+                            next.store(sources.len(), Ordering::Relaxed);
+                        }
+                        locked()[index] = Some(result);
+                    }
+                });
+            }
+        });
+        // After a failure the later ones were never begun; `collect` stops at the failure before it meets them or
+        // skips them, and in neither case are they an answer.
+        let done: Vec<PathBuf> =
+            std::mem::take(&mut *locked()).into_iter().flatten().collect::<Result<_>>()?;
+        debug_assert_eq!(done.len(), sources.len());
+        Ok(done)
+    }
+
+    fn take_from_cache(&self, source: &Source) -> Result<bool> {
+        let Some(cache) = &self.cache else { return Ok(false) };
+        let cached = cache.join(source.sha256.hex());
+        if !is_there(&cached, source)? {
+            return Ok(false);
+        }
+        publish::copy(&cached, &self.path_of(source))?;
+        Ok(true)
+    }
+
+    fn take_from_mirrors(&self, source: &Source, recipe: &Path, progress: &dyn Progress) -> Result<()> {
+        let mut failures = Vec::new();
+        for mirror in &source.mirrors {
+            let mirror = Mirror::parse(mirror)?;
+            let locations = match mirror.locations(recipe, &self.archives) {
+                Ok(locations) => locations,
+                Err(error) => {
+                    failures.push(format!("{mirror}: {error}"));
+                    continue;
+                }
+            };
+            for location in locations {
+                match self.try_location(source, &location, progress) {
+                    Ok(()) => {
+                        progress.report(&source.file, Event::Done { from: &mirror.to_string() });
+                        return Ok(());
+                    }
+                    Err(error) => {
+                        let failure = format!("{mirror}: {location}: {error}");
+                        progress.report(&source.file, Event::MirrorFailed { why: &failure });
+                        failures.push(failure);
+                    }
+                }
+            }
+        }
+        Err(no_mirror(source, &failures))
+    }
+
+    fn try_location(&self, source: &Source, location: &Location, progress: &dyn Progress) -> Result<()> {
+        let download = Download::begin(source, &self.folder)?;
+        let file = match location {
+            Location::Url { url, proxy } => download.read_url(url, proxy.as_deref(), progress)?,
+            Location::File(path) => download.read_file(path, progress)?,
+        };
+        publish::nameless(&file, &self.path_of(source))?;
+        if let Some(cache) = &self.cache {
+            make_folder(cache)?;
+            publish::copy(&self.path_of(source), &cache.join(source.sha256.hex()))?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether the source is at `path`. A file that is there and has other bytes is damaged, and is removed.
+fn is_there(path: &Path, source: &Source) -> Result<bool> {
+    let Ok(file) = File::open(path) else { return Ok(false) };
+    if download::hash(file).map_err(Error::on(path.display()))? == source.sha256 {
+        return Ok(true);
+    }
+    fs::remove_file(path).map_err(Error::on(path.display()))?;
+    Ok(false)
+}
+
+fn make_folder(path: &Path) -> Result<()> {
+    fs::create_dir_all(path).map_err(|error| {
+        Error::new(path.display(), format!("cannot make this folder: {error}"))
+            .remedy("set LAMINA_CACHE or LAMINA_STORE to a folder that you may write to")
+    })
+}
+
+fn no_mirror(source: &Source, failures: &[String]) -> Error {
+    let mut cause = format!("no mirror gave the bytes with sha256:{}", source.sha256.hex());
+    for failure in failures {
+        cause.push_str("\n  ");
+        cause.push_str(&failure.replace('\n', "\n    "));
+    }
+    let remedy = if source.mirrors.is_empty() {
+        "the recipe names no mirror for it: add one, or put the file into the cache under its hash"
+    } else {
+        "check the network, add a mirror to the recipe, or put the file into the cache under its hash"
+    };
+    Error::new(&source.file, cause).remedy(remedy)
+}
+
+#[cfg(test)]
+mod tests;
