@@ -1,1 +1,24 @@
-//! The first commit's empty library.
+//! The profile language: KDL 2.0 for people and for the boot.
+//!
+//! Two types, two jobs: [`written`] is what people write (names, versions, features, includes), [`resolved`] is what
+//! init boots (exact images, bottom first). Both are read through [`decode`], which refuses what it does not know and
+//! says where, why and what to do ([`Diagnostics`]).
+//!
+//! This crate becomes part of PID 1: it does no input or output, and its only dependency is `kdl`.
+
+pub mod decode;
+mod diagnostics;
+mod digest;
+mod lexer;
+mod name;
+pub mod quote;
+pub mod resolved;
+mod source;
+pub mod suggest;
+mod system;
+
+pub use diagnostics::{Diagnostic, Diagnostics};
+pub use digest::{Digest, DigestError};
+pub use name::{Name, NameError};
+pub use source::{Place, Source};
+pub use system::{InitPath, TmpfsSize, Verify, WritableTop};

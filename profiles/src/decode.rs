@@ -1,0 +1,347 @@
+//! A small typed reading layer over KDL: what is not known is refused, with its place and a remedy, and one reading
+//! reports several errors at once.
+//!
+//! A reader declares the [`Shape`] of each node, then takes what it needs. Everything it takes is an `Option`: `None`
+//! means that an error was noted, and [`read`] returns all noted errors in the end.
+//!
+//! ```
+//! use profiles::decode::{Shape, read};
+//!
+//! const COLOUR: Shape = Shape::argument("name").properties(&["red"]);
+//! let colour = read("paint.kdl", b"colour \"rust\" red=183", |top| {
+//!     top.allow(&["colour"]);
+//!     let node = top.required("colour")?.shape(&COLOUR)?;
+//!     Some((node.argument::<String>("name")?, node.property::<u64>("red")?))
+//! });
+//! assert_eq!(colour, Ok(("rust".to_owned(), 183)));
+//!
+//! let refused = read("paint.kdl", b"colour \"rust\" rde=183", |top| top.required("colour")?.shape(&COLOUR).map(|_| ()));
+//! assert!(refused.unwrap_err().to_string().contains("help: did you mean 'red'?"));
+//! ```
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use kdl::{KdlDocument, KdlEntry, KdlNode};
+
+use crate::lexer;
+use crate::suggest;
+use crate::{Diagnostic, Diagnostics, Place, Source};
+
+mod parse;
+mod value;
+
+pub use kdl::KdlValue;
+pub use value::{Problem, Value, text};
+
+/// Reads a KDL text of at most 1 MiB, nested at most 32 deep, with `decode`; `label` names it in messages.
+///
+/// # Errors
+/// Everything that the parser or `decode` noted, by position.
+pub fn read<T>(
+    label: &str,
+    bytes: &[u8],
+    decode: impl FnOnce(&Block<'_>) -> Option<T>,
+) -> Result<T, Diagnostics> {
+    let (source, root) = parse::document(label, bytes)?;
+    let reading = Reading { source, errors: RefCell::default() };
+    let value = decode(&Block { nodes: root.children(), owner: None, reading: &reading });
+    let end = Place::new(&reading.source, 0, 0);
+    Diagnostics::unless(reading.errors.into_inner())?;
+    value.ok_or_else(|| {
+        end.error("this text could not be read", "report this: its reader gave no reason").into()
+    })
+}
+
+/// One text being read: where errors gather.
+struct Reading {
+    source: Arc<Source>,
+    errors: RefCell<Vec<Diagnostic>>,
+}
+
+impl Reading {
+    fn place(&self, span: (usize, usize)) -> Place {
+        Place::new(&self.source, span.0, span.1)
+    }
+
+    fn note(&self, error: Diagnostic) {
+        self.errors.borrow_mut().push(error);
+    }
+}
+
+/// The names that a node may have as properties or children.
+#[derive(Debug, Clone, Copy)]
+enum Names {
+    Only(&'static [&'static str]),
+    Any,
+}
+
+/// What a node may have. Starts from [`Shape::BARE`], [`Shape::argument`] or [`Shape::arguments`].
+#[derive(Debug, Clone, Copy)]
+pub struct Shape {
+    most_arguments: usize,
+    argument: &'static str,
+    properties: Names,
+    block: Option<Names>,
+}
+
+impl Shape {
+    /// No arguments, no properties, no block.
+    pub const BARE: Shape =
+        Shape { most_arguments: 0, argument: "", properties: Names::Only(&[]), block: None };
+
+    /// One argument; `what` names it in messages.
+    pub const fn argument(what: &'static str) -> Shape {
+        Shape { most_arguments: 1, argument: what, ..Shape::BARE }
+    }
+
+    /// Any number of arguments.
+    pub const fn arguments(what: &'static str) -> Shape {
+        Shape { most_arguments: usize::MAX, argument: what, ..Shape::BARE }
+    }
+
+    /// These properties.
+    pub const fn properties(self, names: &'static [&'static str]) -> Shape {
+        Shape { properties: Names::Only(names), ..self }
+    }
+
+    /// Any property.
+    pub const fn any_property(self) -> Shape {
+        Shape { properties: Names::Any, ..self }
+    }
+
+    /// A block of these nodes.
+    pub const fn block(self, names: &'static [&'static str]) -> Shape {
+        Shape { block: Some(Names::Only(names)), ..self }
+    }
+
+    /// A block of any nodes.
+    pub const fn any_block(self) -> Shape {
+        Shape { block: Some(Names::Any), ..self }
+    }
+}
+
+/// The nodes between two braces, or of a whole text.
+pub struct Block<'a> {
+    nodes: Option<&'a KdlDocument>,
+    owner: Option<Node<'a>>,
+    reading: &'a Reading,
+}
+
+impl<'a> Block<'a> {
+    /// All nodes, in written order.
+    pub fn nodes(&self) -> impl Iterator<Item = Node<'a>> + use<'a> {
+        let reading = self.reading;
+        self.nodes.into_iter().flat_map(KdlDocument::nodes).map(move |kdl| Node { kdl, reading })
+    }
+
+    /// The nodes called `name`, in written order.
+    pub fn all(&self, name: &str) -> impl Iterator<Item = Node<'a>> {
+        self.nodes().filter(move |node| node.name() == name)
+    }
+
+    /// The node called `name`, when there is one; a second one is noted as an error.
+    pub fn one(&self, name: &str) -> Option<Node<'a>> {
+        let mut nodes = self.all(name);
+        let first = nodes.next()?;
+        for again in nodes {
+            let help = format!("keep one; the first stands on line {}", first.place().line());
+            again.error(format!("'{name}' stands twice"), help);
+        }
+        Some(first)
+    }
+
+    /// The node called `name`; a missing one is noted as an error.
+    pub fn required(&self, name: &str) -> Option<Node<'a>> {
+        self.one(name).or_else(|| self.missing(name))
+    }
+
+    /// Notes every node whose name is not in `names`.
+    pub fn allow(&self, names: &[&str]) {
+        let owner = self.owner.map_or("this file".to_owned(), |node| format!("'{}'", node.name()));
+        for node in self.nodes().filter(|node| !names.contains(&node.name())) {
+            node.error(
+                format!("unknown node '{}' in {owner}", node.name()),
+                suggest::remedy(node.name(), names),
+            );
+        }
+    }
+
+    fn missing<T>(&self, name: &str) -> Option<T> {
+        match self.owner {
+            Some(owner) => owner.refuse(
+                format!("'{}' has no '{name}'", owner.name()),
+                format!("add a line '{name} ...' to its block"),
+            ),
+            None => {
+                let start = self.reading.place((0, 0));
+                self.reading.note(start.error(
+                    format!("there is no '{name}' in this file"),
+                    format!("start the file with '{name} ...'"),
+                ));
+                None
+            }
+        }
+    }
+}
+
+/// One node: a name, arguments, properties and a block.
+#[derive(Clone, Copy)]
+pub struct Node<'a> {
+    kdl: &'a KdlNode,
+    reading: &'a Reading,
+}
+
+impl<'a> Node<'a> {
+    /// The node's name.
+    pub fn name(&self) -> &'a str {
+        self.kdl.name().value()
+    }
+
+    /// Where the name stands.
+    pub fn place(&self) -> Place {
+        self.reading.place(parse::span(self.kdl.name().span().offset(), self.kdl.name().span().len()))
+    }
+
+    /// Notes an error at the node's name.
+    pub fn error(&self, message: impl Into<String>, help: impl Into<String>) {
+        self.reading.note(self.place().error(message, help));
+    }
+
+    /// Notes an error at the node's name and returns `None`: the last words of a reader that cannot go on.
+    pub fn refuse<T>(&self, message: impl Into<String>, help: impl Into<String>) -> Option<T> {
+        self.error(message, help);
+        None
+    }
+
+    /// Notes whatever the node has beyond `shape`. Always returns the node, so that reading goes on and finds more.
+    pub fn shape(self, shape: &Shape) -> Option<Node<'a>> {
+        self.check_arguments(shape);
+        self.check_properties(shape);
+        match (shape.block, self.kdl.children()) {
+            (Some(Names::Only(names)), Some(_)) => self.block().allow(names),
+            (None, Some(_)) => self.error(
+                format!("'{}' takes no block", self.name()),
+                "remove the braces and what is between them",
+            ),
+            _ => {}
+        }
+        Some(self)
+    }
+
+    fn check_arguments(&self, shape: &Shape) {
+        for entry in self.entries(None).skip(shape.most_arguments) {
+            let (message, help) = match shape.most_arguments {
+                0 => (
+                    format!("'{}' takes no value of its own", self.name()),
+                    "remove it, or write it as NAME=VALUE",
+                ),
+                _ => (
+                    format!("'{}' takes one {}", self.name(), shape.argument),
+                    "remove what is too much; a text with spaces needs quotes",
+                ),
+            };
+            self.reading.note(self.entry_place(entry).error(message, help));
+        }
+    }
+
+    fn check_properties(&self, shape: &Shape) {
+        let mut seen: Vec<&str> = Vec::new();
+        for entry in self.kdl.entries() {
+            let Some(name) = entry.name().map(kdl::KdlIdentifier::value) else { continue };
+            if seen.contains(&name) {
+                self.reading.note(
+                    self.entry_place(entry).error(format!("the property '{name}' stands twice"), "keep one"),
+                );
+            }
+            seen.push(name);
+            if let Names::Only(names) = shape.properties
+                && !names.contains(&name)
+            {
+                let message = format!("unknown property '{name}' of '{}'", self.name());
+                self.reading.note(self.entry_place(entry).error(message, suggest::remedy(name, names)));
+            }
+        }
+    }
+
+    /// The first argument; a missing one is noted, called `what`.
+    pub fn argument<T: Value>(&self, what: &str) -> Option<T> {
+        match self.entries(None).next() {
+            Some(entry) => self.value(entry),
+            None => self.refuse(
+                format!("'{}' lacks its {what}", self.name()),
+                format!("write it after '{}'", self.name()),
+            ),
+        }
+    }
+
+    /// All arguments that can be read; the others are noted. At least one is needed, called `what`.
+    pub fn arguments<T: Value>(&self, what: &str) -> Option<Vec<T>> {
+        let entries: Vec<&KdlEntry> = self.entries(None).collect();
+        if entries.is_empty() {
+            return self.argument::<T>(what).map(|only| vec![only]);
+        }
+        let values: Vec<Option<T>> = entries.into_iter().map(|entry| self.value(entry)).collect();
+        values.into_iter().collect()
+    }
+
+    /// The property called `name`; a missing one is noted.
+    pub fn property<T: Value>(&self, name: &str) -> Option<T> {
+        match self.entries(Some(name)).next() {
+            Some(entry) => self.value(entry),
+            None => self.refuse(
+                format!("'{}' lacks the property '{name}'", self.name()),
+                format!("add {name}=VALUE"),
+            ),
+        }
+    }
+
+    /// The property called `name`, when it stands there and can be read; an unreadable one is noted.
+    pub fn optional<T: Value>(&self, name: &str) -> Option<T> {
+        self.entries(Some(name)).next().and_then(|entry| self.value(entry))
+    }
+
+    /// The names of all properties, in written order.
+    pub fn property_names(&self) -> impl Iterator<Item = &'a str> {
+        self.kdl.entries().iter().filter_map(|entry| entry.name().map(kdl::KdlIdentifier::value))
+    }
+
+    /// Notes an error at the property called `name`, or at the node when there is none, and returns `None`.
+    pub fn refuse_property<T>(
+        &self,
+        name: &str,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) -> Option<T> {
+        let place =
+            self.entries(Some(name)).next().map_or_else(|| self.place(), |entry| self.entry_place(entry));
+        self.reading.note(place.error(message, help));
+        None
+    }
+
+    /// The nodes of the block; none when there is no block.
+    pub fn block(&self) -> Block<'a> {
+        Block { nodes: self.kdl.children(), owner: Some(*self), reading: self.reading }
+    }
+
+    fn entries(&self, name: Option<&str>) -> impl Iterator<Item = &'a KdlEntry> {
+        self.kdl.entries().iter().filter(move |entry| entry.name().map(kdl::KdlIdentifier::value) == name)
+    }
+
+    fn entry_place(&self, entry: &KdlEntry) -> Place {
+        self.reading.place(parse::span(entry.span().offset(), entry.span().len()))
+    }
+
+    fn value<T: Value>(&self, entry: &KdlEntry) -> Option<T> {
+        match T::decode(entry.value()) {
+            Ok(value) => Some(value),
+            Err(Problem { message, help }) => {
+                let what = entry.name().map_or(format!("'{}'", self.name()), |name| {
+                    format!("'{}' of '{}'", name.value(), self.name())
+                });
+                self.reading.note(self.entry_place(entry).error(format!("{what}: {message}"), help));
+                None
+            }
+        }
+    }
+}

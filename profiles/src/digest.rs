@@ -1,0 +1,115 @@
+//! SHA-256 digests as they are written in profiles, recipes and file names.
+
+use std::fmt;
+
+/// A SHA-256 digest: 32 bytes, written as 64 lower-case hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Digest([u8; 32]);
+
+impl Digest {
+    /// Reads `sha256:HEX` or `HEX`.
+    ///
+    /// # Errors
+    /// Says how the text differs from 64 lower-case hexadecimal digits.
+    pub fn parse(text: &str) -> Result<Digest, DigestError> {
+        let hex = match text.split_once(':') {
+            None => text,
+            Some(("sha256", hex)) => hex,
+            Some((algorithm, _)) => return Err(DigestError::Algorithm(algorithm.to_owned())),
+        };
+        if let Some(bad) = hex.chars().find(|c| !matches!(c, '0'..='9' | 'a'..='f')) {
+            return Err(DigestError::Character(bad));
+        }
+        if hex.len() != 64 {
+            return Err(DigestError::Length(hex.len()));
+        }
+        let mut bytes = [0; 32];
+        for (byte, pair) in bytes.iter_mut().zip(hex.as_bytes().chunks_exact(2)) {
+            *byte = nibble(pair[0]) << 4 | nibble(pair[1]);
+        }
+        Ok(Digest(bytes))
+    }
+
+    /// Takes the 32 bytes that a hash function gave.
+    pub fn from_bytes(bytes: [u8; 32]) -> Digest {
+        Digest(bytes)
+    }
+
+    /// The 32 bytes.
+    pub fn bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// 64 lower-case hexadecimal digits, without a prefix: the form of file names.
+    pub fn hex(&self) -> String {
+        self.0
+            .iter()
+            .flat_map(|byte| [byte >> 4, byte & 15])
+            .map(|n| char::from(b"0123456789abcdef"[usize::from(n)]))
+            .collect()
+    }
+}
+
+/// The value of a hexadecimal digit that was checked before.
+fn nibble(digit: u8) -> u8 {
+    if digit.is_ascii_digit() { digit - b'0' } else { digit - b'a' + 10 }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "sha256:{}", self.hex())
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// How a text differs from a SHA-256 digest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DigestError {
+    /// Names another hash function.
+    Algorithm(String),
+    /// Holds a character that is no lower-case hexadecimal digit.
+    Character(char),
+    /// Has another number of digits than 64.
+    Length(usize),
+}
+
+impl fmt::Display for DigestError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DigestError::Algorithm(name) => write!(f, "the digest is of kind '{name}', only sha256 is known"),
+            DigestError::Character(c) => write!(f, "the digest holds '{}'", c.escape_default()),
+            DigestError::Length(digits) => write!(f, "the digest has {digits} digits, a SHA-256 has 64"),
+        }
+    }
+}
+
+impl std::error::Error for DigestError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_both_forms_and_writes_the_long_one() {
+        let hex = "00ff10".to_owned() + &"a5".repeat(29);
+        let digest = Digest::parse(&hex).expect("bare form");
+        assert_eq!(Digest::parse(&format!("sha256:{hex}")), Ok(digest));
+        assert_eq!((digest.bytes()[1], digest.bytes()[2], digest.bytes()[31]), (0xff, 0x10, 0xa5));
+        assert_eq!(digest.hex(), hex);
+        assert_eq!(digest.to_string(), format!("sha256:{hex}"));
+        assert_eq!(Digest::from_bytes(*digest.bytes()), digest);
+    }
+
+    #[test]
+    fn refuses_everything_else() {
+        assert_eq!(Digest::parse("sha512:00"), Err(DigestError::Algorithm("sha512".into())));
+        assert_eq!(Digest::parse("abc"), Err(DigestError::Length(3)));
+        assert_eq!(Digest::parse(&"A".repeat(64)), Err(DigestError::Character('A')));
+        assert_eq!(Digest::parse(&"\u{e9}".repeat(32)), Err(DigestError::Character('\u{e9}')));
+    }
+}

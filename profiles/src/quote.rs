@@ -1,0 +1,43 @@
+//! Writing KDL strings.
+
+use std::fmt;
+
+/// Shows a text as a quoted KDL 2.0 string, with every character escaped that a string may not hold.
+pub struct Quoted<'a>(pub &'a str);
+
+impl fmt::Display for Quoted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("\"")?;
+        for c in self.0.chars() {
+            match c {
+                '"' | '\\' => write!(f, "\\{c}")?,
+                '\n' => f.write_str("\\n")?,
+                '\t' => f.write_str("\\t")?,
+                // Control and direction characters, line separators and the byte order mark: KDL forbids some and
+                // a terminal may act on the others.
+                _ if c.is_control()
+                    || matches!(c, '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}') =>
+                {
+                    write!(f, "\\u{{{:x}}}", u32::from(c))?;
+                }
+                _ => write!(f, "{c}")?,
+            }
+        }
+        f.write_str("\"")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_reads_back() {
+        let text: String =
+            (0..0x300u32).chain([0x2028, 0x202e, 0xfeff, 0x1f600]).filter_map(char::from_u32).collect();
+        let written = format!("text {}", Quoted(&text));
+        let read =
+            crate::decode::read("x", written.as_bytes(), |top| top.one("text")?.argument::<String>("a text"));
+        assert_eq!(read.expect("reads back"), text);
+    }
+}
