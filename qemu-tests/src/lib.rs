@@ -1,1 +1,27 @@
-//! The first commit's empty library.
+//! The virtual machine harness: real kernels, real disks, and a serial console that the tests read and type on.
+//!
+//! A story has four parts, each a module:
+//!
+//! - [`artifacts`]: what `make` prepared (init, kernels, the store of images); a missing piece is an error that says which
+//!   `make` target makes it;
+//! - [`store`] and [`medium`]: small stores made for one test, put on a disk, a share or into the initramfs;
+//! - [`machine`]: what the virtual machine has, decided first as a pure list of QEMU arguments;
+//! - [`guest`]: the running machine, its serial console, and how it ended.
+//!
+//! At most two guests run at a time on one computer, over all test programs ([`seat`]). Every wait has a timeout, and every
+//! failure names the file that holds the whole console log.
+
+pub mod acceleration;
+pub mod artifacts;
+pub mod console;
+pub mod failure;
+pub mod guest;
+pub mod initramfs;
+pub mod machine;
+pub mod medium;
+pub mod scene;
+pub mod seat;
+pub mod share;
+pub mod store;
+
+pub use failure::{Failure, Story};

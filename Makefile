@@ -1,0 +1,103 @@
+# The road from a fresh Debian 12 to a running system made of stacked images. `make help` lists the targets.
+# cargo, lamina and mkinitramfs know what is up to date, so that every target here may run every time.
+
+PROFILE ?= console
+KERNEL ?= 6.1
+# Which Rust: auto, path or debian (see .ci/cargo). Which way init is linked with musl: auto, toolchain or debian (see init/build).
+TOOLCHAIN ?= auto
+MUSL ?= auto
+LAMINA_CACHE ?= $(HOME)/.cache/lamina
+LAMINA_STORE ?= $(LAMINA_CACHE)/store
+LAMINA_OUT ?= $(CURDIR)/out
+export TOOLCHAIN MUSL LAMINA_CACHE LAMINA_STORE LAMINA_OUT
+
+KERNELS := 6.1 6.12
+PROFILES := console web rescue
+
+# Resolved only when used: `deps` may have installed the cargo that is asked.
+toolchain = $(shell .ci/cargo --toolchain)
+rust-packages = $(if $(filter debian,$(toolchain) $(shell MUSL=$(musl) init/build --way)),rust)
+lint-packages = $(if $(filter debian,$(toolchain)),lint)
+# init/build looks for the musl target of the cargo on PATH, which may be too old.
+musl = $(if $(filter auto,$(MUSL)),$(if $(filter debian,$(toolchain)),debian,auto),$(MUSL))
+target-dir = $(or $(CARGO_TARGET_DIR),target)$(if $(filter debian,$(toolchain)),/debian)
+lamina = $(LAMINA_OUT)/lamina
+
+.PHONY: help boot test unit vm-test vm-pieces lint build init packages kernels profiles initramfs bench soak deps deps-test clean
+.DEFAULT_GOAL := help
+# cargo and lamina use all processors themselves, and two apt-get at once would fail.
+.NOTPARALLEL:
+
+help:
+	@echo "make boot [PROFILE=console] [KERNEL=6.1|6.12]   builds all of it and boots it in QEMU; Ctrl-A X leaves"
+	@echo "make test       every check and test; ends with N passed, N failed"
+	@echo "make lint       layout, clippy, words and paths that must not be in the tree"
+	@echo "make unit       tests without virtual machines"
+	@echo "make vm-test    tests in virtual machines, after making what they need"
+	@echo "make build      the programs lamina and mkinitramfs, in out/"
+	@echo "make init       PID 1 of the initramfs, static with musl, in out/ (MUSL=toolchain|debian forces a way)"
+	@echo "make packages   every package of packages/, from source, into the store"
+	@echo "make profiles   the profiles of profiles/, resolved, into the store"
+	@echo "make kernels    Debian's cloud kernels 6.1 and 6.12, unpacked in out/kernels"
+	@echo "make initramfs  out/initramfs-KERNEL.img"
+	@echo "make bench      the benchmarks of benches/"
+	@echo "make soak       long-running tests"
+	@echo "make deps       the Debian packages that all this needs; the only step that uses root"
+	@echo "make clean      removes out/ and target/; the caches in $(LAMINA_CACHE) stay"
+	@echo
+	@echo "Settings: TOOLCHAIN=auto|path|debian  MUSL=auto|toolchain|debian  LAMINA_STORE=$(LAMINA_STORE)"
+
+deps:
+	@.ci/install build $(rust-packages)
+
+deps-test:
+	@.ci/install build rust test $(lint-packages)
+
+build: deps
+	@.ci/cargo build --locked --quiet --release -p builder -p mkinitramfs -p qemu-tests
+	@mkdir -p $(LAMINA_OUT)
+	@ln -f $(target-dir)/release/lamina $(target-dir)/release/mkinitramfs $(target-dir)/release/boot $(LAMINA_OUT)/
+
+init: deps
+	@MUSL=$(musl) init/build
+
+packages: build
+	@$(lamina) build --all
+
+kernels: build
+	@for series in $(KERNELS); do $(lamina) kernel fetch $$series --output $(LAMINA_OUT)/kernels/$$series || exit; done
+
+profiles: packages
+	@$(lamina) profile lock $(PROFILES)
+
+initramfs: build init kernels
+	@$(LAMINA_OUT)/mkinitramfs --kernel $(LAMINA_OUT)/kernels/$(KERNEL) --init $(LAMINA_OUT)/init \
+		--output $(LAMINA_OUT)/initramfs-$(KERNEL).img
+
+boot: build init profiles kernels
+	@$(LAMINA_OUT)/boot --profile $(PROFILE) --kernel $(KERNEL)
+
+# What qemu-tests/tests need, in LAMINA_OUT and LAMINA_STORE. The second init proves that Debian's packages alone are enough.
+vm-pieces: deps-test build init profiles kernels
+	@LAMINA_OUT=$(LAMINA_OUT)/debian MUSL=debian init/build
+
+test: deps-test
+	@.ci/test
+
+unit: deps-test
+	@.ci/test unit
+
+vm-test: deps-test
+	@.ci/test vm
+
+lint: deps-test
+	@.ci/test lint
+
+bench: build init
+	@.ci/cargo bench --locked --workspace
+
+soak:
+	@echo "There is no soak test yet. 'make vm-test' in a loop is the nearest thing."
+
+clean:
+	rm -rf out target

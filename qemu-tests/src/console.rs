@@ -1,0 +1,169 @@
+//! The serial console: everything the guest printed, a place up to which the test has read, and waiting with a timeout.
+
+use std::fs::File;
+use std::io::{ErrorKind, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{ChildStdin, ChildStdout};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::failure::Failure;
+
+/// A kernel that says this will never say anything else.
+const PANIC: &str = "Kernel panic - not syncing";
+
+/// Why waiting for a text on the console ended without it.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Missed {
+    /// The time was up.
+    TimedOut,
+    /// The guest's kernel panicked.
+    Panicked,
+    /// QEMU closed the console: the machine is off.
+    Closed,
+}
+
+/// Both directions of the guest's first serial port.
+#[derive(Debug)]
+pub struct Console {
+    output: Receiver<Vec<u8>>,
+    input: ChildStdin,
+    log: File,
+    log_path: PathBuf,
+    text: String,
+    /// Byte offset in `text`: what lies before it has been matched.
+    read_to: usize,
+}
+
+impl Console {
+    /// Reads `output` on a thread of its own and copies every byte into the file `log_path`.
+    pub fn new(output: ChildStdout, input: ChildStdin, log_path: PathBuf) -> Result<Self, Failure> {
+        let log = File::create(&log_path).map_err(Failure::at(&log_path))?;
+        Ok(Self { output: pump(output), input, log, log_path, text: String::new(), read_to: 0 })
+    }
+
+    /// Waits until `wanted` is printed after the last match, and returns what stood between the two.
+    pub fn wait_for(&mut self, wanted: &str, timeout: Duration) -> Result<String, Missed> {
+        let deadline = Instant::now() + timeout;
+        loop {
+            if let Some(found) = self.text[self.read_to..].find(wanted) {
+                let between = self.text[self.read_to..self.read_to + found].to_owned();
+                self.read_to += found + wanted.len();
+                return Ok(between);
+            }
+            if wanted != PANIC && self.text[self.read_to..].contains(PANIC) {
+                // The rest of the panic belongs into the log.
+                let _ = self.receive(Duration::from_millis(500));
+                return Err(Missed::Panicked);
+            }
+            match self.receive(deadline.saturating_duration_since(Instant::now())) {
+                Ok(()) => {}
+                Err(RecvTimeoutError::Timeout) => return Err(Missed::TimedOut),
+                Err(RecvTimeoutError::Disconnected) => return Err(Missed::Closed),
+            }
+        }
+    }
+
+    /// Waits until QEMU closes the console.
+    pub fn wait_for_end(&mut self, timeout: Duration) -> Result<(), Missed> {
+        let deadline = Instant::now() + timeout;
+        loop {
+            match self.receive(deadline.saturating_duration_since(Instant::now())) {
+                Ok(()) => {}
+                Err(RecvTimeoutError::Timeout) => return Err(Missed::TimedOut),
+                Err(RecvTimeoutError::Disconnected) => return Ok(()),
+            }
+        }
+    }
+
+    /// Types `text` on the guest's keyboard.
+    pub fn send(&mut self, text: &str) -> Result<(), Failure> {
+        self.input
+            .write_all(text.as_bytes())
+            .and_then(|()| self.input.flush())
+            .map_err(Failure::about("typing on the serial console"))
+    }
+
+    /// All that was printed so far, with plain line ends and without terminal escapes.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The file with the unchanged bytes.
+    pub fn log_path(&self) -> &Path {
+        &self.log_path
+    }
+
+    fn receive(&mut self, timeout: Duration) -> Result<(), RecvTimeoutError> {
+        let bytes = self.output.recv_timeout(timeout)?;
+        // A log that cannot be written must not fail a test that passes.
+        let _ = self.log.write_all(&bytes);
+        append_plain(&mut self.text, &bytes);
+        Ok(())
+    }
+}
+
+fn pump(mut output: ChildStdout) -> Receiver<Vec<u8>> {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        let mut buffer = [0; 4096];
+        loop {
+            match output.read(&mut buffer) {
+                Ok(0) => return,
+                Ok(length) if sender.send(buffer[..length].to_vec()).is_err() => return,
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => return,
+            }
+        }
+    });
+    receiver
+}
+
+/// Appends `bytes` without carriage returns and escape sequences, which differ between terminals and cut words in two.
+/// Sequences are `ESC [ parameters letter` (ECMA-48, 5.4); a sequence cut by the end of a read is finished by the next.
+fn append_plain(text: &mut String, bytes: &[u8]) {
+    for byte in bytes {
+        text.push(if byte.is_ascii() { char::from(*byte) } else { '?' });
+        if *byte == b'\r' {
+            text.pop();
+        }
+        if byte.is_ascii_alphabetic()
+            && let Some(start) = text.rfind("\u{1b}[")
+            && text[start + 2..text.len() - 1]
+                .bytes()
+                .all(|byte| byte.is_ascii_digit() || b";?".contains(&byte))
+        {
+            text.truncate(start);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plain(reads: &[&str]) -> String {
+        let mut text = String::new();
+        for read in reads {
+            append_plain(&mut text, read.as_bytes());
+        }
+        text
+    }
+
+    #[test]
+    fn colours_and_carriage_returns_are_removed() {
+        assert_eq!(plain(&["\u{1b}[1;31mred\u{1b}[0m\r\nplain"]), "red\nplain");
+    }
+
+    #[test]
+    fn a_sequence_cut_in_two_reads_is_removed() {
+        assert_eq!(plain(&["a\u{1b}[", "6", "nb"]), "ab");
+    }
+
+    #[test]
+    fn brackets_without_escape_stay() {
+        assert_eq!(plain(&["[    0.12] a[1m"]), "[    0.12] a[1m");
+    }
+}

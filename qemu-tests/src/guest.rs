@@ -1,0 +1,148 @@
+//! A running machine: read its console, type on it, wait for its end.
+
+use std::env;
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use crate::acceleration::{self, Acceleration};
+use crate::artifacts;
+use crate::console::{Console, Missed};
+use crate::failure::Failure;
+use crate::machine::Machine;
+use crate::seat::{self, Seat};
+
+/// How long one expectation may take. A boot takes 3 to 6 s under emulation on an idle computer; shared processors have
+/// been seen to be ten times slower.
+const PATIENCE: Duration = Duration::from_secs(150);
+/// How much of the console a failure shows; the whole is in the log.
+const SHOWN_LINES: usize = 30;
+
+/// A running QEMU. Dropping it kills it; the console log is kept when the story failed.
+#[derive(Debug)]
+pub struct Guest {
+    name: String,
+    qemu: Child,
+    console: Console,
+    failed: bool,
+    _seat: Seat,
+}
+
+impl Guest {
+    /// Waits for a seat and starts `machine`, on KVM where a probe guest has really booted, else emulated.
+    pub fn boot(machine: &Machine) -> Result<Self, Failure> {
+        Self::boot_on(machine, acceleration::best()?)
+    }
+
+    /// As [`Guest::boot`], with the acceleration named.
+    pub fn boot_on(machine: &Machine, acceleration: Acceleration) -> Result<Self, Failure> {
+        let seat = seat::take()?;
+        // setpriv: a test program that is killed must not leave QEMU behind.
+        let mut qemu = Command::new("setpriv")
+            .args(["--pdeathsig", "KILL", artifacts::QEMU])
+            .args(machine.arguments(acceleration))
+            .args(["-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .spawn()
+            .map_err(Failure::about("starting QEMU with setpriv"))?;
+        let (output, input) = qemu.stdout.take().zip(qemu.stdin.take()).expect("both are piped");
+        let console = Console::new(output, input, log_path(&machine.name)?)?;
+        Ok(Self { name: machine.name.clone(), qemu, console, failed: false, _seat: seat })
+    }
+
+    /// Waits until `wanted` is printed after the last match, and returns what stood between the two.
+    pub fn expect(&mut self, wanted: &str) -> Result<String, Failure> {
+        self.expect_within(wanted, PATIENCE)
+    }
+
+    /// As [`Guest::expect`], with a timeout.
+    pub fn expect_within(&mut self, wanted: &str, timeout: Duration) -> Result<String, Failure> {
+        self.console
+            .wait_for(wanted, timeout)
+            .map_err(|missed| self.failure(&format!("{wanted:?}"), &missed, timeout))
+    }
+
+    /// Types `line` and the return key.
+    pub fn type_line(&mut self, line: &str) -> Result<(), Failure> {
+        self.console.send(&format!("{line}\n"))
+    }
+
+    /// Types `text` without a return key.
+    pub fn type_text(&mut self, text: &str) -> Result<(), Failure> {
+        self.console.send(text)
+    }
+
+    /// Runs one line in the guest's shell and returns what it printed; a non-zero exit status is a failure.
+    ///
+    /// The shell echoes what is typed, so that the marks are put together by the shell and never stand in the typed line.
+    pub fn run(&mut self, line: &str) -> Result<String, Failure> {
+        self.type_line(&format!("echo be''gin; {line}; echo e''nd=$?."))?;
+        self.expect("begin\n")?;
+        let output = self.expect("end=")?;
+        let status = self.expect(".")?;
+        if status != "0" {
+            self.failed = true;
+            return Err(self.told(&format!("`{line}` ended with status {status} and printed: {output}")));
+        }
+        Ok(output)
+    }
+
+    /// Waits until the machine is off (powered off, or restarted: QEMU runs with `-no-reboot`).
+    pub fn expect_off(&mut self) -> Result<(), Failure> {
+        self.console
+            .wait_for_end(PATIENCE)
+            .map_err(|missed| self.failure("the machine to go off", &missed, PATIENCE))?;
+        let status = self.qemu.wait().map_err(Failure::about("waiting for QEMU"))?;
+        if status.success() { Ok(()) } else { Err(self.told(&format!("QEMU ended with {status}"))) }
+    }
+
+    /// All that was printed so far.
+    pub fn text(&self) -> &str {
+        self.console.text()
+    }
+
+    /// A failure of this guest that says `message`, the end of its console, and where the whole log is.
+    pub fn told(&mut self, message: &str) -> Failure {
+        self.failed = true;
+        let lines: Vec<&str> = self.console.text().lines().collect();
+        let last = lines[lines.len().saturating_sub(SHOWN_LINES)..].join("\n    ");
+        Failure::new(format!(
+            "guest {}: {message}\n  the console ended with:\n    {last}\n  whole log: {}",
+            self.name,
+            self.console.log_path().display()
+        ))
+    }
+
+    fn failure(&mut self, wanted: &str, missed: &Missed, timeout: Duration) -> Failure {
+        let why = match missed {
+            Missed::TimedOut => format!("waited {} s for", timeout.as_secs()),
+            Missed::Panicked => "the kernel panicked before".to_owned(),
+            Missed::Closed => "the machine went off before".to_owned(),
+        };
+        self.told(&format!("{why} {wanted}"))
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        // Both fail only when QEMU has ended already, which is as good.
+        let _ = self.qemu.kill();
+        let _ = self.qemu.wait();
+        if !self.failed && !thread::panicking() {
+            let _ = fs::remove_file(self.console.log_path());
+        }
+    }
+}
+
+/// `target/qemu-logs/NAME.log` of this repository.
+fn log_path(name: &str) -> Result<PathBuf, Failure> {
+    let target =
+        env::var_os("CARGO_TARGET_DIR").map_or_else(|| artifacts::repository().join("target"), PathBuf::from);
+    let folder = target.join("qemu-logs");
+    fs::create_dir_all(&folder).map_err(Failure::at(&folder))?;
+    Ok(folder.join(format!("{name}.log")))
+}

@@ -1,0 +1,90 @@
+//! The initramfs of a story, written by the product's own `mkinitramfs` and kept by what it is made of.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use sha2::{Digest, Sha256};
+
+use crate::artifacts::{self, Kernel};
+use crate::failure::Failure;
+
+/// An initramfs that is not written yet.
+#[derive(Debug)]
+pub struct Initramfs {
+    kernel: Kernel,
+    rescue_shell: Option<PathBuf>,
+    store: Option<PathBuf>,
+}
+
+impl Initramfs {
+    /// Our init and the modules of `kernel` that it needs; no rescue shell and no store.
+    pub fn new(kernel: &Kernel) -> Self {
+        Self { kernel: kernel.clone(), rescue_shell: None, store: None }
+    }
+
+    /// Adds a static shell for failed boots.
+    #[must_use]
+    pub fn rescue_shell(mut self, busybox: &Path) -> Self {
+        self.rescue_shell = Some(busybox.to_owned());
+        self
+    }
+
+    /// Packs the profiles and images of the store in `folder`.
+    #[must_use]
+    pub fn store(mut self, folder: &Path) -> Self {
+        self.store = Some(folder.to_owned());
+        self
+    }
+
+    /// Runs `mkinitramfs`, unless the same inputs have been packed before.
+    pub fn write(&self) -> Result<PathBuf, Failure> {
+        let program = artifacts::mkinitramfs()?;
+        let init = artifacts::init()?;
+        let folder = artifacts::cache().join("initramfs");
+        fs::create_dir_all(&folder).map_err(Failure::at(&folder))?;
+        let path = folder.join(format!("{}.img", self.key(&program, &init)?));
+        if path.exists() {
+            return Ok(path);
+        }
+        let mut command = Command::new(&program);
+        command.arg("--kernel").arg(&self.kernel.folder).arg("--init").arg(&init).arg("--output").arg(&path);
+        if let Some(busybox) = &self.rescue_shell {
+            command.arg("--busybox").arg(busybox);
+        }
+        if let Some(store) = &self.store {
+            command.arg("--store").arg(store);
+        }
+        let output = command.stdin(Stdio::null()).output().map_err(Failure::at(&program))?;
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr);
+            return Err(Failure::new(format!("{command:?} ended with {}: {said}", output.status)));
+        }
+        Ok(path)
+    }
+
+    /// SHA-256 over all that can change the result. The images of a store are named by their digests already.
+    fn key(&self, program: &Path, init: &Path) -> Result<String, Failure> {
+        let mut hash = Sha256::new();
+        hash.update(self.kernel.vmlinuz.to_string_lossy().as_bytes());
+        for file in [Some(program), Some(init), self.rescue_shell.as_deref()] {
+            let bytes = file.map_or(Ok(Vec::new()), |file| fs::read(file).map_err(Failure::at(file)))?;
+            hash.update(Sha256::digest(bytes));
+        }
+        for path in self.store.iter().flat_map(|store| files_below(store)) {
+            hash.update(path.to_string_lossy().as_bytes());
+            if path.extension().is_some_and(|extension| extension == "kdl") {
+                hash.update(fs::read(&path).map_err(Failure::at(&path))?);
+            }
+        }
+        Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+}
+
+/// Every file below `folder`, sorted.
+fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let mut entries: Vec<PathBuf> =
+        fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+    entries.sort();
+    entries.into_iter().flat_map(|path| if path.is_dir() { files_below(&path) } else { vec![path] }).collect()
+}

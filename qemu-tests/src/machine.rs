@@ -1,0 +1,221 @@
+//! What a virtual machine has, and the QEMU arguments that give it that.
+
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+
+use crate::acceleration::Acceleration;
+
+/// A forwarded TCP port: the host's `host` on the loopback address reaches the guest's `guest`.
+#[derive(Debug, Clone, Copy)]
+pub struct ForwardedPort {
+    /// Port on the host's 127.0.0.1.
+    pub host: u16,
+    /// Port in the guest.
+    pub guest: u16,
+}
+
+/// Where the guest finds a folder of the host.
+#[derive(Debug, Clone)]
+enum Share {
+    NineP { tag: String, folder: PathBuf },
+    VirtioFs { tag: String, socket: PathBuf },
+}
+
+/// A machine that is not running yet. Everything is named by the caller; nothing depends on the host.
+#[derive(Debug, Clone)]
+pub struct Machine {
+    /// Names the console log.
+    pub name: String,
+    kernel: PathBuf,
+    initramfs: PathBuf,
+    command_line: Vec<String>,
+    disks: Vec<PathBuf>,
+    shares: Vec<Share>,
+    ports: Option<Vec<ForwardedPort>>,
+    memory_mib: u32,
+}
+
+impl Machine {
+    /// A q35 machine with one serial port, 512 MiB, two processors, and no disk or network. q35 because it is what real
+    /// firmware and cloud machines look like; `microvm` starts 0.1 s earlier on Debian's cloud kernels.
+    pub fn new(name: &str, kernel: &Path, initramfs: &Path) -> Self {
+        Self {
+            name: name.to_owned(),
+            kernel: kernel.to_owned(),
+            initramfs: initramfs.to_owned(),
+            // Only the kernel's errors: its chatter would cut the lines that the stories wait for. Not `quiet`, which is
+            // an order to init as well.
+            command_line: ["console=ttyS0", "loglevel=4"].map(str::to_owned).to_vec(),
+            disks: Vec::new(),
+            shares: Vec::new(),
+            ports: None,
+            memory_mib: 512,
+        }
+    }
+
+    /// Adds one parameter to the kernel command line; one with a space in it is quoted as the kernel wants it.
+    #[must_use]
+    pub fn parameter(mut self, parameter: &str) -> Self {
+        self.command_line.push(match parameter.split_once('=') {
+            Some((name, value)) if value.contains(' ') => format!("{name}=\"{value}\""),
+            _ => parameter.to_owned(),
+        });
+        self
+    }
+
+    /// Adds several parameters, separated by spaces, none of them quoted.
+    #[must_use]
+    pub fn parameters(self, parameters: &str) -> Self {
+        parameters.split_whitespace().fold(self, Self::parameter)
+    }
+
+    /// Adds a virtio disk (`/dev/vda`, `/dev/vdb`, ...). What the guest writes is forgotten when it ends, so that one disk
+    /// serves several guests.
+    #[must_use]
+    pub fn disk(mut self, image: &Path) -> Self {
+        self.disks.push(image.to_owned());
+        self
+    }
+
+    /// Shares a folder of the host read-only over 9p.
+    #[must_use]
+    pub fn nine_p(mut self, tag: &str, folder: &Path) -> Self {
+        self.shares.push(Share::NineP { tag: tag.to_owned(), folder: folder.to_owned() });
+        self
+    }
+
+    /// Shares the folder of the virtiofsd that listens on `socket` (see [`crate::share::VirtioFsDaemon`]).
+    #[must_use]
+    pub fn virtiofs(mut self, tag: &str, socket: &Path) -> Self {
+        self.shares.push(Share::VirtioFs { tag: tag.to_owned(), socket: socket.to_owned() });
+        self
+    }
+
+    /// Adds a network card behind QEMU's own NAT (guest 10.0.2.15), with these ports reachable from the host.
+    #[must_use]
+    pub fn network(mut self, ports: &[ForwardedPort]) -> Self {
+        self.ports = Some(ports.to_vec());
+        self
+    }
+
+    /// Sets the memory, in MiB.
+    #[must_use]
+    pub fn memory_mib(mut self, memory_mib: u32) -> Self {
+        self.memory_mib = memory_mib;
+        self
+    }
+
+    /// The arguments of `qemu-system-x86_64`, with the guest's first serial port on standard input and output (see qemu(1)).
+    pub fn arguments(&self, acceleration: Acceleration) -> Vec<String> {
+        let mut arguments = words("-nodefaults -no-user-config -no-reboot -display none -smp 2");
+        arguments.extend(acceleration.arguments());
+        arguments.extend(["-m".to_owned(), format!("{}M", self.memory_mib)]);
+        arguments.extend(["-kernel".to_owned(), text(&self.kernel)]);
+        arguments.extend(["-initrd".to_owned(), text(&self.initramfs)]);
+        arguments.extend(["-append".to_owned(), self.command_line.join(" ")]);
+        arguments.extend(self.machine_arguments());
+        for disk in &self.disks {
+            let drive = format!("file={},if=virtio,format=raw,snapshot=on", escaped(disk));
+            arguments.extend(["-drive".to_owned(), drive]);
+        }
+        for share in &self.shares {
+            arguments.extend(share.arguments());
+        }
+        if let Some(ports) = &self.ports {
+            arguments.extend(["-nic".to_owned(), nic(ports)]);
+        }
+        arguments
+    }
+
+    /// A virtiofs daemon reads and writes the guest's memory, so that memory must be shareable.
+    fn machine_arguments(&self) -> Vec<String> {
+        if !self.shares.iter().any(|share| matches!(share, Share::VirtioFs { .. })) {
+            return words("-M q35");
+        }
+        let memory = format!("memory-backend-memfd,id=ram,size={}M,share=on", self.memory_mib);
+        let mut arguments = words("-M q35,memory-backend=ram -object");
+        arguments.push(memory);
+        arguments
+    }
+}
+
+impl Share {
+    fn arguments(&self) -> Vec<String> {
+        match self {
+            Self::NineP { tag, folder } => {
+                let options = "security_model=none,readonly=on,multidevs=remap";
+                vec![
+                    "-virtfs".to_owned(),
+                    format!("local,path={},mount_tag={tag},{options}", escaped(folder)),
+                ]
+            }
+            Self::VirtioFs { tag, socket } => vec![
+                "-chardev".to_owned(),
+                format!("socket,id={tag},path={}", escaped(socket)),
+                "-device".to_owned(),
+                format!("vhost-user-fs-pci,chardev={tag},tag={tag}"),
+            ],
+        }
+    }
+}
+
+fn nic(ports: &[ForwardedPort]) -> String {
+    let mut nic = "user,model=virtio-net-pci".to_owned();
+    for port in ports {
+        nic += &format!(",hostfwd=tcp:{}:{}-:{}", Ipv4Addr::LOCALHOST, port.host, port.guest);
+    }
+    nic
+}
+
+fn words(text: &str) -> Vec<String> {
+    text.split_whitespace().map(str::to_owned).collect()
+}
+
+fn text(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
+/// QEMU splits options at commas and takes two of them for one.
+fn escaped(path: &Path) -> String {
+    text(path).replace(',', ",,")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn machine() -> Machine {
+        Machine::new("m", Path::new("/k"), Path::new("/i"))
+    }
+
+    fn arguments(machine: &Machine) -> String {
+        machine.arguments(Acceleration::Emulated).join(" ")
+    }
+
+    #[test]
+    fn parameters_with_spaces_are_quoted_for_the_kernel() {
+        let arguments =
+            arguments(&machine().parameter("lamina.store=LABEL=my disk").parameters("ro lamina.debug"));
+        assert!(arguments.contains("lamina.store=\"LABEL=my disk\" ro lamina.debug"), "{arguments}");
+    }
+
+    #[test]
+    fn commas_in_file_names_do_not_become_options() {
+        let arguments = arguments(&machine().disk(Path::new("/a,snapshot=off")));
+        assert!(arguments.contains("file=/a,,snapshot=off,if=virtio"), "{arguments}");
+    }
+
+    #[test]
+    fn no_network_card_unless_asked_for() {
+        assert!(!arguments(&machine()).contains("-nic"));
+        let with = arguments(&machine().network(&[ForwardedPort { host: 8080, guest: 80 }]));
+        assert!(with.contains("-nic user,model=virtio-net-pci,hostfwd=tcp:127.0.0.1:8080-:80"), "{with}");
+    }
+
+    #[test]
+    fn only_virtiofs_needs_shared_memory() {
+        assert!(!arguments(&machine().nine_p("store", Path::new("/s"))).contains("memory-backend"));
+        let with = arguments(&machine().memory_mib(256).virtiofs("store", Path::new("/s")));
+        assert!(with.contains("size=256M,share=on") && with.contains("q35,memory-backend=ram"), "{with}");
+    }
+}

@@ -1,0 +1,82 @@
+//! A folder of the host, shared over virtiofs.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::failure::Failure;
+
+/// The daemon of Debian's `qemu-system-common`.
+const VIRTIOFSD: &str = "/usr/lib/qemu/virtiofsd";
+
+/// A running virtiofsd. Dropping it ends it.
+#[derive(Debug)]
+pub struct VirtioFsDaemon {
+    process: Child,
+    socket: PathBuf,
+}
+
+impl VirtioFsDaemon {
+    /// Shares `folder` through a socket made in the folder `scratch`. Needs no root: in a user namespace of its own the
+    /// daemon may do its chroot, and a private tmpfs gives it the `/run` that it writes its process id to.
+    pub fn serve(folder: &Path, scratch: &Path) -> Result<Self, Failure> {
+        let socket = scratch.join("virtiofs");
+        let in_namespace = "mount -t tmpfs tmpfs /run && exec setpriv --pdeathsig KILL \"$@\"";
+        let process = Command::new("unshare")
+            .args([
+                "--map-root-user",
+                "--mount",
+                "--propagation",
+                "private",
+                "sh",
+                "-c",
+                in_namespace,
+                "-",
+                VIRTIOFSD,
+            ])
+            .arg(format!("--socket-path={}", socket.display()))
+            .arg("-o")
+            .arg(format!("source={},sandbox=chroot", folder.display()))
+            // The default, 1000000, is above what an ordinary user may ask for.
+            .arg("--rlimit-nofile=1024")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::inherit())
+            .spawn()
+            .map_err(Failure::about(VIRTIOFSD))?;
+        let mut daemon = Self { process, socket };
+        daemon.wait_for_socket()?;
+        Ok(daemon)
+    }
+
+    /// Where QEMU reaches the daemon.
+    pub fn socket(&self) -> &Path {
+        &self.socket
+    }
+
+    fn wait_for_socket(&mut self) -> Result<(), Failure> {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while !self.socket.exists() {
+            if let Ok(Some(status)) = self.process.try_wait() {
+                return Err(Failure::new(format!(
+                    "{VIRTIOFSD} ended with {status} before it listened; it needs user namespaces and the package \
+                     qemu-system-common: run `make deps`"
+                )));
+            }
+            if Instant::now() > deadline {
+                return Err(Failure::new(format!("{VIRTIOFSD} did not listen within 20 s")));
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for VirtioFsDaemon {
+    fn drop(&mut self) {
+        // Fails only when it ended already, which it does when QEMU closes the socket.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}

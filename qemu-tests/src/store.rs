@@ -1,0 +1,229 @@
+//! A store made for one story: layers of a few files, and resolved profiles that name them.
+//!
+//! The folders and the profile are written here from ARCHITECTURE.md and not with the product's own code, so that a story
+//! also checks what that page promises.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use squashfs::{Content, Device, Entry, Kind, Metadata, Tree, WriteOptions, write_image};
+
+use crate::failure::Failure;
+
+/// An image as a resolved profile names it.
+#[derive(Debug, Clone)]
+pub struct ImageLine {
+    /// The package's name.
+    pub name: String,
+    /// SHA-256 of the file, 64 hex digits.
+    pub digest: String,
+    /// Length of the file, in bytes.
+    pub size: u64,
+}
+
+impl ImageLine {
+    fn to_kdl(&self) -> String {
+        format!("image \"{}\" version=\"1\" digest=\"sha256:{}\" size={}", self.name, self.digest, self.size)
+    }
+}
+
+/// A layer that is not an image yet.
+#[derive(Debug)]
+pub struct Layer {
+    name: String,
+    tree: Tree,
+}
+
+impl Layer {
+    /// An empty layer.
+    pub fn new(name: &str) -> Self {
+        Self { name: name.to_owned(), tree: Tree::new() }
+    }
+
+    /// Adds an empty folder, mode 0755.
+    pub fn folder(self, path: &str) -> Result<Self, Failure> {
+        self.add(path, Metadata::mode(0o755), Kind::Directory)
+    }
+
+    /// Adds a file, mode 0644.
+    pub fn file(self, path: &str, text: &str) -> Result<Self, Failure> {
+        self.add(path, Metadata::mode(0o644), Kind::File(Content::from(text.as_bytes().to_vec())))
+    }
+
+    /// Adds a shell script, mode 0755, with the search path set.
+    pub fn script(self, path: &str, lines: &str) -> Result<Self, Failure> {
+        let text = format!("#!/bin/sh\nexport PATH=/usr/sbin:/usr/bin:/sbin:/bin\n{lines}\n");
+        self.add(path, Metadata::mode(0o755), Kind::File(Content::from(text.into_bytes())))
+    }
+
+    /// Hides `path` of the layers below: a character device 0:0 (kernel: Documentation/filesystems/overlayfs.rst).
+    pub fn whiteout(self, path: &str) -> Result<Self, Failure> {
+        self.add(path, Metadata::mode(0), Kind::CharDevice(Device { major: 0, minor: 0 }))
+    }
+
+    fn add(mut self, path: &str, metadata: Metadata, kind: Kind) -> Result<Self, Failure> {
+        for (slash, _) in path.match_indices('/').filter(|(slash, _)| *slash > 0) {
+            let folder = Entry::new(Metadata::mode(0o755), Kind::Directory);
+            self.tree.insert(&path.as_bytes()[..slash], folder).map_err(Failure::about(&self.name))?;
+        }
+        self.tree.insert(path.as_bytes(), Entry::new(metadata, kind)).map_err(Failure::about(&self.name))?;
+        Ok(self)
+    }
+}
+
+/// A resolved profile that is not written yet. Images stand bottom first.
+#[derive(Debug)]
+pub struct ProfileText {
+    name: String,
+    images: Vec<ImageLine>,
+    root: String,
+    verify: String,
+    init: String,
+}
+
+impl ProfileText {
+    /// A profile with a small writable tmpfs on top, images checked by digest, and `/sbin/init`.
+    pub fn new(name: &str, images: &[ImageLine]) -> Self {
+        Self {
+            name: name.to_owned(),
+            images: images.to_vec(),
+            root: "root writable=\"tmpfs\" size=\"50%\"".to_owned(),
+            verify: "digest".to_owned(),
+            init: "/sbin/init".to_owned(),
+        }
+    }
+
+    /// Names the program that the system starts with.
+    #[must_use]
+    pub fn init(mut self, init: &str) -> Self {
+        init.clone_into(&mut self.init);
+        self
+    }
+
+    /// `digest` or `none`.
+    #[must_use]
+    pub fn verify(mut self, verify: &str) -> Self {
+        verify.clone_into(&mut self.verify);
+        self
+    }
+
+    /// Leaves out the writable top.
+    #[must_use]
+    pub fn read_only(mut self) -> Self {
+        "root writable=\"no\"".clone_into(&mut self.root);
+        self
+    }
+
+    fn to_kdl(&self) -> String {
+        let images: String = self.images.iter().map(|image| format!("    {}\n", image.to_kdl())).collect();
+        let Self { name, root, verify, init, .. } = self;
+        format!(
+            "profile \"{name}\" format=1 {{\n{images}    {root}\n    verify \"{verify}\"\n    init \"{init}\"\n}}\n"
+        )
+    }
+}
+
+/// A store in a folder.
+#[derive(Debug)]
+pub struct TestStore {
+    folder: PathBuf,
+}
+
+impl TestStore {
+    /// Makes an empty store at `folder`, which must not exist.
+    pub fn create(folder: &Path) -> Result<Self, Failure> {
+        for part in ["images", "profiles"] {
+            let part = folder.join(part);
+            fs::create_dir_all(&part).map_err(Failure::at(&part))?;
+        }
+        Ok(Self { folder: folder.to_owned() })
+    }
+
+    /// The folder that holds `images/` and `profiles/`.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Writes `layer` as an image.
+    pub fn add(&self, layer: &Layer) -> Result<ImageLine, Failure> {
+        let unnamed = self.folder.join("images").join(format!("{}.part", layer.name));
+        let file = fs::OpenOptions::new().read(true).write(true).create_new(true).open(&unnamed);
+        let file = file.map_err(Failure::at(&unnamed))?;
+        let summary = write_image(&layer.tree, &WriteOptions::default(), file, &mut |_| ());
+        let summary = summary.map_err(Failure::about(&layer.name))?;
+        let digest: String = summary.digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        let line = ImageLine { name: layer.name.clone(), digest, size: summary.size };
+        let path = self.image_path(&line);
+        fs::rename(&unnamed, &path).map_err(Failure::at(&path))?;
+        Ok(line)
+    }
+
+    /// Links or copies the image `line` out of the store at `from`.
+    pub fn take(&self, line: &ImageLine, from: &Path) -> Result<(), Failure> {
+        let source = from.join("images").join(format!("{}.sqfs", line.digest));
+        let target = self.image_path(line);
+        fs::hard_link(&source, &target)
+            .or_else(|_| fs::copy(&source, &target).map(drop))
+            .map_err(Failure::at(&source))
+    }
+
+    /// Where the file of the image `line` is, or would be.
+    pub fn image_path(&self, line: &ImageLine) -> PathBuf {
+        self.folder.join("images").join(format!("{}.sqfs", line.digest))
+    }
+
+    /// Writes a profile as generation 1.
+    pub fn profile(&self, profile: &ProfileText) -> Result<(), Failure> {
+        self.profile_text(&profile.name, &profile.to_kdl())
+    }
+
+    /// Writes any text as generation 1 of the profile `name`.
+    pub fn profile_text(&self, name: &str, text: &str) -> Result<(), Failure> {
+        let folder = self.folder.join("profiles").join(name);
+        fs::create_dir_all(&folder).map_err(Failure::at(&folder))?;
+        let path = folder.join("1.kdl");
+        fs::write(&path, text).map_err(Failure::at(&path))
+    }
+}
+
+/// The newest generation of the profile `name` in the store at `folder`: its file and its images, bottom first.
+pub fn newest_profile(folder: &Path, name: &str) -> Result<(PathBuf, Vec<ImageLine>), Failure> {
+    let generations = folder.join("profiles").join(name);
+    let entries = fs::read_dir(&generations).map_err(Failure::at(&generations))?;
+    let newest = entries
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.strip_suffix(".kdl")?.parse::<u64>().ok())
+        .max()
+        .ok_or_else(|| Failure::new(format!("{}: no generation of the profile", generations.display())))?;
+    let path = generations.join(format!("{newest}.kdl"));
+    let text = fs::read_to_string(&path).map_err(Failure::at(&path))?;
+    Ok((path, text.lines().filter_map(image_line).collect()))
+}
+
+/// Reads one `image` line as `lamina profile lock` writes it, without a KDL parser: the harness drives programs.
+fn image_line(line: &str) -> Option<ImageLine> {
+    let rest = line.trim_start().strip_prefix("image ")?;
+    let name = rest.split_whitespace().next()?.trim_matches('"').to_owned();
+    let property = |name: &str| {
+        let value = rest.split_once(&format!(" {name}="))?.1;
+        value.split_whitespace().next().map(|value| value.trim_matches('"'))
+    };
+    let digest = property("digest")?.trim_start_matches("sha256:").to_owned();
+    Some(ImageLine { name, digest, size: property("size")?.parse().ok()? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_line_survives_writing_and_reading() {
+        let line = ImageLine { name: "busybox".to_owned(), digest: "ab".repeat(32), size: 4096 };
+        let read = image_line(&format!("    {}", line.to_kdl())).expect("it is an image line");
+        assert_eq!((read.name, read.digest, read.size), (line.name, line.digest, line.size));
+    }
+
+    #[test]
+    fn other_lines_are_no_images() {
+        assert!(image_line("    init \"/sbin/init\"").is_none());
+    }
+}
