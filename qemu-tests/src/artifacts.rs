@@ -47,6 +47,11 @@ pub fn init() -> Result<PathBuf, Failure> {
     made("init", "make init")
 }
 
+/// The same, built from Debian's packages alone.
+pub fn init_by_debian() -> Result<PathBuf, Failure> {
+    made("debian/init", "make vm-pieces")
+}
+
 /// The program that writes an initramfs.
 pub fn mkinitramfs() -> Result<PathBuf, Failure> {
     made("mkinitramfs", "make build")

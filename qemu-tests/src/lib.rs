@@ -19,6 +19,8 @@ pub mod guest;
 pub mod initramfs;
 pub mod machine;
 pub mod medium;
+pub mod outside;
+pub mod report;
 pub mod scene;
 pub mod seat;
 pub mod share;

@@ -1,0 +1,104 @@
+//! Where the store may lie, and by which names it is found.
+
+use std::path::{Path, PathBuf};
+
+use qemu_tests::guest::Guest;
+use qemu_tests::medium::{FileSystem, Identity, Partition, write_gpt};
+use qemu_tests::scene::{DISK, Scene};
+use qemu_tests::share::VirtioFsDaemon;
+use qemu_tests::{Failure, Story};
+
+const PARTITION_NAME: &str = "lamina-store";
+const PARTITION_UUID: &str = "6C616D69-6E61-4000-8000-0000000000AA";
+const OTHER_UUID: &str = "6C616D69-6E61-4000-8000-0000000000BB";
+
+/// A scene whose one profile says that it runs.
+fn scene(name: &str) -> Result<Scene, Failure> {
+    let scene = Scene::new(name)?;
+    scene.profile_that_runs("one", &[], "echo it runs")?;
+    Ok(scene)
+}
+
+/// Boots once for each name, from one disk.
+fn found_by(scene: &Scene, disk: &Path, names: &[String]) -> Story {
+    for name in names {
+        let machine = scene.machine(&format!("lamina.profile=one lamina.store={name}"))?.disk(disk);
+        runs(&mut Guest::boot(&machine)?)?;
+    }
+    Ok(())
+}
+
+fn runs(guest: &mut Guest) -> Story {
+    guest.expect("it runs")?;
+    guest.expect_off()
+}
+
+#[test]
+fn ext4_is_found_by_label_uuid_and_path() -> Story {
+    let scene = scene("ext4")?;
+    let names = [format!("LABEL={}", DISK.label), format!("UUID={}", DISK.uuid), "/dev/vda".to_owned()];
+    found_by(&scene, &scene.disk()?, &names)
+}
+
+#[test]
+fn vfat_is_found_by_label_and_uuid() -> Story {
+    let scene = scene("vfat")?;
+    let disk = scene.disk_as(FileSystem::Vfat, Identity { label: "FATSTORE", uuid: "1A2B-3C4D" })?;
+    found_by(&scene, &disk, &["LABEL=FATSTORE".to_owned(), "UUID=1A2B-3C4D".to_owned()])
+}
+
+#[test]
+fn iso_9660_is_found_by_label_and_uuid() -> Story {
+    let scene = scene("iso")?;
+    let uuid = "2026-01-02-03-04-05-06";
+    let disk = scene.disk_as(FileSystem::Iso9660, Identity { label: "LAMINA_ISO", uuid })?;
+    found_by(&scene, &disk, &["LABEL=LAMINA_ISO".to_owned(), format!("UUID={uuid}")])
+}
+
+#[test]
+fn a_partition_is_found_by_its_own_name_and_identifier() -> Story {
+    let scene = scene("partition")?;
+    let disk = second_of_two_partitions(&scene)?;
+    let names =
+        [format!("PARTLABEL={PARTITION_NAME}"), format!("PARTUUID={}", PARTITION_UUID.to_lowercase())];
+    found_by(&scene, &disk, &names)
+}
+
+fn second_of_two_partitions(scene: &Scene) -> Result<PathBuf, Failure> {
+    let (store, empty) = (scene.disk()?, scene.scratch().join("empty"));
+    std::fs::write(&empty, vec![0; 1 << 20]).map_err(Failure::at(&empty))?;
+    let disk = scene.scratch().join("gpt.img");
+    let partitions = [
+        Partition { name: "something-else", uuid: OTHER_UUID, content: &empty },
+        Partition { name: PARTITION_NAME, uuid: PARTITION_UUID, content: &store },
+    ];
+    write_gpt(&partitions, &disk)?;
+    Ok(disk)
+}
+
+#[test]
+fn a_store_in_another_folder_is_named_by_lamina_dir() -> Story {
+    let scene = scene("folder")?;
+    let medium = scene.medium_folder();
+    std::fs::create_dir(medium.join("systems")).map_err(Failure::at(&medium))?;
+    std::fs::rename(medium.join("lamina"), medium.join("systems/mine")).map_err(Failure::at(&medium))?;
+    let mut guest = scene.boot(&scene.disk()?, "lamina.profile=one lamina.dir=systems/mine")?;
+    runs(&mut guest)
+}
+
+#[test]
+fn a_folder_of_the_host_serves_over_virtiofs() -> Story {
+    let scene = scene("virtiofs")?;
+    let daemon = VirtioFsDaemon::serve(&scene.medium_folder(), scene.scratch())?;
+    let machine =
+        scene.machine("lamina.profile=one lamina.store=virtiofs:store")?.virtiofs("store", daemon.socket());
+    runs(&mut Guest::boot(&machine)?)
+}
+
+#[test]
+fn the_initramfs_itself_can_carry_the_store() -> Story {
+    let scene = scene("packed")?;
+    let initramfs = scene.initramfs()?.store(scene.store().folder()).write()?;
+    let machine = scene.machine_with(&initramfs, "lamina.profile=one lamina.store=initramfs")?;
+    runs(&mut Guest::boot(&machine)?)
+}

@@ -1,0 +1,78 @@
+//! What a stack of layers looks like from inside.
+
+use qemu_tests::Story;
+use qemu_tests::scene::Scene;
+use qemu_tests::store::{Layer, ProfileText};
+
+const SEVERAL: [&str; 3] = ["lower", "middle", "upper"];
+
+#[test]
+fn the_upper_layer_wins_and_a_whiteout_hides() -> Story {
+    let scene = Scene::new("layer-order")?;
+    let [lower, middle, upper] = SEVERAL;
+    let layers = [
+        Layer::new(lower).file("/data/who", lower)?.file("/data/gone", lower)?.file("/data/kept", lower)?,
+        Layer::new(middle).file("/data/who", middle)?.file("/data/second", middle)?,
+        Layer::new(upper).file("/data/who", upper)?.whiteout("/data/gone")?,
+    ];
+    let look = "cd /data; echo who=$(cat who) second=$(cat second) kept=$(cat kept) names=$(echo *)";
+    scene.profile_that_runs("order", &layers, look)?;
+    let mut guest = scene.boot(&scene.disk()?, "lamina.profile=order")?;
+    guest.expect("story: begin\n")?;
+    let seen = guest.expect("story: end")?;
+    assert_eq!(seen.trim(), "who=upper second=middle kept=lower names=kept second who");
+    guest.expect_off()
+}
+
+#[test]
+fn a_hundred_layers_are_one_system() -> Story {
+    a_hundred_layers("6.1")
+}
+
+/// From 6.7 on, init passes each layer to the kernel on its own.
+#[test]
+fn a_hundred_layers_are_one_system_on_the_newer_kernel() -> Story {
+    a_hundred_layers("6.12")
+}
+
+fn a_hundred_layers(kernel: &str) -> Story {
+    let scene = Scene::on_kernel(&format!("hundred-{kernel}"), kernel)?;
+    // With base-files, busybox and the script's own layer these are a hundred.
+    let layers = (0..97)
+        .map(|number| Layer::new(&format!("layer-{number:02}")).file(&format!("/data/{number:02}"), "x"))
+        .collect::<Result<Vec<_>, _>>()?;
+    let look =
+        "echo files=$(ls /data | wc -l) layers=$(ls /run/lamina/layers | wc -l) sum=$(cat /data/* | wc -c)";
+    scene.profile_that_runs("hundred", &layers, look)?;
+    let mut guest = scene.boot(&scene.disk()?, "lamina.profile=hundred")?;
+    guest.expect("story: begin\n")?;
+    let seen = guest.expect("story: end")?;
+    assert_eq!(seen.trim(), "files=97 layers=100 sum=97");
+    guest.expect_off()
+}
+
+#[test]
+fn a_root_without_a_writable_top_is_read_only() -> Story {
+    let scene = Scene::new("read-only")?;
+    let mut images = scene.small_system()?;
+    images.push(scene.script_layer("read-only", "(echo text > /new) 2>&1")?);
+    scene.store().profile(&ProfileText::new("still", &images).read_only().init("/story"))?;
+    let mut guest = scene.boot(&scene.disk()?, "lamina.profile=still")?;
+    guest.expect("Read-only file system")?;
+    guest.expect_off()
+}
+
+#[test]
+fn the_initramfs_is_freed_and_the_medium_stays_mounted_read_only() -> Story {
+    let scene = Scene::new("after-boot")?;
+    let look = "grep -c rootfs /proc/mounts; grep ' /run/lamina/medium ' /proc/mounts; ls /run/lamina";
+    scene.profile_that_runs("after", &[], look)?;
+    let mut guest = scene.boot(&scene.disk()?, "lamina.profile=after")?;
+    guest.expect("story: begin\n")?;
+    let seen = guest.expect("story: end")?;
+    assert!(seen.contains("/run/lamina/medium ext4 ro"), "{seen}");
+    for left in ["layers", "profile.kdl", "report.json"] {
+        assert!(seen.lines().any(|line| line.split_whitespace().any(|word| word == left)), "{left}: {seen}");
+    }
+    guest.expect_off()
+}
