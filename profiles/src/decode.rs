@@ -20,6 +20,7 @@
 //! ```
 
 use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use kdl::{KdlDocument, KdlEntry, KdlNode};
@@ -29,9 +30,13 @@ use crate::suggest;
 use crate::{Diagnostic, Diagnostics, Place, Source};
 
 mod parse;
+mod shape;
 mod value;
 
+use shape::Names;
+
 pub use kdl::KdlValue;
+pub use shape::Shape;
 pub use value::{Problem, Value, text};
 
 /// Reads a KDL text of at most 1 MiB, nested at most 32 deep, with `decode`; `label` names it in messages.
@@ -53,6 +58,9 @@ pub fn read<T>(
     })
 }
 
+/// Most errors that are noted of one text.
+const MOST_ERRORS: usize = 100;
+
 /// One text being read: where errors gather.
 struct Reading {
     source: Arc<Source>,
@@ -64,60 +72,15 @@ impl Reading {
         Place::new(&self.source, span.0, span.1)
     }
 
-    fn note(&self, error: Diagnostic) {
-        self.errors.borrow_mut().push(error);
-    }
-}
-
-/// The names that a node may have as properties or children.
-#[derive(Debug, Clone, Copy)]
-enum Names {
-    Only(&'static [&'static str]),
-    Any,
-}
-
-/// What a node may have. Starts from [`Shape::BARE`], [`Shape::argument`] or [`Shape::arguments`].
-#[derive(Debug, Clone, Copy)]
-pub struct Shape {
-    most_arguments: usize,
-    argument: &'static str,
-    properties: Names,
-    block: Option<Names>,
-}
-
-impl Shape {
-    /// No arguments, no properties, no block.
-    pub const BARE: Shape =
-        Shape { most_arguments: 0, argument: "", properties: Names::Only(&[]), block: None };
-
-    /// One argument; `what` names it in messages.
-    pub const fn argument(what: &'static str) -> Shape {
-        Shape { most_arguments: 1, argument: what, ..Shape::BARE }
+    /// Notes an error, unless there are many already: finding lines in a long text takes time.
+    fn note(&self, place: &Place, message: impl Into<String>, help: impl Into<String>) {
+        if !self.is_full() {
+            self.errors.borrow_mut().push(place.error(message, help));
+        }
     }
 
-    /// Any number of arguments.
-    pub const fn arguments(what: &'static str) -> Shape {
-        Shape { most_arguments: usize::MAX, argument: what, ..Shape::BARE }
-    }
-
-    /// These properties.
-    pub const fn properties(self, names: &'static [&'static str]) -> Shape {
-        Shape { properties: Names::Only(names), ..self }
-    }
-
-    /// Any property.
-    pub const fn any_property(self) -> Shape {
-        Shape { properties: Names::Any, ..self }
-    }
-
-    /// A block of these nodes.
-    pub const fn block(self, names: &'static [&'static str]) -> Shape {
-        Shape { block: Some(Names::Only(names)), ..self }
-    }
-
-    /// A block of any nodes.
-    pub const fn any_block(self) -> Shape {
-        Shape { block: Some(Names::Any), ..self }
+    fn is_full(&self) -> bool {
+        self.errors.borrow().len() >= MOST_ERRORS
     }
 }
 
@@ -156,6 +119,38 @@ impl<'a> Block<'a> {
         self.one(name).or_else(|| self.missing(name))
     }
 
+    /// `Some(None)` without a node called `name`, else what `decode` makes of it; `None` when that failed.
+    pub fn at_most_one<T>(
+        &self,
+        name: &str,
+        decode: impl FnOnce(Node<'a>) -> Option<T>,
+    ) -> Option<Option<T>> {
+        self.one(name).map_or(Some(None), |node| decode(node).map(Some))
+    }
+
+    /// What `decode` makes of every node called `name`. Reads on behind a failure, so that all errors are noted.
+    pub fn each<T>(&self, name: &str, decode: impl FnMut(Node<'a>) -> Option<T>) -> Option<Vec<T>> {
+        let read: Vec<Option<T>> = self.all(name).map(decode).collect();
+        read.into_iter().collect()
+    }
+
+    /// Notes every node called `name` whose first argument another one had before.
+    pub fn distinct(&self, name: &str) {
+        let mut first: BTreeMap<&str, Node<'a>> = BTreeMap::new();
+        for node in self.all(name) {
+            let Some(key) = node.entries(None).next().and_then(|entry| entry.value().as_string()) else {
+                continue;
+            };
+            match first.get(key) {
+                None => _ = first.insert(key, node),
+                Some(before) => {
+                    let help = format!("keep one; the first stands on line {}", before.place().line());
+                    node.error(format!("'{name}' names '{key}' a second time"), help);
+                }
+            }
+        }
+    }
+
     /// Notes every node whose name is not in `names`.
     pub fn allow(&self, names: &[&str]) {
         let owner = self.owner.map_or("this file".to_owned(), |node| format!("'{}'", node.name()));
@@ -175,10 +170,8 @@ impl<'a> Block<'a> {
             ),
             None => {
                 let start = self.reading.place((0, 0));
-                self.reading.note(start.error(
-                    format!("there is no '{name}' in this file"),
-                    format!("start the file with '{name} ...'"),
-                ));
+                let help = format!("start the file with '{name} ...'");
+                self.reading.note(&start, format!("there is no '{name}' in this file"), help);
                 None
             }
         }
@@ -205,7 +198,7 @@ impl<'a> Node<'a> {
 
     /// Notes an error at the node's name.
     pub fn error(&self, message: impl Into<String>, help: impl Into<String>) {
-        self.reading.note(self.place().error(message, help));
+        self.reading.note(&self.place(), message, help);
     }
 
     /// Notes an error at the node's name and returns `None`: the last words of a reader that cannot go on.
@@ -241,25 +234,23 @@ impl<'a> Node<'a> {
                     "remove what is too much; a text with spaces needs quotes",
                 ),
             };
-            self.reading.note(self.entry_place(entry).error(message, help));
+            self.reading.note(&self.entry_place(entry), message, help);
         }
     }
 
     fn check_properties(&self, shape: &Shape) {
-        let mut seen: Vec<&str> = Vec::new();
+        let mut seen = BTreeSet::new();
         for entry in self.kdl.entries() {
             let Some(name) = entry.name().map(kdl::KdlIdentifier::value) else { continue };
-            if seen.contains(&name) {
-                self.reading.note(
-                    self.entry_place(entry).error(format!("the property '{name}' stands twice"), "keep one"),
-                );
+            if !seen.insert(name) {
+                let message = format!("the property '{name}' stands twice");
+                self.reading.note(&self.entry_place(entry), message, "keep one");
             }
-            seen.push(name);
             if let Names::Only(names) = shape.properties
                 && !names.contains(&name)
             {
                 let message = format!("unknown property '{name}' of '{}'", self.name());
-                self.reading.note(self.entry_place(entry).error(message, suggest::remedy(name, names)));
+                self.reading.note(&self.entry_place(entry), message, suggest::remedy(name, names));
             }
         }
     }
@@ -301,6 +292,11 @@ impl<'a> Node<'a> {
         self.entries(Some(name)).next().and_then(|entry| self.value(entry))
     }
 
+    /// Whether there is a property called `name`.
+    pub fn has(&self, name: &str) -> bool {
+        self.entries(Some(name)).next().is_some()
+    }
+
     /// The names of all properties, in written order.
     pub fn property_names(&self) -> impl Iterator<Item = &'a str> {
         self.kdl.entries().iter().filter_map(|entry| entry.name().map(kdl::KdlIdentifier::value))
@@ -315,7 +311,7 @@ impl<'a> Node<'a> {
     ) -> Option<T> {
         let place =
             self.entries(Some(name)).next().map_or_else(|| self.place(), |entry| self.entry_place(entry));
-        self.reading.note(place.error(message, help));
+        self.reading.note(&place, message, help);
         None
     }
 
@@ -339,7 +335,7 @@ impl<'a> Node<'a> {
                 let what = entry.name().map_or(format!("'{}'", self.name()), |name| {
                     format!("'{}' of '{}'", name.value(), self.name())
                 });
-                self.reading.note(self.entry_place(entry).error(format!("{what}: {message}"), help));
+                self.reading.note(&self.entry_place(entry), format!("{what}: {message}"), help);
                 None
             }
         }

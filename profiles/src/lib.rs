@@ -16,9 +16,11 @@ pub mod resolved;
 mod source;
 pub mod suggest;
 mod system;
+pub mod version;
+pub mod written;
 
 pub use diagnostics::{Diagnostic, Diagnostics};
 pub use digest::{Digest, DigestError};
 pub use name::{Name, NameError};
 pub use source::{Place, Source};
-pub use system::{InitPath, TmpfsSize, Verify, WritableTop};
+pub use system::{SystemPath, TmpfsSize, Verify, WritableTop};

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::decode::{Node, Shape, read};
 use crate::quote::Quoted;
-use crate::system::{InitPath, Verify, WritableTop};
+use crate::system::{SystemPath, Verify, WritableTop};
 use crate::{Diagnostics, Digest, Name};
 
 /// The newest format that this version reads, and the one it writes.
@@ -104,21 +104,17 @@ fn profile(node: Node<'_>) -> Option<BootProfile> {
     let block = node.block();
     let name = node.argument("name");
     let description =
-        block.one("description").map(|node| node.shape(&Shape::argument("text"))?.argument("text"));
+        block.at_most_one("description", |node| node.shape(&Shape::argument("text"))?.argument("text"));
     let images = images(node);
     let root = block.required("root").and_then(WritableTop::read);
     let verify =
         block.required("verify").and_then(|node| node.shape(&Shape::argument("way"))?.argument("way"));
     let init = block
         .required("init")
-        .and_then(|node| node.shape(&Shape::argument("path"))?.argument::<InitPath>("path"));
-    let description = match description {
-        None => None,
-        Some(text) => Some(text?),
-    };
+        .and_then(|node| node.shape(&Shape::argument("path"))?.argument::<SystemPath>("path"));
     Some(BootProfile {
         name: name?,
-        description,
+        description: description?,
         images: images?,
         root: root?,
         verify: verify?,
@@ -140,20 +136,8 @@ fn images(profile: Node<'_>) -> Option<Vec<ImageRef>> {
             format!("the profile has {} images, overlayfs takes at most {MOST_IMAGES}", nodes.len());
         return node.refuse(message, "leave packages out, or join several into one image");
     }
-    let images: Vec<Option<ImageRef>> = nodes.iter().map(|node| image(*node)).collect();
-    for (at, node) in nodes.iter().enumerate() {
-        let same = |other: &Option<ImageRef>| {
-            other.as_ref().zip(images[at].as_ref()).is_some_and(|(a, b)| a.name == b.name)
-        };
-        if let Some(first) = images[..at].iter().position(same) {
-            let help = format!(
-                "each image has a name of its own; the first stands on line {}",
-                nodes[first].place().line()
-            );
-            node.error("two images have the same name", help);
-        }
-    }
-    images.into_iter().collect()
+    profile.block().distinct("image");
+    profile.block().each("image", image)
 }
 
 fn image(node: Node<'_>) -> Option<ImageRef> {

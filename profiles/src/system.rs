@@ -167,11 +167,11 @@ impl Value for TmpfsSize {
     }
 }
 
-/// The path of the first program: absolute, without `..`.
+/// The path of a file in the booted system: absolute, without `..`, not ending in a slash.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct InitPath(pub(crate) String);
+pub struct SystemPath(pub(crate) String);
 
-impl InitPath {
+impl SystemPath {
     /// Most bytes of a path, the end included (PATH_MAX of linux/limits.h).
     const LONGEST: usize = 4095;
 
@@ -179,14 +179,14 @@ impl InitPath {
     ///
     /// # Errors
     /// Says which rule the path breaks.
-    pub fn parse(path: &str) -> Result<InitPath, &'static str> {
+    pub fn parse(path: &str) -> Result<SystemPath, &'static str> {
         match path {
             _ if !path.starts_with('/') => Err("the path is not absolute"),
             _ if path.split('/').any(|part| part == "..") => Err("the path holds '..'"),
             _ if path.ends_with('/') => Err("the path names a folder"),
             _ if path.contains('\0') => Err("the path holds a zero byte"),
-            _ if path.len() > InitPath::LONGEST => Err("the path is longer than 4095 bytes"),
-            _ => Ok(InitPath(path.to_owned())),
+            _ if path.len() > SystemPath::LONGEST => Err("the path is longer than 4095 bytes"),
+            _ => Ok(SystemPath(path.to_owned())),
         }
     }
 
@@ -196,11 +196,11 @@ impl InitPath {
     }
 }
 
-impl Value for InitPath {
-    fn decode(value: &KdlValue) -> Result<InitPath, Problem> {
+impl Value for SystemPath {
+    fn decode(value: &KdlValue) -> Result<SystemPath, Problem> {
         let path = text(value)?;
-        InitPath::parse(path).map_err(|rule| {
-            Problem::new(rule, "write where the program lies in the booted system, like \"/sbin/init\"")
+        SystemPath::parse(path).map_err(|rule| {
+            Problem::new(rule, "write where the file lies in the booted system, like \"/sbin/init\"")
         })
     }
 }

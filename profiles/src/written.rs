@@ -1,0 +1,226 @@
+//! The written profile: what people write. docs/profile-language.md describes every node.
+//!
+//! [`Profile::parse`] reads one file; [`compose()`] joins it with the profiles that it includes. Both are pure: the
+//! caller loads the files.
+
+use std::collections::BTreeMap;
+
+use crate::decode::{Block, KdlValue, Node, Problem, Shape, Value, read};
+use crate::suggest;
+use crate::system::{SystemPath, Verify, WritableTop};
+use crate::version::Condition;
+use crate::{Diagnostics, Name, Place};
+
+mod compose;
+
+pub use compose::{Composition, compose};
+
+const PROFILE: Shape = Shape::argument("name").block(&NODES);
+const NODES: [&str; 9] =
+    ["description", "include", "packages", "without", "root", "verify", "override", "init", "sealed"];
+const PACKAGES: Shape = Shape::BARE.any_block();
+const PACKAGE: Shape = Shape::BARE.any_property();
+const OVERRIDE: Shape = Shape::argument("path").properties(&["from"]);
+/// The properties of a package that are no features.
+const CHOICES: [&str; 2] = ["version", "variant"];
+
+/// Each package becomes a layer, and overlayfs takes at most 500.
+const MOST_PACKAGES: usize = 500;
+
+/// One profile file.
+#[derive(Debug, Clone)]
+pub struct Profile {
+    /// What others include it as.
+    pub name: Name,
+    /// Where the word `profile` stands.
+    pub place: Place,
+    /// One line for people.
+    pub description: Option<String>,
+    /// The profiles to read first, in this order.
+    pub includes: Vec<Mention>,
+    /// The packages that this profile puts on top, in this order.
+    pub packages: Vec<Package>,
+    /// The packages of the included profiles to leave out.
+    pub without: Vec<Mention>,
+    /// What lies on top of the images, when this profile says so.
+    pub root: Option<WritableTop>,
+    /// How images are checked, when this profile says so.
+    pub verify: Option<Verify>,
+    /// The first program, when this profile says so.
+    pub init: Option<SystemPath>,
+    /// The paths that one package may take from packages below.
+    pub overrides: Vec<Override>,
+}
+
+/// A name and where it is mentioned.
+#[derive(Debug, Clone)]
+pub struct Mention {
+    /// The name.
+    pub name: Name,
+    /// Where it stands.
+    pub place: Place,
+}
+
+/// A wish for a package.
+#[derive(Debug, Clone)]
+pub struct Package {
+    /// The name of its recipe.
+    pub name: Name,
+    /// Where the wish stands.
+    pub place: Place,
+    /// The versions that will do.
+    pub version: Condition,
+    /// The variant; the recipe's default when there is none.
+    pub variant: Option<Name>,
+    /// The features that are chosen; the others are as the recipe says.
+    pub features: BTreeMap<Name, Choice>,
+}
+
+/// What is chosen for a feature.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Choice {
+    /// `#true`
+    On,
+    /// `#false`
+    Off,
+    /// One of several, by name.
+    Of(Name),
+}
+
+impl Value for Choice {
+    fn decode(value: &KdlValue) -> Result<Choice, Problem> {
+        match value.as_bool() {
+            Some(true) => Ok(Choice::On),
+            Some(false) => Ok(Choice::Off),
+            None if value.is_string() => Name::decode(value).map(Choice::Of),
+            None => Err(Problem::new("a feature is #true, #false or a name", "write #true to switch it on")),
+        }
+    }
+}
+
+/// Leave to shadow a path.
+#[derive(Debug, Clone)]
+pub struct Override {
+    /// The path in the booted system.
+    pub path: SystemPath,
+    /// The package whose file is seen.
+    pub from: Name,
+    /// Where this stands.
+    pub place: Place,
+}
+
+impl Profile {
+    /// Reads a profile file; `label` names it in messages.
+    ///
+    /// # Errors
+    /// Every error in the text, by position.
+    pub fn parse(label: &str, bytes: &[u8]) -> Result<Profile, Diagnostics> {
+        read(label, bytes, |top| {
+            top.allow(&["profile"]);
+            profile(top.required("profile")?)
+        })
+    }
+}
+
+fn profile(node: Node<'_>) -> Option<Profile> {
+    let node = node.shape(&PROFILE)?;
+    let block = node.block();
+    for sealed in block.all("sealed") {
+        let help = "remove it; 'lamina.profile=NAME@sha256:HEX' on the kernel command line binds a boot to one profile";
+        sealed.error("sealed profiles are not supported by this version", help);
+    }
+    let name = node.argument("name");
+    let description =
+        block.at_most_one("description", |node| node.shape(&Shape::argument("text"))?.argument("text"));
+    let includes = mentions(&block, "include", "profile");
+    let without = mentions(&block, "without", "package");
+    let packages = packages(&block);
+    let root = block.at_most_one("root", WritableTop::read);
+    let verify = block.at_most_one("verify", |node| node.shape(&Shape::argument("way"))?.argument("way"));
+    let init = block.at_most_one("init", |node| node.shape(&Shape::argument("path"))?.argument("path"));
+    let overrides = overrides(&block);
+    Some(Profile {
+        name: name?,
+        place: node.place(),
+        description: description?,
+        includes: includes?,
+        packages: packages?,
+        without: without?,
+        root: root?,
+        verify: verify?,
+        init: init?,
+        overrides: overrides?,
+    })
+}
+
+/// Nodes such as `include "base"`: one name each, no name twice.
+fn mentions(block: &Block<'_>, word: &str, what: &'static str) -> Option<Vec<Mention>> {
+    let shape = Shape::argument(what);
+    let found = block
+        .each(word, |node| Some(Mention { name: node.shape(&shape)?.argument(what)?, place: node.place() }));
+    block.distinct(word);
+    found
+}
+
+fn packages(block: &Block<'_>) -> Option<Vec<Package>> {
+    let Some(node) = block.one("packages") else { return Some(Vec::new()) };
+    let block = node.shape(&PACKAGES)?.block();
+    if let Some(node) = block.nodes().nth(MOST_PACKAGES) {
+        return node.refuse(format!("more than {MOST_PACKAGES} packages"), "overlayfs takes no more layers");
+    }
+    let packages: Vec<Option<Package>> = block.nodes().map(package).collect();
+    for node in block.nodes() {
+        block.one(node.name());
+    }
+    packages.into_iter().collect()
+}
+
+fn package(node: Node<'_>) -> Option<Package> {
+    let node = node.shape(&PACKAGE)?;
+    let name = match Name::parse(node.name()) {
+        Ok(name) => Some(name),
+        Err(error) => node.refuse(error.to_string(), "each line here starts with the name of a package"),
+    };
+    let version = if node.has("version") { node.property("version") } else { Some(Condition::default()) };
+    let variant = if node.has("variant") { node.property("variant").map(Some) } else { Some(None) };
+    let features: Vec<Option<(Name, Choice)>> = node
+        .property_names()
+        .filter(|property| !CHOICES.contains(property))
+        .map(|property| feature(&node, property))
+        .collect();
+    let features = features.into_iter().collect::<Option<BTreeMap<_, _>>>();
+    Some(Package {
+        name: name?,
+        place: node.place(),
+        version: version?,
+        variant: variant?,
+        features: features?,
+    })
+}
+
+/// A property that is neither version nor variant chooses a feature; a slip in these two words must not.
+fn feature(node: &Node<'_>, property: &str) -> Option<(Name, Choice)> {
+    if let Some(near) = suggest::nearest(property, CHOICES) {
+        return node.refuse_property(
+            property,
+            format!("'{property}' is no good name for a feature"),
+            format!("did you mean '{near}'?"),
+        );
+    }
+    match Name::parse(property) {
+        Ok(name) => Some((name, node.property(property)?)),
+        Err(error) => {
+            node.refuse_property(property, error.to_string(), "write the name of a feature before '='")
+        }
+    }
+}
+
+fn overrides(block: &Block<'_>) -> Option<Vec<Override>> {
+    let found = block.each("override", |node| {
+        let node = node.shape(&OVERRIDE)?;
+        let (path, from) = (node.argument("path"), node.property("from"));
+        Some(Override { path: path?, from: from?, place: node.place() })
+    });
+    block.distinct("override");
+    found
+}

@@ -1,0 +1,171 @@
+//! Joins a profile with those that it includes.
+//!
+//! One list of packages is kept, bottom first. Profiles are taken depth first, each once, the included ones before the
+//! one that includes them; each takes the packages of its `without` lines off the list, then puts its own on top. A
+//! package that was on the list already moves up with its new wish, and the old wish is forgotten.
+
+use super::{Mention, Override, Package, Profile};
+use crate::Name;
+use crate::diagnostics::{Diagnostic, Diagnostics};
+use crate::suggest;
+use crate::system::{SystemPath, TmpfsSize, Verify, WritableTop};
+
+/// Deepest chain of includes.
+const DEEPEST: usize = 32;
+
+/// A profile with everything it includes.
+#[derive(Debug, Clone)]
+pub struct Composition {
+    /// The name of the outermost profile.
+    pub name: Name,
+    /// Its description.
+    pub description: Option<String>,
+    /// All profiles that took part, the included ones first.
+    pub profiles: Vec<Name>,
+    /// The wishes, bottom first, no package twice.
+    pub packages: Vec<Package>,
+    /// What lies on top of the images; a tmpfs of half the memory when no profile says.
+    pub root: WritableTop,
+    /// How images are checked; by digest when no profile says.
+    pub verify: Verify,
+    /// The first program; `/sbin/init` when no profile says.
+    pub init: SystemPath,
+    /// The paths that may be shadowed, no path twice.
+    pub overrides: Vec<Override>,
+}
+
+/// Joins `profile` with its includes, which `load` reads.
+///
+/// # Errors
+/// What `load` returns; and cycles, names that do not match, `without` and `override` lines that name no package here.
+pub fn compose(
+    profile: &Profile,
+    mut load: impl FnMut(&Mention) -> Result<Profile, Diagnostics>,
+) -> Result<Composition, Diagnostics> {
+    let mut joined = Joined::start(profile);
+    joined.add(profile, &mut Vec::new(), &mut load)?;
+    joined.check_overrides();
+    Diagnostics::unless(joined.errors)?;
+    Ok(joined.result)
+}
+
+/// What was gathered so far.
+struct Joined {
+    result: Composition,
+    errors: Vec<Diagnostic>,
+}
+
+impl Joined {
+    fn start(profile: &Profile) -> Joined {
+        let result = Composition {
+            name: profile.name.clone(),
+            description: profile.description.clone(),
+            profiles: Vec::new(),
+            packages: Vec::new(),
+            root: WritableTop::Tmpfs { size: TmpfsSize::Percent(50) },
+            verify: Verify::Digest,
+            init: SystemPath("/sbin/init".to_owned()),
+            overrides: Vec::new(),
+        };
+        Joined { result, errors: Vec::new() }
+    }
+
+    /// Adds the includes of `profile`, then itself. `open` holds the profiles whose includes are being added.
+    fn add(
+        &mut self,
+        profile: &Profile,
+        open: &mut Vec<Name>,
+        load: &mut dyn FnMut(&Mention) -> Result<Profile, Diagnostics>,
+    ) -> Result<(), Diagnostics> {
+        open.push(profile.name.clone());
+        for include in &profile.includes {
+            refuse_cycle(open, include)?;
+            if self.result.profiles.contains(&include.name) {
+                continue;
+            }
+            let included = load(include)?;
+            if included.name != include.name {
+                let message = format!(
+                    "this profile is called '{}', and is included as '{}'",
+                    included.name, include.name
+                );
+                return Err(included
+                    .place
+                    .error(message, "give the file and the profile in it the same name")
+                    .into());
+            }
+            self.add(&included, open, load)?;
+        }
+        open.pop();
+        self.add_alone(profile);
+        Ok(())
+    }
+
+    fn add_alone(&mut self, profile: &Profile) {
+        self.result.profiles.push(profile.name.clone());
+        for without in &profile.without {
+            self.leave_out(without, profile);
+        }
+        for package in &profile.packages {
+            self.result.packages.retain(|other| other.name != package.name);
+            self.result.packages.push(package.clone());
+        }
+        for allowed in &profile.overrides {
+            self.result.overrides.retain(|other| other.path != allowed.path);
+            self.result.overrides.push(allowed.clone());
+        }
+        self.result.root = profile.root.unwrap_or(self.result.root);
+        self.result.verify = profile.verify.unwrap_or(self.result.verify);
+        if let Some(init) = &profile.init {
+            self.result.init = init.clone();
+        }
+    }
+
+    fn leave_out(&mut self, without: &Mention, profile: &Profile) {
+        if profile.packages.iter().any(|package| package.name == without.name) {
+            let message = format!("'{}' is both left out and wanted here", without.name);
+            self.errors.push(
+                without
+                    .place
+                    .error(message, "remove one of the two lines; a wish replaces an included one by itself"),
+            );
+        } else if !self.result.packages.iter().any(|package| package.name == without.name) {
+            let message = format!("no included profile has the package '{}'", without.name);
+            self.errors.push(without.place.error(message, self.remedy(&without.name)));
+        }
+        self.result.packages.retain(|package| package.name != without.name);
+    }
+
+    /// An override must name a package that is there in the end.
+    fn check_overrides(&mut self) {
+        for allowed in &self.result.overrides {
+            if !self.result.packages.iter().any(|package| package.name == allowed.from) {
+                let message = format!(
+                    "'{}' may not be shadowed from '{}': the profile has no such package",
+                    allowed.path.as_str(),
+                    allowed.from
+                );
+                self.errors.push(allowed.place.error(message, self.remedy(&allowed.from)));
+            }
+        }
+    }
+
+    fn remedy(&self, name: &Name) -> String {
+        let known: Vec<&str> = self.result.packages.iter().map(|package| package.name.as_str()).collect();
+        suggest::remedy(name.as_str(), &known)
+    }
+}
+
+/// Refuses an include that is already open, showing the way round, and chains without end.
+fn refuse_cycle(open: &[Name], include: &Mention) -> Result<(), Diagnostics> {
+    if let Some(start) = open.iter().position(|name| *name == include.name) {
+        let way: Vec<&str> = open[start..].iter().chain([&include.name]).map(Name::as_str).collect();
+        let message = format!("profiles include each other in a circle: {}", way.join(" -> "));
+        return Err(include.place.error(message, "take one of these includes out").into());
+    }
+    if open.len() >= DEEPEST {
+        let message = format!("includes are more than {DEEPEST} deep");
+        return Err(include.place.error(message, "include the profiles side by side").into());
+    }
+    Ok(())
+}

@@ -1,0 +1,115 @@
+//! Written profiles: what is read, how includes are joined, and every refusal word for word.
+
+use profiles::version::Version;
+use profiles::written::{Choice, Composition, Profile, compose};
+use profiles::{Diagnostics, Name, TmpfsSize, Verify, WritableTop};
+
+mod golden;
+
+const SITE: &str = include_str!("good/site.kdl");
+
+/// Composes the first of some profiles; the others are what it may include.
+fn composed(texts: &[&str]) -> Result<Composition, Diagnostics> {
+    let parse = |text: &&str| Profile::parse("file.kdl", text.as_bytes()).expect("a profile that parses");
+    let all: Vec<Profile> = texts.iter().map(parse).collect();
+    compose(&all[0], |include| {
+        let found = all.iter().find(|profile| profile.name == include.name);
+        found.cloned().ok_or_else(|| include.place.error("no such profile", "").into())
+    })
+}
+
+fn packages(composition: &Composition) -> Vec<&str> {
+    composition.packages.iter().map(|package| package.name.as_str()).collect()
+}
+
+#[test]
+fn reads_every_part() {
+    let site = Profile::parse("site.kdl", SITE.as_bytes()).expect("a good profile");
+    assert_eq!(site.includes[0].name.as_str(), "base");
+    assert_eq!(site.without[0].place.to_string(), "site.kdl:8:5");
+    assert_eq!(site.root, Some(WritableTop::Tmpfs { size: TmpfsSize::Bytes(512 << 20) }));
+    assert_eq!((site.verify, site.init.as_ref().map(|path| path.as_str())), (None, Some("/sbin/init")));
+    assert_eq!((site.overrides[0].path.as_str(), site.overrides[0].from.as_str()), ("/etc/motd", "nginx"));
+    let [ssh, nginx] = &site.packages[..] else { panic!("two packages: {:?}", site.packages) };
+    let libressl = Choice::Of(Name::parse("libressl").expect("a name"));
+    assert_eq!(
+        ssh.features.iter().map(|(name, choice)| (name.as_str(), choice)).next(),
+        Some(("tls", &libressl))
+    );
+    assert!(nginx.version.allows(&Version::parse("1.30").expect("a version")));
+    assert!(!nginx.version.allows(&Version::parse("1.3").expect("a version")));
+    assert_eq!(nginx.variant.as_ref().map(Name::as_str), Some("static"));
+    assert_eq!(nginx.features.values().collect::<Vec<_>>(), [&Choice::On, &Choice::Off]);
+}
+
+#[test]
+fn what_is_included_lies_below_and_what_is_repeated_moves_up() {
+    let web = r#"profile "web" { include "base"; include "ssh"; packages { nginx; busybox variant="static"; }; without "nano"; }"#;
+    let base = r#"profile "base" { packages { base-files; busybox variant="dynamic"; nano; }; init "/sbin/base-init"; }"#;
+    let ssh = r#"profile "ssh" { include "base"; packages { dropbear; }; verify "none"; }"#;
+    let web = composed(&[web, base, ssh]).expect("a composition");
+    assert_eq!(packages(&web), ["base-files", "dropbear", "nginx", "busybox"]);
+    assert_eq!(web.packages[3].variant.as_ref().map(Name::as_str), Some("static"));
+    assert_eq!(web.profiles.iter().map(Name::as_str).collect::<Vec<_>>(), ["base", "ssh", "web"]);
+    assert_eq!((web.verify, web.init.as_str()), (Verify::None, "/sbin/base-init"));
+}
+
+#[test]
+fn a_profile_that_says_little_gets_defaults() {
+    let small = composed(&["profile small"]).expect("a composition");
+    assert_eq!(small.root, WritableTop::Tmpfs { size: TmpfsSize::Percent(50) });
+    assert_eq!((small.verify, small.init.as_str(), small.packages.len()), (Verify::Digest, "/sbin/init", 0));
+}
+
+#[test]
+fn a_circle_of_includes_shows_the_way_round() {
+    let circle = ["profile a { include b; }", "profile b { include c; }", "profile c { include a; }"];
+    assert_eq!(
+        composed(&circle).expect_err("a circle").to_string(),
+        "file.kdl:1:13: error: profiles include each other in a circle: a -> b -> c -> a\n    \
+         profile c { include a; }\n                ^^^^^^^\nhelp: take one of these includes out"
+    );
+}
+
+#[test]
+fn a_long_chain_of_includes_ends() {
+    let chain: Vec<String> = (0..100).map(|at| format!("profile p{at} {{ include p{}; }}", at + 1)).collect();
+    let chain: Vec<&str> = chain.iter().map(String::as_str).collect();
+    let error = composed(&chain).expect_err("too deep").to_string();
+    assert!(error.contains("includes are more than 32 deep"), "{error}");
+}
+
+#[test]
+fn joining_refuses_what_names_nothing() {
+    let web = "profile web {\n  include base\n  packages { nginx; }\n  without nanno\n  without nginx\n  override \"/etc/motd\" from=ngnix\n}";
+    let error =
+        composed(&[web, "profile base { packages { nano; }; }"]).expect_err("three errors").to_string();
+    for expected in [
+        "file.kdl:4:3: error: no included profile has the package 'nanno'",
+        "help: did you mean 'nano'?",
+        "file.kdl:5:3: error: 'nginx' is both left out and wanted here",
+        "file.kdl:6:3: error: '/etc/motd' may not be shadowed from 'ngnix': the profile has no such package",
+        "help: did you mean 'nginx'?",
+    ] {
+        assert!(error.contains(expected), "{expected}\n--- in:\n{error}");
+    }
+}
+
+#[test]
+fn an_included_file_must_hold_the_profile_of_that_name() {
+    let web = Profile::parse("web.kdl", b"profile web { include base; }").expect("a profile");
+    let wrong = Profile::parse("base.kdl", b"profile bas").expect("a profile");
+    let error = compose(&web, |_| Ok(wrong.clone())).expect_err("another name").to_string();
+    assert!(
+        error.starts_with("base.kdl:1:1: error: this profile is called 'bas', and is included as 'base'"),
+        "{error}"
+    );
+}
+
+#[test]
+fn refuses_each_bad_profile_with_these_words() {
+    golden::check("tests/bad/written", |label, bytes| match Profile::parse(label, bytes) {
+        Ok(profile) => panic!("{label} was accepted: {profile:?}"),
+        Err(errors) => errors.to_string(),
+    });
+}
