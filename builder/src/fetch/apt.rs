@@ -35,20 +35,34 @@ impl Archives {
         Archives { found: OnceLock::from(Found { bases, ..Found::default() }) }
     }
 
+    /// The base URI of the archive itself, with a slash at the end; the one of security updates is another.
+    ///
+    /// # Errors
+    /// apt is not there, or names none.
+    pub fn main(&self) -> Result<String> {
+        let found = self.found()?;
+        found.bases.iter().find(|base| !base.contains("security")).cloned().ok_or_else(|| no_archive(found))
+    }
+
+    fn found(&self) -> Result<&Found> {
+        let found = self.found.get_or_init(ask_apt);
+        if found.bases.is_empty() { Err(no_archive(found)) } else { Ok(found) }
+    }
+
     /// Where `path` may lie. An archive whose address speaks of security comes first for security updates and last for
     /// all else; it is tried all the same, because mirrors have many shapes and the hash decides.
     pub(super) fn locations(&self, path: &str, security: bool) -> Result<Vec<Location>> {
-        let found = self.found.get_or_init(ask_apt);
+        let found = self.found()?;
         let (first, last): (Vec<_>, Vec<_>) =
             found.bases.iter().partition(|base| base.contains("security") == security);
-        if found.bases.is_empty() {
-            let cause = found.problem.as_deref().unwrap_or("apt's configuration names no Debian archive");
-            return Err(Error::new("apt", cause).remedy(
-                "add the Debian archive to /etc/apt/sources.list, or a https:// mirror to the recipe",
-            ));
-        }
         Ok(first.into_iter().chain(last).map(|base| location(base, path, found.proxy.as_deref())).collect())
     }
+}
+
+fn no_archive(found: &Found) -> Error {
+    let cause = found.problem.as_deref().unwrap_or("apt's configuration names no Debian archive");
+    Error::new("apt", cause)
+        .remedy("add the Debian archive to /etc/apt/sources.list, or a https:// mirror to the recipe")
 }
 
 fn location(base: &str, path: &str, proxy: Option<&str>) -> Location {

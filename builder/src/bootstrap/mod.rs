@@ -1,0 +1,94 @@
+//! The bootstrap layer: an image put together from pinned Debian packages, without root, dpkg or maintainer scripts.
+//!
+//! A recipe with the node `debian` has two files beside it: `debian.kdl` ([`Description`]) says which packages are wanted and
+//! what is taken from them; `lock.kdl` ([`Lock`]) pins every package by hash. `lamina bootstrap lock` makes the second from the
+//! first with apt's own solver ([`solve`]); a build needs only the two files and the packages ([`Bootstrap::tree`]).
+
+mod description;
+mod layer;
+mod lock;
+mod pattern;
+mod solver;
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use squashfs::Tree;
+
+pub use description::Description;
+pub use lock::{Lock, LockedPackage};
+pub use solver::solve;
+
+use crate::error::{Error, Result};
+use crate::recipe::Source;
+
+/// The file that says what is wanted.
+pub const DESCRIPTION_FILE: &str = "debian.kdl";
+/// The file that pins it.
+pub const LOCK_FILE: &str = "lock.kdl";
+
+/// A description and the lock made from it.
+#[derive(Debug, Clone)]
+pub struct Bootstrap {
+    description: Description,
+    lock: Lock,
+}
+
+impl Bootstrap {
+    /// Reads both files from the folder of a recipe.
+    ///
+    /// # Errors
+    /// One cannot be read, or the lock is of another description.
+    pub fn load(folder: &Path) -> Result<Bootstrap> {
+        let description = Description::load(&folder.join(DESCRIPTION_FILE))?;
+        let path = folder.join(LOCK_FILE);
+        let lock = Lock::load(&path)?;
+        lock.check_against(&description).map_err(|cause| {
+            Error::new(path.display(), cause).remedy("make it again: lamina bootstrap lock")
+        })?;
+        Ok(Bootstrap { description, lock })
+    }
+
+    /// The packages to fetch, in the order of the lock.
+    pub fn sources(&self) -> Vec<Source> {
+        self.lock.packages.iter().map(LockedPackage::source).collect()
+    }
+
+    /// Puts the layer together from the fetched packages, which stand in the order of [`Bootstrap::sources`].
+    ///
+    /// `scratch` is a folder for nameless temporary files, about 300 MB in all; they live as long as the tree.
+    ///
+    /// # Errors
+    /// A package is damaged or another than the lock says; two packages have the same file; a link or an exclusion in
+    /// the description is about nothing.
+    pub fn tree(&self, packages: &[PathBuf], scratch: &Path) -> Result<Tree> {
+        if packages.len() != self.lock.packages.len() {
+            let cause = format!(
+                "{} packages were given for {} in the lock",
+                packages.len(),
+                self.lock.packages.len()
+            );
+            return Err(Error::new(LOCK_FILE, cause));
+        }
+        let mut layer = layer::Layer::new(&self.description)?;
+        for (locked, path) in self.lock.packages.iter().zip(packages) {
+            let package = deb::Package::open(path).map_err(Error::on(&locked.name))?;
+            locked.check(package.control())?;
+            let file = scratch_file(scratch)?;
+            layer.add(&locked.name, &package.contents(file).map_err(Error::on(&locked.name))?)?;
+        }
+        layer.finish()
+    }
+}
+
+fn scratch_file(folder: &Path) -> Result<File> {
+    tempfile::tempfile_in(folder).map_err(Error::on(folder.display()))
+}
+
+/// Reads a text file of at most 1 MiB.
+fn read(path: &Path) -> Result<Vec<u8>> {
+    fs::read(path).map_err(Error::on(path.display()))
+}
+
+#[cfg(test)]
+mod tests;
