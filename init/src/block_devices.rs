@@ -1,0 +1,178 @@
+//! The block devices of this machine and what lies on them, from `/sys/class/block` and their first blocks.
+//!
+//! `Documentation/ABI/stable/sysfs-block` of the kernel: `size` counts 512-byte units whatever the device's own blocks
+//! are, `partition` is there only for partitions and holds their number.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs::{self, File};
+use std::path::Path;
+
+use stack::partition_table::{self, Partition};
+use stack::superblock::{self, Superblock};
+
+/// Never a medium: memory, loop devices, and floppy drives, where a probe of an empty one takes seconds.
+const NOT_A_MEDIUM: [&str; 5] = ["loop", "ram", "zram", "nbd", "fd"];
+
+/// One disk or partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BlockDevice {
+    /// The kernel's name, `vda1`.
+    pub name: String,
+    /// Of a partition: the name of its disk.
+    pub disk: Option<String>,
+    /// Bytes.
+    pub size: u64,
+    /// What lies on it, when that is known.
+    pub superblock: Option<Superblock>,
+    /// Of a partition: its names in the partition table.
+    pub partition: Option<Partition>,
+}
+
+impl BlockDevice {
+    /// Its node; `!` in the kernel's name stands for `/`.
+    pub fn path(&self) -> String {
+        format!("/dev/{}", self.name.replace('!', "/"))
+    }
+}
+
+impl fmt::Display for BlockDevice {
+    /// `/dev/vda1 512 MiB ext4 LABEL=data UUID=...`, for the recovery screen.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.path(), Size(self.size))?;
+        match &self.superblock {
+            None => f.write_str(" (no file system that init knows)")?,
+            Some(found) => {
+                write!(f, " {}", found.kind)?;
+                write_name(f, "LABEL", found.label.as_deref())?;
+                write_name(f, "UUID", found.uuid.as_deref())?;
+            }
+        }
+        let partition = self.partition.as_ref();
+        write_name(f, "PARTLABEL", partition.and_then(|found| found.label.as_deref()))?;
+        write_name(f, "PARTUUID", partition.map(|found| found.uuid.as_str()))
+    }
+}
+
+/// A label may hold anything, also what would confuse a terminal.
+fn write_name(f: &mut fmt::Formatter<'_>, name: &str, value: Option<&str>) -> fmt::Result {
+    match value {
+        Some(value) => write!(f, " {name}={}", value.escape_debug()),
+        None => Ok(()),
+    }
+}
+
+/// Bytes in the largest binary unit that leaves a whole number, or rounded down in MiB.
+pub struct Size(pub u64);
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            bytes if bytes < 1 << 10 => write!(f, "{bytes} bytes"),
+            bytes if bytes < 1 << 20 => write!(f, "{} KiB", bytes >> 10),
+            bytes => write!(f, "{} MiB", bytes >> 20),
+        }
+    }
+}
+
+/// What has been probed so far. Devices are probed once, and again when the kernel says that they changed.
+#[derive(Debug, Default)]
+pub struct Inventory {
+    known: BTreeMap<String, BlockDevice>,
+}
+
+impl Inventory {
+    /// Brings the inventory up to date with `/sys/class/block`.
+    pub fn refresh(&mut self) {
+        let names = device_names(Path::new("/sys/class/block"));
+        self.known.retain(|name, _| names.contains(name));
+        for name in names {
+            if !self.known.contains_key(&name)
+                && let Some(device) = examine(&name)
+            {
+                self.known.insert(name, device);
+            }
+        }
+    }
+
+    /// The next refresh probes this device again.
+    pub fn forget(&mut self, name: &str) {
+        self.known.remove(name);
+    }
+
+    /// All devices, by name.
+    pub fn devices(&self) -> Vec<BlockDevice> {
+        self.known.values().cloned().collect()
+    }
+}
+
+fn device_names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    let other = |name: &String| {
+        let kind = name.trim_end_matches(|character: char| character.is_ascii_digit());
+        !NOT_A_MEDIUM.contains(&kind)
+    };
+    names.retain(other);
+    names.sort();
+    names
+}
+
+/// Reads one device; `None` while it has no medium (size 0) or is gone already.
+fn examine(name: &str) -> Option<BlockDevice> {
+    let folder = fs::canonicalize(Path::new("/sys/class/block").join(name)).ok()?;
+    let number = |file: &Path| fs::read_to_string(file).ok()?.trim().parse::<u64>().ok();
+    let size = number(&folder.join("size"))?.saturating_mul(512);
+    if size == 0 {
+        return None;
+    }
+    let partition_number = number(&folder.join("partition")).and_then(|number| u32::try_from(number).ok());
+    let parent = folder.parent().and_then(Path::file_name).and_then(|name| name.to_str());
+    let disk = partition_number.and(parent).map(str::to_owned);
+    let node = |name: &str| File::open(Path::new("/dev").join(name.replace('!', "/"))).ok();
+    let partition = partition_number.zip(disk.as_deref()).and_then(|(partition, disk)| {
+        let disk_size = number(&folder.parent()?.join("size"))?.saturating_mul(512);
+        partition_table::read(&node(disk)?, disk_size)?.partition(partition)
+    });
+    let superblock = node(name).and_then(|file| superblock::probe(&file));
+    Some(BlockDevice { name: name.to_owned(), disk, size, superblock, partition })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_is_one_line_without_control_characters() {
+        let device = BlockDevice {
+            name: "vda1".into(),
+            disk: Some("vda".into()),
+            size: 64 << 20,
+            superblock: Some(Superblock {
+                kind: "ext4",
+                driver: Some("ext4"),
+                label: Some("a\x1b[2J".into()),
+                uuid: None,
+            }),
+            partition: Some(Partition { number: 1, uuid: "deadbeef-01".into(), label: None }),
+        };
+        assert_eq!(device.to_string(), r"/dev/vda1 64 MiB ext4 LABEL=a\u{1b}[2J PARTUUID=deadbeef-01");
+    }
+
+    #[test]
+    fn memory_and_loop_devices_are_left_out() {
+        let folder = std::env::temp_dir().join(format!("lamina-block-names-{}", std::process::id()));
+        for name in ["loop0", "loop-control", "ram3", "vda", "vda1", "nvme0n1p2", "dm-0", "fd0", "sr0"] {
+            fs::create_dir_all(folder.join(name)).unwrap();
+        }
+        let names = device_names(&folder);
+        fs::remove_dir_all(&folder).unwrap();
+        assert_eq!(names, ["dm-0", "loop-control", "nvme0n1p2", "sr0", "vda", "vda1"]);
+    }
+
+    #[test]
+    fn sizes() {
+        let shown = [511, 4096, 5 << 30].map(|bytes| Size(bytes).to_string());
+        assert_eq!(shown, ["511 bytes", "4 KiB", "5120 MiB"]);
+    }
+}

@@ -1,0 +1,133 @@
+//! As much of an ELF file as tells whether the kernel will start it: elf(5).
+
+/// What the header and the program headers say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Program {
+    /// `e_machine`.
+    pub machine: u16,
+    /// 32 or 64.
+    pub bits: u8,
+    /// The dynamic linker that it asks for (PT_INTERP); `None` for a static program.
+    pub interpreter: Option<String>,
+}
+
+/// The machines of the systems that Lamina boots, as `std::env::consts::ARCH` names them, with what else they run.
+const MACHINES: [(&str, &[u16]); 4] =
+    [("x86_64", &[62, 3]), ("x86", &[3]), ("aarch64", &[183, 40]), ("riscv64", &[243])];
+
+const ET_EXEC: u16 = 2;
+const ET_DYN: u16 = 3;
+const PT_INTERP: u32 = 3;
+/// PATH_MAX of Linux.
+const LONGEST_PATH: usize = 4096;
+
+/// Whether this machine's kernel can run programs for `machine`. Unknown machines of ours accept all.
+pub fn runs_here(machine: u16) -> bool {
+    let ours = MACHINES.iter().find(|(name, _)| *name == std::env::consts::ARCH);
+    ours.is_none_or(|(_, machines)| machines.contains(&machine))
+}
+
+/// Reads the program; `read` gives up to `len` bytes at an offset. The error is a sentence about the file.
+pub fn parse(read: impl Fn(u64, usize) -> Vec<u8>) -> Result<Program, &'static str> {
+    let header = Fields(read(0, 64));
+    let bits = match header.0.get(4..6) {
+        Some([1, 1]) => 32,
+        Some([2, 1]) => 64,
+        Some(_) => return Err("its ELF header is of no little-endian 32 or 64 bit kind"),
+        None => return Err("it is cut off within its ELF header"),
+    };
+    let cut = "it is cut off within its ELF header";
+    let kind = header.u16(16).ok_or(cut)?;
+    if kind != ET_EXEC && kind != ET_DYN {
+        return Err("it is an ELF file, but not a program");
+    }
+    let machine = header.u16(18).ok_or(cut)?;
+    let (offset, size, count) = match bits {
+        32 => (header.u32(28).map(u64::from), header.u16(42), header.u16(44)),
+        _ => (header.u64(32), header.u16(54), header.u16(56)),
+    };
+    let (offset, size, count) =
+        (offset.ok_or(cut)?, usize::from(size.ok_or(cut)?), usize::from(count.ok_or(cut)?));
+    let table = read(offset, size * count);
+    if size < 32 || table.len() < size * count {
+        return Err("it is cut off within its program headers");
+    }
+    let mut entries = table.chunks_exact(size).map(|entry| Fields(entry.to_vec()));
+    let interpreter = match entries.find(|entry| entry.u32(0) == Some(PT_INTERP)) {
+        None => None,
+        Some(entry) => {
+            Some(interpreter(&entry, bits, read).ok_or("it is cut off where it names its dynamic linker")?)
+        }
+    };
+    Ok(Program { machine, bits, interpreter })
+}
+
+fn interpreter(entry: &Fields, bits: u8, read: impl Fn(u64, usize) -> Vec<u8>) -> Option<String> {
+    let (offset, length) = match bits {
+        32 => (u64::from(entry.u32(4)?), u64::from(entry.u32(16)?)),
+        _ => (entry.u64(8)?, entry.u64(32)?),
+    };
+    let length = usize::try_from(length).ok().filter(|length| (2..=LONGEST_PATH).contains(length))?;
+    let path = read(offset, length);
+    (path.len() == length).then(|| String::from_utf8_lossy(&path).trim_end_matches('\0').to_owned())
+}
+
+/// Little-endian numbers at byte offsets, `None` past the end.
+struct Fields(Vec<u8>);
+
+impl Fields {
+    fn array<const LEN: usize>(&self, at: usize) -> Option<[u8; LEN]> {
+        self.0.get(at..at + LEN)?.try_into().ok()
+    }
+
+    fn u16(&self, at: usize) -> Option<u16> {
+        self.array(at).map(u16::from_le_bytes)
+    }
+
+    fn u32(&self, at: usize) -> Option<u32> {
+        self.array(at).map(u32::from_le_bytes)
+    }
+
+    fn u64(&self, at: usize) -> Option<u64> {
+        self.array(at).map(u64::from_le_bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse_bytes(bytes: &[u8]) -> Result<Program, &'static str> {
+        parse(|offset, length| {
+            let start = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
+            bytes[start..start.saturating_add(length).min(bytes.len())].to_vec()
+        })
+    }
+
+    #[test]
+    fn this_test_program_is_one_that_runs_here() {
+        let bytes = std::fs::read("/proc/self/exe").unwrap();
+        let program = parse_bytes(&bytes).unwrap();
+        assert!(runs_here(program.machine));
+        assert_eq!(program.bits, usize::BITS as u8);
+    }
+
+    #[test]
+    fn pieces_and_damaged_copies_never_panic() {
+        let bytes = std::fs::read("/proc/self/exe").unwrap();
+        for length in (0..1200).step_by(7) {
+            let _ = parse_bytes(&bytes[..length]);
+        }
+        let mut random = 99_u64;
+        for _ in 0..5000 {
+            let mut head = bytes[..1200].to_vec();
+            for _ in 0..6 {
+                random =
+                    random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                head[6 + (random >> 40) as usize % 200] = (random >> 33) as u8;
+            }
+            let _ = parse_bytes(&head);
+        }
+        assert_eq!(parse_bytes(b"\x7fELF"), Err("it is cut off within its ELF header"));
+    }
+}

@@ -1,0 +1,103 @@
+//! What the recovery screen shows: which step, which object, why, what was seen, what to try.
+
+use std::fmt;
+
+/// Why something could not be done, before it is known which step it belongs to.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Failure {
+    /// The cause; may have several lines (a rendered profile error has).
+    pub why: String,
+    /// What was there instead: devices, profiles, files.
+    pub seen: Vec<String>,
+    /// What to try, most promising first.
+    pub remedies: Vec<String>,
+}
+
+impl Failure {
+    /// A cause without more.
+    pub fn new(why: impl fmt::Display) -> Self {
+        Self { why: why.to_string(), ..Self::default() }
+    }
+
+    /// Adds one thing to try.
+    pub fn try_this(mut self, remedy: impl Into<String>) -> Self {
+        self.remedies.push(remedy.into());
+        self
+    }
+
+    /// Adds things that were seen.
+    pub fn having_seen(mut self, seen: impl IntoIterator<Item = String>) -> Self {
+        self.seen.extend(seen);
+        self
+    }
+
+    /// The failure as that of a step on an object.
+    pub fn at(self, step: &'static str, object: impl fmt::Display) -> BootError {
+        BootError { step, object: object.to_string(), failure: Box::new(self), also: Vec::new() }
+    }
+}
+
+impl From<stack::Error> for Failure {
+    fn from(error: stack::Error) -> Self {
+        let failure = Self::new(format!("cannot {} {}: {}", error.action, error.object, error.why()));
+        match error.remedy {
+            Some(remedy) => failure.try_this(remedy),
+            None => failure,
+        }
+    }
+}
+
+/// A boot that stopped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BootError {
+    /// The step, by the names of `docs/boot.md`.
+    pub step: &'static str,
+    /// The image, device, file or parameter.
+    pub object: String,
+    /// The rest; in a box, because it is large and every step's result has room for it.
+    pub failure: Box<Failure>,
+    /// One line for each other object that failed in the same stage.
+    pub also: Vec<String>,
+}
+
+impl fmt::Display for BootError {
+    /// The body of the recovery screen, without a trailing newline.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let field = |name: &str, texts: &[String]| -> String {
+            let lines = texts.iter().flat_map(|text| text.lines());
+            let heads = std::iter::once(name).chain(std::iter::repeat(""));
+            lines
+                .zip(heads)
+                .map(|(line, head)| format!("\n  {head:<8} {line}").trim_end().to_owned())
+                .collect()
+        };
+        write!(f, "  {:<8} {}", "step:", self.step)?;
+        f.write_str(&field("object:", std::slice::from_ref(&self.object)))?;
+        f.write_str(&field("why:", std::slice::from_ref(&self.failure.why)))?;
+        f.write_str(&field("also:", &self.also))?;
+        f.write_str(&field("seen:", &self.failure.seen))?;
+        f.write_str(&field("try:", &self.failure.remedies))
+    }
+}
+
+impl std::error::Error for BootError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_screen_is_aligned_and_leaves_out_what_is_empty() {
+        let failure = Failure::new("line one\nline two")
+            .having_seen(["vda (swap)".into(), "vdb".into()])
+            .try_this("plug it in");
+        let expected = "  step:    find the store
+  object:  LABEL=x
+  why:     line one
+           line two
+  seen:    vda (swap)
+           vdb
+  try:     plug it in";
+        assert_eq!(failure.at("find the store", "LABEL=x").to_string(), expected);
+    }
+}

@@ -1,0 +1,162 @@
+//! Waits for the medium, without polling: the kernel says when something new is there.
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use crate::block_devices::Inventory;
+use crate::error::Failure;
+use crate::journal::ModuleRecord;
+use crate::medium::{self, Medium, Protocol, Share, StoreSpec};
+use crate::uevents::{Uevents, Waited};
+
+/// Finds the medium that the request names, and waits for it at most `timeout`.
+pub fn find(spec: &StoreSpec, timeout: Duration, modules: &ModuleRecord) -> Result<Medium, Failure> {
+    match spec {
+        StoreSpec::Initramfs => Ok(Medium::Initramfs),
+        StoreSpec::Share(share) => find_share(share, timeout, modules),
+        _ => find_device(spec, timeout, modules),
+    }
+}
+
+/// Without `lamina.store=` only a store in the initramfs serves; guessing a disk would boot whatever was plugged in.
+pub fn default_spec(folder: &str) -> Result<StoreSpec, Failure> {
+    if Path::new("/").join(folder).join("profiles").is_dir() {
+        return Ok(StoreSpec::Initramfs);
+    }
+    let mut inventory = Inventory::default();
+    inventory.refresh();
+    Err(Failure::new("no lamina.store= on the kernel command line, and no store in the initramfs")
+        .having_seen(inventory.devices().iter().map(ToString::to_string))
+        .try_this("write lamina.store=LABEL=NAME, or pack the store into the initramfs"))
+}
+
+fn find_device(spec: &StoreSpec, timeout: Duration, modules: &ModuleRecord) -> Result<Medium, Failure> {
+    let deadline = Instant::now() + timeout;
+    // The order matters: what appears between the subscription and the first look is announced again.
+    let uevents = Uevents::subscribe()?;
+    let mut inventory = Inventory::default();
+    loop {
+        inventory.refresh();
+        let devices = inventory.devices();
+        if let Some(medium) = medium::choose(spec, &devices)? {
+            return Ok(medium);
+        }
+        loop {
+            match uevents.wait(deadline)? {
+                Waited::Event(event) if event.subsystem == "block" => {
+                    // Partitions of a disk whose medium changed are announced on their own.
+                    event.device.iter().for_each(|device| inventory.forget(device));
+                    break;
+                }
+                Waited::Event(_) => {}
+                Waited::Overflow => {
+                    inventory = Inventory::default();
+                    break;
+                }
+                Waited::TimedOut => {
+                    let seen = devices.iter().map(ToString::to_string).collect();
+                    return Err(not_found(spec, timeout, seen, modules, "disk"));
+                }
+            }
+        }
+    }
+}
+
+fn find_share(share: &Share, timeout: Duration, modules: &ModuleRecord) -> Result<Medium, Failure> {
+    let deadline = Instant::now() + timeout;
+    let uevents = Uevents::subscribe()?;
+    loop {
+        let tags = tags(share.protocol);
+        if tags.iter().any(|tag| tag.as_ref().is_none_or(|tag| *tag == share.tag)) {
+            return Ok(Medium::Share(share.clone()));
+        }
+        if uevents.wait(deadline)? == Waited::TimedOut {
+            let seen =
+                tags.into_iter().flatten().map(|tag| format!("{}:{tag}", share.protocol.driver())).collect();
+            return Err(not_found(&StoreSpec::Share(share.clone()), timeout, seen, modules, "share"));
+        }
+    }
+}
+
+/// The tags of the shares that are there; `None` for one whose tag the kernel does not tell (virtiofs before 6.9), where
+/// the mount will show.
+fn tags(protocol: Protocol) -> Vec<Option<String>> {
+    let text = |path: &Path| {
+        let text = fs::read_to_string(path).ok()?;
+        Some(text.trim_end_matches(['\0', '\n']).to_owned())
+    };
+    let entries = |folder: &str| -> Vec<_> {
+        fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
+    };
+    match protocol {
+        Protocol::NineP => {
+            let devices = entries("/sys/bus/virtio/drivers/9pnet_virtio");
+            devices.iter().filter_map(|device| text(&device.join("mount_tag"))).map(Some).collect()
+        }
+        Protocol::Virtiofs => {
+            let tags: Vec<_> = entries("/sys/fs/virtiofs")
+                .iter()
+                .filter_map(|share| text(&share.join("tag")))
+                .map(Some)
+                .collect();
+            let devices = entries("/sys/bus/virtio/drivers/virtiofs");
+            let bound = devices.iter().filter(|device| device.join("device").exists()).count();
+            if tags.is_empty() { vec![None; bound] } else { tags }
+        }
+    }
+}
+
+fn not_found(
+    spec: &StoreSpec,
+    timeout: Duration,
+    mut seen: Vec<String>,
+    modules: &ModuleRecord,
+    noun: &str,
+) -> Failure {
+    if seen.is_empty() {
+        seen.push(format!("no {noun} at all"));
+    }
+    seen.extend(modules.failed.iter().map(|module| format!("module not loaded: {module}")));
+    let mut failure = Failure::new(format!("nothing answers to {spec} after {} s", timeout.as_secs()))
+        .having_seen(seen)
+        .try_this("compare lamina.store= with what was seen");
+    if let StoreSpec::Path(path) = spec
+        && path.starts_with("/dev/disk/")
+    {
+        failure =
+            failure.try_this("links in /dev/disk are not made this early: use LABEL=, UUID= or PARTUUID=");
+    }
+    failure
+        .try_this(format!("if the {noun} is missing there, add its driver's module to the initramfs"))
+        .try_this("if it is slow, give it more time: lamina.timeout=60")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_store_names_what_was_seen_and_the_modules_that_failed() {
+        let modules =
+            ModuleRecord { failed: vec!["virtio_blk: made for another kernel".into()], ..Default::default() };
+        let spec = StoreSpec::parse("/dev/disk/by-label/x").unwrap();
+        let failure =
+            not_found(&spec, Duration::from_secs(5), vec!["/dev/sr0 1 MiB".into()], &modules, "disk");
+        assert_eq!(failure.why, "nothing answers to /dev/disk/by-label/x after 5 s");
+        assert_eq!(
+            failure.seen,
+            ["/dev/sr0 1 MiB", "module not loaded: virtio_blk: made for another kernel"]
+        );
+        assert!(failure.remedies[1].contains("LABEL="), "{failure:?}");
+    }
+
+    #[test]
+    fn waiting_for_a_device_that_never_comes_ends_in_time() {
+        let begin = Instant::now();
+        let spec = StoreSpec::parse("LABEL=no such volume on this machine").unwrap();
+        let failure = find(&spec, Duration::from_millis(50), &ModuleRecord::default()).unwrap_err();
+        assert!(begin.elapsed() >= Duration::from_millis(50));
+        assert!(failure.why.contains("no such volume"), "{failure:?}");
+    }
+}

@@ -1,0 +1,278 @@
+//! What has been done, and when: told on the console while it happens, and left as `report.json`.
+
+use std::time::Duration;
+
+use nix::time::ClockId;
+use profiles::Verify;
+use profiles::resolved::BootProfile;
+use serde::Serialize;
+
+use crate::console;
+use crate::error::{BootError, Failure};
+use crate::request::Verbosity;
+
+/// The version of the schema that `docs/boot.md` describes.
+const FORMAT: u32 = 1;
+
+/// The report, in the shape of `report.json`.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    format: u32,
+    outcome: Outcome,
+    kernel: String,
+    command_line: String,
+    store: Option<String>,
+    medium: Option<String>,
+    profile: Option<ProfileRecord>,
+    root: Option<String>,
+    layers: Vec<LayerRecord>,
+    modules: ModuleRecord,
+    warnings: Vec<String>,
+    steps: Vec<StepRecord>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(tag = "state", rename_all = "lowercase")]
+enum Outcome {
+    Running,
+    Started {
+        init: String,
+    },
+    Failed {
+        step: String,
+        object: String,
+        why: String,
+        also: Vec<String>,
+        seen: Vec<String>,
+        r#try: Vec<String>,
+    },
+}
+
+#[derive(Debug, Serialize)]
+struct ProfileRecord {
+    name: String,
+    generation: u64,
+    digest: String,
+}
+
+#[derive(Debug, Serialize)]
+struct LayerRecord {
+    name: String,
+    version: String,
+    digest: String,
+    size: u64,
+    verified: bool,
+}
+
+/// Modules by what became of them.
+#[derive(Debug, Default, Clone, Serialize)]
+pub struct ModuleRecord {
+    /// Loaded by init.
+    pub loaded: Vec<String>,
+    /// Built in, or loaded already.
+    pub present: Vec<String>,
+    /// `NAME: why`.
+    pub failed: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct StepRecord {
+    stage: &'static str,
+    step: &'static str,
+    object: String,
+    start_us: u64,
+    length_us: u64,
+}
+
+/// A step with its two times.
+#[derive(Debug)]
+pub struct Timed {
+    /// Name of the step.
+    pub step: &'static str,
+    /// Its object.
+    pub object: String,
+    /// CLOCK_BOOTTIME at its begin.
+    pub start: Duration,
+    /// CLOCK_BOOTTIME at its end.
+    pub end: Duration,
+}
+
+/// The report while it is written.
+#[derive(Debug)]
+pub struct Journal {
+    report: Report,
+    verbosity: Verbosity,
+    began: Duration,
+}
+
+/// Time since the machine was switched on: CLOCK_BOOTTIME of clock_gettime(2), which also dmesg(1) shows.
+pub fn now() -> Duration {
+    ClockId::CLOCK_BOOTTIME.now().map_or(Duration::ZERO, Duration::from)
+}
+
+impl Journal {
+    /// An empty journal; says nothing on the console until the verbosity is known.
+    pub fn begin() -> Self {
+        let report = Report {
+            format: FORMAT,
+            outcome: Outcome::Running,
+            kernel: String::new(),
+            command_line: String::new(),
+            store: None,
+            medium: None,
+            profile: None,
+            root: None,
+            layers: Vec::new(),
+            modules: ModuleRecord::default(),
+            warnings: Vec::new(),
+            steps: Vec::new(),
+        };
+        Self { report, verbosity: Verbosity::Quiet, began: now() }
+    }
+
+    /// From here on the console hears as much as was asked for.
+    pub fn speak(&mut self, verbosity: Verbosity, kernel: &str, command_line: &str) {
+        self.verbosity = verbosity;
+        self.report.kernel = kernel.to_owned();
+        self.report.command_line = command_line.to_owned();
+        self.say(&format!("kernel {kernel}"));
+        self.debug(&format!("command line: {command_line}"));
+    }
+
+    /// A line that `quiet` silences.
+    pub fn say(&self, line: &str) {
+        if self.verbosity >= Verbosity::Normal {
+            console::write_line(line);
+        }
+    }
+
+    /// A line for `lamina.debug`.
+    pub fn debug(&self, line: &str) {
+        if self.verbosity >= Verbosity::Debug {
+            console::write_line(line);
+        }
+    }
+
+    /// Something that a person should know although the boot goes on: on the console and in the kernel's log, also
+    /// when it is quiet.
+    pub fn warn(&mut self, line: String) {
+        console::write_line(&format!("warning: {line}"));
+        console::to_kernel_log(4, &format!("warning: {line}"));
+        self.report.warnings.push(line);
+    }
+
+    /// Does one thing outside of any plan, with its time, and gives its error the step and the object.
+    pub fn step<T>(
+        &mut self,
+        step: &'static str,
+        object: &str,
+        action: impl FnOnce(&mut Self) -> Result<T, Failure>,
+    ) -> Result<T, BootError> {
+        let start = now();
+        let result = action(self).map_err(|failure| failure.at(step, object));
+        self.stage_done(step, vec![Timed { step, object: object.to_owned(), start, end: now() }]);
+        result
+    }
+
+    /// Takes the times of a stage and says one line about it, or one a step with `lamina.debug`.
+    pub fn stage_done(&mut self, stage: &'static str, steps: Vec<Timed>) {
+        let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        let start = steps.iter().map(|step| step.start).min().unwrap_or_default();
+        let end = steps.iter().map(|step| step.end).max().unwrap_or_default();
+        let detail = match steps.as_slice() {
+            [only] => only.object.clone(),
+            several => several.len().to_string(),
+        };
+        self.say(&format!("{:>9} {stage}: {detail}", milliseconds(end.saturating_sub(start))));
+        for Timed { step, object, start, end } in steps {
+            let length = end.saturating_sub(start);
+            self.debug(&format!("{:>19} {step} {object}", milliseconds(length)));
+            let (start_us, length_us) = (micros(start), micros(length));
+            self.report.steps.push(StepRecord { stage, step, object, start_us, length_us });
+        }
+    }
+
+    /// Notes the store that was asked for and the medium that was found.
+    pub fn medium(&mut self, store: String, medium: String) {
+        self.report.store = Some(store);
+        self.report.medium = Some(medium);
+    }
+
+    /// Notes what became of the modules.
+    pub fn modules(&mut self, modules: ModuleRecord) {
+        self.report.modules = modules;
+    }
+
+    /// Notes the profile and its layers.
+    pub fn profile(&mut self, profile: &BootProfile, generation: u64, digest: String) {
+        let verified = profile.verify == Verify::Digest;
+        let layers = profile.images.iter().map(|image| LayerRecord {
+            name: image.name.as_str().to_owned(),
+            version: image.version.clone(),
+            digest: image.digest.to_string(),
+            size: image.size,
+            verified,
+        });
+        self.report.layers = layers.collect();
+        self.report.root = Some(profile.root.to_string());
+        self.report.profile =
+            Some(ProfileRecord { name: profile.name.as_str().to_owned(), generation, digest });
+    }
+
+    /// The last line of a boot that went well.
+    pub fn started(&mut self, init: &str, summary: &str) {
+        let took = milliseconds(now().saturating_sub(self.began));
+        let line = format!("{summary}; {}, starting {init}", took.trim_start());
+        self.say(&line);
+        console::to_kernel_log(6, &line);
+        self.report.outcome = Outcome::Started { init: init.to_owned() };
+    }
+
+    /// The end of a boot that did not.
+    pub fn failed(&mut self, error: &BootError) {
+        let BootError { step, object, failure, also } = error.clone();
+        console::to_kernel_log(3, &format!("boot stopped at: {step}: {object}: {}", failure.why));
+        self.report.outcome = Outcome::Failed {
+            step: step.to_owned(),
+            object,
+            why: failure.why,
+            also,
+            seen: failure.seen,
+            r#try: failure.remedies,
+        };
+    }
+
+    /// The report as JSON, with a newline at its end.
+    pub fn to_json(&self) -> String {
+        // The report holds texts and numbers only, which always serialise.
+        serde_json::to_string_pretty(&self.report).unwrap_or_default() + "\n"
+    }
+}
+
+/// `12.3 ms`, right-aligned by the caller.
+fn milliseconds(time: Duration) -> String {
+    format!("{:.1} ms", time.as_secs_f64() * 1000.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_report_has_the_documented_shape() {
+        let mut journal = Journal::begin();
+        let error = journal
+            .step("find the store", "LABEL=x", |_| Err::<(), _>(Failure::new("none \"there\"")))
+            .unwrap_err();
+        journal.failed(&error);
+        let json: serde_json::Value = serde_json::from_str(&journal.to_json()).unwrap();
+        assert_eq!(json["format"], 1);
+        assert_eq!(json["outcome"]["state"], "failed");
+        assert_eq!(json["outcome"]["why"], "none \"there\"");
+        assert_eq!(json["steps"][0]["step"], "find the store");
+        assert!(json["steps"][0]["length_us"].is_u64());
+        journal.started("/sbin/init", "summary");
+        let json: serde_json::Value = serde_json::from_str(&journal.to_json()).unwrap();
+        assert_eq!(json["outcome"], serde_json::json!({ "state": "started", "init": "/sbin/init" }));
+    }
+}

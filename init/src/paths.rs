@@ -1,0 +1,24 @@
+//! Where things are, in the initramfs and in what init leaves behind: the formats of ARCHITECTURE.md as constants.
+
+/// The list that mkinitramfs writes.
+pub const MODULES: &str = "/etc/lamina/modules";
+/// Says for which kernel the initramfs was made.
+pub const INITRAMFS: &str = "/etc/lamina/initramfs.kdl";
+/// All that init leaves for the running system is below it.
+pub const RUN: &str = "/run/lamina";
+/// The medium, mounted read-only.
+pub const MEDIUM: &str = "/run/lamina/medium";
+/// The layers, each under its name.
+pub const LAYERS: &str = "/run/lamina/layers";
+/// The tmpfs of the writable top.
+pub const TOP: &str = "/run/lamina/top";
+/// The profile that was booted, byte for byte.
+pub const PROFILE: &str = "/run/lamina/profile.kdl";
+/// What happened.
+pub const REPORT: &str = "/run/lamina/report.json";
+/// Where the stack is joined, before it becomes `/`.
+pub const NEW_ROOT: &str = "/newroot";
+/// The rescue shell.
+pub const SHELL: &str = "/bin/sh";
+/// The mounts that move to the new root.
+pub const MOVED: [&str; 4] = ["/dev", "/proc", "/sys", "/run"];

@@ -1,0 +1,222 @@
+//! What will be done, decided before it is done: pure functions from what was asked and found to a list of stages.
+//!
+//! A plan prints as text, one step a line; `tests/golden/*.plan` holds the plans of typical boots.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use profiles::resolved::{BootProfile, ImageRef};
+use profiles::{Verify, WritableTop};
+
+use crate::block_devices::Size;
+use crate::medium::{Medium, Protocol, Share};
+use crate::paths;
+
+/// A file system to mount, as text only: it prints, and it compares.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mount {
+    /// Its name in `/proc/filesystems`.
+    pub kind: &'static str,
+    /// Device, tag, or a word.
+    pub source: String,
+    /// `KEY=VALUE` or `FLAG`, as in mount(8); `ro`, `nosuid`, `nodev`, `noexec` and `strictatime` among them.
+    pub options: Vec<String>,
+    /// The folder, which is made when it is not there.
+    pub target: &'static str,
+}
+
+/// An image of the stack and where it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Image {
+    /// What the profile says.
+    pub wanted: ImageRef,
+    /// The file.
+    pub path: PathBuf,
+}
+
+impl Image {
+    /// Where the layer is mounted.
+    pub fn layer(&self) -> PathBuf {
+        PathBuf::from(paths::LAYERS).join(self.wanted.name.as_str())
+    }
+}
+
+impl fmt::Display for Image {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.wanted.name, self.wanted.version)
+    }
+}
+
+/// One thing to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// Mount a file system.
+    Mount(Mount),
+    /// Open an image and compare its length.
+    OpenImage(Image),
+    /// Compare the SHA-256 of an open image.
+    CheckImage(Image),
+    /// Give an open image a loop device.
+    AttachImage(Image),
+    /// Mount the squashfs of an attached image.
+    MountLayer(Image),
+    /// Join the layers.
+    StackLayers {
+        /// Where the layers are, bottom first.
+        lower: Vec<PathBuf>,
+        /// Whether the folders `upper` and `work` of the top go above.
+        writable: bool,
+    },
+    /// See that `/dev`, `/proc`, `/sys` and `/run` can move to the new root.
+    MountPoints {
+        /// Missing ones can be made.
+        writable: bool,
+    },
+    /// See that the real init can be started.
+    CheckInit(String),
+}
+
+impl Step {
+    /// The name that messages, reports and `docs/boot.md` use.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Mount(_) => "mount",
+            Self::OpenImage(_) => "open image",
+            Self::CheckImage(_) => "check image",
+            Self::AttachImage(_) => "attach image",
+            Self::MountLayer(_) => "mount layer",
+            Self::StackLayers { .. } => "stack layers",
+            Self::MountPoints { .. } => "find mount points",
+            Self::CheckInit(_) => "check init",
+        }
+    }
+
+    /// What it is done to, with what identifies it.
+    pub fn object(&self) -> String {
+        match self {
+            Self::Mount(mount) => format!("{} ({}) at {}", mount.source, mount.kind, mount.target),
+            Self::OpenImage(image) => format!("{image} ({})", image.path.display()),
+            Self::CheckImage(image) | Self::AttachImage(image) => {
+                format!("{image} ({})", image.path.display())
+            }
+            Self::MountLayer(image) => format!("{image} at {}", image.layer().display()),
+            Self::StackLayers { lower, .. } => {
+                format!("{} at {}", count(lower.len(), "layer"), paths::NEW_ROOT)
+            }
+            Self::MountPoints { .. } => paths::NEW_ROOT.to_owned(),
+            Self::CheckInit(path) => path.clone(),
+        }
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.name(), self.object())?;
+        match self {
+            Self::Mount(mount) => write!(f, " with {}", mount.options.join(",")),
+            Self::OpenImage(image) => write!(f, " of {} bytes", image.wanted.size),
+            Self::CheckImage(image) => write!(f, " against {}", image.wanted.digest),
+            Self::StackLayers { writable: true, .. } => f.write_str(" under a writable top"),
+            Self::StackLayers { writable: false, .. } => f.write_str(" read-only"),
+            Self::MountPoints { writable: true } => f.write_str(", making those that are missing"),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Steps that belong together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stage {
+    /// What the console and the report call it.
+    pub name: &'static str,
+    /// The steps need nothing from each other: they run on all processors, and all failures are told at once.
+    pub parallel: bool,
+    /// In order.
+    pub steps: Vec<Step>,
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}{}", self.name, if self.parallel { " (parallel)" } else { "" })?;
+        self.steps.iter().try_for_each(|step| writeln!(f, "  {step}"))
+    }
+}
+
+/// The file systems that the kernel offers, before anything can be looked at.
+pub fn early() -> Vec<Stage> {
+    let mount = |kind, target, options: &[&str]| {
+        let options = options.iter().map(ToString::to_string).collect();
+        Step::Mount(Mount { kind, source: kind.to_owned(), options, target })
+    };
+    let steps = vec![
+        mount("proc", "/proc", &["nosuid", "nodev", "noexec"]),
+        mount("sysfs", "/sys", &["nosuid", "nodev", "noexec"]),
+        mount("devtmpfs", "/dev", &["nosuid", "mode=0755"]),
+        // As systemd wants it: INITRD_INTERFACE of its documentation.
+        mount("tmpfs", "/run", &["nosuid", "nodev", "strictatime", "mode=0755"]),
+    ];
+    vec![Stage { name: "early mounts", parallel: false, steps }]
+}
+
+/// How the medium comes to its place; nothing when the store is in the initramfs.
+pub fn medium(medium: &Medium) -> Vec<Stage> {
+    let mount = |kind, source: &str, options: &[&str]| {
+        let always = ["ro", "nosuid", "nodev", "noexec"];
+        let options = always.iter().chain(options).map(ToString::to_string).collect();
+        let step = Step::Mount(Mount { kind, source: source.to_owned(), options, target: paths::MEDIUM });
+        vec![Stage { name: "medium", parallel: false, steps: vec![step] }]
+    };
+    match medium {
+        Medium::Initramfs => Vec::new(),
+        Medium::Device { path, driver } => mount(driver, path, &[]),
+        Medium::Share(Share { protocol: Protocol::Virtiofs, tag }) => mount("virtiofs", tag, &[]),
+        // Nobody writes to the medium while it is mounted, so the loosest cache is right; the largest messages that
+        // virtio carries make one round trip of a read that would take sixty.
+        Medium::Share(Share { protocol: Protocol::NineP, tag }) => {
+            mount("9p", tag, &["trans=virtio", "version=9p2000.L", "msize=512000", "cache=loose"])
+        }
+    }
+}
+
+/// How the images of a profile become the new root. `store` is the folder that has `images/`.
+pub fn root(store: &std::path::Path, profile: &BootProfile, init: &str) -> Vec<Stage> {
+    let image = |wanted: &ImageRef| Image {
+        wanted: wanted.clone(),
+        path: store.join("images").join(format!("{}.sqfs", wanted.digest.hex())),
+    };
+    let images: Vec<Image> = profile.images.iter().map(image).collect();
+    let each = |step: fn(Image) -> Step| images.iter().cloned().map(step).collect::<Vec<_>>();
+    let mut stages = vec![Stage { name: "open images", parallel: true, steps: each(Step::OpenImage) }];
+    if profile.verify == Verify::Digest {
+        stages.push(Stage { name: "check images", parallel: true, steps: each(Step::CheckImage) });
+    }
+    stages.push(Stage { name: "attach images", parallel: true, steps: each(Step::AttachImage) });
+    stages.push(Stage { name: "mount layers", parallel: true, steps: each(Step::MountLayer) });
+    let lower = images.iter().map(Image::layer).collect();
+    let writable = profile.root != WritableTop::None;
+    let mut steps = Vec::new();
+    if let WritableTop::Tmpfs { size } = &profile.root {
+        let options = vec![format!("size={size}"), "mode=0755".to_owned()];
+        steps.push(Step::Mount(Mount {
+            kind: "tmpfs",
+            source: "lamina-top".to_owned(),
+            options,
+            target: paths::TOP,
+        }));
+    }
+    steps.push(Step::StackLayers { lower, writable });
+    steps.push(Step::MountPoints { writable });
+    steps.push(Step::CheckInit(init.to_owned()));
+    stages.push(Stage { name: "root", parallel: false, steps });
+    stages
+}
+
+/// The size of all images together, for people.
+pub fn total_size(profile: &BootProfile) -> Size {
+    Size(profile.images.iter().fold(0, |sum, image| sum.saturating_add(image.size)))
+}
+
+/// `1 layer`, `2 layers`.
+pub fn count(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}

@@ -1,0 +1,285 @@
+//! What the kernel command line asks of init: the `lamina.*` parameters, and `init=`, `quiet` and `panic=`.
+
+use std::time::Duration;
+
+use profiles::{Digest, Name, SystemPath, suggest};
+
+use crate::cmdline::{self, Parameter};
+use crate::error::{BootError, Failure};
+use crate::medium::StoreSpec;
+
+/// The step that this module's errors name.
+const STEP: &str = "read the command line";
+/// Slow USB disks are there after 10 seconds; a person waits half a minute.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
+const DEFAULT_FOLDER: &str = "lamina";
+
+/// What init does with a parameter of ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Support {
+    Yes,
+    /// A name of the design that this version cannot honour. To ignore it would boot something else than was asked.
+    NotYet,
+}
+
+const KNOWN: [(&str, Support); 13] = [
+    ("profile", Support::Yes),
+    ("store", Support::Yes),
+    ("dir", Support::Yes),
+    ("rescue", Support::Yes),
+    ("timeout", Support::Yes),
+    ("debug", Support::Yes),
+    ("state", Support::NotYet),
+    ("verify", Support::NotYet),
+    ("toram", Support::NotYet),
+    ("add", Support::NotYet),
+    ("without", Support::NotYet),
+    ("menu", Support::NotYet),
+    ("fallback", Support::NotYet),
+];
+
+/// How much init says on the console.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verbosity {
+    /// `quiet`: only what went wrong.
+    Quiet,
+    /// One line a stage and a summary.
+    Normal,
+    /// `lamina.debug`: every step, with its time.
+    Debug,
+}
+
+/// The profile that was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WantedProfile {
+    /// Its name.
+    pub name: Name,
+    /// The SHA-256 that its file must have, as in `web@sha256:HEX`.
+    pub digest: Option<Digest>,
+}
+
+/// What to boot, from where, and how loudly.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BootRequest {
+    /// `lamina.profile=`; without it the boot stops later, where the profiles that exist can be listed.
+    pub profile: Option<WantedProfile>,
+    /// `lamina.store=`; without it only a store in the initramfs serves.
+    pub store: Option<StoreSpec>,
+    /// `lamina.dir=`: the folder of the store on its medium, relative.
+    pub folder: String,
+    /// `init=`, in place of the profile's.
+    pub init: Option<String>,
+    /// `lamina.timeout=`: how long to wait for the store.
+    pub timeout: Duration,
+    /// `quiet`, `lamina.debug`.
+    pub verbosity: Verbosity,
+    /// `lamina.rescue`: stop in the rescue shell, on purpose.
+    pub rescue: bool,
+    /// `panic=`: seconds after which the recovery screen reboots; negative means at once, 0 never.
+    pub panic: Option<i64>,
+    /// Sentences about parameters that were not understood and not obeyed.
+    pub warnings: Vec<String>,
+    /// All parameters, for the options of modules.
+    pub parameters: Vec<Parameter>,
+}
+
+impl BootRequest {
+    /// Before the command line was read.
+    pub fn empty() -> Self {
+        Self {
+            profile: None,
+            store: None,
+            folder: DEFAULT_FOLDER.to_owned(),
+            init: None,
+            timeout: DEFAULT_TIMEOUT,
+            verbosity: Verbosity::Normal,
+            rescue: false,
+            panic: None,
+            warnings: Vec::new(),
+            parameters: Vec::new(),
+        }
+    }
+
+    /// Reads the line. Everything that is wrong is told at once; of a repeated parameter the last one holds.
+    ///
+    /// The request is usable even when it comes with an error: recovery wants `panic=` and `quiet`.
+    pub fn parse(line: &str) -> (Self, Result<(), BootError>) {
+        let mut request = Self { parameters: cmdline::parse(line), ..Self::empty() };
+        let mut errors = Vec::new();
+        for Parameter { name, value } in request.parameters.clone() {
+            if let Err(failure) = request.take(&name, value.as_deref()) {
+                let value = value.map(|value| format!("={value}")).unwrap_or_default();
+                errors.push(failure.at(STEP, format!("{name}{value}")));
+            }
+        }
+        let mut errors = errors.into_iter();
+        let Some(mut first) = errors.next() else { return (request, Ok(())) };
+        first.also = errors.map(|error| format!("{}: {}", error.object, error.failure.why)).collect();
+        (request, Err(first))
+    }
+
+    fn take(&mut self, name: &str, value: Option<&str>) -> Result<(), Failure> {
+        match (name, value) {
+            ("init", Some(path)) => {
+                let wrong =
+                    |rule| Failure::new(rule).try_this("write init=/PATH as the booted system has it");
+                self.init = Some(SystemPath::parse(path).map_err(wrong)?.as_str().to_owned());
+            }
+            ("quiet", None) if self.verbosity == Verbosity::Normal => self.verbosity = Verbosity::Quiet,
+            ("panic", Some(seconds)) => self.panic = seconds.parse().ok().or(self.panic),
+            _ => {
+                if let Some(ours) = name.strip_prefix("lamina.") {
+                    return self.take_ours(ours, value);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn take_ours(&mut self, name: &str, value: Option<&str>) -> Result<(), Failure> {
+        let Some((_, support)) = KNOWN.iter().find(|(known, _)| *known == name) else {
+            self.warnings.push(unknown(name));
+            return Ok(());
+        };
+        if *support == Support::NotYet {
+            return Err(
+                Failure::new("not supported by this init").try_this("take it off the kernel command line")
+            );
+        }
+        let text = || {
+            value.filter(|value| !value.is_empty()).ok_or_else(|| {
+                Failure::new("it needs a value")
+                    .try_this(format!("write lamina.{name}=VALUE, without blanks around `=`"))
+            })
+        };
+        match name {
+            "profile" => self.profile = Some(wanted_profile(text()?)?),
+            "store" => self.store = Some(StoreSpec::parse(text()?)?),
+            "dir" => self.folder = folder(text()?)?,
+            "timeout" => self.timeout = seconds(text()?)?,
+            "rescue" => self.rescue = true,
+            // Stronger than `quiet`, in whatever order they stand.
+            _ => self.verbosity = Verbosity::Debug,
+        }
+        Ok(())
+    }
+}
+
+fn wanted_profile(text: &str) -> Result<WantedProfile, Failure> {
+    let (name, digest) = match text.split_once('@') {
+        Some((name, digest)) => (name, Some(digest)),
+        None => (text, None),
+    };
+    let remedy = "write lamina.profile=NAME or lamina.profile=NAME@sha256:HEX";
+    let name = Name::parse(name).map_err(|error| Failure::new(error).try_this(remedy))?;
+    let digest =
+        digest.map(Digest::parse).transpose().map_err(|error| Failure::new(error).try_this(remedy))?;
+    Ok(WantedProfile { name, digest })
+}
+
+/// A folder on the medium: no way out of it.
+fn folder(text: &str) -> Result<String, Failure> {
+    let path = text.trim_matches('/');
+    if path.split('/').any(|part| matches!(part, ".." | ".")) || path.contains(char::is_control) {
+        return Err(Failure::new("the folder must be a plain path on the medium")
+            .try_this("write it without `.` or `..`"));
+    }
+    Ok(path.to_owned())
+}
+
+fn seconds(text: &str) -> Result<Duration, Failure> {
+    let seconds = text.parse::<u32>().map_err(|_| {
+        Failure::new("it is not a whole number of seconds")
+            .try_this("write lamina.timeout=30, or 0 to not wait")
+    })?;
+    Ok(Duration::from_secs(seconds.into()))
+}
+
+/// The sentence about a `lamina.*` that does not exist, with the nearest one that does.
+fn unknown(name: &str) -> String {
+    let names = KNOWN.map(|(known, _)| known);
+    match suggest::nearest(name, names) {
+        Some(known) => format!("lamina.{name} is unknown and was ignored: did you mean lamina.{known}?"),
+        None => format!("lamina.{name} is unknown and was ignored: known are {}", names.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> BootRequest {
+        let (request, result) = BootRequest::parse(line);
+        result.unwrap();
+        request
+    }
+
+    fn refused(line: &str) -> BootError {
+        BootRequest::parse(line).1.unwrap_err()
+    }
+
+    #[test]
+    fn a_usual_line() {
+        let request = parsed(
+            "root=/dev/sda1 quiet lamina.profile=web lamina.store=LABEL=data lamina.dir=/os/ init=/bin/sh",
+        );
+        assert_eq!(request.profile.unwrap().name.as_str(), "web");
+        assert_eq!(request.store.unwrap().to_string(), "LABEL=data");
+        assert_eq!((request.folder.as_str(), request.init.as_deref()), ("os", Some("/bin/sh")));
+        assert_eq!((request.verbosity, request.timeout), (Verbosity::Quiet, DEFAULT_TIMEOUT));
+    }
+
+    #[test]
+    fn a_profile_can_be_bound_to_its_bytes() {
+        let hex = "ab".repeat(32);
+        let wanted = parsed(&format!("lamina.profile=web@sha256:{hex}")).profile.unwrap();
+        assert_eq!(wanted.digest.unwrap().hex(), hex);
+        assert_eq!(refused("lamina.profile=web@sha256:12").object, "lamina.profile=web@sha256:12");
+    }
+
+    #[test]
+    fn the_last_one_holds_and_debug_is_stronger_than_quiet() {
+        let request = parsed("lamina.debug lamina.profile=a quiet lamina.profile=b panic=10");
+        assert_eq!(request.profile.unwrap().name.as_str(), "b");
+        assert_eq!((request.verbosity, request.panic), (Verbosity::Debug, Some(10)));
+    }
+
+    #[test]
+    fn an_unknown_name_is_told_with_the_nearest() {
+        let request = parsed("lamina.profle=web lamina.colour=red other.thing=1");
+        assert_eq!(request.warnings.len(), 2);
+        assert_eq!(
+            request.warnings[0],
+            "lamina.profle is unknown and was ignored: did you mean lamina.profile?"
+        );
+        assert!(
+            request.warnings[1]
+                .starts_with("lamina.colour is unknown and was ignored: known are profile, store,")
+        );
+    }
+
+    #[test]
+    fn names_of_the_design_that_are_not_there_yet_are_refused() {
+        for name in ["state=LABEL=s", "verify=none", "toram", "add=x", "without=x", "menu", "fallback=x"] {
+            let error = refused(&format!("lamina.{name} quiet"));
+            assert_eq!((error.step, error.object), ("read the command line", format!("lamina.{name}")));
+            assert_eq!(error.failure.why, "not supported by this init");
+        }
+    }
+
+    #[test]
+    fn all_errors_are_told_at_once_and_the_rest_still_counts() {
+        let (request, result) =
+            BootRequest::parse("lamina.timeout=soon lamina.store=floppy lamina.dir=../x panic=5");
+        let error = result.unwrap_err();
+        assert_eq!(error.object, "lamina.timeout=soon");
+        assert_eq!(error.also.len(), 2, "{error}");
+        assert_eq!(request.panic, Some(5));
+    }
+
+    #[test]
+    fn values_are_needed_where_they_are_needed() {
+        assert_eq!(refused("lamina.profile").failure.why, "it needs a value");
+        assert_eq!(refused("lamina.store=").failure.why, "it needs a value");
+    }
+}

@@ -1,0 +1,143 @@
+//! What the kernel announces when devices come and go: the netlink family of netlink(7), NETLINK_KOBJECT_UEVENT.
+//!
+//! A message is `ACTION@DEVPATH`, then `KEY=VALUE` texts, each ended by a NUL (`lib/kobject_uevent.c` of the kernel).
+
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::time::Instant;
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::{
+    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, setsockopt, socket,
+    sockopt,
+};
+
+use crate::error::Failure;
+
+/// The multicast group of the kernel's own messages; group 2 is udev's.
+const KERNEL_GROUP: u32 = 1;
+/// Hundreds of disks may be announced while one is probed.
+const RECEIVE_BUFFER: usize = 4 << 20;
+/// UEVENT_BUFFER_SIZE of the kernel, with room for the head.
+const LONGEST_MESSAGE: usize = 4096;
+
+/// One announcement.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Uevent {
+    /// `block`, `virtio`, ...
+    pub subsystem: String,
+    /// `vda1`, where the device has a node.
+    pub device: Option<String>,
+}
+
+/// What came of waiting.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Waited {
+    /// An announcement.
+    Event(Uevent),
+    /// Some were lost because the buffer ran over: look at everything again.
+    Overflow,
+    /// The time was up.
+    TimedOut,
+}
+
+/// The subscription. It must be opened before the first look at `/sys`: what comes between is then not missed.
+#[derive(Debug)]
+pub struct Uevents {
+    socket: OwnedFd,
+}
+
+impl Uevents {
+    /// Subscribes.
+    pub fn subscribe() -> Result<Self, Failure> {
+        let failure = |errno: Errno| {
+            Failure::new(format!("cannot listen for the kernel's device events: {}", errno.desc()))
+                .try_this("build the kernel with CONFIG_NET")
+        };
+        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+        let protocol = SockProtocol::NetlinkKObjectUEvent;
+        let socket = socket(AddressFamily::Netlink, SockType::Datagram, flags, protocol).map_err(failure)?;
+        // Without CAP_NET_ADMIN the buffer stays smaller, which `Overflow` makes harmless.
+        let _ = setsockopt(&socket, sockopt::RcvBufForce, &RECEIVE_BUFFER);
+        bind(socket.as_raw_fd(), &NetlinkAddr::new(0, KERNEL_GROUP)).map_err(failure)?;
+        Ok(Self { socket })
+    }
+
+    /// Sleeps until the kernel announces something or the time is up.
+    pub fn wait(&self, deadline: Instant) -> Result<Waited, Failure> {
+        loop {
+            let mut message = [0; LONGEST_MESSAGE];
+            match recv(self.socket.as_raw_fd(), &mut message, MsgFlags::empty()) {
+                Ok(length) => {
+                    if let Some(event) = parse(&message[..length]) {
+                        return Ok(Waited::Event(event));
+                    }
+                }
+                Err(Errno::ENOBUFS) => return Ok(Waited::Overflow),
+                Err(Errno::EINTR) => {}
+                Err(Errno::EAGAIN) => {
+                    let left = deadline.saturating_duration_since(Instant::now());
+                    if left.is_zero() {
+                        return Ok(Waited::TimedOut);
+                    }
+                    // Rounded up: a rest of half a millisecond must not become a busy loop.
+                    let left = i32::try_from(left.as_millis() + 1).unwrap_or(i32::MAX);
+                    let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
+                    match poll(&mut [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)], timeout) {
+                        Ok(_) | Err(Errno::EINTR) => {}
+                        Err(errno) => {
+                            return Err(Failure::new(format!("cannot wait for devices: {}", errno.desc())));
+                        }
+                    }
+                }
+                Err(errno) => {
+                    return Err(Failure::new(format!("cannot read device events: {}", errno.desc())));
+                }
+            }
+        }
+    }
+}
+
+/// Reads a message; `None` for what is not one of the kernel's (udev's begin with `libudev`).
+fn parse(message: &[u8]) -> Option<Uevent> {
+    let text = std::str::from_utf8(message).ok()?;
+    let mut fields = text.split('\0');
+    fields.next()?.split_once('@')?;
+    let mut event = Uevent::default();
+    for (key, value) in fields.filter_map(|field| field.split_once('=')) {
+        match key {
+            "SUBSYSTEM" => event.subsystem = value.to_owned(),
+            "DEVNAME" => event.device = Some(value.to_owned()),
+            _ => {}
+        }
+    }
+    Some(event)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn a_message_of_the_kernel() {
+        let message =
+            b"add@/devices/x/vda1\0ACTION=add\0DEVPATH=/devices/x/vda1\0SUBSYSTEM=block\0DEVNAME=vda1\0";
+        assert_eq!(parse(message), Some(Uevent { subsystem: "block".into(), device: Some("vda1".into()) }));
+    }
+
+    #[test]
+    fn other_messages_are_none() {
+        for message in [&b"libudev\0\xfe\xed"[..], b"", b"\xff@\0", b"no at sign\0SUBSYSTEM=block\0"] {
+            assert_eq!(parse(message), None);
+        }
+    }
+
+    #[test]
+    fn waiting_ends_when_the_time_is_up() {
+        let uevents = Uevents::subscribe().unwrap();
+        let deadline = Instant::now() + Duration::from_millis(20);
+        while uevents.wait(deadline).unwrap() != Waited::TimedOut {}
+        assert!(Instant::now() >= deadline);
+    }
+}
