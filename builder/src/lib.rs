@@ -1,1 +1,29 @@
-//! The first commit's empty library.
+//! Recipes, sources, builds, images, the store and locked profiles: everything behind the `lamina` command.
+//!
+//! A build goes this way; each arrow is a type of its own, and only the last two change anything:
+//!
+//! recipe text -> [`recipe::Recipe`] -> [`graph::Graph`] (features, variants, ids) -> [`plan::Plan`] (keep or build)
+//! -> [`build::Builder`] (sources, [`sandbox`], image) -> [`store::Store`].
+
+pub mod bootstrap;
+pub mod build;
+pub mod command;
+pub mod context;
+pub mod error;
+pub mod fetch;
+pub mod graph;
+pub mod image;
+pub mod lock;
+pub mod medium;
+pub mod package_id;
+pub mod plan;
+pub mod recipe;
+pub mod report;
+pub mod sandbox;
+pub mod schedule;
+pub mod selection;
+pub mod store;
+pub mod target;
+pub mod unnamed_file;
+
+pub use error::{Error, Result};

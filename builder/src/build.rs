@@ -1,0 +1,319 @@
+//! Carries out a build plan: sources, sandbox, image, record; packages that do not need each other at the same time.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{Read, Seek, SeekFrom};
+use std::num::NonZero;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use profiles::Digest;
+use squashfs::Tree;
+
+use crate::bootstrap::Bootstrap;
+use crate::error::{Error, Result};
+use crate::fetch::{Console, Fetcher};
+use crate::graph::{Graph, Package};
+use crate::image::{self, SOURCE_DATE_EPOCH, Written};
+use crate::package_id::TARGET;
+use crate::plan::Plan;
+use crate::recipe::{Making, STEP_NAMES};
+use crate::report::{Report, human_size};
+use crate::sandbox::{self, Access, Bind, Layer, Spec, Step};
+use crate::schedule;
+use crate::store::{BuildRecord, Dependency, RECORD_FOLDER, Scratch, SourceRecord, Store};
+
+/// How many lines of a log a failed build shows.
+const LOG_LINES: usize = 20;
+
+/// What the executor works with.
+#[derive(Debug)]
+pub struct Builder<'a> {
+    /// Where everything is put.
+    pub store: &'a Store,
+    /// How dependencies become layers.
+    pub access: Access,
+    /// Processors to use.
+    pub jobs: NonZero<usize>,
+    /// Where sources come from.
+    pub fetcher: &'a Fetcher,
+    /// Where progress goes.
+    pub report: &'a Report,
+}
+
+/// The records of finished builds, by index into the graph.
+pub type Records = BTreeMap<usize, BuildRecord>;
+
+impl Builder<'_> {
+    /// Builds what the plan says, in parallel, and stops at the first failure. Returns the records of all its packages.
+    pub fn carry_out(&self, plan: &Plan) -> Result<Records> {
+        let mut records = plan.kept();
+        let threads = schedule::Threads::share(self.jobs);
+        let needs = |index: usize| plan.graph.packages()[index].build_root.clone();
+        schedule::run(&plan.to_build(), needs, threads.at_once, &mut records, |index, known| {
+            self.build(plan.graph, index, known, threads.each)
+        })?;
+        Ok(records)
+    }
+
+    /// Builds one package and puts image and record into the store.
+    fn build(
+        &self,
+        graph: &Graph,
+        index: usize,
+        known: &Records,
+        jobs: NonZero<usize>,
+    ) -> Result<BuildRecord> {
+        let package = &graph.packages()[index];
+        let started = Instant::now();
+        let (name, version) = (&package.recipe.name, &package.recipe.version);
+        self.report.line(format_args!("build {name} {version}"));
+        let scratch = self.store.scratch(name.as_str())?;
+        let record = self.make(package, &layers_of(graph, package, known)?, &scratch, jobs)?;
+        self.store.publish(&scratch.path().join("image"), &self.store.image_path(&record.digest))?;
+        self.store.write(&self.store.record_path(&package.id), record.to_kdl().as_bytes())?;
+        self.report.line(format_args!(
+            "built {name} {version}: {} in {:.1} s",
+            human_size(record.size),
+            started.elapsed().as_secs_f64()
+        ));
+        Ok(record)
+    }
+
+    /// Builds each of `roots` a second time and compares the images, bit for bit. Keeps nothing.
+    pub fn check(&self, graph: &Graph, roots: &[usize], records: &Records) -> Result<()> {
+        for root in roots {
+            let (package, Some(first)) = (&graph.packages()[*root], records.get(root)) else { continue };
+            let scratch = self.store.scratch("check")?;
+            let second = self.make(package, &first.build_root, &scratch, self.jobs)?;
+            if second.digest != first.digest {
+                let images = [self.store.image_path(&first.digest), scratch.path().join("image")];
+                let difference = image::first_difference(&images[0], &images[1])?;
+                return Err(Error::new(
+                    format!("package {} {}", first.name, first.version),
+                    format!("two builds gave different images; the first difference: {difference}"),
+                )
+                .remedy("look for the time of day, the order of a folder, or random names in the build"));
+            }
+            self.report.line(format_args!("same bits {} {}: {}", first.name, first.version, first.digest));
+        }
+        Ok(())
+    }
+
+    /// Makes the image in `scratch/image` and returns its record.
+    fn make(
+        &self,
+        package: &Package,
+        layers: &[Dependency],
+        scratch: &Scratch,
+        jobs: NonZero<usize>,
+    ) -> Result<BuildRecord> {
+        let mut record = record_of(package, layers);
+        let inside = format!("{RECORD_FOLDER}/{}.kdl", package.recipe.name);
+        let inside = (inside.as_str(), record.to_kdl_inside().into_bytes());
+        let mut tree = match package.recipe.making {
+            Making::Steps(_) => {
+                let output = self.run_steps(package, layers, scratch, jobs)?;
+                image::tree_of(&output).map_err(Error::on(format!("package {}", package.recipe.name)))?
+            }
+            Making::Debian => self.debian_tree(package, scratch)?,
+        };
+        let written = image::finish(&mut tree, &package.recipe.metadata, inside)
+            .and_then(|()| {
+                let options = package.format.write_options(jobs);
+                image::write(&tree, &options, &scratch.path().join("image"))
+            })
+            .map_err(Error::on(format!("package {}", package.recipe.name)))?;
+        (record.digest, record.size) = (written.digest, written.size);
+        Ok(record)
+    }
+
+    /// The contents of a layer made from Debian packages.
+    fn debian_tree(&self, package: &Package, scratch: &Scratch) -> Result<Tree> {
+        let folder = &package.recipe.folder;
+        let layer = Bootstrap::load(folder)?;
+        let found = self.fetcher.fetch_all(&layer.sources(), folder, &Console::new())?;
+        layer.tree(&found, scratch.path())
+    }
+
+    /// Runs the steps in a sandbox and returns the folder that they filled.
+    fn run_steps(
+        &self,
+        package: &Package,
+        layers: &[Dependency],
+        scratch: &Scratch,
+        jobs: NonZero<usize>,
+    ) -> Result<PathBuf> {
+        let folder = |name: &str| -> Result<PathBuf> {
+            let path = scratch.path().join(name);
+            fs::create_dir(&path).map_err(Error::on(path.display()))?;
+            Ok(path)
+        };
+        let (output, build, mounts) = (folder("out")?, folder("build")?, folder("mounts")?);
+        let recipe_files = folder("recipe")?;
+        copy_recipe_files(package, &recipe_files)?;
+        let sources = folder("sources")?;
+        self.bring_sources(package, &sources)?;
+        let binds = vec![
+            bind(&output, "/out", true),
+            bind(&build, "/build", true),
+            bind(&recipe_files, "/recipe", false),
+            bind(&sources, "/sources", false),
+        ];
+        let spec = Spec {
+            layers: self.layers(layers)?,
+            mounts,
+            binds,
+            environment: environment(package, jobs),
+            steps: steps(package),
+        };
+        self.run_sandbox(package, &spec, scratch)?;
+        Ok(output)
+    }
+
+    /// Puts the sources into `folder` under their names. They are links where the store's file system allows, and the
+    /// sandbox sees the folder read-only.
+    fn bring_sources(&self, package: &Package, folder: &Path) -> Result<()> {
+        let sources = &package.recipe.sources;
+        let found = self.fetcher.fetch_all(sources, &package.recipe.folder, &Console::new())?;
+        for (source, path) in sources.iter().zip(found) {
+            let name = folder.join(&source.file);
+            fs::hard_link(&path, &name)
+                .or_else(|_| fs::copy(&path, &name).map(|_| ()))
+                .map_err(Error::on(name.display()))?;
+        }
+        Ok(())
+    }
+
+    fn run_sandbox(&self, package: &Package, spec: &Spec, scratch: &Scratch) -> Result<()> {
+        let path = self.store.log_path(&package.id);
+        let log = File::create(&path).map_err(Error::on(path.display()))?;
+        let status = sandbox::run(spec, scratch.path(), &log)?;
+        if status.success() {
+            return Ok(());
+        }
+        let tail = last_lines(&path).map_err(Error::on(path.display()))?;
+        let object = format!("package {} {}", package.recipe.name, package.recipe.version);
+        Err(Error::new(object, format!("the build failed ({status}); the end of its log:\n{tail}"))
+            .remedy(format!("the whole log is {}", path.display())))
+    }
+
+    /// The images of `dependencies` in the form that this machine allows.
+    fn layers(&self, dependencies: &[Dependency]) -> Result<Vec<Layer>> {
+        let layer = |dependency: &Dependency| match self.access {
+            Access::LoopMounts => Ok(Layer::Image(self.store.image_path(&dependency.digest))),
+            Access::UnpackedTrees => self.store.unpacked(&dependency.digest).map(Layer::Tree),
+        };
+        dependencies.iter().map(layer).collect()
+    }
+}
+
+fn bind(source: &Path, target: &str, writable: bool) -> Bind {
+    Bind { source: source.to_path_buf(), target: PathBuf::from(target), writable }
+}
+
+/// The layers under a build with the digests of their images, which are known by now.
+fn layers_of(graph: &Graph, package: &Package, known: &Records) -> Result<Vec<Dependency>> {
+    let layer = |index: &usize| {
+        let record = known.get(index).ok_or_else(|| {
+            Error::new(
+                format!("package {}", graph.packages()[*index].recipe.name),
+                "is needed before it was built",
+            )
+        })?;
+        Ok(Dependency {
+            name: record.name.clone(),
+            version: record.version.clone(),
+            id: record.id,
+            digest: record.digest,
+        })
+    };
+    package.build_root.iter().map(layer).collect()
+}
+
+/// The record of a build whose image is not written yet.
+fn record_of(package: &Package, layers: &[Dependency]) -> BuildRecord {
+    let recipe = &package.recipe;
+    let nothing = Written { digest: Digest::from_bytes([0; 32]), size: 0 };
+    BuildRecord {
+        name: recipe.name.clone(),
+        version: recipe.version.as_str().to_owned(),
+        id: package.id,
+        digest: nothing.digest,
+        size: nothing.size,
+        license: recipe.license.clone(),
+        target: TARGET.to_owned(),
+        variant: package.selection.variant.clone(),
+        features: package.selection.features.clone(),
+        build_root: layers.to_vec(),
+        depends: package.selection.wanted(&recipe.depends).map(|needed| needed.name.clone()).collect(),
+        sources: recipe
+            .sources
+            .iter()
+            .map(|source| SourceRecord { file: source.file.clone(), sha256: source.sha256 })
+            .collect(),
+    }
+}
+
+/// Copies patches and files, so that an editor at work does not change a build, and checks that they are what the id says.
+fn copy_recipe_files(package: &Package, target: &Path) -> Result<()> {
+    for (file, digest) in &package.inputs {
+        let (from, to) = (package.recipe.path_of(file)?, target.join(file));
+        if let Some(parent) = to.parent() {
+            fs::create_dir_all(parent).map_err(Error::on(parent.display()))?;
+        }
+        fs::copy(&from, &to).map_err(Error::on(from.display()))?;
+        // The mode on this machine depends on the umask of whoever checked the recipes out; the id does not know it.
+        fs::set_permissions(&to, fs::Permissions::from_mode(0o644)).map_err(Error::on(to.display()))?;
+        if crate::store::digest_file(&to)?.0 != *digest {
+            return Err(Error::new(from.display(), "changed while the build began").remedy("build again"));
+        }
+    }
+    Ok(())
+}
+
+fn environment(package: &Package, jobs: NonZero<usize>) -> Vec<(String, String)> {
+    let recipe = &package.recipe;
+    let mut variables: Vec<(String, String)> = [
+        ("PATH", "/usr/bin:/usr/sbin:/bin:/sbin"),
+        ("HOME", "/build"),
+        ("LC_ALL", "C"),
+        ("TZ", "UTC"),
+        ("OUT", "/out"),
+        ("SRC", "/build/src"),
+        ("NAME", recipe.name.as_str()),
+        ("VERSION", recipe.version.as_str()),
+        ("VARIANT", package.selection.variant.as_deref().unwrap_or_default()),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .to_vec();
+    variables.push(("JOBS".to_owned(), jobs.to_string()));
+    variables.push(("SOURCE_DATE_EPOCH".to_owned(), SOURCE_DATE_EPOCH.to_string()));
+    for (feature, _) in package.selection.features.iter().filter(|(_, on)| **on) {
+        variables.push((format!("FEATURE_{}", feature.to_uppercase().replace('-', "_")), "1".to_owned()));
+    }
+    variables
+}
+
+fn steps(package: &Package) -> Vec<Step> {
+    let step = |name: &&str| {
+        let script = package.recipe.script(name)?;
+        let folder = if *name == "unpack" { "/build" } else { "/build/src" };
+        Some(Step { name: (*name).to_owned(), script, folder: PathBuf::from(folder) })
+    };
+    STEP_NAMES.iter().filter_map(step).collect()
+}
+
+/// The end of a log; only its last 64 KiB are looked at.
+fn last_lines(path: &Path) -> std::io::Result<String> {
+    let mut file = File::open(path)?;
+    let length = file.metadata()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(64 << 10)))?;
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    let text = String::from_utf8_lossy(&bytes);
+    let lines: Vec<&str> = text.lines().collect();
+    let shown = &lines[lines.len().saturating_sub(LOG_LINES)..];
+    Ok(shown.iter().map(|line| format!("    {line}")).collect::<Vec<_>>().join("\n"))
+}

@@ -1,0 +1,270 @@
+//! `lamina build` and `lamina fetch`: targets to requests, requests to a plan, the plan carried out.
+
+use std::num::NonZero;
+use std::ops::Range;
+use std::process::ExitCode;
+
+use argh::{ArgsInfo, FromArgs};
+use profiles::Name;
+use profiles::written::Composition;
+use serde_json::json;
+
+use super::{print, print_json};
+use crate::build::Builder;
+use crate::context::{Context, jobs_or_processors};
+use crate::error::{Error, Result};
+use crate::fetch::Console;
+use crate::graph::{Graph, Request};
+use crate::lock;
+use crate::plan::{Action, Plan};
+use crate::recipe::RecipeFolder;
+use crate::sandbox::{Facts, choose_access};
+use crate::store::{BuildRecord, Store};
+use crate::target::{self, Meaning, Target};
+
+/// Build packages, or all packages of a profile and then lock it.
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(
+    subcommand,
+    name = "build",
+    example = "lamina build console\nlamina build dropbear --dry-run\nlamina build nano --with utf8 --without help --jobs 4"
+)]
+pub struct Build {
+    /// packages and profiles
+    #[argh(positional)]
+    target: Vec<String>,
+    /// every package of the tree
+    #[argh(switch)]
+    all: bool,
+    /// targets are packages
+    #[argh(switch)]
+    package: bool,
+    /// targets are profiles
+    #[argh(switch)]
+    profile: bool,
+    /// switch a feature of the targets on
+    #[argh(option, arg_name = "feature")]
+    with: Vec<String>,
+    /// switch a feature of the targets off
+    #[argh(option, arg_name = "feature")]
+    without: Vec<String>,
+    /// build this variant of the targets
+    #[argh(option, arg_name = "name")]
+    variant: Option<String>,
+    /// processors to use (default: all)
+    #[argh(option, arg_name = "n")]
+    jobs: Option<NonZero<usize>>,
+    /// say what would be built and why, and do nothing
+    #[argh(switch)]
+    dry_run: bool,
+    /// build the targets once more and compare every bit
+    #[argh(switch)]
+    check: bool,
+    /// print the text that each target's id is the hash of, and do nothing
+    #[argh(switch)]
+    explain_id: bool,
+    /// write the plan, or the result, as JSON
+    #[argh(switch)]
+    json: bool,
+}
+
+/// Fetch the sources of packages and of all that their builds need.
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand, name = "fetch", example = "lamina fetch console\nlamina fetch --all")]
+pub struct Fetch {
+    /// packages and profiles
+    #[argh(positional)]
+    target: Vec<String>,
+    /// every package of the tree
+    #[argh(switch)]
+    all: bool,
+}
+
+/// What the targets of a command line come to.
+struct Wanted {
+    requests: Vec<Request>,
+    /// The requests that belong together, each as one stack.
+    stacks: Vec<Range<usize>>,
+    /// The profiles among the targets, to be locked in the end.
+    profiles: Vec<Composition>,
+}
+
+impl Wanted {
+    fn add(&mut self, requests: Vec<Request>) {
+        let start = self.requests.len();
+        self.requests.extend(requests);
+        self.stacks.push(start..self.requests.len());
+    }
+
+    /// Everything whose image is wanted; `roots` has the index of each request in the graph.
+    fn images(&self, graph: &Graph, roots: &[usize]) -> Vec<usize> {
+        self.stacks.iter().flat_map(|stack| graph.stack(&roots[stack.clone()])).collect()
+    }
+}
+
+impl Build {
+    pub(super) fn run(self, context: &Context) -> Result<ExitCode> {
+        let recipes = context.recipes()?;
+        let wanted = self.wanted(context, &recipes)?;
+        let (graph, roots) = Graph::resolve(&recipes, &wanted.requests)?;
+        if self.explain_id {
+            for root in &roots {
+                let package = &graph.packages()[*root];
+                print(format_args!("{}{}", package.canonical, package.id))?;
+            }
+            return Ok(ExitCode::SUCCESS);
+        }
+        let store = context.store()?;
+        let images = wanted.images(&graph, &roots);
+        let plan = Plan::make(&graph, &images, &store)?;
+        if self.dry_run {
+            self.print_plan(&plan)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        let records = self.carry_out(context, &store, &plan, &roots)?;
+        for (composition, stack) in wanted.profiles.iter().zip(&wanted.stacks) {
+            let layers = graph.stack(&roots[stack.clone()]);
+            let layers: Vec<&BuildRecord> = layers.iter().filter_map(|index| records.get(index)).collect();
+            super::profile::publish(context, &store, &lock::lock(composition, &layers, &store)?)?;
+        }
+        if self.json {
+            let found: Vec<&BuildRecord> = images.iter().filter_map(|index| records.get(index)).collect();
+            print_json(&found.iter().map(|record| super::store::as_json(record)).collect::<Vec<_>>())?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn wanted(&self, context: &Context, recipes: &RecipeFolder) -> Result<Wanted> {
+        let meaning = match (self.package, self.profile) {
+            (true, true) => {
+                return Err(Error::new("--package", "and --profile exclude each other").remedy("give one"));
+            }
+            (true, false) => Meaning::Package,
+            (false, true) => Meaning::Profile,
+            (false, false) => Meaning::Any,
+        };
+        let mut wanted = wanted(context, recipes, &self.target, self.all, meaning)?;
+        let wishes =
+            self.with.iter().map(|name| (name, true)).chain(self.without.iter().map(|name| (name, false)));
+        for (feature, on) in wishes {
+            for request in &mut wanted.requests {
+                request.wishes.features.insert(feature.clone(), on);
+            }
+        }
+        for request in &mut wanted.requests {
+            request.wishes.variant = self.variant.clone().or(request.wishes.variant.take());
+        }
+        let wishes_given = !self.with.is_empty() || !self.without.is_empty() || self.variant.is_some();
+        if wishes_given && !wanted.profiles.is_empty() {
+            return Err(Error::new(
+                "--with, --without and --variant",
+                "are for packages, and a target is a profile",
+            )
+            .remedy("write the choice into the profile"));
+        }
+        Ok(wanted)
+    }
+
+    fn print_plan(&self, plan: &Plan) -> Result<()> {
+        if !self.json {
+            return print(format!("{plan}").trim_end());
+        }
+        let packages = plan.graph.packages().iter().zip(&plan.actions);
+        let steps: Vec<serde_json::Value> = packages
+            .filter_map(|(package, action)| {
+                let (action, reason) = match action.as_ref()? {
+                    Action::Build(reason) => ("build", Some(reason.as_str())),
+                    Action::Keep(_) => ("keep", None),
+                };
+                Some(json!({
+                    "name": package.recipe.name.as_str(),
+                    "version": package.recipe.version.as_str(),
+                    "id": package.id.hex(),
+                    "action": action,
+                    "reason": reason,
+                }))
+            })
+            .collect();
+        print_json(&steps)
+    }
+
+    fn carry_out(
+        &self,
+        context: &Context,
+        store: &Store,
+        plan: &Plan,
+        roots: &[usize],
+    ) -> Result<crate::build::Records> {
+        if plan.to_build().is_empty() && !self.check {
+            context
+                .report
+                .line(format_args!("nothing to build: {} packages are up to date", plan.kept().len()));
+            return Ok(plan.kept());
+        }
+        let access = choose_access(&Facts::observe())?;
+        context.report.detail(format_args!("sandbox: {access}"));
+        let fetcher = context.fetcher(store)?;
+        let builder = Builder {
+            store,
+            access,
+            jobs: jobs_or_processors(self.jobs),
+            fetcher: &fetcher,
+            report: &context.report,
+        };
+        let records = builder.carry_out(plan)?;
+        if self.check {
+            builder.check(plan.graph, roots, &records)?;
+        }
+        Ok(records)
+    }
+}
+
+impl Fetch {
+    pub(super) fn run(self, context: &Context) -> Result<ExitCode> {
+        let recipes = context.recipes()?;
+        let wanted = wanted(context, &recipes, &self.target, self.all, Meaning::Any)?;
+        let (graph, _) = Graph::resolve(&recipes, &wanted.requests)?;
+        let store = context.store()?;
+        let fetcher = context.fetcher(&store)?;
+        let mut count = 0;
+        for package in graph.packages() {
+            let sources = package.sources()?;
+            count += fetcher.fetch_all(&sources, &package.recipe.folder, &Console::new())?.len();
+        }
+        context.report.line(format_args!("{count} sources are in {}", store.sources().display()));
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn wanted(
+    context: &Context,
+    recipes: &RecipeFolder,
+    targets: &[String],
+    all: bool,
+    meaning: Meaning,
+) -> Result<Wanted> {
+    let mut wanted = Wanted { requests: Vec::new(), stacks: Vec::new(), profiles: Vec::new() };
+    let mut packages = Vec::new();
+    if targets.is_empty() != all {
+        return Err(Error::new("targets", "name packages or profiles, or give --all, not both")
+            .remedy("for example: lamina build console"));
+    }
+    if all {
+        for name in recipes.names()? {
+            packages.push(Request::plain(Name::parse(&name).map_err(Error::on(name))?));
+        }
+    }
+    for name in targets {
+        match target::find(name, meaning, recipes, &context.profiles()?)? {
+            Target::Package(name) => packages.push(Request::plain(name)),
+            Target::Profile(composition) => {
+                wanted.add(target::requests(&composition)?);
+                wanted.profiles.push(*composition);
+            }
+        }
+    }
+    for package in packages {
+        wanted.add(vec![package]);
+    }
+    Ok(wanted)
+}

@@ -1,0 +1,209 @@
+//! `lamina image`: images from folders, and what is in an image.
+
+use std::fs::File;
+use std::num::NonZero;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use argh::{ArgsInfo, FromArgs};
+use profiles::Digest;
+use serde_json::json;
+use squashfs::{Compressor, Image, Kind, Owners, ScanOptions, Times, Tree, WriteOptions, write_image};
+
+use super::{print, print_json};
+use crate::context::{Context, jobs_or_processors};
+use crate::error::{Error, Result};
+use crate::report::human_size;
+use crate::unnamed_file::UnnamedFile;
+
+/// Make images, and look into them.
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(
+    subcommand,
+    name = "image",
+    example = "lamina image create tree -o tree.sqfs\nlamina image inspect tree.sqfs"
+)]
+pub struct ImageCommand {
+    #[argh(subcommand)]
+    action: Action,
+}
+
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand)]
+enum Action {
+    Create(Create),
+    Inspect(Inspect),
+}
+
+/// Write a folder as a squashfs image; the same folder gives the same bytes at any number of jobs.
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand, name = "create", example = "lamina image create site -o site.sqfs --all-root --time 0")]
+struct Create {
+    /// the folder whose contents become the image
+    #[argh(positional)]
+    dir: PathBuf,
+    /// the image to write (default: the folder's name with .sqfs)
+    #[argh(option, short = 'o', arg_name = "file")]
+    output: Option<PathBuf>,
+    /// threads that compress (default: all processors)
+    #[argh(option, arg_name = "n")]
+    jobs: Option<NonZero<usize>>,
+    /// the level of zstd, 1 to 22 (default: 15)
+    #[argh(option, arg_name = "n", default = "15")]
+    level: i32,
+    /// kibibytes of a data block, 4 to 1024 (default: 128)
+    #[argh(option, arg_name = "kib", default = "128")]
+    block_size: u32,
+    /// give everything to user 0 and group 0
+    #[argh(switch)]
+    all_root: bool,
+    /// give everything this time, in seconds since 1970
+    #[argh(option, arg_name = "seconds")]
+    time: Option<u32>,
+    /// write JSON
+    #[argh(switch)]
+    json: bool,
+}
+
+/// Show the superblock, the sizes and the ratio of an image.
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand, name = "inspect", example = "lamina image inspect site.sqfs --files")]
+struct Inspect {
+    /// the image
+    #[argh(positional)]
+    file: PathBuf,
+    /// list every name in it
+    #[argh(switch)]
+    files: bool,
+    /// write JSON
+    #[argh(switch)]
+    json: bool,
+}
+
+impl ImageCommand {
+    pub(super) fn run(self, context: &Context) -> Result<ExitCode> {
+        match self.action {
+            Action::Create(create) => create.run(context),
+            Action::Inspect(inspect) => inspect.run(),
+        }
+    }
+}
+
+impl Create {
+    fn run(self, context: &Context) -> Result<ExitCode> {
+        let output = self.output()?;
+        let scan = ScanOptions {
+            owners: if self.all_root { Owners::AllRoot } else { Owners::Keep },
+            times: self.time.map_or(Times::Keep, Times::Set),
+            xattrs: squashfs::Xattrs::Keep,
+        };
+        let tree = Tree::from_directory(&self.dir, &scan).map_err(Error::on(""))?;
+        let options = WriteOptions {
+            compressor: Compressor::Zstd { level: self.level },
+            block_size: self.block_size.saturating_mul(1024),
+            jobs: jobs_or_processors(self.jobs),
+            made: self.time.unwrap_or(0),
+            exportable: true,
+        };
+        let file = UnnamedFile::beside(&output)?;
+        let summary =
+            write_image(&tree, &options, file.handle()?, &mut |_| ()).map_err(Error::on(output.display()))?;
+        file.publish()?;
+        let digest = Digest::from_bytes(summary.digest);
+        context.report.detail(format_args!("{} inodes, {} duplicates", summary.inodes, summary.duplicates));
+        if self.json {
+            print_json(&json!({
+                "file": output, "digest": digest.to_string(), "size": summary.size, "content": summary.content,
+                "inodes": summary.inodes, "duplicates": summary.duplicates,
+            }))?;
+        } else {
+            print(format_args!("{} {} {digest}", output.display(), human_size(summary.size)))?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn output(&self) -> Result<PathBuf> {
+        if let Some(output) = &self.output {
+            return Ok(output.clone());
+        }
+        let real = self.dir.canonicalize().map_err(Error::on(self.dir.display()))?;
+        let name = real.file_name().ok_or_else(|| {
+            Error::new(self.dir.display(), "has no name to make the image's from").remedy("give `-o FILE`")
+        })?;
+        let mut name = name.to_os_string();
+        name.push(".sqfs");
+        Ok(PathBuf::from(name))
+    }
+}
+
+impl Inspect {
+    fn run(self) -> Result<ExitCode> {
+        let on = || Error::on::<squashfs::Error>(self.file.display());
+        let image = Image::open(&self.file).map_err(on())?;
+        let size = File::open(&self.file)
+            .and_then(|file| file.metadata())
+            .map_err(Error::on(self.file.display()))?
+            .len();
+        let mut names = Vec::new();
+        let mut content = 0;
+        for item in image.walk() {
+            let item = item.map_err(on())?;
+            if let Kind::File(data) = &item.kind {
+                content += data.len();
+            }
+            names.push((item.path, item.metadata, kind_name(&item.kind)));
+        }
+        let superblock = image.superblock();
+        let ratio = content as f64 / size.max(1) as f64;
+        if self.json {
+            let files = names.iter().map(|(path, metadata, kind)| {
+                json!({
+                    "path": String::from_utf8_lossy(path), "kind": kind, "mode": format!("{:04o}", metadata.mode),
+                    "user": metadata.uid, "group": metadata.gid, "time": metadata.mtime,
+                })
+            });
+            print_json(&json!({
+                "file": self.file, "size": size, "content": content, "ratio": ratio,
+                "compressor": format!("{:?}", superblock.compressor), "block_size": superblock.block_size,
+                "inodes": superblock.inodes, "fragments": superblock.fragments, "owners": superblock.ids,
+                "made": superblock.made,
+                "files": if self.files { files.collect::<Vec<_>>() } else { Vec::new() },
+            }))?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        print(format_args!(
+            "{}: squashfs 4.0, {:?}, blocks of {}, {} inodes, {} fragments, {} owners",
+            self.file.display(),
+            superblock.compressor,
+            human_size(u64::from(superblock.block_size)),
+            superblock.inodes,
+            superblock.fragments,
+            superblock.ids,
+        ))?;
+        print(format_args!(
+            "{} on disk, {} of files, ratio {ratio:.2}",
+            human_size(size),
+            human_size(content)
+        ))?;
+        for (path, metadata, kind) in names.iter().filter(|_| self.files) {
+            let path = String::from_utf8_lossy(path);
+            print(format_args!(
+                "{kind:<9} {:04o} {:>5} {:>5} /{path}",
+                metadata.mode, metadata.uid, metadata.gid
+            ))?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn kind_name<F>(kind: &Kind<F>) -> &'static str {
+    match kind {
+        Kind::Directory => "folder",
+        Kind::File(_) => "file",
+        Kind::Symlink(_) => "link",
+        Kind::BlockDevice(_) => "block",
+        Kind::CharDevice(_) => "character",
+        Kind::Fifo => "fifo",
+        Kind::Socket => "socket",
+    }
+}

@@ -1,0 +1,81 @@
+//! `lamina medium`: what goes onto a disk that boots.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use argh::{ArgsInfo, FromArgs};
+use profiles::Name;
+
+use super::print;
+use crate::context::Context;
+use crate::error::{Error, Result};
+use crate::medium::MediumPlan;
+use crate::report::human_size;
+
+/// Make boot media.
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(
+    subcommand,
+    name = "medium",
+    example = "lamina medium create disk/lamina --profile console --profile web"
+)]
+pub struct MediumCommand {
+    #[argh(subcommand)]
+    action: Action,
+}
+
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand)]
+enum Action {
+    Create(Create),
+}
+
+/// Put the images and newest generations of profiles into a folder, in the layout that init reads.
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(
+    subcommand,
+    name = "create",
+    example = "lamina medium create disk/lamina --profile console --profile web",
+    note = "init looks in the folder /lamina of the file system, or where lamina.dir= says: put DIR there."
+)]
+struct Create {
+    /// the folder to fill; made when missing, completed when there
+    #[argh(positional)]
+    dir: PathBuf,
+    /// a profile that was locked; may be given several times
+    #[argh(option, arg_name = "name")]
+    profile: Vec<String>,
+    /// print what would be copied, and do nothing
+    #[argh(switch)]
+    dry_run: bool,
+}
+
+impl MediumCommand {
+    pub(super) fn run(self, context: &Context) -> Result<ExitCode> {
+        let Action::Create(create) = self.action;
+        create.run(context)
+    }
+}
+
+impl Create {
+    fn run(self, context: &Context) -> Result<ExitCode> {
+        if self.profile.is_empty() {
+            return Err(Error::new("medium", "no profile is named").remedy("give `--profile NAME`"));
+        }
+        let parse = |name: &String| Name::parse(name).map_err(Error::on(format!("'{name}'")));
+        let names = self.profile.iter().map(parse).collect::<Result<Vec<_>>>()?;
+        let plan = MediumPlan::make(&context.store()?, &self.dir, &names)?;
+        if self.dry_run {
+            for (from, to) in plan.images.iter().chain(&plan.profiles) {
+                print(format_args!("copy {} to {}", from.display(), to.display()))?;
+            }
+            return Ok(ExitCode::SUCCESS);
+        }
+        plan.carry_out()?;
+        let (profiles, images, size) = (plan.profiles.len(), plan.images.len(), human_size(plan.size));
+        context
+            .report
+            .line(format_args!("{}: {profiles} profiles, {images} images, {size}", self.dir.display()));
+        Ok(ExitCode::SUCCESS)
+    }
+}

@@ -1,0 +1,86 @@
+//! The commands. Each module has one family: its arguments and what it does with the library.
+
+mod arguments;
+mod build;
+mod completions;
+mod image;
+mod manual;
+mod medium;
+mod profile;
+mod store;
+
+use std::process::ExitCode;
+
+use argh::FromArgs;
+
+use crate::context::Context;
+use crate::error::{Error, Result};
+
+pub use arguments::prepare;
+
+/// Builds packages from recipes into images, and stacks images into systems.
+#[derive(FromArgs, argh::ArgsInfo, Debug)]
+#[argh(
+    example = "lamina build console\nlamina profile lock console\nlamina store list",
+    note = "--store, --tree and --verbose may stand anywhere on the command line; --name=value works as --name value.",
+    error_code(1, "The command failed; standard error says what, why, and what to do."),
+    error_code(2, "The command line was not understood.")
+)]
+pub struct Lamina {
+    /// the store (default: $LAMINA_STORE, else ~/.local/share/lamina/store)
+    #[argh(option, arg_name = "dir")]
+    store: Option<String>,
+
+    /// the folder that has packages/ and profiles/ (default: $LAMINA_TREE, else the nearest one upwards)
+    #[argh(option, arg_name = "dir")]
+    tree: Option<String>,
+
+    /// say also what was decided and why
+    #[argh(switch)]
+    verbose: bool,
+
+    #[argh(subcommand)]
+    command: Command,
+}
+
+#[derive(FromArgs, argh::ArgsInfo, Debug)]
+#[argh(subcommand)]
+enum Command {
+    Build(build::Build),
+    Completions(completions::Completions),
+    Fetch(build::Fetch),
+    Image(image::ImageCommand),
+    Man(manual::Man),
+    Medium(medium::MediumCommand),
+    Profile(profile::ProfileCommand),
+    Store(store::StoreCommand),
+}
+
+/// Carries out a command line.
+pub fn run(lamina: Lamina) -> Result<ExitCode> {
+    let context = Context::new(lamina.store, lamina.tree, lamina.verbose);
+    match lamina.command {
+        Command::Build(command) => command.run(&context),
+        Command::Completions(command) => command.run(),
+        Command::Fetch(command) => command.run(&context),
+        Command::Image(command) => command.run(&context),
+        Command::Man(command) => command.run(),
+        Command::Medium(command) => command.run(&context),
+        Command::Profile(command) => command.run(&context),
+        Command::Store(command) => command.run(&context),
+    }
+}
+
+/// Writes one result to standard output. A reader that went away (`| head`) ends the program without a word.
+fn print(text: impl std::fmt::Display) -> Result<()> {
+    use std::io::Write;
+    match writeln!(std::io::stdout().lock(), "{text}") {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(0),
+        outcome => outcome.map_err(Error::on("standard output")),
+    }
+}
+
+/// Writes a result as JSON, indented, with a newline at its end.
+fn print_json(value: &impl serde::Serialize) -> Result<()> {
+    print(serde_json::to_string_pretty(value).map_err(Error::on("standard output"))?)
+}

@@ -1,0 +1,206 @@
+//! `lamina profile`: check what was written, and lock it into what init boots.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use argh::{ArgsInfo, FromArgs};
+use profiles::written::Composition;
+use serde_json::json;
+
+use super::{print, print_json};
+use crate::context::Context;
+use crate::error::{Error, Result};
+use crate::graph::Graph;
+use crate::lock::{self, Locked};
+use crate::plan::Plan;
+use crate::store::{BuildRecord, Store};
+use crate::target::{self, Meaning, Target};
+
+/// Check profiles, and lock them for booting.
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(
+    subcommand,
+    name = "profile",
+    example = "lamina profile check profiles/web.kdl\nlamina profile lock web --dry-run\nlamina profile list"
+)]
+pub struct ProfileCommand {
+    #[argh(subcommand)]
+    action: Action,
+}
+
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand)]
+enum Action {
+    Check(Check),
+    List(List),
+    Lock(Lock),
+}
+
+/// Read profiles with all they include, and resolve their packages; nothing is built.
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand, name = "check", example = "lamina profile check web\nlamina profile check ./site.kdl")]
+struct Check {
+    /// names of profiles, or files
+    #[argh(positional)]
+    profile: Vec<String>,
+}
+
+/// List the written profiles and the newest generation of each in the store.
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand, name = "list", example = "lamina profile list --json")]
+struct List {
+    /// write JSON
+    #[argh(switch)]
+    json: bool,
+}
+
+/// Resolve profiles into exact images; a path that two layers have must be allowed by `override`.
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(
+    subcommand,
+    name = "lock",
+    example = "lamina profile lock console web\nlamina profile lock web --dry-run",
+    note = "The packages must have been built: `lamina build NAME` builds and locks."
+)]
+struct Lock {
+    /// names of profiles
+    #[argh(positional)]
+    name: Vec<String>,
+    /// print the resolved profile instead of putting it into the store
+    #[argh(switch)]
+    dry_run: bool,
+}
+
+impl ProfileCommand {
+    pub(super) fn run(self, context: &Context) -> Result<ExitCode> {
+        match self.action {
+            Action::Check(check) => check.run(context),
+            Action::List(list) => list.run(context),
+            Action::Lock(lock) => lock.run(context),
+        }
+    }
+}
+
+impl Check {
+    fn run(self, context: &Context) -> Result<ExitCode> {
+        require(&self.profile)?;
+        for name in &self.profile {
+            let composition = if name.contains('/') || name.ends_with(".kdl") {
+                context.profiles()?.compose_file(Path::new(name))?
+            } else {
+                compose(context, name)?
+            };
+            let (graph, roots) = resolve(context, &composition)?;
+            print(format_args!("{}: {} packages", composition.name, graph.stack(&roots).len()))?;
+            for index in graph.stack(&roots) {
+                let recipe = &graph.packages()[index].recipe;
+                let origin = if roots.contains(&index) { "" } else { " (needed by the next)" };
+                print(format_args!("  {} {}{origin}", recipe.name, recipe.version))?;
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl List {
+    fn run(self, context: &Context) -> Result<ExitCode> {
+        let (store, profiles) = (context.store()?, context.profiles()?);
+        let mut listed = Vec::new();
+        for name in profiles.names() {
+            let composition = compose(context, &name)?;
+            let generation = lock::newest(&store, &composition.name)?.map(|(number, _)| number);
+            listed.push((name, composition, generation));
+        }
+        if self.json {
+            let as_json = |(name, composition, generation): &(String, Composition, Option<u64>)| {
+                json!({
+                    "name": name, "description": composition.description, "generation": generation,
+                    "packages": composition.packages.iter().map(|it| it.name.as_str()).collect::<Vec<_>>(),
+                })
+            };
+            print_json(&listed.iter().map(as_json).collect::<Vec<_>>())?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        for (name, composition, generation) in &listed {
+            let state = generation.map_or("not locked".to_owned(), |number| format!("generation {number}"));
+            let description = composition.description.as_deref().unwrap_or_default();
+            print(format_args!("{name:<16} {state:<16} {description}"))?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl Lock {
+    fn run(self, context: &Context) -> Result<ExitCode> {
+        require(&self.name)?;
+        let store = context.store()?;
+        for name in &self.name {
+            let composition = compose(context, name)?;
+            let locked = lock_built(context, &store, &composition)?;
+            if self.dry_run {
+                print(locked.profile.to_kdl().trim_end())?;
+            } else {
+                publish(context, &store, &locked)?;
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn require(names: &[String]) -> Result<()> {
+    match names {
+        [] => {
+            Err(Error::new("profiles", "none is named").remedy("`lamina profile list` says which there are"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn compose(context: &Context, name: &str) -> Result<Composition> {
+    match target::find(name, Meaning::Profile, &context.recipes()?, &context.profiles()?)? {
+        Target::Profile(composition) => Ok(*composition),
+        Target::Package(_) => Err(Error::new(name, "is a package, not a profile")),
+    }
+}
+
+fn resolve(context: &Context, composition: &Composition) -> Result<(Graph, Vec<usize>)> {
+    Graph::resolve(&context.recipes()?, &target::requests(composition)?)
+}
+
+/// Locks a profile whose packages are all in the store.
+fn lock_built(context: &Context, store: &Store, composition: &Composition) -> Result<Locked> {
+    let (graph, roots) = resolve(context, composition)?;
+    let layers = graph.stack(&roots);
+    let plan = Plan::make(&graph, &layers, store)?;
+    let records = plan.kept();
+    let missing = layers.iter().filter(|index| !records.contains_key(index));
+    let missing: Vec<&str> = missing.map(|index| graph.packages()[*index].recipe.name.as_str()).collect();
+    if !missing.is_empty() {
+        let cause = format!("not built as it asks: {}", missing.join(", "));
+        return Err(Error::new(format!("profile {}", composition.name), cause)
+            .remedy(format!("`lamina build {}` builds and locks", composition.name)));
+    }
+    let layers: Vec<&BuildRecord> = layers.iter().filter_map(|index| records.get(index)).collect();
+    lock::lock(composition, &layers, store)
+}
+
+/// Puts a locked profile into the store and says what was seen.
+pub(super) fn publish(context: &Context, store: &Store, locked: &Locked) -> Result<()> {
+    for shadow in &locked.shadowed {
+        context.report.detail(format_args!(
+            "{}: {} hides that of {}, as allowed",
+            shadow.path, shadow.seen, shadow.hidden
+        ));
+    }
+    for path in &locked.idle_overrides {
+        context.report.line(format_args!(
+            "profile {}: override \"{path}\" allows what does not happen",
+            locked.profile.name
+        ));
+    }
+    let (generation, new) = lock::publish(store, &locked.profile)?;
+    let (name, layers) = (&locked.profile.name, locked.profile.images.len());
+    let state = if new { "locked as" } else { "is unchanged," };
+    context.report.line(format_args!("profile {name} {state} generation {generation}: {layers} layers"));
+    Ok(())
+}

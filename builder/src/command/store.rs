@@ -1,0 +1,113 @@
+//! `lamina store`: what is there, and whether it is sound.
+
+use std::process::ExitCode;
+
+use argh::{ArgsInfo, FromArgs};
+use serde_json::json;
+
+use super::{print, print_json};
+use crate::context::Context;
+use crate::error::Result;
+use crate::report::human_size;
+use crate::store::BuildRecord;
+
+/// Look into the store.
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand, name = "store", example = "lamina store list\nlamina store verify --json")]
+pub struct StoreCommand {
+    #[argh(subcommand)]
+    action: Action,
+}
+
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand)]
+enum Action {
+    List(List),
+    Verify(Verify),
+}
+
+/// List the builds of the store: name, version, size, id, digest.
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand, name = "list", example = "lamina store list --json")]
+struct List {
+    /// write JSON
+    #[argh(switch)]
+    json: bool,
+}
+
+/// Hash every image and compare it with its name; exit status 1 when anything is wrong.
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand, name = "verify", example = "lamina store verify")]
+struct Verify {
+    /// write JSON
+    #[argh(switch)]
+    json: bool,
+}
+
+impl StoreCommand {
+    pub(super) fn run(self, context: &Context) -> Result<ExitCode> {
+        match self.action {
+            Action::List(list) => list.run(context),
+            Action::Verify(verify) => verify.run(context),
+        }
+    }
+}
+
+impl List {
+    fn run(self, context: &Context) -> Result<ExitCode> {
+        let records = context.store()?.records()?;
+        if self.json {
+            print_json(&records.iter().map(as_json).collect::<Vec<_>>())?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        for record in &records {
+            let (name, size) = (format!("{} {}", record.name, record.version), human_size(record.size));
+            print(format_args!("{name:<32} {size:>10}  id {}  {}", &record.id.hex()[..12], record.digest))?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+pub(super) fn as_json(record: &BuildRecord) -> serde_json::Value {
+    json!({
+        "name": record.name.as_str(),
+        "version": record.version,
+        "id": record.id.hex(),
+        "digest": record.digest.to_string(),
+        "size": record.size,
+        "license": record.license,
+        "target": record.target,
+        "variant": record.variant,
+        "features": record.features,
+        "depends": record.depends.iter().map(|name| name.as_str()).collect::<Vec<_>>(),
+        "layers": record.build_root.iter().map(|layer| json!({
+            "name": layer.name.as_str(),
+            "version": layer.version,
+            "id": layer.id.hex(),
+            "digest": layer.digest.to_string(),
+        })).collect::<Vec<_>>(),
+        "sources": record.sources.iter().map(|source| json!({
+            "file": source.file,
+            "sha256": source.sha256.hex(),
+        })).collect::<Vec<_>>(),
+    })
+}
+
+impl Verify {
+    fn run(self, context: &Context) -> Result<ExitCode> {
+        let report = context.store()?.verify()?;
+        let sound = report.findings.is_empty();
+        if self.json {
+            print_json(&report)?;
+        } else {
+            for finding in &report.findings {
+                print(format_args!("{}: {}\nhelp: {}", finding.object, finding.cause, finding.remedy))?;
+            }
+            let verdict =
+                if sound { "all sound".to_owned() } else { format!("{} wrong", report.findings.len()) };
+            let (images, size, records) = (report.images, human_size(report.bytes), report.records);
+            print(format_args!("{images} images ({size}) and {records} records: {verdict}"))?;
+        }
+        Ok(if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+}

@@ -1,0 +1,82 @@
+//! What every command works with: where the store is, where the recipes are, how much to say.
+
+use std::num::NonZero;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+use crate::fetch::Fetcher;
+use crate::recipe::RecipeFolder;
+use crate::report::Report;
+use crate::store::Store;
+use crate::target::ProfileFolder;
+
+/// The folder that makes a folder a tree of recipes.
+const PACKAGES: &str = "packages";
+
+/// The options of the whole command line. Nothing is opened before it is needed.
+#[derive(Debug, Clone)]
+pub struct Context {
+    store: Option<String>,
+    tree: Option<String>,
+    /// Where progress goes.
+    pub report: Report,
+}
+
+impl Context {
+    /// From `--store`, `--tree` and `--verbose`.
+    pub fn new(store: Option<String>, tree: Option<String>, verbose: bool) -> Self {
+        Context { store, tree, report: Report { verbose } }
+    }
+
+    /// Opens the store, made when missing.
+    pub fn store(&self) -> Result<Store> {
+        let path = match &self.store {
+            Some(path) => PathBuf::from(path),
+            None => Store::default_path()?,
+        };
+        let store = Store::open(&path)?;
+        self.report.detail(format_args!("store: {}", store.root().display()));
+        Ok(store)
+    }
+
+    /// The folder with `packages/` and `profiles/`: `--tree`, `$LAMINA_TREE`, or the nearest one upwards.
+    pub fn tree(&self) -> Result<PathBuf> {
+        let named =
+            self.tree.clone().or_else(|| std::env::var("LAMINA_TREE").ok().filter(|text| !text.is_empty()));
+        if let Some(path) = named {
+            let path = PathBuf::from(path);
+            return match path.join(PACKAGES).is_dir() {
+                true => Ok(path),
+                false => Err(Error::new(path.display(), "has no folder packages/")
+                    .remedy("give the folder of a checkout with `--tree DIR` or LAMINA_TREE")),
+            };
+        }
+        let here = std::env::current_dir().map_err(Error::on("the current folder"))?;
+        here.ancestors().find(|folder| folder.join(PACKAGES).is_dir()).map(Path::to_path_buf).ok_or_else(
+            || {
+                Error::new(here.display(), "neither it nor a folder above it has a folder packages/")
+                    .remedy("go to a checkout of Lamina, or give it with `--tree DIR` or LAMINA_TREE")
+            },
+        )
+    }
+
+    /// The recipes of the tree.
+    pub fn recipes(&self) -> Result<RecipeFolder> {
+        Ok(RecipeFolder::new(self.tree()?.join(PACKAGES)))
+    }
+
+    /// The written profiles of the tree.
+    pub fn profiles(&self) -> Result<ProfileFolder> {
+        Ok(ProfileFolder::new(self.tree()?.join("profiles")))
+    }
+
+    /// Where sources come from: the store, the cache, the mirrors.
+    pub fn fetcher(&self, store: &Store) -> Result<Fetcher> {
+        Ok(Fetcher::new(store.sources()).with_cache(Fetcher::default_cache()?))
+    }
+}
+
+/// `--jobs`, or the processors of this machine.
+pub fn jobs_or_processors(jobs: Option<NonZero<usize>>) -> NonZero<usize> {
+    jobs.unwrap_or_else(|| std::thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN))
+}

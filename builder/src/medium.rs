@@ -1,0 +1,83 @@
+//! A boot medium: the images and newest generations of some profiles, in the layout that init reads.
+//!
+//! Images come first and profiles last, and every file appears whole, so that the folder boots at every moment with the
+//! profiles that it shows, and can be brought up to date by the same command.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use profiles::resolved::BootProfile;
+use profiles::{Digest, Name};
+
+use crate::error::{Error, Result};
+use crate::lock;
+use crate::store::Store;
+use crate::unnamed_file::UnnamedFile;
+
+/// What goes onto the medium.
+#[derive(Debug, Clone)]
+pub struct MediumPlan {
+    /// Where each image is and will be.
+    pub images: Vec<(PathBuf, PathBuf)>,
+    /// Where each profile is and will be.
+    pub profiles: Vec<(PathBuf, PathBuf)>,
+    /// Bytes of all images.
+    pub size: u64,
+}
+
+impl MediumPlan {
+    /// Reads the newest generation of each profile; every image must be in the store with its size.
+    pub fn make(store: &Store, folder: &Path, names: &[Name]) -> Result<Self> {
+        let mut images: BTreeMap<Digest, u64> = BTreeMap::new();
+        let mut profiles = Vec::new();
+        for name in names {
+            let (number, path) = lock::newest(store, name)?.ok_or_else(|| {
+                Error::new(format!("profile {name}"), "has not been locked")
+                    .remedy(format!("`lamina build {name}` builds and locks"))
+            })?;
+            let bytes = fs::read(&path).map_err(Error::on(path.display()))?;
+            let profile = BootProfile::parse(&path.display().to_string(), &bytes).map_err(Error::on(""))?;
+            for image in &profile.images {
+                let from = store.image_path(&image.digest);
+                let length = fs::metadata(&from).map_err(Error::on(from.display()))?.len();
+                if length != image.size {
+                    let cause = format!("has {length} bytes, profile {name} says {}", image.size);
+                    return Err(Error::new(from.display(), cause).remedy("run `lamina store verify`"));
+                }
+                images.insert(image.digest, image.size);
+            }
+            profiles.push((path, folder.join(format!("profiles/{name}/{number}.kdl"))));
+        }
+        let size = images.values().sum();
+        let place = |digest: &Digest| {
+            (store.image_path(digest), folder.join(format!("images/{}.sqfs", digest.hex())))
+        };
+        Ok(MediumPlan { images: images.keys().map(place).collect(), profiles, size })
+    }
+
+    /// Copies what is not there yet.
+    pub fn carry_out(&self) -> Result<()> {
+        for (from, to) in self.images.iter().chain(&self.profiles) {
+            let length = |path: &Path| fs::metadata(path).map(|found| found.len()).ok();
+            if length(to).is_none() || length(to) != length(from) {
+                copy(from, to)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Copies a file so that it appears whole; on file systems that can, the two share their blocks (FICLONE, ioctl_ficlone(2)).
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    if let Some(parent) = to.parent() {
+        fs::create_dir_all(parent).map_err(Error::on(parent.display()))?;
+    }
+    let mut source = File::open(from).map_err(Error::on(from.display()))?;
+    let target = UnnamedFile::beside(to)?;
+    let mut file = target.handle()?;
+    if rustix::fs::ioctl_ficlone(&file, &source).is_err() {
+        std::io::copy(&mut source, &mut file).map_err(Error::on(to.display()))?;
+    }
+    target.publish()
+}

@@ -1,0 +1,97 @@
+//! The id of a build: the SHA-256 of a text with one line for everything that can change the result.
+//!
+//! The text is described in docs/recipes.md, "The id". It is data, so that two ids can be compared line by line.
+
+use profiles::Digest;
+use sha2::{Digest as _, Sha256};
+
+use crate::image::ImageFormat;
+use crate::recipe::{Making, Recipe, STEP_NAMES};
+use crate::selection::Selection;
+
+/// Raised when this builder begins to make other bits from the same recipe.
+pub const BUILD_FORMAT: u32 = 1;
+
+/// What packages are built for.
+pub const TARGET: &str = "x86_64-linux";
+
+/// Everything that makes a build what it is.
+#[derive(Debug, Clone)]
+pub struct Ingredients<'a> {
+    /// The recipe.
+    pub recipe: &'a Recipe,
+    /// The chosen features and variant.
+    pub selection: &'a Selection,
+    /// The id of the bootstrap layer; `None` for the bootstrap layer itself.
+    pub bootstrap: Option<Digest>,
+    /// Name and id of each other layer under the build.
+    pub build_root: Vec<(String, Digest)>,
+    /// Name and digest of each patch, in order.
+    pub patches: Vec<(String, Digest)>,
+    /// Name and digest of each other file.
+    pub files: Vec<(String, Digest)>,
+    /// What the image is written as.
+    pub image: ImageFormat,
+}
+
+impl Ingredients<'_> {
+    /// The text that is hashed. Names and paths have no control characters, so no line can pretend to be another.
+    pub fn canonical(&self) -> String {
+        let recipe = self.recipe;
+        let mut lines = vec![
+            format!("lamina build {BUILD_FORMAT}"),
+            format!("name {}", recipe.name.as_str()),
+            format!("version {}", recipe.version),
+            format!("license {}", recipe.license),
+            format!("target {TARGET}"),
+            format!("image {}", self.image),
+        ];
+        lines.extend(self.bootstrap.as_ref().map(|id| format!("bootstrap {}", id.hex())));
+        lines.extend(self.selection.variant.as_ref().map(|variant| format!("variant {variant}")));
+        for (feature, on) in &self.selection.features {
+            lines.push(format!("feature {feature} {}", if *on { "on" } else { "off" }));
+        }
+        lines.extend(sorted(
+            recipe.sources.iter().map(|s| format!("source {} sha256:{}", s.file, s.sha256.hex())),
+        ));
+        lines.extend(
+            self.patches.iter().map(|(name, digest)| format!("patch {name} sha256:{}", digest.hex())),
+        );
+        lines.extend(sorted(
+            self.files.iter().map(|(name, digest)| format!("file {name} sha256:{}", digest.hex())),
+        ));
+        lines.extend(sorted(recipe.metadata.iter().map(|entry| entry.to_string())));
+        lines.extend(sorted(
+            self.build_root.iter().map(|(name, id)| format!("build-depend {name} {}", id.hex())),
+        ));
+        lines.extend(sorted(
+            self.selection
+                .wanted(&recipe.depends)
+                .map(|dependency| format!("depend {} {}", dependency.name.as_str(), dependency.condition)),
+        ));
+        if recipe.making == Making::Debian {
+            lines.push("debian".to_owned());
+        }
+        for step in STEP_NAMES {
+            if let Some(script) = recipe.script(step) {
+                lines.push(format!("step {step} sha256:{}", hash(script.as_bytes()).hex()));
+            }
+        }
+        lines.join("\n") + "\n"
+    }
+
+    /// The id.
+    pub fn id(&self) -> Digest {
+        hash(self.canonical().as_bytes())
+    }
+}
+
+fn sorted(lines: impl Iterator<Item = String>) -> Vec<String> {
+    let mut lines: Vec<String> = lines.collect();
+    lines.sort();
+    lines
+}
+
+fn hash(bytes: &[u8]) -> Digest {
+    Digest::from_bytes(Sha256::digest(bytes).into())
+}

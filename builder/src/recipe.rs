@@ -1,0 +1,255 @@
+//! Recipes: what `packages/NAME/recipe.kdl` says, checked. The language is described in docs/recipes.md.
+
+mod decode;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use profiles::{Digest, Name, suggest};
+
+use crate::error::{Error, Result};
+use profiles::version::{Condition, Version};
+
+/// The steps in the order they run.
+pub const STEP_NAMES: [&str; 5] = ["unpack", "patch", "configure", "make", "install"];
+
+/// A recipe as its author wrote it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recipe {
+    /// The package's name, which is the folder's too.
+    pub name: Name,
+    /// The version of what is packaged.
+    pub version: Version,
+    /// One line for people.
+    pub description: String,
+    /// An SPDX expression.
+    pub license: String,
+    /// Where the software lives.
+    pub homepage: Option<String>,
+    /// What is downloaded.
+    pub sources: Vec<Source>,
+    /// Patches in the order they are applied, as paths below the recipe's folder.
+    pub patches: Vec<String>,
+    /// Other files that the steps may read, as paths below the recipe's folder.
+    pub files: Vec<String>,
+    /// Switches of the package, sorted by name.
+    pub features: Vec<Feature>,
+    /// Ways to make the package.
+    pub variants: Option<Variants>,
+    /// What the build sees besides the bootstrap layer.
+    pub build_depends: Vec<Dependency>,
+    /// What must be below this package when it runs.
+    pub depends: Vec<Dependency>,
+    /// How the image is made.
+    pub making: Making,
+    /// Modes and owners in the image, sorted by path.
+    pub metadata: Vec<PathMetadata>,
+    /// The recipe of the layer under the build.
+    pub bootstrap: Name,
+    /// The folder that the recipe lies in.
+    pub folder: PathBuf,
+}
+
+/// How an image is made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Making {
+    /// By scripts in the sandbox, by step name.
+    Steps(BTreeMap<&'static str, String>),
+    /// From pinned Debian packages.
+    Debian,
+}
+
+/// A file that is downloaded, known by its digest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// Its name in `/sources`.
+    pub file: String,
+    /// What it must hash to.
+    pub sha256: Digest,
+    /// Its length in bytes.
+    pub size: u64,
+    /// Where to get it, in the order to try.
+    pub mirrors: Vec<String>,
+}
+
+/// A switch of a package.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Feature {
+    /// The name, as in profiles.
+    pub name: String,
+    /// On, when nobody chooses.
+    pub default: bool,
+    /// One line for people.
+    pub description: Option<String>,
+}
+
+/// The ways to make a package.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Variants {
+    /// All of them.
+    pub names: Vec<String>,
+    /// The one taken when nobody chooses.
+    pub default: String,
+}
+
+/// Another package that this one needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dependency {
+    /// Its name.
+    pub name: Name,
+    /// The versions that will do.
+    pub condition: Condition,
+    /// Needed only when this feature of the depending package is on.
+    pub feature: Option<String>,
+}
+
+/// The mode and owner of a path in the image; `None` leaves what the build made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PathMetadata {
+    /// Absolute path in the image.
+    pub path: String,
+    /// Permission bits, at most 0o7777.
+    pub mode: Option<u32>,
+    /// User id.
+    pub user: Option<u32>,
+    /// Group id.
+    pub group: Option<u32>,
+}
+
+impl Recipe {
+    /// Reads `FOLDER/recipe.kdl`, which must be the recipe `name`.
+    pub fn load(folder: &Path, name: &Name) -> Result<Self> {
+        let path = folder.join("recipe.kdl");
+        let label = path.display().to_string();
+        let bytes = fs::read(&path).map_err(Error::on(&label))?;
+        let recipe = decode::recipe(&label, &bytes, folder)?;
+        if recipe.name != *name {
+            return Err(Error::new(
+                label,
+                format!("the recipe is called '{}', its folder '{}'", recipe.name.as_str(), name.as_str()),
+            )
+            .remedy("give both the same name"));
+        }
+        Ok(recipe)
+    }
+
+    /// The digest of a patch or file of the recipe; it must be a regular file inside the recipe's folder.
+    pub fn digest_of(&self, file: &str) -> Result<Digest> {
+        crate::store::digest_file(&self.path_of(file)?).map(|(digest, _)| digest)
+    }
+
+    /// Where a patch or file of the recipe lies. Links that lead out of the recipe's folder are refused.
+    pub fn path_of(&self, file: &str) -> Result<PathBuf> {
+        let path = self.folder.join(file);
+        let refuse = |cause: String| {
+            Error::new(path.display(), cause).remedy(format!(
+                "recipe {} names this file: put it there, or remove the node",
+                self.name.as_str()
+            ))
+        };
+        let real = fs::canonicalize(&path).map_err(|error| refuse(error.to_string()))?;
+        let folder = fs::canonicalize(&self.folder).map_err(Error::on(self.folder.display()))?;
+        if !real.starts_with(&folder) {
+            return Err(refuse("is a link that leads out of the recipe's folder".to_owned()));
+        }
+        if !real.is_file() {
+            return Err(refuse("is not a regular file".to_owned()));
+        }
+        Ok(real)
+    }
+
+    /// The script of a step: the recipe's, or the default that docs/recipes.md describes. `None`: nothing to do.
+    pub fn script(&self, step: &str) -> Option<String> {
+        let Making::Steps(scripts) = &self.making else { return None };
+        if let Some(script) = scripts.get(step) {
+            return Some(script.clone());
+        }
+        match step {
+            "unpack" => self.default_unpack(),
+            "patch" => self.default_patch(),
+            _ => None,
+        }
+    }
+
+    fn default_unpack(&self) -> Option<String> {
+        let first = &self.sources.first()?.file;
+        let archive = first.contains(".tar") || first.ends_with(".tgz");
+        archive.then(|| {
+            format!(
+                "mkdir -p \"$SRC\"\ntar -xf {} --strip-components=1 --no-same-owner -C \"$SRC\"\n",
+                quote(&format!("/sources/{first}"))
+            )
+        })
+    }
+
+    fn default_patch(&self) -> Option<String> {
+        let line = |patch: &String| format!("patch -p1 -i {}\n", quote(&format!("/recipe/{patch}")));
+        (!self.patches.is_empty()).then(|| self.patches.iter().map(line).collect())
+    }
+}
+
+/// Quotes a word for the shell.
+fn quote(word: &str) -> String {
+    format!("'{}'", word.replace('\'', "'\\''"))
+}
+
+/// As in the text that an id is made of: `metadata /usr/bin/su mode=4755 user=0`.
+impl fmt::Display for PathMetadata {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "metadata {}", self.path)?;
+        if let Some(mode) = self.mode {
+            write!(out, " mode={mode:04o}")?;
+        }
+        if let Some(user) = self.user {
+            write!(out, " user={user}")?;
+        }
+        match self.group {
+            Some(group) => write!(out, " group={group}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The folder of recipes, `packages/`.
+#[derive(Debug, Clone)]
+pub struct RecipeFolder {
+    path: PathBuf,
+}
+
+impl RecipeFolder {
+    /// The recipes below `path`; nothing is read yet.
+    pub fn new(path: PathBuf) -> Self {
+        RecipeFolder { path }
+    }
+
+    /// Whether there is a recipe of this name.
+    pub fn has(&self, name: &Name) -> bool {
+        self.path.join(name.as_str()).join("recipe.kdl").is_file()
+    }
+
+    /// The recipe of this name; an error that lists near names when there is none.
+    pub fn load(&self, name: &Name) -> Result<Recipe> {
+        if !self.has(name) {
+            let object = format!("package {}", name.as_str());
+            let cause = format!("there is no {}/{}/recipe.kdl", self.path.display(), name.as_str());
+            let names = self.names()?;
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            return Err(Error::new(object, cause).remedy(suggest::remedy(name.as_str(), &names)));
+        }
+        Recipe::load(&self.path.join(name.as_str()), name)
+    }
+
+    /// The names of all recipes, sorted.
+    pub fn names(&self) -> Result<Vec<String>> {
+        let entries = fs::read_dir(&self.path).map_err(Error::on(self.path.display()))?;
+        let mut names: Vec<String> = entries
+            .filter_map(|entry| entry.ok())
+            .filter(|entry| entry.path().join("recipe.kdl").is_file())
+            .filter_map(|entry| entry.file_name().into_string().ok())
+            .collect();
+        names.sort();
+        Ok(names)
+    }
+}

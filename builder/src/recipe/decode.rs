@@ -1,0 +1,346 @@
+//! From the text of a recipe to a [`Recipe`]. Every error has its place; one reading reports many.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use profiles::decode::{Block, KdlValue, Node, Problem, Shape, Value, read, text};
+use profiles::{Name, suggest};
+
+use super::{Dependency, Feature, Making, PathMetadata, Recipe, STEP_NAMES, Source, Variants};
+use crate::error::{Error, Result};
+use crate::fetch::Mirror;
+use profiles::version::{Condition, Version};
+
+const RECIPE: Shape = Shape::argument("name").block(&[
+    "version",
+    "description",
+    "license",
+    "homepage",
+    "source",
+    "patch",
+    "file",
+    "feature",
+    "variant",
+    "build-depends",
+    "depends",
+    "step",
+    "metadata",
+    "bootstrap",
+    "debian",
+]);
+const ONE_TEXT: Shape = Shape::argument("text");
+const SOURCE: Shape = Shape::argument("file name").properties(&["sha256", "size"]).block(&["mirror"]);
+const FEATURE: Shape = Shape::argument("name").properties(&["default"]).block(&["description"]);
+const VARIANT: Shape = Shape::arguments("name").properties(&["default"]);
+const DEPENDENCY: Shape = Shape::BARE.properties(&["version", "feature"]);
+const STEP: Shape = Shape::arguments("script");
+const METADATA: Shape = Shape::argument("path").properties(&["mode", "user", "group"]);
+
+/// Features become variables of the environment, so their names are plain.
+const PLAIN_NAME: &str = "a name here is lower-case letters, digits and -, and starts with a letter";
+
+/// Reads a recipe that lies in `folder`; `label` names the text in messages.
+pub(super) fn recipe(label: &str, bytes: &[u8], folder: &Path) -> Result<Recipe> {
+    let recipe = read(label, bytes, |top| {
+        top.allow(&["recipe"]);
+        whole(top.required("recipe")?.shape(&RECIPE)?, folder)
+    });
+    recipe.map_err(Error::on(""))
+}
+
+fn whole(node: Node<'_>, folder: &Path) -> Option<Recipe> {
+    let block = node.block();
+    let name = node.argument::<Name>("name");
+    let version = one::<Version>(&block, "version");
+    let description = one::<Line>(&block, "description");
+    let license = one::<Line>(&block, "license");
+    let homepage = optional::<Line>(&block, "homepage");
+    let bootstrap = optional::<Name>(&block, "bootstrap");
+    let sources = distinct(&block, "source", source, |source| &source.file);
+    let patches = distinct(&block, "patch", recipe_file, |file| file);
+    let files = distinct(&block, "file", recipe_file, |file| file);
+    let features = distinct(&block, "feature", feature, |feature| &feature.name);
+    let variants = block.one("variant").map(variants);
+    let build_depends = dependencies(&block, "build-depends", features.as_deref());
+    let depends = dependencies(&block, "depends", features.as_deref());
+    let metadata = distinct(&block, "metadata", metadata, |entry| &entry.path);
+    let making = making(&node, &block);
+    let bootstrap = bootstrap?.or_else(|| Name::parse("bootstrap").ok())?;
+    let variants = match variants {
+        Some(found) => Some(found?),
+        None => None,
+    };
+    let mut features = features?;
+    features.sort_by(|a, b| a.name.cmp(&b.name));
+    let mut metadata = metadata?;
+    metadata.sort_by(|a, b| a.path.cmp(&b.path));
+    Some(Recipe {
+        name: name?,
+        version: version?,
+        description: description?.0,
+        license: license?.0,
+        homepage: homepage?.map(|line| line.0),
+        sources: sources?,
+        patches: patches?,
+        files: files?,
+        features,
+        variants,
+        build_depends: build_depends?,
+        depends: depends?,
+        making: making?,
+        metadata,
+        bootstrap,
+        folder: folder.to_path_buf(),
+    })
+}
+
+/// The only argument of a node that must be there.
+fn one<T: Value>(block: &Block<'_>, name: &str) -> Option<T> {
+    block.required(name)?.shape(&ONE_TEXT)?.argument(name)
+}
+
+/// The only argument of a node that may be missing. The outer `None` means that an error was noted.
+fn optional<T: Value>(block: &Block<'_>, name: &str) -> Option<Option<T>> {
+    match block.one(name) {
+        None => Some(None),
+        Some(node) => node.shape(&ONE_TEXT)?.argument(name).map(Some),
+    }
+}
+
+/// All nodes called `name`, no two of them with the same key.
+fn distinct<T>(
+    block: &Block<'_>,
+    name: &str,
+    decode: impl Fn(Node<'_>) -> Option<T>,
+    key: impl Fn(&T) -> &String,
+) -> Option<Vec<T>> {
+    let mut seen: BTreeMap<String, usize> = BTreeMap::new();
+    let values: Vec<Option<T>> = block
+        .all(name)
+        .map(|node| {
+            let value = decode(node)?;
+            let line = node.place().line();
+            match seen.insert(key(&value).clone(), line) {
+                Some(first) => node.refuse(
+                    format!("{name} '{}' stands twice", key(&value)),
+                    format!("keep one; the first stands on line {first}"),
+                ),
+                None => Some(value),
+            }
+        })
+        .collect();
+    values.into_iter().collect()
+}
+
+fn source(node: Node<'_>) -> Option<Source> {
+    let node = node.shape(&SOURCE)?;
+    let file = node.argument::<FileName>("file name");
+    let (sha256, size) = (node.property("sha256"), node.property("size"));
+    let mirrors: Vec<Option<String>> = node.block().all("mirror").map(mirror).collect();
+    let mirrors: Option<Vec<String>> = mirrors.into_iter().collect();
+    if mirrors.as_ref().is_some_and(Vec::is_empty) {
+        return node.refuse("this source has no mirror", "add a block { mirror \"debian:pool/...\" }");
+    }
+    Some(Source { file: file?.0, sha256: sha256?, size: size?, mirrors: mirrors? })
+}
+
+fn mirror(node: Node<'_>) -> Option<String> {
+    let text: String = node.shape(&ONE_TEXT)?.argument("address")?;
+    match Mirror::parse(&text) {
+        Ok(_) => Some(text),
+        Err(error) => {
+            let says = error.to_string();
+            let (message, help) = says.split_once("\nhelp: ").unwrap_or((&says, ""));
+            node.refuse(message, help)
+        }
+    }
+}
+
+fn recipe_file(node: Node<'_>) -> Option<String> {
+    node.shape(&Shape::argument("file name"))?.argument::<FilePath>("file name").map(|path| path.0)
+}
+
+fn feature(node: Node<'_>) -> Option<Feature> {
+    let node = node.shape(&FEATURE)?;
+    let (name, default) = (node.argument::<PlainName>("name"), node.property("default"));
+    let description = optional::<Line>(&node.block(), "description");
+    Some(Feature { name: name?.0, default: default?, description: description?.map(|line| line.0) })
+}
+
+fn variants(node: Node<'_>) -> Option<Variants> {
+    let node = node.shape(&VARIANT)?;
+    let names = node.arguments::<PlainName>("name");
+    let default = node.property::<PlainName>("default");
+    let names: Vec<String> = names?.into_iter().map(|name| name.0).collect();
+    let default = default?.0;
+    if !names.contains(&default) {
+        let known: Vec<&str> = names.iter().map(String::as_str).collect();
+        return node.refuse_property(
+            "default",
+            format!("the default '{default}' is none of the variants"),
+            suggest::remedy(&default, &known),
+        );
+    }
+    Some(Variants { names, default })
+}
+
+fn dependencies(block: &Block<'_>, name: &str, features: Option<&[Feature]>) -> Option<Vec<Dependency>> {
+    let Some(node) = block.one(name) else { return Some(Vec::new()) };
+    let nodes: Vec<Node<'_>> = node.shape(&Shape::BARE.any_block())?.block().nodes().collect();
+    let found: Vec<Option<Dependency>> = nodes.iter().map(|node| dependency(*node, features)).collect();
+    for (index, node) in nodes.iter().enumerate() {
+        if nodes[..index].iter().any(|earlier| earlier.name() == node.name()) {
+            return node.refuse(format!("'{}' stands twice in '{name}'", node.name()), "keep one");
+        }
+    }
+    found.into_iter().collect()
+}
+
+fn dependency(node: Node<'_>, features: Option<&[Feature]>) -> Option<Dependency> {
+    let node = node.shape(&DEPENDENCY)?;
+    let Ok(name) = Name::parse(node.name()) else {
+        return node
+            .refuse(format!("'{}' is not the name of a package", node.name()), "write a package's name");
+    };
+    let condition = node.optional::<Condition>("version").unwrap_or_default();
+    let feature = node.optional::<String>("feature");
+    if let (Some(wanted), Some(features)) = (&feature, features)
+        && !features.iter().any(|feature| feature.name == *wanted)
+    {
+        let known: Vec<&str> = features.iter().map(|feature| feature.name.as_str()).collect();
+        return node.refuse_property(
+            "feature",
+            format!("this recipe has no feature '{wanted}'"),
+            suggest::remedy(wanted, &known),
+        );
+    }
+    Some(Dependency { name, condition, feature })
+}
+
+fn making(recipe: &Node<'_>, block: &Block<'_>) -> Option<Making> {
+    let steps = distinct(block, "step", step, |(name, _)| name);
+    if let Some(debian) = block.one("debian") {
+        let _ = debian.shape(&Shape::BARE)?;
+        if steps?.is_empty() {
+            return Some(Making::Debian);
+        }
+        return debian.refuse("a recipe has steps or 'debian', not both", "remove one of them");
+    }
+    let mut scripts = BTreeMap::new();
+    for (name, script) in steps? {
+        let name = STEP_NAMES.into_iter().find(|known| *known == name)?;
+        scripts.insert(name, script);
+    }
+    if !scripts.contains_key("install") {
+        return recipe.refuse(
+            "the recipe has no step \"install\"",
+            "add one that fills the folder $OUT; see docs/recipes.md",
+        );
+    }
+    Some(Making::Steps(scripts))
+}
+
+fn step(node: Node<'_>) -> Option<(String, String)> {
+    let words = node.shape(&STEP)?.arguments::<String>("name and script")?;
+    let [name, script] = words.as_slice() else {
+        return node.refuse("a step has a name and a script", "write: step \"make\" \"\"\" ... \"\"\"");
+    };
+    if !STEP_NAMES.contains(&name.as_str()) {
+        return node.refuse(format!("there is no step '{name}'"), suggest::remedy(name, &STEP_NAMES));
+    }
+    if script.contains('\0') {
+        return node.refuse(format!("the script of '{name}' has a NUL character"), "remove it");
+    }
+    Some((name.clone(), script.clone()))
+}
+
+fn metadata(node: Node<'_>) -> Option<PathMetadata> {
+    let node = node.shape(&METADATA)?;
+    let path = node.argument::<ImagePath>("path");
+    let mode = node.optional::<Mode>("mode").map(|mode| mode.0);
+    let (user, group) =
+        (node.optional::<Id>("user").map(|id| id.0), node.optional::<Id>("group").map(|id| id.0));
+    if node.property_names().next().is_none() {
+        return node.refuse("this node changes nothing", "add mode=\"0755\", user=0 or group=0");
+    }
+    Some(PathMetadata { path: path?.0, mode, user, group })
+}
+
+/// Declares a type that is read from a text by a function.
+macro_rules! text_value {
+    ($name:ident($inner:ty), $parse:expr, $help:expr) => {
+        struct $name($inner);
+        impl Value for $name {
+            fn decode(value: &KdlValue) -> std::result::Result<Self, Problem> {
+                let parse: fn(&str) -> std::result::Result<$inner, String> = $parse;
+                parse(text(value)?).map($name).map_err(|message| Problem::new(message, $help))
+            }
+        }
+    };
+}
+
+text_value!(Line(String), line, "write one line of text");
+text_value!(FileName(String), file_name, "write the name of a file, without folders");
+text_value!(FilePath(String), file_path, "write a path below the recipe's folder, such as \"etc/passwd\"");
+text_value!(ImagePath(String), image_path, "write an absolute path in the image, such as \"/usr/bin/su\"");
+text_value!(PlainName(String), plain_name, PLAIN_NAME);
+text_value!(Mode(u32), mode, "write the mode in octal, between quotes, such as \"4755\"");
+
+struct Id(u32);
+
+impl Value for Id {
+    fn decode(value: &KdlValue) -> std::result::Result<Self, Problem> {
+        let number = u64::decode(value)?;
+        let wrong = || Problem::new(format!("{number} is too large for an id"), "ids go up to 4294967294");
+        u32::try_from(number).ok().filter(|id| *id != u32::MAX).map(Id).ok_or_else(wrong)
+    }
+}
+
+fn line(text: &str) -> std::result::Result<String, String> {
+    if text.is_empty() || text.chars().any(char::is_control) {
+        return Err("is empty or has control characters".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+fn file_name(text: &str) -> std::result::Result<String, String> {
+    let path = file_path(text)?;
+    if path.contains('/') || path.starts_with('.') || path.starts_with('-') {
+        return Err(format!("'{text}' is not a plain file name"));
+    }
+    Ok(path)
+}
+
+/// A relative path that stays below its folder.
+fn file_path(text: &str) -> std::result::Result<String, String> {
+    let plain = |part: &str| !part.is_empty() && part != "." && part != "..";
+    if text.len() > 1024 || text.chars().any(char::is_control) || !text.split('/').all(plain) {
+        return Err(format!("'{text}' is not a path that stays below its folder"));
+    }
+    Ok(text.to_owned())
+}
+
+fn image_path(text: &str) -> std::result::Result<String, String> {
+    let relative = text.strip_prefix('/').ok_or_else(|| format!("'{text}' does not begin with /"))?;
+    file_path(relative)?;
+    Ok(text.to_owned())
+}
+
+fn plain_name(text: &str) -> std::result::Result<String, String> {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if text.is_empty()
+        || text.len() > 64
+        || !text.starts_with(|c: char| c.is_ascii_lowercase())
+        || !text.chars().all(plain)
+    {
+        return Err(format!("'{text}' is not a plain name"));
+    }
+    Ok(text.to_owned())
+}
+
+fn mode(text: &str) -> std::result::Result<u32, String> {
+    u32::from_str_radix(text, 8)
+        .ok()
+        .filter(|mode| *mode <= 0o7777 && !text.starts_with('+'))
+        .ok_or_else(|| format!("'{text}' is not a mode"))
+}

@@ -1,0 +1,54 @@
+//! What a sandbox shall be, as data that passes from `lamina build` to the stages.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// The exit status of a stage that could not make the sandbox; the reason stands in the log.
+pub const SETUP_FAILED: i32 = 125;
+
+/// A layer of the sandbox's root.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Layer {
+    /// An image file, mounted by a loop device.
+    Image(PathBuf),
+    /// A folder with the image's contents.
+    Tree(PathBuf),
+}
+
+/// A file or folder that the build sees.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bind {
+    /// Where it is outside.
+    pub source: PathBuf,
+    /// Where it appears; absolute.
+    pub target: PathBuf,
+    /// Whether the build may write to it.
+    pub writable: bool,
+}
+
+/// One script of the build.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// `unpack`, `patch`, `configure`, `make` or `install`.
+    pub name: String,
+    /// What `/bin/sh` reads.
+    pub script: String,
+    /// The folder it starts in, inside the sandbox; made when missing.
+    pub folder: PathBuf,
+}
+
+/// Everything the stages need to know.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spec {
+    /// The root's layers, bottom first.
+    pub layers: Vec<Layer>,
+    /// An empty folder outside, where the stages mount what they need in a namespace of their own.
+    pub mounts: PathBuf,
+    /// What else the build sees.
+    pub binds: Vec<Bind>,
+    /// The whole environment of the steps.
+    pub environment: Vec<(String, String)>,
+    /// The steps in order.
+    pub steps: Vec<Step>,
+}

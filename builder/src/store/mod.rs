@@ -1,0 +1,193 @@
+//! The store: images, build records, sources, locked profiles and logs, in one folder.
+//!
+//! Its layout stands in ARCHITECTURE.md. Every file appears by rename, complete and synced, so that any process may be
+//! killed at any moment; a name is never written twice with other contents.
+
+mod record;
+mod scratch;
+mod verify;
+
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+
+use profiles::Digest;
+
+use crate::error::{Error, Result};
+
+pub use record::{BuildRecord, Dependency, RECORD_FOLDER, SourceRecord};
+pub use scratch::Scratch;
+pub use verify::{Finding, VerifyReport, digest_file};
+
+/// The folders of a store, besides `tmp/`.
+const FOLDERS: [&str; 7] = ["images", "builds", "sources", "profiles", "logs", "roots", "trees"];
+
+/// An opened store.
+#[derive(Debug, Clone)]
+pub struct Store {
+    root: PathBuf,
+}
+
+impl Store {
+    /// Opens the store at `root`, makes what is missing, and removes what killed processes left in `tmp/`.
+    pub fn open(root: &Path) -> Result<Self> {
+        for folder in FOLDERS {
+            make_folder(&root.join(folder))?;
+        }
+        let root = fs::canonicalize(root).map_err(Error::on(root.display()))?;
+        scratch::sweep(&root.join("tmp"))?;
+        Ok(Store { root })
+    }
+
+    /// Where the store is when nobody says: `$LAMINA_STORE`, else `$XDG_DATA_HOME/lamina/store`, else
+    /// `~/.local/share/lamina/store`.
+    pub fn default_path() -> Result<PathBuf> {
+        let variable =
+            |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        variable("LAMINA_STORE")
+            .or_else(|| variable("XDG_DATA_HOME").map(|data| data.join("lamina/store")))
+            .or_else(|| variable("HOME").map(|home| home.join(".local/share/lamina/store")))
+            .ok_or_else(|| {
+                Error::new("store", "neither LAMINA_STORE nor HOME is set").remedy("give `--store DIR`")
+            })
+    }
+
+    /// The folder of the store, absolute.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// `images/HEX.sqfs`.
+    pub fn image_path(&self, digest: &Digest) -> PathBuf {
+        self.root.join("images").join(format!("{}.sqfs", digest.hex()))
+    }
+
+    /// `trees/HEX`: the image unpacked, for use without loop mounts.
+    pub fn tree_path(&self, digest: &Digest) -> PathBuf {
+        self.root.join("trees").join(digest.hex())
+    }
+
+    /// `logs/ID.log`.
+    pub fn log_path(&self, id: &Digest) -> PathBuf {
+        self.root.join("logs").join(format!("{}.log", id.hex()))
+    }
+
+    /// `builds/ID.kdl`.
+    pub fn record_path(&self, id: &Digest) -> PathBuf {
+        self.root.join("builds").join(format!("{}.kdl", id.hex()))
+    }
+
+    /// The folder of downloaded sources, `sources/`.
+    pub fn sources(&self) -> PathBuf {
+        self.root.join("sources")
+    }
+
+    /// The folder of locked profiles, `profiles/`.
+    pub fn profiles(&self) -> PathBuf {
+        self.root.join("profiles")
+    }
+
+    /// A folder of this process under `tmp/`, gone when dropped; `label` is for people who look.
+    pub fn scratch(&self, label: &str) -> Result<Scratch> {
+        Scratch::make(&self.root.join("tmp"), label)
+    }
+
+    /// Writes `bytes` to `path` inside the store so that it is there whole or not at all.
+    pub fn write(&self, path: &Path, bytes: &[u8]) -> Result<()> {
+        let scratch = self.scratch("write")?;
+        let temporary = scratch.path().join("file");
+        fs::write(&temporary, bytes).map_err(Error::on(temporary.display()))?;
+        self.publish(&temporary, path)
+    }
+
+    /// Moves a finished file or folder from scratch to its place: synced, renamed, and the folder synced.
+    pub fn publish(&self, from: &Path, to: &Path) -> Result<()> {
+        let parent = to.parent().unwrap_or(&self.root);
+        make_folder(parent)?;
+        let attempt = || -> io::Result<()> {
+            File::open(from)?.sync_all()?;
+            fs::rename(from, to)?;
+            File::open(parent)?.sync_all()
+        };
+        attempt().map_err(Error::on(to.display()))
+    }
+
+    /// The record of the build `id`, when it is there and its image has the size it says.
+    ///
+    /// This is the whole check of an up-to-date build: one small file and one `stat`. `lamina store verify` hashes.
+    pub fn finished_build(&self, id: &Digest) -> Result<Option<BuildRecord>> {
+        let Some(record) = self.record(id)? else { return Ok(None) };
+        match fs::metadata(self.image_path(&record.digest)) {
+            Ok(image) if image.len() == record.size => Ok(Some(record)),
+            Ok(_) => Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Error::new(self.image_path(&record.digest).display(), error)),
+        }
+    }
+
+    /// The record of the build `id`, whatever became of its image.
+    pub fn record(&self, id: &Digest) -> Result<Option<BuildRecord>> {
+        let path = self.record_path(id);
+        match fs::read(&path) {
+            Ok(bytes) => BuildRecord::parse(&path.display().to_string(), &bytes).map(Some),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Error::new(path.display(), error)),
+        }
+    }
+
+    /// Every record, sorted by name, version and id.
+    pub fn records(&self) -> Result<Vec<BuildRecord>> {
+        let mut records = Vec::new();
+        for path in files_in(&self.root.join("builds"))? {
+            let bytes = fs::read(&path).map_err(Error::on(path.display()))?;
+            records.push(BuildRecord::parse(&path.display().to_string(), &bytes)?);
+        }
+        records.sort_by(|a, b| (&a.name, &a.version, a.id.hex()).cmp(&(&b.name, &b.version, b.id.hex())));
+        Ok(records)
+    }
+}
+
+impl Store {
+    /// `trees/HEX`, made from the image when it is missing. It appears whole or not at all.
+    pub fn unpacked(&self, digest: &Digest) -> Result<PathBuf> {
+        let tree = self.tree_path(digest);
+        if tree.is_dir() {
+            return Ok(tree);
+        }
+        let scratch = self.scratch("unpack")?;
+        let (image, unpacked) = (self.image_path(digest), scratch.path().join("tree"));
+        let opened = squashfs::Image::open(&image).map_err(Error::on(image.display()))?;
+        fs::create_dir(&unpacked).map_err(Error::on(unpacked.display()))?;
+        opened.unpack(&unpacked, &squashfs::UnpackOptions::user()).map_err(Error::on(image.display()))?;
+        let folder = File::open(&unpacked).map_err(Error::on(unpacked.display()))?;
+        // The contents first: a power cut must not leave a tree of empty files under its final name.
+        nix::unistd::syncfs(folder.as_fd()).map_err(Error::on(unpacked.display()))?;
+        match self.publish(&unpacked, &tree) {
+            // Another process was faster.
+            Err(_) if tree.is_dir() => Ok(tree),
+            result => result.map(|()| tree),
+        }
+    }
+}
+
+fn make_folder(path: &Path) -> Result<()> {
+    fs::create_dir_all(path).map_err(|error| {
+        Error::new(path.display(), format!("cannot make this folder: {error}"))
+            .remedy("give a folder that you may write to with `--store DIR` or LAMINA_STORE")
+    })
+}
+
+/// The entries of a folder, sorted by name.
+fn files_in(folder: &Path) -> Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(folder).map_err(Error::on(folder.display()))?;
+    let mut paths = entries
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect::<io::Result<Vec<_>>>()
+        .map_err(Error::on(folder.display()))?;
+    paths.sort();
+    Ok(paths)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,181 @@
+//! The record of a build: what was made from what.
+//!
+//! `builds/ID.kdl` in the store; inside the image the same without the image's own digest and size.
+
+use std::collections::BTreeMap;
+
+use profiles::decode::{Block, Node, Shape, Value, read};
+use profiles::quote::Quoted;
+use profiles::{Digest, Name};
+
+use crate::error::{Error, Result};
+
+/// Where records lie in an image: `usr/share/lamina/NAME.kdl`.
+pub const RECORD_FOLDER: &str = "usr/share/lamina";
+
+/// What is known of a finished build.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BuildRecord {
+    /// The package.
+    pub name: Name,
+    /// Its version.
+    pub version: String,
+    /// The id of the build.
+    pub id: Digest,
+    /// The digest of the image.
+    pub digest: Digest,
+    /// The image's length in bytes.
+    pub size: u64,
+    /// An SPDX expression.
+    pub license: String,
+    /// What it is for, such as `x86_64-linux`.
+    pub target: String,
+    /// The variant, when the recipe has any.
+    pub variant: Option<String>,
+    /// Every feature of the recipe, on or off.
+    pub features: BTreeMap<String, bool>,
+    /// The layers under the build, bottom first.
+    pub build_root: Vec<Dependency>,
+    /// Names of the packages it needs to run.
+    pub depends: Vec<Name>,
+    /// What it was made from.
+    pub sources: Vec<SourceRecord>,
+}
+
+/// A layer that a build used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dependency {
+    /// The package.
+    pub name: Name,
+    /// Its version.
+    pub version: String,
+    /// The id of its build.
+    pub id: Digest,
+    /// The digest of its image.
+    pub digest: Digest,
+}
+
+/// A source that a build used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceRecord {
+    /// Its name in `/sources`.
+    pub file: String,
+    /// Its digest.
+    pub sha256: Digest,
+}
+
+/// The format of records; another one is refused.
+const FORMAT: u64 = 1;
+
+const BUILD: Shape = Shape::argument("name").properties(&["format"]).block(&[
+    "version", "id", "license", "target", "variant", "feature", "source", "layer", "depends", "image",
+]);
+const TEXT: Shape = Shape::argument("text");
+
+impl BuildRecord {
+    /// The record as it stands in the store.
+    pub fn to_kdl(&self) -> String {
+        let image = format!("    image digest=\"{}\" size={}\n", self.digest, self.size);
+        self.write_kdl(&image)
+    }
+
+    /// The record as it travels inside the image, whose digest it cannot hold.
+    pub fn to_kdl_inside(&self) -> String {
+        self.write_kdl("")
+    }
+
+    /// Reads a record of the store; `label` names the text in messages.
+    pub fn parse(label: &str, bytes: &[u8]) -> Result<Self> {
+        let record = read(label, bytes, |top| {
+            top.allow(&["build"]);
+            record(top.required("build")?)
+        });
+        record.map_err(|error| Error::new("", error).remedy("remove this record and build again"))
+    }
+
+    fn write_kdl(&self, image: &str) -> String {
+        let mut text = format!("build {} format={FORMAT} {{\n", Quoted(self.name.as_str()));
+        let mut line = |line: String| text.push_str(&format!("    {line}\n"));
+        line(format!("version {}", Quoted(&self.version)));
+        line(format!("id \"{}\"", self.id.hex()));
+        line(format!("license {}", Quoted(&self.license)));
+        line(format!("target {}", Quoted(&self.target)));
+        if let Some(variant) = &self.variant {
+            line(format!("variant {}", Quoted(variant)));
+        }
+        for (name, on) in &self.features {
+            line(format!("feature {} on=#{on}", Quoted(name)));
+        }
+        for source in &self.sources {
+            line(format!("source {} sha256=\"{}\"", Quoted(&source.file), source.sha256.hex()));
+        }
+        for layer in &self.build_root {
+            line(format!(
+                "layer {} version={} id=\"{}\" digest=\"{}\"",
+                Quoted(layer.name.as_str()),
+                Quoted(&layer.version),
+                layer.id.hex(),
+                layer.digest
+            ));
+        }
+        for name in &self.depends {
+            line(format!("depends {}", Quoted(name.as_str())));
+        }
+        text.push_str(image);
+        text.push_str("}\n");
+        text
+    }
+}
+
+fn record(node: Node<'_>) -> Option<BuildRecord> {
+    let found = node.property::<u64>("format")?;
+    if found != FORMAT {
+        let message = format!("the record has format {found}, this version reads format {FORMAT}");
+        return node.refuse_property("format", message, "build again with this version of Lamina");
+    }
+    let node = node.shape(&BUILD)?;
+    let block = node.block();
+    let image = block.required("image")?.shape(&Shape::BARE.properties(&["digest", "size"]))?;
+    let features = block.all("feature").map(feature);
+    let layers = block.all("layer").map(layer);
+    let sources = block.all("source").map(source);
+    let depends = block.all("depends").map(|node| node.shape(&TEXT)?.argument("name"));
+    Some(BuildRecord {
+        name: node.argument("name")?,
+        version: one(&block, "version")?,
+        id: one(&block, "id")?,
+        digest: image.property("digest")?,
+        size: image.property("size")?,
+        license: one(&block, "license")?,
+        target: one(&block, "target")?,
+        variant: block.one("variant").and_then(|node| node.shape(&TEXT)?.argument("variant")),
+        features: features.collect::<Option<_>>()?,
+        build_root: layers.collect::<Option<_>>()?,
+        depends: depends.collect::<Option<_>>()?,
+        sources: sources.collect::<Option<_>>()?,
+    })
+}
+
+fn one<T: Value>(block: &Block<'_>, name: &str) -> Option<T> {
+    block.required(name)?.shape(&TEXT)?.argument(name)
+}
+
+fn feature(node: Node<'_>) -> Option<(String, bool)> {
+    let node = node.shape(&Shape::argument("name").properties(&["on"]))?;
+    Some((node.argument("name")?, node.property("on")?))
+}
+
+fn source(node: Node<'_>) -> Option<SourceRecord> {
+    let node = node.shape(&Shape::argument("name").properties(&["sha256"]))?;
+    Some(SourceRecord { file: node.argument("name")?, sha256: node.property("sha256")? })
+}
+
+fn layer(node: Node<'_>) -> Option<Dependency> {
+    let node = node.shape(&Shape::argument("name").properties(&["version", "id", "digest"]))?;
+    Some(Dependency {
+        name: node.argument("name")?,
+        version: node.property("version")?,
+        id: node.property("id")?,
+        digest: node.property("digest")?,
+    })
+}

@@ -1,0 +1,150 @@
+use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Stdio};
+
+use sha2::{Digest as _, Sha256};
+
+use super::*;
+
+fn digest(text: &str) -> Digest {
+    Digest::from_bytes(Sha256::digest(text).into())
+}
+
+fn record(content: &str) -> BuildRecord {
+    let name = |text| profiles::Name::parse(text).unwrap();
+    BuildRecord {
+        name: name("hello"),
+        version: "2.10".to_owned(),
+        id: digest("id"),
+        digest: digest(content),
+        size: content.len() as u64,
+        license: "GPL-3.0-or-later".to_owned(),
+        target: "x86_64-linux".to_owned(),
+        variant: Some("static".to_owned()),
+        features: BTreeMap::from([("nls".to_owned(), false), ("tls".to_owned(), true)]),
+        build_root: vec![Dependency {
+            name: name("musl"),
+            version: "1.2.3".to_owned(),
+            id: digest("musl"),
+            digest: digest("musl image"),
+        }],
+        depends: vec![name("base-files")],
+        sources: vec![SourceRecord { file: "hello \"2\".tar.gz".to_owned(), sha256: digest("source") }],
+    }
+}
+
+/// A store with one build whose image is `content`.
+fn store_with(folder: &Path, content: &str) -> (Store, BuildRecord) {
+    let (store, record) = (Store::open(folder).unwrap(), record(content));
+    store.write(&store.image_path(&record.digest), content.as_bytes()).unwrap();
+    store.write(&store.record_path(&record.id), record.to_kdl().as_bytes()).unwrap();
+    (store, record)
+}
+
+#[test]
+fn a_record_reads_back() {
+    let record = record("image");
+    let read = BuildRecord::parse("x", record.to_kdl().as_bytes()).unwrap();
+    assert_eq!(read, record);
+    assert!(!record.to_kdl_inside().contains("image digest"));
+}
+
+#[test]
+fn a_record_of_another_format_is_refused_with_its_remedy() {
+    let text = record("image").to_kdl().replace("format=1", "format=2");
+    let message = BuildRecord::parse("builds/x.kdl", text.as_bytes()).unwrap_err().to_string();
+    assert!(message.contains("builds/x.kdl:1:") && message.contains("has format 2"), "{message}");
+    assert!(message.ends_with("help: remove this record and build again"), "{message}");
+}
+
+#[test]
+fn a_finished_build_needs_its_image_in_full() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, record) = store_with(folder.path(), "image");
+    assert_eq!(store.finished_build(&record.id).unwrap(), Some(record.clone()));
+    fs::write(store.image_path(&record.digest), "imag").unwrap();
+    assert_eq!(store.finished_build(&record.id).unwrap(), None);
+    fs::remove_file(store.image_path(&record.digest)).unwrap();
+    assert_eq!(store.finished_build(&record.id).unwrap(), None);
+    assert_eq!(store.finished_build(&digest("other")).unwrap(), None);
+}
+
+#[test]
+fn verify_names_the_bad_image_and_the_remedy() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, record) = store_with(folder.path(), "image");
+    assert_eq!(store.verify().unwrap().findings, []);
+    fs::write(store.image_path(&record.digest), "imagE").unwrap();
+    let report = store.verify().unwrap();
+    assert_eq!((report.images, report.records, report.bytes), (1, 1, 5));
+    let [finding] = report.findings.as_slice() else { panic!("{report:?}") };
+    assert_eq!(finding.object, format!("images/{}.sqfs", record.digest.hex()));
+    assert!(finding.cause.contains(&digest("imagE").hex()) && finding.remedy.contains("lamina build hello"));
+    fs::remove_file(store.image_path(&record.digest)).unwrap();
+    let findings = store.verify().unwrap().findings;
+    assert_eq!(findings[0].cause, "the image of hello 2.10 is missing");
+}
+
+#[test]
+fn writing_leaves_nothing_in_tmp() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, record) = store_with(folder.path(), "image");
+    assert_eq!(fs::read(store.image_path(&record.digest)).unwrap(), b"image");
+    let left: Vec<_> = files_in(&store.root().join("tmp")).unwrap();
+    assert!(left.iter().all(|path| path.ends_with(".lock")), "{left:?}");
+}
+
+#[test]
+fn scratch_is_kept_while_its_owner_lives_and_swept_afterwards() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let scratch = store.scratch("build").unwrap();
+    let closed = scratch.path().join("closed");
+    fs::create_dir(&closed).unwrap();
+    fs::write(closed.join("file"), "x").unwrap();
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o000)).unwrap();
+    Store::open(folder.path()).unwrap();
+    assert!(scratch.path().is_dir(), "another command must not sweep what is in use");
+    let path = scratch.path().to_path_buf();
+    // What a killed process leaves: the folder without the lock.
+    std::mem::forget(scratch);
+    let abandoned = store.root().join("tmp/killed-1-0");
+    fs::rename(&path, &abandoned).unwrap();
+    let other = store.root().join("tmp/killed-2-0");
+    fs::create_dir_all(other.join("out")).unwrap();
+    Store::open(folder.path()).unwrap();
+    assert!(abandoned.is_dir(), "its lock is still held by this process, whatever its name");
+    assert!(!other.exists());
+}
+
+#[test]
+fn scratch_of_a_killed_process_is_swept() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let entry = store.root().join("tmp/other-0-0");
+    fs::create_dir(&entry).unwrap();
+    // flock(1) holds the lock as another process would.
+    let mut owner = Command::new("flock")
+        .arg("--no-fork")
+        .arg(&entry)
+        .args(["sleep", "60"])
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let held = || {
+        nix::fcntl::Flock::lock(File::open(&entry).unwrap(), nix::fcntl::FlockArg::LockExclusiveNonblock)
+            .is_err()
+    };
+    while !held() {
+        std::thread::yield_now();
+    }
+    Store::open(folder.path()).unwrap();
+    assert!(entry.is_dir());
+    owner.kill().unwrap();
+    owner.wait().unwrap();
+    while held() {
+        std::thread::yield_now();
+    }
+    Store::open(folder.path()).unwrap();
+    assert!(!entry.exists());
+}

@@ -1,0 +1,160 @@
+//! What a command names: packages, or a written profile, which stands for its packages.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use profiles::written::{self, Choice, Composition};
+use profiles::{Diagnostics, Name};
+
+use crate::error::{Error, Result};
+use crate::graph::Request;
+use crate::recipe::RecipeFolder;
+use crate::selection::Wishes;
+
+/// What a name stands for.
+#[derive(Debug, Clone)]
+pub enum Target {
+    /// One package with its defaults.
+    Package(Name),
+    /// A profile with all that it includes.
+    Profile(Box<Composition>),
+}
+
+/// Which kind of name is meant, when the user says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Meaning {
+    /// Whichever there is; both is an error.
+    Any,
+    /// A package.
+    Package,
+    /// A profile.
+    Profile,
+}
+
+/// The folder of written profiles, `profiles/`.
+#[derive(Debug, Clone)]
+pub struct ProfileFolder {
+    path: PathBuf,
+}
+
+impl ProfileFolder {
+    /// The profiles in `path`; nothing is read yet.
+    pub fn new(path: PathBuf) -> Self {
+        ProfileFolder { path }
+    }
+
+    fn file(&self, name: &Name) -> PathBuf {
+        self.path.join(format!("{name}.kdl"))
+    }
+
+    /// Whether there is a profile of this name.
+    pub fn has(&self, name: &Name) -> bool {
+        self.file(name).is_file()
+    }
+
+    /// The names of all profiles, sorted.
+    pub fn names(&self) -> Vec<String> {
+        let entries = fs::read_dir(&self.path).into_iter().flatten().flatten();
+        let name = |entry: fs::DirEntry| entry.file_name().to_str()?.strip_suffix(".kdl").map(str::to_owned);
+        let mut names: Vec<String> = entries.filter_map(name).collect();
+        names.sort();
+        names
+    }
+
+    /// The profile of this name, joined with its includes.
+    pub fn compose(&self, name: &Name) -> Result<Composition> {
+        if !self.has(name) {
+            let names = self.names();
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            return Err(Error::new(
+                format!("profile {name}"),
+                format!("there is no {}", self.file(name).display()),
+            )
+            .remedy(profiles::suggest::remedy(name.as_str(), &names)));
+        }
+        let composition = self.compose_file(&self.file(name))?;
+        if composition.name != *name {
+            let cause = format!("the profile in it is called '{}'", composition.name);
+            return Err(Error::new(self.file(name).display(), cause).remedy("give both the same name"));
+        }
+        Ok(composition)
+    }
+
+    /// The profile in `file`, joined with its includes from this folder.
+    pub fn compose_file(&self, file: &Path) -> Result<Composition> {
+        let profile = read_profile(file)?;
+        let joined = written::compose(&profile, |mention| {
+            let path = self.file(&mention.name);
+            match fs::read(&path) {
+                Ok(bytes) => written::Profile::parse(&path.display().to_string(), &bytes),
+                Err(error) => {
+                    let message =
+                        format!("the profile '{}' cannot be read: {}: {error}", mention.name, path.display());
+                    let names = self.names();
+                    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+                    let help = profiles::suggest::remedy(mention.name.as_str(), &names);
+                    Err(Diagnostics::from(mention.place.error(message, help)))
+                }
+            }
+        });
+        joined.map_err(Error::on(""))
+    }
+}
+
+fn read_profile(file: &Path) -> Result<written::Profile> {
+    let bytes = fs::read(file).map_err(Error::on(file.display()))?;
+    written::Profile::parse(&file.display().to_string(), &bytes).map_err(Error::on(""))
+}
+
+/// What `name` stands for. A name that is both a package and a profile is an error, unless `meaning` decides.
+pub fn find(
+    name: &str,
+    meaning: Meaning,
+    recipes: &RecipeFolder,
+    profiles: &ProfileFolder,
+) -> Result<Target> {
+    let parsed = Name::parse(name).map_err(Error::on(format!("'{name}'")))?;
+    let (package, profile) = match meaning {
+        Meaning::Any => (recipes.has(&parsed), profiles.has(&parsed)),
+        Meaning::Package => (true, false),
+        Meaning::Profile => (false, true),
+    };
+    match (package, profile) {
+        (true, true) => Err(Error::new(format!("'{name}'"), "is both a package and a profile")
+            .remedy("say which with --package or --profile")),
+        (true, false) => Ok(Target::Package(parsed)),
+        (false, true) => profiles.compose(&parsed).map(|found| Target::Profile(Box::new(found))),
+        (false, false) => {
+            let mut names = recipes.names()?;
+            names.extend(profiles.names());
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            Err(Error::new(format!("'{name}'"), "is neither a package nor a profile")
+                .remedy(profiles::suggest::remedy(name, &names)))
+        }
+    }
+}
+
+/// The packages that a profile asks for, bottom first.
+pub fn requests(composition: &Composition) -> Result<Vec<Request>> {
+    composition.packages.iter().map(request).collect()
+}
+
+fn request(package: &written::Package) -> Result<Request> {
+    let mut wishes = Wishes {
+        variant: package.variant.as_ref().map(|name| name.as_str().to_owned()),
+        ..Wishes::default()
+    };
+    for (feature, choice) in &package.features {
+        let on = match choice {
+            Choice::On => true,
+            Choice::Off => false,
+            Choice::Of(value) => {
+                let message = format!("feature '{feature}' of '{}' is a switch, not '{value}'", package.name);
+                let help = format!("write {feature}=#true or {feature}=#false");
+                return Err(Error::new("", package.place.error(message, help)));
+            }
+        };
+        wishes.features.insert(feature.as_str().to_owned(), on);
+    }
+    Ok(Request { name: package.name.clone(), wishes, condition: package.version.clone() })
+}
