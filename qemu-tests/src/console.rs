@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
-use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, ChildStdout};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
@@ -30,17 +29,15 @@ pub struct Console {
     output: Receiver<Vec<u8>>,
     input: ChildStdin,
     log: File,
-    log_path: PathBuf,
     text: String,
     /// Byte offset in `text`: what lies before it has been matched.
     read_to: usize,
 }
 
 impl Console {
-    /// Reads `output` on a thread of its own and copies every byte into the file `log_path`.
-    pub fn new(output: ChildStdout, input: ChildStdin, log_path: PathBuf) -> Result<Self, Failure> {
-        let log = File::create(&log_path).map_err(Failure::at(&log_path))?;
-        Ok(Self { output: pump(output), input, log, log_path, text: String::new(), read_to: 0 })
+    /// Reads `output` on a thread of its own and copies every byte to `log`.
+    pub fn new(output: ChildStdout, input: ChildStdin, log: File) -> Self {
+        Self { output: pump(output), input, log, text: String::new(), read_to: 0 }
     }
 
     /// Waits until `wanted` is printed after the last match, and returns what stood between the two.
@@ -88,11 +85,6 @@ impl Console {
     /// All that was printed so far, with plain line ends and without terminal escapes.
     pub fn text(&self) -> &str {
         &self.text
-    }
-
-    /// The file with the unchanged bytes.
-    pub fn log_path(&self) -> &Path {
-        &self.log_path
     }
 
     fn receive(&mut self, timeout: Duration) -> Result<(), RecvTimeoutError> {

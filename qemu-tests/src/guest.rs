@@ -1,7 +1,7 @@
 //! A running machine: read its console, type on it, wait for its end.
 
 use std::env;
-use std::fs;
+use std::fs::{self, File};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -26,6 +26,8 @@ pub struct Guest {
     name: String,
     qemu: Child,
     console: Console,
+    /// All that the guest and QEMU itself printed, byte for byte.
+    log_path: PathBuf,
     failed: bool,
     _seat: Seat,
 }
@@ -39,6 +41,8 @@ impl Guest {
     /// As [`Guest::boot`], with the acceleration named.
     pub fn boot_on(machine: &Machine, acceleration: Acceleration) -> Result<Self, Failure> {
         let seat = seat::take()?;
+        let log_path = log_path(&machine.name)?;
+        let log = File::create(&log_path).map_err(Failure::at(&log_path))?;
         // setpriv: a test program that is killed must not leave QEMU behind.
         let mut qemu = Command::new("setpriv")
             .args(["--pdeathsig", "KILL", artifacts::QEMU])
@@ -46,12 +50,12 @@ impl Guest {
             .args(["-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console"])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::inherit())
+            .stderr(log.try_clone().map_err(Failure::at(&log_path))?)
             .spawn()
             .map_err(Failure::about("starting QEMU with setpriv"))?;
         let (output, input) = qemu.stdout.take().zip(qemu.stdin.take()).expect("both are piped");
-        let console = Console::new(output, input, log_path(&machine.name)?)?;
-        Ok(Self { name: machine.name.clone(), qemu, console, failed: false, _seat: seat })
+        let console = Console::new(output, input, log);
+        Ok(Self { name: machine.name.clone(), qemu, console, log_path, failed: false, _seat: seat })
     }
 
     /// Waits until `wanted` is printed after the last match, and returns what stood between the two.
@@ -113,7 +117,7 @@ impl Guest {
         Failure::new(format!(
             "guest {}: {message}\n  the console ended with:\n    {last}\n  whole log: {}",
             self.name,
-            self.console.log_path().display()
+            self.log_path.display()
         ))
     }
 
@@ -133,7 +137,7 @@ impl Drop for Guest {
         let _ = self.qemu.kill();
         let _ = self.qemu.wait();
         if !self.failed && !thread::panicking() {
-            let _ = fs::remove_file(self.console.log_path());
+            let _ = fs::remove_file(&self.log_path);
         }
     }
 }

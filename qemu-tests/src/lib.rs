@@ -22,6 +22,7 @@ pub mod medium;
 pub mod outside;
 pub mod report;
 pub mod scene;
+mod screen;
 pub mod seat;
 pub mod share;
 pub mod store;

@@ -4,30 +4,39 @@ use serde::Deserialize;
 
 use crate::failure::Failure;
 
-/// The whole report.
+/// The whole report; `docs/boot.md` has all of its fields.
 #[derive(Debug, Deserialize)]
 pub struct BootReport {
     /// `uname -r` of the kernel.
     pub kernel: String,
-    /// The name of the profile.
-    pub profile: String,
+    /// The profile that was booted.
+    pub profile: Profile,
     /// What init did, in order.
     pub steps: Vec<Step>,
     /// The images of the stack, bottom first.
     pub layers: Vec<Layer>,
 }
 
+/// The profile that was booted.
+#[derive(Debug, Deserialize)]
+pub struct Profile {
+    /// Its name.
+    pub name: String,
+    /// Its generation in the store.
+    pub generation: u64,
+}
+
 /// One thing that init did.
 #[derive(Debug, Deserialize)]
 pub struct Step {
     /// What was done.
-    pub name: String,
+    pub step: String,
     /// To what.
     pub object: String,
-    /// Microseconds of CLOCK_BOOTTIME.
-    pub start: u64,
-    /// Microseconds.
-    pub length: u64,
+    /// When: microseconds of CLOCK_BOOTTIME.
+    pub start_us: u64,
+    /// How long: microseconds.
+    pub length_us: u64,
 }
 
 /// One image of the stack.
@@ -37,6 +46,8 @@ pub struct Layer {
     pub name: String,
     /// SHA-256 of the image, `sha256:HEX`.
     pub digest: String,
+    /// Whether init has compared the digest.
+    pub verified: bool,
 }
 
 impl BootReport {

@@ -17,7 +17,7 @@ use qemu_tests::initramfs::Initramfs;
 use qemu_tests::machine::{ForwardedPort, Machine};
 use qemu_tests::medium::{self, FileSystem};
 use qemu_tests::outside;
-use qemu_tests::report::BootReport;
+use qemu_tests::report::{BootReport, Step};
 use qemu_tests::scene::{DISK, extract_busybox, real_profile};
 use qemu_tests::store::{ImageLine, TestStore};
 use qemu_tests::{Failure, Story};
@@ -172,9 +172,13 @@ fn compare(guest: &mut Guest, report: &BootReport, images: &[ImageLine]) -> Stor
 }
 
 fn print_report(report: &BootReport) {
-    println!("boot: report of init: profile {}, kernel {}", report.profile, report.kernel);
-    for step in &report.steps {
-        let (start, length) = (step.start as f64 / 1000.0, step.length as f64 / 1000.0);
-        println!("  {start:9.1} ms {length:9.1} ms  {} {}", step.name, step.object);
+    let BootReport { kernel, profile, steps, .. } = report;
+    println!(
+        "boot: report of init: profile {}, generation {}, kernel {kernel}",
+        profile.name, profile.generation
+    );
+    for Step { step, object, start_us, length_us } in steps {
+        let (start, length) = (*start_us as f64 / 1000.0, *length_us as f64 / 1000.0);
+        println!("  {start:9.1} ms {length:9.1} ms  {step} {object}");
     }
 }

@@ -1,0 +1,129 @@
+//! A medium on which something is wrong. Each boot must stop with a screen that names the object, the cause and the remedy.
+
+use qemu_tests::guest::Guest;
+use qemu_tests::medium::{flip_a_bit, truncate};
+use qemu_tests::scene::Scene;
+use qemu_tests::store::{ImageLine, Layer, ProfileText};
+use qemu_tests::{Failure, Story};
+
+/// A bootable profile `one` with the layer `precious`, whose image the story may then damage.
+fn scene(name: &str) -> Result<(Scene, ImageLine), Failure> {
+    let scene = Scene::new(name)?;
+    let mut images = scene.small_system()?;
+    let text = "the very same bytes, or none\n".repeat(100);
+    let precious = scene.store().add(&Layer::new("precious").file("/precious", &text)?)?;
+    images.extend([precious.clone(), scene.script_layer(name, "cat /precious")?]);
+    scene.store().profile(&ProfileText::new("one", &images).init("/story"))?;
+    Ok((scene, precious))
+}
+
+fn boot(scene: &Scene) -> Result<Guest, Failure> {
+    scene.boot(&scene.disk()?, "lamina.profile=one")
+}
+
+#[test]
+fn an_image_with_one_flipped_bit_is_refused_by_name() -> Story {
+    let (scene, precious) = scene("flipped-bit")?;
+    flip_a_bit(&scene.store().image_path(&precious))?;
+    let digest = format!("expected sha256:{}", precious.digest);
+    boot(&scene)?.expect_screen(&[
+        "precious",
+        "the digest does not match",
+        &digest,
+        "copy it to the medium again",
+    ])?;
+    Ok(())
+}
+
+#[test]
+fn a_truncated_image_is_refused_with_both_sizes() -> Story {
+    let (scene, precious) = scene("truncated")?;
+    truncate(&scene.store().image_path(&precious), 1000)?;
+    let sizes = format!("truncated: expected {} bytes, found 1000", precious.size);
+    boot(&scene)?.expect_screen(&["precious", &sizes, "copy the image to the medium again"])?;
+    Ok(())
+}
+
+#[test]
+fn a_truncated_image_is_refused_even_when_nothing_is_verified() -> Story {
+    let scene = Scene::new("truncated-unverified")?;
+    let mut images = scene.small_system()?;
+    let precious = scene.store().add(&Layer::new("precious").file("/precious", "text")?)?;
+    images.push(precious.clone());
+    scene.store().profile(&ProfileText::new("one", &images).verify("none"))?;
+    truncate(&scene.store().image_path(&precious), 1000)?;
+    boot(&scene)?.expect_screen(&["precious", "truncated"])?;
+    Ok(())
+}
+
+#[test]
+fn a_missing_image_is_named_with_its_file() -> Story {
+    let (scene, precious) = scene("missing-image")?;
+    let path = scene.store().image_path(&precious);
+    std::fs::remove_file(&path).map_err(Failure::at(&path))?;
+    let file = format!("{}.sqfs is not in the store", precious.digest);
+    boot(&scene)?.expect_screen(&["precious", &file, "copy the image of precious"])?;
+    Ok(())
+}
+
+#[test]
+fn every_damaged_image_is_told_at_once() -> Story {
+    let (scene, precious) = scene("two-damaged")?;
+    let (_, images) = qemu_tests::store::newest_profile(scene.store().folder(), "one")?;
+    let script = images.last().ok_or_else(|| Failure::new("the profile has no images"))?;
+    for image in [&precious, script] {
+        flip_a_bit(&scene.store().image_path(image))?;
+    }
+    boot(&scene)?.expect_screen(&["precious", "also:", &script.name])?;
+    Ok(())
+}
+
+#[test]
+fn a_profile_that_is_not_there_lists_those_that_are() -> Story {
+    let scene = Scene::new("missing-profile")?;
+    for name in ["desktop", "server"] {
+        scene.profile_that_runs(name, &[], "true")?;
+    }
+    let mut guest = scene.boot(&scene.disk()?, "lamina.profile=sevrer")?;
+    guest.expect_screen(&["the store has no profile `sevrer`", "desktop, server", "lamina.profile=NAME"])?;
+    Ok(())
+}
+
+#[test]
+fn a_store_that_never_appears_tells_what_did() -> Story {
+    let (scene, _) = scene("missing-store")?;
+    let machine = scene.machine("lamina.profile=one lamina.store=LABEL=ELSEWHERE lamina.timeout=3")?;
+    let mut guest = Guest::boot(&machine.disk(&scene.disk()?))?;
+    guest.expect_screen(&["LABEL=ELSEWHERE after 3 s", "/dev/vda", "ext4", "LAMINA", "lamina.timeout="])?;
+    Ok(())
+}
+
+#[test]
+fn a_machine_without_any_disk_says_so() -> Story {
+    let scene = Scene::new("no-disk")?;
+    let machine = scene.machine("lamina.profile=one lamina.store=LABEL=LAMINA lamina.timeout=2")?;
+    Guest::boot(&machine)?.expect_screen(&["no disk at all"])?;
+    Ok(())
+}
+
+#[test]
+fn a_mistake_in_a_profile_is_shown_with_line_column_and_caret() -> Story {
+    let scene = Scene::new("bad-kdl")?;
+    let text = "profile \"one\" format=1 {\n    imge \"busybox\"\n    verify \"digest\"\n    init \"/sbin/init\"\n}\n";
+    scene.store().profile_text("one", text)?;
+    let screen =
+        boot(&scene)?.expect_screen(&["profiles/one/1.kdl:2:5: error:", "imge \"busybox\"", "image"])?;
+    let lines: Vec<&str> = screen.lines().collect();
+    let shown = lines.iter().position(|line| line.contains("imge \"busybox\"")).expect("looked for above");
+    let column = lines[shown].find("imge");
+    assert_eq!(lines[shown + 1].find('^'), column, "the caret does not stand below the mistake:{screen}");
+    Ok(())
+}
+
+#[test]
+fn nesting_without_end_is_refused_and_not_a_crash() -> Story {
+    let scene = Scene::new("nested-kdl")?;
+    scene.store().profile_text("one", &"a {\n".repeat(100_000))?;
+    boot(&scene)?.expect_screen(&["profiles/one/1.kdl", "error:"])?;
+    Ok(())
+}

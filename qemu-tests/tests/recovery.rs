@@ -1,0 +1,101 @@
+//! What a person can do when a boot has failed, and how mistakes on the command line are told.
+
+use qemu_tests::Story;
+use qemu_tests::scene::Scene;
+use qemu_tests::store::ProfileText;
+
+const PROFILE: &str = "lamina.profile=one";
+
+#[test]
+fn a_rescue_shell_opens_after_a_failure_and_shows_the_report() -> Story {
+    let scene = Scene::new("rescue-shell")?.with_rescue_shell();
+    scene.profile_that_runs("one", &[], "true")?;
+    let mut guest = scene.boot(&scene.disk()?, "lamina.profile=tow")?;
+    guest.expect_screen(&["no profile `tow`"])?;
+    guest.type_text("s")?;
+    guest.expect("# ")?;
+    assert!(guest.run("cat /run/lamina/report.json")?.contains("\"failed\""));
+    guest.run("ls /run/lamina/medium/lamina/profiles/one/1.kdl")?;
+    guest.type_line("exit")?;
+    guest.expect("[s] shell")?;
+    guest.type_text("p")?;
+    guest.expect_off()
+}
+
+#[test]
+fn a_rescue_shell_can_be_asked_for() -> Story {
+    let scene = Scene::new("rescue-asked")?.with_rescue_shell();
+    scene.profile_that_runs("one", &[], "true")?;
+    let mut guest = scene.boot(&scene.disk()?, &format!("{PROFILE} lamina.rescue"))?;
+    guest.expect("stopped for rescue")?;
+    guest.expect("# ")?;
+    assert!(guest.run("cat /proc/1/comm")?.contains("init"));
+    Ok(())
+}
+
+#[test]
+fn without_a_shell_a_key_powers_off() -> Story {
+    let scene = Scene::new("no-shell-off")?;
+    let mut guest = scene.boot(&scene.disk()?, PROFILE)?;
+    let screen = guest.expect_screen(&["profile"])?;
+    assert!(!screen.contains("[s] shell"), "{screen}");
+    guest.expect("[p] power off")?;
+    guest.type_text("p")?;
+    guest.expect("reboot: Power down")?;
+    guest.expect_off()
+}
+
+#[test]
+fn without_a_shell_a_key_reboots() -> Story {
+    let scene = Scene::new("no-shell-reboot")?;
+    let mut guest = scene.boot(&scene.disk()?, &format!("{PROFILE} ignore_loglevel"))?;
+    guest.expect_screen(&["profile"])?;
+    guest.expect("[p] power off")?;
+    guest.type_text("b")?;
+    guest.expect("reboot: ")?;
+    guest.expect_off()
+}
+
+#[test]
+fn a_boot_can_be_tried_again() -> Story {
+    let scene = Scene::new("try-again")?;
+    let mut guest = scene.boot(&scene.disk()?, PROFILE)?;
+    guest.expect_screen(&["profile"])?;
+    guest.type_text("t")?;
+    guest.expect_screen(&["profile"])?;
+    guest.type_text("p")?;
+    guest.expect_off()
+}
+
+#[test]
+fn an_unknown_parameter_gets_the_nearest_name_and_the_boot_goes_on() -> Story {
+    let scene = Scene::new("unknown-parameter")?;
+    scene.profile_that_runs("one", &[], "true")?;
+    let mut guest = scene.boot(&scene.disk()?, &format!("{PROFILE} lamina.timout=5"))?;
+    guest.expect("lamina.timout")?;
+    guest.expect("lamina.timeout")?;
+    guest.expect("story: end")?;
+    guest.expect_off()
+}
+
+#[test]
+fn a_first_program_that_is_not_there_is_named_with_those_that_are() -> Story {
+    let scene = Scene::new("missing-init")?;
+    scene.profile_that_runs("one", &[], "true")?;
+    let mut guest = scene.boot(&scene.disk()?, &format!("{PROFILE} init=/sbin/nothing"))?;
+    guest.expect_screen(&[
+        "/sbin/nothing does not exist in the stack",
+        "these can start: /sbin/init",
+        "init=PATH",
+    ])?;
+    Ok(())
+}
+
+#[test]
+fn a_name_that_leaves_the_store_is_refused() -> Story {
+    let scene = Scene::new("path-escape")?;
+    scene.store().profile(&ProfileText::new("one", &scene.small_system()?))?;
+    let mut guest = scene.boot(&scene.disk()?, "lamina.profile=../one")?;
+    guest.expect_screen(&["lamina.profile=../one"])?;
+    Ok(())
+}
