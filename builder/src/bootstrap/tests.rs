@@ -143,7 +143,7 @@ fn the_shipped_description_and_its_lock_belong_together() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../packages/bootstrap");
     let bootstrap = Bootstrap::load(&folder).unwrap();
     assert!(bootstrap.sources().iter().any(|source| source.file.starts_with("gcc-12_")));
-    let text = std::fs::read_to_string(folder.join(LOCK_FILE)).unwrap();
+    let text = fs::read_to_string(folder.join(LOCK_FILE)).unwrap();
     assert_eq!(bootstrap.lock.to_kdl(), text, "the file is as the program writes it");
 }
 

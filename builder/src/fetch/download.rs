@@ -11,23 +11,23 @@ use sha2::{Digest as _, Sha256};
 use super::progress::{Event, Progress};
 use crate::error::{Error, Result};
 use crate::recipe::Source;
+use crate::unnamed_file::UnnamedFile;
 
 const BUFFER_BYTES: usize = 128 << 10;
 
 /// A file that has no name yet, and what it must become.
 pub(super) struct Download<'a> {
     source: &'a Source,
-    file: File,
+    file: UnnamedFile,
 }
 
 impl<'a> Download<'a> {
-    /// The file lies on the file system of `folder`, so that it can get its name there later.
-    pub fn begin(source: &'a Source, folder: &Path) -> Result<Download<'a>> {
-        let file = tempfile::tempfile_in(folder).map_err(Error::on(folder.display()))?;
-        Ok(Download { source, file })
+    /// The file will appear at `target`.
+    pub fn begin(source: &'a Source, target: &Path) -> Result<Download<'a>> {
+        Ok(Download { source, file: UnnamedFile::beside(target)? })
     }
 
-    pub fn read_file(self, path: &Path, progress: &dyn Progress) -> Result<File> {
+    pub fn read_file(self, path: &Path, progress: &dyn Progress) -> Result<UnnamedFile> {
         let file = File::open(path).map_err(Error::on("cannot be opened"))?;
         if !file.metadata().is_ok_and(|metadata| metadata.is_file()) {
             return Err(Error::new("", "is not a regular file"));
@@ -35,7 +35,7 @@ impl<'a> Download<'a> {
         self.take(file, progress)
     }
 
-    pub fn read_url(self, url: &str, proxy: Option<&str>, progress: &dyn Progress) -> Result<File> {
+    pub fn read_url(self, url: &str, proxy: Option<&str>, progress: &dyn Progress) -> Result<UnnamedFile> {
         let mut curl = start_curl(url, proxy)?;
         let body = curl.stdout.take().ok_or_else(|| Error::new("curl", "has no output"))?;
         let taken = self.take(body, progress);
@@ -50,8 +50,9 @@ impl<'a> Download<'a> {
     }
 
     /// Copies and hashes; stops as soon as there are more bytes than there should be.
-    fn take(mut self, mut bytes: impl Read, progress: &dyn Progress) -> Result<File> {
+    fn take(self, mut bytes: impl Read, progress: &dyn Progress) -> Result<UnnamedFile> {
         let (mut hasher, mut buffer, mut length) = (Sha256::new(), vec![0; BUFFER_BYTES], 0u64);
+        let mut file = self.file.handle()?;
         loop {
             let count = match bytes.read(&mut buffer) {
                 Ok(0) => break,
@@ -67,7 +68,7 @@ impl<'a> Download<'a> {
                 ));
             }
             hasher.update(&buffer[..count]);
-            self.file.write_all(&buffer[..count]).map_err(Error::on("writing to the cache"))?;
+            file.write_all(&buffer[..count]).map_err(Error::on("writing to the cache"))?;
             progress.report(&self.source.file, Event::Bytes { done: length, of: self.source.size });
         }
         let found = Digest::from_bytes(hasher.finalize().into());

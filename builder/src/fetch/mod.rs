@@ -12,9 +12,9 @@ mod apt;
 mod download;
 mod mirror;
 mod progress;
-mod publish;
 
 use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -25,6 +25,7 @@ pub use progress::{Console, Event, Progress};
 
 use crate::error::{Error, Result};
 use crate::recipe::Source;
+use crate::unnamed_file::UnnamedFile;
 use download::Download;
 use mirror::Location;
 
@@ -144,7 +145,7 @@ impl Fetcher {
         if !is_there(&cached, source)? {
             return Ok(false);
         }
-        publish::copy(&cached, &self.path_of(source))?;
+        copy(&cached, &self.path_of(source))?;
         Ok(true)
     }
 
@@ -177,15 +178,15 @@ impl Fetcher {
     }
 
     fn try_location(&self, source: &Source, location: &Location, progress: &dyn Progress) -> Result<()> {
-        let download = Download::begin(source, &self.folder)?;
-        let file = match location {
+        let download = Download::begin(source, &self.path_of(source))?;
+        let complete = match location {
             Location::Url { url, proxy } => download.read_url(url, proxy.as_deref(), progress)?,
             Location::File(path) => download.read_file(path, progress)?,
         };
-        publish::nameless(&file, &self.path_of(source))?;
+        complete.publish()?;
         if let Some(cache) = &self.cache {
             make_folder(cache)?;
-            publish::copy(&self.path_of(source), &cache.join(source.sha256.hex()))?;
+            copy(&self.path_of(source), &cache.join(source.sha256.hex()))?;
         }
         Ok(())
     }
@@ -199,6 +200,23 @@ fn is_there(path: &Path, source: &Source) -> Result<bool> {
     }
     fs::remove_file(path).map_err(Error::on(path.display()))?;
     Ok(false)
+}
+
+/// Puts the bytes of `from` at `to` too, unless they are there: the same file under a second name where that is possible.
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    match fs::hard_link(from, to) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(_) => replace(from, to),
+    }
+}
+
+/// Puts a copy of `from` at `to`, in place of what is there.
+pub(crate) fn replace(from: &Path, to: &Path) -> Result<()> {
+    let file = UnnamedFile::beside(to)?;
+    let mut original = File::open(from).map_err(Error::on(from.display()))?;
+    io::copy(&mut original, &mut file.handle()?).map_err(Error::on(to.display()))?;
+    file.publish()
 }
 
 fn make_folder(path: &Path) -> Result<()> {

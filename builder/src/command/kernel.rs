@@ -1,0 +1,183 @@
+//! `lamina kernel`: get a kernel, and see whether a kernel can boot stacks.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use argh::{ArgsInfo, FromArgs};
+use kernel_config::{Finding, Severity, Subject};
+use serde_json::json;
+
+use super::{print, print_json};
+use crate::context::Context;
+use crate::error::{Error, Result};
+use crate::fetch::{self, Console, Fetcher};
+use crate::kernels::{self, PinnedKernel};
+use crate::report::human_size;
+
+/// Get kernels, and check what they lack.
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(
+    subcommand,
+    name = "kernel",
+    example = "lamina kernel list\nlamina kernel check /boot/config-$(uname -r)"
+)]
+pub struct KernelCommand {
+    #[argh(subcommand)]
+    action: Action,
+}
+
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand)]
+enum Action {
+    Check(Check),
+    Fetch(Fetch),
+    List(List),
+}
+
+/// Say in sentences what a kernel lacks; exit status 1 when no stack would boot on it.
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(
+    subcommand,
+    name = "check",
+    example = "lamina kernel check linux-image.deb\nlamina kernel check .config --json"
+)]
+struct Check {
+    /// a kernel package, the folder of an unpacked one, or a configuration (also /proc/config.gz)
+    #[argh(positional)]
+    kernel: String,
+    /// write JSON
+    #[argh(switch)]
+    json: bool,
+}
+
+/// Get the package of a listed kernel and print where it is.
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(
+    subcommand,
+    name = "fetch",
+    example = "lamina kernel fetch 6.1\nlamina kernel fetch 6.12 --output kernel.deb"
+)]
+struct Fetch {
+    /// a name that `lamina kernel list` shows
+    #[argh(positional)]
+    name: String,
+    /// put it here too (default: it stays in the cache)
+    #[argh(option, arg_name = "file")]
+    output: Option<String>,
+}
+
+/// List the kernels that can be fetched: name, release, size, where from.
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand, name = "list", example = "lamina kernel list --json")]
+struct List {
+    /// write JSON
+    #[argh(switch)]
+    json: bool,
+}
+
+impl KernelCommand {
+    pub(super) fn run(self, context: &Context) -> Result<ExitCode> {
+        match self.action {
+            Action::Check(check) => check.run(),
+            Action::Fetch(fetch) => fetch.run(context),
+            Action::List(list) => list.run(context),
+        }
+    }
+}
+
+fn listed(context: &Context) -> Result<Vec<PinnedKernel>> {
+    kernels::load(&context.tree()?.join("kernel-config/kernels.kdl"))
+}
+
+impl List {
+    fn run(self, context: &Context) -> Result<ExitCode> {
+        let kernels = listed(context)?;
+        if self.json {
+            print_json(&kernels.iter().map(as_json).collect::<Vec<_>>())?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        for PinnedKernel { name, release, description, package } in &kernels {
+            print(format_args!("{name:<8} {release:<28} {:>10}  {description}", human_size(package.size)))?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn as_json(kernel: &PinnedKernel) -> serde_json::Value {
+    json!({
+        "name": kernel.name,
+        "release": kernel.release,
+        "description": kernel.description,
+        "file": kernel.package.file,
+        "sha256": kernel.package.sha256.hex(),
+        "size": kernel.package.size,
+    })
+}
+
+impl Fetch {
+    fn run(self, context: &Context) -> Result<ExitCode> {
+        let kernels = listed(context)?;
+        let kernel = kernels::find(&kernels, &self.name)?;
+        let cached = Fetcher::new(Fetcher::default_cache()?).fetch(
+            &kernel.package,
+            Path::new("."),
+            &Console::new(),
+        )?;
+        let path = match self.output {
+            Some(output) => {
+                let output = PathBuf::from(output);
+                fetch::replace(&cached, &output)?;
+                output
+            }
+            None => cached,
+        };
+        print(path.display())?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl Check {
+    fn run(self) -> Result<ExitCode> {
+        let findings = Subject::open(self.kernel.as_ref())
+            .and_then(|kernel| kernel.check())
+            .map_err(|error| Error::new("", error))?;
+        let boots = findings.iter().all(|finding| finding.severity != Severity::Missing);
+        if self.json {
+            let list: Vec<_> = findings.iter().map(finding_as_json).collect();
+            print_json(&json!({ "boots": boots, "findings": list }))?;
+        } else {
+            for finding in &findings {
+                print(format_args!("{}: {finding}", word(finding.severity)))?;
+            }
+            print(verdict(&self.kernel, &findings))?;
+        }
+        Ok(if boots { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+}
+
+fn word(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Missing => "missing",
+        Severity::Limited => "limited",
+    }
+}
+
+fn verdict(kernel: &str, findings: &[Finding]) -> String {
+    let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
+    match (count(Severity::Missing), count(Severity::Limited)) {
+        (0, 0) => format!("{kernel}: stacks boot on this kernel, and it lacks nothing"),
+        (0, limits) => format!("{kernel}: stacks boot on this kernel, within the limits above ({limits})"),
+        (missing, _) => {
+            format!("{kernel}: no stack boots on this kernel: it lacks what is missing above ({missing})")
+        }
+    }
+}
+
+fn finding_as_json(finding: &Finding) -> serde_json::Value {
+    json!({
+        "severity": word(finding.severity),
+        "symbol": finding.requirement.symbol,
+        "group": finding.requirement.group.name(),
+        "text": finding.to_string(),
+    })
+}
