@@ -1,1 +1,25 @@
-//! The first commit's empty library.
+//! Makes the initramfs that carries Lamina's init: "The initramfs" in ARCHITECTURE.md says what lies in it.
+//!
+//! [`Request::plan`] reads the kernel, init and the store, and decides what goes in and why; it writes nothing.
+//! [`Plan::write`] puts it into one file: a newc archive, compressed with zstd, the same bytes for the same input.
+//! [`list()`] reads such a file back.
+
+mod archive;
+mod contents;
+mod elf;
+mod error;
+mod kernel_modules;
+mod list;
+mod modinfo;
+mod output;
+mod plan;
+mod rescue;
+mod size;
+mod store;
+
+pub use contents::{Contents, Entry, Source};
+pub use error::Error;
+pub use kernel_modules::{Absent, Picked, Reason, Selection};
+pub use list::{Listed, list};
+pub use plan::{LEVELS, Plan, Request, Written};
+pub use size::Size;

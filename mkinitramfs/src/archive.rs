@@ -1,0 +1,111 @@
+//! Writes newc archives (kernel: Documentation/driver-api/early-userspace/buffer-format.rst) with the crate `cpio`.
+//!
+//! `cpio` 0.4 is guarded here in three ways: its `finish` accepts less data than the header promises, sizes of 4 GiB and
+//! more would be cut to 32 bits, and it flushes its writer behind entries, which costs up to a third in a zstd stream.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::Path;
+
+use cpio::newc::{Builder, ModeFileType, trailer};
+
+use crate::contents::{Contents, Entry, Source};
+use crate::error::Error;
+
+/// Writes all of `contents`, sorted by path, owned by root, with the time 0 and inode numbers counted from 1.
+///
+/// # Errors
+/// An entry of 4 GiB or more; a host file that is missing or changed its length; `out` refuses the data.
+pub(crate) fn write(contents: &Contents, out: impl Write) -> Result<(), Error> {
+    let mut out = Unflushed(out);
+    for (number, (path, entry)) in (1..).zip(contents.iter()) {
+        out = write_entry(path, entry, number, out)?;
+    }
+    trailer(out).map_err(|error| Error::new("the initramfs", error))?;
+    Ok(())
+}
+
+fn write_entry<W: Write>(path: &str, entry: &Entry, number: u32, out: W) -> Result<W, Error> {
+    let size = u32::try_from(entry.source.size()).map_err(|_| {
+        let cause =
+            format!("has {} bytes, a newc archive holds less than 4 GiB in one file", entry.source.size());
+        Error::new(path, cause).remedy("keep it on the store instead of in the initramfs")
+    })?;
+    let links = if matches!(entry.source, Source::Folder) { 2 } else { 1 };
+    let header = Builder::new(path).ino(number).mode(entry.mode).nlink(links);
+    let header = match &entry.source {
+        Source::Folder => header.set_mode_file_type(ModeFileType::Directory),
+        Source::Bytes(_) | Source::HostFile(..) => header.set_mode_file_type(ModeFileType::Regular),
+        Source::Link(_) => header.set_mode_file_type(ModeFileType::Symlink),
+        Source::CharDevice(major, minor) => {
+            header.set_mode_file_type(ModeFileType::Char).rdev_major(*major).rdev_minor(*minor)
+        }
+    };
+    let mut writer = header.write(out, size);
+    match &entry.source {
+        Source::Folder | Source::CharDevice(..) => {}
+        Source::Bytes(bytes) => writer.write_all(bytes).map_err(|error| Error::new(path, error))?,
+        Source::Link(target) => {
+            writer.write_all(target.as_bytes()).map_err(|error| Error::new(path, error))?
+        }
+        Source::HostFile(host, size) => copy(host, *size, &mut writer)?,
+    }
+    writer.finish().map_err(|error| Error::new(path, error))
+}
+
+/// Copies exactly `size` bytes of the file at `host`.
+fn copy(host: &Path, size: u64, out: &mut impl Write) -> Result<(), Error> {
+    let file = File::open(host).map_err(Error::at(host))?;
+    let copied = io::copy(&mut (&file).take(size), out).map_err(Error::at(host))?;
+    let more = (&file).read(&mut [0]).map_err(Error::at(host))?;
+    if copied != size || more != 0 {
+        return Err(Error::new(host.display(), "changed its length while it was read").remedy("try again"));
+    }
+    Ok(())
+}
+
+/// A writer that is not flushed before its end.
+struct Unflushed<W>(W);
+
+impl<W: Write> Write for Unflushed<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn single(source: Source) -> Contents {
+        let mut contents = Contents::default();
+        contents.add("file", 0o644, source).expect("one file");
+        contents
+    }
+
+    #[test]
+    fn a_file_that_newc_cannot_count_is_refused() {
+        let huge = single(Source::HostFile("/nowhere".into(), 1 << 32));
+        let error = write(&huge, io::sink()).expect_err("too large").to_string();
+        assert!(
+            error.starts_with("file: has 4294967296 bytes, a newc archive holds less than 4 GiB"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_file_that_shrank_or_grew_is_refused() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(&file, "12345").expect("five bytes");
+        for size in [4, 6] {
+            let error =
+                write(&single(Source::HostFile(file.path().into(), size)), io::sink()).expect_err("changed");
+            assert!(error.to_string().contains("changed its length while it was read"), "{error}");
+        }
+        write(&single(Source::HostFile(file.path().into(), 5)), io::sink()).expect("the right length");
+    }
+}

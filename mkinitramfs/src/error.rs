@@ -1,0 +1,41 @@
+//! The one error of this crate.
+
+use std::fmt;
+use std::path::Path;
+
+/// What could not be done: the object, the cause, and the remedy where there is one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Error {
+    object: String,
+    cause: String,
+    remedy: &'static str,
+}
+
+impl Error {
+    /// An error about `object`, a path or the name of a module.
+    pub(crate) fn new(object: impl fmt::Display, cause: impl fmt::Display) -> Error {
+        Error { object: object.to_string(), cause: cause.to_string(), remedy: "" }
+    }
+
+    /// For `map_err`: an error about the file at `path`.
+    pub(crate) fn at<E: fmt::Display>(path: &Path) -> impl Fn(E) -> Error {
+        move |cause| Error::new(path.display(), cause)
+    }
+
+    /// The same error with what to do about it.
+    pub(crate) fn remedy(self, remedy: &'static str) -> Error {
+        Error { remedy, ..self }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.object.as_str() {
+            "" => write!(f, "{}", self.cause)?,
+            object => write!(f, "{object}: {}", self.cause)?,
+        }
+        if self.remedy.is_empty() { Ok(()) } else { write!(f, "\nhelp: {}", self.remedy) }
+    }
+}
+
+impl std::error::Error for Error {}

@@ -1,0 +1,194 @@
+//! Which kernel modules go in, why, and in which order init loads them.
+
+use std::collections::BTreeMap;
+
+use kernel_config::table::{REQUIREMENTS, Requirement};
+use kernel_config::{Form, Group, KernelPackage, Need};
+use serde::Serialize;
+
+use crate::error::Error;
+use crate::modinfo::ModInfo;
+
+/// The modules of one initramfs.
+#[derive(Debug, Default, Serialize)]
+pub struct Selection {
+    /// In the order of loading: what a module needs stands before it.
+    pub picked: Vec<Picked>,
+    /// Wanted parts that this kernel has neither as modules nor built in.
+    pub absent: Vec<Absent>,
+}
+
+/// A module that goes in, or that the kernel has built in.
+#[derive(Debug, Serialize)]
+pub struct Picked {
+    /// The name as in `lsmod`.
+    pub name: String,
+    /// Why it is there.
+    pub reason: Reason,
+    /// The path below `lib/modules/RELEASE`; nothing for what is built in.
+    pub path: Option<String>,
+    /// The decompressed module.
+    #[serde(skip)]
+    pub bytes: Vec<u8>,
+}
+
+/// Why a module goes in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum Reason {
+    /// The table of `kernel-config` wants it.
+    Table {
+        /// The config symbol, without `CONFIG_`.
+        symbol: &'static str,
+        /// What it is for.
+        why: &'static str,
+    },
+    /// Another module needs it.
+    NeededBy {
+        /// The other module.
+        module: String,
+    },
+    /// The command line asked for it.
+    AskedFor,
+}
+
+/// A wanted part that the kernel does not have.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct Absent {
+    /// The name as in `lsmod`.
+    pub name: String,
+    /// The config symbol, without `CONFIG_`.
+    pub symbol: &'static str,
+    /// What is lost.
+    pub why: &'static str,
+}
+
+/// Picks what the table wants for `groups`, what `extra` names, and all that these need.
+///
+/// # Errors
+/// A required or named module, or one that another needs, is missing; a module is damaged or made for another kernel.
+pub(crate) fn pick(kernel: &KernelPackage, groups: &[Group], extra: &[String]) -> Result<Selection, Error> {
+    let mut picker = Picker { kernel, selection: Selection::default(), state: BTreeMap::new() };
+    for row in REQUIREMENTS.iter().filter(|row| groups.contains(&row.group)) {
+        if let Form::Module(name) = row.form {
+            picker.pick_row(row, name)?;
+        }
+    }
+    for name in extra {
+        let name = name.replace('-', "_");
+        if !picker.has(&name) {
+            let cause = format!("the kernel {} has no such module", kernel.release());
+            return Err(Error::new(format!("--module {name}"), cause).remedy(
+                "'modinfo FILE.ko' shows a module's name; a driver that is built in needs no module",
+            ));
+        }
+        picker.pick(&name, &Reason::AskedFor)?;
+    }
+    Ok(picker.selection)
+}
+
+/// Where the walk stands with a module.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Its dependencies are being picked.
+    Open,
+    /// It is in the selection.
+    Done,
+}
+
+struct Picker<'a> {
+    kernel: &'a KernelPackage,
+    selection: Selection,
+    state: BTreeMap<String, State>,
+}
+
+impl Picker<'_> {
+    fn has(&self, name: &str) -> bool {
+        self.kernel.module(name).is_some() || self.kernel.is_builtin(name)
+    }
+
+    fn pick_row(&mut self, row: &'static Requirement, name: &str) -> Result<(), Error> {
+        if self.has(name) {
+            return self.pick(name, &Reason::Table { symbol: row.symbol, why: row.why });
+        }
+        if row.need == Need::Required && !self.is_always_built_in(row) {
+            let cause = format!(
+                "the module {name} (CONFIG_{}) is neither there nor built in, and without it no stack boots: {}",
+                row.symbol, row.why
+            );
+            return Err(Error::new(self.kernel.path().display(), cause)
+                .remedy("take a kernel that has it; 'lamina kernel check' says what else is missing"));
+        }
+        if !self.is_always_built_in(row) {
+            self.selection.absent.push(Absent { name: name.to_owned(), symbol: row.symbol, why: row.why });
+        }
+        Ok(())
+    }
+
+    /// Some parts can only be built in on some kernels, and then `modules.builtin` does not list them; the config does.
+    fn is_always_built_in(&self, row: &Requirement) -> bool {
+        let config = self.kernel.config();
+        config.is_ok_and(|config| *config.get(row.symbol) == kernel_config::Setting::BuiltIn)
+    }
+
+    /// Puts the dependencies of `name` into the selection, then itself.
+    fn pick(&mut self, name: &str, reason: &Reason) -> Result<(), Error> {
+        match self.state.insert(name.to_owned(), State::Open) {
+            None => {}
+            Some(State::Done) => {
+                self.state.insert(name.to_owned(), State::Done);
+                return Ok(());
+            }
+            Some(State::Open) => {
+                return Err(Error::new(
+                    self.kernel.path().display(),
+                    format!("the module {name} needs itself"),
+                )
+                .remedy("the kernel package is damaged: take another"));
+            }
+        }
+        let (path, bytes) = match self.kernel.module(name) {
+            None => (None, Vec::new()),
+            Some(module) => {
+                let bytes = self.kernel.module_bytes(module).map_err(|error| Error::new("", error))?;
+                self.pick_dependencies(name, &bytes)?;
+                (Some(module.path.clone()), bytes)
+            }
+        };
+        self.state.insert(name.to_owned(), State::Done);
+        self.selection.picked.push(Picked { name: name.to_owned(), reason: reason.clone(), path, bytes });
+        Ok(())
+    }
+
+    fn pick_dependencies(&mut self, name: &str, bytes: &[u8]) -> Result<(), Error> {
+        let package = self.kernel.path().display();
+        let info = ModInfo::read(bytes)
+            .map_err(|cause| Error::new(&package, format!("the module {name} {cause}")))?;
+        if info.release != self.kernel.release() {
+            let cause = format!(
+                "the module {name} is made for '{}', the kernel is '{}'",
+                info.release,
+                self.kernel.release()
+            );
+            return Err(Error::new(package, cause).remedy("unpack one kernel package into an empty folder"));
+        }
+        let reason = Reason::NeededBy { module: name.to_owned() };
+        for needed in info.depends {
+            if !self.has(&needed) {
+                let cause = format!(
+                    "the module {name} needs the module {needed}, which is neither there nor built in"
+                );
+                return Err(Error::new(self.kernel.path().display(), cause)
+                    .remedy("the kernel package is incomplete: take it anew, or unpack all of it"));
+            }
+            self.pick(&needed, &reason)?;
+        }
+        // A kernel without such a module does without; two that want each other first do not stop the walk either.
+        for wanted in info.wanted_before {
+            if self.has(&wanted) && self.state.get(&wanted) != Some(&State::Open) {
+                self.pick(&wanted, &reason)?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,194 @@
+//! Decides what goes in, then writes it.
+
+use std::fmt;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+
+use kernel_config::{Group, KernelPackage};
+use profiles::Name;
+use profiles::quote::Quoted;
+
+use crate::contents::{Contents, Source};
+use crate::error::Error;
+use crate::kernel_modules::{self, Reason, Selection};
+use crate::output::Output;
+use crate::size::Size;
+use crate::{archive, elf, rescue, store};
+
+/// The format of `etc/lamina/initramfs.kdl`, the contract between this crate and init.
+const FORMAT: u64 = 1;
+
+/// The zstd levels that fit the window of the kernel's decompressor.
+pub const LEVELS: RangeInclusive<i32> = 1..=19;
+
+/// What an initramfs is made of.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// A Debian kernel package, or the folder where one was unpacked.
+    pub kernel: PathBuf,
+    /// The static program that becomes `/init`.
+    pub init: PathBuf,
+    /// The groups of `kernel-config`'s table whose modules go in.
+    pub groups: Vec<Group>,
+    /// More modules, by name.
+    pub modules: Vec<String>,
+    /// A static busybox for the rescue shell.
+    pub busybox: Option<PathBuf>,
+    /// A store to pack.
+    pub store: Option<PathBuf>,
+    /// The profiles of the store to pack, with their images; all when none is named.
+    pub profiles: Vec<Name>,
+}
+
+impl Request {
+    /// The groups that go in when nobody chooses: all but dm-verity's, which profiles cannot ask for yet.
+    pub const GROUPS: [Group; 5] = [Group::Core, Group::Media, Group::Vm, Group::Network, Group::Console];
+
+    /// A plain initramfs: `init` and the modules of the default groups.
+    pub fn new(kernel: impl Into<PathBuf>, init: impl Into<PathBuf>) -> Request {
+        Request {
+            kernel: kernel.into(),
+            init: init.into(),
+            groups: Request::GROUPS.to_vec(),
+            modules: Vec::new(),
+            busybox: None,
+            store: None,
+            profiles: Vec::new(),
+        }
+    }
+
+    /// Reads everything and decides what goes in. Writes nothing.
+    ///
+    /// # Errors
+    /// Something is missing, damaged, or does not fit the kernel; names it, and what to do.
+    pub fn plan(&self) -> Result<Plan, Error> {
+        let kernel = KernelPackage::open(&self.kernel).map_err(|error| Error::new("", error))?;
+        let modules = kernel_modules::pick(&kernel, &self.groups, &self.modules)?;
+        let mut contents = Contents::default();
+        for folder in ["dev", "newroot", "proc", "run", "sys"] {
+            contents.add(folder, 0o755, Source::Folder)?;
+        }
+        contents.add("dev/console", 0o600, Source::CharDevice(5, 1))?;
+        contents.add("init", 0o755, Source::Bytes(read_init(&self.init)?))?;
+        let about = format!("initramfs format={FORMAT} kernel={}\n", Quoted(kernel.release()));
+        contents.add("etc/lamina/initramfs.kdl", 0o644, Source::Bytes(about.into_bytes()))?;
+        add_modules(&mut contents, kernel.release(), &modules)?;
+        if let Some(busybox) = &self.busybox {
+            rescue::add(&mut contents, busybox)?;
+        }
+        let profiles = match &self.store {
+            Some(store) => store::add(&mut contents, store, &self.profiles)?,
+            None => Vec::new(),
+        };
+        Ok(Plan { release: kernel.release().to_owned(), contents, modules, profiles })
+    }
+}
+
+fn read_init(path: &Path) -> Result<Vec<u8>, Error> {
+    let remedy = "'make init' makes out/init";
+    let bytes = std::fs::read(path).map_err(|error| Error::new(path.display(), error).remedy(remedy))?;
+    let cannot_run =
+        |cause| Error::new(path.display(), format!("{cause}; the initramfs has no libraries")).remedy(remedy);
+    elf::check_static(&bytes).map_err(cannot_run)?;
+    Ok(bytes)
+}
+
+fn add_modules(contents: &mut Contents, release: &str, modules: &Selection) -> Result<(), Error> {
+    let mut list = format!("# Kernel modules of {release}, in the order of loading.\n");
+    for module in &modules.picked {
+        let path = module.path.as_ref().map(|path| format!("lib/modules/{release}/{path}"));
+        list += &format!("{}\t{}\n", module.name, path.as_deref().unwrap_or("builtin"));
+        if let Some(path) = path {
+            contents.add(path, 0o644, Source::Bytes(module.bytes.clone()))?;
+        }
+    }
+    contents.add("etc/lamina/modules", 0o644, Source::Bytes(list.into_bytes()))
+}
+
+/// What goes in, and why. Its Display is the report for people.
+#[derive(Debug)]
+pub struct Plan {
+    /// The kernel's release.
+    pub release: String,
+    /// The files.
+    pub contents: Contents,
+    /// The modules, with their reasons.
+    pub modules: Selection,
+    /// The packed profiles, as `NAME generation N`.
+    pub profiles: Vec<String>,
+}
+
+/// What was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Written {
+    /// Entries of the archive, folders included.
+    pub entries: usize,
+    /// Bytes of file data, not compressed.
+    pub unpacked: u64,
+    /// Bytes of the file.
+    pub packed: u64,
+}
+
+impl Plan {
+    /// Writes the archive to `output`, compressed with zstd at `level`. The file is there whole or not at all.
+    ///
+    /// # Errors
+    /// `level` is not in [`LEVELS`]; an image changed meanwhile; the output cannot be written.
+    pub fn write(&self, level: i32, output: &Path) -> Result<Written, Error> {
+        if !LEVELS.contains(&level) {
+            let cause =
+                format!("the zstd level {level} is not one of {} to {}", LEVELS.start(), LEVELS.end());
+            return Err(Error::new("", cause));
+        }
+        let failed = Error::at(output);
+        let mut encoder = zstd::Encoder::new(Output::create(output)?, level).map_err(&failed)?;
+        // The kernel checks the sum when it unpacks, and `--list` when it reads.
+        encoder.include_checksum(true).map_err(&failed)?;
+        archive::write(&self.contents, &mut encoder)?;
+        let packed = encoder.finish().map_err(&failed)?.publish()?;
+        let unpacked = self.contents.iter().map(|(_, entry)| entry.source.size()).sum();
+        Ok(Written { entries: self.contents.iter().count(), unpacked, packed })
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let size = |path: &str| Size(self.contents.get(path).map_or(0, |entry| entry.source.size()));
+        writeln!(f, "kernel {}", self.release)?;
+        writeln!(f, "  {:24} {:>8}  PID 1", "init", size("init").to_string())?;
+        for module in &self.modules.picked {
+            let size = match module.path {
+                Some(_) => Size(module.bytes.len() as u64).to_string(),
+                None => "built in".to_owned(),
+            };
+            writeln!(f, "  {:24} {size:>8}  {}", module.name, module.reason)?;
+        }
+        for absent in &self.modules.absent {
+            let lost = format!("not in this kernel (CONFIG_{}): {}", absent.symbol, absent.why);
+            writeln!(f, "  {:24} {:>8}  {lost}", absent.name, "-")?;
+        }
+        if self.contents.get("bin/busybox").is_some() {
+            writeln!(f, "  {:24} {:>8}  the rescue shell", "bin/busybox", size("bin/busybox").to_string())?;
+        }
+        for profile in &self.profiles {
+            writeln!(f, "  profile {profile}, with its images")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Reason::Table { why, .. } => f.write_str(why),
+            Reason::NeededBy { module } => write!(f, "needed by {module}"),
+            Reason::AskedFor => f.write_str("asked for with --module"),
+        }
+    }
+}
+
+impl fmt::Display for Written {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} in {} entries, {} compressed", Size(self.unpacked), self.entries, Size(self.packed))
+    }
+}

@@ -1,0 +1,147 @@
+//! A store packed into the initramfs: resolved profiles and the images that they name.
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use profiles::resolved::{BootProfile, ImageRef};
+use profiles::{Digest, Name, suggest};
+use sha2::{Digest as _, Sha256};
+
+use crate::contents::{Contents, Source};
+use crate::error::Error;
+
+/// Where init looks for a packed store.
+const HOME: &str = "lamina";
+
+/// Adds the newest generation of each of `wanted`, or of every profile when none is named, with the images.
+/// Returns what was taken, as `NAME generation N`.
+///
+/// # Errors
+/// A profile or image is missing or damaged.
+pub(crate) fn add(contents: &mut Contents, store: &Path, wanted: &[Name]) -> Result<Vec<String>, Error> {
+    let known = profile_names(store)?;
+    let names = if wanted.is_empty() { &known } else { wanted };
+    if names.is_empty() {
+        return Err(Error::new(store.join("profiles").display(), "holds no resolved profile")
+            .remedy("make one with 'lamina profile lock NAME'"));
+    }
+    let mut taken = Vec::new();
+    for name in names {
+        if !known.contains(name) {
+            return Err(unknown(store, name, &known));
+        }
+        let (generation, path) = newest(store, name)?;
+        let bytes = fs::read(&path).map_err(Error::at(&path))?;
+        let label = path.display().to_string();
+        let profile = BootProfile::parse(&label, &bytes).map_err(|errors| Error::new("", errors))?;
+        contents.add(format!("{HOME}/profiles/{name}/{generation}.kdl"), 0o644, Source::Bytes(bytes))?;
+        for image in &profile.images {
+            add_image(contents, store, &profile, image)?;
+        }
+        taken.push(format!("{name} generation {generation}"));
+    }
+    Ok(taken)
+}
+
+fn unknown(store: &Path, name: &Name, known: &[Name]) -> Error {
+    let known: Vec<&str> = known.iter().map(Name::as_str).collect();
+    let hint = suggest::remedy(name.as_str(), &known);
+    Error::new(store.join("profiles").display(), format!("has no resolved profile '{name}' ({hint})"))
+        .remedy("make one with 'lamina profile lock NAME'")
+}
+
+/// The folders below `profiles`, sorted. Files and odd names are no profiles.
+fn profile_names(store: &Path) -> Result<Vec<Name>, Error> {
+    let folder = store.join("profiles");
+    let is_profile = |path: &PathBuf| path.is_dir();
+    let mut names: Vec<Name> = entries(&folder)?
+        .into_iter()
+        .filter(is_profile)
+        .filter_map(|path| Name::parse(path.file_name()?.to_str()?).ok())
+        .collect();
+    names.sort();
+    Ok(names)
+}
+
+fn entries(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+    let found = fs::read_dir(folder).map_err(|error| {
+        Error::new(folder.display(), error).remedy("--store takes a folder with profiles/ and images/ in it")
+    })?;
+    found.map(|entry| Ok(entry.map_err(Error::at(folder))?.path())).collect()
+}
+
+/// The file `GENERATION.kdl` with the highest number.
+fn newest(store: &Path, name: &Name) -> Result<(u64, PathBuf), Error> {
+    let folder = store.join("profiles").join(name.as_str());
+    let numbered = entries(&folder)?.into_iter().filter_map(|path| Some((generation(&path)?, path)));
+    numbered.max().ok_or_else(|| {
+        Error::new(folder.display(), "holds no generation (1.kdl, 2.kdl, ...)")
+            .remedy("make one with 'lamina profile lock NAME'")
+    })
+}
+
+/// `7` for `7.kdl`; leading zeros and signs make no generation.
+fn generation(path: &Path) -> Option<u64> {
+    let digits = path.file_name()?.to_str()?.strip_suffix(".kdl")?;
+    let number: u64 = digits.parse().ok()?;
+    (number > 0 && number.to_string() == digits).then_some(number)
+}
+
+fn add_image(
+    contents: &mut Contents,
+    store: &Path,
+    profile: &BootProfile,
+    image: &ImageRef,
+) -> Result<(), Error> {
+    let inside = format!("images/{}.sqfs", image.digest.hex());
+    let place = format!("{HOME}/{inside}");
+    if contents.get(&place).is_some() {
+        return Ok(());
+    }
+    let path = store.join(inside);
+    let about = |cause: String| {
+        Error::new(path.display(), format!("image '{}' of profile '{}': {cause}", image.name, profile.name))
+    };
+    let remedy = "'lamina store verify' finds damaged images; 'lamina build' makes them again";
+    let (digest, size) = hash(&path).map_err(|error| about(error.to_string()).remedy(remedy))?;
+    if size != image.size {
+        return Err(about(format!("has {size} bytes, the profile says {}", image.size)).remedy(remedy));
+    }
+    if digest != image.digest {
+        return Err(about(format!("has the digest {digest}, not the one in its name")).remedy(remedy));
+    }
+    contents.add(place, 0o644, Source::HostFile(path, size))
+}
+
+/// SHA-256 and length of a file.
+fn hash(path: &Path) -> std::io::Result<(Digest, u64)> {
+    let mut file = File::open(path)?;
+    let mut hash = Sha256::new();
+    let mut size = 0;
+    let mut buffer = vec![0; 1 << 17];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok((Digest::from_bytes(hash.finalize().into()), size)),
+            length => {
+                hash.update(&buffer[..length]);
+                size += length as u64;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn generations_are_plain_numbers_from_one() {
+        let read = |name: &str| generation(Path::new(name));
+        assert_eq!(read("p/12.kdl"), Some(12));
+        assert_eq!(
+            [read("0.kdl"), read("01.kdl"), read("+1.kdl"), read("1.kdl.tmp"), read("x.kdl")],
+            [None; 5]
+        );
+    }
+}
