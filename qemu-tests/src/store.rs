@@ -4,6 +4,7 @@
 //! also checks what that page promises.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use squashfs::{Content, Device, Entry, Kind, Metadata, Tree, WriteOptions, write_image};
@@ -158,13 +159,17 @@ impl TestStore {
         Ok(line)
     }
 
-    /// Links or copies the image `line` out of the store at `from`.
+    /// Links or copies the image `line` out of the store at `from`, unless it is here already.
     pub fn take(&self, line: &ImageLine, from: &Path) -> Result<(), Failure> {
         let source = from.join("images").join(format!("{}.sqfs", line.digest));
         let target = self.image_path(line);
-        fs::hard_link(&source, &target)
-            .or_else(|_| fs::copy(&source, &target).map(drop))
-            .map_err(Failure::at(&source))
+        let taken = match fs::hard_link(&source, &target) {
+            // Never copied over: the target may be the source itself, and copying would empty both.
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+            Err(error) if error.kind() == ErrorKind::CrossesDevices => fs::copy(&source, &target).map(drop),
+            linked => linked,
+        };
+        taken.map_err(Failure::at(&source))
     }
 
     /// Where the file of the image `line` is, or would be.
@@ -220,6 +225,19 @@ mod tests {
         let line = ImageLine { name: "busybox".to_owned(), digest: "ab".repeat(32), size: 4096 };
         let read = image_line(&format!("    {}", line.to_kdl())).expect("it is an image line");
         assert_eq!((read.name, read.digest, read.size), (line.name, line.digest, line.size));
+    }
+
+    #[test]
+    fn taking_an_image_twice_leaves_it_whole() -> Result<(), Failure> {
+        let folder = tempfile::tempdir().map_err(Failure::about("a temporary folder"))?;
+        let [from, to] = ["from", "to"].map(|name| TestStore::create(&folder.path().join(name)));
+        let (from, to) = (from?, to?);
+        let line = from.add(&Layer::new("layer").file("/file", "text")?)?;
+        to.take(&line, from.folder())?;
+        to.take(&line, from.folder())?;
+        let bytes = fs::metadata(from.image_path(&line)).map_err(Failure::about("the image"))?.len();
+        assert_eq!(bytes, line.size);
+        Ok(())
     }
 
     #[test]
