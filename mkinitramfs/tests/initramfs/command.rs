@@ -1,0 +1,132 @@
+//! The command: what it prints, what it refuses, and what a killed one leaves behind.
+
+use std::fs;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::fixture::Fixture;
+use sha2::{Digest, Sha256};
+
+fn command(fixture: &Fixture, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mkinitramfs"));
+    command.args(arguments).current_dir(fixture.folder.path());
+    command
+}
+
+fn run(fixture: &Fixture, arguments: &[&str]) -> (Output, String, String) {
+    let output = command(fixture, arguments).output().expect("mkinitramfs runs");
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("UTF-8");
+    (output.clone(), text(&output.stdout), text(&output.stderr))
+}
+
+const PLAIN: [&str; 4] = ["--kernel", "kernel", "--init", "init"];
+
+#[test]
+fn writes_reports_and_lists() {
+    let fixture = Fixture::new();
+    let (output, report, _) = run(&fixture, &[&PLAIN[..], &["--output", "out.img"]].concat());
+    assert!(output.status.success());
+    assert!(report.contains("needed by squashfs") && report.contains("out.img: "), "{report}");
+    let (_, list, _) = run(&fixture, &["--list", "out.img"]);
+    assert!(list.lines().any(|line| line.starts_with("-rwxr-xr-x") && line.ends_with(" init")), "{list}");
+    let (_, list, _) = run(&fixture, &["--list", "out.img", "--json"]);
+    let list: serde_json::Value = serde_json::from_str(&list).expect("JSON");
+    assert!(
+        list.as_array().is_some_and(|all| all.iter().any(|one| one["device"] == serde_json::json!([5, 1]))),
+        "{list}"
+    );
+}
+
+#[test]
+fn json_says_what_went_in_and_why() {
+    let fixture = Fixture::new();
+    let (_, report, _) = run(&fixture, &[&PLAIN[..], &["--output", "out.img", "--json"]].concat());
+    let report: serde_json::Value = serde_json::from_str(&report).expect("JSON");
+    assert_eq!(report["kernel"], "6.1.0-test");
+    assert_eq!(report["modules"][0]["reason"]["symbol"], "BLK_DEV_LOOP");
+    assert_eq!(report["written"]["packed"], fs::metadata(fixture.path("out.img")).expect("the file").len());
+}
+
+#[test]
+fn a_dry_run_writes_nothing() {
+    let fixture = Fixture::new();
+    let (output, report, _) = run(&fixture, &[&PLAIN[..], &["--output", "out.img", "--dry-run"]].concat());
+    assert!(output.status.success() && report.ends_with("nothing was written: --dry-run\n"), "{report}");
+    assert!(!fixture.path("out.img").exists());
+}
+
+#[test]
+fn refusals_name_the_object_and_the_remedy() {
+    let fixture = Fixture::new();
+    fixture.put("script", b"#!/bin/sh\n");
+    for (arguments, expected) in [
+        (
+            &["--init", "init"][..],
+            "mkinitramfs: --kernel is missing\nhelp: 'mkinitramfs --help' shows an example\n",
+        ),
+        (
+            &PLAIN,
+            "mkinitramfs: --output is missing\nhelp: say where to write, or --dry-run to see what would go in\n",
+        ),
+        (
+            &["--kernel", "kernel", "--init", "script", "--output", "x"],
+            "mkinitramfs: script: is not a 64-bit ELF program; the initramfs has no libraries\nhelp: 'make init' makes out/init\n",
+        ),
+        (
+            &["--kernel", "kernel", "--init", "init", "--output", "x", "--profile", "web"],
+            "mkinitramfs: --profile needs --store\nhelp: name the store that has the profile\n",
+        ),
+        (
+            &["--kernel", "kernel", "--init", "init", "--output", "no/x"],
+            "mkinitramfs: no: No such file or directory (os error 2)\nhelp: the folder of --output must be there and writable\n",
+        ),
+        (
+            &["--kernel", "kernel", "--init", "init", "--output", "x", "--level", "22"],
+            "mkinitramfs: --level 22: zstd levels here are 1 to 19\n",
+        ),
+    ] {
+        let (output, _, error) = run(&fixture, arguments);
+        assert_eq!((output.status.code(), error.as_str()), (Some(1), expected), "{arguments:?}");
+    }
+    let (_, _, error) = run(&fixture, &["--group", "netwrok"]);
+    assert!(error.contains("did you mean 'network'?"), "{error}");
+}
+
+#[test]
+fn a_killed_run_leaves_nothing() {
+    let fixture = Fixture::new();
+    let mut numbers = 1u64;
+    let image: Vec<u8> = std::iter::repeat_with(|| {
+        numbers = numbers.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (numbers >> 56) as u8
+    })
+    .take(24 << 20)
+    .collect();
+    let digest: String = Sha256::digest(&image).iter().map(|byte| format!("{byte:02x}")).collect();
+    fixture.put(&format!("store/images/{digest}.sqfs"), &image);
+    let profile = format!(
+        "profile \"p\" format=1 {{\n image \"a\" version=\"1\" digest=\"{digest}\" size={}\n root writable=\"no\"\n verify \"none\"\n init \"/i\"\n}}",
+        image.len()
+    );
+    fixture.put("store/profiles/p/1.kdl", profile.as_bytes());
+    fs::create_dir(fixture.path("out")).expect("a folder");
+    let arguments = [&PLAIN[..], &["--store", "store", "--level", "19", "--output", "out/out.img"]].concat();
+    let mut child = command(&fixture, &arguments).stdout(Stdio::null()).spawn().expect("mkinitramfs runs");
+    // It is writing as soon as it has a nameless file of some length open.
+    let writing = || {
+        let open = fs::read_dir(format!("/proc/{}/fd", child.id())).into_iter().flatten().flatten();
+        let names = open.filter_map(|entry| Some((entry.path(), fs::read_link(entry.path()).ok()?)));
+        names.into_iter().any(|(path, name)| {
+            name.to_string_lossy().contains("/out/")
+                && fs::metadata(path).is_ok_and(|found| found.len() > 1 << 20)
+        })
+    };
+    let start = Instant::now();
+    while !writing() {
+        assert!(start.elapsed() < Duration::from_secs(60), "it never started to write");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    child.kill().expect("SIGKILL");
+    assert!(!child.wait().expect("its end").success(), "it was killed before its end");
+    assert_eq!(fs::read_dir(fixture.path("out")).expect("the folder").count(), 0);
+}

@@ -1,0 +1,8 @@
+//! mkinitramfs from the outside. No test needs root; GNU `cpio` and `zstd` must be installed.
+
+mod command;
+mod contents;
+mod fixture;
+mod list;
+mod modules;
+mod store;

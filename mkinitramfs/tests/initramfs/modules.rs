@@ -1,0 +1,98 @@
+//! Which modules are picked, why, and what is said about those that are missing or wrong.
+
+use crate::fixture::{Fixture, RELEASE, module};
+use kernel_config::Group;
+use mkinitramfs::Reason;
+
+#[test]
+fn every_module_has_its_reason() {
+    let fixture = Fixture::new();
+    let mut request = fixture.request();
+    request.modules.push("odd".to_owned());
+    let plan = request.plan().expect("a plan");
+    let reason = |name: &str| {
+        plan.modules.picked.iter().find(|picked| picked.name == name).map(|picked| picked.reason.clone())
+    };
+    assert!(matches!(reason("loop"), Some(Reason::Table { symbol: "BLK_DEV_LOOP", .. })));
+    assert_eq!(reason("lib_b"), Some(Reason::NeededBy { module: "lib_a".to_owned() }));
+    assert_eq!(reason("odd"), Some(Reason::AskedFor));
+    let report = plan.to_string();
+    assert!(report.contains("each image is attached by a loop device"), "{report}");
+    assert!(report.contains("built in  the store can lie on ext4"), "{report}");
+    assert!(report.contains("not in this kernel (CONFIG_VFAT_FS): the store can lie on FAT"), "{report}");
+    assert!(plan.modules.absent.iter().any(|absent| absent.name == "vfat"));
+}
+
+#[test]
+fn groups_choose_what_goes_in() {
+    let fixture = Fixture::new();
+    let mut request = fixture.request();
+    request.groups = vec![Group::Core];
+    let plan = request.plan().expect("a plan");
+    assert!(plan.modules.absent.is_empty(), "{:?}", plan.modules.absent);
+    assert_eq!(plan.modules.picked.len(), 5);
+}
+
+#[test]
+fn a_soft_dependency_goes_before_and_may_be_missing() {
+    let fixture = Fixture::new();
+    let soft = "softdep=pre: lib-a nowhere squashfs post: odd\0";
+    fixture.put_module("kernel/drivers/block/loop.ko", &module("", soft, RELEASE));
+    fixture.put_module("kernel/fs/squashfs.ko", &module("", "softdep=pre: loop\0", RELEASE));
+    let plan = fixture.request().plan().expect("two modules that want each other first are no circle");
+    let names: Vec<&str> = plan.modules.picked.iter().map(|picked| picked.name.as_str()).collect();
+    assert_eq!(names[..4], ["lib_b", "lib_a", "squashfs", "loop"]);
+    assert!(!names.contains(&"odd"));
+}
+
+#[test]
+fn a_kernel_without_a_required_module_is_refused_with_the_reason() {
+    let fixture = Fixture::new();
+    fixture.remove_module("kernel/drivers/block/loop.ko");
+    assert_eq!(
+        fixture.refusal(&fixture.request()),
+        "DIR/kernel: the module loop (CONFIG_BLK_DEV_LOOP) is neither there nor built in, and without it no stack boots: \
+         each image is attached by a loop device\n\
+         help: take a kernel that has it; 'lamina kernel check' says what else is missing"
+    );
+    fixture.put("kernel/boot/config-6.1.0-test", b"CONFIG_BLK_DEV_LOOP=y\n");
+    fixture.request().plan().expect("built in without a line in modules.builtin");
+}
+
+#[test]
+fn an_incomplete_or_mixed_kernel_is_refused() {
+    let fixture = Fixture::new();
+    fixture.remove_module("kernel/lib/lib-b.ko");
+    let missing = fixture.refusal(&fixture.request());
+    assert!(
+        missing.starts_with(
+            "DIR/kernel: the module squashfs needs the module lib_b, which is neither there nor built in"
+        ) || missing.starts_with(
+            "DIR/kernel: the module lib_a needs the module lib_b, which is neither there nor built in"
+        ),
+        "{missing}"
+    );
+    fixture.put_module("kernel/lib/lib-b.ko", &module("", "", "6.12.0-other"));
+    let mixed = fixture.refusal(&fixture.request());
+    assert!(
+        mixed.starts_with(
+            "DIR/kernel: the module lib_b is made for '6.12.0-other', the kernel is '6.1.0-test'"
+        ),
+        "{mixed}"
+    );
+    fixture.put_module("kernel/lib/lib-b.ko", b"no ELF file");
+    let damaged = fixture.refusal(&fixture.request());
+    assert!(damaged.starts_with("DIR/kernel: the module lib_b is not an ELF file"), "{damaged}");
+    fixture.put_module("kernel/lib/lib-b.ko", &module("lib-a", "", RELEASE));
+    let circle = fixture.refusal(&fixture.request());
+    assert!(circle.starts_with("DIR/kernel: the module lib_a needs itself"), "{circle}");
+}
+
+#[test]
+fn a_named_module_must_be_there() {
+    let fixture = Fixture::new();
+    let mut request = fixture.request();
+    request.modules.push("nvmee".to_owned());
+    let refusal = fixture.refusal(&request);
+    assert!(refusal.starts_with("--module nvmee: the kernel 6.1.0-test has no such module"), "{refusal}");
+}
