@@ -13,6 +13,7 @@ pub mod error;
 pub mod fetch;
 pub mod graph;
 pub mod image;
+pub mod kernels;
 pub mod lock;
 pub mod medium;
 pub mod package_id;

@@ -1,9 +1,11 @@
 //! The commands. Each module has one family: its arguments and what it does with the library.
 
 mod arguments;
+mod bootstrap;
 mod build;
 mod completions;
 mod image;
+mod kernel;
 mod manual;
 mod medium;
 mod profile;
@@ -46,10 +48,12 @@ pub struct Lamina {
 #[derive(FromArgs, argh::ArgsInfo, Debug)]
 #[argh(subcommand)]
 enum Command {
+    Bootstrap(bootstrap::BootstrapCommand),
     Build(build::Build),
     Completions(completions::Completions),
     Fetch(build::Fetch),
     Image(image::ImageCommand),
+    Kernel(kernel::KernelCommand),
     Man(manual::Man),
     Medium(medium::MediumCommand),
     Profile(profile::ProfileCommand),
@@ -60,10 +64,12 @@ enum Command {
 pub fn run(lamina: Lamina) -> Result<ExitCode> {
     let context = Context::new(lamina.store, lamina.tree, lamina.verbose);
     match lamina.command {
+        Command::Bootstrap(command) => command.run(&context),
         Command::Build(command) => command.run(&context),
         Command::Completions(command) => command.run(),
         Command::Fetch(command) => command.run(&context),
         Command::Image(command) => command.run(&context),
+        Command::Kernel(command) => command.run(&context),
         Command::Man(command) => command.run(),
         Command::Medium(command) => command.run(&context),
         Command::Profile(command) => command.run(&context),
