@@ -178,3 +178,61 @@ fn edit(tree: &mut Tree, path: &[u8], change: impl FnOnce(&mut Metadata)) -> Res
     }
     tree.insert(path, entry).map_err(Error::on(object()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn metadata(path: &str, mode: Option<u32>, user: Option<u32>) -> PathMetadata {
+        PathMetadata { path: path.to_owned(), mode, user, group: None }
+    }
+
+    #[test]
+    fn the_version_in_the_id_is_that_of_the_library() {
+        assert_eq!(ZSTD_VERSION, zstd::zstd_safe::version_string());
+    }
+
+    #[test]
+    fn the_image_has_the_files_the_record_and_the_wished_owners() {
+        let folder = tempfile::tempdir().unwrap();
+        let output = folder.path().join("out");
+        fs::create_dir_all(output.join("usr/bin")).unwrap();
+        fs::write(output.join("usr/bin/su"), "su").unwrap();
+        let mut tree = tree_of(&output).unwrap();
+        let record = ("usr/share/lamina/su.kdl", b"record".to_vec());
+        finish(&mut tree, &[metadata("/usr/bin/su", Some(0o4755), Some(7))], record).unwrap();
+        let path = folder.path().join("image");
+        let written =
+            write(&tree, &ImageFormat::PACKAGE.write_options(NonZero::<usize>::MIN), &path).unwrap();
+        assert_eq!((written.digest, written.size), crate::store::digest_file(&path).unwrap());
+        let image = squashfs::Image::open(&path).unwrap();
+        assert_eq!(image.read(b"usr/share/lamina/su.kdl").unwrap(), b"record");
+        for item in image.walk() {
+            let item = item.unwrap();
+            assert_eq!(item.metadata.mtime, i64::from(SOURCE_DATE_EPOCH));
+            let expected = if item.path == b"usr/bin/su" { (0o4755, 7) } else { (item.metadata.mode, 0) };
+            assert_eq!((item.metadata.mode, item.metadata.uid), expected);
+        }
+    }
+
+    #[test]
+    fn metadata_of_a_path_that_was_not_made_is_an_error() {
+        let mut tree = Tree::new();
+        let message =
+            finish(&mut tree, &[metadata("/etc/shadow", Some(0o600), None)], ("record", Vec::new()));
+        assert!(
+            message.unwrap_err().to_string().starts_with("/etc/shadow: a `metadata` node names this path")
+        );
+    }
+
+    #[test]
+    fn a_folder_in_place_of_a_link_into_usr_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("lib")).unwrap();
+        let message = tree_of(folder.path()).unwrap_err().to_string();
+        assert!(
+            message.contains("/lib: the build made a folder") && message.contains("$OUT/usr/lib"),
+            "{message}"
+        );
+    }
+}

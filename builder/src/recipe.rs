@@ -253,3 +253,6 @@ impl RecipeFolder {
         Ok(names)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -46,8 +46,11 @@ fn options_first(arguments: Vec<String>) -> Vec<String> {
             others.extend(rest);
             break;
         } else if WITH_VALUE.contains(&word.as_str()) {
-            first.push(word);
-            first.extend(rest.next());
+            match rest.next() {
+                Some(value) => first.extend([word, value]),
+                // argh says that the value is missing.
+                None => others.push(word),
+            }
         } else if SWITCHES.contains(&word.as_str()) {
             first.push(word);
         } else {
@@ -110,7 +113,7 @@ mod tests {
     fn options_of_the_whole_command_may_stand_anywhere() {
         assert_eq!(prepared("build x --store=/s --verbose").unwrap(), "--store /s --verbose build x");
         assert_eq!(prepared("--tree t store list").unwrap(), "--tree t store list");
-        assert_eq!(prepared("build x --store").unwrap(), "--store build x");
+        assert_eq!(prepared("build x --store").unwrap(), "build x --store");
     }
 
     #[test]
@@ -119,6 +122,6 @@ mod tests {
         assert_eq!(message, "lamina: there is no command 'stroe'\nhelp: did you mean 'store'?");
         let message = prepared("store lsit").unwrap_err();
         assert_eq!(message, "lamina store: there is no command 'lsit'\nhelp: did you mean 'list'?");
-        assert!(prepared("frobnicate").unwrap_err().contains("known here: build"));
+        assert!(prepared("frobnicate").unwrap_err().contains("known here: "));
     }
 }

@@ -1,0 +1,161 @@
+use super::*;
+
+const SMALL: &str = r#"recipe "hello" {
+    version "1"
+    description "Says hello"
+    license "MIT"
+    step "install" "true"
+}
+"#;
+
+fn read(text: &str) -> Result<Recipe> {
+    decode::recipe("recipe.kdl", text.as_bytes(), Path::new("packages/hello"))
+}
+
+/// The small recipe with more nodes.
+fn with(nodes: &str) -> String {
+    SMALL.replace("    step", &format!("    {nodes}\n    step"))
+}
+
+fn refusal(text: &str) -> String {
+    read(text).unwrap_err().to_string()
+}
+
+#[test]
+fn a_small_recipe_has_defaults() {
+    let recipe = read(SMALL).unwrap();
+    assert_eq!(
+        (recipe.name.as_str(), recipe.version.as_str(), recipe.bootstrap.as_str()),
+        ("hello", "1", "bootstrap")
+    );
+    assert_eq!(recipe.script("install").as_deref(), Some("true"));
+    for step in ["unpack", "patch", "configure", "make"] {
+        assert_eq!(recipe.script(step), None, "{step}");
+    }
+}
+
+#[test]
+fn the_example_of_the_documentation_is_read_as_it_says() {
+    let document = include_str!("../../../docs/recipes.md");
+    let example = document.split("```kdl\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let recipe = read(example).unwrap();
+    assert_eq!(recipe.sources[0].mirrors.len(), 2);
+    assert_eq!(
+        recipe.features,
+        [Feature {
+            name: "nls".to_owned(),
+            default: false,
+            description: Some("Translated messages".to_owned()),
+        }]
+    );
+    assert_eq!(recipe.build_depends[1].feature.as_deref(), Some("nls"));
+    assert_eq!(recipe.variants.as_ref().unwrap().default, "static");
+    assert_eq!(recipe.metadata[0].to_string(), "metadata /usr/bin/hello mode=4755 user=0 group=0");
+    assert_eq!(recipe.script("patch").as_deref(), Some("patch -p1 -i '/recipe/shorter-greeting.patch'\n"));
+    assert!(
+        recipe
+            .script("unpack")
+            .unwrap()
+            .contains("tar -xf '/sources/hello-2.10.tar.gz' --strip-components=1")
+    );
+}
+
+#[test]
+fn every_mistake_is_named_with_its_place_and_remedy() {
+    let source = |rest: &str| format!("source \"a.tar\" sha256=\"{}\" size=1{rest}", "0".repeat(64));
+    let cases = [
+        (with("verison \"2\""), "recipe.kdl:5:5: error: unknown node 'verison'", "did you mean 'version'?"),
+        (with("version \"2\""), "recipe.kdl:5:5: error: 'version' stands twice", "keep one"),
+        (SMALL.replace("version \"1\"", "version 1"), "the number 1 where a string belongs", "double quotes"),
+        (SMALL.replace("\"install\"", "\"instal\""), "there is no step 'instal'", "did you mean 'install'?"),
+        (SMALL.replace("    step \"install\" \"true\"\n", ""), "has no step \"install\"", "add one"),
+        (with("patch \"../x.patch\""), "not a path that stays below its folder", "below the recipe's folder"),
+        (with("file \"/etc/passwd\""), "not a path that stays below its folder", "below the recipe's folder"),
+        (with("file \"a\"\n    file \"a\""), "recipe.kdl:6:5: error: file 'a' stands twice", "line 5"),
+        (with("metadata \"usr/x\" mode=\"0644\""), "does not begin with /", "absolute path"),
+        (with("metadata \"/usr/../x\" mode=\"0644\""), "not a path that stays below", "absolute path"),
+        (with("metadata \"/x\" mode=\"9\""), "'9' is not a mode", "octal"),
+        (with("metadata \"/x\""), "changes nothing", "mode="),
+        (with("feature \"TLS\" default=#true"), "'TLS' is not a plain name", "lower-case"),
+        (
+            with("variant \"a\" \"b\" default=\"c\""),
+            "the default 'c' is none of the variants",
+            "did you mean 'a'?",
+        ),
+        (with("depends { zlib feature=\"tls\"\n }"), "no feature 'tls'", "remove 'tls'"),
+        (with("depends { zlib version=\"1.2\"\n }"), "does not start with one of", ">="),
+        (with("depends { zlib\n zlib\n }"), "'zlib' stands twice in 'depends'", "keep one"),
+        (with(&source("")), "has no mirror", "add a block"),
+        (with(&source(" { mirror \"gopher:x\"\n }")), "gopher", ""),
+        (with("debian"), "steps or 'debian', not both", "remove one"),
+        (with("homepage \"a\\nb\""), "control characters", "one line"),
+    ];
+    for (text, message, help) in cases {
+        let refusal = refusal(&text);
+        assert!(refusal.contains(message) && refusal.contains(help), "{text}\n{refusal}");
+    }
+}
+
+#[test]
+fn several_mistakes_are_reported_at_once() {
+    let text =
+        SMALL.replace("version \"1\"", "version \"a b\"").replace("license \"MIT\"", "licence \"MIT\"");
+    let refusal = refusal(&text);
+    assert_eq!(refusal.matches("error:").count(), 3, "{refusal}");
+}
+
+#[test]
+fn hostile_texts_are_refused_without_a_crash() {
+    for bytes in
+        [vec![b'{'; 100_000_000], vec![0xff; 10], Vec::new(), vec![0; 1000], b"recipe {".repeat(5000)]
+    {
+        let outcome = decode::recipe("recipe.kdl", &bytes, Path::new("x"));
+        assert!(outcome.unwrap_err().to_string().contains("recipe.kdl"), "{} bytes", bytes.len());
+    }
+}
+
+/// A folder with one recipe, `hello`.
+fn folder(text: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("hello")).unwrap();
+    fs::write(folder.path().join("hello/recipe.kdl"), text).unwrap();
+    folder
+}
+
+#[test]
+fn files_must_lie_in_the_recipes_folder() {
+    let folder = folder(&with("file \"a\"\n    file \"b\"\n    file \"c\""));
+    let here = folder.path().join("hello");
+    fs::write(folder.path().join("outside"), "x").unwrap();
+    std::os::unix::fs::symlink("../outside", here.join("a")).unwrap();
+    fs::write(here.join("real"), "x").unwrap();
+    std::os::unix::fs::symlink("real", here.join("b")).unwrap();
+    let recipe = Recipe::load(&here, &Name::parse("hello").unwrap()).unwrap();
+    let message = recipe.path_of("a").unwrap_err().to_string();
+    assert!(message.contains("leads out of the recipe's folder"), "{message}");
+    assert!(recipe.path_of("b").is_ok());
+    let message = recipe.path_of("c").unwrap_err().to_string();
+    assert!(
+        message.contains("hello/c") && message.contains("help: recipe hello names this file"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_missing_recipe_gets_the_nearest_name() {
+    let folder = folder(SMALL);
+    let recipes = RecipeFolder::new(folder.path().to_path_buf());
+    let message = recipes.load(&Name::parse("helo").unwrap()).unwrap_err().to_string();
+    assert!(
+        message.contains("package helo: there is no") && message.ends_with("did you mean 'hello'?"),
+        "{message}"
+    );
+}
+
+#[test]
+fn folder_and_recipe_have_one_name() {
+    let folder = folder(&SMALL.replace("\"hello\"", "\"goodbye\""));
+    let recipes = RecipeFolder::new(folder.path().to_path_buf());
+    let message = recipes.load(&Name::parse("hello").unwrap()).unwrap_err().to_string();
+    assert!(message.contains("the recipe is called 'goodbye', its folder 'hello'"), "{message}");
+}

@@ -1,0 +1,166 @@
+//! Real builds in the real sandbox, over the bootstrap layer of this repository.
+//!
+//! They run as whoever runs them; as root, the tests about ordinary users run `lamina` as user 65534 too. The bootstrap
+//! layer is made once for each lock file, from the cache (`~/.cache/lamina`) or the Debian archive.
+
+mod sandbox;
+
+use std::fs;
+use std::os::unix::process::ExitStatusExt;
+
+use nix::sys::signal::Signal;
+use sandbox::{Workshop, wait_until};
+
+const SEE: &str = r#"
+    step "install" """
+        mkdir -p "$OUT/seen"
+        cd "$OUT/seen"
+        uname -n > hostname
+        id -u > user
+        env | sort > environment
+        ls / > root
+        ls /dev > devices
+        tail -n +3 /proc/net/dev | cut -d: -f1 | tr -d ' ' > network
+        ls /proc | grep -c '^[0-9]' > processes
+        (mount -t tmpfs none /tmp 2>&1 || true) > mount
+        (echo 1 > /proc/sys/kernel/panic) 2> sysctl || true
+        (echo x > /recipe/conf) 2> recipe || true
+        cat /recipe/conf > conf
+        """
+"#;
+
+#[test]
+fn a_build_sees_its_stack_and_nothing_else() {
+    for way in Workshop::ways() {
+        let workshop = Workshop::new(way);
+        workshop.write("packages/see/conf", "from the recipe\n");
+        workshop.recipe(
+            "see",
+            &format!("file \"conf\"\nfeature \"x-y\" default=#true\nfeature \"off\" default=#false\n{SEE}"),
+        );
+        workshop.succeed(&["build", "see"]);
+        let seen = |name: &str| workshop.read_from_image("see", &format!("seen/{name}"));
+        assert_eq!((seen("hostname").as_str(), seen("user").as_str()), ("lamina\n", "0\n"), "{way:?}");
+        assert_eq!(seen("network"), "lo\n");
+        assert_eq!(
+            seen("devices"),
+            "fd\nfull\nnull\nrandom\nshm\nstderr\nstdin\nstdout\ntty\nurandom\nzero\n"
+        );
+        assert_eq!(seen("conf"), "from the recipe\n");
+        assert!(seen("mount").contains("mount"), "{}", seen("mount"));
+        for refused in ["sysctl", "recipe"] {
+            assert!(seen(refused).contains("ead-only file system"), "{refused}: {}", seen(refused));
+        }
+        let environment = seen("environment");
+        for line in
+            ["FEATURE_X_Y=1", "SOURCE_DATE_EPOCH=315532800", "LC_ALL=C", "TZ=UTC", "HOME=/build", "OUT=/out"]
+        {
+            assert!(environment.lines().any(|it| it == line), "{line} in {environment}");
+        }
+        assert!(!environment.contains("FEATURE_OFF") && !environment.contains("CARGO"), "{environment}");
+        assert!(seen("processes").trim().parse::<u32>().unwrap() < 12);
+        let root = seen("root");
+        for name in ["home", "work", "host"] {
+            assert!(!root.lines().any(|it| it == name), "{root}");
+        }
+    }
+}
+
+#[test]
+fn builds_see_the_images_of_their_dependencies() {
+    for way in Workshop::ways() {
+        let workshop = Workshop::new(way);
+        workshop.recipe(
+            "tool",
+            "step \"install\" \"install -d $OUT/usr/share; echo made > $OUT/usr/share/tool\"",
+        );
+        workshop
+            .recipe("user", "build-depends {\n tool\n }\nstep \"install\" \"cp /usr/share/tool $OUT/copy\"");
+        workshop.succeed(&["build", "user"]);
+        assert_eq!(workshop.read_from_image("user", "copy"), "made\n", "{way:?}");
+        let again = workshop.succeed(&["build", "user"]);
+        assert!(again.contains("nothing to build"), "{again}");
+    }
+}
+
+#[test]
+fn the_image_is_the_same_for_every_user_and_number_of_jobs() {
+    let ways = Workshop::ways();
+    let digests: Vec<String> = ["1", "2"]
+        .into_iter()
+        .zip(ways.iter().cycle())
+        .map(|(jobs, way)| {
+            let workshop = Workshop::new(*way);
+            let steps = "step \"install\" \"mkdir -p $OUT/a; seq 200000 > $OUT/a/b; ln $OUT/a/b $OUT/a/c; chmod 4711 $OUT/a/b\"";
+            workshop.recipe("same", steps);
+            workshop.succeed(&["build", "same", "--jobs", jobs]);
+            workshop.record("same")["digest"].to_string()
+        })
+        .collect();
+    assert_eq!(digests[0], digests[1]);
+}
+
+#[test]
+fn a_failed_build_shows_the_end_of_its_log_and_keeps_nothing_else() {
+    let workshop = Workshop::new(Workshop::ways()[0]);
+    workshop.recipe("broken", "step \"make\" \"echo the reason; exit 3\"\nstep \"install\" \"echo never\"");
+    let message = workshop.fail(&["build", "broken"]);
+    for part in [
+        "package broken 1: the build failed",
+        "    the reason",
+        "step make ended with status 3",
+        "help: the whole log is",
+    ] {
+        assert!(message.contains(part), "{part} in\n{message}");
+    }
+    assert!(!message.contains("never"), "{message}");
+    let log = message.rsplit(' ').next().unwrap().trim();
+    assert!(fs::read_to_string(log).unwrap().contains("the reason"));
+    assert_eq!(workshop.scratch(), [] as [String; 0]);
+    assert!(!workshop.has_record("broken"));
+}
+
+#[test]
+fn check_finds_a_build_that_is_not_reproducible() {
+    let workshop = Workshop::new(Workshop::ways()[0]);
+    workshop.recipe(
+        "steady",
+        "step \"install\" \"mkdir $OUT/d; date > $OUT/d/plain; rm $OUT/d/plain; echo x > $OUT/d/x\"",
+    );
+    workshop.recipe("clock", "step \"install\" \"mkdir $OUT/d; date +%N > $OUT/d/clock\"");
+    let told = workshop.succeed(&["build", "--check", "steady"]);
+    assert!(told.contains("same bits steady 1"), "{told}");
+    let message = workshop.fail(&["build", "--check", "clock"]);
+    assert!(message.contains("the first difference: /d/clock"), "{message}");
+}
+
+#[test]
+fn a_killed_build_leaves_no_process_mount_loop_or_output() {
+    for way in Workshop::ways() {
+        for signal in [Signal::SIGTERM, Signal::SIGKILL] {
+            let workshop = Workshop::new(way);
+            workshop.recipe("endless", "step \"install\" \"echo > $OUT/part; echo started; sleep 987654\"");
+            let mut lamina = workshop.start(&["build", "endless"]);
+            wait_until("the build has started", || workshop.logs().contains("started"));
+            sandbox::send(&lamina, signal);
+            assert_eq!(lamina.wait().unwrap().signal(), Some(signal as i32));
+            wait_until("its processes are gone", || workshop.processes().is_empty());
+            wait_until("its loop devices are gone", || workshop.loop_devices().is_empty());
+            assert_eq!(workshop.mounts(), [] as [String; 0], "{way:?} {signal}");
+            assert!(!workshop.has_record("endless"));
+            let images = workshop.images();
+            assert!(images.len() <= 1, "only the bootstrap layer: {images:?}");
+            workshop.succeed(&["store", "verify"]);
+            assert_eq!(workshop.scratch(), [] as [String; 0], "the next command sweeps");
+        }
+    }
+}
+
+#[test]
+fn a_forbidden_layout_is_refused_after_the_build() {
+    let workshop = Workshop::new(Workshop::ways()[0]);
+    workshop.recipe("wrong", "step \"install\" \"mkdir -p $OUT/bin; echo > $OUT/bin/x\"");
+    let message = workshop.fail(&["build", "wrong"]);
+    assert!(message.contains("package wrong: /bin: the build made a folder"), "{message}");
+    assert!(!workshop.has_record("wrong"));
+}
