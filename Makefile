@@ -12,6 +12,8 @@ LAMINA_OUT ?= $(CURDIR)/out
 export TOOLCHAIN MUSL LAMINA_CACHE LAMINA_STORE LAMINA_OUT
 
 KERNELS := 6.1 6.12
+# Only for a test: the cloud kernels have no 9p.
+TEST_KERNELS := 6.1-all
 PROFILES := console web rescue
 
 # Resolved only when used: `deps` may have installed the cargo that is asked.
@@ -38,7 +40,7 @@ help:
 	@echo "make init       PID 1 of the initramfs, static with musl, in out/ (MUSL=toolchain|debian forces a way)"
 	@echo "make packages   every package of packages/, from source, into the store"
 	@echo "make profiles   the profiles of profiles/, resolved, into the store"
-	@echo "make kernels    Debian's cloud kernels 6.1 and 6.12, unpacked in out/kernels"
+	@echo "make kernels    Debian's cloud kernels 6.1 and 6.12, linked in out/kernels"
 	@echo "make initramfs  out/initramfs-KERNEL.img"
 	@echo "make bench      the benchmarks of benches/"
 	@echo "make soak       long-running tests"
@@ -64,20 +66,23 @@ init: deps
 packages: build
 	@$(lamina) build --all
 
+# The packages stay in the cache, where they are named by their hashes.
 kernels: build
-	@for series in $(KERNELS); do $(lamina) kernel fetch $$series --output $(LAMINA_OUT)/kernels/$$series || exit; done
+	@mkdir -p $(LAMINA_OUT)/kernels
+	@for name in $(KERNELS); do ln -sfn "$$($(lamina) kernel fetch $$name)" $(LAMINA_OUT)/kernels/$$name.deb || exit; done
 
 profiles: packages
 	@$(lamina) profile lock $(PROFILES)
 
 initramfs: build init kernels
-	@$(LAMINA_OUT)/mkinitramfs --kernel $(LAMINA_OUT)/kernels/$(KERNEL) --init $(LAMINA_OUT)/init \
+	@$(LAMINA_OUT)/mkinitramfs --kernel $(LAMINA_OUT)/kernels/$(KERNEL).deb --init $(LAMINA_OUT)/init \
 		--output $(LAMINA_OUT)/initramfs-$(KERNEL).img
 
 boot: build init profiles kernels
 	@$(LAMINA_OUT)/boot --profile $(PROFILE) --kernel $(KERNEL)
 
 # What qemu-tests/tests need, in LAMINA_OUT and LAMINA_STORE. The second init proves that Debian's packages alone are enough.
+vm-pieces: KERNELS += $(TEST_KERNELS)
 vm-pieces: deps-test build init profiles kernels
 	@LAMINA_OUT=$(LAMINA_OUT)/debian MUSL=debian init/build
 

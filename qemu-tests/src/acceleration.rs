@@ -8,7 +8,7 @@ use std::fs::{self, File};
 use std::path::Path;
 use std::time::Duration;
 
-use crate::artifacts::{self, Kernel};
+use crate::artifacts;
 use crate::failure::Failure;
 use crate::guest::Guest;
 use crate::initramfs::Initramfs;
@@ -56,21 +56,15 @@ pub fn best() -> Result<Acceleration, Failure> {
         "qemu-tests: {KVM} {verdict}: {}",
         if works { "guests run on it" } else { "guests are emulated" }
     );
-    write_whole(&verdict_path, &format!("{boot_id}{verdict}"))?;
+    artifacts::replace(&verdict_path, format!("{boot_id}{verdict}").as_bytes())?;
     Ok(if works { Acceleration::Kvm } else { Acceleration::Emulated })
 }
 
 /// Whether init says its first word on KVM.
 fn probe() -> Result<bool, Failure> {
-    let kernel: Kernel = artifacts::kernel("6.1")?;
+    let kernel = artifacts::kernel("6.1")?;
     let initramfs = Initramfs::new(&kernel).write()?;
     let machine = Machine::new("kvm-probe", &kernel.vmlinuz, &initramfs).parameter("lamina.store=initramfs");
     let mut guest = Guest::boot_on(&machine, Acceleration::Kvm)?;
     Ok(guest.expect_within("lamina", PROBE_TIMEOUT).is_ok())
-}
-
-/// Two test programs may write at once: a reader must never see half a line.
-fn write_whole(path: &Path, text: &str) -> Result<(), Failure> {
-    let part = path.with_extension(std::process::id().to_string());
-    fs::write(&part, text).and_then(|()| fs::rename(&part, path)).map_err(Failure::at(path))
 }

@@ -5,6 +5,8 @@ use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use kernel_config::KernelPackage;
+
 use crate::failure::Failure;
 
 /// The emulator, from Debian's `qemu-system-x86`.
@@ -13,11 +15,11 @@ pub const QEMU: &str = "qemu-system-x86_64";
 /// A kernel that the stories boot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kernel {
-    /// `6.1` or `6.12`: the name of its folder under `out/kernels`.
-    pub series: String,
-    /// The unpacked kernel package: `boot/vmlinuz-VERSION` and `lib/modules/VERSION`.
-    pub folder: PathBuf,
-    /// The compressed kernel that QEMU loads.
+    /// The Debian package.
+    pub package: PathBuf,
+    /// SHA-256 of the package, 64 hex digits.
+    pub digest: String,
+    /// The compressed kernel out of it, which QEMU loads.
     pub vmlinuz: PathBuf,
 }
 
@@ -57,16 +59,26 @@ pub fn mkinitramfs() -> Result<PathBuf, Failure> {
     made("mkinitramfs", "make build")
 }
 
-/// The newest kernel of a series, unpacked.
-pub fn kernel(series: &str) -> Result<Kernel, Failure> {
-    let folder = made(&format!("kernels/{series}"), "make kernels")?;
-    let boot = folder.join("boot");
-    let vmlinuz = fs::read_dir(&boot)
-        .map_err(Failure::at(&boot))?
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .find(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("vmlinuz-")))
-        .ok_or_else(|| Failure::new(format!("{}: no vmlinuz-* in it: run `make kernels`", boot.display())))?;
-    Ok(Kernel { series: series.to_owned(), folder, vmlinuz })
+/// A kernel of `lamina kernel list`. `make kernels` links its package from the cache, where its name is its SHA-256.
+pub fn kernel(name: &str) -> Result<Kernel, Failure> {
+    let link = made(&format!("kernels/{name}.deb"), "make kernels")?;
+    let package = link.canonicalize().map_err(Failure::at(&link))?;
+    let digest = package.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let vmlinuz = cache().join("vmlinuz").join(&digest);
+    if !vmlinuz.exists() {
+        let read = KernelPackage::open(&package).and_then(|package| package.vmlinuz());
+        replace(&vmlinuz, &read.map_err(|error| Failure::new(error.to_string()))?)?;
+    }
+    Ok(Kernel { package, digest, vmlinuz })
+}
+
+/// Writes `file` in one step, with the folder it lies in: two test programs may write it at once, and nobody sees half of it.
+pub fn replace(file: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    let folder = file.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(folder).map_err(Failure::at(folder))?;
+    let part = tempfile::NamedTempFile::new_in(folder).map_err(Failure::at(folder))?;
+    fs::write(part.path(), bytes).map_err(Failure::at(part.path()))?;
+    part.persist(file).map(drop).map_err(Failure::at(file))
 }
 
 fn made(name: &str, remedy: &str) -> Result<PathBuf, Failure> {

@@ -48,7 +48,9 @@ impl Initramfs {
             return Ok(path);
         }
         let mut command = Command::new(&program);
-        command.arg("--kernel").arg(&self.kernel.folder).arg("--init").arg(&init).arg("--output").arg(&path);
+        command.arg("--kernel").arg(&self.kernel.package).arg("--init").arg(&init).arg("--output").arg(&path);
+        // A test boots it once or twice: packing hard would take longer than it saves.
+        command.args(["--level", "3"]);
         if let Some(busybox) = &self.rescue_shell {
             command.arg("--busybox").arg(busybox);
         }
@@ -66,7 +68,7 @@ impl Initramfs {
     /// SHA-256 over all that can change the result. The images of a store are named by their digests already.
     fn key(&self, program: &Path, init: &Path) -> Result<String, Failure> {
         let mut hash = Sha256::new();
-        hash.update(self.kernel.vmlinuz.to_string_lossy().as_bytes());
+        hash.update(self.kernel.digest.as_bytes());
         for file in [Some(program), Some(init), self.rescue_shell.as_deref()] {
             let bytes = file.map_or(Ok(Vec::new()), |file| fs::read(file).map_err(Failure::at(file)))?;
             hash.update(Sha256::digest(bytes));

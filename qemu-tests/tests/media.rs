@@ -96,6 +96,15 @@ fn a_folder_of_the_host_serves_over_virtiofs() -> Story {
 }
 
 #[test]
+fn a_folder_of_the_host_serves_over_9p() -> Story {
+    // Debian's cloud kernels have no 9p.
+    let scene = Scene::on_kernel("9p", "6.1-all")?;
+    scene.profile_that_runs("one", &[], "echo it runs")?;
+    let machine = scene.machine("lamina.profile=one lamina.store=9p:store")?;
+    runs(&mut Guest::boot(&machine.nine_p("store", &scene.medium_folder()))?)
+}
+
+#[test]
 fn the_initramfs_itself_can_carry_the_store() -> Story {
     let scene = scene("packed")?;
     let initramfs = scene.initramfs()?.store(scene.store().folder()).write()?;
