@@ -41,6 +41,10 @@ impl Config {
         let mut settings = BTreeMap::new();
         for (index, line) in text.lines().enumerate() {
             let line = line.trim();
+            if let Some(symbol) = symbol_not_set(line) {
+                settings.insert(symbol.to_owned(), Setting::Off);
+                continue;
+            }
             if line.is_empty() || line.starts_with('#') {
                 continue;
             }
@@ -78,6 +82,11 @@ impl Config {
     pub fn get(&self, symbol: &str) -> &Setting {
         self.settings.get(symbol).unwrap_or(&Setting::Off)
     }
+}
+
+/// `# CONFIG_X is not set` is a comment to the shell and a setting to Kconfig.
+fn symbol_not_set(line: &str) -> Option<&str> {
+    line.strip_prefix("# CONFIG_")?.strip_suffix(" is not set")
 }
 
 #[cfg(test)]
