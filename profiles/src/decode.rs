@@ -79,6 +79,10 @@ impl Reading {
         }
     }
 
+    fn has_errors(&self) -> bool {
+        !self.errors.borrow().is_empty()
+    }
+
     fn is_full(&self) -> bool {
         self.errors.borrow().len() >= MOST_ERRORS
     }
@@ -163,6 +167,11 @@ impl<'a> Block<'a> {
     }
 
     fn missing<T>(&self, name: &str) -> Option<T> {
+        // A slip in the word was noted when the block was checked; that it is missing too helps nobody.
+        let is_slip = |node: Node<'_>| suggest::nearest(node.name(), [name]).is_some();
+        if self.reading.has_errors() && self.nodes().any(is_slip) {
+            return None;
+        }
         match self.owner {
             Some(owner) => owner.refuse(
                 format!("'{}' has no '{name}'", owner.name()),

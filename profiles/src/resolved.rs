@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use crate::decode::{Node, Shape, read};
 use crate::quote::Quoted;
 use crate::system::{SystemPath, Verify, WritableTop};
+use crate::version::Version;
 use crate::{Diagnostics, Digest, Name};
 
 /// The newest format that this version reads, and the one it writes.
@@ -142,7 +143,8 @@ fn images(profile: Node<'_>) -> Option<Vec<ImageRef>> {
 
 fn image(node: Node<'_>) -> Option<ImageRef> {
     let node = node.shape(&IMAGE)?;
-    let (name, version, digest) = (node.argument("name"), node.property("version"), node.property("digest"));
+    let (name, version, digest) =
+        (node.argument("name"), node.property::<Version>("version"), node.property("digest"));
     let size = node.property::<u64>("size");
     if size == Some(0) {
         node.refuse_property::<()>(
@@ -152,5 +154,5 @@ fn image(node: Node<'_>) -> Option<ImageRef> {
         );
     }
     let id = node.optional("id");
-    Some(ImageRef { name: name?, version: version?, id, digest: digest?, size: size? })
+    Some(ImageRef { name: name?, version: version?.to_string(), id, digest: digest?, size: size? })
 }

@@ -94,7 +94,7 @@ fn a_long_run_of_any_token_is_refused_in_seconds() {
         for (head, tail) in
             [("", ""), ("profile \"x\" format=1 {\n", "\n}\n"), ("profile x { packages {\n", "\n}; }")]
         {
-            let text = format!("{head}{}{tail}", pattern.repeat(50_000 / pattern.len()));
+            let text = format!("{head}{}{tail}", pattern.repeat(20_000 / pattern.len()));
             let start = Instant::now();
             let [resolved, _] = refusals(text.into_bytes());
             assert!(resolved.is_some(), "{pattern:?} was accepted");

@@ -78,13 +78,13 @@ impl Body<'_> {
         let lines = self.lines(end);
         let Some(((last_start, last), lines)) = lines.split_last() else { return Ok(()) };
         let indent = &last[..last.find(|c| !is_space(c)).unwrap_or(last.len())];
-        let (tail, _) = self.skip_blank(last);
+        let tail = self.blank(last);
         if !last[tail..].is_empty() {
             let help = "put the closing '\"\"\"' on a line of its own";
             return fault(last_start + tail, end, "text before the closing '\"\"\"'", help);
         }
         for (start, line) in lines {
-            let (tail, _) = self.skip_blank(line);
+            let tail = self.blank(line);
             if !line.starts_with(indent) && tail < line.len() {
                 let help = "start every line with the same spaces as the line of the closing '\"\"\"'";
                 return fault(
@@ -124,20 +124,15 @@ impl Body<'_> {
         lines
     }
 
-    /// How many bytes of `line` are spaces and escaped blanks, and whether any escape is among them.
-    fn skip_blank(&self, line: &str) -> (usize, bool) {
+    /// How many bytes at the start of `line` are spaces and escaped blanks.
+    fn blank(&self, line: &str) -> usize {
         let mut at = 0;
-        let mut escaped = false;
         loop {
-            let rest = &line[at..];
-            at += rest.find(|c| !is_space(c)).unwrap_or(rest.len());
-            let blank = line[at..].strip_prefix('\\').filter(|_| !self.raw);
-            match blank.map(|rest| rest.find(|c| !is_space(c) && !is_newline(c)).unwrap_or(rest.len())) {
-                Some(length) if length > 0 => {
-                    at += 1 + length;
-                    escaped = true;
-                }
-                _ => return (at, escaped),
+            at += line[at..].find(|c| !is_space(c)).unwrap_or(line.len() - at);
+            let escape = line[at..].strip_prefix('\\').filter(|_| !self.raw);
+            match escape.map(|rest| rest.find(|c| !is_space(c) && !is_newline(c)).unwrap_or(rest.len())) {
+                Some(length) if length > 0 => at += 1 + length,
+                _ => return at,
             }
         }
     }
