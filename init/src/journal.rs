@@ -136,7 +136,12 @@ impl Journal {
         self.report.kernel = kernel.to_owned();
         self.report.command_line = command_line.to_owned();
         self.say(&format!("kernel {kernel}"));
-        self.debug(&format!("command line: {command_line}"));
+        self.debug(|| format!("command line: {command_line}"));
+    }
+
+    /// When init began, on CLOCK_BOOTTIME.
+    pub fn began(&self) -> Duration {
+        self.began
     }
 
     /// A line that `quiet` silences.
@@ -147,9 +152,9 @@ impl Journal {
     }
 
     /// A line for `lamina.debug`.
-    pub fn debug(&self, line: &str) {
+    pub fn debug(&self, line: impl FnOnce() -> String) {
         if self.verbosity >= Verbosity::Debug {
-            console::write_line(line);
+            console::write_line(&line());
         }
     }
 
@@ -181,12 +186,12 @@ impl Journal {
         let end = steps.iter().map(|step| step.end).max().unwrap_or_default();
         let detail = match steps.as_slice() {
             [only] => only.object.clone(),
-            several => several.len().to_string(),
+            several => format!("{} steps", several.len()),
         };
         self.say(&format!("{:>9} {stage}: {detail}", milliseconds(end.saturating_sub(start))));
         for Timed { step, object, start, end } in steps {
             let length = end.saturating_sub(start);
-            self.debug(&format!("{:>19} {step} {object}", milliseconds(length)));
+            self.debug(|| format!("{:>19} {step} {object}", milliseconds(length)));
             let (start_us, length_us) = (micros(start), micros(length));
             self.report.steps.push(StepRecord { stage, step, object, start_us, length_us });
         }

@@ -19,11 +19,12 @@ use crate::paths;
 use crate::plan::{Image, Mount, Step};
 use crate::real_init;
 
-/// The machine that PID 1 runs on. Between the steps of an image it holds the one descriptor that all of them use.
+/// The machine that PID 1 runs on. Between the steps of an image it holds, by the image's name, the one descriptor that
+/// all of them use.
 #[derive(Debug, Default)]
 pub struct Machine {
-    open: Mutex<BTreeMap<PathBuf, OpenImage>>,
-    attached: Mutex<BTreeMap<PathBuf, LoopDevice>>,
+    open: Mutex<BTreeMap<String, OpenImage>>,
+    attached: Mutex<BTreeMap<String, LoopDevice>>,
 }
 
 impl Kernel for Machine {
@@ -32,19 +33,20 @@ impl Kernel for Machine {
             Step::Mount(mount) => self::mount(mount),
             Step::OpenImage(image) => {
                 let open = open(image)?;
-                lock(&self.open).insert(image.path.clone(), open);
+                open.read_ahead();
+                lock(&self.open).insert(image.wanted.name.to_string(), open);
                 Ok(())
             }
             Step::CheckImage(image) => {
                 // Taken out, so that images are read at the same time, and put back for the loop device.
                 let open = take(&self.open, image)?;
                 check(image, &open)?;
-                lock(&self.open).insert(image.path.clone(), open);
+                lock(&self.open).insert(image.wanted.name.to_string(), open);
                 Ok(())
             }
             Step::AttachImage(image) => {
                 let device = attach(&take(&self.open, image)?)?;
-                lock(&self.attached).insert(image.path.clone(), device);
+                lock(&self.attached).insert(image.wanted.name.to_string(), device);
                 Ok(())
             }
             Step::MountLayer(image) => {
@@ -61,16 +63,15 @@ impl Kernel for Machine {
 }
 
 /// A poisoned lock means that another thread panicked, and the panic hook shows that; the map itself is whole.
-fn lock<T>(map: &Mutex<BTreeMap<PathBuf, T>>) -> MutexGuard<'_, BTreeMap<PathBuf, T>> {
+fn lock<T>(map: &Mutex<BTreeMap<String, T>>) -> MutexGuard<'_, BTreeMap<String, T>> {
     map.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Two layers may be the same file under two names, so the key is removed only by the step that uses it up.
-fn take<T>(map: &Mutex<BTreeMap<PathBuf, T>>, image: &Image) -> Result<T, Failure> {
-    lock(map).remove(&image.path).ok_or_else(|| {
-        Failure::new(format!("{} stands in the profile twice, under two names", image.path.display()))
-            .try_this("leave one of the two out of the profile")
-    })
+/// What an earlier stage has left for this image.
+fn take<T>(map: &Mutex<BTreeMap<String, T>>, image: &Image) -> Result<T, Failure> {
+    lock(map)
+        .remove(image.wanted.name.as_str())
+        .ok_or_else(|| Failure::new("the stage before did not open or attach it"))
 }
 
 fn make_folder(path: &Path) -> Result<(), Failure> {

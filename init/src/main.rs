@@ -11,6 +11,8 @@ mod elf;
 mod error;
 mod executor;
 mod find_store;
+#[cfg(test)]
+mod golden;
 mod journal;
 mod machine;
 mod medium;

@@ -124,20 +124,36 @@ impl fmt::Display for Step {
     }
 }
 
+/// How the steps of a stage depend on each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// Each needs the one before: the first failure ends the stage.
+    Chain,
+    /// None needs another: all are tried, and all failures are told at once.
+    Each,
+    /// As `Each`, and on all processors, because each takes long.
+    Parallel,
+}
+
 /// Steps that belong together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stage {
     /// What the console and the report call it.
     pub name: &'static str,
-    /// The steps need nothing from each other: they run on all processors, and all failures are told at once.
-    pub parallel: bool,
+    /// How its steps depend on each other.
+    pub order: Order,
     /// In order.
     pub steps: Vec<Step>,
 }
 
 impl fmt::Display for Stage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}{}", self.name, if self.parallel { " (parallel)" } else { "" })?;
+        let order = match self.order {
+            Order::Chain => "",
+            Order::Each => " (each)",
+            Order::Parallel => " (parallel)",
+        };
+        writeln!(f, "{}{order}", self.name)?;
         self.steps.iter().try_for_each(|step| writeln!(f, "  {step}"))
     }
 }
@@ -155,7 +171,7 @@ pub fn early() -> Vec<Stage> {
         // As systemd wants it: INITRD_INTERFACE of its documentation.
         mount("tmpfs", "/run", &["nosuid", "nodev", "strictatime", "mode=0755"]),
     ];
-    vec![Stage { name: "early mounts", parallel: false, steps }]
+    vec![Stage { name: "early mounts", order: Order::Chain, steps }]
 }
 
 /// How the medium comes to its place; nothing when the store is in the initramfs.
@@ -164,7 +180,7 @@ pub fn medium(medium: &Medium) -> Vec<Stage> {
         let always = ["ro", "nosuid", "nodev", "noexec"];
         let options = always.iter().chain(options).map(ToString::to_string).collect();
         let step = Step::Mount(Mount { kind, source: source.to_owned(), options, target: paths::MEDIUM });
-        vec![Stage { name: "medium", parallel: false, steps: vec![step] }]
+        vec![Stage { name: "medium", order: Order::Chain, steps: vec![step] }]
     };
     match medium {
         Medium::Initramfs => Vec::new(),
@@ -186,12 +202,14 @@ pub fn root(store: &std::path::Path, profile: &BootProfile, init: &str) -> Vec<S
     };
     let images: Vec<Image> = profile.images.iter().map(image).collect();
     let each = |step: fn(Image) -> Step| images.iter().cloned().map(step).collect::<Vec<_>>();
-    let mut stages = vec![Stage { name: "open images", parallel: true, steps: each(Step::OpenImage) }];
+    let mut stages = vec![Stage { name: "open images", order: Order::Each, steps: each(Step::OpenImage) }];
     if profile.verify == Verify::Digest {
-        stages.push(Stage { name: "check images", parallel: true, steps: each(Step::CheckImage) });
+        stages.push(Stage { name: "check images", order: Order::Parallel, steps: each(Step::CheckImage) });
     }
-    stages.push(Stage { name: "attach images", parallel: true, steps: each(Step::AttachImage) });
-    stages.push(Stage { name: "mount layers", parallel: true, steps: each(Step::MountLayer) });
+    // Not parallel: both take the kernel's locks in turn, and two threads were no faster than one. The waiting for the
+    // disk overlaps anyway, because opening an image asks for its tables to be read ahead.
+    stages.push(Stage { name: "attach images", order: Order::Each, steps: each(Step::AttachImage) });
+    stages.push(Stage { name: "mount layers", order: Order::Each, steps: each(Step::MountLayer) });
     let lower = images.iter().map(Image::layer).collect();
     let writable = profile.root != WritableTop::None;
     let mut steps = Vec::new();
@@ -207,7 +225,7 @@ pub fn root(store: &std::path::Path, profile: &BootProfile, init: &str) -> Vec<S
     steps.push(Step::StackLayers { lower, writable });
     steps.push(Step::MountPoints { writable });
     steps.push(Step::CheckInit(init.to_owned()));
-    stages.push(Stage { name: "root", parallel: false, steps });
+    stages.push(Stage { name: "root", order: Order::Chain, steps });
     stages
 }
 

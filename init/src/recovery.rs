@@ -44,9 +44,10 @@ pub fn of_panic(location: &str, message: &str) -> BootError {
         .at("run init", location)
 }
 
-/// Shows the error, then serves the menu until the machine restarts. `panic` is the value of `panic=`.
-pub fn enter(error: &BootError, panic: Option<i64>) -> ! {
-    console::write(&screen(error, &kernel_warnings()));
+/// Shows the error, then serves the menu until the machine restarts. `panic` is the value of `panic=`; `since` is when
+/// init began (CLOCK_BOOTTIME): the kernel's warnings of before have nothing to do with it.
+pub fn enter(error: &BootError, panic: Option<i64>, since: Duration) -> ! {
+    console::write(&screen(error, &kernel_warnings(since)));
     if error.step == "rescue" && has_shell() {
         run_shell();
     }
@@ -222,7 +223,7 @@ fn restart(mode: RebootMode) -> ! {
 
 /// The last warnings and errors of the kernel's log. A record of /dev/kmsg is `PRIORITY,SEQUENCE,TIME,FLAGS;TEXT`
 /// (`Documentation/ABI/testing/dev-kmsg`); the lowest three bits of the priority are the level.
-fn kernel_warnings() -> Vec<String> {
+fn kernel_warnings(since: Duration) -> Vec<String> {
     let Ok(mut log) = File::options().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open("/dev/kmsg")
     else {
         return Vec::new();
@@ -231,7 +232,7 @@ fn kernel_warnings() -> Vec<String> {
     let mut record = vec![0; 8192];
     loop {
         match log.read(&mut record) {
-            Ok(count @ 1..) => lines.extend(warning(&String::from_utf8_lossy(&record[..count]))),
+            Ok(count @ 1..) => lines.extend(warning(&String::from_utf8_lossy(&record[..count]), since)),
             // EPIPE: records were overwritten while they were read; the next read goes on with the oldest.
             Err(error) if error.raw_os_error() == Some(Errno::EPIPE as i32) => {}
             _ => break,
@@ -240,9 +241,13 @@ fn kernel_warnings() -> Vec<String> {
     lines.split_off(lines.len().saturating_sub(KERNEL_LINES))
 }
 
-fn warning(record: &str) -> Option<String> {
+fn warning(record: &str, since: Duration) -> Option<String> {
     let (head, text) = record.split_once(';')?;
-    let priority: u32 = head.split(',').next()?.parse().ok()?;
+    let mut fields = head.split(',').map(str::parse::<u64>);
+    let (priority, _sequence, micros) = (fields.next()?.ok()?, fields.next()?, fields.next()?.ok()?);
+    if Duration::from_micros(micros) < since {
+        return None;
+    }
     let text = text.lines().next()?;
     (priority & 7 <= 4 && !text.starts_with("lamina:")).then(|| text.to_owned())
 }
@@ -273,7 +278,9 @@ mod tests {
 
     #[test]
     fn warnings_and_worse_are_kept_but_not_our_own() {
+        let warning = |record| warning(record, Duration::from_micros(50));
         assert_eq!(warning("4,12,99,-;squashfs: bad\n SUBSYSTEM=x\n").as_deref(), Some("squashfs: bad"));
+        assert_eq!(warning("4,12,49,-;before init"), None);
         assert_eq!(warning("30,12,99,-;information"), None);
         assert_eq!(warning("3,12,99,-;lamina: boot stopped"), None);
         assert_eq!(warning("garbage"), None);

@@ -9,7 +9,7 @@ use profiles::Verify;
 use profiles::resolved::BootProfile;
 
 use crate::error::{BootError, Failure};
-use crate::journal::{Journal, ModuleRecord};
+use crate::journal::{self, Journal, ModuleRecord};
 use crate::machine::Machine;
 use crate::medium::{Medium, Protocol, StoreSpec};
 use crate::request::{BootRequest, Verbosity};
@@ -67,7 +67,7 @@ impl Session {
         self.journal.step("check the initramfs", paths::INITRAMFS, |_| contract::check(kernel))?;
         self.modules = self.journal.step("load modules", paths::MODULES, |_| modules::load(parameters))?;
         for module in &self.modules.failed {
-            self.journal.debug(&format!("module not loaded: {module}"));
+            self.journal.debug(|| format!("module not loaded: {module}"));
         }
         self.journal.modules(self.modules.clone());
         Ok(())
@@ -91,7 +91,7 @@ impl Session {
             Medium::Share(share) => format!("virtiofs:{}", share.tag),
             Medium::Initramfs => "initramfs".to_owned(),
         };
-        self.journal.debug(&format!("the store {spec} is on {found}"));
+        self.journal.debug(|| format!("the store {spec} is on {found}"));
         self.journal.medium(spec.to_string(), found);
         Ok(medium)
     }
@@ -144,7 +144,7 @@ impl Session {
     pub fn recover(&mut self, error: &BootError) -> ! {
         self.journal.failed(error);
         recovery::leave_report(&self.journal.to_json());
-        recovery::enter(error, self.request.panic)
+        recovery::enter(error, self.request.panic, self.journal.began())
     }
 }
 
@@ -159,10 +159,15 @@ fn refuse_what_is_not_supported(profile: &BootProfile) -> Result<(), Failure> {
 
 /// `panic = "abort"` would end PID 1, and with it the kernel; the hook runs before that and never returns.
 pub fn panics_end_in_recovery() {
-    std::panic::set_hook(Box::new(|info: &PanicHookInfo<'_>| {
+    let began = journal::now();
+    std::panic::set_hook(Box::new(move |info: &PanicHookInfo<'_>| {
         let location = info.location().map_or_else(|| "an unknown place".to_owned(), ToString::to_string);
         let message = info.payload_as_str().unwrap_or("no message");
         console::to_kernel_log(2, &format!("panic at {location}: {message}"));
-        recovery::enter(&recovery::of_panic(&location, message), PANIC_TIMEOUT.get().copied().flatten())
+        recovery::enter(
+            &recovery::of_panic(&location, message),
+            PANIC_TIMEOUT.get().copied().flatten(),
+            began,
+        )
     }));
 }

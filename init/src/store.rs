@@ -52,15 +52,14 @@ impl StoredProfile {
 
 /// Finds the newest generation of the profile or, when the request binds its digest, the generation that has it.
 pub fn find_profile(store: &Path, wanted: Option<&WantedProfile>) -> Result<StoredProfile, Failure> {
-    let names = profile_names(store);
     let Some(wanted) = wanted else {
-        return Err(missing(store, "no lamina.profile= on the kernel command line".into(), &names));
+        return Err(missing(store, "no lamina.profile= on the kernel command line".into()));
     };
     let folder = store.join("profiles").join(wanted.name.as_str());
     let mut generations = generations(&folder);
     generations.sort_unstable_by_key(|generation| std::cmp::Reverse(*generation));
     let Some(newest) = generations.first() else {
-        return Err(missing(store, format!("the store has no profile `{}`", wanted.name), &names));
+        return Err(missing(store, format!("the store has no profile `{}`", wanted.name)));
     };
     let Some(digest) = &wanted.digest else { return StoredProfile::read(&folder, *newest) };
     let mut seen = Vec::new();
@@ -76,8 +75,9 @@ pub fn find_profile(store: &Path, wanted: Option<&WantedProfile>) -> Result<Stor
         .try_this("the profile was changed, or the menu entry is older than it: write the digest anew if you changed it"))
 }
 
-fn missing(store: &Path, why: String, names: &[Name]) -> Failure {
+fn missing(store: &Path, why: String) -> Failure {
     let failure = Failure::new(why);
+    let names = profile_names(store);
     if names.is_empty() {
         let folder = store.join("profiles");
         let seen = match fs::read_dir(store) {

@@ -1,16 +1,21 @@
 //! One open image file.
 
 use std::fs::File;
+use std::num::NonZeroU64;
 use std::os::unix::fs::{FileExt, FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::OFlag;
+use rustix::fs::{Advice, fadvise};
 use sha2::{Digest, Sha256};
 
 use crate::{Error, Result};
 
 /// Bytes read and hashed at a time: large enough that system calls do not count, small enough for a small machine.
 const CHUNK: usize = 1 << 20;
+
+/// Bytes at the end of an image that a mount reads: enough for the tables of an image with thousands of files.
+const TABLES: u64 = 64 << 10;
 
 /// An image opened once: what [`OpenImage::digest`] has read is what [`crate::loop_device::attach`] gives to the
 /// kernel, whatever happens to the name meanwhile.
@@ -44,6 +49,16 @@ impl OpenImage {
     /// Length in bytes when it was opened.
     pub fn size(&self) -> u64 {
         self.size
+    }
+
+    /// Asks the kernel to read what a mount will need, without waiting: the superblock at the front, and the tables of
+    /// inodes, directories and ids at the end, where squashfs has them (`Documentation/filesystems/squashfs.rst`).
+    pub fn read_ahead(&self) {
+        let tables = self.size.saturating_sub(TABLES);
+        for (offset, length) in [(0, 4096), (tables, TABLES)] {
+            // Advice: a file system that does not take it reads later.
+            let _ = fadvise(&self.file, offset, NonZeroU64::new(length), Advice::WillNeed);
+        }
     }
 
     /// SHA-256 of the whole file; `progress` is told the number of bytes of each piece that was hashed.

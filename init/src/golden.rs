@@ -1,0 +1,129 @@
+//! The plans of typical boots, compared with `tests/golden/*.plan`, and each of their steps failed in turn. No root needed.
+
+use std::path::Path;
+use std::sync::Mutex;
+
+use profiles::resolved::BootProfile;
+
+use crate::error::Failure;
+use crate::executor::{Kernel, execute};
+use crate::journal::Journal;
+use crate::medium::{Medium, Protocol, Share};
+use crate::plan::{self, Stage, Step};
+
+const WRITABLE: &str = include_str!("../tests/golden/web.kdl");
+const READ_ONLY: &str = include_str!("../tests/golden/kiosk.kdl");
+
+fn device() -> Medium {
+    Medium::Device { path: "/dev/vda1".into(), driver: "ext4" }
+}
+
+fn whole_plan(medium: &Medium, store: &str, profile: &str) -> Vec<Stage> {
+    let profile =
+        BootProfile::parse("test.kdl", profile.as_bytes()).unwrap_or_else(|error| panic!("{error}"));
+    let mut stages = plan::early();
+    stages.extend(plan::medium(medium));
+    stages.extend(plan::root(Path::new(store), &profile, &profile.init));
+    stages
+}
+
+/// With `LAMINA_BLESS=1` the file is written anew; look at the difference before committing it.
+fn compare(name: &str, stages: &[Stage]) {
+    let found: String = stages.iter().map(ToString::to_string).collect();
+    let file = format!("{}/tests/golden/{name}.plan", env!("CARGO_MANIFEST_DIR"));
+    if std::env::var_os("LAMINA_BLESS").is_some() {
+        std::fs::write(&file, &found).unwrap();
+    }
+    let expected = std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{file}: {error}"));
+    assert_eq!(found, expected, "the plan differs from {file}; LAMINA_BLESS=1 writes it anew");
+}
+
+#[test]
+fn a_disk_with_digests_and_a_writable_top() {
+    compare("disk-digest-tmpfs", &whole_plan(&device(), "/run/lamina/medium/lamina", WRITABLE));
+}
+
+#[test]
+fn an_initramfs_without_checks_and_a_read_only_root() {
+    compare("initramfs-unchecked-read-only", &whole_plan(&Medium::Initramfs, "/lamina", READ_ONLY));
+}
+
+#[test]
+fn a_share_of_a_virtual_machine() {
+    for (protocol, name) in [(Protocol::NineP, "9p"), (Protocol::Virtiofs, "virtiofs")] {
+        let medium = Medium::Share(Share { protocol, tag: "store".into() });
+        compare(name, &plan::medium(&medium));
+    }
+}
+
+#[test]
+fn an_iso_on_a_usb_stick() {
+    let medium = Medium::Device { path: "/dev/sda".into(), driver: "iso9660" };
+    compare("iso", &plan::medium(&medium));
+}
+
+/// Does nothing, and fails at the steps that it is told.
+struct Fake {
+    fail: Vec<Step>,
+    done: Mutex<Vec<Step>>,
+}
+
+impl Fake {
+    fn failing(fail: &[Step]) -> Self {
+        Self { fail: fail.to_vec(), done: Mutex::default() }
+    }
+}
+
+impl Kernel for Fake {
+    fn carry_out(&self, step: &Step) -> Result<(), Failure> {
+        if self.fail.contains(step) {
+            return Err(Failure::new("told to fail").try_this("a remedy"));
+        }
+        self.done.lock().unwrap().push(step.clone());
+        Ok(())
+    }
+}
+
+#[test]
+fn every_step_that_fails_is_named_with_its_object_and_stops_the_boot() {
+    let stages = whole_plan(&device(), "/run/lamina/medium/lamina", WRITABLE);
+    for (index, stage) in stages.iter().enumerate() {
+        for step in &stage.steps {
+            let kernel = Fake::failing(std::slice::from_ref(step));
+            let error = execute(&stages, &kernel, &mut Journal::begin()).unwrap_err();
+            assert_eq!((error.step, &error.object), (step.name(), &step.object()));
+            let screen = error.to_string();
+            for part in [step.name(), &step.object(), "told to fail", "a remedy"] {
+                assert!(screen.contains(part), "{part} is not in\n{screen}");
+            }
+            let later: Vec<_> = stages[index + 1..].iter().flat_map(|stage| &stage.steps).collect();
+            let done = kernel.done.lock().unwrap();
+            assert!(done.iter().all(|step| !later.contains(&step)), "went on after {step}");
+        }
+    }
+}
+
+#[test]
+fn all_missing_images_are_told_at_once() {
+    let stages = whole_plan(&device(), "/run/lamina/medium/lamina", WRITABLE);
+    let open = stages.iter().find(|stage| stage.name == "open images").unwrap();
+    let error = execute(&stages, &Fake::failing(&open.steps), &mut Journal::begin()).unwrap_err();
+    assert_eq!(error.object, open.steps[0].object());
+    let others: Vec<String> =
+        open.steps[1..].iter().map(|step| format!("{}: told to fail", step.object())).collect();
+    assert_eq!(error.also, others);
+}
+
+#[test]
+fn without_a_failure_every_step_is_done_and_reported_in_order() {
+    let stages = whole_plan(&device(), "/run/lamina/medium/lamina", WRITABLE);
+    let kernel = Fake::failing(&[]);
+    let mut journal = Journal::begin();
+    execute(&stages, &kernel, &mut journal).unwrap();
+    let report: serde_json::Value = serde_json::from_str(&journal.to_json()).unwrap();
+    let reported: Vec<_> =
+        report["steps"].as_array().unwrap().iter().map(|step| step["object"].clone()).collect();
+    let planned: Vec<_> = stages.iter().flat_map(|stage| &stage.steps).map(Step::object).collect();
+    assert_eq!(reported, planned);
+    assert_eq!(kernel.done.lock().unwrap().len(), planned.len());
+}
