@@ -1,11 +1,16 @@
 //! A file that has no name until it is complete (O_TMPFILE, open(2)): a killed process leaves nothing.
+//!
+//! FAT and some network file systems have no such files. There it has a hidden name beside its later place, which only a
+//! killed process leaves.
 
 use std::fs::{self, File};
+use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use nix::fcntl::{AT_FDCWD, AtFlags};
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag};
 
 use crate::error::{Error, Result};
 
@@ -15,6 +20,8 @@ pub struct UnnamedFile {
     file: File,
     target: PathBuf,
     folder: PathBuf,
+    /// The name it has all the same; removed when it is dropped unpublished.
+    hidden: Option<PathBuf>,
 }
 
 impl UnnamedFile {
@@ -24,15 +31,35 @@ impl UnnamedFile {
             Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
             _ => PathBuf::from("."),
         };
-        let flags = nix::fcntl::OFlag::O_TMPFILE.bits();
-        let file = File::options().read(true).write(true).mode(0o644).custom_flags(flags).open(&folder);
-        let file = file.map_err(|error| {
-            Error::new(folder.display(), format!("cannot make a file without a name in this folder: {error}"))
-                .remedy(
-                    "choose a folder that exists, that you may write to, and whose file system has O_TMPFILE",
-                )
-        })?;
-        Ok(UnnamedFile { file, target: target.to_path_buf(), folder })
+        let flags = OFlag::O_TMPFILE.bits();
+        let nameless = File::options().read(true).write(true).mode(0o644).custom_flags(flags).open(&folder);
+        let made = match nameless {
+            Ok(file) => {
+                Ok(UnnamedFile { file, target: target.to_path_buf(), folder: folder.clone(), hidden: None })
+            }
+            Err(error) if has_no_nameless_files(&error) => UnnamedFile::hidden(target, &folder),
+            Err(error) => Err(error),
+        };
+        made.map_err(|error| {
+            Error::new(folder.display(), format!("cannot make a file in this folder: {error}"))
+                .remedy("choose a folder that exists and that you may write to")
+        })
+    }
+
+    fn hidden(target: &Path, folder: &Path) -> io::Result<Self> {
+        let (pid, name) = (std::process::id(), file_name(target));
+        let mut number = 0;
+        loop {
+            let hidden = folder.join(format!(".{name}.{pid}.{number}.part"));
+            match File::options().read(true).write(true).create_new(true).open(&hidden) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
+                Err(error) => return Err(error),
+                Ok(file) => {
+                    let (target, folder) = (target.to_path_buf(), folder.to_path_buf());
+                    return Ok(UnnamedFile { file, target, folder, hidden: Some(hidden) });
+                }
+            }
+        }
     }
 
     /// A second descriptor of the file, to write through.
@@ -41,22 +68,50 @@ impl UnnamedFile {
     }
 
     /// Syncs the file and gives it its name, in place of a file that has it already.
-    pub fn publish(self) -> Result<()> {
+    pub fn publish(mut self) -> Result<()> {
         self.file.sync_all().map_err(Error::on(self.target.display()))?;
-        // linkat(2) does not replace: the second name is there for the moment between link and rename.
-        let name = self.target.file_name().unwrap_or_default().to_string_lossy();
-        let beside = self.folder.join(format!(".{name}.{}", std::process::id()));
-        let from = PathBuf::from(format!("/proc/self/fd/{}", self.file.as_raw_fd()));
-        nix::unistd::linkat(AT_FDCWD, &from, AT_FDCWD, &beside, AtFlags::AT_SYMLINK_FOLLOW)
-            .map_err(Error::on(beside.display()))?;
-        fs::rename(&beside, &self.target).map_err(|error| {
-            let _ = fs::remove_file(&beside);
+        let name = match self.hidden.take() {
+            Some(hidden) => hidden,
+            None => self.give_name()?,
+        };
+        fs::rename(&name, &self.target).map_err(|error| {
+            let _ = fs::remove_file(&name);
             Error::new(self.target.display(), error)
         })?;
         File::open(&self.folder)
             .and_then(|folder| folder.sync_all())
             .map_err(Error::on(self.folder.display()))
     }
+
+    /// linkat(2) does not replace: this name is there for the moment between link and rename. Threads that publish the
+    /// same target have descriptors of different numbers.
+    fn give_name(&self) -> Result<PathBuf> {
+        let (pid, descriptor) = (std::process::id(), self.file.as_raw_fd());
+        let name = self.folder.join(format!(".{}.{pid}.{descriptor}", file_name(&self.target)));
+        let from = PathBuf::from(format!("/proc/self/fd/{descriptor}"));
+        nix::unistd::linkat(AT_FDCWD, &from, AT_FDCWD, &name, AtFlags::AT_SYMLINK_FOLLOW)
+            .map_err(Error::on(name.display()))?;
+        Ok(name)
+    }
+}
+
+impl Drop for UnnamedFile {
+    fn drop(&mut self) {
+        if let Some(hidden) = &self.hidden {
+            let _ = fs::remove_file(hidden);
+        }
+    }
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// What open(2) answers to O_TMPFILE where the file system, or the kernel, does not know it.
+fn has_no_nameless_files(error: &io::Error) -> bool {
+    [Errno::EOPNOTSUPP, Errno::EISDIR, Errno::EINVAL]
+        .iter()
+        .any(|errno| error.raw_os_error() == Some(*errno as i32))
 }
 
 #[cfg(test)]
@@ -77,6 +132,34 @@ mod tests {
         file.publish().unwrap();
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
         assert_eq!(fs::read(&target).unwrap(), b"new");
+    }
+
+    #[test]
+    fn where_every_file_has_a_name_it_is_hidden_and_goes_with_its_owner() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("image");
+        let names =
+            || fs::read_dir(folder.path()).unwrap().map(|it| it.unwrap().file_name()).collect::<Vec<_>>();
+        let dropped = UnnamedFile::hidden(&target, folder.path()).unwrap();
+        let second = UnnamedFile::hidden(&target, folder.path()).unwrap();
+        assert!(names().iter().all(|name| name.to_string_lossy().starts_with('.')) && names().len() == 2);
+        drop(dropped);
+        second.handle().unwrap().write_all(b"new").unwrap();
+        second.publish().unwrap();
+        assert_eq!(names(), ["image"]);
+        assert_eq!(fs::read(&target).unwrap(), b"new");
+    }
+
+    #[test]
+    fn threads_may_publish_the_same_target() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("image");
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| UnnamedFile::beside(&target).unwrap().publish().unwrap());
+            }
+        });
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
     #[test]

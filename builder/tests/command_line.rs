@@ -1,0 +1,205 @@
+//! The command as a program: images, media, messages, and what a killed command leaves.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+fn lamina(folder: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_lamina"))
+        .args(arguments)
+        .env("LAMINA_STORE", folder.join("store"))
+        .env_remove("LAMINA_TREE")
+        .current_dir(folder)
+        .output()
+        .unwrap()
+}
+
+fn told(output: &Output) -> String {
+    String::from_utf8_lossy(&[output.stdout.as_slice(), &output.stderr].concat()).into_owned()
+}
+
+fn json(folder: &Path, arguments: &[&str]) -> serde_json::Value {
+    let output = lamina(folder, arguments);
+    assert!(output.status.success(), "{}", told(&output));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// A folder with a tree to make an image of.
+fn site() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir_all(folder.path().join("site/etc")).unwrap();
+    fs::write(folder.path().join("site/etc/motd"), "hello\n").unwrap();
+    folder
+}
+
+#[test]
+fn an_image_is_made_and_inspected() {
+    let folder = site();
+    let made = json(folder.path(), &["image", "create", "site", "--all-root", "--time=0", "--json"]);
+    assert_eq!(made["file"], "site.sqfs");
+    assert_eq!(made["size"].as_u64(), Some(fs::metadata(folder.path().join("site.sqfs")).unwrap().len()));
+    let seen = json(folder.path(), &["image", "inspect", "site.sqfs", "--files", "--json"]);
+    let paths: Vec<&str> =
+        seen["files"].as_array().unwrap().iter().map(|it| it["path"].as_str().unwrap()).collect();
+    assert_eq!(paths, ["", "etc", "etc/motd"]);
+    assert_eq!((seen["content"].as_u64(), seen["block_size"].as_u64()), (Some(6), Some(131_072)));
+    let text = told(&lamina(folder.path(), &["image", "inspect", "site.sqfs", "--files"]));
+    assert!(text.contains("/etc/motd") && text.contains("ratio"), "{text}");
+}
+
+#[test]
+fn jobs_do_not_change_the_bytes_and_levels_do() {
+    let folder = site();
+    let text: String = (0..200_000).map(|number| format!("{number}\n")).collect();
+    fs::write(folder.path().join("site/numbers"), text).unwrap();
+    let digest = |extra: &[&str]| {
+        json(folder.path(), &[&["image", "create", "site", "--time", "0", "--json"], extra].concat())["digest"].clone()
+    };
+    assert_eq!(digest(&["--jobs", "1"]), digest(&["--jobs", "4"]));
+    assert_ne!(digest(&["--level", "1"]), digest(&["--level", "15"]));
+    assert_ne!(digest(&["--block-size", "4"]), digest(&["--block-size", "128"]));
+}
+
+#[test]
+fn a_killed_image_create_leaves_nothing() {
+    let folder = site();
+    let random = fs::File::create(folder.path().join("site/random")).unwrap();
+    // Much to compress, quickly made: a sparse file would be skipped, so repeat a real one.
+    let mut source = fs::File::open("/dev/urandom").unwrap();
+    std::io::copy(&mut std::io::Read::take(&mut source, 64 << 20), &mut &random).unwrap();
+    for signal in [nix::sys::signal::Signal::SIGTERM, nix::sys::signal::Signal::SIGKILL] {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_lamina"))
+            .args(["image", "create", "site", "-o", "out.sqfs", "--level", "19"])
+            .current_dir(folder.path())
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap();
+        // It has the nameless file open as soon as it writes.
+        let files = format!("/proc/{}/fd", child.id());
+        let writes = || {
+            fs::read_dir(&files).unwrap().flatten().any(|it| {
+                fs::read_link(it.path()).is_ok_and(|to| {
+                    to.starts_with(folder.path()) && to.to_string_lossy().contains("(deleted)")
+                })
+            })
+        };
+        while !writes() {
+            assert_eq!(child.try_wait().unwrap(), None, "it ended before it could be killed");
+            std::thread::yield_now();
+        }
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(child.id().try_into().unwrap()), signal).unwrap();
+        assert!(!child.wait().unwrap().success());
+        let mut left: Vec<_> =
+            fs::read_dir(folder.path()).unwrap().map(|it| it.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(left, ["site"], "{signal}");
+    }
+}
+
+#[test]
+fn messages_name_object_cause_and_remedy() {
+    let folder = site();
+    let cases: [(&[&str], i32, &[&str]); 8] = [
+        (&["bild"], 2, &["there is no command 'bild'", "did you mean 'build'?"]),
+        (&["image", "inspct", "x"], 2, &["lamina image: there is no command", "did you mean 'inspect'?"]),
+        (&["build"], 1, &["neither it nor a folder above it has a folder packages/", "--tree DIR"]),
+        (&["image", "inspect", "no.sqfs"], 1, &["no.sqfs", "No such file"]),
+        (&["image", "inspect", "site/etc/motd"], 1, &["site/etc/motd"]),
+        (&["image", "create", "nowhere"], 1, &["nowhere", "No such file"]),
+        (
+            &["image", "create", "site", "-o", "a/b/c"],
+            1,
+            &["a/b: cannot make a file", "help: choose a folder"],
+        ),
+        (&["completions", "bsah"], 1, &["shell 'bsah'", "did you mean 'bash'?"]),
+    ];
+    for (arguments, code, parts) in cases {
+        let output = lamina(folder.path(), arguments);
+        let message = told(&output);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {message}");
+        for part in parts {
+            assert!(message.contains(part), "{arguments:?}: {part} in\n{message}");
+        }
+    }
+}
+
+#[test]
+fn help_completions_and_manual_pages_are_there() {
+    let folder = tempfile::tempdir().unwrap();
+    for (arguments, part) in [
+        (vec!["--help"], "lamina build console"),
+        (vec!["build", "--help"], "--dry-run"),
+        (vec!["completions", "bash"], "complete -F _lamina"),
+        (vec!["completions", "zsh"], "#compdef lamina"),
+        (vec!["completions", "fish"], "complete -c lamina"),
+    ] {
+        let output = lamina(folder.path(), &arguments);
+        assert!(output.status.success() && told(&output).contains(part), "{arguments:?}: {}", told(&output));
+    }
+    assert!(lamina(folder.path(), &["man", "pages"]).status.success());
+    let page = fs::read_to_string(folder.path().join("pages/lamina-profile-lock.1")).unwrap();
+    assert!(page.starts_with(".TH LAMINA-PROFILE-LOCK 1\n"), "{page}");
+}
+
+#[test]
+fn an_empty_store_is_sound_and_lists_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(json(folder.path(), &["store", "list", "--json"]), serde_json::json!([]));
+    let report = json(folder.path(), &["store", "verify", "--json"]);
+    assert_eq!(report, serde_json::json!({"images": 0, "bytes": 0, "records": 0, "findings": []}));
+}
+
+#[test]
+fn verify_fails_when_an_image_is_damaged() {
+    let folder = tempfile::tempdir().unwrap();
+    lamina(folder.path(), &["store", "list"]);
+    let name = format!("{}.sqfs", "0".repeat(64));
+    fs::write(folder.path().join("store/images").join(&name), "x").unwrap();
+    let output = lamina(folder.path(), &["store", "verify"]);
+    assert_eq!(output.status.code(), Some(1));
+    let message = told(&output);
+    assert!(
+        message.contains(&format!("images/{name}: its SHA-256 is")) && message.contains("help: remove it"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_medium_has_the_images_and_the_newest_generation() {
+    let folder = site();
+    let made = json(folder.path(), &["image", "create", "site", "--json"]);
+    let digest = made["digest"].as_str().unwrap();
+    let hex = digest.replace("sha256:", "");
+    lamina(folder.path(), &["store", "list"]);
+    let store = folder.path().join("store");
+    fs::rename(folder.path().join("site.sqfs"), store.join(format!("images/{hex}.sqfs"))).unwrap();
+    fs::create_dir(store.join("profiles/web")).unwrap();
+    for generation in [9, 10] {
+        let text = format!(
+            "profile \"web\" format=1 {{\n    description \"{generation}\"\n    \
+             image \"site\" version=\"1\" digest=\"{digest}\" size={}\n    root writable=\"no\"\n    \
+             verify \"none\"\n    init \"/init\"\n}}\n",
+            made["size"]
+        );
+        fs::write(store.join(format!("profiles/web/{generation}.kdl")), text).unwrap();
+    }
+    for _ in 0..2 {
+        let output = lamina(folder.path(), &["medium", "create", "disk/lamina", "--profile", "web"]);
+        assert!(output.status.success(), "{}", told(&output));
+    }
+    let disk = folder.path().join("disk/lamina");
+    let image = fs::read(disk.join(format!("images/{hex}.sqfs"))).unwrap();
+    assert_eq!(image, fs::read(store.join(format!("images/{hex}.sqfs"))).unwrap());
+    assert!(disk.join("profiles/web/10.kdl").is_file() && !disk.join("profiles/web/9.kdl").exists());
+    fs::write(store.join(format!("images/{hex}.sqfs")), "short").unwrap();
+    let message = told(&lamina(folder.path(), &["medium", "create", "other", "--profile", "web"]));
+    assert!(
+        message.contains(&hex) && message.contains("has 5 bytes") && message.contains("store verify"),
+        "{message}"
+    );
+    let message = told(&lamina(folder.path(), &["medium", "create", "other", "--profile", "mail"]));
+    assert!(
+        message.contains("profile mail: has not been locked") && message.contains("lamina build mail"),
+        "{message}"
+    );
+}
