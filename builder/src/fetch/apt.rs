@@ -76,22 +76,41 @@ fn location(base: &str, path: &str, proxy: Option<&str>) -> Location {
     }
 }
 
-/// `apt-get indextargets` (apt-get(8)) lists what apt would download, whether or not `apt-get update` has run.
+/// `apt-get indextargets` (apt-get(8)) says of each archive whose it is, but only once `apt-get update` has run; before that
+/// `update --print-uris`, which downloads nothing, says at least where the archives are.
 fn ask_apt() -> Found {
-    let output = Command::new("apt-get")
-        .args(["indextargets", "--format", "$(ORIGIN) $(REPO_URI)", "Created-By: Packages"])
-        .output();
-    match output {
-        Ok(output) if output.status.success() => {
-            let bases = bases(&String::from_utf8_lossy(&output.stdout), |list| fs::read_to_string(list).ok());
+    let listing = apt_get(&["indextargets", "--format", "$(ORIGIN) $(REPO_URI)", "Created-By: Packages"])
+        .and_then(|listing| match listing.trim().is_empty() {
+            true => apt_get(&["update", "--print-uris"]).map(|uris| archives_of_releases(&uris)),
+            false => Ok(listing),
+        });
+    match listing {
+        Ok(listing) => {
+            let bases = bases(&listing, |list| fs::read_to_string(list).ok());
             Found { bases, proxy: apt_proxy(), problem: None }
         }
-        Ok(output) => {
-            let problem = format!("apt-get indextargets: {}", String::from_utf8_lossy(&output.stderr).trim());
-            Found { problem: Some(problem), ..Found::default() }
-        }
-        Err(error) => Found { problem: Some(format!("apt-get: {error}")), ..Found::default() },
+        Err(problem) => Found { problem: Some(problem), ..Found::default() },
     }
+}
+
+fn apt_get(arguments: &[&str]) -> Result<String, String> {
+    let output =
+        Command::new("apt-get").args(arguments).output().map_err(|error| format!("apt-get: {error}"))?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    Err(format!("apt-get {}: {}", arguments[0], String::from_utf8_lossy(&output.stderr).trim()))
+}
+
+/// From `'http://HOST/debian/dists/bookworm/InRelease' NAME 0` to the form of [`bases`]. Whose the archives are is not known:
+/// those that speak of Debian come first.
+fn archives_of_releases(uris: &str) -> String {
+    let archives = uris.lines().filter_map(|line| {
+        let (uri, _) = line.strip_prefix('\'')?.split_once("/InRelease'")?;
+        Some(uri.split_once("/dists/")?.0)
+    });
+    let (likely, others): (Vec<&str>, Vec<&str>) = archives.partition(|archive| archive.contains("debian"));
+    likely.into_iter().chain(others).map(|archive| format!(" {archive}/\n")).collect()
 }
 
 /// Reads lines of `ORIGIN URI`. The origin is known after `apt-get update` only; where any line has `Debian`, the others are
@@ -152,6 +171,18 @@ mod tests {
         assert_eq!(bases(listing, |_| None), ["http://a.test/debian/", "http://a.test/debian-security/"]);
         let before_update = " http://a.test/debian/\n https://vendor.test/apt/\n";
         assert_eq!(bases(before_update, |_| None), ["http://a.test/debian/", "https://vendor.test/apt/"]);
+    }
+
+    #[test]
+    fn before_the_first_update_the_places_of_releases_tell_the_archives() {
+        let uris = "'https://vendor.test/apt/dists/stable/InRelease' vendor.test_InRelease 0 \n\
+                    'http://a.test/debian/dists/bookworm/InRelease' a.test_InRelease 0 \n\
+                    'http://a.test/debian/dists/bookworm/main/binary-amd64/Packages.xz' a.test_Packages 0 \n\
+                    'http://a.test/debian-security/dists/bookworm-security/InRelease' a.test_InRelease 0 \n";
+        assert_eq!(
+            bases(&archives_of_releases(uris), |_| None),
+            ["http://a.test/debian/", "http://a.test/debian-security/", "https://vendor.test/apt/"]
+        );
     }
 
     #[test]
