@@ -164,7 +164,7 @@ impl Lexer<'_> {
     /// Refuses a token that runs into the next one.
     fn ends(&self, start: usize, what: &str) -> Result<(), Fault> {
         match self.peek() {
-            Some(c @ ('"' | '#' | '\\')) => fault(
+            Some(c @ ('"' | '#')) => fault(
                 self.at,
                 self.at + 1,
                 format!("'{c}' directly after a {what}"),
@@ -208,8 +208,12 @@ impl Lexer<'_> {
         self.slashdashes.pop();
         self.at += 1;
         let after = self.rest().trim_start_matches(is_space);
-        let ends =
-            after.is_empty() || after.starts_with(is_newline) || after.starts_with([';', '}', '/', '\\']);
+        // Behind a block that `/-` took out, the real one may follow.
+        let another = after.starts_with('{') && self.slashdashes.last() == Some(&true);
+        let ends = another
+            || after.is_empty()
+            || after.starts_with(is_newline)
+            || after.starts_with([';', '}', '/', '\\']);
         let next = self.text.len() - after.len();
         if ends {
             Ok(())
