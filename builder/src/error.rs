@@ -25,14 +25,18 @@ impl Error {
         self
     }
 
+    /// The same error shown at a place of a text, with the line and a caret, when it is a single line.
+    pub fn at(self, place: &profiles::Place) -> Self {
+        if self.cause.contains('\n') || self.object.is_empty() {
+            return self;
+        }
+        let remedy = self.remedy.unwrap_or_default();
+        Error::new("", place.error(format!("{}: {}", self.object, self.cause), remedy))
+    }
+
     /// For `map_err`: wraps any error as the cause, with `object` in front.
     pub fn on<E: fmt::Display>(object: impl fmt::Display) -> impl FnOnce(E) -> Self {
         move |cause| Error::new(object, cause)
-    }
-
-    /// The object that the error is about; empty when the cause already names it.
-    pub fn object(&self) -> &str {
-        &self.object
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use profiles::{Digest, Name};
+use profiles::{Digest, Name, Place};
 
 use crate::bootstrap::Bootstrap;
 use crate::error::{Error, Result};
@@ -50,12 +50,14 @@ pub struct Request {
     pub wishes: Wishes,
     /// The versions that will do.
     pub condition: Condition,
+    /// Where a profile says so.
+    pub place: Option<Place>,
 }
 
 impl Request {
     /// The package with its defaults.
     pub fn plain(name: Name) -> Self {
-        Request { name, wishes: Wishes::default(), condition: Condition::default() }
+        Request { name, wishes: Wishes::default(), condition: Condition::default(), place: None }
     }
 }
 
@@ -72,7 +74,13 @@ impl Graph {
     /// Resolves `requests` with everything they need. The second value has an index for each request.
     pub fn resolve(recipes: &RecipeFolder, requests: &[Request]) -> Result<(Self, Vec<usize>)> {
         let mut walk = Walk { recipes, loaded: BTreeMap::new(), path: Vec::new(), graph: Graph::default() };
-        let indices = requests.iter().map(|request| walk.visit(request)).collect::<Result<Vec<_>>>()?;
+        let visit = |request: &Request| {
+            walk.visit(request).map_err(|error| match &request.place {
+                Some(place) => error.at(place),
+                None => error,
+            })
+        };
+        let indices = requests.iter().map(visit).collect::<Result<Vec<_>>>()?;
         Ok((walk.graph, indices))
     }
 

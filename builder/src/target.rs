@@ -156,5 +156,10 @@ fn request(package: &written::Package) -> Result<Request> {
         };
         wishes.features.insert(feature.as_str().to_owned(), on);
     }
-    Ok(Request { name: package.name.clone(), wishes, condition: package.version.clone() })
+    Ok(Request {
+        name: package.name.clone(),
+        wishes,
+        condition: package.version.clone(),
+        place: Some(package.place.clone()),
+    })
 }

@@ -6,8 +6,10 @@ use std::collections::BTreeMap;
 
 use builder::graph::Graph;
 use builder::plan::Plan;
+use builder::recipe::RecipeFolder;
 use builder::selection::Wishes;
 use builder::store::{BuildRecord, Store};
+use builder::target::{self, ProfileFolder};
 use profiles::Digest;
 use tree::Tree;
 
@@ -159,4 +161,29 @@ fn a_plan_says_what_is_built_and_why() {
         plan.contains("keep  musl 1") && plan.contains("build zlib 2 : version 2 instead of 1"),
         "{plan}"
     );
+}
+
+#[test]
+fn what_a_profile_asks_for_is_refused_at_its_line() {
+    let tree = tree(&[("nano", "")]);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("web.kdl");
+    for (line, message) in [
+        ("nanoo", "package nanoo: there is no"),
+        ("nano utf8=#true", "package nano: has no feature 'utf8'"),
+        ("nano version=\">=2\"", "package nano: is version 1, and >=2 is asked for"),
+        ("nano tls=\"libressl\"", "feature 'tls' of 'nano' is a switch"),
+    ] {
+        std::fs::write(&file, format!("profile \"web\" {{\n    packages {{\n        {line}\n    }}\n}}\n"))
+            .unwrap();
+        let composition = ProfileFolder::new(folder.path().to_path_buf()).compose_file(&file).unwrap();
+        let refused = target::requests(&composition)
+            .and_then(|requests| Graph::resolve(&RecipeFolder::new(tree.path()), &requests).map(|_| ()))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            refused.contains(&format!("web.kdl:3:9: error: {message}")) && refused.contains("^^^^"),
+            "{refused}"
+        );
+    }
 }

@@ -1,6 +1,6 @@
 //! `lamina image`: images from folders, and what is in an image.
 
-use std::fs::File;
+use std::fs;
 use std::num::NonZero;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -8,7 +8,9 @@ use std::process::ExitCode;
 use argh::{ArgsInfo, FromArgs};
 use profiles::Digest;
 use serde_json::json;
-use squashfs::{Compressor, Image, Kind, Owners, ScanOptions, Times, Tree, WriteOptions, write_image};
+use squashfs::{
+    Compressor, Image, Kind, Metadata, Owners, ScanOptions, Times, Tree, WriteOptions, write_image,
+};
 
 use super::{print, print_json};
 use crate::context::{Context, jobs_or_processors};
@@ -136,16 +138,34 @@ impl Create {
     }
 }
 
+/// What `inspect` shows.
+struct Seen {
+    superblock: squashfs::Superblock,
+    /// Bytes of the image file.
+    size: u64,
+    /// Bytes of all files in it.
+    content: u64,
+    /// Path, metadata and kind of everything.
+    names: Vec<(Vec<u8>, Metadata, &'static str)>,
+}
+
 impl Inspect {
     fn run(self) -> Result<ExitCode> {
+        let seen = self.look()?;
+        if self.json {
+            self.print_json(&seen)?
+        } else {
+            self.print(&seen)?
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// Walks the whole image, so that a damaged one is found here.
+    fn look(&self) -> Result<Seen> {
         let on = || Error::on::<squashfs::Error>(self.file.display());
         let image = Image::open(&self.file).map_err(on())?;
-        let size = File::open(&self.file)
-            .and_then(|file| file.metadata())
-            .map_err(Error::on(self.file.display()))?
-            .len();
-        let mut names = Vec::new();
-        let mut content = 0;
+        let size = fs::metadata(&self.file).map_err(Error::on(self.file.display()))?.len();
+        let (mut names, mut content) = (Vec::new(), 0);
         for item in image.walk() {
             let item = item.map_err(on())?;
             if let Kind::File(data) = &item.kind {
@@ -153,46 +173,53 @@ impl Inspect {
             }
             names.push((item.path, item.metadata, kind_name(&item.kind)));
         }
-        let superblock = image.superblock();
-        let ratio = content as f64 / size.max(1) as f64;
-        if self.json {
-            let files = names.iter().map(|(path, metadata, kind)| {
-                json!({
-                    "path": String::from_utf8_lossy(path), "kind": kind, "mode": format!("{:04o}", metadata.mode),
-                    "user": metadata.uid, "group": metadata.gid, "time": metadata.mtime,
-                })
-            });
-            print_json(&json!({
-                "file": self.file, "size": size, "content": content, "ratio": ratio,
-                "compressor": format!("{:?}", superblock.compressor), "block_size": superblock.block_size,
-                "inodes": superblock.inodes, "fragments": superblock.fragments, "owners": superblock.ids,
-                "made": superblock.made,
-                "files": if self.files { files.collect::<Vec<_>>() } else { Vec::new() },
-            }))?;
-            return Ok(ExitCode::SUCCESS);
-        }
+        Ok(Seen { superblock: image.superblock().clone(), size, content, names })
+    }
+
+    fn print(&self, seen: &Seen) -> Result<()> {
+        let (file, superblock) = (self.file.display(), &seen.superblock);
         print(format_args!(
-            "{}: squashfs 4.0, {:?}, blocks of {}, {} inodes, {} fragments, {} owners",
-            self.file.display(),
+            "{file}: squashfs 4.0, {:?}, blocks of {}, {} inodes, {} fragments, {} owners",
             superblock.compressor,
             human_size(u64::from(superblock.block_size)),
             superblock.inodes,
             superblock.fragments,
             superblock.ids,
         ))?;
-        print(format_args!(
-            "{} on disk, {} of files, ratio {ratio:.2}",
-            human_size(size),
-            human_size(content)
-        ))?;
-        for (path, metadata, kind) in names.iter().filter(|_| self.files) {
-            let path = String::from_utf8_lossy(path);
+        let (size, content) = (human_size(seen.size), human_size(seen.content));
+        print(format_args!("{size} on disk, {content} of files, ratio {:.2}", seen.ratio()))?;
+        for (path, metadata, kind) in seen.names.iter().filter(|_| self.files) {
+            let path = path.escape_ascii();
             print(format_args!(
                 "{kind:<9} {:04o} {:>5} {:>5} /{path}",
                 metadata.mode, metadata.uid, metadata.gid
             ))?;
         }
-        Ok(ExitCode::SUCCESS)
+        Ok(())
+    }
+
+    fn print_json(&self, seen: &Seen) -> Result<()> {
+        let superblock = &seen.superblock;
+        let file = |(path, metadata, kind): &(Vec<u8>, Metadata, &str)| {
+            json!({
+                "path": String::from_utf8_lossy(path), "kind": kind, "mode": format!("{:04o}", metadata.mode),
+                "user": metadata.uid, "group": metadata.gid, "time": metadata.mtime,
+            })
+        };
+        let files: Vec<_> = seen.names.iter().filter(|_| self.files).map(file).collect();
+        print_json(&json!({
+            "file": self.file, "size": seen.size, "content": seen.content, "ratio": seen.ratio(),
+            "compressor": format!("{:?}", superblock.compressor), "block_size": superblock.block_size,
+            "inodes": superblock.inodes, "fragments": superblock.fragments, "owners": superblock.ids,
+            "made": superblock.made, "files": files,
+        }))
+    }
+}
+
+impl Seen {
+    /// How many bytes of files one byte of the image holds.
+    fn ratio(&self) -> f64 {
+        self.content as f64 / self.size.max(1) as f64
     }
 }
 

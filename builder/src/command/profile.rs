@@ -187,7 +187,7 @@ fn lock_built(context: &Context, store: &Store, composition: &Composition) -> Re
 /// Puts a locked profile into the store and says what was seen.
 pub(super) fn publish(context: &Context, store: &Store, locked: &Locked) -> Result<()> {
     for shadow in &locked.shadowed {
-        context.report.detail(format_args!(
+        context.report.line(format_args!(
             "{}: {} hides that of {}, as allowed",
             shadow.path, shadow.seen, shadow.hidden
         ));
