@@ -1,6 +1,6 @@
 //! The numbers that both sides use for inodes (`SQUASHFS_*_TYPE` of the kernel's `squashfs_fs.h`).
 
-use crate::tree::{Device, Kind};
+use crate::entry::{Device, Kind};
 
 /// The basic types, which directory entries and plain inodes use.
 pub(crate) const DIRECTORY: u16 = 1;

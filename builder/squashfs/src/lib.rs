@@ -23,7 +23,7 @@
 //!
 //! | module | job |
 //! |---|---|
-//! | [`mod@tree`] | what an image will hold |
+//! | `entry`, `tree` | what an image will hold |
 //! | `scan` | a tree from a directory of this machine |
 //! | `superblock`, `inode`, `compressor` | the format, shared by writer and reader |
 //! | `write` | plan the reads, compress in order, then the tables |
@@ -33,21 +33,25 @@
 //! squashfs-tools 4.5.1 where those are silent.
 
 mod compressor;
+mod entry;
 mod error;
 mod inode;
 mod read;
 mod scan;
 mod superblock;
-pub mod tree;
+mod tree;
 mod write;
 
+#[cfg(test)]
+mod hostile;
 #[cfg(test)]
 mod round_trip;
 
 pub use compressor::{Compressor, CompressorId};
+pub use entry::{Content, Device, Entry, Kind, Metadata, Xattr};
 pub use error::Error;
 pub use read::{FileData, FileReader, Image, Item, SpecialFiles, UnpackOptions, Unpacked, Walk};
 pub use scan::{Owners, ScanOptions, Times, Xattrs};
 pub use superblock::Superblock;
-pub use tree::{Content, Device, Entry, Kind, Metadata, Tree, Xattr};
+pub use tree::Tree;
 pub use write::{Progress, Summary, WriteOptions, write_image};

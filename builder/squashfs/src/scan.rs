@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{lgetxattr, llistxattr};
 
 use crate::Error;
-use crate::tree::{Content, Device, Entry, Kind, Metadata, Tree, Xattr};
+use crate::entry::{Content, Device, Entry, Kind, Metadata, Xattr};
+use crate::tree::Tree;
 
 /// Whose the entries will be.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

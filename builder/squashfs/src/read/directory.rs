@@ -6,7 +6,7 @@ use super::cursor::{Cursor, Place};
 use super::inodes::{DirectoryData, Found};
 use super::{Image, Item};
 use crate::Error;
-use crate::tree::NAME_MAX;
+use crate::entry::NAME_MAX;
 
 /// A walk ends with an error after this many names: a small hostile image can describe more than anyone can list.
 const NAMES_MAX: u64 = 1 << 26;

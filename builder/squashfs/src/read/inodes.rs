@@ -4,11 +4,11 @@ use super::cursor::{Cursor, Place};
 use super::file::{FileData, FragmentPlace};
 use super::{Image, Item};
 use crate::Error;
+use crate::entry::{Kind, Metadata, TARGET_MAX};
 use crate::inode::{
     BLOCK_DEVICE, CHAR_DEVICE, DIRECTORY, EXTENDED, FIFO, FILE, SOCKET, SYMLINK, decode_device,
 };
 use crate::superblock::NONE;
-use crate::tree::{Kind, Metadata, TARGET_MAX};
 
 /// Where a directory's listing is.
 #[derive(Clone, Debug)]

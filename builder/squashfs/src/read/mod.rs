@@ -24,9 +24,10 @@ use std::io::Read;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use crate::entry::{Kind, Metadata};
 use crate::error::Error;
 use crate::superblock::{self, Superblock};
-use crate::tree::{Kind, Metadata, components};
+use crate::tree::components;
 
 use blocks::Blocks;
 use directory::Directory;

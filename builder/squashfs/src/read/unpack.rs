@@ -17,7 +17,7 @@ use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, Timespec, T
 use super::file::Part;
 use super::{FileData, Image, Item};
 use crate::Error;
-use crate::tree::{Device, Kind, Metadata, Xattr};
+use crate::entry::{Device, Kind, Metadata, Xattr};
 
 /// What to do with device nodes other than overlayfs's whiteout, which anyone may make.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,8 +3,8 @@
 use super::Image;
 use super::cursor::{Cursor, Place};
 use crate::Error;
+use crate::entry::{NAME_MAX, Xattr};
 use crate::superblock::{NO_TABLE, NONE};
-use crate::tree::{NAME_MAX, Xattr};
 
 /// Set in an attribute's type when its value is the reference of a value elsewhere.
 const ELSEWHERE: u16 = 0x100;

@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt;
 
 use rustix::fs::{SeekFrom, seek};
 
-use crate::tree::Content;
+use crate::entry::Content;
 
 /// A content that is open for reading.
 pub(super) enum OpenContent<'a> {

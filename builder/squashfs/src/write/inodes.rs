@@ -11,9 +11,10 @@ use super::pipeline::{Layouts, Tail};
 use super::xattrs::XattrSets;
 use crate::Error;
 use crate::compressor::Squeezer;
+use crate::entry::Kind;
 use crate::inode::{EXTENDED, basic_type, encode_device};
 use crate::superblock::NONE;
-use crate::tree::{InodeId, Kind, ROOT, Tree};
+use crate::tree::{InodeId, ROOT, Tree};
 
 /// The finished tables.
 pub(super) struct InodeTables {

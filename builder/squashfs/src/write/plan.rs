@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::content::OpenContent;
 use crate::Error;
-use crate::tree::{Content, InodeId, Kind, ROOT, Tree};
+use crate::entry::{Content, Kind};
+use crate::tree::{InodeId, ROOT, Tree};
 
 /// About how many bytes one job reads; a job is never less than one block.
 const BATCH_BYTES: u64 = 256 << 10;

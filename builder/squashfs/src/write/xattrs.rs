@@ -7,8 +7,8 @@ use super::metadata::{self, MetadataWriter, Place};
 use super::sink::Sink;
 use crate::Error;
 use crate::compressor::Squeezer;
+use crate::entry::Xattr;
 use crate::superblock::{NO_TABLE, NONE};
-use crate::tree::Xattr;
 
 /// The families that squashfs numbers, in the order of their numbers.
 const FAMILIES: [&[u8]; 3] = [b"user.", b"trusted.", b"security."];
@@ -63,7 +63,7 @@ impl XattrSets {
             .find(|(_, prefix)| xattr.name.starts_with(prefix))
             .ok_or_else(|| format!("squashfs cannot hold the extended attribute {shown}: leave it out"))?;
         let name = &xattr.name[prefix.len()..];
-        if name.is_empty() || name.contains(&0) || xattr.name.len() > crate::tree::NAME_MAX {
+        if name.is_empty() || name.contains(&0) || xattr.name.len() > crate::entry::NAME_MAX {
             return Err(format!("the extended attribute's name {shown} is empty, too long, or contains NUL"));
         }
         if xattr.value.len() > VALUE_MAX {
