@@ -3,8 +3,8 @@
 //! The sandbox is this program run again, in two stages, because namespaces are entered by a process of one thread and a
 //! process never enters the pid namespace it makes:
 //!
-//! 1. [`outer`]: attaches the images (when it may), enters new namespaces and maps user 0 to the caller.
-//! 2. [`inner`]: pid 1 of the namespace: stacks the layers, binds what the build may see, leaves the old root, gives up
+//! 1. `outer`: attaches the images (when it may), enters new namespaces and maps user 0 to the caller.
+//! 2. `inner`: pid 1 of the namespace: stacks the layers, binds what the build may see, leaves the old root, gives up
 //!    its rights, and runs the steps.
 //!
 //! Both stages die with the process that started them (PR_SET_PDEATHSIG), and with pid 1 dies every process of the
