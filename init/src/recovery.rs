@@ -94,8 +94,10 @@ fn menu(wait: Option<Duration>) -> String {
     }
     choices.extend(["[b] reboot", "[p] power off"]);
     let mut text = format!("  {}\n", choices.join("   "));
-    if let Some(wait) = wait {
-        text += &format!("  rebooting in {} s unless a key is pressed\n", wait.as_secs());
+    match wait.map(|wait| wait.as_secs()) {
+        None => {}
+        Some(0) => text += "  rebooting\n",
+        Some(seconds) => text += &format!("  rebooting in {seconds} s unless a key is pressed\n"),
     }
     text
 }
