@@ -1,4 +1,5 @@
-//! Writing an image, side by side with mksquashfs: wall time, size and peak memory, medians of alternating runs.
+//! Writing an image, side by side with mksquashfs: wall time, processor time, size and peak memory, medians of alternating
+//! runs. On a busy machine look at processor time: of wall time a program gets more the more threads it has.
 //!
 //! Each run is a process of its own below a process of its own, because Linux tells the peak memory of a child only as the
 //! largest of all children (getrusage(2)). Our writer also hashes its image, which mksquashfs does not.
@@ -11,6 +12,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike;
 use squashfs::{Compressor, ScanOptions, Tree, WriteOptions, Xattrs, write_image};
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
@@ -38,7 +40,7 @@ fn pack(directory: &str, image: &str, level: i32, jobs: NonZero<usize>) -> Outco
     Ok(())
 }
 
-/// Runs a program and prints its wall time in seconds and its peak memory in KiB.
+/// Runs a program and prints its wall time and its processor time in seconds, and its peak memory in KiB.
 fn measure(program: &str, arguments: &[&str]) -> Outcome<()> {
     let start = Instant::now();
     let output = Command::new(program).args(arguments).output()?;
@@ -46,7 +48,9 @@ fn measure(program: &str, arguments: &[&str]) -> Outcome<()> {
     if !output.status.success() {
         return Err(format!("{program}: {}", String::from_utf8_lossy(&output.stderr)).into());
     }
-    println!("{seconds} {}", getrusage(UsageWho::RUSAGE_CHILDREN)?.max_rss());
+    let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
+    let processor = usage.user_time() + usage.system_time();
+    println!("{seconds} {} {}", processor.num_microseconds() as f64 / 1e6, usage.max_rss());
     Ok(())
 }
 
@@ -55,8 +59,8 @@ struct Runs {
     name: &'static str,
     command: Vec<String>,
     image: String,
-    seconds: Vec<f64>,
-    kib: Vec<f64>,
+    /// What `measure` printed, by column.
+    numbers: [Vec<f64>; 3],
     size: u64,
 }
 
@@ -64,7 +68,7 @@ impl Runs {
     fn new(name: &'static str, image: &Path, command: &[&str]) -> Self {
         let command = command.iter().map(|word| word.to_string()).collect();
         let image = image.display().to_string();
-        Self { name, command, image, seconds: Vec::new(), kib: Vec::new(), size: 0 }
+        Self { name, command, image, numbers: Default::default(), size: 0 }
     }
 
     fn run(&mut self, keep: bool) -> Outcome<()> {
@@ -77,10 +81,10 @@ impl Runs {
             return Err(String::from_utf8_lossy(&output.stderr).into());
         }
         let line = String::from_utf8(output.stdout)?;
-        let (seconds, kib) = line.trim().split_once(' ').ok_or("measure prints two numbers")?;
         if keep {
-            self.seconds.push(seconds.parse()?);
-            self.kib.push(kib.parse()?);
+            for (column, word) in self.numbers.iter_mut().zip(line.split_whitespace()) {
+                column.push(word.parse()?);
+            }
         }
         self.size = fs::metadata(&self.image)?.len();
         Ok(())
@@ -116,18 +120,14 @@ fn compare(directory: &str, rounds: usize, level: i32) -> Outcome<()> {
     println!(
         "{directory}, zstd level {level}, 128 KiB blocks, {jobs} processors, median of {rounds} runs each"
     );
-    println!("{:12} {:>9} {:>14} {:>12}", "", "seconds", "bytes", "peak MiB");
-    for runs in &both {
-        let (seconds, mib) = (median(&runs.seconds), median(&runs.kib) / 1024.0);
-        println!("{:12} {seconds:9.2} {:14} {mib:12.1}", runs.name, runs.size);
+    println!("{:12} {:>9} {:>9} {:>10} {:>12}", "", "wall s", "cpu s", "peak MiB", "bytes");
+    let medians = both.each_ref().map(|runs| runs.numbers.each_ref().map(|column| median(column)));
+    for (runs, [wall, processor, kib]) in both.iter().zip(medians) {
+        let mib = kib / 1024.0;
+        println!("{:12} {wall:9.2} {processor:9.2} {mib:10.1} {:12}", runs.name, runs.size);
     }
-    let [ours, theirs] = &both;
-    println!(
-        "{:12} {:9.3} {:14.4} {:12.3}",
-        "ratio",
-        median(&ours.seconds) / median(&theirs.seconds),
-        ours.size as f64 / theirs.size as f64,
-        median(&ours.kib) / median(&theirs.kib),
-    );
+    let [wall, processor, memory] = [0, 1, 2].map(|column| medians[0][column] / medians[1][column]);
+    let size = both[0].size as f64 / both[1].size as f64;
+    println!("{:12} {wall:9.3} {processor:9.3} {memory:10.3} {size:12.4}", "ratio");
     Ok(())
 }

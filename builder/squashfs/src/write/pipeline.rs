@@ -130,7 +130,7 @@ impl<'a, W: Write> Pipeline<'a, W> {
             queue,
             sink,
             block_size: options.block_size as usize,
-            width: options.jobs.get() * 3 + 2,
+            width: options.jobs.get() * 16,
             layouts: vec![Layout::default(); plan.files.len()],
             arrivals: VecDeque::new(),
             taken: 0,
