@@ -39,7 +39,7 @@ help:
 	@echo "make build      the programs lamina and mkinitramfs, in out/"
 	@echo "make init       PID 1 of the initramfs, static with musl, in out/ (MUSL=toolchain|debian forces a way)"
 	@echo "make packages   every package of packages/, from source, into the store"
-	@echo "make profiles   the profiles of profiles/, resolved, into the store"
+	@echo "make profiles   the profiles of profiles/ and their packages, into the store"
 	@echo "make kernels    Debian's cloud kernels 6.1 and 6.12, linked in out/kernels"
 	@echo "make initramfs  out/initramfs-KERNEL.img"
 	@echo "make bench      the benchmarks of benches/"
@@ -66,13 +66,14 @@ init: deps
 packages: build
 	@$(lamina) build --all
 
+# With the features that the profiles ask for; `lamina build` also locks them.
+profiles: build
+	@$(lamina) build $(PROFILES)
+
 # The packages stay in the cache, where they are named by their hashes.
 kernels: build
 	@mkdir -p $(LAMINA_OUT)/kernels
 	@for name in $(KERNELS); do ln -sfn "$$($(lamina) kernel fetch $$name)" $(LAMINA_OUT)/kernels/$$name.deb || exit; done
-
-profiles: packages
-	@$(lamina) profile lock $(PROFILES)
 
 initramfs: build init kernels
 	@$(LAMINA_OUT)/mkinitramfs --kernel $(LAMINA_OUT)/kernels/$(KERNEL).deb --init $(LAMINA_OUT)/init \
@@ -83,7 +84,7 @@ boot: build init profiles kernels
 
 # What qemu-tests/tests need, in LAMINA_OUT and LAMINA_STORE. The second init proves that Debian's packages alone are enough.
 vm-pieces: KERNELS += $(TEST_KERNELS)
-vm-pieces: deps-test build init profiles kernels
+vm-pieces: deps-test build init packages profiles kernels
 	@LAMINA_OUT=$(LAMINA_OUT)/debian MUSL=debian init/build
 
 test: deps-test
