@@ -1,0 +1,117 @@
+//! What can go wrong, and where in the file.
+
+use std::fmt;
+use std::io;
+
+use crate::layout::{BLOCK, MAX_DATA_BLOCKS, ROOTS};
+
+/// An error that says where in the file it happened. The caller, who knows the file's name, puts it in front.
+#[derive(Debug)]
+pub enum Error {
+    /// A number of data blocks that cannot be protected.
+    Size {
+        /// The number of data blocks asked for.
+        data_blocks: u64,
+    },
+    /// A number of parity bytes that the kernel does not take.
+    Roots(u8),
+    /// A file that ends before its data does.
+    Short {
+        /// The length of the file in bytes.
+        found: u64,
+        /// The length that was announced.
+        expected: u64,
+    },
+    /// The operating system refused something.
+    Io {
+        /// What was being done, as in "read".
+        action: &'static str,
+        /// Where in the file, in bytes.
+        offset: u64,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// A file that is not what its root hash says.
+    Mismatch(Place),
+}
+
+/// A place in a protected file; offsets and blocks of 4 KiB count from the start of the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A block of the data.
+    Data {
+        /// Its number.
+        block: u64,
+    },
+    /// A block of the hash tree. Of the data beneath it nothing is known.
+    Tree {
+        /// Its number.
+        block: u64,
+    },
+    /// The superblock, or the zeros that fill its block. The data is right; dm-verity never reads this block.
+    Superblock {
+        /// Its number.
+        block: u64,
+    },
+    /// The error correction. The data and the hash tree are right.
+    Parity {
+        /// The first wrong byte.
+        offset: u64,
+    },
+}
+
+impl Error {
+    pub(crate) fn io(action: &'static str, offset: u64) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::Io { action, offset, source }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Size { data_blocks } => {
+                write!(f, "{data_blocks} data blocks cannot be protected: 1 to {MAX_DATA_BLOCKS} can")
+            }
+            Self::Roots(roots) => {
+                let (low, high) = (ROOTS.start(), ROOTS.end());
+                write!(f, "error correction with {roots} roots: dm-verity takes {low} to {high}")
+            }
+            Self::Short { found, expected } => {
+                write!(
+                    f,
+                    "the file has {found} bytes where {expected} were announced: was it written to its end?"
+                )
+            }
+            Self::Io { action, offset, source } => write!(f, "cannot {action} at byte {offset}: {source}"),
+            Self::Mismatch(place) => place.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Data { block } => {
+                write!(f, "data block {block} (byte {}) does not match its hash", block * BLOCK)
+            }
+            Self::Tree { block } => {
+                write!(f, "hash block {block} (byte {}) does not match its hash", block * BLOCK)
+            }
+            Self::Superblock { block } => {
+                write!(f, "the verity superblock (byte {}) is not the one that was written", block * BLOCK)
+            }
+            Self::Parity { offset } => {
+                write!(f, "the error correction at byte {offset} does not fit the data, which is right")
+            }
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Io { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! Appends to an image the dm-verity hash tree that protects it, and the forward error correction that heals it.
+//!
+//! The file that comes out is what `veritysetup format` would have made of it with the same salt and UUID, bit for bit,
+//! with data, hash tree and error correction in the one file:
+//!
+//! ```text
+//! data          superblock   hash blocks                 Reed-Solomon parity
+//! data_blocks   1 block      top level first, leaf last  (after the end of the tree)
+//! 0             hash_offset                              fec.offset                   total_len
+//! ```
+//!
+//! Every block is 4 KiB. Mounting the image as before still works: a file system does not look behind its own end.
+//!
+//! ```
+//! use std::io::Write;
+//! use std::num::NonZero;
+//!
+//! let mut image = tempfile::tempfile()?;
+//! image.write_all(&[7; 10_000])?;
+//!
+//! let verity = verity::append(&image, 10_000, &verity::Format::new([1; 32]), NonZero::<usize>::MIN)?;
+//! assert_eq!(verity.layout.data_blocks, 3);
+//! assert_eq!(verity.layout.total_len, image.metadata()?.len());
+//! verity::verify(&image, &verity, NonZero::<usize>::MIN)?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! **The same data and salt give the same bytes**, at any number of threads. The root hash, the salt, the number of data
+//! blocks and the number of roots say all that opening the image needs; the superblock is there for `veritysetup` and is
+//! never trusted here.
+//!
+//! | module | job |
+//! |---|---|
+//! | `layout` | where everything is: pure, from the number of blocks alone |
+//! | `superblock` | veritysetup's superblock |
+//! | `tree` | the hash tree: write it, check it |
+//! | `reed_solomon` | the code: many interleaved codewords at once |
+//! | `parity` | error correction: which bytes make a codeword; write it, check it |
+//! | `units` | work shared among threads, with a result that does not depend on them |
+//!
+//! The formats: the kernel's `Documentation/admin-guide/device-mapper/verity.rst` for the tree and the table of the target,
+//! `drivers/md/dm-verity-fec.c` for the interleaving, veritysetup(8) and cryptsetup's `lib/verity` for the superblock.
+
+mod error;
+mod layout;
+mod parity;
+mod reed_solomon;
+mod superblock;
+mod tree;
+mod units;
+
+use std::fs::File;
+use std::num::NonZero;
+
+pub use error::{Error, Place};
+pub use layout::{BLOCK, DEFAULT_ROOTS, Fec, Layout};
+
+/// What to append.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Format {
+    /// Hashed before every block. Derive it from the data where the image must be reproducible.
+    pub salt: [u8; 32],
+    /// Parity bytes for each codeword of 255 bytes, 2 to 24, or no error correction. Each two of them cost about 0.8 % of
+    /// the size, and heal one more damaged byte of a codeword, or two where the hash tree tells which blocks are damaged.
+    pub fec_roots: Option<u8>,
+}
+
+impl Format {
+    /// The default: error correction with [`DEFAULT_ROOTS`].
+    pub fn new(salt: [u8; 32]) -> Self {
+        Self { salt, fec_roots: Some(DEFAULT_ROOTS) }
+    }
+}
+
+/// What a reader must know to open a protected image, from a source that it trusts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Verity {
+    /// The hash of the top of the tree: it stands for every byte of the data.
+    pub root_hash: [u8; 32],
+    /// What is hashed before every block.
+    pub salt: [u8; 32],
+    /// Where data, tree and error correction are.
+    pub layout: Layout,
+}
+
+/// Appends superblock, hash tree and, when asked, error correction to the first `data_len` bytes of `file`.
+///
+/// Zeros fill up the last block of the data. Whatever `file` held after `data_len` is replaced, so that appending again gives
+/// the same file. `file` must be open for reading and writing. Nothing is synced; work on a temporary file, since a process
+/// that dies meanwhile leaves a file that is half done.
+///
+/// # Errors
+/// [`Error::Size`] for no data or more than the format can number, [`Error::Short`] for a file of less than `data_len` bytes,
+/// [`Error::Roots`] for a number of roots out of range, and [`Error::Io`]. None of them knows the file's name.
+pub fn append(file: &File, data_len: u64, format: &Format, jobs: NonZero<usize>) -> Result<Verity, Error> {
+    let layout = Layout::new(data_len.div_ceil(BLOCK), format.fec_roots)?;
+    make_room(file, data_len, &layout)?;
+    let root_hash = tree::write(file, &layout, &format.salt, jobs)?;
+    let verity = Verity { root_hash, salt: format.salt, layout };
+    superblock::write(file, &verity)?;
+    if let Some(fec) = &layout.fec {
+        parity::write(file, &layout, fec, jobs)?;
+    }
+    Ok(verity)
+}
+
+/// Checks every byte of the file against `verity`: the hash tree from its root down to the data, then the superblock and the
+/// error correction. Nothing is taken from the file on trust, and nothing is repaired.
+///
+/// # Errors
+/// [`Error::Mismatch`] with the first bad place, the same at any number of `jobs`; [`Error::Io`], also for a file that ends
+/// too early.
+pub fn verify(file: &File, verity: &Verity, jobs: NonZero<usize>) -> Result<(), Error> {
+    tree::check(file, verity, jobs)?;
+    superblock::check(file, verity)?;
+    verity.layout.fec.iter().try_for_each(|fec| parity::check(file, &verity.layout, fec, jobs))
+}
+
+/// Ends the file after its data, which drops what an earlier run appended, and makes it as long as it will be, with zeros.
+fn make_room(file: &File, data_len: u64, layout: &Layout) -> Result<(), Error> {
+    let found = file.metadata().map_err(Error::io("read the length", 0))?.len();
+    if found < data_len {
+        return Err(Error::Short { found, expected: data_len });
+    }
+    file.set_len(data_len).map_err(Error::io("truncate", data_len))?;
+    file.set_len(layout.total_len).map_err(Error::io("extend", data_len))
+}
