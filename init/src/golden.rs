@@ -10,6 +10,7 @@ use crate::executor::{Kernel, execute};
 use crate::journal::Journal;
 use crate::medium::{Medium, Protocol, Share};
 use crate::plan::{self, Stage, Step};
+use crate::request::RootAccess;
 
 const WRITABLE: &str = include_str!("../tests/golden/web.kdl");
 const READ_ONLY: &str = include_str!("../tests/golden/kiosk.kdl");
@@ -23,7 +24,7 @@ fn whole_plan(medium: &Medium, store: &str, profile: &str) -> Vec<Stage> {
         BootProfile::parse("test.kdl", profile.as_bytes()).unwrap_or_else(|error| panic!("{error}"));
     let mut stages = plan::early();
     stages.extend(plan::medium(medium));
-    stages.extend(plan::root(Path::new(store), &profile, &profile.init));
+    stages.extend(plan::root(Path::new(store), &profile, &profile.init, RootAccess::AsProfile));
     stages
 }
 
@@ -46,6 +47,23 @@ fn a_disk_with_digests_and_a_writable_top() {
 #[test]
 fn an_initramfs_without_checks_and_a_read_only_root() {
     compare("initramfs-unchecked-read-only", &whole_plan(&Medium::Initramfs, "/lamina", READ_ONLY));
+}
+
+#[test]
+fn ro_protects_the_root_last_and_only_when_it_could_be_written() {
+    let last = |text: &str, access| {
+        let profile = BootProfile::parse("test.kdl", text.as_bytes()).unwrap();
+        let stages = plan::root(Path::new("/lamina"), &profile, &profile.init, access);
+        stages.last().and_then(|stage| stage.steps.last()).unwrap().to_string()
+    };
+    assert_eq!(last(WRITABLE, RootAccess::ReadOnly), "protect root /newroot");
+    for (text, access) in [
+        (WRITABLE, RootAccess::Writable),
+        (WRITABLE, RootAccess::AsProfile),
+        (READ_ONLY, RootAccess::ReadOnly),
+    ] {
+        assert!(last(text, access).starts_with("check init "), "{access:?}");
+    }
 }
 
 #[test]

@@ -56,7 +56,8 @@ impl Kernel for Machine {
                 Ok(squashfs(&take(&self.attached, image)?, &layer)?)
             }
             Step::StackLayers { lower, writable } => stack_layers(lower, *writable),
-            Step::MountPoints { writable } => mount_points(*writable),
+            Step::MountPoints { writable } => mount_points(Path::new(paths::NEW_ROOT), *writable),
+            Step::ProtectRoot => Ok(stack::mount::protect(Path::new(paths::NEW_ROOT))?),
             Step::CheckInit(init) => real_init::check(Path::new(paths::NEW_ROOT), init),
         }
     }
@@ -152,20 +153,50 @@ fn stack_layers(lower: &[PathBuf], writable: bool) -> Result<(), Failure> {
     Ok(Overlay { lower: lower.to_vec(), upper, userxattr: false }.mount(new_root)?)
 }
 
-fn mount_points(writable: bool) -> Result<(), Failure> {
-    let wanted = paths::MOVED.map(|path| format!("{}{path}", paths::NEW_ROOT));
-    if writable {
-        return wanted.iter().try_for_each(|path| make_folder(Path::new(path)));
+fn mount_points(root: &Path, writable: bool) -> Result<(), Failure> {
+    let mut missing = Vec::new();
+    for name in paths::MOVED {
+        let path = root.join(name.trim_start_matches('/'));
+        // Not followed: a link would lead into the initramfs, and the mount with it.
+        match fs::symlink_metadata(&path) {
+            Ok(metadata) if metadata.is_dir() => {}
+            Ok(_) => {
+                return Err(Failure::new(format!("{name} of the stack is not a folder"))
+                    .try_this(format!("make {name} an empty folder in the image that has it")));
+            }
+            Err(_) if writable => make_folder(&path)?,
+            Err(_) => missing.push(name),
+        }
     }
-    let missing: Vec<&str> = paths::MOVED
-        .into_iter()
-        .zip(&wanted)
-        .filter(|(_, path)| !Path::new(path).is_dir())
-        .map(|(name, _)| name)
-        .collect();
     if missing.is_empty() {
         return Ok(());
     }
     Err(Failure::new(format!("the stack has no folder {}, and it is read-only", missing.join(", ")))
         .try_this("add an image that has it, such as base-files, or give the root a writable top"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn mount_points_are_made_only_on_a_writable_top() {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir(root.path().join("dev")).unwrap();
+        let failure = mount_points(root.path(), false).unwrap_err();
+        assert!(failure.why.starts_with("the stack has no folder /proc, /sys, /run,"), "{}", failure.why);
+        mount_points(root.path(), true).unwrap();
+        mount_points(root.path(), false).unwrap();
+    }
+
+    #[test]
+    fn a_link_in_place_of_a_mount_point_is_refused() {
+        let root = tempfile::tempdir().unwrap();
+        symlink("/tmp", root.path().join("run")).unwrap();
+        for writable in [true, false] {
+            let failure = mount_points(root.path(), writable).unwrap_err();
+            assert_eq!(failure.why, "/run of the stack is not a folder");
+        }
+    }
 }

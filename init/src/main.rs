@@ -67,7 +67,8 @@ fn boot(session: &mut Session) -> Result<Infallible, BootError> {
     let store = session.store_folder(&medium);
     let profile = session.read_profile(&store)?;
     let init = session.request.init.clone().unwrap_or_else(|| profile.init.clone());
-    execute(&plan::root(&store, &profile, &init), &session.machine, &mut session.journal)?;
+    let root = plan::root(&store, &profile, &init, session.request.root_access);
+    execute(&root, &session.machine, &mut session.journal)?;
 
     session.leave_records(&profile, &init)?;
     // Irreversible, so never a step of a plan.

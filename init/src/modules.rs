@@ -12,6 +12,8 @@ use crate::error::Failure;
 use crate::journal::ModuleRecord;
 use crate::paths;
 
+const REMEDY: &str = "make the initramfs again with mkinitramfs";
+
 /// One line of the list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Module {
@@ -29,7 +31,7 @@ fn parse(text: &str) -> Result<Vec<Module>, Failure> {
             .filter(|(name, file)| !name.is_empty() && !file.is_empty())
             .ok_or_else(|| {
                 Failure::new(format!("{}:{number}: not `NAME<TAB>PATH`: {line:?}", paths::MODULES))
-                    .try_this("make the initramfs again with mkinitramfs")
+                    .try_this(REMEDY)
             })?;
         let file = (file != "builtin").then(|| Path::new("/").join(file));
         Ok(Module { name: name.to_owned(), file })
@@ -45,7 +47,9 @@ pub fn load(parameters: &[Parameter]) -> Result<ModuleRecord, Failure> {
         Ok(text) => text,
         // A kernel with everything built in needs no list.
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(record),
-        Err(error) => return Err(Failure::new(format!("cannot read {}: {error}", paths::MODULES))),
+        Err(error) => {
+            return Err(Failure::new(format!("cannot read {}: {error}", paths::MODULES)).try_this(REMEDY));
+        }
     };
     for Module { name, file } in parse(&text)? {
         let Some(file) = file.filter(|_| !is_present(&name)) else {
@@ -99,7 +103,16 @@ mod tests {
 
     #[test]
     fn a_broken_line_is_named() {
-        let failure = parse("loop\tx\nloop x\n").unwrap_err();
-        assert!(failure.why.starts_with("/etc/lamina/modules:2: "), "{}", failure.why);
+        for broken in ["loop x", "\tx", "loop\t", "\u{1b}[2J\0"] {
+            let failure = parse(&format!("loop\tx\n{broken}\n")).unwrap_err();
+            assert!(failure.why.starts_with("/etc/lamina/modules:2: "), "{}", failure.why);
+            assert!(!failure.why.contains(char::is_control), "{}", failure.why);
+        }
+    }
+
+    #[test]
+    fn an_empty_list_is_no_modules() {
+        assert_eq!(parse("").unwrap(), []);
+        assert_eq!(parse("\n# nothing\n\n").unwrap(), []);
     }
 }

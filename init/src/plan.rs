@@ -3,7 +3,7 @@
 //! A plan prints as text, one step a line; `tests/golden/*.plan` holds the plans of typical boots.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use profiles::resolved::{BootProfile, ImageRef};
 use profiles::{Verify, WritableTop};
@@ -11,6 +11,7 @@ use profiles::{Verify, WritableTop};
 use crate::block_devices::Size;
 use crate::medium::{Medium, Protocol, Share};
 use crate::paths;
+use crate::request::RootAccess;
 
 /// A file system to mount, as text only: it prints, and it compares.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,6 +75,8 @@ pub enum Step {
     },
     /// See that the real init can be started.
     CheckInit(String),
+    /// Hand the new root over read-only, as `ro` on the kernel command line asks.
+    ProtectRoot,
 }
 
 impl Step {
@@ -88,6 +91,7 @@ impl Step {
             Self::StackLayers { .. } => "stack layers",
             Self::MountPoints { .. } => "find mount points",
             Self::CheckInit(_) => "check init",
+            Self::ProtectRoot => "protect root",
         }
     }
 
@@ -103,7 +107,7 @@ impl Step {
             Self::StackLayers { lower, .. } => {
                 format!("{} at {}", count(lower.len(), "layer"), paths::NEW_ROOT)
             }
-            Self::MountPoints { .. } => paths::NEW_ROOT.to_owned(),
+            Self::MountPoints { .. } | Self::ProtectRoot => paths::NEW_ROOT.to_owned(),
             Self::CheckInit(path) => path.clone(),
         }
     }
@@ -195,7 +199,7 @@ pub fn medium(medium: &Medium) -> Vec<Stage> {
 }
 
 /// How the images of a profile become the new root. `store` is the folder that has `images/`.
-pub fn root(store: &std::path::Path, profile: &BootProfile, init: &str) -> Vec<Stage> {
+pub fn root(store: &Path, profile: &BootProfile, init: &str, access: RootAccess) -> Vec<Stage> {
     let image = |wanted: &ImageRef| Image {
         wanted: wanted.clone(),
         path: store.join("images").join(format!("{}.sqfs", wanted.digest.hex())),
@@ -225,6 +229,9 @@ pub fn root(store: &std::path::Path, profile: &BootProfile, init: &str) -> Vec<S
     steps.push(Step::StackLayers { lower, writable });
     steps.push(Step::MountPoints { writable });
     steps.push(Step::CheckInit(init.to_owned()));
+    if writable && access == RootAccess::ReadOnly {
+        steps.push(Step::ProtectRoot);
+    }
     stages.push(Stage { name: "root", order: Order::Chain, steps });
     stages
 }

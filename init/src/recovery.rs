@@ -27,7 +27,7 @@ pub const SHELL_NAME: &str = "lamina-rescue-shell";
 /// Without a console nobody can press a key: time enough to read a log that goes elsewhere.
 const WITHOUT_CONSOLE: Duration = Duration::from_secs(30);
 /// The last words of the kernel that fit on a screen.
-const KERNEL_LINES: usize = 8;
+const KERNEL_LINES: usize = 5;
 const RULE: &str = "------------------------------------------------------------------------";
 
 /// The error of a boot that was told to stop: `lamina.rescue`.

@@ -1,4 +1,4 @@
-//! What the kernel command line asks of init: the `lamina.*` parameters, and `init=`, `quiet` and `panic=`.
+//! What the kernel command line asks of init: the `lamina.*` parameters, and `init=`, `ro`, `rw`, `quiet` and `panic=`.
 
 use std::time::Duration;
 
@@ -58,6 +58,17 @@ pub struct WantedProfile {
     pub digest: Option<Digest>,
 }
 
+/// How the real init gets its root: the kernel's own `ro` and `rw`, of which the last one holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RootAccess {
+    /// Neither was written: as the profile says.
+    AsProfile,
+    /// `ro`: read-only, until somebody mounts it again with `remount,rw`.
+    ReadOnly,
+    /// `rw`: writable, which only the profile can grant.
+    Writable,
+}
+
 /// What to boot, from where, and how loudly.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BootRequest {
@@ -69,6 +80,8 @@ pub struct BootRequest {
     pub folder: String,
     /// `init=`, in place of the profile's.
     pub init: Option<String>,
+    /// `ro`, `rw`.
+    pub root_access: RootAccess,
     /// `lamina.timeout=`: how long to wait for the store.
     pub timeout: Duration,
     /// `quiet`, `lamina.debug`.
@@ -91,6 +104,7 @@ impl BootRequest {
             store: None,
             folder: DEFAULT_FOLDER.to_owned(),
             init: None,
+            root_access: RootAccess::AsProfile,
             timeout: DEFAULT_TIMEOUT,
             verbosity: Verbosity::Normal,
             rescue: false,
@@ -126,6 +140,8 @@ impl BootRequest {
                 self.init = Some(SystemPath::parse(path).map_err(wrong)?.as_str().to_owned());
             }
             ("quiet", None) if self.verbosity == Verbosity::Normal => self.verbosity = Verbosity::Quiet,
+            ("ro", None) => self.root_access = RootAccess::ReadOnly,
+            ("rw", None) => self.root_access = RootAccess::Writable,
             ("panic", Some(seconds)) => self.panic = seconds.parse().ok().or(self.panic),
             _ => {
                 if let Some(ours) = name.strip_prefix("lamina.") {
@@ -152,6 +168,11 @@ impl BootRequest {
                     .try_this(format!("write lamina.{name}=VALUE, without blanks around `=`"))
             })
         };
+        if matches!(name, "rescue" | "debug") && value.is_some() {
+            // `lamina.rescue=0` would mean its opposite to half of all people.
+            return Err(Failure::new("it takes no value")
+                .try_this(format!("write lamina.{name}, or take it off the kernel command line")));
+        }
         match name {
             "profile" => self.profile = Some(wanted_profile(text()?)?),
             "store" => self.store = Some(StoreSpec::parse(text()?)?),
@@ -242,6 +263,52 @@ mod tests {
         let request = parsed("lamina.debug lamina.profile=a quiet lamina.profile=b panic=10");
         assert_eq!(request.profile.unwrap().name.as_str(), "b");
         assert_eq!((request.verbosity, request.panic), (Verbosity::Debug, Some(10)));
+    }
+
+    #[test]
+    fn the_last_of_ro_and_rw_holds() {
+        for (line, access) in [
+            ("quiet", RootAccess::AsProfile),
+            ("rw ro", RootAccess::ReadOnly),
+            ("ro rw", RootAccess::Writable),
+            ("ro=1 -- rw", RootAccess::AsProfile),
+        ] {
+            assert_eq!(parsed(line).root_access, access, "{line}");
+        }
+    }
+
+    #[test]
+    fn names_lead_nowhere_else_and_numbers_are_numbers() {
+        for line in [
+            "lamina.profile=../web",
+            "lamina.profile=a/b",
+            "lamina.profile=..",
+            "lamina.profile=",
+            "lamina.dir=os/../..",
+            "lamina.timeout=abc",
+            "lamina.timeout=-1",
+            "lamina.timeout=1.5",
+            "lamina.timeout=4294967296",
+            "lamina.rescue=0",
+            "lamina.debug=no",
+            "init=sbin/init",
+        ] {
+            let error = refused(line);
+            assert_eq!((error.step, error.object.as_str()), (STEP, line));
+            assert!(!error.failure.remedies.is_empty(), "{error}");
+        }
+        assert_eq!(parsed("lamina.timeout=0").timeout, Duration::ZERO);
+        assert_eq!(parsed("lamina.dir=/").folder, "");
+    }
+
+    #[test]
+    fn the_longest_line_of_the_kernel_is_read() {
+        // COMMAND_LINE_SIZE of x86 is 2048, of other architectures 4096.
+        let line = format!("{}lamina.profile=web -- lamina.profile=db", "noise.option=x ".repeat(280));
+        assert!(line.len() > 4096);
+        assert_eq!(parsed(&line).profile.unwrap().name.as_str(), "web");
+        let label = "l".repeat(4096);
+        assert_eq!(parsed(&format!("lamina.store=LABEL={label}")).store, Some(StoreSpec::Label(label)));
     }
 
     #[test]

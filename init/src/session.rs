@@ -5,14 +5,14 @@ use std::panic::PanicHookInfo;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use profiles::Verify;
 use profiles::resolved::BootProfile;
+use profiles::{Verify, WritableTop};
 
 use crate::error::{BootError, Failure};
 use crate::journal::{self, Journal, ModuleRecord};
 use crate::machine::Machine;
 use crate::medium::{Medium, Protocol, StoreSpec};
-use crate::request::{BootRequest, Verbosity};
+use crate::request::{BootRequest, RootAccess, Verbosity};
 use crate::{console, contract, find_store, modules, paths, plan, recovery, store};
 
 /// `panic=`, for the panic hook, which has no session.
@@ -48,9 +48,10 @@ impl Session {
     /// Learns what is asked for, and how loud to be.
     pub fn read_command_line(&mut self) -> Result<(), BootError> {
         let read = |path: &str| {
-            let text = fs::read_to_string(path)
-                .map_err(|error| Failure::new(error).at("read the command line", path))?;
-            Ok::<_, BootError>(text.trim_end().to_owned())
+            let bytes =
+                fs::read(path).map_err(|error| Failure::new(error).at("read the command line", path))?;
+            // Boot loaders pass on what people typed in whatever encoding: that must not end the boot.
+            Ok::<_, BootError>(String::from_utf8_lossy(&bytes).trim_end().to_owned())
         };
         let (line, kernel) = (read("/proc/cmdline")?, read("/proc/sys/kernel/osrelease")?);
         let (request, result) = BootRequest::parse(&line);
@@ -116,6 +117,9 @@ impl Session {
         })?;
         if profile.verify == Verify::None && self.request.verbosity > Verbosity::Quiet {
             self.journal.warn("the profile says verify \"none\": the images are not checked".to_owned());
+        }
+        if profile.root == WritableTop::None && self.request.root_access == RootAccess::Writable {
+            self.journal.warn("rw was ignored: the profile has no writable top".to_owned());
         }
         self.journal.profile(&profile, stored.generation, stored.digest.to_string());
         self.profile_bytes = stored.bytes;

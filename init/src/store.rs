@@ -1,9 +1,11 @@
 //! The store on the medium: which profiles it has, and the one that was asked for.
 
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use nix::fcntl::OFlag;
 use profiles::resolved::BootProfile;
 use profiles::{Digest, Name};
 use sha2::{Digest as _, Sha256};
@@ -30,9 +32,7 @@ pub struct StoredProfile {
 impl StoredProfile {
     fn read(folder: &Path, generation: u64) -> Result<Self, Failure> {
         let path = folder.join(format!("{generation}.kdl"));
-        let mut bytes = Vec::new();
-        let read = File::open(&path).and_then(|file| file.take(LONGEST_PROFILE).read_to_end(&mut bytes));
-        read.map_err(|error| {
+        let bytes = read_file(&path).map_err(|error| {
             Failure::new(format!("cannot read {}: {error}", path.display()))
                 .try_this("copy the profile to the medium again")
         })?;
@@ -50,6 +50,18 @@ impl StoredProfile {
     }
 }
 
+fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+    // Without O_NONBLOCK a FIFO under the name of a profile would hang PID 1.
+    let file = File::options().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path)?;
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a file"));
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len().min(LONGEST_PROFILE)).unwrap_or(0) + 1);
+    file.take(LONGEST_PROFILE).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
 /// Finds the newest generation of the profile or, when the request binds its digest, the generation that has it.
 pub fn find_profile(store: &Path, wanted: Option<&WantedProfile>) -> Result<StoredProfile, Failure> {
     let Some(wanted) = wanted else {
@@ -64,11 +76,12 @@ pub fn find_profile(store: &Path, wanted: Option<&WantedProfile>) -> Result<Stor
     let Some(digest) = &wanted.digest else { return StoredProfile::read(&folder, *newest) };
     let mut seen = Vec::new();
     for generation in generations {
-        let profile = StoredProfile::read(&folder, generation)?;
-        if profile.digest == *digest {
-            return Ok(profile);
+        match StoredProfile::read(&folder, generation) {
+            Ok(profile) if profile.digest == *digest => return Ok(profile),
+            Ok(profile) => seen.push(format!("{} {}", profile.path.display(), profile.digest)),
+            // A damaged generation must not hide the one that is asked for.
+            Err(failure) => seen.push(failure.why),
         }
-        seen.push(format!("{} {}", profile.path.display(), profile.digest));
     }
     Err(Failure::new(format!("no generation of `{}` has {digest}", wanted.name))
         .having_seen(seen)
@@ -119,6 +132,12 @@ fn generations(folder: &Path) -> Vec<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    use std::os::unix::fs::symlink;
+
+    use nix::sys::stat::Mode;
+    use nix::unistd::mkfifo;
 
     fn store() -> tempfile::TempDir {
         let store = tempfile::tempdir().unwrap();
@@ -157,6 +176,48 @@ mod tests {
         let failure =
             find_profile(store.path(), Some(&wanted("web", Some(Digest::from_bytes([7; 32]))))).unwrap_err();
         assert_eq!(failure.seen.len(), 3);
+    }
+
+    #[test]
+    fn a_generation_that_cannot_be_read_is_told_but_does_not_hide_another() {
+        let store = store();
+        let folder = store.path().join("profiles/web");
+        fs::create_dir(folder.join("11.kdl")).unwrap();
+        mkfifo(&folder.join("13.kdl"), Mode::S_IRWXU).unwrap();
+        symlink("nowhere", folder.join("14.kdl")).unwrap();
+        for (newest, why) in
+            [("14.kdl", "No such file"), ("13.kdl", "it is not a file"), ("11.kdl", "it is not a file")]
+        {
+            let failure = find_profile(store.path(), Some(&wanted("web", None))).unwrap_err();
+            assert!(failure.why.contains(newest) && failure.why.contains(why), "{failure:?}");
+            let digest = Digest::from_bytes(Sha256::digest(b"web 9.kdl").into());
+            let bound = find_profile(store.path(), Some(&wanted("web", Some(digest)))).unwrap();
+            assert_eq!(bound.generation, 9);
+            fs::rename(folder.join(newest), folder.join("aside")).unwrap();
+            let _ = fs::remove_file(folder.join("aside"));
+        }
+    }
+
+    #[test]
+    fn odd_names_are_no_generations() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["0.kdl", "01.kdl", "+1.kdl", "-1.kdl", "1.KDL", "1", ".kdl", "18446744073709551616.kdl"]
+        {
+            fs::write(folder.path().join(name), "").unwrap();
+        }
+        fs::write(folder.path().join(OsStr::from_bytes(b"1\xff.kdl")), "").unwrap();
+        assert_eq!(generations(folder.path()), Vec::<u64>::new());
+        fs::write(folder.path().join("18446744073709551615.kdl"), "").unwrap();
+        assert_eq!(generations(folder.path()), [u64::MAX]);
+    }
+
+    #[test]
+    fn a_profile_that_is_too_long_is_refused_by_its_parser() {
+        let store = store();
+        fs::write(store.path().join("profiles/db/2.kdl"), vec![b'{'; 3 << 20]).unwrap();
+        let profile = find_profile(store.path(), Some(&wanted("db", None))).unwrap();
+        assert_eq!(profile.bytes.len() as u64, LONGEST_PROFILE);
+        assert!(profile.parse().unwrap_err().why.contains("the limit is 1048576"));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MoveMountFlags, UnmountFlags, fsconfig_create, fsconfig_set_flag,
+    FsMountFlags, FsOpenFlags, MountFlags, MoveMountFlags, UnmountFlags, fsconfig_create, fsconfig_set_flag,
     fsconfig_set_string, fsmount, fsopen, move_mount,
 };
 
@@ -117,6 +117,13 @@ pub fn squashfs(device: &LoopDevice, target: &Path) -> Result<()> {
 pub fn bind(source: &Path, target: &Path) -> Result<()> {
     let object = || format!("{} at {}", source.display(), target.display());
     rustix::mount::mount_bind(source, target).map_err(|errno| Error::new("bind", object(), errno))
+}
+
+/// Makes the mount at `target` read-only, not its file system: `mount -o remount,rw` undoes it (MS_REMOUNT with MS_BIND of
+/// mount(2)).
+pub fn protect(target: &Path) -> Result<()> {
+    rustix::mount::mount_remount(target, MountFlags::BIND | MountFlags::RDONLY, "")
+        .map_err(|errno| Error::new("make read-only", target.display(), errno))
 }
 
 /// Moves the mount at `source` to `target` (MS_MOVE of mount(2)).

@@ -1,7 +1,8 @@
 //! Layers joined by overlayfs: `Documentation/filesystems/overlayfs.rst` of the kernel.
 //!
 //! The ladder, best first:
-//! 1. `lowerdir+`, one call a layer (Linux 6.7): no limit of length, and the kernel says what it dislikes.
+//! 1. `lowerdir+`, one call a layer (Linux 6.7): no limit of length, and the kernel says what it dislikes. Kernels that call
+//!    themselves older are not asked, because they complain about it on the console, also with `quiet`.
 //! 2. mount(2) with all layers in one option string, which the kernel clips at 4095 bytes. The layers are therefore
 //!    opened and named by their descriptor numbers, relative to `/proc/thread-self/fd`: 500 of them are 2 KB.
 
@@ -13,6 +14,7 @@ use std::path::{Path, PathBuf};
 use nix::fcntl::OFlag;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
+use nix::sys::utsname::uname;
 use nix::unistd::chdir;
 
 use crate::mount::{Attributes, Context, bind};
@@ -58,6 +60,7 @@ impl Overlay {
                 format!("{} layers, and the kernel joins at most {MOST_LAYERS}", lower.len()),
                 "merge small images into one, or take some out of the profile",
             )),
+            _ if !may_know_lowerdir_plus(&release()) => self.all_at_once(target),
             _ => match self.layer_by_layer(target) {
                 Err(error) if is_unknown_parameter(&error) => self.all_at_once(target),
                 done => done,
@@ -125,6 +128,20 @@ impl Overlay {
     }
 }
 
+/// The release of the running kernel, as `uname -r` prints it; empty when it does not tell.
+fn release() -> String {
+    uname().map(|names| names.release().to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+/// False only for releases that are surely older than 6.7: whatever else is tried, and may be refused.
+fn may_know_lowerdir_plus(release: &str) -> bool {
+    let mut numbers = release.split(|character: char| !character.is_ascii_digit()).map(str::parse::<u32>);
+    match (numbers.next(), numbers.next()) {
+        (Some(Ok(major)), Some(Ok(minor))) => (major, minor) >= (6, 7),
+        _ => true,
+    }
+}
+
 /// Kernels before 6.7 answer `lowerdir+` with EINVAL and `Unknown parameter 'lowerdir+'`; those before 6.5 take any
 /// string through the legacy context and fail at creation, without a text that speaks of it.
 fn is_unknown_parameter(error: &Error) -> bool {
@@ -171,6 +188,16 @@ mod tests {
         let error = layers(501).mount(Path::new("/x")).unwrap_err();
         assert_eq!(error.why(), "501 layers, and the kernel joins at most 500");
         assert!(error.to_string().ends_with("merge small images into one, or take some out of the profile"));
+    }
+
+    #[test]
+    fn only_kernels_that_are_surely_old_are_not_asked() {
+        for old in ["6.1.0-50-cloud-amd64", "5.10.1", "6.6.99", "4.19"] {
+            assert!(!may_know_lowerdir_plus(old), "{old}");
+        }
+        for new in ["6.7.0", "6.12.9+bpo-cloud-amd64", "6.18", "10.0-rc1", "", "nightly", "6", "6.x"] {
+            assert!(may_know_lowerdir_plus(new), "{new}");
+        }
     }
 
     #[test]

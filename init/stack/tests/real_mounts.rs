@@ -10,7 +10,7 @@ use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use stack::image::OpenImage;
 use stack::loop_device::{Caching, attach, attach_with};
-use stack::mount::{Attributes, Filesystem, detach, squashfs};
+use stack::mount::{Attributes, Filesystem, detach, protect, squashfs};
 use stack::overlay::{Overlay, Upper};
 
 /// Runs the story in a thread with its own mount namespace, on an empty tmpfs that vanishes with it.
@@ -78,6 +78,23 @@ fn the_upper_layer_wins_and_the_top_takes_the_writes() {
 }
 
 #[test]
+fn a_protected_stack_is_read_only_until_it_is_mounted_again() {
+    in_namespace(|folder| {
+        let (target, lower) = (folder.join("root"), folder.join("lower"));
+        fs::create_dir(&target).unwrap();
+        fs::create_dir(&lower).unwrap();
+        let overlay = Overlay { lower: vec![lower], upper: Some(writable(folder)), userxattr: false };
+        overlay.mount(&target).unwrap();
+        protect(&target).unwrap();
+        let refused = fs::write(target.join("file"), "").unwrap_err();
+        assert_eq!(refused.kind(), std::io::ErrorKind::ReadOnlyFilesystem);
+        // As mount(8) does it for `remount,rw`.
+        mount(None::<&str>, &target, None::<&str>, MsFlags::MS_REMOUNT, None::<&str>).unwrap();
+        fs::write(target.join("file"), "").unwrap();
+    });
+}
+
+#[test]
 fn without_a_top_nothing_can_be_written() {
     in_namespace(|folder| {
         let one = make_image(folder, "one", &[("a", "a")]);
@@ -115,18 +132,20 @@ fn the_most_layers_the_kernel_joins() {
 #[test]
 fn loop_devices_are_free_again_when_their_last_user_is_gone() {
     in_namespace(|folder| {
-        let image = make_image(folder, "one", &[("a", "a")]);
+        // A name that no other test uses: the number of the device may be theirs a moment later.
+        let image = make_image(folder, "freed", &[("a", "a")]);
         let device = attach_with(&OpenImage::open(&image).unwrap(), Caching::Direct).unwrap();
         let backing =
             Path::new("/sys/block").join(device.path().file_name().unwrap()).join("loop/backing_file");
-        assert!(fs::read_to_string(&backing).unwrap().trim_end().ends_with("one.sqfs"));
+        assert!(fs::read_to_string(&backing).unwrap().trim_end().ends_with("freed.sqfs"));
         let target = folder.join("mounted");
         fs::create_dir(&target).unwrap();
         squashfs(&device, &target).unwrap();
         drop(device);
         assert!(target.join("a").exists());
         rustix::mount::unmount(&target, rustix::mount::UnmountFlags::empty()).unwrap();
-        let still_ours = fs::read_to_string(&backing).is_ok_and(|text| text.trim_end().ends_with("one.sqfs"));
+        let still_ours =
+            fs::read_to_string(&backing).is_ok_and(|text| text.trim_end().ends_with("freed.sqfs"));
         assert!(!still_ours, "{} is still attached", backing.display());
     });
 }
