@@ -4,17 +4,27 @@
 use super::Superblock;
 use crate::bytes::{ByteSource, field_text, le16, le32};
 
-/// Root directories of FAT12 and FAT16 have at most this many entries in practice; more are not searched for a label.
-const MOST_ENTRIES: u64 = 512;
+/// More entries of a root directory are not searched for a label, so that a chain that bites its tail ends.
+const MOST_ENTRIES: u64 = 4096;
+/// The upper four bits of an entry of a FAT32 table are reserved; what is left from here on ends the chain.
+const FAT32_ENTRY: u32 = 0x0fff_ffff;
+const FAT32_END: u32 = 0x0fff_fff7;
 const ENTRY: usize = 32;
 const ATTRIBUTE_VOLUME_ID: u8 = 0x08;
 /// All four low attributes set: a piece of a long name, not a label.
 const ATTRIBUTE_LONG_NAME: u8 = 0x0f;
 
-/// What the boot sector says, as far as label and UUID need it. Offsets and lengths in bytes.
+/// Where the root directory lies. Offsets and lengths in bytes.
+enum Root {
+    /// FAT12 and FAT16: in one piece.
+    Piece { offset: u64, entries: u64 },
+    /// FAT32: a chain of clusters, of which the table has one entry of four bytes each.
+    Chain { table: u64, data: u64, cluster: u64, first: u32 },
+}
+
+/// What the boot sector says, as far as label and UUID need it.
 struct BootSector {
-    root_offset: u64,
-    root_entries: u64,
+    root: Root,
     /// Where the extended boot record (signature, serial number, label) begins.
     extended: usize,
 }
@@ -34,7 +44,7 @@ pub(super) fn probe(source: &dyn ByteSource) -> Option<Superblock> {
                 |label| label != "NO NAME",
             )
     };
-    let label = label_in_root(source, &boot).or_else(in_boot_sector);
+    let label = label_in_root(source, &boot.root).or_else(in_boot_sector);
     let uuid = serial.map(|serial| format!("{:04X}-{:04X}", serial >> 16, serial & 0xffff));
     Some(Superblock { kind: "vfat", driver: Some("vfat"), label, uuid })
 }
@@ -57,33 +67,61 @@ fn boot_sector(sector: &[u8]) -> Option<BootSector> {
     }
     let small_fat = u64::from(le16(sector, 22));
     if small_fat > 0 {
-        let root_offset = (reserved + fats * small_fat) * bytes_per_sector;
-        return Some(BootSector { root_offset, root_entries: root_entries.min(MOST_ENTRIES), extended: 38 });
+        let offset = (reserved + fats * small_fat) * bytes_per_sector;
+        return Some(BootSector { root: Root::Piece { offset, entries: root_entries }, extended: 38 });
     }
-    // FAT32: the root directory is a chain of clusters, of which the first holds the label in practice.
-    let (fat, root_cluster) = (u64::from(le32(sector, 36)), u64::from(le32(sector, 44)));
-    let first_data = reserved + fats * fat;
-    let root_sector = first_data + root_cluster.checked_sub(2)? * sectors_per_cluster;
-    let in_cluster = sectors_per_cluster * bytes_per_sector / ENTRY as u64;
-    let root_offset = root_sector * bytes_per_sector;
-    (fat > 0 && root_entries == 0).then_some(BootSector {
-        root_offset,
-        root_entries: in_cluster.min(MOST_ENTRIES),
-        extended: 66,
-    })
+    let (fat, first) = (u64::from(le32(sector, 36)), le32(sector, 44));
+    let root = Root::Chain {
+        table: reserved * bytes_per_sector,
+        data: (reserved + fats * fat) * bytes_per_sector,
+        cluster: sectors_per_cluster * bytes_per_sector,
+        first,
+    };
+    (fat > 0 && root_entries == 0).then_some(BootSector { root, extended: 66 })
 }
 
-fn label_in_root(source: &dyn ByteSource, boot: &BootSector) -> Option<String> {
-    let length = usize::try_from(boot.root_entries).ok()? * ENTRY;
-    let root = source.vec(boot.root_offset, length)?;
-    root.chunks_exact(ENTRY)
-        .take_while(|entry| entry[0] != 0)
-        .find(|entry| {
-            let attributes = entry[11];
-            let deleted = entry[0] == 0xe5;
-            !deleted && attributes & ATTRIBUTE_VOLUME_ID != 0 && attributes & 0x3f != ATTRIBUTE_LONG_NAME
-        })
-        .and_then(|entry| field_text(&entry[..11]))
+fn label_in_root(source: &dyn ByteSource, root: &Root) -> Option<String> {
+    match *root {
+        Root::Piece { offset, entries } => {
+            label_among(source, offset, entries.min(MOST_ENTRIES))?.ok().flatten()
+        }
+        Root::Chain { table, data, cluster, first } => {
+            let mut number = first;
+            let entries = cluster / ENTRY as u64;
+            for _ in 0..MOST_ENTRIES.div_ceil(entries) {
+                let offset = data + u64::from(number.checked_sub(2)?) * cluster;
+                if let Ok(label) = label_among(source, offset, entries)? {
+                    return label;
+                }
+                let next = source.vec(table + u64::from(number) * 4, 4)?;
+                number = le32(&next, 0) & FAT32_ENTRY;
+                if number >= FAT32_END {
+                    return None;
+                }
+            }
+            None
+        }
+    }
+}
+
+/// No label yet, and the directory has not ended either.
+struct GoesOn;
+
+/// The label among these entries; `None` when they cannot be read.
+fn label_among(source: &dyn ByteSource, offset: u64, entries: u64) -> Option<Result<Option<String>, GoesOn>> {
+    let bytes = source.vec(offset, usize::try_from(entries).ok()? * ENTRY)?;
+    for entry in bytes.chunks_exact(ENTRY) {
+        let attributes = entry[11];
+        match entry[0] {
+            0 => return Some(Ok(None)),
+            // Deleted.
+            0xe5 => {}
+            _ if attributes & 0x3f == ATTRIBUTE_LONG_NAME => {}
+            _ if attributes & ATTRIBUTE_VOLUME_ID != 0 => return Some(Ok(field_text(&entry[..11]))),
+            _ => {}
+        }
+    }
+    Some(Err(GoesOn))
 }
 
 #[cfg(test)]
@@ -120,6 +158,39 @@ mod tests {
         bytes[root..root + 12].copy_from_slice(b"LONGNAME   \x0f");
         bytes[root + 32..root + 44].copy_from_slice(b"LAMINA     \x08");
         assert_eq!(probe(&bytes).unwrap().label.as_deref(), Some("LAMINA"));
+    }
+
+    /// Clusters of one sector, the root directory in clusters 2, 5 and 3; `table` starts in sector 1, data in sector 3.
+    fn fat32(last: u32) -> Vec<u8> {
+        let mut bytes = fat16();
+        (bytes[13], bytes[16], bytes[17], bytes[18], bytes[22]) = (1, 2, 0, 0, 0);
+        bytes[36..40].copy_from_slice(&1u32.to_le_bytes());
+        bytes[44..48].copy_from_slice(&2u32.to_le_bytes());
+        bytes[66] = 0x29;
+        bytes[71..82].copy_from_slice(b"BOOTSECTOR ");
+        for (cluster, next) in [(2, 5), (5, 3), (3, last)] {
+            bytes[512 + cluster * 4..][..4].copy_from_slice(&next.to_le_bytes());
+            let first = (3 + cluster - 2) * 512;
+            bytes[first..first + 512].fill(b'x');
+            (0..16).for_each(|entry| bytes[first + entry * 32 + 11] = 0x20);
+        }
+        bytes
+    }
+
+    #[test]
+    fn the_label_is_found_in_a_later_cluster_of_the_root_directory() {
+        let mut bytes = fat32(0x0fff_ffff);
+        assert_eq!(probe(&bytes).unwrap().label.as_deref(), Some("BOOTSECTOR"));
+        let last_entry = (3 + 3 - 2) * 512 + 15 * 32;
+        bytes[last_entry..last_entry + 12].copy_from_slice(b"LAMINA     \x08");
+        assert_eq!(probe(&bytes).unwrap().label.as_deref(), Some("LAMINA"));
+    }
+
+    #[test]
+    fn a_chain_in_a_circle_or_out_of_the_disk_ends() {
+        for last in [2, 3, 0, 1, 0x0fff_fff0, u32::MAX] {
+            assert_eq!(probe(&fat32(last)).unwrap().label.as_deref(), Some("BOOTSECTOR"), "{last:#x}");
+        }
     }
 
     #[test]
