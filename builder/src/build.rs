@@ -109,7 +109,7 @@ impl Builder<'_> {
         scratch: &Scratch,
         jobs: NonZero<usize>,
     ) -> Result<BuildRecord> {
-        let mut record = record_of(package, layers);
+        let mut record = record_of(package, layers)?;
         let inside = format!("{RECORD_FOLDER}/{}.kdl", package.recipe.name);
         let inside = (inside.as_str(), record.to_kdl_inside().into_bytes());
         let mut tree = match package.recipe.making {
@@ -131,9 +131,10 @@ impl Builder<'_> {
 
     /// The contents of a layer made from Debian packages.
     fn debian_tree(&self, package: &Package, scratch: &Scratch) -> Result<Tree> {
-        let folder = &package.recipe.folder;
-        let layer = Bootstrap::load(folder)?;
-        let found = self.fetcher.fetch_all(&layer.sources(), folder, &Console::new())?;
+        let copies = make_folder(scratch, "recipe")?;
+        copy_recipe_files(package, &copies)?;
+        let layer = Bootstrap::load(&copies)?;
+        let found = self.fetcher.fetch_all(&layer.sources(), &package.recipe.folder, &Console::new())?;
         layer.tree(&found, scratch.path())
     }
 
@@ -145,11 +146,7 @@ impl Builder<'_> {
         scratch: &Scratch,
         jobs: NonZero<usize>,
     ) -> Result<PathBuf> {
-        let folder = |name: &str| -> Result<PathBuf> {
-            let path = scratch.path().join(name);
-            fs::create_dir(&path).map_err(Error::on(path.display()))?;
-            Ok(path)
-        };
+        let folder = |name: &str| make_folder(scratch, name);
         let (output, build, mounts) = (folder("out")?, folder("build")?, folder("mounts")?);
         let recipe_files = folder("recipe")?;
         copy_recipe_files(package, &recipe_files)?;
@@ -209,6 +206,12 @@ impl Builder<'_> {
     }
 }
 
+fn make_folder(scratch: &Scratch, name: &str) -> Result<PathBuf> {
+    let path = scratch.path().join(name);
+    fs::create_dir(&path).map_err(Error::on(path.display()))?;
+    Ok(path)
+}
+
 fn bind(source: &Path, target: &str, writable: bool) -> Bind {
     Bind { source: source.to_path_buf(), target: PathBuf::from(target), writable }
 }
@@ -233,10 +236,10 @@ fn layers_of(graph: &Graph, package: &Package, known: &Records) -> Result<Vec<De
 }
 
 /// The record of a build whose image is not written yet.
-fn record_of(package: &Package, layers: &[Dependency]) -> BuildRecord {
+fn record_of(package: &Package, layers: &[Dependency]) -> Result<BuildRecord> {
     let recipe = &package.recipe;
     let nothing = Written { digest: Digest::from_bytes([0; 32]), size: 0 };
-    BuildRecord {
+    Ok(BuildRecord {
         name: recipe.name.clone(),
         version: recipe.version.as_str().to_owned(),
         id: package.id,
@@ -248,12 +251,12 @@ fn record_of(package: &Package, layers: &[Dependency]) -> BuildRecord {
         features: package.selection.features.clone(),
         build_root: layers.to_vec(),
         depends: package.selection.wanted(&recipe.depends).map(|needed| needed.name.clone()).collect(),
-        sources: recipe
-            .sources
-            .iter()
-            .map(|source| SourceRecord { file: source.file.clone(), sha256: source.sha256 })
+        sources: package
+            .sources()?
+            .into_iter()
+            .map(|source| SourceRecord { file: source.file, sha256: source.sha256 })
             .collect(),
-    }
+    })
 }
 
 /// Copies patches and files, so that an editor at work does not change a build, and checks that they are what the id says.

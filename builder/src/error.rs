@@ -30,8 +30,12 @@ impl Error {
         if self.cause.contains('\n') || self.object.is_empty() {
             return self;
         }
-        let remedy = self.remedy.unwrap_or_default();
-        Error::new("", place.error(format!("{}: {}", self.object, self.cause), remedy))
+        Error::new("", self.diagnostic(place))
+    }
+
+    /// Object, cause and remedy as an error at a place of a text.
+    pub fn diagnostic(self, place: &profiles::Place) -> profiles::Diagnostic {
+        place.error(format!("{}: {}", self.object, self.cause), self.remedy.unwrap_or_default())
     }
 
     /// For `map_err`: wraps any error as the cause, with `object` in front.
@@ -46,11 +50,24 @@ impl fmt::Display for Error {
             write!(out, "{}: ", self.object)?;
         }
         out.write_str(self.cause.trim_end())?;
-        match &self.remedy {
+        match self.remedy.as_deref().or_else(|| usual_remedy(&self.cause)) {
             Some(remedy) => write!(out, "\nhelp: {remedy}"),
             None => Ok(()),
         }
     }
+}
+
+/// What helps against the answers of the system that any write may get (errno(3)), wherever the write was.
+fn usual_remedy(cause: &str) -> Option<&'static str> {
+    let remedies = [
+        (
+            "No space left on device",
+            "make room on its file system, or take another with `--store DIR` or LAMINA_STORE",
+        ),
+        ("Disk quota exceeded", "make room, or take another file system with `--store DIR` or LAMINA_STORE"),
+        ("Read-only file system", "take a store that can be written with `--store DIR` or LAMINA_STORE"),
+    ];
+    remedies.into_iter().find(|(answer, _)| cause.contains(answer)).map(|(_, remedy)| remedy)
 }
 
 impl std::error::Error for Error {}
@@ -63,6 +80,14 @@ mod tests {
     fn names_object_cause_and_remedy() {
         let error = Error::new("images/ab.sqfs", "is cut short").remedy("run `lamina build hello`");
         assert_eq!(error.to_string(), "images/ab.sqfs: is cut short\nhelp: run `lamina build hello`");
+    }
+
+    #[test]
+    fn a_full_disk_has_a_remedy_everywhere() {
+        let full = std::io::Error::from_raw_os_error(nix::errno::Errno::ENOSPC as i32);
+        assert!(
+            Error::new("images/ab.sqfs", full).to_string().contains("\nhelp: make room on its file system")
+        );
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::bootstrap::Bootstrap;
 use crate::error::{Error, Result};
 use crate::image::ImageFormat;
 use crate::package_id::Ingredients;
-use crate::recipe::{Dependency, Making, Recipe, RecipeFolder, Source};
+use crate::recipe::{Dependency, Making, Recipe, RecipeFile, RecipeFolder, Source};
 use crate::selection::{Selection, Wishes};
 use profiles::version::Condition;
 
@@ -154,7 +154,7 @@ impl Walk<'_> {
             return Err(Error::new(self.label(&name), cause)
                 .remedy("change the condition, or the version of the recipe"));
         }
-        let selection = Selection::choose(&recipe, &request.wishes).map_err(|error| self.with_path(error))?;
+        let selection = Selection::choose(&recipe, &request.wishes)?;
         let key = (name.clone(), selection.clone());
         if let Some(index) = self.graph.known.get(&key) {
             return Ok(*index);
@@ -172,7 +172,7 @@ impl Walk<'_> {
         if let Some(recipe) = self.loaded.get(name.as_str()) {
             return Ok(recipe.clone());
         }
-        let recipe = self.recipes.load(name).map_err(|error| self.with_path(error))?;
+        let recipe = self.recipes.load(name)?;
         self.loaded.insert(name.as_str().to_owned(), recipe.clone());
         Ok(recipe)
     }
@@ -180,7 +180,9 @@ impl Walk<'_> {
     fn resolve(&mut self, recipe: Recipe, selection: Selection) -> Result<Package> {
         let (bootstrap, format) = match recipe.making {
             Making::Steps(_) => {
-                (Some(self.visit(&Request::plain(recipe.bootstrap.clone()))?), ImageFormat::PACKAGE)
+                let request = Request::plain(recipe.bootstrap.clone());
+                let bootstrap = self.visit(&request).map_err(|error| error.at(&recipe.place))?;
+                (Some(bootstrap), ImageFormat::PACKAGE)
             }
             Making::Debian => (None, ImageFormat::BOOTSTRAP),
         };
@@ -189,8 +191,8 @@ impl Walk<'_> {
         let above = self.graph.with_depends(&direct);
         self.check_one_of_each(&above)?;
         let id_of = |index: &usize| self.graph.packages[*index].id;
-        let digests = |files: &[String]| -> Result<Vec<(String, Digest)>> {
-            files.iter().map(|file| Ok((file.clone(), recipe.digest_of(file)?))).collect()
+        let digests = |files: &[RecipeFile]| -> Result<Vec<(String, Digest)>> {
+            files.iter().map(|file| Ok((file.path.clone(), recipe.digest_of(file)?))).collect()
         };
         let ingredients = Ingredients {
             recipe: &recipe,
@@ -211,14 +213,12 @@ impl Walk<'_> {
     }
 
     fn visit_all(&mut self, selection: &Selection, dependencies: &[Dependency]) -> Result<Vec<usize>> {
-        let wanted: Vec<Request> = selection
-            .wanted(dependencies)
-            .map(|dependency| Request {
-                condition: dependency.condition.clone(),
-                ..Request::plain(dependency.name.clone())
-            })
-            .collect();
-        wanted.iter().map(|request| self.visit(request)).collect()
+        let visit = |dependency: &Dependency| {
+            let condition = dependency.condition.clone();
+            let request = Request { condition, ..Request::plain(dependency.name.clone()) };
+            self.visit(&request).map_err(|error| error.at(&dependency.place))
+        };
+        selection.wanted(dependencies).map(visit).collect()
     }
 
     /// A root with two builds of one package would show a mix of both.
@@ -239,13 +239,6 @@ impl Walk<'_> {
         match self.path.last() {
             Some(last) if last != name => format!("package {name} (needed by {last})"),
             _ => format!("package {name}"),
-        }
-    }
-
-    fn with_path(&self, error: Error) -> Error {
-        match self.path.last() {
-            Some(last) => Error::new(format!("needed by {last}"), error),
-            None => error,
         }
     }
 }

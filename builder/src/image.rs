@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs::{self, File};
 use std::num::NonZero;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use profiles::Digest;
@@ -75,9 +77,16 @@ pub fn tree_of(output: &Path) -> Result<Tree> {
         times: Times::Set(SOURCE_DATE_EPOCH),
         xattrs: squashfs::Xattrs::Keep,
     };
-    let mut tree = Tree::from_directory(output, &options).map_err(Error::on("the output of the build"))?;
+    let object = "the output of the build";
     // The root's mode is that of a scratch folder, which says nothing about the package.
-    edit(&mut tree, b"", |root| root.mode = 0o755)?;
+    let mut modes = vec![(Vec::new(), 0o755)];
+    make_readable(output, b"", &mut modes).map_err(Error::on(object))?;
+    let mut tree = Tree::from_directory(output, &options).map_err(Error::on(object))?;
+    for (path, mode) in modes {
+        if let Some(metadata) = tree.metadata_mut(&path).map_err(Error::on(object))? {
+            metadata.mode = mode;
+        }
+    }
     Ok(tree)
 }
 
@@ -157,26 +166,35 @@ fn apply(tree: &mut Tree, wanted: &PathMetadata) -> Result<()> {
             .remedy("correct the path, or remove the node")
     };
     let path = wanted.path.trim_start_matches('/').as_bytes();
-    if tree.get(path).map_err(Error::on(&wanted.path))?.is_none() {
-        return Err(missing());
-    }
-    edit(tree, path, |metadata| {
-        metadata.mode = wanted.mode.unwrap_or(metadata.mode);
-        metadata.uid = wanted.user.unwrap_or(metadata.uid);
-        metadata.gid = wanted.group.unwrap_or(metadata.gid);
-    })
+    let metadata = tree.metadata_mut(path).map_err(Error::on(&wanted.path))?.ok_or_else(missing)?;
+    metadata.mode = wanted.mode.unwrap_or(metadata.mode);
+    metadata.uid = wanted.user.unwrap_or(metadata.uid);
+    metadata.gid = wanted.group.unwrap_or(metadata.gid);
+    Ok(())
 }
 
-/// Changes the metadata of one entry.
-fn edit(tree: &mut Tree, path: &[u8], change: impl FnOnce(&mut Metadata)) -> Result<()> {
-    let object = || String::from_utf8_lossy(path).into_owned();
-    let Some(entry) = tree.get(path).map_err(Error::on(object()))? else { return Ok(()) };
-    let mut entry = entry.clone();
-    change(&mut entry.metadata);
-    if entry.kind != Kind::Directory {
-        tree.remove(path).map_err(Error::on(object()))?;
+/// Lets the owner read all that a build left, and returns what was changed: path in the image, mode before.
+///
+/// In the sandbox a build may read everything (CAP_DAC_OVERRIDE), outside an ordinary user needs the permission bits.
+fn make_readable(folder: &Path, inside: &[u8], changed: &mut Vec<(Vec<u8>, u32)>) -> std::io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let (found, path) = (entry.metadata()?, entry.path());
+        let needed = match () {
+            () if found.is_dir() => 0o500,
+            () if found.is_file() => 0o400,
+            () => continue,
+        };
+        let (mode, inside) = (found.mode() & 0o7777, [inside, b"/", entry.file_name().as_bytes()].concat());
+        if mode & needed != needed {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode | needed))?;
+            changed.push((inside.clone(), mode));
+        }
+        if found.is_dir() {
+            make_readable(&path, &inside, changed)?;
+        }
     }
-    tree.insert(path, entry).map_err(Error::on(object()))
+    Ok(())
 }
 
 #[cfg(test)]
@@ -213,6 +231,36 @@ mod tests {
             let expected = if item.path == b"usr/bin/su" { (0o4755, 7) } else { (item.metadata.mode, 0) };
             assert_eq!((item.metadata.mode, item.metadata.uid), expected);
         }
+    }
+
+    #[test]
+    fn files_that_nobody_may_read_keep_their_modes_and_hard_links_stay_one_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let close = |name: &str, mode| {
+            fs::set_permissions(path(name), fs::Permissions::from_mode(mode)).unwrap();
+        };
+        fs::create_dir(path("closed")).unwrap();
+        fs::write(path("closed/secret"), "secret").unwrap();
+        fs::write(path("program"), "program").unwrap();
+        fs::hard_link(path("program"), path("second-name")).unwrap();
+        close("closed/secret", 0);
+        close("closed", 0);
+        close("program", 0o111);
+        let mut tree = tree_of(folder.path()).unwrap();
+        let modes: Vec<u32> = tree.entries().map(|(_, entry)| entry.metadata.mode).collect();
+        assert_eq!(modes, [0o755, 0, 0, 0o111, 0o111]);
+        finish(&mut tree, &[metadata("/program", Some(0o4711), Some(7))], ("record", Vec::new())).unwrap();
+        let image = folder.path().join("image");
+        write(&tree, &ImageFormat::PACKAGE.write_options(NonZero::<usize>::MIN), &image).unwrap();
+        let image = squashfs::Image::open(&image).unwrap();
+        assert_eq!(image.read(b"closed/secret").unwrap(), b"secret");
+        let owner = |name: &str| {
+            let items = image.walk().map(|item| item.unwrap());
+            let found = items.into_iter().find(|item| item.path == name.as_bytes()).unwrap();
+            (found.metadata.mode, found.metadata.uid)
+        };
+        assert_eq!((owner("program"), owner("second-name")), ((0o4711, 7), (0o4711, 7)));
     }
 
     #[test]

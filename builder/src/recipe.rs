@@ -7,19 +7,22 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use profiles::{Digest, Name, suggest};
+use profiles::{Digest, Name, Place, suggest};
 
 use crate::error::{Error, Result};
+use crate::text_file;
 use profiles::version::{Condition, Version};
 
 /// The steps in the order they run.
 pub const STEP_NAMES: [&str; 5] = ["unpack", "patch", "configure", "make", "install"];
 
 /// A recipe as its author wrote it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Recipe {
     /// The package's name, which is the folder's too.
     pub name: Name,
+    /// Where the word `recipe` stands.
+    pub place: Place,
     /// The version of what is packaged.
     pub version: Version,
     /// One line for people.
@@ -30,10 +33,10 @@ pub struct Recipe {
     pub homepage: Option<String>,
     /// What is downloaded.
     pub sources: Vec<Source>,
-    /// Patches in the order they are applied, as paths below the recipe's folder.
-    pub patches: Vec<String>,
-    /// Other files that the steps may read, as paths below the recipe's folder.
-    pub files: Vec<String>,
+    /// Patches in the order they are applied.
+    pub patches: Vec<RecipeFile>,
+    /// Other files that the steps may read.
+    pub files: Vec<RecipeFile>,
     /// Switches of the package, sorted by name.
     pub features: Vec<Feature>,
     /// Ways to make the package.
@@ -59,6 +62,15 @@ pub enum Making {
     Steps(BTreeMap<&'static str, String>),
     /// From pinned Debian packages.
     Debian,
+}
+
+/// A file beside the recipe.
+#[derive(Debug, Clone)]
+pub struct RecipeFile {
+    /// Its path below the recipe's folder.
+    pub path: String,
+    /// Where the recipe names it.
+    pub place: Place,
 }
 
 /// A file that is downloaded, known by its digest.
@@ -95,7 +107,7 @@ pub struct Variants {
 }
 
 /// Another package that this one needs.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Dependency {
     /// Its name.
     pub name: Name,
@@ -103,6 +115,8 @@ pub struct Dependency {
     pub condition: Condition,
     /// Needed only when this feature of the depending package is on.
     pub feature: Option<String>,
+    /// Where the recipe names it.
+    pub place: Place,
 }
 
 /// The mode and owner of a path in the image; `None` leaves what the build made.
@@ -119,35 +133,32 @@ pub struct PathMetadata {
 }
 
 impl Recipe {
-    /// Reads `FOLDER/recipe.kdl`, which must be the recipe `name`.
-    pub fn load(folder: &Path, name: &Name) -> Result<Self> {
-        let path = folder.join("recipe.kdl");
-        let label = path.display().to_string();
-        let bytes = fs::read(&path).map_err(Error::on(&label))?;
-        let recipe = decode::recipe(&label, &bytes, folder)?;
+    /// Reads `PACKAGES/NAME/recipe.kdl`, which must be the recipe `name`.
+    fn load(packages: &Path, name: &Name) -> Result<Self> {
+        let folder = packages.join(name.as_str());
+        let path = folder.join(RECIPE_FILE);
+        let bytes = text_file::read_below(packages, &path)?;
+        let recipe = decode::recipe(&path.display().to_string(), &bytes, &folder)?;
         if recipe.name != *name {
-            return Err(Error::new(
-                label,
-                format!("the recipe is called '{}', its folder '{}'", recipe.name.as_str(), name.as_str()),
-            )
-            .remedy("give both the same name"));
+            let cause = format!("the recipe is called '{}', its folder '{name}'", recipe.name);
+            return Err(Error::new("", recipe.place.error(cause, "give both the same name")));
         }
         Ok(recipe)
     }
 
     /// The digest of a patch or file of the recipe; it must be a regular file inside the recipe's folder.
-    pub fn digest_of(&self, file: &str) -> Result<Digest> {
-        crate::store::digest_file(&self.path_of(file)?).map(|(digest, _)| digest)
+    pub fn digest_of(&self, file: &RecipeFile) -> Result<Digest> {
+        self.path_of(&file.path)
+            .and_then(|path| crate::store::digest_file(&path))
+            .map(|(digest, _)| digest)
+            .map_err(|error| error.at(&file.place))
     }
 
     /// Where a patch or file of the recipe lies. Links that lead out of the recipe's folder are refused.
     pub fn path_of(&self, file: &str) -> Result<PathBuf> {
         let path = self.folder.join(file);
         let refuse = |cause: String| {
-            Error::new(path.display(), cause).remedy(format!(
-                "recipe {} names this file: put it there, or remove the node",
-                self.name.as_str()
-            ))
+            Error::new(path.display(), cause).remedy("put the file there, or remove this node")
         };
         let real = fs::canonicalize(&path).map_err(|error| refuse(error.to_string()))?;
         let folder = fs::canonicalize(&self.folder).map_err(Error::on(self.folder.display()))?;
@@ -185,7 +196,8 @@ impl Recipe {
     }
 
     fn default_patch(&self) -> Option<String> {
-        let line = |patch: &String| format!("patch -p1 -i {}\n", quote(&format!("/recipe/{patch}")));
+        let line =
+            |patch: &RecipeFile| format!("patch -p1 -i {}\n", quote(&format!("/recipe/{}", patch.path)));
         (!self.patches.is_empty()).then(|| self.patches.iter().map(line).collect())
     }
 }
@@ -212,6 +224,9 @@ impl fmt::Display for PathMetadata {
     }
 }
 
+/// What makes a folder a recipe.
+const RECIPE_FILE: &str = "recipe.kdl";
+
 /// The folder of recipes, `packages/`.
 #[derive(Debug, Clone)]
 pub struct RecipeFolder {
@@ -226,7 +241,7 @@ impl RecipeFolder {
 
     /// Whether there is a recipe of this name.
     pub fn has(&self, name: &Name) -> bool {
-        self.path.join(name.as_str()).join("recipe.kdl").is_file()
+        is_recipe(&self.path.join(name.as_str()))
     }
 
     /// The recipe of this name; an error that lists near names when there is none.
@@ -238,7 +253,7 @@ impl RecipeFolder {
             let names: Vec<&str> = names.iter().map(String::as_str).collect();
             return Err(Error::new(object, cause).remedy(suggest::remedy(name.as_str(), &names)));
         }
-        Recipe::load(&self.path.join(name.as_str()), name)
+        Recipe::load(&self.path, name)
     }
 
     /// The names of all recipes, sorted.
@@ -246,12 +261,17 @@ impl RecipeFolder {
         let entries = fs::read_dir(&self.path).map_err(Error::on(self.path.display()))?;
         let mut names: Vec<String> = entries
             .filter_map(|entry| entry.ok())
-            .filter(|entry| entry.path().join("recipe.kdl").is_file())
+            .filter(|entry| is_recipe(&entry.path()))
             .filter_map(|entry| entry.file_name().into_string().ok())
             .collect();
         names.sort();
         Ok(names)
     }
+}
+
+/// Whether there is anything called `recipe.kdl`; reading it says what is wrong with it.
+fn is_recipe(folder: &Path) -> bool {
+    fs::symlink_metadata(folder.join(RECIPE_FILE)).is_ok()
 }
 
 #[cfg(test)]

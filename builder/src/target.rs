@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::graph::Request;
 use crate::recipe::RecipeFolder;
 use crate::selection::Wishes;
+use crate::text_file;
 
 /// What a name stands for.
 #[derive(Debug, Clone)]
@@ -49,7 +50,7 @@ impl ProfileFolder {
 
     /// Whether there is a profile of this name.
     pub fn has(&self, name: &Name) -> bool {
-        self.file(name).is_file()
+        fs::symlink_metadata(self.file(name)).is_ok()
     }
 
     /// The names of all profiles, sorted.
@@ -72,24 +73,29 @@ impl ProfileFolder {
             )
             .remedy(profiles::suggest::remedy(name.as_str(), &names)));
         }
-        let composition = self.compose_file(&self.file(name))?;
-        if composition.name != *name {
-            let cause = format!("the profile in it is called '{}'", composition.name);
-            return Err(Error::new(self.file(name).display(), cause).remedy("give both the same name"));
+        let profile = parse(&self.file(name), text_file::read_below(&self.path, &self.file(name)))?;
+        if profile.name != *name {
+            let cause = format!("the profile is called '{}', its file '{name}.kdl'", profile.name);
+            return Err(Error::new("", profile.place.error(cause, "give both the same name")));
         }
-        Ok(composition)
+        self.join(&profile)
     }
 
     /// The profile in `file`, joined with its includes from this folder.
     pub fn compose_file(&self, file: &Path) -> Result<Composition> {
-        let profile = read_profile(file)?;
-        let joined = written::compose(&profile, |mention| {
+        self.join(&parse(file, text_file::read(file))?)
+    }
+
+    fn join(&self, profile: &written::Profile) -> Result<Composition> {
+        let joined = written::compose(profile, |mention| {
             let path = self.file(&mention.name);
-            match fs::read(&path) {
+            match text_file::read_below(&self.path, &path) {
                 Ok(bytes) => written::Profile::parse(&path.display().to_string(), &bytes),
-                Err(error) => {
-                    let message =
-                        format!("the profile '{}' cannot be read: {}: {error}", mention.name, path.display());
+                Err(error) if self.has(&mention.name) => {
+                    Err(Diagnostics::from(error.diagnostic(&mention.place)))
+                }
+                Err(_) => {
+                    let message = format!("there is no profile '{}' ({})", mention.name, path.display());
                     let names = self.names();
                     let names: Vec<&str> = names.iter().map(String::as_str).collect();
                     let help = profiles::suggest::remedy(mention.name.as_str(), &names);
@@ -101,9 +107,8 @@ impl ProfileFolder {
     }
 }
 
-fn read_profile(file: &Path) -> Result<written::Profile> {
-    let bytes = fs::read(file).map_err(Error::on(file.display()))?;
-    written::Profile::parse(&file.display().to_string(), &bytes).map_err(Error::on(""))
+fn parse(file: &Path, bytes: Result<Vec<u8>>) -> Result<written::Profile> {
+    written::Profile::parse(&file.display().to_string(), &bytes?).map_err(Error::on(""))
 }
 
 /// What `name` stands for. A name that is both a package and a profile is an error, unless `meaning` decides.

@@ -116,7 +116,8 @@ fn every_ingredient_changes_the_id() {
     ];
     for (from, to) in edits {
         let tree = tree();
-        tree.recipe("other", "version \"12\"\nfile \"lock.kdl\"\ndebian");
+        tree.recipe("other", "version \"12\"\nfile \"debian.kdl\"\nfile \"lock.kdl\"\ndebian");
+        tree.write("other/debian.kdl", "other");
         tree.write("other/lock.kdl", "");
         let text = everything();
         assert!(text.contains(from), "{from}");

@@ -12,7 +12,7 @@ mod number;
 mod strings;
 
 /// Largest text, in bytes.
-pub(crate) const LARGEST: usize = 1 << 20;
+pub const LARGEST: usize = 1 << 20;
 /// Deepest nesting of blocks and of block comments.
 pub(crate) const DEEPEST: usize = 32;
 /// Deepest nesting of blocks that hold a `/-`; each level doubles the time that `kdl` takes.

@@ -21,6 +21,7 @@ pub mod written;
 
 pub use diagnostics::{Diagnostic, Diagnostics};
 pub use digest::{Digest, DigestError};
+pub use lexer::LARGEST;
 pub use name::{Name, NameError};
 pub use source::{Place, Source};
 pub use system::{SystemPath, TmpfsSize, Verify, WritableTop};

@@ -107,6 +107,11 @@ impl Tree {
         Ok(self.find(path)?.map(|id| &self.inodes[id].entry))
     }
 
+    /// The metadata of the entry at `path`, to be changed for all its names. Symbolic links are not followed.
+    pub fn metadata_mut(&mut self, path: &[u8]) -> Result<Option<&mut Metadata>, Error> {
+        Ok(self.find(path)?.map(|id| &mut self.inodes[id].entry.metadata))
+    }
+
     /// Every name with its entry, parents before children, siblings by the bytes of their names; the root (an empty
     /// path) is first.
     pub fn entries(&self) -> impl Iterator<Item = (Vec<u8>, &Entry)> {

@@ -6,6 +6,7 @@ use profiles::decode::{self, Block, Node, Shape};
 
 use super::pattern::Pattern;
 use crate::error::{Error, Result};
+use crate::text_file;
 
 /// What the bootstrap layer is made of.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,7 +40,7 @@ impl Description {
     /// # Errors
     /// It cannot be read, or says something that is not understood.
     pub fn load(path: &Path) -> Result<Description> {
-        Description::parse(&path.display().to_string(), &super::read(path)?)
+        Description::parse(&path.display().to_string(), &text_file::read(path)?)
     }
 
     /// Reads the text of a `debian.kdl`; `label` stands in messages.

@@ -12,6 +12,7 @@ use super::description::Description;
 use crate::error::{Error, Result};
 use crate::fetch::Mirror;
 use crate::recipe::Source;
+use crate::text_file;
 
 /// The pinned packages of a layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,7 +48,7 @@ impl Lock {
     /// # Errors
     /// It cannot be read, or says something that is not understood.
     pub fn load(path: &Path) -> Result<Lock> {
-        Lock::parse(&path.display().to_string(), &super::read(path)?)
+        Lock::parse(&path.display().to_string(), &text_file::read(path)?)
     }
 
     /// Reads the text of a `lock.kdl`; `label` stands in messages.

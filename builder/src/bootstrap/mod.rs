@@ -10,7 +10,7 @@ mod lock;
 mod pattern;
 mod solver;
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use squashfs::Tree;
@@ -83,11 +83,6 @@ impl Bootstrap {
 
 fn scratch_file(folder: &Path) -> Result<File> {
     tempfile::tempfile_in(folder).map_err(Error::on(folder.display()))
-}
-
-/// Reads a text file of at most 1 MiB.
-fn read(path: &Path) -> Result<Vec<u8>> {
-    fs::read(path).map_err(Error::on(path.display()))
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Layers from small packages made with dpkg-deb.
 
+use std::fs;
 use std::os::unix::fs::symlink;
 use std::process::{Command, Stdio};
 

@@ -30,7 +30,9 @@ impl Completions {
         let script = match self.shell.as_str() {
             "bash" => argh_complete::bash::Bash::generate("lamina", &lamina),
             "zsh" => argh_complete::zsh::Zsh::generate("lamina", &lamina),
-            "fish" => argh_complete::fish::Fish::generate("lamina", &lamina),
+            // fish 3, as in Debian 12, knows the words before the cursor as -o only; fish 4 knows both.
+            "fish" => argh_complete::fish::Fish::generate("lamina", &lamina)
+                .replace("commandline -xpc", "commandline -opc"),
             other => {
                 return Err(Error::new(format!("shell '{other}'"), "there are no completions for it")
                     .remedy(suggest::remedy(other, &SHELLS)));

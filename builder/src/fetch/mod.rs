@@ -174,7 +174,23 @@ impl Fetcher {
                 }
             }
         }
-        Err(no_mirror(source, &failures))
+        Err(self.no_mirror(source, &failures))
+    }
+
+    /// Every mirror with its reason, and where to put the file by hand.
+    fn no_mirror(&self, source: &Source, failures: &[String]) -> Error {
+        let mut cause = format!("no mirror gave the bytes with {}", source.sha256);
+        for failure in failures {
+            cause.push_str("\n  ");
+            cause.push_str(&failure.replace('\n', "\n    "));
+        }
+        let place = self.cache.as_deref().unwrap_or(&self.folder).join(source.sha256.hex());
+        let remedy = format!(
+            "look at the network and the proxy, or get the file another way and put it at {}, or add a mirror to the recipe: \
+             mirror \"file:/PATH\"",
+            place.display()
+        );
+        Error::new(&source.file, cause).remedy(remedy)
     }
 
     fn try_location(&self, source: &Source, location: &Location, progress: &dyn Progress) -> Result<()> {
@@ -224,20 +240,6 @@ fn make_folder(path: &Path) -> Result<()> {
         Error::new(path.display(), format!("cannot make this folder: {error}"))
             .remedy("set LAMINA_CACHE or LAMINA_STORE to a folder that you may write to")
     })
-}
-
-fn no_mirror(source: &Source, failures: &[String]) -> Error {
-    let mut cause = format!("no mirror gave the bytes with sha256:{}", source.sha256.hex());
-    for failure in failures {
-        cause.push_str("\n  ");
-        cause.push_str(&failure.replace('\n', "\n    "));
-    }
-    let remedy = if source.mirrors.is_empty() {
-        "the recipe names no mirror for it: add one, or put the file into the cache under its hash"
-    } else {
-        "check the network, add a mirror to the recipe, or put the file into the cache under its hash"
-    };
-    Error::new(&source.file, cause).remedy(remedy)
 }
 
 #[cfg(test)]

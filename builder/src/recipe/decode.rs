@@ -6,7 +6,8 @@ use std::path::Path;
 use profiles::decode::{Block, KdlValue, Node, Problem, Shape, Value, read, text};
 use profiles::{Name, suggest};
 
-use super::{Dependency, Feature, Making, PathMetadata, Recipe, STEP_NAMES, Source, Variants};
+use super::{Dependency, Feature, Making, PathMetadata, Recipe, RecipeFile, STEP_NAMES, Source, Variants};
+use crate::bootstrap::{DESCRIPTION_FILE, LOCK_FILE};
 use crate::error::{Error, Result};
 use crate::fetch::Mirror;
 use profiles::version::{Condition, Version};
@@ -57,14 +58,14 @@ fn whole(node: Node<'_>, folder: &Path) -> Option<Recipe> {
     let homepage = optional::<Line>(&block, "homepage");
     let bootstrap = optional::<Name>(&block, "bootstrap");
     let sources = distinct(&block, "source", source, |source| &source.file);
-    let patches = distinct(&block, "patch", recipe_file, |file| file);
-    let files = distinct(&block, "file", recipe_file, |file| file);
+    let patches = distinct(&block, "patch", recipe_file, |file| &file.path);
+    let files = distinct(&block, "file", recipe_file, |file| &file.path);
     let features = distinct(&block, "feature", feature, |feature| &feature.name);
     let variants = block.one("variant").map(variants);
     let build_depends = dependencies(&block, "build-depends", features.as_deref());
     let depends = dependencies(&block, "depends", features.as_deref());
     let metadata = distinct(&block, "metadata", metadata, |entry| &entry.path);
-    let making = making(&node, &block);
+    let making = making(&node, &block, files.as_deref());
     let bootstrap = bootstrap?.or_else(|| Name::parse("bootstrap").ok())?;
     let variants = match variants {
         Some(found) => Some(found?),
@@ -76,6 +77,7 @@ fn whole(node: Node<'_>, folder: &Path) -> Option<Recipe> {
     metadata.sort_by(|a, b| a.path.cmp(&b.path));
     Some(Recipe {
         name: name?,
+        place: node.place(),
         version: version?,
         description: description?.0,
         license: license?.0,
@@ -156,8 +158,9 @@ fn mirror(node: Node<'_>) -> Option<String> {
     }
 }
 
-fn recipe_file(node: Node<'_>) -> Option<String> {
-    node.shape(&Shape::argument("file name"))?.argument::<FilePath>("file name").map(|path| path.0)
+fn recipe_file(node: Node<'_>) -> Option<RecipeFile> {
+    let path = node.shape(&Shape::argument("file name"))?.argument::<FilePath>("file name")?;
+    Some(RecipeFile { path: path.0, place: node.place() })
 }
 
 fn feature(node: Node<'_>) -> Option<Feature> {
@@ -214,17 +217,24 @@ fn dependency(node: Node<'_>, features: Option<&[Feature]>) -> Option<Dependency
             suggest::remedy(wanted, &known),
         );
     }
-    Some(Dependency { name, condition, feature })
+    Some(Dependency { name, condition, feature, place: node.place() })
 }
 
-fn making(recipe: &Node<'_>, block: &Block<'_>) -> Option<Making> {
+fn making(recipe: &Node<'_>, block: &Block<'_>, files: Option<&[RecipeFile]>) -> Option<Making> {
     let steps = distinct(block, "step", step, |(name, _)| name);
     if let Some(debian) = block.one("debian") {
         let _ = debian.shape(&Shape::BARE)?;
-        if steps?.is_empty() {
-            return Some(Making::Debian);
+        if !steps?.is_empty() {
+            return debian.refuse("a recipe has steps or 'debian', not both", "remove one of them");
         }
-        return debian.refuse("a recipe has steps or 'debian', not both", "remove one of them");
+        for needed in [DESCRIPTION_FILE, LOCK_FILE] {
+            if files.is_some_and(|files| files.iter().all(|file| file.path != needed)) {
+                // Without the node the id of the build would not know the file.
+                return debian
+                    .refuse(format!("this needs the file {needed}"), format!("add: file \"{needed}\""));
+            }
+        }
+        return Some(Making::Debian);
     }
     let mut scripts = BTreeMap::new();
     for (name, script) in steps? {

@@ -88,6 +88,11 @@ fn every_mistake_is_named_with_its_place_and_remedy() {
         (with(&source("")), "has no mirror", "add a block"),
         (with(&source(" { mirror \"gopher:x\"\n }")), "gopher", ""),
         (with("debian"), "steps or 'debian', not both", "remove one"),
+        (
+            SMALL.replace("step \"install\" \"true\"", "file \"lock.kdl\"\n    debian"),
+            "needs the file debian.kdl",
+            "add: file \"debian.kdl\"",
+        ),
         (with("homepage \"a\\nb\""), "control characters", "one line"),
     ];
     for (text, message, help) in cases {
@@ -130,15 +135,40 @@ fn files_must_lie_in_the_recipes_folder() {
     std::os::unix::fs::symlink("../outside", here.join("a")).unwrap();
     fs::write(here.join("real"), "x").unwrap();
     std::os::unix::fs::symlink("real", here.join("b")).unwrap();
-    let recipe = Recipe::load(&here, &Name::parse("hello").unwrap()).unwrap();
-    let message = recipe.path_of("a").unwrap_err().to_string();
-    assert!(message.contains("leads out of the recipe's folder"), "{message}");
-    assert!(recipe.path_of("b").is_ok());
-    let message = recipe.path_of("c").unwrap_err().to_string();
+    let recipe = Recipe::load(folder.path(), &Name::parse("hello").unwrap()).unwrap();
+    let [a, b, c] = recipe.files.as_slice() else { panic!("three files") };
+    let message = recipe.digest_of(a).unwrap_err().to_string();
     assert!(
-        message.contains("hello/c") && message.contains("help: recipe hello names this file"),
+        message.contains("recipe.kdl:5:5: error:") && message.contains("leads out of the recipe's folder"),
         "{message}"
     );
+    assert!(recipe.digest_of(b).is_ok());
+    let message = recipe.digest_of(c).unwrap_err().to_string();
+    assert!(
+        message.contains("hello/c: No such file") && message.contains("help: put the file there"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_recipe_is_a_text_file_below_the_folder_of_recipes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    fs::create_dir_all(path("packages/folder/recipe.kdl")).unwrap();
+    fs::create_dir_all(path("packages/fifo")).unwrap();
+    nix::unistd::mkfifo(&path("packages/fifo/recipe.kdl"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    fs::create_dir_all(path("elsewhere")).unwrap();
+    fs::write(path("elsewhere/recipe.kdl"), SMALL).unwrap();
+    std::os::unix::fs::symlink("../elsewhere", path("packages/hello")).unwrap();
+    let recipes = RecipeFolder::new(path("packages"));
+    for (name, part) in [
+        ("folder", "packages/folder/recipe.kdl: is not a regular file"),
+        ("fifo", "packages/fifo/recipe.kdl: is not a regular file"),
+        ("hello", "packages/hello/recipe.kdl: is a link that leads out of"),
+    ] {
+        let message = recipes.load(&Name::parse(name).unwrap()).unwrap_err().to_string();
+        assert!(message.contains(part), "{message}");
+    }
 }
 
 #[test]
@@ -157,5 +187,8 @@ fn folder_and_recipe_have_one_name() {
     let folder = folder(&SMALL.replace("\"hello\"", "\"goodbye\""));
     let recipes = RecipeFolder::new(folder.path().to_path_buf());
     let message = recipes.load(&Name::parse("hello").unwrap()).unwrap_err().to_string();
-    assert!(message.contains("the recipe is called 'goodbye', its folder 'hello'"), "{message}");
+    assert!(
+        message.contains("recipe.kdl:1:1: error: the recipe is called 'goodbye', its folder 'hello'"),
+        "{message}"
+    );
 }
