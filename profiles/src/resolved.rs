@@ -1,5 +1,7 @@
 //! The resolved profile: what init boots. Every choice is made; see "The resolved profile" in ARCHITECTURE.md.
 
+mod canonical;
+
 use std::fmt::Write as _;
 
 use crate::decode::{Node, Shape, read};
@@ -60,6 +62,10 @@ impl BootProfile {
     /// # Errors
     /// Every error in the text, by position.
     pub fn parse(label: &str, bytes: &[u8]) -> Result<BootProfile, Diagnostics> {
+        canonical::read(bytes).map_or_else(|| Self::parse_kdl(label, bytes), Ok)
+    }
+
+    fn parse_kdl(label: &str, bytes: &[u8]) -> Result<BootProfile, Diagnostics> {
         read(label, bytes, |top| {
             top.allow(&["profile"]);
             profile(top.required("profile")?)
