@@ -48,6 +48,60 @@ fn an_image_is_made_and_inspected() {
 }
 
 #[test]
+fn an_image_with_verity_is_the_same_every_time_and_veritysetup_accepts_it() {
+    let folder = site();
+    let path = |name: &str| folder.path().join(name);
+    let create = |name: &str, jobs: &str| {
+        let arguments =
+            ["image", "create", "site", "--time=0", "--verity", "--json", "--jobs", jobs, "-o", name];
+        json(folder.path(), &arguments)
+    };
+    let (made, again) = (create("a.sqfs", "1"), create("b.sqfs", "4"));
+    assert_eq!(fs::read(path("a.sqfs")).unwrap(), fs::read(path("b.sqfs")).unwrap());
+    assert_eq!((&made["digest"], &made["verity"]), (&again["digest"], &again["verity"]));
+    assert_eq!(made["size"].as_u64(), Some(fs::metadata(path("a.sqfs")).unwrap().len()));
+    let digest = builder::store::digest_file(&path("a.sqfs")).unwrap().0;
+    assert_eq!(made["digest"], digest.to_string());
+
+    let verity = &made["verity"];
+    let root_hash = verity["root_hash"].as_str().unwrap();
+    let judge = Command::new("veritysetup")
+        .args(["verify", "a.sqfs", "a.sqfs", root_hash, "--fec-device=a.sqfs"])
+        .arg(format!("--hash-offset={}", verity["hash_offset"]))
+        .arg(format!("--fec-offset={}", verity["fec_offset"]))
+        .arg(format!("--fec-roots={}", verity["fec_roots"]))
+        .current_dir(folder.path())
+        .output()
+        .expect("veritysetup runs: apt-get install cryptsetup-bin");
+    assert!(judge.status.success(), "{}", told(&judge));
+
+    let seen = json(folder.path(), &["image", "inspect", "a.sqfs", "--json"]);
+    for name in ["salt", "data_blocks", "hash_offset", "fec_roots", "fec_offset"] {
+        assert_eq!(seen["verity"][name], verity[name], "{name}");
+    }
+    let text = told(&lamina(folder.path(), &["image", "inspect", "a.sqfs"]));
+    assert!(text.contains(verity["salt"].as_str().unwrap()) && text.contains("2 roots"), "{text}");
+    let verify = |file: &str, root_hash: &str| {
+        lamina(folder.path(), &["image", "verify", file, "--root-hash", root_hash])
+    };
+    assert!(verify("a.sqfs", root_hash).status.success());
+    let mut bytes = fs::read(path("a.sqfs")).unwrap();
+    bytes[200] ^= 1;
+    fs::write(path("b.sqfs"), bytes).unwrap();
+    lamina(folder.path(), &["image", "create", "site", "-o", "bare.sqfs"]);
+    for (file, root_hash, part) in [
+        ("b.sqfs", root_hash, "b.sqfs: data block 0 (byte 0) does not match its hash"),
+        ("a.sqfs", &"0".repeat(64), "the root hash is that of another image"),
+        ("a.sqfs", "abc", "--root-hash abc: "),
+        ("bare.sqfs", root_hash, "bare.sqfs: has no dm-verity tree"),
+    ] {
+        let output = verify(file, root_hash);
+        assert_eq!(output.status.code(), Some(1), "{file}");
+        assert!(told(&output).contains(part), "{part} in\n{}", told(&output));
+    }
+}
+
+#[test]
 fn jobs_do_not_change_the_bytes_and_levels_do() {
     let folder = site();
     let text: String = (0..200_000).map(|number| format!("{number}\n")).collect();

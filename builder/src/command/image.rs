@@ -12,10 +12,11 @@ use squashfs::{
     Compressor, Image, Kind, Metadata, Owners, ScanOptions, Times, Tree, WriteOptions, write_image,
 };
 
-use super::{print, print_json};
+use super::{image_verity, print, print_json};
 use crate::context::{Context, jobs_or_processors};
 use crate::error::{Error, Result};
 use crate::report::human_size;
+use crate::store::digest_of;
 use crate::unnamed_file::UnnamedFile;
 
 /// Make images, and look into them.
@@ -35,11 +36,16 @@ pub struct ImageCommand {
 enum Action {
     Create(Create),
     Inspect(Inspect),
+    Verify(image_verity::Verify),
 }
 
 /// Write a folder as a squashfs image; the same folder gives the same bytes at any number of jobs.
 #[derive(FromArgs, ArgsInfo, Debug)]
-#[argh(subcommand, name = "create", example = "lamina image create site -o site.sqfs --all-root --time 0")]
+#[argh(
+    subcommand,
+    name = "create",
+    example = "lamina image create site -o site.sqfs --all-root --time 0\nlamina image create site --verity --json"
+)]
 struct Create {
     /// the folder whose contents become the image
     #[argh(positional)]
@@ -62,6 +68,9 @@ struct Create {
     /// give everything this time, in seconds since 1970
     #[argh(option, arg_name = "seconds")]
     time: Option<u32>,
+    /// append a dm-verity hash tree and error correction, and print the root hash
+    #[argh(switch)]
+    verity: bool,
     /// write JSON
     #[argh(switch)]
     json: bool,
@@ -87,6 +96,7 @@ impl ImageCommand {
         match self.action {
             Action::Create(create) => create.run(context),
             Action::Inspect(inspect) => inspect.run(),
+            Action::Verify(verify) => verify.run(),
         }
     }
 }
@@ -110,16 +120,28 @@ impl Create {
         let file = UnnamedFile::beside(&output)?;
         let summary =
             write_image(&tree, &options, file.handle()?, &mut |_| ()).map_err(Error::on(output.display()))?;
+        let append = || {
+            image_verity::append(&file.handle()?, summary.size, summary.digest, options.jobs)
+                .map_err(Error::on(output.display()))
+        };
+        let verity = self.verity.then(append).transpose()?;
+        let (digest, size) = match verity {
+            Some(_) => digest_of(&mut file.handle()?).map_err(Error::on(output.display()))?,
+            None => (Digest::from_bytes(summary.digest), summary.size),
+        };
         file.publish()?;
-        let digest = Digest::from_bytes(summary.digest);
         context.report.detail(format_args!("{} inodes, {} duplicates", summary.inodes, summary.duplicates));
         if self.json {
             print_json(&json!({
-                "file": output, "digest": digest.to_string(), "size": summary.size, "content": summary.content,
+                "file": output, "digest": digest.to_string(), "size": size, "content": summary.content,
                 "inodes": summary.inodes, "duplicates": summary.duplicates,
+                "verity": verity.as_ref().map(image_verity::as_json),
             }))?;
         } else {
-            print(format_args!("{} {} {digest}", output.display(), human_size(summary.size)))?;
+            print(format_args!("{} {} {digest}", output.display(), human_size(size)))?;
+            if let Some(verity) = &verity {
+                print(image_verity::as_text(Some(&verity.root_hash), &verity.salt, &verity.layout))?;
+            }
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -141,6 +163,8 @@ impl Create {
 /// What `inspect` shows.
 struct Seen {
     superblock: squashfs::Superblock,
+    /// Salt and layout of the dm-verity tree behind the data, if there is one.
+    verity: Option<([u8; 32], verity::Layout)>,
     /// Bytes of the image file.
     size: u64,
     /// Bytes of all files in it.
@@ -173,7 +197,8 @@ impl Inspect {
             }
             names.push((item.path, item.metadata, kind_name(&item.kind)));
         }
-        Ok(Seen { superblock: image.superblock().clone(), size, content, names })
+        let verity = image_verity::describe(&self.file, &image)?;
+        Ok(Seen { superblock: image.superblock().clone(), verity, size, content, names })
     }
 
     fn print(&self, seen: &Seen) -> Result<()> {
@@ -188,6 +213,9 @@ impl Inspect {
         ))?;
         let (size, content) = (human_size(seen.size), human_size(seen.content));
         print(format_args!("{size} on disk, {content} of files, ratio {:.2}", seen.ratio()))?;
+        if let Some((salt, layout)) = &seen.verity {
+            print(image_verity::as_text(None, salt, layout))?;
+        }
         for (path, metadata, kind) in seen.names.iter().filter(|_| self.files) {
             let path = path.escape_ascii();
             print(format_args!(
@@ -212,6 +240,7 @@ impl Inspect {
             "compressor": format!("{:?}", superblock.compressor), "block_size": superblock.block_size,
             "inodes": superblock.inodes, "fragments": superblock.fragments, "owners": superblock.ids,
             "made": superblock.made, "files": files,
+            "verity": seen.verity.as_ref().map(|(salt, layout)| image_verity::layout_as_json(salt, layout)),
         }))
     }
 }

@@ -5,6 +5,7 @@ mod bootstrap;
 mod build;
 mod completions;
 mod image;
+mod image_verity;
 mod kernel;
 mod manual;
 mod medium;

@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 
 pub use record::{BuildRecord, Dependency, RECORD_FOLDER, SourceRecord};
 pub use scratch::Scratch;
-pub use verify::{Finding, VerifyReport, digest_file};
+pub use verify::{Finding, VerifyReport, digest_file, digest_of};
 
 /// The folders of a store, besides `tmp/`.
 const FOLDERS: [&str; 7] = ["images", "builds", "sources", "profiles", "logs", "roots", "trees"];

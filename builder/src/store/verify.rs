@@ -1,7 +1,7 @@
 //! Hashes every image of the store and compares it with its name and its record.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Seek};
 use std::path::Path;
 
 use profiles::Digest;
@@ -73,22 +73,24 @@ impl Store {
 
 /// The SHA-256 and the length of a file.
 pub fn digest_file(path: &Path) -> Result<(Digest, u64)> {
-    let attempt = || -> io::Result<(Digest, u64)> {
-        let mut file = File::open(path)?;
-        let mut hasher = Sha256::new();
-        let mut buffer = vec![0; 1 << 18];
-        let mut length = 0;
-        loop {
-            match file.read(&mut buffer) {
-                Ok(0) => return Ok((Digest::from_bytes(hasher.finalize().into()), length)),
-                Ok(count) => {
-                    hasher.update(&buffer[..count]);
-                    length += count as u64;
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+    File::open(path).and_then(|mut file| digest_of(&mut file)).map_err(Error::on(path.display()))
+}
+
+/// The SHA-256 and the length of an open file, from its start.
+pub fn digest_of(file: &mut File) -> io::Result<(Digest, u64)> {
+    file.rewind()?;
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; 1 << 18];
+    let mut length = 0;
+    loop {
+        match file.read(&mut buffer) {
+            Ok(0) => return Ok((Digest::from_bytes(hasher.finalize().into()), length)),
+            Ok(count) => {
+                hasher.update(&buffer[..count]);
+                length += count as u64;
             }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
         }
-    };
-    attempt().map_err(Error::on(path.display()))
+    }
 }

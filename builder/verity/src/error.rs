@@ -31,6 +31,13 @@ pub enum Error {
         /// The system's answer.
         source: io::Error,
     },
+    /// A superblock that this crate did not write.
+    Foreign {
+        /// Where it stands, in bytes.
+        offset: u64,
+        /// What is other than expected.
+        what: &'static str,
+    },
     /// A file that is not what its root hash says.
     Mismatch(Place),
 }
@@ -83,6 +90,9 @@ impl fmt::Display for Error {
                 )
             }
             Self::Io { action, offset, source } => write!(f, "cannot {action} at byte {offset}: {source}"),
+            Self::Foreign { offset, what } => {
+                write!(f, "the verity superblock at byte {offset} is not one of Lamina's: {what}")
+            }
             Self::Mismatch(place) => place.fmt(f),
         }
     }

@@ -77,6 +77,17 @@ impl Layout {
         })
     }
 
+    /// The layout of a file of `total_len` bytes. Every number of roots gives another length; `None` when none gives this.
+    pub(crate) fn of_length(data_blocks: u64, total_len: u64) -> Result<Option<Self>, Error> {
+        for roots in std::iter::once(None).chain(ROOTS.map(Some)) {
+            let layout = Self::new(data_blocks, roots)?;
+            if layout.total_len == total_len {
+                return Ok(Some(layout));
+            }
+        }
+        Ok(None)
+    }
+
     /// The block that the tree begins with: `hash_start_block` of the table.
     pub fn hash_start_block(&self) -> u64 {
         self.data_blocks + 1
@@ -152,6 +163,17 @@ mod tests {
         let fec = layout.fec.unwrap();
         assert_eq!((fec.offset, fec.blocks, fec.rounds), (305 * BLOCK, 304, 2));
         assert_eq!(layout.total_len, 309 * BLOCK);
+    }
+
+    #[test]
+    fn the_length_of_the_file_tells_the_number_of_roots() {
+        for data_blocks in [1, 2, 128, 300, 100_000] {
+            for roots in std::iter::once(None).chain(ROOTS.map(Some)) {
+                let layout = Layout::new(data_blocks, roots).unwrap();
+                assert_eq!(Layout::of_length(data_blocks, layout.total_len).unwrap(), Some(layout));
+            }
+        }
+        assert_eq!(Layout::of_length(300, 308 * BLOCK).unwrap(), None);
     }
 
     #[test]

@@ -26,8 +26,8 @@
 //! ```
 //!
 //! **The same data and salt give the same bytes**, at any number of threads. The root hash, the salt, the number of data
-//! blocks and the number of roots say all that opening the image needs; the superblock is there for `veritysetup` and is
-//! never trusted here.
+//! blocks and the number of roots say all that opening the image needs; the superblock is there for `veritysetup` and for
+//! people ([`describe`]), and is never trusted here.
 //!
 //! | module | job |
 //! |---|---|
@@ -102,6 +102,19 @@ pub fn append(file: &File, data_len: u64, format: &Format, jobs: NonZero<usize>)
         parity::write(file, &layout, fec, jobs)?;
     }
     Ok(verity)
+}
+
+/// What the superblock behind `data_len` bytes of data says: the salt and the layout. `None` when there is no superblock.
+///
+/// Nothing of it is true before [`verify`] has checked the file against a root hash from elsewhere.
+///
+/// # Errors
+/// [`Error::Foreign`] for a superblock that [`append`] does not write; [`Error::Size`]; [`Error::Io`].
+pub fn describe(file: &File, data_len: u64) -> Result<Option<([u8; 32], Layout)>, Error> {
+    match data_len.checked_next_multiple_of(BLOCK) {
+        Some(offset) if data_len > 0 => superblock::read(file, offset),
+        _ => Ok(None),
+    }
 }
 
 /// Checks every byte of the file against `verity`: the hash tree from its root down to the data, then the superblock and the

@@ -143,6 +143,29 @@ fn another_root_hash_or_salt_is_refused() {
 }
 
 #[test]
+fn the_superblock_says_what_was_appended() {
+    for roots in [None, Some(2), Some(24)] {
+        let image = Image::new(300 * BLOCK - 7);
+        let bare = File::open(&image.path).unwrap();
+        assert_eq!(verity::describe(&bare, image.data_len).unwrap(), None);
+        let verity = image.append(roots, 2);
+        let describe = || verity::describe(&File::open(&image.path).unwrap(), image.data_len);
+        assert_eq!(describe().unwrap(), Some((SALT, verity.layout)));
+        let superblock = verity.layout.hash_offset;
+        for (offset, what) in [(superblock + 12, "another hash"), (superblock + 73, "number of data blocks")]
+        {
+            image.flip(offset);
+            let message = describe().unwrap_err().to_string();
+            assert!(message.contains(what), "{message}");
+            image.flip(offset);
+        }
+        image.open().set_len(verity.layout.total_len - 1).unwrap();
+        let message = describe().unwrap_err().to_string();
+        assert!(message.contains("too long or too short"), "{message}");
+    }
+}
+
+#[test]
 fn a_file_that_ends_too_early_is_refused() {
     let image = Image::new(10 * BLOCK);
     let verity = image.append(Some(2), 2);
