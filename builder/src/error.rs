@@ -72,6 +72,13 @@ fn usual_remedy(cause: &str) -> Option<&'static str> {
 
 impl std::error::Error for Error {}
 
+impl From<unnamed_file::Error> for Error {
+    fn from(error: unnamed_file::Error) -> Self {
+        let plain = Error::new(error.object, error.cause);
+        if error.remedy.is_empty() { plain } else { plain.remedy(error.remedy) }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -26,6 +26,5 @@ pub mod selection;
 pub mod store;
 pub mod target;
 pub mod text_file;
-pub mod unnamed_file;
 
 pub use error::{Error, Result};

@@ -9,11 +9,11 @@ use std::path::{Path, PathBuf};
 
 use profiles::resolved::BootProfile;
 use profiles::{Digest, Name};
+use unnamed_file::UnnamedFile;
 
 use crate::error::{Error, Result};
 use crate::lock;
 use crate::store::Store;
-use crate::unnamed_file::UnnamedFile;
 
 /// What goes onto the medium.
 #[derive(Debug, Clone)]
@@ -79,5 +79,5 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
     if rustix::fs::ioctl_ficlone(&file, &source).is_err() {
         std::io::copy(&mut source, &mut file).map_err(Error::on(to.display()))?;
     }
-    target.publish()
+    Ok(target.publish()?)
 }

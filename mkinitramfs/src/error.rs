@@ -39,3 +39,9 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+impl From<unnamed_file::Error> for Error {
+    fn from(error: unnamed_file::Error) -> Error {
+        Error { object: error.object, cause: error.cause, remedy: error.remedy }
+    }
+}

@@ -11,7 +11,6 @@ mod error;
 mod kernel_modules;
 mod list;
 mod modinfo;
-mod output;
 mod plan;
 mod rescue;
 mod size;

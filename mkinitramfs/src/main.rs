@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use argh::FromArgs;
+use argh::{EarlyExit, FromArgs};
 use kernel_config::Group;
 use mkinitramfs::{Error, LEVELS, Plan, Request, Written, list};
 use profiles::{Name, suggest};
@@ -78,7 +78,10 @@ fn profile(word: &str) -> Result<Name, String> {
 }
 
 fn main() -> ExitCode {
-    let arguments: Arguments = argh::from_env();
+    let arguments = match arguments() {
+        Ok(arguments) => arguments,
+        Err(status) => return status,
+    };
     let result = match &arguments.list {
         Some(path) => show_list(path, arguments.json),
         None => make(&arguments),
@@ -90,6 +93,30 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// The command line, or the exit status: 0 after --help, 2 when it was not understood.
+fn arguments() -> Result<Arguments, ExitCode> {
+    let not_understood = |message: &str| {
+        eprintln!("{}\nRun `mkinitramfs --help` for the options.", message.trim_end());
+        ExitCode::from(2)
+    };
+    let words: Vec<String> = std::env::args_os()
+        .skip(1)
+        .map(|word| word.into_string())
+        .collect::<Result<_, _>>()
+        .map_err(|word| not_understood(&format!("mkinitramfs: the argument {word:?} is not UTF-8")))?;
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    if words.is_empty() {
+        return Err(not_understood("mkinitramfs: --kernel, --init and --output are missing"));
+    }
+    Arguments::from_args(&["mkinitramfs"], &words).map_err(|EarlyExit { output, status }| match status {
+        Ok(()) => {
+            println!("{}", output.trim_end());
+            ExitCode::SUCCESS
+        }
+        Err(()) => not_understood(&output),
+    })
 }
 
 /// A reader that had enough, such as `head`, is no error.

@@ -1,17 +1,18 @@
 //! Decides what goes in, then writes it.
 
 use std::fmt;
+use std::io::BufWriter;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use kernel_config::{Group, KernelPackage};
 use profiles::Name;
 use profiles::quote::Quoted;
+use unnamed_file::UnnamedFile;
 
 use crate::contents::{Contents, Source};
 use crate::error::Error;
 use crate::kernel_modules::{self, Reason, Selection};
-use crate::output::Output;
 use crate::size::Size;
 use crate::{archive, elf, rescue, store};
 
@@ -141,11 +142,15 @@ impl Plan {
             return Err(Error::new("", cause));
         }
         let failed = Error::at(output);
-        let mut encoder = zstd::Encoder::new(Output::create(output)?, level).map_err(&failed)?;
+        let file = UnnamedFile::beside(output)?;
+        let buffer = BufWriter::with_capacity(1 << 17, file.handle()?);
+        let mut encoder = zstd::Encoder::new(buffer, level).map_err(&failed)?;
         // The kernel checks the sum when it unpacks, and `--list` when it reads.
         encoder.include_checksum(true).map_err(&failed)?;
         archive::write(&self.contents, &mut encoder)?;
-        let packed = encoder.finish().map_err(&failed)?.publish()?;
+        let whole = encoder.finish().and_then(|buffer| Ok(buffer.into_inner()?)).map_err(&failed)?;
+        let packed = whole.metadata().map_err(&failed)?.len();
+        file.publish()?;
         let unpacked = self.contents.iter().map(|(_, entry)| entry.source.size()).sum();
         Ok(Written { entries: self.contents.iter().count(), unpacked, packed })
     }

@@ -5,13 +5,13 @@ use std::process::ExitCode;
 
 use argh::{ArgsInfo, FromArgs};
 use profiles::Name;
+use unnamed_file::UnnamedFile;
 
 use super::print;
 use crate::bootstrap::{DESCRIPTION_FILE, Description, LOCK_FILE, Lock, solve};
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::fetch::Archives;
-use crate::unnamed_file::UnnamedFile;
 
 /// Pin the Debian packages of the layer under every build.
 #[derive(FromArgs, ArgsInfo, Debug)]

@@ -11,13 +11,13 @@ use serde_json::json;
 use squashfs::{
     Compressor, Image, Kind, Metadata, Owners, ScanOptions, Times, Tree, WriteOptions, write_image,
 };
+use unnamed_file::UnnamedFile;
 
 use super::{image_verity, print, print_json};
 use crate::context::{Context, jobs_or_processors};
 use crate::error::{Error, Result};
 use crate::report::human_size;
 use crate::store::digest_of;
-use crate::unnamed_file::UnnamedFile;
 
 /// Make images, and look into them.
 #[derive(FromArgs, ArgsInfo, Debug)]

@@ -7,11 +7,11 @@ use std::process::{Child, Command, Stdio};
 
 use profiles::Digest;
 use sha2::{Digest as _, Sha256};
+use unnamed_file::UnnamedFile;
 
 use super::progress::{Event, Progress};
 use crate::error::{Error, Result};
 use crate::recipe::Source;
-use crate::unnamed_file::UnnamedFile;
 
 const BUFFER_BYTES: usize = 128 << 10;
 

@@ -22,10 +22,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 pub use apt::Archives;
 pub use mirror::Mirror;
 pub use progress::{Console, Event, Progress};
+use unnamed_file::UnnamedFile;
 
 use crate::error::{Error, Result};
 use crate::recipe::Source;
-use crate::unnamed_file::UnnamedFile;
 use download::Download;
 use mirror::Location;
 
@@ -232,7 +232,7 @@ pub(crate) fn replace(from: &Path, to: &Path) -> Result<()> {
     let file = UnnamedFile::beside(to)?;
     let mut original = File::open(from).map_err(Error::on(from.display()))?;
     io::copy(&mut original, &mut file.handle()?).map_err(Error::on(to.display()))?;
-    file.publish()
+    Ok(file.publish()?)
 }
 
 fn make_folder(path: &Path) -> Result<()> {

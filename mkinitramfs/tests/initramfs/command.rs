@@ -78,7 +78,7 @@ fn refusals_name_the_object_and_the_remedy() {
         ),
         (
             &["--kernel", "kernel", "--init", "init", "--output", "no/x"],
-            "mkinitramfs: no: No such file or directory (os error 2)\nhelp: the folder of --output must be there and writable\n",
+            "mkinitramfs: no: cannot make a file in this folder: No such file or directory (os error 2)\nhelp: choose a folder that exists and that you may write to\n",
         ),
         (
             &["--kernel", "kernel", "--init", "init", "--output", "x", "--level", "22"],
@@ -88,8 +88,17 @@ fn refusals_name_the_object_and_the_remedy() {
         let (output, _, error) = run(&fixture, arguments);
         assert_eq!((output.status.code(), error.as_str()), (Some(1), expected), "{arguments:?}");
     }
-    let (_, _, error) = run(&fixture, &["--group", "netwrok"]);
-    assert!(error.contains("did you mean 'network'?"), "{error}");
+    for (arguments, part) in [
+        (&["--group", "netwrok"][..], "did you mean 'network'?"),
+        (&["--lsit", "x"], "mkinitramfs --help"),
+        (&[], "--kernel, --init and --output are missing"),
+    ] {
+        let (output, _, error) = run(&fixture, arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(error.contains(part), "{error}");
+    }
+    let (output, help, _) = run(&fixture, &["--help"]);
+    assert!(output.status.success() && help.contains("Examples:"), "{help}");
 }
 
 #[test]

@@ -3,6 +3,8 @@
 //! FAT and some network file systems have no such files. There it has a hidden name beside its later place, which only a
 //! killed process leaves.
 
+mod error;
+
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsRawFd;
@@ -12,7 +14,7 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag};
 
-use crate::error::{Error, Result};
+pub use error::Error;
 
 /// A new file on the file system of its later place.
 #[derive(Debug)]
@@ -26,7 +28,13 @@ pub struct UnnamedFile {
 
 impl UnnamedFile {
     /// A file that [`UnnamedFile::publish`] will put at `target`.
-    pub fn beside(target: &Path) -> Result<Self> {
+    ///
+    /// # Errors
+    /// `target` is a folder or has no file name; its folder is missing or may not be written to.
+    pub fn beside(target: &Path) -> Result<Self, Error> {
+        if target.is_dir() || target.file_name().is_none() {
+            return Err(Error::new(target, "is a folder", "give the name of a file"));
+        }
         let folder = match target.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
             _ => PathBuf::from("."),
@@ -41,8 +49,8 @@ impl UnnamedFile {
             Err(error) => Err(error),
         };
         made.map_err(|error| {
-            Error::new(folder.display(), format!("cannot make a file in this folder: {error}"))
-                .remedy("choose a folder that exists and that you may write to")
+            let cause = format!("cannot make a file in this folder: {error}");
+            Error::new(&folder, cause, "choose a folder that exists and that you may write to")
         })
     }
 
@@ -63,34 +71,38 @@ impl UnnamedFile {
     }
 
     /// A second descriptor of the file, to write through.
-    pub fn handle(&self) -> Result<File> {
-        self.file.try_clone().map_err(Error::on(self.target.display()))
+    ///
+    /// # Errors
+    /// This process has too many open files.
+    pub fn handle(&self) -> Result<File, Error> {
+        self.file.try_clone().map_err(Error::on(&self.target))
     }
 
     /// Syncs the file and gives it its name, in place of a file that has it already.
-    pub fn publish(mut self) -> Result<()> {
-        self.file.sync_all().map_err(Error::on(self.target.display()))?;
+    ///
+    /// # Errors
+    /// The disk is full or fails; the name has become that of a folder.
+    pub fn publish(mut self) -> Result<(), Error> {
+        self.file.sync_all().map_err(Error::on(&self.target))?;
         let name = match self.hidden.take() {
             Some(hidden) => hidden,
             None => self.give_name()?,
         };
         fs::rename(&name, &self.target).map_err(|error| {
             let _ = fs::remove_file(&name);
-            Error::new(self.target.display(), error)
+            Error::new(&self.target, error, "")
         })?;
-        File::open(&self.folder)
-            .and_then(|folder| folder.sync_all())
-            .map_err(Error::on(self.folder.display()))
+        File::open(&self.folder).and_then(|folder| folder.sync_all()).map_err(Error::on(&self.folder))
     }
 
     /// linkat(2) does not replace: this name is there for the moment between link and rename. Threads that publish the
     /// same target have descriptors of different numbers.
-    fn give_name(&self) -> Result<PathBuf> {
+    fn give_name(&self) -> Result<PathBuf, Error> {
         let (pid, descriptor) = (std::process::id(), self.file.as_raw_fd());
         let name = self.folder.join(format!(".{}.{pid}.{descriptor}", file_name(&self.target)));
         let from = PathBuf::from(format!("/proc/self/fd/{descriptor}"));
         nix::unistd::linkat(AT_FDCWD, &from, AT_FDCWD, &name, AtFlags::AT_SYMLINK_FOLLOW)
-            .map_err(Error::on(name.display()))?;
+            .map_err(Error::on(&name))?;
         Ok(name)
     }
 }
@@ -165,6 +177,15 @@ mod tests {
     #[test]
     fn a_missing_folder_is_named() {
         let error = UnnamedFile::beside(Path::new("no/such/folder/image")).unwrap_err().to_string();
-        assert!(error.starts_with("no/such/folder: cannot make"), "{error}");
+        assert!(error.starts_with("no/such/folder: cannot make") && error.contains("\nhelp: "), "{error}");
+    }
+
+    #[test]
+    fn a_folder_is_not_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        for target in [folder.path(), Path::new("/"), Path::new("..")] {
+            let error = UnnamedFile::beside(target).unwrap_err().to_string();
+            assert!(error.ends_with("is a folder\nhelp: give the name of a file"), "{error}");
+        }
     }
 }
