@@ -49,10 +49,12 @@ impl From<stack::Error> for Failure {
     }
 }
 
-/// Lines of the cause on the screen, two errors in a profile: the step, at the top, must not scroll away.
+/// Rows of the cause on the screen, two errors in a profile: the step, at the top, must not scroll away.
 const MOST_WHY: usize = 12;
-/// Lines of the other lists on the screen.
+/// Rows of each of the other lists on the screen.
 const MOST_OTHERS: usize = 6;
+/// What the names of the fields leave of 80 columns.
+const COLUMNS: usize = 69;
 
 /// A boot that stopped.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,10 +74,11 @@ impl fmt::Display for BootError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let field = |name: &str, texts: &[String], most: usize| -> String {
             let mut lines: Vec<String> = texts.iter().flat_map(|text| text.lines()).map(printable).collect();
+            let shown = fitting(&lines, most);
             // One line more is not worth a line that says so.
-            if lines.len() > most + 1 {
-                let more = format!("... and {} more, in {}", lines.len() - most, paths::REPORT);
-                lines.splice(most.., [more]);
+            if lines.len() > shown + 1 {
+                let more = format!("... and {} more, in {}", lines.len() - shown, paths::REPORT);
+                lines.splice(shown.., [more]);
             }
             let heads = std::iter::once(name).chain(std::iter::repeat(""));
             let line = |(line, head): (String, _)| format!("\n  {head:<8} {line}").trim_end().to_owned();
@@ -88,6 +91,15 @@ impl fmt::Display for BootError {
         f.write_str(&field("seen:", &self.failure.seen, MOST_OTHERS))?;
         f.write_str(&field("try:", &self.failure.remedies, MOST_OTHERS))
     }
+}
+
+/// How many of the lines fit into so many rows of a terminal of 80 columns; at least one.
+fn fitting(lines: &[String], rows: usize) -> usize {
+    let ends = lines.iter().scan(0, |end, line| {
+        *end += line.chars().count().max(1).div_ceil(COLUMNS);
+        Some(*end)
+    });
+    ends.take_while(|end| *end <= rows).count().max(1)
 }
 
 /// The line without what could move the cursor: labels and file names come from outside.
@@ -120,6 +132,8 @@ mod tests {
         assert!(screen.contains(r"gone\u{1b}[2J"), "{screen}");
         error.also.truncate(7);
         assert!(error.to_string().contains("image 6"));
+        error.also = vec!["two rows ".repeat(10); 9];
+        assert!(error.to_string().contains("... and 6 more"), "{error}");
     }
 
     #[test]

@@ -24,12 +24,14 @@ pub fn execute(plan: &[Stage], kernel: &impl Kernel, journal: &mut Journal) -> R
         };
         let (times, results): (Vec<_>, Vec<_>) = done.into_iter().unzip();
         journal.stage_done(stage.name, times);
-        let mut errors =
-            stage.steps.iter().zip(results).filter_map(|(step, result)| {
-                result.err().map(|failure| failure.at(step.name(), step.object()))
-            });
-        let Some(mut first) = errors.next() else { return Ok(()) };
-        first.also = errors.map(|error| format!("{}: {}", error.object, error.failure.why)).collect();
+        let mut failures = stage
+            .steps
+            .iter()
+            .zip(results)
+            .filter_map(|(step, result)| result.err().map(|failure| (step, failure)));
+        let Some((step, failure)) = failures.next() else { return Ok(()) };
+        let mut first = failure.at(step.name(), step.object());
+        first.also = failures.map(|(step, failure)| format!("{}: {}", step.subject(), failure.why)).collect();
         Err(first)
     })
 }

@@ -114,9 +114,11 @@ fn is_mount_point(path: &Path) -> bool {
 
 fn open(image: &Image) -> Result<OpenImage, Failure> {
     let open = OpenImage::open(&image.path).map_err(|error| match error.cause.kind() {
-        io::ErrorKind::NotFound => Failure::new(format!("{} is not in the store", image.path.display()))
-            .try_this(format!("copy the image of {image} to the medium"))
-            .try_this("or boot a profile that does not need it"),
+        io::ErrorKind::NotFound => {
+            Failure::new(format!("{}.sqfs is not in the store", image.wanted.digest.hex()))
+                .try_this(format!("copy the image of {image} to the medium"))
+                .try_this("or boot a profile that does not need it")
+        }
         _ => error.into(),
     })?;
     let (expected, found) = (image.wanted.size, open.size());

@@ -111,6 +111,17 @@ impl Step {
             Self::CheckInit(path) => path.clone(),
         }
     }
+
+    /// The object in few words: a screen has room for many of them.
+    pub fn subject(&self) -> String {
+        match self {
+            Self::OpenImage(image)
+            | Self::CheckImage(image)
+            | Self::AttachImage(image)
+            | Self::MountLayer(image) => image.to_string(),
+            _ => self.object(),
+        }
+    }
 }
 
 impl fmt::Display for Step {
