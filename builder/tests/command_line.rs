@@ -190,6 +190,8 @@ fn help_completions_and_manual_pages_are_there() {
         let output = lamina(folder.path(), &arguments);
         assert!(output.status.success() && told(&output).contains(part), "{arguments:?}: {}", told(&output));
     }
+    let fish = told(&lamina(folder.path(), &["completions", "fish"]));
+    assert!(!fish.contains("commandline -x"), "fish 3 does not know -x");
     assert!(lamina(folder.path(), &["man", "pages"]).status.success());
     let page = fs::read_to_string(folder.path().join("pages/lamina-profile-lock.1")).unwrap();
     assert!(page.starts_with(".TH LAMINA-PROFILE-LOCK 1\n"), "{page}");

@@ -3,9 +3,9 @@
 //! One table, [`table::REQUIREMENTS`], holds each config symbol with the module it makes, the group it belongs to, and the
 //! reason in one sentence. Everything else follows from it:
 //!
-//! - the config fragments in `fragments/`, for those who make a kernel of their own ([`fragment`]);
+//! - the config fragments in `fragments/`, for those who make a kernel of their own ([`fragment()`]);
 //! - the modules that an initramfs takes along ([`modules`]);
-//! - the checker, which says in sentences what a kernel lacks ([`check`], [`Subject`]).
+//! - the checker, which says in sentences what a kernel lacks ([`check()`], [`Subject`]).
 //!
 //! [`KernelPackage`] reads a kernel: a Debian package or a folder where one was unpacked.
 

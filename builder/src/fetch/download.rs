@@ -99,9 +99,11 @@ pub(super) fn hash(mut bytes: impl Read) -> io::Result<Digest> {
     }
 }
 
-/// curl writes to a pipe: when this process dies, its next write fails and it ends.
-fn start_curl(url: &str, proxy: Option<&str>) -> Result<Child> {
-    let mut command = Command::new("curl");
+/// curl dies with this process, however that dies (setpriv(1), PR_SET_PDEATHSIG): one that waits for a slow mirror would
+/// stay for a while otherwise.
+pub(super) fn start_curl(url: &str, proxy: Option<&str>) -> Result<Child> {
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL", "--", "curl"]);
     // -q first: a personal .curlrc must not change what is fetched.
     command.args(["-q", "--silent", "--show-error", "--fail", "--location", "--proto", "=http,https"]);
     command.args(["--connect-timeout", "30", "--speed-limit", "1000", "--speed-time", "30"]);
@@ -111,12 +113,17 @@ fn start_curl(url: &str, proxy: Option<&str>) -> Result<Child> {
     command.args(["--output", "-", "--url", url]);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command.spawn().map_err(|error| {
-        Error::new("curl", format!("cannot be started: {error}")).remedy("install it: apt-get install curl")
+        Error::new("setpriv", format!("cannot be started: {error}"))
+            .remedy("install it: apt-get install util-linux")
     })
 }
 
 fn curl_message(stderr: &[u8], status: std::process::ExitStatus) -> String {
     match String::from_utf8_lossy(stderr).trim() {
+        // What setpriv says when there is no such program.
+        _ if status.code() == Some(127) => {
+            "curl cannot be started\nhelp: install it: apt-get install curl".to_owned()
+        }
         "" => format!("curl ended with {status}"),
         text => text.to_owned(),
     }

@@ -96,6 +96,20 @@ fn every_archive_of_apt_is_tried() {
 }
 
 #[test]
+fn a_download_dies_with_the_thread_that_waits_for_it() {
+    // A mirror that takes the connection and says nothing.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/x", silent.local_addr().unwrap());
+    let thread = std::thread::spawn(move || {
+        let curl = download::start_curl(&url, None).unwrap();
+        (curl, silent.accept().unwrap())
+    });
+    let (mut curl, _connection) = thread.join().unwrap();
+    let status = curl.wait().unwrap();
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(9), "{status}");
+}
+
+#[test]
 fn several_sources_come_in_the_order_asked_for() {
     let bodies: Vec<Vec<u8>> = (0..20u8).map(|number| vec![number; 100 + usize::from(number)]).collect();
     let place = Place::new();

@@ -76,7 +76,10 @@ pub(super) fn sweep(tmp: &Path) -> Result<()> {
 fn lock_tmp(tmp: &Path) -> Result<Flock<File>> {
     let path = tmp.join(".lock");
     fs::create_dir_all(tmp).map_err(Error::on(tmp.display()))?;
-    let file = File::options().create(true).append(true).open(&path).map_err(Error::on(path.display()))?;
+    let file = File::options().create(true).append(true).open(&path).map_err(|error| {
+        Error::new(path.display(), error)
+            .remedy("take a store that you may write to with `--store DIR` or LAMINA_STORE")
+    })?;
     Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, errno)| Error::new(path.display(), errno))
 }
 

@@ -1,7 +1,7 @@
 //! A file that has no name until it is complete (O_TMPFILE, open(2)): a killed process leaves nothing.
 //!
 //! FAT and some network file systems have no such files. There it has a hidden name beside its later place, which only a
-//! killed process leaves.
+//! killed process leaves, and the next one for the same place removes.
 
 mod error;
 
@@ -56,6 +56,7 @@ impl UnnamedFile {
 
     fn hidden(target: &Path, folder: &Path) -> io::Result<Self> {
         let (pid, name) = (std::process::id(), file_name(target));
+        sweep(folder, &name)?;
         let mut number = 0;
         loop {
             let hidden = folder.join(format!(".{name}.{pid}.{number}.part"));
@@ -115,6 +116,25 @@ impl Drop for UnnamedFile {
     }
 }
 
+/// Removes the hidden files of processes that are gone.
+fn sweep(folder: &Path, name: &str) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let found = entry.file_name();
+        let words = found.to_str().and_then(|found| found.strip_prefix(&format!(".{name}.")));
+        let owner =
+            words.and_then(|words| words.strip_suffix(".part")).and_then(|words| words.split_once('.'));
+        if let Some((pid, number)) = owner
+            && [pid, number].iter().all(|word| word.parse::<u32>().is_ok())
+            && !Path::new("/proc").join(pid).exists()
+        {
+            // Another process may have been faster.
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+    Ok(())
+}
+
 fn file_name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
@@ -152,6 +172,8 @@ mod tests {
         let target = folder.path().join("image");
         let names =
             || fs::read_dir(folder.path()).unwrap().map(|it| it.unwrap().file_name()).collect::<Vec<_>>();
+        // Left by a killed process: no process has this number (proc(5), pid_max).
+        fs::write(folder.path().join(".image.4194305.0.part"), "half").unwrap();
         let dropped = UnnamedFile::hidden(&target, folder.path()).unwrap();
         let second = UnnamedFile::hidden(&target, folder.path()).unwrap();
         assert!(names().iter().all(|name| name.to_string_lossy().starts_with('.')) && names().len() == 2);
