@@ -60,6 +60,18 @@ fn hostile_images_give_errors_or_data_but_never_a_panic() {
 }
 
 #[test]
+fn what_is_no_regular_file_is_refused_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let fifo = folder.path().join("fifo");
+    let made = std::process::Command::new("mkfifo").arg(&fifo).status().unwrap();
+    assert!(made.success());
+    for path in [fifo.as_path(), folder.path(), std::path::Path::new("/dev/zero")] {
+        let message = Image::open(path).err().unwrap().to_string();
+        assert!(message.contains("it is not a regular file"), "{message}");
+    }
+}
+
+#[test]
 fn hostile_images_unpack_below_their_target_or_not_at_all() {
     let (whole, _) =
         write_to_memory(&varied_tree(), &WriteOptions { compressor: Compressor::Stored, ..small_blocks() });

@@ -64,6 +64,11 @@ pub struct Item {
 impl Image {
     /// Opens an image and checks its superblock.
     pub fn open(path: &Path) -> Result<Self, Error> {
+        // Looked at first: opening a FIFO would wait for a writer.
+        let found = std::fs::metadata(path).map_err(|error| Error::io("open", path, error))?;
+        if !found.is_file() {
+            return Err(Error::image(path, "not a squashfs image: it is not a regular file"));
+        }
         let file = File::open(path).map_err(|error| Error::io("open", path, error))?;
         Self::from_file(file, path)
     }
