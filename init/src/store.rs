@@ -40,13 +40,19 @@ impl StoredProfile {
         Ok(Self { path, generation, bytes, digest })
     }
 
-    /// Reads the language; the error shows line, column and caret.
+    /// Reads the language; the error shows line, column and caret. A profile under another one's name is refused: it
+    /// would boot a system that nobody asked for.
     pub fn parse(&self) -> Result<BootProfile, Failure> {
         let label = self.path.display().to_string();
-        BootProfile::parse(&label, &self.bytes).map_err(|diagnostics| {
-            Failure::new(diagnostics.to_string().trim_end())
-                .try_this("write the profile with `lamina profile lock`, and copy it to the medium again")
-        })
+        let again = "write the profile with `lamina profile lock`, and copy it to the medium again";
+        let profile = BootProfile::parse(&label, &self.bytes)
+            .map_err(|diagnostics| Failure::new(diagnostics.to_string().trim_end()).try_this(again))?;
+        let folder = self.path.parent().and_then(Path::file_name);
+        if folder.is_some_and(|folder| folder != profile.name.as_str()) {
+            let why = format!("{label} is a file of another profile: it says that it is `{}`", profile.name);
+            return Err(Failure::new(why).try_this(again));
+        }
+        Ok(profile)
     }
 }
 
@@ -176,6 +182,23 @@ mod tests {
         let failure =
             find_profile(store.path(), Some(&wanted("web", Some(Digest::from_bytes([7; 32]))))).unwrap_err();
         assert_eq!(failure.seen.len(), 3);
+    }
+
+    #[test]
+    fn a_profile_under_the_name_of_another_is_refused() {
+        let image = format!("image \"a\" version=\"1\" digest=\"sha256:{}\" size=1", "0".repeat(64));
+        let text = format!(
+            "profile \"db\" format=1 {{\n{image}\nroot writable=\"no\"\nverify \"digest\"\ninit \"/sbin/init\"\n}}\n"
+        );
+        let store = store();
+        for (folder, refused) in [("db", false), ("web", true)] {
+            fs::write(store.path().join("profiles").join(folder).join("20.kdl"), &text).unwrap();
+            let parsed = find_profile(store.path(), Some(&wanted(folder, None))).unwrap().parse();
+            assert_eq!(parsed.is_err(), refused, "{parsed:?}");
+            if let Err(failure) = parsed {
+                assert!(failure.why.ends_with("it says that it is `db`"), "{failure:?}");
+            }
+        }
     }
 
     #[test]

@@ -63,6 +63,20 @@ fn a_root_without_a_writable_top_is_read_only() -> Story {
 }
 
 #[test]
+fn the_kernels_own_ro_hands_the_root_over_read_only() -> Story {
+    let scene = Scene::new("ro")?;
+    scene.profile_that_runs(
+        "top",
+        &[],
+        "(echo text > /new) 2>&1; mount -o remount,rw / && echo text > /new && cat /new",
+    )?;
+    let mut guest = scene.boot(&scene.disk()?, "ro lamina.profile=top")?;
+    guest.expect("Read-only file system")?;
+    guest.expect("text")?;
+    guest.expect_off()
+}
+
+#[test]
 fn the_initramfs_is_freed_and_the_medium_stays_mounted_read_only() -> Story {
     let scene = Scene::new("after-boot")?;
     let look = "grep -c rootfs /proc/mounts; grep ' /run/lamina/medium ' /proc/mounts; ls /run/lamina";
