@@ -62,7 +62,8 @@ fn enter_namespaces() -> Result<()> {
     unshare(kinds).map_err(|errno| {
         Error::new("cannot make the namespaces of the sandbox", errno).remedy(
             "the machine forbids user namespaces: see sysctl user.max_user_namespaces, \
-             kernel.unprivileged_userns_clone and kernel.apparmor_restrict_unprivileged_userns, or run as root",
+             kernel.unprivileged_userns_clone and kernel.apparmor_restrict_unprivileged_userns, or run as root; \
+             in a chroot the kernel always forbids them: enter the folder with pivot_root or a container instead",
         )
     })?;
     for (path, text) in [
