@@ -6,9 +6,10 @@ use profiles::{Digest, Name, Place};
 
 use crate::bootstrap::Bootstrap;
 use crate::error::{Error, Result};
+use crate::fetch::Source;
 use crate::image::ImageFormat;
 use crate::package_id::Ingredients;
-use crate::recipe::{Dependency, Making, Recipe, RecipeFile, RecipeFolder, Source};
+use crate::recipe::{Dependency, Making, Recipe, RecipeFile, RecipeFolder};
 use crate::selection::{Selection, Wishes};
 use profiles::version::Condition;
 

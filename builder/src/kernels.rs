@@ -7,7 +7,7 @@ use profiles::suggest;
 
 use crate::error::{Error, Result};
 use crate::fetch::Mirror;
-use crate::recipe::Source;
+use crate::fetch::Source;
 
 /// A kernel package that is known by its hash.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -10,8 +10,14 @@ use std::path::{Path, PathBuf};
 use profiles::{Digest, Name, Place, suggest};
 
 use crate::error::{Error, Result};
+use crate::fetch::Source;
 use crate::text_file;
 use profiles::version::{Condition, Version};
+
+/// The file of a `debian` recipe that says which packages are wanted.
+pub const DEBIAN_DESCRIPTION: &str = "debian.kdl";
+/// The file of a `debian` recipe that pins them.
+pub const DEBIAN_LOCK: &str = "lock.kdl";
 
 /// The steps in the order they run.
 pub const STEP_NAMES: [&str; 5] = ["unpack", "patch", "configure", "make", "install"];
@@ -71,19 +77,6 @@ pub struct RecipeFile {
     pub path: String,
     /// Where the recipe names it.
     pub place: Place,
-}
-
-/// A file that is downloaded, known by its digest.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Source {
-    /// Its name in `/sources`.
-    pub file: String,
-    /// What it must hash to.
-    pub sha256: Digest,
-    /// Its length in bytes.
-    pub size: u64,
-    /// Where to get it, in the order to try.
-    pub mirrors: Vec<String>,
 }
 
 /// A switch of a package.

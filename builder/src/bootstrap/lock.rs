@@ -11,7 +11,7 @@ use profiles::quote::Quoted;
 use super::description::Description;
 use crate::error::{Error, Result};
 use crate::fetch::Mirror;
-use crate::recipe::Source;
+use crate::fetch::Source;
 use crate::text_file;
 
 /// The pinned packages of a layer.

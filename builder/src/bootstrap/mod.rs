@@ -20,12 +20,8 @@ pub use lock::{Lock, LockedPackage};
 pub use solver::solve;
 
 use crate::error::{Error, Result};
-use crate::recipe::Source;
-
-/// The file that says what is wanted.
-pub const DESCRIPTION_FILE: &str = "debian.kdl";
-/// The file that pins it.
-pub const LOCK_FILE: &str = "lock.kdl";
+use crate::fetch::Source;
+pub use crate::recipe::{DEBIAN_DESCRIPTION as DESCRIPTION_FILE, DEBIAN_LOCK as LOCK_FILE};
 
 /// A description and the lock made from it.
 #[derive(Debug, Clone)]

@@ -10,8 +10,8 @@ use sha2::{Digest as _, Sha256};
 use unnamed_file::UnnamedFile;
 
 use super::progress::{Event, Progress};
+use super::source::Source;
 use crate::error::{Error, Result};
-use crate::recipe::Source;
 
 const BUFFER_BYTES: usize = 128 << 10;
 

@@ -12,6 +12,7 @@ mod apt;
 mod download;
 mod mirror;
 mod progress;
+mod source;
 
 use std::fs::{self, File};
 use std::io;
@@ -22,10 +23,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 pub use apt::Archives;
 pub use mirror::Mirror;
 pub use progress::{Console, Event, Progress};
+pub use source::Source;
 use unnamed_file::UnnamedFile;
 
 use crate::error::{Error, Result};
-use crate::recipe::Source;
 use download::Download;
 use mirror::Location;
 

@@ -6,10 +6,12 @@ use std::path::Path;
 use profiles::decode::{Block, KdlValue, Node, Problem, Shape, Value, read, text};
 use profiles::{Name, suggest};
 
-use super::{Dependency, Feature, Making, PathMetadata, Recipe, RecipeFile, STEP_NAMES, Source, Variants};
-use crate::bootstrap::{DESCRIPTION_FILE, LOCK_FILE};
+use super::{
+    DEBIAN_DESCRIPTION, DEBIAN_LOCK, Dependency, Feature, Making, PathMetadata, Recipe, RecipeFile,
+    STEP_NAMES, Variants,
+};
 use crate::error::{Error, Result};
-use crate::fetch::Mirror;
+use crate::fetch::{Mirror, Source};
 use profiles::version::{Condition, Version};
 
 const RECIPE: Shape = Shape::argument("name").block(&[
@@ -227,7 +229,7 @@ fn making(recipe: &Node<'_>, block: &Block<'_>, files: Option<&[RecipeFile]>) ->
         if !steps?.is_empty() {
             return debian.refuse("a recipe has steps or 'debian', not both", "remove one of them");
         }
-        for needed in [DESCRIPTION_FILE, LOCK_FILE] {
+        for needed in [DEBIAN_DESCRIPTION, DEBIAN_LOCK] {
             if files.is_some_and(|files| files.iter().all(|file| file.path != needed)) {
                 // Without the node the id of the build would not know the file.
                 return debian
