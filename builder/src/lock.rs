@@ -170,16 +170,27 @@ pub fn newest(store: &Store, name: &Name) -> Result<Option<(u64, PathBuf)>> {
 /// Writes a new generation when the profile differs from the newest. Says the generation and whether it is new.
 pub fn publish(store: &Store, profile: &BootProfile) -> Result<(u64, bool)> {
     let text = profile.to_kdl();
-    let last = newest(store, &profile.name)?;
-    if let Some((number, path)) = &last
-        && fs::read(path).map_err(Error::on(path.display()))? == text.as_bytes()
-    {
-        return Ok((*number, false));
+    let look = || -> Result<(u64, bool)> {
+        match newest(store, &profile.name)? {
+            None => Ok((1, true)),
+            Some((number, path)) => match fs::read(&path).map_err(Error::on(path.display()))? {
+                bytes if bytes == text.as_bytes() => Ok((number, false)),
+                _ => Ok((number + 1, true)),
+            },
+        }
+    };
+    // Without a lock first: a store that cannot be written may still be up to date.
+    if let (number, false) = look()? {
+        return Ok((number, false));
     }
-    let number = last.map_or(0, |(number, _)| number) + 1;
-    let path = store.profiles().join(profile.name.as_str()).join(format!("{number}.kdl"));
-    store.write(&path, text.as_bytes())?;
-    Ok((number, true))
+    let folder = store.profiles().join(profile.name.as_str());
+    // Two commands that lock one profile at the same moment must not take the same number.
+    let _turn = store.hold(&folder)?;
+    let (number, new) = look()?;
+    if new {
+        store.write(&folder.join(format!("{number}.kdl")), text.as_bytes())?;
+    }
+    Ok((number, new))
 }
 
 #[cfg(test)]

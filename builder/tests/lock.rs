@@ -119,3 +119,19 @@ fn a_damaged_image_is_named() {
     let message = lock::lock(&composition, &[&layer], &store).unwrap_err().to_string();
     assert!(message.contains(&layer.digest.hex()) && message.contains("lamina store verify"), "{message}");
 }
+
+#[test]
+fn generations_written_at_the_same_moment_all_stay() {
+    let folder = tempfile::tempdir().unwrap();
+    let locked = lock(folder.path(), "override \"/etc/motd\" from=\"site\"").unwrap();
+    let store = Store::open(&folder.path().join("store")).unwrap();
+    std::thread::scope(|scope| {
+        for writer in 0..8 {
+            let (store, mut profile) = (&store, locked.profile.clone());
+            profile.description = Some(format!("writer {writer}"));
+            scope.spawn(move || assert!(lock::publish(store, &profile).unwrap().1));
+        }
+    });
+    let written = std::fs::read_dir(store.profiles().join("web")).unwrap().count();
+    assert_eq!((written, lock::newest(&store, &locked.profile.name).unwrap().unwrap().0), (8, 8));
+}

@@ -12,6 +12,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
+use nix::fcntl::{Flock, FlockArg};
 use profiles::Digest;
 
 use crate::error::{Error, Result};
@@ -91,6 +92,13 @@ impl Store {
     /// A folder of this process under `tmp/`, gone when dropped; `label` is for people who look.
     pub fn scratch(&self, label: &str) -> Result<Scratch> {
         Scratch::make(&self.root.join("tmp"), label)
+    }
+
+    /// Makes `folder` and waits until no other process holds it; flock(2) lets it go with the value or with the process.
+    pub fn hold(&self, folder: &Path) -> Result<Flock<File>> {
+        make_folder(folder)?;
+        let file = File::open(folder).map_err(Error::on(folder.display()))?;
+        Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, errno)| Error::new(folder.display(), errno))
     }
 
     /// Writes `bytes` to `path` inside the store so that it is there whole or not at all.

@@ -131,10 +131,7 @@ fn scratch_of_a_killed_process_is_swept() {
         .stdout(Stdio::null())
         .spawn()
         .unwrap();
-    let held = || {
-        nix::fcntl::Flock::lock(File::open(&entry).unwrap(), nix::fcntl::FlockArg::LockExclusiveNonblock)
-            .is_err()
-    };
+    let held = || Flock::lock(File::open(&entry).unwrap(), FlockArg::LockExclusiveNonblock).is_err();
     while !held() {
         std::thread::yield_now();
     }
