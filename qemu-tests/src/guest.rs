@@ -2,7 +2,10 @@
 
 use std::env;
 use std::fs::{self, File};
-use std::path::PathBuf;
+use std::io::{Read, Write};
+use std::net::Shutdown;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
@@ -11,7 +14,7 @@ use crate::acceleration::{self, Acceleration};
 use crate::artifacts;
 use crate::console::{Console, Missed};
 use crate::failure::Failure;
-use crate::machine::Machine;
+use crate::machine::{Machine, PLUG_IN};
 use crate::seat::{self, Seat};
 
 /// How long one expectation may take. A boot takes 3 to 6 s under emulation on an idle computer; shared processors have
@@ -26,6 +29,7 @@ pub struct Guest {
     name: String,
     qemu: Child,
     console: Console,
+    monitor: Option<PathBuf>,
     /// All that the guest and QEMU itself printed, byte for byte.
     log_path: PathBuf,
     failed: bool,
@@ -55,7 +59,8 @@ impl Guest {
             .map_err(Failure::about("starting QEMU with setpriv"))?;
         let (output, input) = qemu.stdout.take().zip(qemu.stdin.take()).expect("both are piped");
         let console = Console::new(output, input, log);
-        Ok(Self { name: machine.name.clone(), qemu, console, log_path, failed: false, _seat: seat })
+        let monitor = machine.monitor().map(Path::to_owned);
+        Ok(Self { name: machine.name.clone(), qemu, console, monitor, log_path, failed: false, _seat: seat })
     }
 
     /// Waits until `wanted` is printed after the last match, and returns what stood between the two.
@@ -68,6 +73,22 @@ impl Guest {
         self.console
             .wait_for(wanted, timeout)
             .map_err(|missed| self.failure(&format!("{wanted:?}"), &missed, timeout))
+    }
+
+    /// Plugs in the disk of [`Machine::late_disk`].
+    pub fn plug_in(&mut self) -> Result<(), Failure> {
+        let monitor = self.monitor.as_ref().expect("the machine has a disk to plug in");
+        let mut order = UnixStream::connect(monitor).map_err(Failure::at(monitor))?;
+        order.write_all(PLUG_IN.as_bytes()).map_err(Failure::at(monitor))?;
+        // QEMU drops what it has not read when the connection ends, so its prompt after the order is waited for.
+        order.shutdown(Shutdown::Write).map_err(Failure::at(monitor))?;
+        let mut answer = String::new();
+        order.read_to_string(&mut answer).map_err(Failure::at(monitor))?;
+        if answer.contains("Error") {
+            Err(self.told(&format!("the monitor answers: {answer}")))
+        } else {
+            Ok(())
+        }
     }
 
     /// Types `line` and the return key.

@@ -21,6 +21,16 @@ enum Share {
     VirtioFs { tag: String, socket: PathBuf },
 }
 
+/// A disk that is not plugged in yet, and the socket of the monitor that takes the order to do it.
+#[derive(Debug, Clone)]
+struct LateDisk {
+    image: PathBuf,
+    monitor: PathBuf,
+}
+
+/// The order that plugs in the disk of [`Machine::late_disk`] (qemu(1), `device_add`).
+pub const PLUG_IN: &str = "device_add virtio-blk-pci,drive=late,bus=lateport\n";
+
 /// A machine that is not running yet. Everything is named by the caller; nothing depends on the host.
 #[derive(Debug, Clone)]
 pub struct Machine {
@@ -30,6 +40,7 @@ pub struct Machine {
     initramfs: PathBuf,
     command_line: Vec<String>,
     disks: Vec<PathBuf>,
+    late_disk: Option<LateDisk>,
     shares: Vec<Share>,
     ports: Option<Vec<ForwardedPort>>,
     memory_mib: u32,
@@ -48,6 +59,7 @@ impl Machine {
             // takes that for broken hardware and panics (2 of 40 boots).
             command_line: ["console=ttyS0", "loglevel=4", "no_timer_check"].map(str::to_owned).to_vec(),
             disks: Vec::new(),
+            late_disk: None,
             shares: Vec::new(),
             ports: None,
             memory_mib: 512,
@@ -76,6 +88,18 @@ impl Machine {
     pub fn disk(mut self, image: &Path) -> Self {
         self.disks.push(image.to_owned());
         self
+    }
+
+    /// Keeps a virtio disk at hand that [`crate::guest::Guest::plug_in`] puts into a slot of the running machine.
+    #[must_use]
+    pub fn late_disk(mut self, image: &Path, monitor: &Path) -> Self {
+        self.late_disk = Some(LateDisk { image: image.to_owned(), monitor: monitor.to_owned() });
+        self
+    }
+
+    /// Where QEMU's monitor listens, when there is a disk to plug in.
+    pub fn monitor(&self) -> Option<&Path> {
+        self.late_disk.as_ref().map(|late| late.monitor.as_path())
     }
 
     /// Shares a folder of the host read-only over 9p.
@@ -119,6 +143,7 @@ impl Machine {
             let drive = format!("file={},if=virtio,format=raw,snapshot=on", escaped(disk));
             arguments.extend(["-drive".to_owned(), drive]);
         }
+        arguments.extend(self.late_disk.iter().flat_map(LateDisk::arguments));
         for share in &self.shares {
             arguments.extend(share.arguments());
         }
@@ -136,6 +161,17 @@ impl Machine {
         let memory = format!("memory-backend-memfd,id=ram,size={}M,share=on", self.memory_mib);
         let mut arguments = words("-M q35,memory-backend=ram -object");
         arguments.push(memory);
+        arguments
+    }
+}
+
+impl LateDisk {
+    fn arguments(&self) -> Vec<String> {
+        // The root bus of q35 takes no devices while it runs; a root port has a slot that does.
+        let mut arguments = words("-device pcie-root-port,id=lateport,chassis=1 -drive");
+        arguments.push(format!("file={},if=none,id=late,format=raw,snapshot=on", escaped(&self.image)));
+        arguments.push("-monitor".to_owned());
+        arguments.push(format!("unix:{},server=on,wait=off", escaped(&self.monitor)));
         arguments
     }
 }

@@ -1,6 +1,7 @@
 //! Where the store may lie, and by which names it is found.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use qemu_tests::guest::Guest;
 use qemu_tests::medium::{FileSystem, Identity, Partition, write_gpt};
@@ -74,6 +75,21 @@ fn second_of_two_partitions(scene: &Scene) -> Result<PathBuf, Failure> {
     ];
     write_gpt(&partitions, &disk)?;
     Ok(disk)
+}
+
+#[test]
+fn a_disk_that_comes_late_is_waited_for() -> Story {
+    let scene = scene("late")?;
+    let monitor = scene.scratch().join("monitor");
+    let parameters = format!("lamina.profile=one lamina.store=LABEL={}", DISK.label);
+    let machine = scene.machine(&parameters)?.late_disk(&scene.disk()?, &monitor);
+    let mut guest = Guest::boot(&machine)?;
+    guest.expect("load modules")?;
+    // By now init looks for the disk, and nothing but the kernel's word can tell it that one came.
+    std::thread::sleep(Duration::from_secs(3));
+    assert!(!guest.text().contains("find the store"), "{}", guest.text());
+    guest.plug_in()?;
+    runs(&mut guest)
 }
 
 #[test]
