@@ -166,10 +166,14 @@ impl<'a> Block<'a> {
         }
     }
 
-    fn missing<T>(&self, name: &str) -> Option<T> {
-        // A slip in the word was noted when the block was checked; that it is missing too helps nobody.
+    /// Whether a node was refused that may have been meant as `name`: that `name` is missing too helps nobody.
+    pub fn has_slip(&self, name: &str) -> bool {
         let is_slip = |node: Node<'_>| suggest::nearest(node.name(), [name]).is_some();
-        if self.reading.has_errors() && self.nodes().any(is_slip) {
+        self.reading.has_errors() && self.nodes().any(is_slip)
+    }
+
+    fn missing<T>(&self, name: &str) -> Option<T> {
+        if self.has_slip(name) {
             return None;
         }
         match self.owner {

@@ -133,6 +133,9 @@ fn profile(node: Node<'_>) -> Option<BootProfile> {
 fn images(profile: Node<'_>) -> Option<Vec<ImageRef>> {
     let nodes: Vec<Node<'_>> = profile.block().all("image").collect();
     if nodes.is_empty() {
+        if profile.block().has_slip("image") {
+            return None;
+        }
         return profile.refuse(
             "the profile has no image",
             "a stack needs at least one: image \"NAME\" version=... digest=... size=...",

@@ -5,6 +5,8 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::unistd::{getgid, getuid};
+
 use crate::failure::Failure;
 
 /// The daemon of Debian's `qemu-system-common`.
@@ -18,13 +20,14 @@ pub struct VirtioFsDaemon {
 }
 
 impl VirtioFsDaemon {
-    /// Shares `folder` through a socket made in the folder `scratch`. Needs no root: in a user namespace of its own the
+    /// Shares `folder` through a socket made in the folder `scratch`. It does not run as root: in a user namespace of its own the
     /// daemon may do its chroot, and a private tmpfs gives it the `/run` that it writes its process id to.
     pub fn serve(folder: &Path, scratch: &Path) -> Result<Self, Failure> {
         let socket = scratch.join("virtiofs");
         let in_namespace = "mount -t tmpfs tmpfs /run && exec setpriv --pdeathsig KILL \"$@\"";
-        let process = Command::new("unshare")
+        let process = without_other_groups()
             .args([
+                "unshare",
                 "--map-root-user",
                 "--mount",
                 "--propagation",
@@ -73,10 +76,21 @@ impl VirtioFsDaemon {
     }
 }
 
+/// Starts a program without supplementary groups: virtiofsd gives them up, which a user namespace of an ordinary user forbids.
+fn without_other_groups() -> Command {
+    let (user, group) = (getuid(), getgid());
+    let (program, first): (&str, &[&str]) =
+        if user.is_root() { ("setpriv", &[]) } else { ("sudo", &["--non-interactive", "setpriv"]) };
+    let mut command = Command::new(program);
+    command.args(first).arg("--clear-groups").arg(format!("--reuid={user}")).arg(format!("--regid={group}"));
+    command
+}
+
 impl Drop for VirtioFsDaemon {
     fn drop(&mut self) {
-        // Fails only when it ended already, which it does when QEMU closes the socket.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        // It ends by itself when QEMU closes the socket; before that, sudo cannot be killed by the user who called it.
+        if self.process.kill().is_ok() {
+            let _ = self.process.wait();
+        }
     }
 }
