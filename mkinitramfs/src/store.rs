@@ -1,12 +1,10 @@
 //! A store packed into the initramfs: resolved profiles and the images that they name.
 
 use std::fs::{self, File};
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use profiles::resolved::{BootProfile, ImageRef};
 use profiles::{Digest, Name, suggest};
-use sha2::{Digest as _, Sha256};
 
 use crate::contents::{Contents, Source};
 use crate::error::Error;
@@ -104,7 +102,8 @@ fn add_image(
         Error::new(path.display(), format!("image '{}' of profile '{}': {cause}", image.name, profile.name))
     };
     let remedy = "'lamina store verify' finds damaged images; 'lamina build' makes them again";
-    let (digest, size) = hash(&path).map_err(|error| about(error.to_string()).remedy(remedy))?;
+    let (digest, size) =
+        File::open(&path).and_then(Digest::of).map_err(|error| about(error.to_string()).remedy(remedy))?;
     if size != image.size {
         return Err(about(format!("has {size} bytes, the profile says {}", image.size)).remedy(remedy));
     }
@@ -112,23 +111,6 @@ fn add_image(
         return Err(about(format!("has the digest {digest}, not the one in its name")).remedy(remedy));
     }
     contents.add(place, 0o644, Source::HostFile(path, size))
-}
-
-/// SHA-256 and length of a file.
-fn hash(path: &Path) -> std::io::Result<(Digest, u64)> {
-    let mut file = File::open(path)?;
-    let mut hash = Sha256::new();
-    let mut size = 0;
-    let mut buffer = vec![0; 1 << 17];
-    loop {
-        match file.read(&mut buffer)? {
-            0 => return Ok((Digest::from_bytes(hash.finalize().into()), size)),
-            length => {
-                hash.update(&buffer[..length]);
-                size += length as u64;
-            }
-        }
-    }
 }
 
 #[cfg(test)]

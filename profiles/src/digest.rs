@@ -1,6 +1,12 @@
 //! SHA-256 digests as they are written in profiles, recipes and file names.
 
 use std::fmt;
+use std::io::{self, Read};
+
+use sha2::{Digest as _, Sha256};
+
+/// Bytes read and hashed at a time.
+const CHUNK: usize = 1 << 18;
 
 /// A SHA-256 digest: 32 bytes, written as 64 lower-case hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -28,6 +34,25 @@ impl Digest {
             *byte = nibble(pair[0]) << 4 | nibble(pair[1]);
         }
         Ok(Digest(bytes))
+    }
+
+    /// The SHA-256 (FIPS 180-4) of all that is left to read of `bytes`, and its length in bytes.
+    ///
+    /// # Errors
+    /// The first error of reading that is not an interruption.
+    pub fn of(mut bytes: impl Read) -> io::Result<(Digest, u64)> {
+        let (mut hasher, mut buffer, mut length) = (Sha256::new(), vec![0; CHUNK], 0);
+        loop {
+            match bytes.read(&mut buffer) {
+                Ok(0) => return Ok((Digest(hasher.finalize().into()), length)),
+                Ok(count) => {
+                    hasher.update(&buffer[..count]);
+                    length += count as u64;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// Takes the 32 bytes that a hash function gave.

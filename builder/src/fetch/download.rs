@@ -86,19 +86,6 @@ impl<'a> Download<'a> {
     }
 }
 
-/// The SHA-256 of all that `bytes` has.
-pub(super) fn hash(mut bytes: impl Read) -> io::Result<Digest> {
-    let (mut hasher, mut buffer) = (Sha256::new(), vec![0; BUFFER_BYTES]);
-    loop {
-        match bytes.read(&mut buffer) {
-            Ok(0) => return Ok(Digest::from_bytes(hasher.finalize().into())),
-            Ok(count) => hasher.update(&buffer[..count]),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-}
-
 /// curl dies with this process, however that dies (setpriv(1), PR_SET_PDEATHSIG): one that waits for a slow mirror would
 /// stay for a while otherwise.
 pub(super) fn start_curl(url: &str, proxy: Option<&str>) -> Result<Child> {

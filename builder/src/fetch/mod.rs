@@ -22,6 +22,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 pub use apt::Archives;
 pub use mirror::Mirror;
+use profiles::Digest;
 pub use progress::{Console, Event, Progress};
 pub use source::Source;
 use unnamed_file::UnnamedFile;
@@ -212,7 +213,7 @@ impl Fetcher {
 /// Whether the source is at `path`. A file that is there and has other bytes is damaged, and is removed.
 fn is_there(path: &Path, source: &Source) -> Result<bool> {
     let Ok(file) = File::open(path) else { return Ok(false) };
-    if download::hash(file).map_err(Error::on(path.display()))? == source.sha256 {
+    if Digest::of(file).map_err(Error::on(path.display()))?.0 == source.sha256 {
         return Ok(true);
     }
     fs::remove_file(path).map_err(Error::on(path.display()))?;

@@ -161,7 +161,7 @@ fn a_killed_process_leaves_nothing() {
 fn source(body: &[u8], mirrors: &[&str]) -> Source {
     Source {
         file: "source.tar".to_owned(),
-        sha256: download::hash(body).unwrap(),
+        sha256: Digest::of(body).unwrap().0,
         size: body.len() as u64,
         mirrors: mirrors.iter().map(|mirror| (*mirror).to_owned()).collect(),
     }

@@ -1,12 +1,11 @@
 //! Hashes every image of the store and compares it with its name and its record.
 
 use std::fs::File;
-use std::io::{self, Read, Seek};
+use std::io::{self, Seek};
 use std::path::Path;
 
 use profiles::Digest;
 use serde::Serialize;
-use sha2::{Digest as _, Sha256};
 
 use super::Store;
 use crate::error::{Error, Result};
@@ -79,18 +78,5 @@ pub fn digest_file(path: &Path) -> Result<(Digest, u64)> {
 /// The SHA-256 and the length of an open file, from its start.
 pub fn digest_of(file: &mut File) -> io::Result<(Digest, u64)> {
     file.rewind()?;
-    let mut hasher = Sha256::new();
-    let mut buffer = vec![0; 1 << 18];
-    let mut length = 0;
-    loop {
-        match file.read(&mut buffer) {
-            Ok(0) => return Ok((Digest::from_bytes(hasher.finalize().into()), length)),
-            Ok(count) => {
-                hasher.update(&buffer[..count]);
-                length += count as u64;
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
+    Digest::of(file)
 }
