@@ -35,7 +35,13 @@ impl Failure {
 
     /// The failure as that of a step on an object.
     pub fn at(self, step: &'static str, object: impl fmt::Display) -> BootError {
-        BootError { step, object: object.to_string(), failure: Box::new(self), also: Vec::new() }
+        BootError {
+            step,
+            object: object.to_string(),
+            failure: Box::new(self),
+            also: Vec::new(),
+            suspects: Vec::new(),
+        }
     }
 }
 
@@ -67,6 +73,8 @@ pub struct BootError {
     pub failure: Box<Failure>,
     /// One line for each other object that failed in the same stage.
     pub also: Vec<String>,
+    /// Layers that may be at fault, most likely first.
+    pub suspects: Vec<String>,
 }
 
 impl fmt::Display for BootError {
@@ -88,6 +96,7 @@ impl fmt::Display for BootError {
         f.write_str(&field("object:", std::slice::from_ref(&self.object), 1))?;
         f.write_str(&field("why:", std::slice::from_ref(&self.failure.why), MOST_WHY))?;
         f.write_str(&field("also:", &self.also, MOST_OTHERS))?;
+        f.write_str(&field("suspect:", &self.suspects, MOST_OTHERS))?;
         f.write_str(&field("seen:", &self.failure.seen, MOST_OTHERS))?;
         f.write_str(&field("try:", &self.failure.remedies, MOST_OTHERS))
     }

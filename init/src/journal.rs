@@ -235,7 +235,7 @@ impl Journal {
 
     /// The end of a boot that did not.
     pub fn failed(&mut self, error: &BootError) {
-        let BootError { step, object, failure, also } = error.clone();
+        let BootError { step, object, failure, also, suspects: _ } = error.clone();
         console::to_kernel_log(3, &format!("boot stopped at: {step}: {object}: {}", failure.why));
         self.report.outcome = Outcome::Failed {
             step: step.to_owned(),

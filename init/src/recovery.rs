@@ -17,6 +17,7 @@ use nix::sys::reboot::{RebootMode, reboot};
 use nix::sys::termios::{LocalFlags, SetArg, Termios, tcgetattr, tcsetattr};
 use nix::sys::wait::waitpid;
 use nix::unistd::{Pid, dup2_stderr, dup2_stdin, dup2_stdout, setsid, sync};
+use profiles::Name;
 
 use crate::console;
 use crate::error::{BootError, Failure};
@@ -44,14 +45,63 @@ pub fn of_panic(location: &str, message: &str) -> BootError {
         .at("run init", location)
 }
 
-/// Shows the error, then serves the menu until the machine restarts. `panic` is the value of `panic=`; `since` is when
-/// init began (CLOCK_BOOTTIME): the kernel's warnings of before have nothing to do with it.
-pub fn enter(error: &BootError, panic: Option<i64>, since: Duration) -> ! {
-    console::write(&screen(error, &kernel_warnings(since)));
+/// Names the profile that a person chose, for the init that starts anew.
+#[allow(dead_code, reason = "the chain of candidates takes it")]
+const CHOSEN: &str = "LAMINA_PROFILE";
+
+/// What the screen and its menu know beside the error.
+#[derive(Debug, Clone, Default)]
+#[allow(dead_code, reason = "the chain of candidates takes it")]
+pub struct Context {
+    /// The value of `panic=`: seconds after which to reboot; negative means at once, 0 never.
+    pub panic: Option<i64>,
+    /// When init began (CLOCK_BOOTTIME): the kernel's warnings of before have nothing to do with it.
+    pub since: Duration,
+    /// The report, as JSON.
+    pub report: String,
+    /// The other profiles that may be started.
+    pub profiles: Vec<Choice>,
+    /// The block devices that were seen, one a line.
+    pub devices: Vec<String>,
+    /// What was tried before, one line a candidate that failed.
+    pub attempts: Vec<String>,
+}
+
+/// A profile that a person may choose.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Choice {
+    /// Its name.
+    pub name: Name,
+    /// Its own words about itself.
+    pub description: Option<String>,
+}
+
+impl Context {
+    /// All that is known when init itself fails.
+    pub fn bare(panic: Option<i64>, since: Duration) -> Self {
+        Self { panic, since, ..Self::default() }
+    }
+}
+
+/// The profile that a person chose before init ran itself anew.
+#[allow(dead_code, reason = "the chain of candidates takes it")]
+pub fn chosen_profile() -> Option<Name> {
+    Name::parse(std::env::var_os(CHOSEN)?.to_str()?).ok()
+}
+
+/// Prints the screen without a menu: a candidate failed, and the next one is tried.
+#[allow(dead_code, reason = "the chain of candidates takes it")]
+pub fn show(error: &BootError) {
+    console::write(&screen(error, &[]));
+}
+
+/// Shows the error, then serves the menu until the machine restarts.
+pub fn enter(error: &BootError, context: &Context) -> ! {
+    console::write(&screen(error, &kernel_warnings(context.since)));
     if error.step == "rescue" && has_shell() {
         run_shell();
     }
-    let mut wait = match panic {
+    let mut wait = match context.panic {
         Some(seconds @ 1..) => Some(Duration::from_secs(seconds.unsigned_abs())),
         Some(..0) => Some(Duration::ZERO),
         Some(0) | None => None,

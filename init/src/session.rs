@@ -13,6 +13,7 @@ use crate::error::{BootError, Failure};
 use crate::journal::{self, Journal, ModuleRecord};
 use crate::machine::Machine;
 use crate::medium::{Medium, Protocol, StoreSpec};
+use crate::recovery::Context;
 use crate::request::{BootRequest, RootAccess, Verbosity};
 use crate::{console, contract, find_store, modules, paths, plan, recovery, store};
 
@@ -151,8 +152,9 @@ impl Session {
     /// The end of a boot that failed.
     pub fn recover(&mut self, error: &BootError) -> ! {
         self.journal.failed(error);
-        recovery::leave_report(&self.journal.to_json());
-        recovery::enter(error, self.request.panic, self.journal.began())
+        let report = self.journal.to_json();
+        recovery::leave_report(&report);
+        recovery::enter(error, &Context { report, ..Context::bare(self.request.panic, self.journal.began()) })
     }
 }
 
@@ -178,8 +180,7 @@ pub fn panics_end_in_recovery() {
         }
         recovery::enter(
             &recovery::of_panic(&location, message),
-            PANIC_TIMEOUT.get().copied().flatten(),
-            began,
+            &Context::bare(PANIC_TIMEOUT.get().copied().flatten(), began),
         )
     }));
 }
