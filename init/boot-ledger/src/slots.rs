@@ -1,0 +1,190 @@
+//! The two files.
+
+use std::fs::File;
+use std::io::{self, ErrorKind};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, open, openat};
+use nix::sys::stat::Mode;
+
+use crate::codec::{Damage, SLOT_BYTES};
+use crate::ledger::Ledger;
+
+/// The folder of the slots, below the store's.
+const FOLDER: &str = "boot";
+
+/// One of the two files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Slot {
+    /// `boot/a`
+    A,
+    /// `boot/b`
+    B,
+}
+
+impl Slot {
+    /// `a` or `b`.
+    pub fn file_name(self) -> &'static str {
+        match self {
+            Slot::A => "a",
+            Slot::B => "b",
+        }
+    }
+
+    /// The same error with the slot's name in front.
+    fn error(self, error: io::Error) -> io::Error {
+        io::Error::new(error.kind(), format!("{FOLDER}/{}: {error}", self.file_name()))
+    }
+}
+
+/// What the two slots hold together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reading {
+    /// Of the newer slot that is sound; empty when none is.
+    pub ledger: Ledger,
+    /// The slots that are not, and why.
+    pub damaged: Vec<(Slot, Damage)>,
+    /// Of the ledger; 0 when no slot is sound.
+    sequence: u64,
+    /// The slot that does not hold the ledger.
+    older: Slot,
+}
+
+/// The slots of a medium. No file stays open between two calls, so that the medium can be made read-only.
+#[derive(Debug)]
+pub struct Slots {
+    folder: PathBuf,
+}
+
+impl Slots {
+    /// The slots below the folder of a store; `None` when there are none: an older medium, or a store that is packed
+    /// into the initramfs.
+    ///
+    /// # Errors
+    /// The folder is there and cannot be opened, or it is a link.
+    pub fn open(store: &Path) -> io::Result<Option<Slots>> {
+        let slots = Slots { folder: store.join(FOLDER) };
+        match slots.open_folder() {
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        }
+        let missing = |slot| slots.load(slot) == Err(Damage::Missing);
+        Ok((!missing(Slot::A) || !missing(Slot::B)).then_some(slots))
+    }
+
+    /// Makes the slots that are missing or have a wrong length, with an empty ledger, and syncs them. Slots that are right
+    /// stay as they are. Not meant for a medium that somebody boots from at this moment.
+    ///
+    /// # Errors
+    /// The store cannot be written to; a slot is a link or no regular file.
+    pub fn create(store: &Path) -> io::Result<()> {
+        let slots = Slots { folder: store.join(FOLDER) };
+        std::fs::create_dir_all(&slots.folder)?;
+        let folder = File::from(slots.open_folder()?);
+        for slot in [Slot::A, Slot::B] {
+            if matches!(slots.load(slot), Ok(_) | Err(Damage::Broken | Damage::Newer(_))) {
+                continue;
+            }
+            make_empty(&folder, slot).map_err(|error| slot.error(error))?;
+        }
+        folder.sync_all()?;
+        // The name of the folder itself.
+        File::open(store)?.sync_all()
+    }
+
+    /// Reads both slots. A slot that cannot be read is a damaged one: this never fails.
+    pub fn read(&self) -> Reading {
+        let (a, b) = (self.load(Slot::A), self.load(Slot::B));
+        let damaged = [(Slot::A, &a), (Slot::B, &b)]
+            .into_iter()
+            .filter_map(|(slot, found)| Some((slot, found.as_ref().err()?.clone())))
+            .collect();
+        let (newer, older) = match (a, b) {
+            (Ok(a), Ok(b)) if b.0 > a.0 => (Some(b), Slot::A),
+            (Err(_), Ok(b)) => (Some(b), Slot::A),
+            (Ok(a), _) => (Some(a), Slot::B),
+            (Err(_), Err(_)) => (None, Slot::A),
+        };
+        let (sequence, ledger) = newer.unwrap_or_default();
+        Reading { ledger, damaged, sequence, older }
+    }
+
+    /// Writes the ledger into the older slot, and returns when it is on the medium (fdatasync(2)). The other slot is not
+    /// touched: whatever happens meanwhile, one of the two can be read.
+    ///
+    /// # Errors
+    /// The medium is read-only or fails; the older slot is missing, no regular file, or has another length than 4096
+    /// bytes; a newer Lamina wrote to it.
+    pub fn write(&self, ledger: &Ledger) -> io::Result<()> {
+        let Reading { sequence, older, damaged, .. } = self.read();
+        if let Some((slot, newer @ Damage::Newer(_))) =
+            damaged.iter().find(|(_, damage)| matches!(damage, Damage::Newer(_)))
+        {
+            return Err(slot.error(io::Error::new(ErrorKind::Unsupported, newer.to_string())));
+        }
+        let sequence = sequence.checked_add(1).ok_or_else(|| {
+            io::Error::new(ErrorKind::InvalidData, "the sequence number of the slots is used up")
+        })?;
+        let write = || {
+            let file = open_slot(&self.open_folder()?, older, OFlag::O_WRONLY)?;
+            file.write_all_at(&ledger.encode(sequence), 0)?;
+            file.sync_data()
+        };
+        write().map_err(|error| older.error(error))
+    }
+
+    fn open_folder(&self) -> io::Result<OwnedFd> {
+        let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        Ok(open(&self.folder, flags, Mode::empty())?)
+    }
+
+    fn load(&self, slot: Slot) -> Result<(u64, Ledger), Damage> {
+        let read = || {
+            let file = open_slot(&self.open_folder()?, slot, OFlag::O_RDONLY)?;
+            let mut bytes = [0; SLOT_BYTES];
+            file.read_exact_at(&mut bytes, 0).map(|()| bytes)
+        };
+        match read() {
+            Ok(bytes) => Ledger::decode(&bytes),
+            Err(error) if error.kind() == ErrorKind::NotFound => Err(Damage::Missing),
+            Err(error) => Err(Damage::Unreadable(error.to_string())),
+        }
+    }
+}
+
+/// A slot with an empty ledger, on the disk.
+fn make_empty(folder: &File, slot: Slot) -> io::Result<()> {
+    let file = open_regular(folder, slot, OFlag::O_RDWR | OFlag::O_CREAT, Mode::from_bits_truncate(0o644))?;
+    file.set_len(0)?;
+    file.write_all_at(&Ledger::default().encode(0), 0)?;
+    file.sync_all()
+}
+
+/// A slot of the right length.
+fn open_slot(folder: &OwnedFd, slot: Slot, access: OFlag) -> io::Result<File> {
+    let file = open_regular(folder, slot, access, Mode::empty())?;
+    match file.metadata()?.len() {
+        length if length == SLOT_BYTES as u64 => Ok(file),
+        length => Err(io::Error::new(
+            ErrorKind::InvalidData,
+            format!("has {length} bytes, and a slot has {SLOT_BYTES}"),
+        )),
+    }
+}
+
+/// A regular file, not behind a link; a FIFO or a device does not hold us up (O_NONBLOCK).
+fn open_regular(folder: impl std::os::fd::AsFd, slot: Slot, flags: OFlag, mode: Mode) -> io::Result<File> {
+    let flags = flags | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC | OFlag::O_NOCTTY;
+    let file = match openat(folder, slot.file_name(), flags, mode) {
+        Err(Errno::ELOOP) => return Err(io::Error::new(ErrorKind::InvalidData, "is a symbolic link")),
+        opened => File::from(opened?),
+    };
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(io::Error::new(ErrorKind::InvalidData, "is no regular file")),
+    }
+}
