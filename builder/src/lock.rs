@@ -74,14 +74,17 @@ pub fn lock(composition: &Composition, layers: &[&BuildRecord], store: &Store) -
         id: Some(record.id),
         digest: record.digest,
         size: record.size,
+        verity: None,
     };
     let profile = BootProfile {
         name: composition.name.clone(),
         description: composition.description.clone(),
         images: layers.iter().map(image).collect(),
-        root: composition.root,
+        optional: Vec::new(),
+        root: composition.root.clone(),
         verify: composition.verify,
         init: composition.init.as_str().to_owned(),
+        sealed: composition.sealed,
     };
     Ok(Locked { profile, idle_overrides: idle_overrides.map(str::to_owned).collect(), shadowed })
 }

@@ -160,10 +160,20 @@ impl Session {
 
 /// What the language has and this version of init has not.
 fn refuse_what_is_not_supported(profile: &BootProfile) -> Result<(), Failure> {
-    match profile.verify {
-        Verify::None | Verify::Digest => Ok(()),
-        Verify::Verity => Err(Failure::new("verify \"verity\" is not supported by this init")
-            .try_this("write verify \"digest\" in the profile and lock it again")),
+    let refuse = |what: &str, remedy: &str| {
+        Err(Failure::new(format!("{what} is not supported by this init")).try_this(remedy))
+    };
+    match (profile.verify, &profile.root) {
+        (Verify::Verity, _) => {
+            refuse("verify \"verity\"", "write verify \"digest\" in the profile and lock it again")
+        }
+        (_, WritableTop::State(_)) => {
+            refuse("a writable top on a disk", "write writable=\"tmpfs\" in the profile and lock it again")
+        }
+        _ if profile.sealed => {
+            refuse("a sealed profile", "take 'sealed' out of the profile and lock it again")
+        }
+        _ => Ok(()),
     }
 }
 

@@ -142,9 +142,7 @@ impl<'a> Block<'a> {
     pub fn distinct(&self, name: &str) {
         let mut first: BTreeMap<&str, Node<'a>> = BTreeMap::new();
         for node in self.all(name) {
-            let Some(key) = node.entries(None).next().and_then(|entry| entry.value().as_string()) else {
-                continue;
-            };
+            let Some(key) = node.key() else { continue };
             match first.get(key) {
                 None => _ = first.insert(key, node),
                 Some(before) => {
@@ -277,6 +275,11 @@ impl<'a> Node<'a> {
                 format!("write it after '{}'", self.name()),
             ),
         }
+    }
+
+    /// The first argument when it is a string: what tells nodes of one name apart.
+    pub fn key(&self) -> Option<&'a str> {
+        self.entries(None).next().and_then(|entry| entry.value().as_string())
     }
 
     /// All arguments that can be read; the others are noted. At least one is needed, called `what`.

@@ -7,6 +7,7 @@
 //! This crate becomes part of PID 1: it does no input or output, and its only dependency is `kdl`.
 
 pub mod decode;
+mod device_spec;
 mod diagnostics;
 mod digest;
 mod lexer;
@@ -17,11 +18,14 @@ mod source;
 pub mod suggest;
 mod system;
 pub mod version;
+mod writable_top;
 pub mod written;
 
+pub use device_spec::DeviceSpec;
 pub use diagnostics::{Diagnostic, Diagnostics};
 pub use digest::{Digest, DigestError};
 pub use lexer::LARGEST;
 pub use name::{Name, NameError};
 pub use source::{Place, Source};
-pub use system::{SystemPath, TmpfsSize, Verify, WritableTop};
+pub use system::{SystemPath, Verify};
+pub use writable_top::{State, StateFileSystem, TmpfsSize, WhenChanged, WritableTop};

@@ -2,27 +2,45 @@
 
 mod canonical;
 
-use std::fmt::Write as _;
+use std::collections::BTreeSet;
+use std::fmt::{self, Write as _};
+
+use sha2::{Digest as _, Sha256};
 
 use crate::decode::{Node, Shape, read};
 use crate::quote::Quoted;
-use crate::system::{SystemPath, Verify, WritableTop};
+use crate::system::{SystemPath, Verify};
 use crate::version::Version;
-use crate::{Diagnostics, Digest, Name};
+use crate::{Diagnostics, Digest, Name, WritableTop};
 
 /// The newest format that this version reads, and the one it writes.
 pub const FORMAT: u64 = 1;
 /// overlayfs takes at most 500 lower layers.
 const MOST_IMAGES: usize = 500;
+/// Bytes of a block of dm-verity.
+const BLOCK: u64 = 4096;
+/// What dm-verity takes as `fec_roots` (Documentation/admin-guide/device-mapper/verity.rst).
+const FEC_ROOTS: std::ops::RangeInclusive<u64> = 2..=24;
 
 const PROFILE: Shape = Shape::argument("name").properties(&["format"]).block(&[
     "description",
+    "sealed",
     "image",
+    "optional",
     "root",
     "verify",
     "init",
 ]);
-const IMAGE: Shape = Shape::argument("name").properties(&["version", "id", "digest", "size"]);
+const IMAGE: Shape = Shape::argument("name").properties(&[
+    "version",
+    "id",
+    "digest",
+    "size",
+    "root-hash",
+    "salt",
+    "data-blocks",
+    "fec-roots",
+]);
 
 /// A system to boot.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,12 +51,16 @@ pub struct BootProfile {
     pub description: Option<String>,
     /// The stack, bottom first: 1 to 500 images, no name twice.
     pub images: Vec<ImageRef>,
+    /// Images that `lamina.add=` puts on top, in this order: at most 500, no name twice, and none that the stack has.
+    pub optional: Vec<ImageRef>,
     /// What lies on top of the images.
     pub root: WritableTop,
     /// How the images are checked.
     pub verify: Verify,
     /// The absolute path of the first program.
     pub init: String,
+    /// Whether overrides that would weaken it are refused.
+    pub sealed: bool,
 }
 
 /// One image of a stack.
@@ -54,6 +76,22 @@ pub struct ImageRef {
     pub digest: Digest,
     /// Bytes of the file.
     pub size: u64,
+    /// What opens it through dm-verity, when it carries a hash tree.
+    pub verity: Option<VerityRef>,
+}
+
+/// The dm-verity data of an image: version 1, SHA-256, blocks of 4096 bytes, a salt of 32 bytes. The layout of tree and
+/// error correction in the file follows from these numbers alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct VerityRef {
+    /// The hash of the top block of the tree.
+    pub root_hash: Digest,
+    /// What is hashed before each block.
+    pub salt: Digest,
+    /// Blocks that are covered, at least 1; the tree follows them in the file.
+    pub data_blocks: u64,
+    /// Roots of the Reed-Solomon code, 2 to 24, when the image carries error correction.
+    pub fec_roots: Option<u8>,
 }
 
 impl BootProfile {
@@ -78,13 +116,14 @@ impl BootProfile {
         if let Some(description) = &self.description {
             let _ = writeln!(out, "    description {}", Quoted(description));
         }
+        if self.sealed {
+            out.push_str("    sealed\n");
+        }
         for image in &self.images {
-            let _ =
-                write!(out, "    image {} version={}", Quoted(image.name.as_str()), Quoted(&image.version));
-            if let Some(id) = &image.id {
-                let _ = write!(out, " id=\"{}\"", id.hex());
-            }
-            let _ = writeln!(out, " digest=\"{}\" size={}", image.digest, image.size);
+            let _ = writeln!(out, "    image {image}");
+        }
+        for image in &self.optional {
+            let _ = writeln!(out, "    optional {image}");
         }
         let _ = writeln!(
             out,
@@ -94,6 +133,36 @@ impl BootProfile {
             Quoted(&self.init)
         );
         out
+    }
+
+    /// What identifies the stack: the SHA-256 of its images' digests, bottom first, one `sha256:HEX` a line.
+    pub fn stack_digest(&self) -> Digest {
+        let mut hasher = Sha256::new();
+        for image in &self.images {
+            hasher.update(format!("{}\n", image.digest));
+        }
+        Digest::from_bytes(hasher.finalize().into())
+    }
+}
+
+/// The name and the properties, as the node of a profile has them.
+impl fmt::Display for ImageRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} version={}", Quoted(self.name.as_str()), Quoted(&self.version))?;
+        if let Some(id) = &self.id {
+            write!(f, " id=\"{}\"", id.hex())?;
+        }
+        write!(f, " digest=\"{}\" size={}", self.digest, self.size)?;
+        self.verity.iter().try_for_each(|verity| write!(f, " {verity}"))
+    }
+}
+
+/// The properties of the node.
+impl fmt::Display for VerityRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (root_hash, salt) = (self.root_hash.hex(), self.salt.hex());
+        write!(f, "root-hash=\"{root_hash}\" salt=\"{salt}\" data-blocks={}", self.data_blocks)?;
+        self.fec_roots.iter().try_for_each(|roots| write!(f, " fec-roots={roots}"))
     }
 }
 
@@ -112,27 +181,29 @@ fn profile(node: Node<'_>) -> Option<BootProfile> {
     let name = node.argument("name");
     let description =
         block.at_most_one("description", |node| node.shape(&Shape::argument("text"))?.argument("text"));
-    let images = images(node);
+    let sealed = block.one("sealed").map(|node| node.shape(&Shape::BARE)).is_some();
     let root = block.required("root").and_then(WritableTop::read);
     let verify =
         block.required("verify").and_then(|node| node.shape(&Shape::argument("way"))?.argument("way"));
     let init = block
         .required("init")
         .and_then(|node| node.shape(&Shape::argument("path"))?.argument::<SystemPath>("path"));
+    let (images, optional) = (images(node, verify), optional(node, verify));
     Some(BootProfile {
         name: name?,
         description: description?,
         images: images?,
+        optional: optional?,
         root: root?,
         verify: verify?,
         init: init?.0,
+        sealed,
     })
 }
 
-/// The images; several errors in several of them are all noted.
-fn images(profile: Node<'_>) -> Option<Vec<ImageRef>> {
-    let nodes: Vec<Node<'_>> = profile.block().all("image").collect();
-    if nodes.is_empty() {
+/// The images of the stack; several errors in several of them are all noted.
+fn images(profile: Node<'_>, verify: Option<Verify>) -> Option<Vec<ImageRef>> {
+    if profile.block().all("image").next().is_none() {
         if profile.block().has_slip("image") {
             return None;
         }
@@ -141,13 +212,41 @@ fn images(profile: Node<'_>) -> Option<Vec<ImageRef>> {
             "a stack needs at least one: image \"NAME\" version=... digest=... size=...",
         );
     }
-    if let Some(node) = nodes.get(MOST_IMAGES) {
-        let message =
-            format!("the profile has {} images, overlayfs takes at most {MOST_IMAGES}", nodes.len());
+    image_nodes(profile, "image", verify)
+}
+
+/// The images that can be added; none of them is in the stack.
+fn optional(profile: Node<'_>, verify: Option<Verify>) -> Option<Vec<ImageRef>> {
+    let optional = image_nodes(profile, "optional", verify)?;
+    let block = profile.block();
+    let stack: BTreeSet<&str> = block.all("image").filter_map(|node| node.key()).collect();
+    for node in block.all("optional").filter(|node| node.key().is_some_and(|name| stack.contains(name))) {
+        node.error("this image is in the stack already", "keep one of the two lines");
+    }
+    Some(optional)
+}
+
+fn image_nodes(profile: Node<'_>, word: &str, verify: Option<Verify>) -> Option<Vec<ImageRef>> {
+    let block = profile.block();
+    if let Some(node) = block.all(word).nth(MOST_IMAGES) {
+        let message = format!(
+            "the profile has {} nodes '{word}', overlayfs takes at most {MOST_IMAGES} layers",
+            block.all(word).count()
+        );
         return node.refuse(message, "leave packages out, or join several into one image");
     }
-    profile.block().distinct("image");
-    profile.block().each("image", image)
+    block.distinct(word);
+    block.each(word, |node| {
+        let image = image(node)?;
+        if verify == Some(Verify::Verity) && image.verity.is_none() {
+            let message = "verify \"verity\" needs root-hash, salt and data-blocks here";
+            return node.refuse(
+                message,
+                "run 'lamina profile lock' again; 'lamina image protect' adds a hash tree to an image",
+            );
+        }
+        Some(image)
+    })
 }
 
 fn image(node: Node<'_>) -> Option<ImageRef> {
@@ -163,5 +262,50 @@ fn image(node: Node<'_>) -> Option<ImageRef> {
         );
     }
     let id = node.optional("id");
-    Some(ImageRef { name: name?, version: version?.to_string(), id, digest: digest?, size: size? })
+    let verity = verity(node, size);
+    Some(ImageRef {
+        name: name?,
+        version: version?.to_string(),
+        id,
+        digest: digest?,
+        size: size?,
+        verity: verity?,
+    })
+}
+
+/// All of root-hash, salt and data-blocks, or none of them.
+fn verity(node: Node<'_>, size: Option<u64>) -> Option<Option<VerityRef>> {
+    if !["root-hash", "salt", "data-blocks", "fec-roots"].iter().any(|name| node.has(name)) {
+        return Some(None);
+    }
+    let (root_hash, salt) = (node.property("root-hash"), node.property("salt"));
+    let (data_blocks, fec_roots) = (node.property("data-blocks"), node.optional::<u64>("fec-roots"));
+    let verity = VerityRef {
+        root_hash: root_hash?,
+        salt: salt?,
+        data_blocks: data_blocks?,
+        fec_roots: fec_roots.and_then(|roots| u8::try_from(roots).ok()),
+    };
+    if let Some(size) = size
+        && !verity.fits(size)
+    {
+        let message =
+            format!("{} blocks of {BLOCK} bytes and a tree do not fit {size} bytes", verity.data_blocks);
+        return node.refuse_property("data-blocks", message, "run 'lamina profile lock' again");
+    }
+    if fec_roots.is_some_and(|roots| !FEC_ROOTS.contains(&roots)) {
+        return node.refuse_property(
+            "fec-roots",
+            "dm-verity takes 2 to 24 roots",
+            "run 'lamina profile lock' again",
+        );
+    }
+    Some(Some(verity))
+}
+
+impl VerityRef {
+    /// Whether a file of `size` bytes can hold the blocks and something behind them.
+    fn fits(&self, size: u64) -> bool {
+        self.data_blocks > 0 && self.data_blocks.checked_mul(BLOCK).is_some_and(|bytes| bytes < size)
+    }
 }

@@ -7,17 +7,27 @@ use std::collections::BTreeMap;
 
 use crate::decode::{Block, KdlValue, Node, Problem, Shape, Value, read};
 use crate::suggest;
-use crate::system::{SystemPath, Verify, WritableTop};
+use crate::system::{SystemPath, Verify};
 use crate::version::Condition;
-use crate::{Diagnostics, Name, Place};
+use crate::{Diagnostics, Name, Place, WritableTop};
 
 mod compose;
 
 pub use compose::{Composition, compose};
 
 const PROFILE: Shape = Shape::argument("name").block(&NODES);
-const NODES: [&str; 9] =
-    ["description", "include", "packages", "without", "root", "verify", "override", "init", "sealed"];
+const NODES: [&str; 10] = [
+    "description",
+    "include",
+    "packages",
+    "optional",
+    "without",
+    "root",
+    "verify",
+    "override",
+    "init",
+    "sealed",
+];
 const PACKAGES: Shape = Shape::BARE.any_block();
 const PACKAGE: Shape = Shape::BARE.any_property();
 const OVERRIDE: Shape = Shape::argument("path").properties(&["from"]);
@@ -40,6 +50,8 @@ pub struct Profile {
     pub includes: Vec<Mention>,
     /// The packages that this profile puts on top, in this order.
     pub packages: Vec<Package>,
+    /// The packages that `lamina.add=` can put on top, in this order.
+    pub optional: Vec<Package>,
     /// The packages of the included profiles to leave out.
     pub without: Vec<Mention>,
     /// What lies on top of the images, when this profile says so.
@@ -50,6 +62,8 @@ pub struct Profile {
     pub init: Option<SystemPath>,
     /// The paths that one package may take from packages below.
     pub overrides: Vec<Override>,
+    /// Whether a boot refuses overrides that would weaken it.
+    pub sealed: bool,
 }
 
 /// A name and where it is mentioned.
@@ -125,31 +139,31 @@ impl Profile {
 fn profile(node: Node<'_>) -> Option<Profile> {
     let node = node.shape(&PROFILE)?;
     let block = node.block();
-    for sealed in block.all("sealed") {
-        let help = "remove it; 'lamina.profile=NAME@sha256:HEX' on the kernel command line binds a boot to one profile";
-        sealed.error("sealed profiles are not supported by this version", help);
-    }
     let name = node.argument("name");
     let description =
         block.at_most_one("description", |node| node.shape(&Shape::argument("text"))?.argument("text"));
     let includes = mentions(&block, "include", "profile");
     let without = mentions(&block, "without", "package");
-    let packages = packages(&block);
+    let (packages, optional) = (packages(&block, "packages"), packages(&block, "optional"));
+    refuse_both_ways(&block);
     let root = block.at_most_one("root", WritableTop::read);
     let verify = block.at_most_one("verify", |node| node.shape(&Shape::argument("way"))?.argument("way"));
     let init = block.at_most_one("init", |node| node.shape(&Shape::argument("path"))?.argument("path"));
     let overrides = overrides(&block);
+    let sealed = block.one("sealed").map(|node| node.shape(&Shape::BARE)).is_some();
     Some(Profile {
         name: name?,
         place: node.place(),
         description: description?,
         includes: includes?,
         packages: packages?,
+        optional: optional?,
         without: without?,
         root: root?,
         verify: verify?,
         init: init?,
         overrides: overrides?,
+        sealed,
     })
 }
 
@@ -162,8 +176,8 @@ fn mentions(block: &Block<'_>, word: &str, what: &'static str) -> Option<Vec<Men
     found
 }
 
-fn packages(block: &Block<'_>) -> Option<Vec<Package>> {
-    let Some(node) = block.one("packages") else { return Some(Vec::new()) };
+fn packages(block: &Block<'_>, word: &str) -> Option<Vec<Package>> {
+    let Some(node) = block.one(word) else { return Some(Vec::new()) };
     let block = node.shape(&PACKAGES)?.block();
     if let Some(node) = block.nodes().nth(MOST_PACKAGES) {
         return node.refuse(format!("more than {MOST_PACKAGES} packages"), "overlayfs takes no more layers");
@@ -173,6 +187,18 @@ fn packages(block: &Block<'_>) -> Option<Vec<Package>> {
         block.one(node.name());
     }
     packages.into_iter().collect()
+}
+
+/// A package is in the stack or can be added to it: not both.
+fn refuse_both_ways(block: &Block<'_>) {
+    let nodes = |word| block.all(word).take(1).flat_map(|node| node.block().nodes());
+    let wanted: BTreeMap<&str, Node<'_>> = nodes("packages").map(|node| (node.name(), node)).collect();
+    for optional in nodes("optional") {
+        if let Some(wanted) = wanted.get(optional.name()) {
+            let message = format!("'{}' is both optional and wanted", optional.name());
+            optional.error(message, format!("keep one; the other stands on line {}", wanted.place().line()));
+        }
+    }
 }
 
 fn package(node: Node<'_>) -> Option<Package> {

@@ -6,7 +6,12 @@ use std::time::{Duration, Instant};
 use profiles::resolved::BootProfile;
 use profiles::written::Profile;
 
-const GOOD: [&str; 2] = [include_str!("good/web.kdl"), include_str!("good/site.kdl")];
+const GOOD: [&str; 4] = [
+    include_str!("good/web.kdl"),
+    include_str!("good/site.kdl"),
+    include_str!("good/kiosk.kdl"),
+    include_str!("good/appliance.kdl"),
+];
 
 /// Reads on a stack of 1 MiB and returns the refusals.
 fn refusals(bytes: Vec<u8>) -> [Option<String>; 2] {
@@ -91,9 +96,12 @@ fn a_long_run_of_any_token_is_refused_in_seconds() {
         "\u{1f600}",
     ];
     for pattern in patterns {
-        for (head, tail) in
-            [("", ""), ("profile \"x\" format=1 {\n", "\n}\n"), ("profile x { packages {\n", "\n}; }")]
-        {
+        for (head, tail) in [
+            ("", ""),
+            ("profile \"x\" format=1 {\n", "\n}\n"),
+            ("profile x { packages {\n", "\n}; }"),
+            ("profile x { optional {\n", "\n}; }"),
+        ] {
             let text = format!("{head}{}{tail}", pattern.repeat(20_000 / pattern.len()));
             let start = Instant::now();
             let [resolved, _] = refusals(text.into_bytes());
@@ -149,7 +157,7 @@ fn random_changes_never_panic_and_accepted_profiles_round_trip() {
     let mut numbers = Numbers(1);
     let mut accepted = 0;
     for round in 0..20_000 {
-        let mut bytes = GOOD[round % 2].as_bytes().to_vec();
+        let mut bytes = GOOD[round % GOOD.len()].as_bytes().to_vec();
         for _ in 0..=numbers.below(6) {
             let at = numbers.below(bytes.len() + 1);
             let end = (at + numbers.below(8)).min(bytes.len());

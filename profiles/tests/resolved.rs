@@ -1,11 +1,12 @@
 //! Resolved profiles: what is read, what is written back, and every refusal word for word.
 
 use profiles::resolved::BootProfile;
-use profiles::{TmpfsSize, Verify, WritableTop};
+use profiles::{DeviceSpec, Digest, State, StateFileSystem, TmpfsSize, Verify, WhenChanged, WritableTop};
 
 mod golden;
 
 const WEB: &str = include_str!("good/web.kdl");
+const KIOSK: &str = include_str!("good/kiosk.kdl");
 
 #[test]
 fn reads_every_part() {
@@ -32,6 +33,36 @@ fn writes_what_it_reads() {
     web.root = WritableTop::None;
     web.verify = Verify::None;
     assert_eq!(BootProfile::parse("again", web.to_kdl().as_bytes()), Ok(web));
+}
+
+#[test]
+fn reads_seal_state_verity_and_what_can_be_added() {
+    let kiosk = BootProfile::parse("kiosk.kdl", KIOSK.as_bytes()).expect("a good profile");
+    assert!(kiosk.sealed);
+    assert_eq!(kiosk.verify, Verify::Verity);
+    let place = DeviceSpec::Label("state".to_owned());
+    let state = State { place, create: Some(StateFileSystem::Ext4), changed: WhenChanged::Refuse };
+    assert_eq!(kiosk.root, WritableTop::State(state));
+    let [base, busybox] = [0, 1].map(|at| kiosk.images[at].verity.expect("a hash tree"));
+    assert_eq!((base.root_hash.hex(), base.salt.hex()), ("3".repeat(64), "4".repeat(64)));
+    assert_eq!((base.data_blocks, base.fec_roots), (1, Some(2)));
+    assert_eq!((busybox.data_blocks, busybox.fec_roots), (257, None));
+    let [strace] = &kiosk.optional[..] else { panic!("one: {:?}", kiosk.optional) };
+    assert_eq!((strace.name.as_str(), strace.verity.and_then(|it| it.fec_roots)), ("strace", Some(24)));
+    assert_eq!(kiosk.to_kdl(), KIOSK.lines().skip(1).map(|line| format!("{line}\n")).collect::<String>());
+}
+
+#[test]
+fn the_digest_of_the_stack_depends_on_its_images_and_their_order_alone() {
+    let mut kiosk = BootProfile::parse("kiosk.kdl", KIOSK.as_bytes()).expect("a good profile");
+    let lines = format!("sha256:{}\nsha256:{}\n", "2".repeat(64), "5".repeat(64));
+    let expected = Digest::of(lines.as_bytes()).expect("bytes in memory").0;
+    assert_eq!(kiosk.stack_digest(), expected);
+    kiosk.optional.clear();
+    kiosk.root = WritableTop::None;
+    assert_eq!(kiosk.stack_digest(), expected);
+    kiosk.images.reverse();
+    assert_ne!(kiosk.stack_digest(), expected);
 }
 
 #[test]

@@ -1,12 +1,15 @@
 //! Written profiles: what is read, how includes are joined, and every refusal word for word.
 
 use profiles::version::Version;
-use profiles::written::{Choice, Composition, Profile, compose};
-use profiles::{Diagnostics, Name, TmpfsSize, Verify, WritableTop};
+use profiles::written::{Choice, Composition, Package, Profile, compose};
+use profiles::{
+    DeviceSpec, Diagnostics, Name, State, StateFileSystem, TmpfsSize, Verify, WhenChanged, WritableTop,
+};
 
 mod golden;
 
 const SITE: &str = include_str!("good/site.kdl");
+const APPLIANCE: &str = include_str!("good/appliance.kdl");
 
 /// Composes the first of some profiles; the others are what it may include.
 fn composed(texts: &[&str]) -> Result<Composition, Diagnostics> {
@@ -18,8 +21,12 @@ fn composed(texts: &[&str]) -> Result<Composition, Diagnostics> {
     })
 }
 
+fn names(packages: &[Package]) -> Vec<&str> {
+    packages.iter().map(|package| package.name.as_str()).collect()
+}
+
 fn packages(composition: &Composition) -> Vec<&str> {
-    composition.packages.iter().map(|package| package.name.as_str()).collect()
+    names(&composition.packages)
 }
 
 #[test]
@@ -40,6 +47,41 @@ fn reads_every_part() {
     assert!(!nginx.version.allows(&Version::parse("1.3").expect("a version")));
     assert_eq!(nginx.variant.as_ref().map(Name::as_str), Some("static"));
     assert_eq!(nginx.features.values().collect::<Vec<_>>(), [&Choice::On, &Choice::Off]);
+}
+
+#[test]
+fn reads_seal_state_and_optional_packages() {
+    let appliance = Profile::parse("appliance.kdl", APPLIANCE.as_bytes()).expect("a good profile");
+    assert!(appliance.sealed);
+    let place = DeviceSpec::PartLabel("state".to_owned());
+    let state = State { place, create: Some(StateFileSystem::Btrfs), changed: WhenChanged::Reset };
+    assert_eq!(appliance.root, Some(WritableTop::State(state)));
+    assert_eq!(appliance.verify, Some(Verify::Verity));
+    assert_eq!(names(&appliance.optional), ["strace", "lua"]);
+    assert!(!appliance.optional[1].version.allows(&Version::parse("5.3").expect("a version")));
+}
+
+#[test]
+fn a_package_is_where_the_last_wish_put_it() {
+    let kiosk =
+        "profile kiosk { include tools; packages { lua; }; optional { nano; strace; }; without gdb; }";
+    let tools =
+        "profile tools { packages { busybox; nano; }; optional { lua; strace version=\"<9\"; gdb; }; }";
+    let kiosk = composed(&[kiosk, tools]).expect("a composition");
+    assert_eq!(packages(&kiosk), ["busybox", "lua"]);
+    assert_eq!(names(&kiosk.optional), ["nano", "strace"]);
+    assert!(kiosk.optional[1].version.allows(&Version::parse("9").expect("a version")));
+}
+
+#[test]
+fn a_seal_is_included_and_cannot_be_taken_off() {
+    let site = ["profile site { include kiosk; verify none; }", "profile kiosk { sealed; }"];
+    assert!(composed(&site).expect("a composition").sealed);
+    assert!(
+        !composed(&site.map(|text| text.replace("sealed;", "")).each_ref().map(String::as_str))
+            .expect("a composition")
+            .sealed
+    );
 }
 
 #[test]

@@ -7,37 +7,42 @@
 
 use std::collections::BTreeSet;
 
-use super::{BootProfile, ImageRef, MOST_IMAGES};
+use super::{BootProfile, FEC_ROOTS, ImageRef, MOST_IMAGES, VerityRef};
 use crate::lexer::LARGEST;
 use crate::version::Version;
-use crate::{Digest, Name, SystemPath, TmpfsSize, Verify, WritableTop};
+use crate::{
+    DeviceSpec, Digest, Name, State, StateFileSystem, SystemPath, TmpfsSize, Verify, WhenChanged, WritableTop,
+};
 
 /// The profile whose KDL is exactly `bytes`; `None` says nothing about them.
 pub(super) fn read(bytes: &[u8]) -> Option<BootProfile> {
     let text = std::str::from_utf8(bytes).ok().filter(|text| text.len() <= LARGEST)?;
     let line = |start: &str| text.lines().find_map(|line| line.strip_prefix(start));
+    let images = |start: &str| -> Option<Vec<ImageRef>> {
+        text.lines().filter_map(|line| line.strip_prefix(start)).map(image).collect()
+    };
     let profile = BootProfile {
         name: Name::parse(quoted(line("profile ")?)?).ok()?,
         description: line("    description ").and_then(quoted).map(str::to_owned),
-        images: text
-            .lines()
-            .filter_map(|line| line.strip_prefix("    image "))
-            .map(image)
-            .collect::<Option<_>>()?,
+        images: images("    image ")?,
+        optional: images("    optional ")?,
         root: root(line("    root ")?)?,
         verify: Verify::parse(quoted(line("    verify ")?)?)?,
         init: SystemPath::parse(quoted(line("    init ")?)?).ok()?.0,
+        sealed: line("    sealed").is_some(),
     };
     (keeps_the_rules(&profile) && profile.to_kdl() == text).then_some(profile)
 }
 
 /// What the parts cannot check alone.
 fn keeps_the_rules(profile: &BootProfile) -> bool {
-    let names: BTreeSet<&str> = profile.images.iter().map(|image| image.name.as_str()).collect();
+    let all = || profile.images.iter().chain(&profile.optional);
+    let names: BTreeSet<&str> = all().map(|image| image.name.as_str()).collect();
     (1..=MOST_IMAGES).contains(&profile.images.len())
-        && names.len() == profile.images.len()
-        && profile.images.iter().all(|image| image.size > 0)
-        && profile.verify != Verify::Verity
+        && profile.optional.len() <= MOST_IMAGES
+        && names.len() == all().count()
+        && all().all(|image| image.size > 0 && image.verity.is_none_or(|verity| verity.fits(image.size)))
+        && (profile.verify != Verify::Verity || all().all(|image| image.verity.is_some()))
 }
 
 fn image(line: &str) -> Option<ImageRef> {
@@ -48,14 +53,37 @@ fn image(line: &str) -> Option<ImageRef> {
         version: version.as_str().to_owned(),
         id: property(" id=").and_then(|id| Digest::parse(id).ok()),
         digest: Digest::parse(property(" digest=")?).ok()?,
-        size: line.rsplit_once(" size=")?.1.parse().ok()?,
+        size: number(line, " size=")?,
+        verity: verity(line),
     })
 }
 
+fn verity(line: &str) -> Option<VerityRef> {
+    let digest = |name: &str| Digest::parse(quoted(line.split_once(name)?.1)?).ok();
+    let roots = number(line, " fec-roots=").filter(|roots| FEC_ROOTS.contains(roots));
+    Some(VerityRef {
+        root_hash: digest(" root-hash=")?,
+        salt: digest(" salt=")?,
+        data_blocks: number(line, " data-blocks=")?,
+        fec_roots: roots.and_then(|roots| u8::try_from(roots).ok()),
+    })
+}
+
+/// The number behind `name`, up to the next space.
+fn number(line: &str, name: &str) -> Option<u64> {
+    line.split_once(name)?.1.split(' ').next()?.parse().ok()
+}
+
 fn root(line: &str) -> Option<WritableTop> {
-    match line.split_once(" size=") {
-        None => Some(WritableTop::None),
-        Some((_, size)) => Some(WritableTop::Tmpfs { size: TmpfsSize::parse(quoted(size)?)? }),
+    let property = |name: &str| quoted(line.split_once(name)?.1);
+    match property("writable=")? {
+        "no" => Some(WritableTop::None),
+        "tmpfs" => Some(WritableTop::Tmpfs { size: TmpfsSize::parse(property(" size=")?)? }),
+        place => Some(WritableTop::State(State {
+            place: DeviceSpec::parse(place)?,
+            create: property(" create=").and_then(|word| StateFileSystem::parse(word).ok()),
+            changed: WhenChanged::parse(property(" changed=")?).ok()?,
+        })),
     }
 }
 
@@ -72,23 +100,45 @@ mod tests {
         let digest = "0123456789abcdef".repeat(4);
         let image = |number| {
             let id = if number == 2 { String::new() } else { format!(" id=\"{digest}\"") };
+            let roots = if number == 3 { String::new() } else { " fec-roots=2".to_owned() };
+            let word = if number < 4 { "image" } else { "optional" };
             format!(
-                "    image \"i{number}\" version=\"1.{number}\"{id} digest=\"sha256:{digest}\" size={number}000\n"
+                "    {word} \"i{number}\" version=\"1.{number}\"{id} digest=\"sha256:{digest}\" \
+                 size={number}00000 root-hash=\"{digest}\" salt=\"{digest}\" data-blocks={number}{roots}\n"
             )
         };
-        let images: String = (1..4).map(image).collect();
+        let images: String = (1..6).map(image).collect();
         format!(
-            "profile \"web\" format=1 {{\n    description \"A web server\"\n{images}    root writable=\"tmpfs\" \
-             size=\"50%\"\n    verify \"digest\"\n    init \"/sbin/init\"\n}}\n"
+            "profile \"web\" format=1 {{\n    description \"A web server\"\n    sealed\n{images}    root \
+             writable=\"tmpfs\" size=\"50%\"\n    verify \"verity\"\n    init \"/sbin/init\"\n}}\n"
         )
+    }
+
+    /// What came before verity: the texts that are read most often are short.
+    fn plain() -> String {
+        let mut text =
+            written().replace("verify \"verity\"", "verify \"digest\"").replace("    sealed\n", "");
+        while let Some((start, end)) =
+            text.find(" root-hash").and_then(|start| Some((start, start + text[start..].find('\n')?)))
+        {
+            text.replace_range(start..end, "");
+        }
+        text
     }
 
     #[test]
     fn what_was_written_takes_the_short_way() {
-        for text in
-            [written(), written().replace("tmpfs\" size=\"50%", "no"), written().replace(" server", "")]
-        {
-            let profile = read(text.as_bytes()).unwrap();
+        let state = "LABEL=my state\" changed=\"reset\"";
+        for text in [
+            written(),
+            plain(),
+            written().replace("tmpfs\" size=\"50%", "no"),
+            written().replace("tmpfs\" size=\"50%\"", state),
+            written().replace("tmpfs\" size=\"50%\"", "/dev/vda2\" create=\"xfs\" changed=\"keep\""),
+            written().replace(" server", ""),
+            plain().replace("    optional", "    image"),
+        ] {
+            let profile = read(text.as_bytes()).unwrap_or_else(|| panic!("{text}"));
             assert_eq!(profile, BootProfile::parse_kdl("x", text.as_bytes()).unwrap());
             assert_eq!(profile.to_kdl(), text);
         }
@@ -100,10 +150,17 @@ mod tests {
     fn what_the_parser_refuses_or_reads_otherwise_does_not_take_it() {
         let text = written();
         for (from, to) in [
-            ("\"digest\"", "\"verity\""),
+            ("\"verity\"", "\"verify\""),
             ("\"i2\"", "\"i1\""),
-            ("size=1000", "size=0"),
-            ("size=1000", "size=01000"),
+            ("\"i4\"", "\"i1\""),
+            ("size=100000", "size=0"),
+            ("size=100000", "size=0100000"),
+            ("size=100000", "size=4096"),
+            ("data-blocks=1", "data-blocks=0"),
+            ("fec-roots=2", "fec-roots=1"),
+            ("fec-roots=2", "fec-roots=258"),
+            (" salt=", " sald="),
+            ("sealed", "sealed #true"),
             ("format=1", "format=2"),
             ("A web", "A \\\"web"),
             ("    verify", "    // verify \"none\"\n    verify"),
@@ -111,30 +168,36 @@ mod tests {
             ("/sbin/init", "sbin/init"),
             ("\n}\n", "\n}"),
             ("50%", "0%"),
+            ("tmpfs", "LABEL=x"),
             ("A web", "A \u{202e}web"),
         ] {
             let changed = text.replacen(from, to, 1);
             assert_ne!(changed, text);
             assert_eq!(read(changed.as_bytes()), None, "{changed}");
         }
+        let (start, end) = (text.find(" root-hash").unwrap(), text.find(" data-blocks").unwrap());
+        assert_eq!(read(format!("{}{}", &text[..start], &text[end..]).as_bytes()), None);
         assert_eq!(read(text.replace("A web", &"w".repeat(LARGEST)).as_bytes()), None);
         assert_eq!(read(b"\xff"), None);
     }
 
     #[test]
     fn both_ways_agree_on_every_text_with_one_byte_changed() {
-        let text = written().into_bytes();
-        let mut short = 0;
-        for at in 0..text.len() {
-            for byte in *b"\"\\ a0/9\n}%" {
-                let mut changed = text.clone();
-                changed[at] = byte;
-                if let Some(profile) = read(&changed) {
-                    short += 1;
-                    assert_eq!(BootProfile::parse_kdl("x", &changed).as_ref(), Ok(&profile));
+        let state = "LABEL=s\" create=\"ext4\" changed=\"reset\"";
+        for text in [plain(), written().replace("tmpfs\" size=\"50%\"", state)] {
+            let text = text.into_bytes();
+            let mut short = 0;
+            for at in 0..text.len() {
+                for byte in *b"\"\\ a0/9\n}%" {
+                    let mut changed = text.clone();
+                    changed[at] = byte;
+                    if let Some(profile) = read(&changed) {
+                        short += 1;
+                        assert_eq!(BootProfile::parse_kdl("x", &changed).as_ref(), Ok(&profile));
+                    }
                 }
             }
+            assert!(short > text.len(), "{short}");
         }
-        assert!(short > text.len(), "{short}");
     }
 }

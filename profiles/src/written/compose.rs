@@ -2,13 +2,15 @@
 //!
 //! One list of packages is kept, bottom first. Profiles are taken depth first, each once, the included ones before the
 //! one that includes them; each takes the packages of its `without` lines off the list, then puts its own on top. A
-//! package that was on the list already moves up with its new wish, and the old wish is forgotten.
+//! package that was on the list already moves up with its new wish, and the old wish is forgotten. A second list holds
+//! the optional packages in the same way; a package is on one of the two, where the last wish put it. A profile is sealed
+//! when any that took part is: an include can be trusted to keep its seal.
 
 use super::{Mention, Override, Package, Profile};
-use crate::Name;
 use crate::diagnostics::{Diagnostic, Diagnostics};
 use crate::suggest;
-use crate::system::{SystemPath, TmpfsSize, Verify, WritableTop};
+use crate::system::{SystemPath, Verify};
+use crate::{Name, TmpfsSize, WritableTop};
 
 /// Deepest chain of includes.
 const DEEPEST: usize = 32;
@@ -24,6 +26,8 @@ pub struct Composition {
     pub profiles: Vec<Name>,
     /// The wishes, bottom first, no package twice.
     pub packages: Vec<Package>,
+    /// The wishes for packages that can be added, bottom first, none of them among `packages`.
+    pub optional: Vec<Package>,
     /// What lies on top of the images; a tmpfs of half the memory when no profile says.
     pub root: WritableTop,
     /// How images are checked; by digest when no profile says.
@@ -32,6 +36,8 @@ pub struct Composition {
     pub init: SystemPath,
     /// The paths that may be shadowed, no path twice.
     pub overrides: Vec<Override>,
+    /// Whether a boot refuses overrides that would weaken it.
+    pub sealed: bool,
 }
 
 /// Joins `profile` with its includes, which `load` reads.
@@ -62,10 +68,12 @@ impl Joined {
             description: profile.description.clone(),
             profiles: Vec::new(),
             packages: Vec::new(),
+            optional: Vec::new(),
             root: WritableTop::Tmpfs { size: TmpfsSize::Percent(50) },
             verify: Verify::Digest,
             init: SystemPath("/sbin/init".to_owned()),
             overrides: Vec::new(),
+            sealed: false,
         };
         Joined { result, errors: Vec::new() }
     }
@@ -107,39 +115,57 @@ impl Joined {
             self.leave_out(without, profile);
         }
         for package in &profile.packages {
-            self.result.packages.retain(|other| other.name != package.name);
+            self.forget(&package.name);
             self.result.packages.push(package.clone());
+        }
+        for package in &profile.optional {
+            self.forget(&package.name);
+            self.result.optional.push(package.clone());
         }
         for allowed in &profile.overrides {
             self.result.overrides.retain(|other| other.path != allowed.path);
             self.result.overrides.push(allowed.clone());
         }
-        self.result.root = profile.root.unwrap_or(self.result.root);
+        self.result.sealed |= profile.sealed;
+        if let Some(root) = &profile.root {
+            self.result.root = root.clone();
+        }
         self.result.verify = profile.verify.unwrap_or(self.result.verify);
         if let Some(init) = &profile.init {
             self.result.init = init.clone();
         }
     }
 
+    /// Takes a package off the list that it is on.
+    fn forget(&mut self, name: &Name) {
+        self.result.packages.retain(|package| package.name != *name);
+        self.result.optional.retain(|package| package.name != *name);
+    }
+
+    /// The packages of both lists.
+    fn all(&self) -> impl Iterator<Item = &Package> {
+        self.result.packages.iter().chain(&self.result.optional)
+    }
+
     fn leave_out(&mut self, without: &Mention, profile: &Profile) {
-        if profile.packages.iter().any(|package| package.name == without.name) {
+        if profile.packages.iter().chain(&profile.optional).any(|package| package.name == without.name) {
             let message = format!("'{}' is both left out and wanted here", without.name);
             self.errors.push(
                 without
                     .place
                     .error(message, "remove one of the two lines; a wish replaces an included one by itself"),
             );
-        } else if !self.result.packages.iter().any(|package| package.name == without.name) {
+        } else if !self.all().any(|package| package.name == without.name) {
             let message = format!("no included profile has the package '{}'", without.name);
             self.errors.push(without.place.error(message, self.remedy(&without.name)));
         }
-        self.result.packages.retain(|package| package.name != without.name);
+        self.forget(&without.name);
     }
 
     /// An override must name a package that is there in the end.
     fn check_overrides(&mut self) {
         for allowed in &self.result.overrides {
-            if !self.result.packages.iter().any(|package| package.name == allowed.from) {
+            if !self.all().any(|package| package.name == allowed.from) {
                 let message = format!(
                     "'{}' may not be shadowed from '{}': the profile has no such package",
                     allowed.path.as_str(),
@@ -151,7 +177,7 @@ impl Joined {
     }
 
     fn remedy(&self, name: &Name) -> String {
-        let known: Vec<&str> = self.result.packages.iter().map(|package| package.name.as_str()).collect();
+        let known: Vec<&str> = self.all().map(|package| package.name.as_str()).collect();
         suggest::remedy(name.as_str(), &known)
     }
 }
