@@ -4,18 +4,21 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::block_devices::Inventory;
+use profiles::DeviceSpec;
+
+use crate::block_devices::{BlockDevice, Inventory};
 use crate::error::Failure;
 use crate::journal::ModuleRecord;
 use crate::medium::{self, Medium, Protocol, Share, StoreSpec};
 use crate::uevents::{Uevents, Waited};
+use crate::wait_for_device::{self, nothing_answers};
 
 /// Finds the medium that the request names, and waits for it at most `timeout`.
 pub fn find(spec: &StoreSpec, timeout: Duration, modules: &ModuleRecord) -> Result<Medium, Failure> {
     match spec {
         StoreSpec::Initramfs => Ok(Medium::Initramfs),
         StoreSpec::Share(share) => find_share(share, timeout, modules),
-        _ => find_device(spec, timeout, modules),
+        StoreSpec::Device(device) => find_device(device, spec, timeout, modules),
     }
 }
 
@@ -31,36 +34,17 @@ pub fn default_spec(folder: &str) -> Result<StoreSpec, Failure> {
         .try_this("write lamina.store=LABEL=NAME, or pack the store into the initramfs"))
 }
 
-fn find_device(spec: &StoreSpec, timeout: Duration, modules: &ModuleRecord) -> Result<Medium, Failure> {
-    let deadline = Instant::now() + timeout;
-    // The order matters: what appears between the subscription and the first look is announced again.
-    let uevents = Uevents::subscribe()?;
-    let mut inventory = Inventory::default();
-    loop {
-        inventory.refresh();
-        let devices = inventory.devices();
-        if let Some(medium) = medium::choose(spec, &devices)? {
-            return Ok(medium);
-        }
-        loop {
-            match uevents.wait(deadline)? {
-                Waited::Event(event) if event.subsystem == "block" => {
-                    // Partitions of a disk whose medium changed are announced on their own.
-                    event.device.iter().for_each(|device| inventory.forget(device));
-                    break;
-                }
-                Waited::Event(_) => {}
-                Waited::Overflow => {
-                    inventory = Inventory::default();
-                    break;
-                }
-                Waited::TimedOut => {
-                    let seen = devices.iter().map(ToString::to_string).collect();
-                    return Err(not_found(spec, timeout, seen, modules, "disk"));
-                }
-            }
-        }
-    }
+fn find_device(
+    spec: &DeviceSpec,
+    store: &StoreSpec,
+    timeout: Duration,
+    modules: &ModuleRecord,
+) -> Result<Medium, Failure> {
+    let absent = |devices: &[BlockDevice]| {
+        let seen = devices.iter().map(ToString::to_string).collect();
+        not_found(store, timeout, seen, modules, "disk")
+    };
+    wait_for_device::wait(timeout, |devices| medium::choose(spec, devices), absent)
 }
 
 fn find_share(share: &Share, timeout: Duration, modules: &ModuleRecord) -> Result<Medium, Failure> {
@@ -110,26 +94,11 @@ fn tags(protocol: Protocol) -> Vec<Option<String>> {
 fn not_found(
     spec: &StoreSpec,
     timeout: Duration,
-    mut seen: Vec<String>,
+    seen: Vec<String>,
     modules: &ModuleRecord,
     noun: &str,
 ) -> Failure {
-    if seen.is_empty() {
-        seen.push(format!("no {noun} at all"));
-    }
-    seen.extend(modules.failed.iter().map(|module| format!("module not loaded: {module}")));
-    let mut failure = Failure::new(format!("nothing answers to {spec} after {} s", timeout.as_secs()))
-        .having_seen(seen)
-        .try_this("compare lamina.store= with what was seen");
-    if let StoreSpec::Path(path) = spec
-        && path.starts_with("/dev/disk/")
-    {
-        failure =
-            failure.try_this("links in /dev/disk are not made this early: use LABEL=, UUID= or PARTUUID=");
-    }
-    failure
-        .try_this(format!("if the {noun} is missing there, add its driver's module to the initramfs"))
-        .try_this("if it is slow, give it more time: lamina.timeout=60")
+    nothing_answers(&spec.to_string(), timeout, seen, modules, noun, "lamina.store=")
 }
 
 #[cfg(test)]

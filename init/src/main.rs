@@ -26,6 +26,7 @@ mod session;
 mod store;
 mod switch_root;
 mod uevents;
+mod wait_for_device;
 
 use std::convert::Infallible;
 use std::process::ExitCode;

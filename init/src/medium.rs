@@ -1,23 +1,18 @@
-//! Which medium holds the store: what was asked for, matched against what is there. Pure: the waiting is in `wait`.
+//! Which medium holds the store: what was asked for, matched against what is there. Pure: the waiting is in `wait_for_device`.
 
 use std::fmt;
 
+use profiles::DeviceSpec;
+
 use crate::block_devices::BlockDevice;
 use crate::error::Failure;
+use crate::wait_for_device::answers;
 
 /// Where `lamina.store=` says that the store is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StoreSpec {
-    /// `LABEL=`: of the file system, compared as it stands.
-    Label(String),
-    /// `UUID=`: of the file system, in any case of letters.
-    Uuid(String),
-    /// `PARTLABEL=`: of a GPT partition.
-    PartLabel(String),
-    /// `PARTUUID=`: of a GPT or MBR partition, in any case of letters.
-    PartUuid(String),
-    /// `/dev/NAME`.
-    Path(String),
+    /// `LABEL=`, `UUID=`, `PARTLABEL=`, `PARTUUID=` or `/dev/NAME`.
+    Device(DeviceSpec),
     /// `9p:TAG` or `virtiofs:TAG`: a folder that the host of a virtual machine shares.
     Share(Share),
     /// `initramfs`: the store is packed into the initramfs.
@@ -56,17 +51,12 @@ impl StoreSpec {
     /// Reads the value of `lamina.store=`.
     pub fn parse(text: &str) -> Result<Self, Failure> {
         let share = |protocol, tag: &str| Self::Share(Share { protocol, tag: tag.to_owned() });
-        let spec = match text.split_once(['=', ':']) {
-            Some((_, "")) => None,
-            Some(("LABEL", label)) => Some(Self::Label(label.to_owned())),
-            Some(("UUID", uuid)) => Some(Self::Uuid(uuid.to_owned())),
-            Some(("PARTLABEL", label)) => Some(Self::PartLabel(label.to_owned())),
-            Some(("PARTUUID", uuid)) => Some(Self::PartUuid(uuid.to_owned())),
+        let spec = match text.split_once(':') {
+            Some(("9p" | "virtiofs", "")) => None,
             Some(("9p", tag)) => Some(share(Protocol::NineP, tag)),
             Some(("virtiofs", tag)) => Some(share(Protocol::Virtiofs, tag)),
             _ if text == "initramfs" => Some(Self::Initramfs),
-            _ if text.starts_with("/dev/") => Some(Self::Path(text.to_owned())),
-            _ => None,
+            _ => DeviceSpec::parse(text).map(Self::Device),
         };
         spec.ok_or_else(|| {
             Failure::new("it names no place that a store can be").try_this(
@@ -74,32 +64,12 @@ impl StoreSpec {
             )
         })
     }
-
-    fn matches(&self, device: &BlockDevice) -> bool {
-        let superblock = device.superblock.as_ref();
-        let partition = device.partition.as_ref();
-        let same = |found: Option<&String>, wanted: &str| {
-            found.is_some_and(|text| text.eq_ignore_ascii_case(wanted))
-        };
-        match self {
-            Self::Label(label) => superblock.and_then(|found| found.label.as_ref()) == Some(label),
-            Self::Uuid(uuid) => same(superblock.and_then(|found| found.uuid.as_ref()), uuid),
-            Self::PartLabel(label) => partition.and_then(|found| found.label.as_ref()) == Some(label),
-            Self::PartUuid(uuid) => same(partition.map(|found| &found.uuid), uuid),
-            Self::Path(path) => *path == device.path(),
-            Self::Share(_) | Self::Initramfs => false,
-        }
-    }
 }
 
 impl fmt::Display for StoreSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Label(text) => write!(f, "LABEL={text}"),
-            Self::Uuid(text) => write!(f, "UUID={text}"),
-            Self::PartLabel(text) => write!(f, "PARTLABEL={text}"),
-            Self::PartUuid(text) => write!(f, "PARTUUID={text}"),
-            Self::Path(text) => f.write_str(text),
+            Self::Device(device) => device.fmt(f),
             Self::Share(share) => write!(f, "{}:{}", share.protocol.driver(), share.tag),
             Self::Initramfs => f.write_str("initramfs"),
         }
@@ -123,8 +93,8 @@ pub enum Medium {
 }
 
 /// Matches the request against the devices. `None`: not there (yet).
-pub fn choose(spec: &StoreSpec, devices: &[BlockDevice]) -> Result<Option<Medium>, Failure> {
-    let found: Vec<&BlockDevice> = devices.iter().filter(|device| spec.matches(device)).collect();
+pub fn choose(spec: &DeviceSpec, devices: &[BlockDevice]) -> Result<Option<Medium>, Failure> {
+    let found: Vec<&BlockDevice> = devices.iter().filter(|device| answers(spec, device)).collect();
     // A hybrid ISO shows its volume twice: on the disk and on its first partition. The disk is the medium.
     let whole_disk = |device: &&&BlockDevice| {
         let name = Some(&device.name);
@@ -176,7 +146,7 @@ mod tests {
     }
 
     fn chosen(spec: &str, devices: &[BlockDevice]) -> Result<Option<Medium>, Failure> {
-        choose(&StoreSpec::parse(spec).unwrap(), devices)
+        choose(&DeviceSpec::parse(spec).unwrap(), devices)
     }
 
     #[test]

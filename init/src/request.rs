@@ -228,6 +228,7 @@ fn unknown(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use profiles::DeviceSpec;
 
     fn parsed(line: &str) -> BootRequest {
         let (request, result) = BootRequest::parse(line);
@@ -307,8 +308,11 @@ mod tests {
         let line = format!("{}lamina.profile=web -- lamina.profile=db", "noise.option=x ".repeat(280));
         assert!(line.len() > 4096);
         assert_eq!(parsed(&line).profile.unwrap().name.as_str(), "web");
-        let label = "l".repeat(4096);
-        assert_eq!(parsed(&format!("lamina.store=LABEL={label}")).store, Some(StoreSpec::Label(label)));
+        let label = "l".repeat(1000);
+        assert_eq!(
+            parsed(&format!("lamina.store=LABEL={label}")).store,
+            Some(StoreSpec::Device(DeviceSpec::Label(label)))
+        );
     }
 
     #[test]

@@ -1,0 +1,85 @@
+//! Waits until a block device is there, without polling: the kernel says when something new is there.
+
+use std::time::{Duration, Instant};
+
+use profiles::DeviceSpec;
+
+use crate::block_devices::{BlockDevice, Inventory};
+use crate::error::Failure;
+use crate::journal::ModuleRecord;
+use crate::uevents::{Uevents, Waited};
+
+/// What the devices that are there mean to `choose`, as soon as that is something; it is asked again when devices come or
+/// change. `absent` says what it means when `timeout` is over: it gets the devices that were there.
+pub fn wait<T>(
+    timeout: Duration,
+    mut choose: impl FnMut(&[BlockDevice]) -> Result<Option<T>, Failure>,
+    absent: impl FnOnce(&[BlockDevice]) -> Failure,
+) -> Result<T, Failure> {
+    let deadline = Instant::now() + timeout;
+    // The order matters: what appears between the subscription and the first look is announced again.
+    let uevents = Uevents::subscribe()?;
+    let mut inventory = Inventory::default();
+    loop {
+        inventory.refresh();
+        let devices = inventory.devices();
+        if let Some(chosen) = choose(&devices)? {
+            return Ok(chosen);
+        }
+        loop {
+            match uevents.wait(deadline)? {
+                Waited::Event(event) if event.subsystem == "block" => {
+                    // Partitions of a disk whose medium changed are announced on their own.
+                    event.device.iter().for_each(|device| inventory.forget(device));
+                    break;
+                }
+                Waited::Event(_) => {}
+                Waited::Overflow => {
+                    inventory = Inventory::default();
+                    break;
+                }
+                Waited::TimedOut => return Err(absent(&devices)),
+            }
+        }
+    }
+}
+
+/// Whether the device is called so.
+pub fn answers(spec: &DeviceSpec, device: &BlockDevice) -> bool {
+    let superblock = device.superblock.as_ref();
+    let partition = device.partition.as_ref();
+    let same =
+        |found: Option<&String>, wanted: &str| found.is_some_and(|text| text.eq_ignore_ascii_case(wanted));
+    match spec {
+        DeviceSpec::Label(label) => superblock.and_then(|found| found.label.as_ref()) == Some(label),
+        DeviceSpec::Uuid(uuid) => same(superblock.and_then(|found| found.uuid.as_ref()), uuid),
+        DeviceSpec::PartLabel(label) => partition.and_then(|found| found.label.as_ref()) == Some(label),
+        DeviceSpec::PartUuid(uuid) => same(partition.map(|found| &found.uuid), uuid),
+        DeviceSpec::Path(path) => *path == device.path(),
+    }
+}
+
+/// What is said when the time is up. `seen`: what is there instead, called `noun`; `parameter`: where the name was written.
+pub fn nothing_answers(
+    spec: &str,
+    timeout: Duration,
+    mut seen: Vec<String>,
+    modules: &ModuleRecord,
+    noun: &str,
+    parameter: &str,
+) -> Failure {
+    if seen.is_empty() {
+        seen.push(format!("no {noun} at all"));
+    }
+    seen.extend(modules.failed.iter().map(|module| format!("module not loaded: {module}")));
+    let mut failure = Failure::new(format!("nothing answers to {spec} after {} s", timeout.as_secs()))
+        .having_seen(seen)
+        .try_this(format!("compare {parameter} with what was seen"));
+    if spec.starts_with("/dev/disk/") {
+        failure =
+            failure.try_this("links in /dev/disk are not made this early: use LABEL=, UUID= or PARTUUID=");
+    }
+    failure
+        .try_this(format!("if the {noun} is missing there, add its driver's module to the initramfs"))
+        .try_this("if it is slow, give it more time: lamina.timeout=60")
+}
