@@ -11,7 +11,7 @@ use profiles::Digest;
 use stack::image::OpenImage;
 use stack::loop_device::{LoopDevice, attach};
 use stack::mount::{Attributes, Filesystem, squashfs};
-use stack::overlay::{Overlay, Upper};
+use stack::overlay::{Features, Overlay, Upper};
 
 use crate::error::Failure;
 use crate::executor::Kernel;
@@ -152,7 +152,8 @@ fn stack_layers(lower: &[PathBuf], writable: bool) -> Result<(), Failure> {
         make_folder(upper)?;
         make_folder(work)?;
     }
-    Ok(Overlay { lower: lower.to_vec(), upper, userxattr: false }.mount(new_root)?)
+    Ok(Overlay { lower: lower.to_vec(), upper, userxattr: false, features: Features::KernelDefault }
+        .mount(new_root)?)
 }
 
 fn mount_points(root: &Path, writable: bool) -> Result<(), Failure> {

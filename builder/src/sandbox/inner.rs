@@ -10,7 +10,7 @@ use nix::sys::prctl;
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{chdir, pivot_root, sethostname, setsid};
 use rustix::thread::CapabilitySet;
-use stack::overlay::{Overlay, Upper};
+use stack::overlay::{Features, Overlay, Upper};
 
 use super::lifeline;
 use super::outer::exit_code;
@@ -82,7 +82,12 @@ fn stack_layers(spec: &Spec) -> Result<PathBuf> {
     for folder in [&upper, &work, &root] {
         fs::create_dir(folder).map_err(Error::on(folder.display()))?;
     }
-    let overlay = Overlay { lower, upper: Some(Upper { upper, work }), userxattr: true };
+    let overlay = Overlay {
+        lower,
+        upper: Some(Upper { upper, work }),
+        userxattr: true,
+        features: Features::KernelDefault,
+    };
     overlay.mount(&root).map_err(|error| Error::new("the root of the sandbox", error))?;
     Ok(root)
 }

@@ -3,18 +3,13 @@
 use std::fmt;
 use std::io;
 
-use crate::layout::{BLOCK, MAX_DATA_BLOCKS, ROOTS};
+use stack::verity_layout::{BLOCK, Unprotectable};
 
 /// An error that says where in the file it happened. The caller, who knows the file's name, puts it in front.
 #[derive(Debug)]
 pub enum Error {
-    /// A number of data blocks that cannot be protected.
-    Size {
-        /// The number of data blocks asked for.
-        data_blocks: u64,
-    },
-    /// A number of parity bytes that the kernel does not take.
-    Roots(u8),
+    /// A number of data blocks or of parity bytes for which there is no layout.
+    Unprotectable(Unprotectable),
     /// A file that ends before its data does.
     Short {
         /// The length of the file in bytes.
@@ -73,16 +68,16 @@ impl Error {
     }
 }
 
+impl From<Unprotectable> for Error {
+    fn from(what: Unprotectable) -> Self {
+        Self::Unprotectable(what)
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Size { data_blocks } => {
-                write!(f, "{data_blocks} data blocks cannot be protected: 1 to {MAX_DATA_BLOCKS} can")
-            }
-            Self::Roots(roots) => {
-                let (low, high) = (ROOTS.start(), ROOTS.end());
-                write!(f, "error correction with {roots} roots: dm-verity takes {low} to {high}")
-            }
+            Self::Unprotectable(what) => what.fmt(f),
             Self::Short { found, expected } => {
                 write!(
                     f,

@@ -9,7 +9,8 @@
 //! 0             hash_offset                              fec.offset                   total_len
 //! ```
 //!
-//! Every block is 4 KiB. Mounting the image as before still works: a file system does not look behind its own end.
+//! Where everything is, is said in one place for writers and readers: [`stack::verity_layout`], whose [`Layout`] stands here
+//! too. Every block is 4 KiB. Mounting the image as before still works: a file system does not look behind its own end.
 //!
 //! ```
 //! use std::io::Write;
@@ -31,7 +32,6 @@
 //!
 //! | module | job |
 //! |---|---|
-//! | `layout` | where everything is: pure, from the number of blocks alone |
 //! | `superblock` | veritysetup's superblock |
 //! | `tree` | the hash tree: write it, check it |
 //! | `reed_solomon` | the code: many interleaved codewords at once |
@@ -42,7 +42,6 @@
 //! `drivers/md/dm-verity-fec.c` for the interleaving, veritysetup(8) and cryptsetup's `lib/verity` for the superblock.
 
 mod error;
-mod layout;
 mod parity;
 mod reed_solomon;
 mod superblock;
@@ -53,7 +52,7 @@ use std::fs::File;
 use std::num::NonZero;
 
 pub use error::{Error, Place};
-pub use layout::{BLOCK, DEFAULT_ROOTS, Fec, Layout};
+pub use stack::verity_layout::{BLOCK, DEFAULT_ROOTS, Fec, Layout, Unprotectable};
 
 /// What to append.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,8 +89,8 @@ pub struct Verity {
 /// that dies meanwhile leaves a file that is half done.
 ///
 /// # Errors
-/// [`Error::Size`] for no data or more than the format can number, [`Error::Short`] for a file of less than `data_len` bytes,
-/// [`Error::Roots`] for a number of roots out of range, and [`Error::Io`]. None of them knows the file's name.
+/// [`Error::Unprotectable`] for no data, more than the format can number, or a number of roots out of range;
+/// [`Error::Short`] for a file of less than `data_len` bytes; and [`Error::Io`]. None of them knows the file's name.
 pub fn append(file: &File, data_len: u64, format: &Format, jobs: NonZero<usize>) -> Result<Verity, Error> {
     let layout = Layout::new(data_len.div_ceil(BLOCK), format.fec_roots)?;
     make_room(file, data_len, &layout)?;
@@ -109,7 +108,7 @@ pub fn append(file: &File, data_len: u64, format: &Format, jobs: NonZero<usize>)
 /// Nothing of it is true before [`verify`] has checked the file against a root hash from elsewhere.
 ///
 /// # Errors
-/// [`Error::Foreign`] for a superblock that [`append`] does not write; [`Error::Size`]; [`Error::Io`].
+/// [`Error::Foreign`] for a superblock that [`append`] does not write; [`Error::Unprotectable`]; [`Error::Io`].
 pub fn describe(file: &File, data_len: u64) -> Result<Option<([u8; 32], Layout)>, Error> {
     match data_len.checked_next_multiple_of(BLOCK) {
         Some(offset) if data_len > 0 => superblock::read(file, offset),

@@ -14,9 +14,9 @@ use std::num::NonZero;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
-use crate::layout::{BLOCK, Fec, Layout};
 use crate::reed_solomon::Code;
 use crate::{Error, Place, units};
+use stack::verity_layout::{BLOCK, Fec, Layout};
 
 /// Codewords in a stripe.
 const STRIPE: u64 = 64 * 1024;

@@ -18,8 +18,8 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
-use crate::layout::{BLOCK, BLOCK_BYTES};
 use crate::{Error, Layout, Place, Verity};
+use stack::verity_layout::{BLOCK, BLOCK_BYTES};
 
 const MAGIC: &[u8] = b"verity\0\0";
 /// Where the UUID stands in the block.

@@ -12,8 +12,8 @@ use std::os::unix::fs::FileExt;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::layout::{BLOCK, BLOCK_BYTES, HASHES_PER_BLOCK, Layout};
 use crate::{Error, Place, Verity, units};
+use stack::verity_layout::{BLOCK, BLOCK_BYTES, HASHES_PER_BLOCK, Layout};
 
 const HASH: usize = 32;
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use tempfile::TempDir;
-use verity::{BLOCK, Error, Fec, Format, Place, Verity, append, verify};
+use verity::{BLOCK, Error, Fec, Format, Place, Unprotectable, Verity, append, verify};
 
 const SALT: [u8; 32] = *b"salt that a test may well repeat";
 
@@ -180,8 +180,14 @@ fn a_file_that_ends_too_early_is_refused() {
 fn what_cannot_be_protected_leaves_the_file_alone() {
     let image = Image::new(5000);
     let bad_roots = Format { salt: SALT, fec_roots: Some(25) };
-    assert!(matches!(append(&image.open(), 5000, &bad_roots, jobs(1)), Err(Error::Roots(25))));
-    assert!(matches!(append(&image.open(), 0, &Format::new(SALT), jobs(1)), Err(Error::Size { .. })));
+    assert!(matches!(
+        append(&image.open(), 5000, &bad_roots, jobs(1)),
+        Err(Error::Unprotectable(Unprotectable::Roots(25)))
+    ));
+    assert!(matches!(
+        append(&image.open(), 0, &Format::new(SALT), jobs(1)),
+        Err(Error::Unprotectable(Unprotectable::Size { .. }))
+    ));
     assert_eq!(image.open().metadata().unwrap().len(), 5000);
 }
 

@@ -51,6 +51,13 @@ impl Error {
         self.cause.raw_os_error().unwrap_or(0)
     }
 
+    /// Whether the kernel cannot do this at all, so that another way may be tried: ENOTBLK is its answer to a file where it
+    /// only mounts devices.
+    pub fn is_unsupported(&self) -> bool {
+        use nix::errno::Errno;
+        [Errno::ENOTBLK, Errno::EOPNOTSUPP, Errno::ENOSYS].contains(&Errno::from_raw(self.errno()))
+    }
+
     /// The cause in words: the kernel's own lines when it left some, and the errno.
     pub fn why(&self) -> String {
         match self.kernel.as_slice() {

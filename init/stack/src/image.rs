@@ -1,5 +1,6 @@
 //! One open image file.
 
+use std::fmt;
 use std::fs::File;
 use std::num::NonZeroU64;
 use std::os::unix::fs::{FileExt, FileTypeExt, OpenOptionsExt};
@@ -9,6 +10,7 @@ use nix::fcntl::OFlag;
 use rustix::fs::{Advice, fadvise};
 use sha2::{Digest, Sha256};
 
+use crate::bytes::ByteSource as _;
 use crate::{Error, Result};
 
 /// Bytes read and hashed at a time: large enough that system calls do not count, small enough for a small machine.
@@ -16,6 +18,39 @@ const CHUNK: usize = 1 << 20;
 
 /// Bytes at the end of an image that a mount reads: enough for the tables of an image with thousands of files.
 const TABLES: u64 = 64 << 10;
+
+/// The file system in an image, told by its magic alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ImageKind {
+    /// squashfs 4.0: `Documentation/filesystems/squashfs.rst`, magic `hsqs` at byte 0.
+    Squashfs,
+    /// EROFS: `Documentation/filesystems/erofs.rst`, magic 0xe0f5e1e2 at byte 1024.
+    Erofs,
+}
+
+impl ImageKind {
+    /// The driver that mounts it, which is also what people call it.
+    pub fn driver(self) -> &'static str {
+        match self {
+            Self::Squashfs => "squashfs",
+            Self::Erofs => "erofs",
+        }
+    }
+
+    /// Where its magic stands, and what it is.
+    fn magic(self) -> (u64, [u8; 4]) {
+        match self {
+            Self::Squashfs => (0, *b"hsqs"),
+            Self::Erofs => (1024, 0xe0f5_e1e2_u32.to_le_bytes()),
+        }
+    }
+}
+
+impl fmt::Display for ImageKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.driver())
+    }
+}
 
 /// An image opened once: what [`OpenImage::digest`] has read is what [`crate::loop_device::attach`] gives to the
 /// kernel, whatever happens to the name meanwhile.
@@ -49,6 +84,25 @@ impl OpenImage {
     /// Length in bytes when it was opened.
     pub fn size(&self) -> u64 {
         self.size
+    }
+
+    /// Which file system it holds.
+    ///
+    /// # Errors
+    /// Neither squashfs nor EROFS: what is there instead is named, where it is known.
+    pub fn file_system(&self) -> Result<ImageKind> {
+        let has = |kind: &ImageKind| {
+            let (offset, magic) = kind.magic();
+            self.file.array(offset) == Some(magic)
+        };
+        [ImageKind::Squashfs, ImageKind::Erofs].into_iter().find(has).ok_or_else(|| {
+            let found = match crate::superblock::probe(&self.file) {
+                Some(other) => format!("it is neither squashfs nor EROFS, but {}", other.kind),
+                None => "it is neither squashfs nor EROFS".to_owned(),
+            };
+            let remedy = "build the image again, and copy it to the medium again";
+            Error::refused("recognise the image", self.path.display(), found, remedy)
+        })
     }
 
     /// Asks the kernel to read what a mount will need, without waiting: the superblock at the front, and the tables of
@@ -114,6 +168,22 @@ mod tests {
     fn a_directory_is_no_image() {
         let error = OpenImage::open(Path::new("/")).unwrap_err();
         assert!(error.why().contains("neither a regular file"), "{}", error.why());
+    }
+
+    #[test]
+    fn the_magic_tells_the_file_system() {
+        let kind_of = |offset: usize, magic: &[u8]| {
+            let file = tempfile::NamedTempFile::new().unwrap();
+            let mut bytes = vec![0; 8192];
+            bytes[offset..offset + magic.len()].copy_from_slice(magic);
+            std::fs::write(file.path(), bytes).unwrap();
+            OpenImage::open(file.path()).unwrap().file_system().map_err(|error| error.why())
+        };
+        assert_eq!(kind_of(0, b"hsqs"), Ok(ImageKind::Squashfs));
+        assert_eq!(kind_of(1024, b"\xe2\xe1\xf5\xe0"), Ok(ImageKind::Erofs));
+        let other = kind_of(0, b"LUKS\xba\xbe");
+        assert_eq!(other, Err("it is neither squashfs nor EROFS, but crypto_LUKS".into()));
+        assert_eq!(kind_of(0, b""), Err("it is neither squashfs nor EROFS".into()));
     }
 
     #[test]

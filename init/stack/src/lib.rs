@@ -3,16 +3,20 @@
 //! | module | thing handled |
 //! |---|---|
 //! | [`image`] | one open image file: its size and its SHA-256, always of the descriptor that is mounted later |
-//! | [`loop_device`] | a loop device over an open image; the only place of the project with `unsafe` |
+//! | [`loop_device`] | a loop device over an open image |
+//! | [`verity`] | an image read through dm-verity, block by block checked against a root hash |
+//! | [`verity_layout`] | where data, hash tree and error correction are in an image: pure |
 //! | [`mount`] | a file system, mounted with the new mount API, with the kernel's own words when it refuses |
 //! | [`overlay`] | layers joined by overlayfs, on new kernels and on old ones |
 //! | [`superblock`] | which file system lies on a device, its label and its UUID |
 //! | [`partition_table`] | which partitions a disk has, their labels and their UUIDs |
 //!
-//! The last two are pure parsers over a [`bytes::ByteSource`]: they are fed with garbage in their tests and answer
+//! [`loop_device`] and the module `device_mapper` below [`verity`] are the only places of the project with `unsafe`: ioctls.
+//! The last two of the table are pure parsers over a [`bytes::ByteSource`]: they are fed with garbage in their tests and answer
 //! "nothing I know" instead of failing.
 
 pub mod bytes;
+mod device_mapper;
 mod error;
 pub mod image;
 pub mod loop_device;
@@ -20,5 +24,7 @@ pub mod mount;
 pub mod overlay;
 pub mod partition_table;
 pub mod superblock;
+pub mod verity;
+pub mod verity_layout;
 
 pub use error::{Error, Result};

@@ -9,9 +9,10 @@
 )]
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Seek as _, SeekFrom};
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -24,6 +25,9 @@ use crate::{Error, Result};
 const LOOP_MAJOR: u64 = 7;
 /// Another process may take the free device between the two calls; after this many lost races something else is wrong.
 const MOST_RACES: usize = 256;
+
+/// What LOOP_CTL_GET_FREE runs into is a limit of the kernel's: numbers, or memory.
+const NO_FURTHER_DEVICE: &str = "the kernel gives no further loop device: use fewer images, or EROFS images, which Linux 6.12 mounts without one";
 
 const LO_FLAGS_READ_ONLY: u32 = 1;
 const LO_FLAGS_AUTOCLEAR: u32 = 4;
@@ -81,7 +85,7 @@ pub enum Caching {
 /// An attached loop device. The kernel detaches it when this value is dropped and nothing has it mounted.
 #[derive(Debug)]
 pub struct LoopDevice {
-    _file: File,
+    file: File,
     path: PathBuf,
     image: PathBuf,
 }
@@ -95,6 +99,16 @@ impl LoopDevice {
     /// The image it was attached to, for messages.
     pub fn image(&self) -> &Path {
         &self.image
+    }
+
+    /// Its length in bytes: that of the image, cut to whole sectors.
+    pub(crate) fn length(&self) -> io::Result<u64> {
+        (&self.file).seek(SeekFrom::End(0))
+    }
+
+    /// Its device number, as in stat(2).
+    pub(crate) fn number(&self) -> io::Result<u64> {
+        self.file.metadata().map(|metadata| metadata.rdev())
     }
 }
 
@@ -113,11 +127,11 @@ pub fn attach_with(image: &OpenImage, caching: Caching) -> Result<LoopDevice> {
     })?;
     let config = config(image, caching);
     for _ in 0..MOST_RACES {
-        let number = get_free(&control).map_err(error)?;
+        let number = get_free(&control).map_err(|cause| error(cause).with_remedy(NO_FURTHER_DEVICE))?;
         let path = PathBuf::from(format!("/dev/loop{number}"));
         let file = open_node(&path, number).map_err(error)?;
         match configure(&file, &config) {
-            Ok(()) => return Ok(LoopDevice { _file: file, path, image: image.path().to_owned() }),
+            Ok(()) => return Ok(LoopDevice { file, path, image: image.path().to_owned() }),
             Err(Errno::EBUSY) => {}
             Err(errno) => return Err(error(errno.into())),
         }

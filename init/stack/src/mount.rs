@@ -5,17 +5,20 @@
 
 use std::fmt;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
 
+use rustix::fs::{StatVfsMountFlags, statvfs};
 use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountFlags, MoveMountFlags, UnmountFlags, fsconfig_create, fsconfig_set_flag,
-    fsconfig_set_string, fsmount, fsopen, move_mount,
+    FsMountFlags, FsOpenFlags, MountFlags, MoveMountFlags, UnmountFlags, fsconfig_create, fsconfig_set_fd,
+    fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, move_mount,
 };
 
 pub use rustix::mount::MountAttrFlags as Attributes;
 
+use crate::image::{ImageKind, OpenImage};
 use crate::loop_device::LoopDevice;
+use crate::verity::VerityDevice;
 use crate::{Error, Result};
 
 /// An open file-system context, not yet mounted anywhere.
@@ -50,14 +53,20 @@ impl Context {
         fsconfig_set_flag(&self.fd, key).map_err(|errno| self.error(errno))
     }
 
-    /// FSCONFIG_CMD_CREATE, fsmount(2) and move_mount(2): the file system appears at `target`.
-    pub(crate) fn mount(self, attributes: Attributes, target: &Path) -> Result<()> {
+    /// FSCONFIG_SET_FD: the kernel takes a reference of its own.
+    pub(crate) fn set_descriptor(&self, key: &str, descriptor: impl AsFd) -> Result<()> {
+        fsconfig_set_fd(&self.fd, key, descriptor).map_err(|errno| self.error(errno))
+    }
+
+    /// FSCONFIG_CMD_CREATE and fsmount(2): a mount that is nowhere yet.
+    pub(crate) fn create(&self, attributes: Attributes) -> Result<OwnedFd> {
         fsconfig_create(&self.fd).map_err(|errno| self.error(errno))?;
-        let tree = fsmount(&self.fd, FsMountFlags::FSMOUNT_CLOEXEC, attributes)
-            .map_err(|errno| self.error(errno))?;
-        let here = rustix::fs::CWD;
-        move_mount(&tree, "", here, target, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
-            .map_err(|errno| Error::new("mount", format!("{} at {}", self.object, target.display()), errno))
+        fsmount(&self.fd, FsMountFlags::FSMOUNT_CLOEXEC, attributes).map_err(|errno| self.error(errno))
+    }
+
+    /// [`Context::create`] and move_mount(2): the file system appears at `target`.
+    pub(crate) fn mount(self, attributes: Attributes, target: &Path) -> Result<()> {
+        show(&self.create(attributes)?, target, &self.object)
     }
 
     /// The error with all that the kernel left in the context. Each read(2) gives one message, `e TEXT`, `w TEXT` or
@@ -73,6 +82,62 @@ impl Context {
         }
         error
     }
+}
+
+/// move_mount(2) of a mount that is nowhere yet.
+fn show(mount: &OwnedFd, target: &Path, object: &str) -> Result<()> {
+    let here = rustix::fs::CWD;
+    move_mount(mount, "", here, target, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
+        .map_err(|errno| Error::new("mount", format!("{object} at {}", target.display()), errno))
+}
+
+/// What the blocks of an image are read through.
+#[derive(Debug, Clone, Copy)]
+pub enum Backing<'a> {
+    /// A loop device: nothing is checked.
+    Loop(&'a LoopDevice),
+    /// dm-verity: every block is checked when it is read.
+    Verity(&'a VerityDevice),
+    /// The file itself, without a device: EROFS of Linux 6.12 with CONFIG_EROFS_FS_BACKED_BY_FILE, on most file systems but not
+    /// on a tmpfs. Where the kernel cannot, the error is [`Error::is_unsupported`], and a loop device does it.
+    File(&'a OpenImage),
+}
+
+/// A layer that is mounted read-only. Until [`MountedLayer::show_at`] it is nowhere, and ends with this value.
+#[derive(Debug)]
+pub struct MountedLayer {
+    mount: OwnedFd,
+    object: String,
+}
+
+impl MountedLayer {
+    /// Makes the layer visible at `target`, which must exist. It stays there when this value is dropped.
+    pub fn show_at(&self, target: &Path) -> Result<()> {
+        show(&self.mount, target, &self.object)
+    }
+}
+
+impl AsFd for MountedLayer {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.mount.as_fd()
+    }
+}
+
+/// Mounts the file system of an image read-only. `object` is what messages name: the image.
+pub fn layer(kind: ImageKind, backing: &Backing, object: &Path) -> Result<MountedLayer> {
+    let object = object.display().to_string();
+    let context = Context::open(kind.driver(), &object)?;
+    match backing {
+        Backing::Loop(device) => context.set("source", device.path())?,
+        Backing::Verity(device) => context.set("source", device.path())?,
+        // The descriptor, not the name, which may be another file's by now.
+        Backing::File(image) => {
+            context.set("source", format!("/proc/self/fd/{}", image.file.as_raw_fd()))?;
+        }
+    }
+    context.flag("ro")?;
+    let mount = context.create(Attributes::MOUNT_ATTR_RDONLY)?;
+    Ok(MountedLayer { mount, object })
 }
 
 /// One file system to mount.
@@ -124,6 +189,51 @@ pub fn bind(source: &Path, target: &Path) -> Result<()> {
 pub fn protect(target: &Path) -> Result<()> {
     rustix::mount::mount_remount(target, MountFlags::BIND | MountFlags::RDONLY, "")
         .map_err(|errno| Error::new("make read-only", target.display(), errno))
+}
+
+/// Mounts what is at `target` again with its other flags as they are: its file system and its mount are read-only, or writable
+/// (MS_REMOUNT of mount(2)).
+///
+/// # Errors
+/// EBUSY when it shall be read-only while files on it are open for writing.
+pub fn remount(target: &Path, read_only: bool) -> Result<()> {
+    let action = if read_only { "make read-only" } else { "make writable" };
+    let error = |errno| Error::new(action, target.display(), errno);
+    // Flags that are not named again are cleared.
+    let mut flags = kept_flags(statvfs(target).map_err(error)?.f_flag);
+    flags.set(MountFlags::RDONLY, read_only);
+    rustix::mount::mount_remount(target, flags, "").map_err(|errno| match errno {
+        rustix::io::Errno::BUSY => {
+            error(errno).with_remedy("close the files on it that are open for writing")
+        }
+        rustix::io::Errno::ROFS | rustix::io::Errno::ACCESS => {
+            error(errno).with_remedy("the device is write-protected: look for a switch on the medium")
+        }
+        _ => error(errno),
+    })
+}
+
+/// What a mount says about itself, as the flags of mount(2).
+fn kept_flags(found: StatVfsMountFlags) -> MountFlags {
+    let pairs = [
+        (StatVfsMountFlags::NOSUID, MountFlags::NOSUID),
+        (StatVfsMountFlags::NODEV, MountFlags::NODEV),
+        (StatVfsMountFlags::NOEXEC, MountFlags::NOEXEC),
+        (StatVfsMountFlags::SYNCHRONOUS, MountFlags::SYNCHRONOUS),
+        (StatVfsMountFlags::NOATIME, MountFlags::NOATIME),
+        (StatVfsMountFlags::NODIRATIME, MountFlags::NODIRATIME),
+        (StatVfsMountFlags::RELATIME, MountFlags::RELATIME),
+    ];
+    pairs.into_iter().filter(|(found_flag, _)| found.contains(*found_flag)).map(|(_, flag)| flag).collect()
+}
+
+/// Takes the mount away from its place, when nothing uses it (umount(2)).
+///
+/// # Errors
+/// EBUSY when something does.
+pub fn unmount(target: &Path) -> Result<()> {
+    rustix::mount::unmount(target, UnmountFlags::empty())
+        .map_err(|errno| Error::new("unmount", target.display(), errno))
 }
 
 /// Moves the mount at `source` to `target` (MS_MOVE of mount(2)).

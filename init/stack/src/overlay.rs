@@ -1,9 +1,10 @@
 //! Layers joined by overlayfs: `Documentation/filesystems/overlayfs.rst` of the kernel.
 //!
 //! The ladder, best first:
-//! 1. `lowerdir+`, one call a layer (Linux 6.7): no limit of length, and the kernel says what it dislikes. Kernels that call
-//!    themselves older are not asked, because they complain about it on the console, also with `quiet`.
-//! 2. mount(2) with all layers in one option string, which the kernel clips at 4095 bytes. The layers are therefore
+//! 1. `lowerdir+` with a descriptor of each layer (Linux 6.13): no name is looked up, and none is too long or too strange.
+//! 2. `lowerdir+` with the name of each layer (Linux 6.7): no limit of length, and the kernel says what it dislikes. Kernels
+//!    that call themselves older are not asked, because they complain about it on the console, also with `quiet`.
+//! 3. mount(2) with all layers in one option string, which the kernel clips at 4095 bytes. The layers are therefore
 //!    opened and named by their descriptor numbers, relative to `/proc/thread-self/fd`: 500 of them are 2 KB.
 
 use std::fs::File;
@@ -34,6 +35,30 @@ pub struct Upper {
     pub work: PathBuf,
 }
 
+/// What overlayfs may write into an upper folder besides the changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Features {
+    /// As the kernel was built and loaded.
+    #[default]
+    KernelDefault,
+    /// Nothing that names a lower file: no redirects, no index, no copies of metadata alone, no composed inode numbers. Only
+    /// then may the lower layers be others at the next mount ("Changes to underlying filesystems" of overlayfs.rst): this is
+    /// for an upper folder that is kept.
+    AllOff,
+}
+
+impl Features {
+    /// The options, each with its value.
+    fn options(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::KernelDefault => &[],
+            Self::AllOff => {
+                &[("redirect_dir", "nofollow"), ("index", "off"), ("metacopy", "off"), ("xino", "off")]
+            }
+        }
+    }
+}
+
 /// An ordered list of layers and, maybe, a writable top.
 #[derive(Debug, Clone)]
 pub struct Overlay {
@@ -43,6 +68,31 @@ pub struct Overlay {
     pub upper: Option<Upper>,
     /// Keep overlayfs' marks in `user.*` attributes, which an unprivileged user namespace may write.
     pub userxattr: bool,
+    /// What may be written into the upper folder besides the changes.
+    pub features: Features,
+}
+
+/// How layers are told to the kernel in one mount, the worst first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Rung {
+    /// mount(2), all at once.
+    OptionString,
+    /// fsconfig(2) with names, layer by layer.
+    Names,
+    /// fsconfig(2) with descriptors, layer by layer.
+    Descriptors,
+}
+
+impl Rung {
+    /// The best that a kernel of this release may know. Whatever is not surely older is asked, and may refuse.
+    pub fn best_of(release: &str) -> Self {
+        let mut numbers = release.split(|character: char| !character.is_ascii_digit()).map(str::parse::<u32>);
+        match (numbers.next(), numbers.next()) {
+            (Some(Ok(major)), Some(Ok(minor))) if (major, minor) < (6, 7) => Self::OptionString,
+            (Some(Ok(major)), Some(Ok(minor))) if (major, minor) < (6, 13) => Self::Names,
+            _ => Self::Descriptors,
+        }
+    }
 }
 
 impl Overlay {
@@ -60,26 +110,51 @@ impl Overlay {
                 format!("{} layers, and the kernel joins at most {MOST_LAYERS}", lower.len()),
                 "merge small images into one, or take some out of the profile",
             )),
-            _ if !may_know_lowerdir_plus(&release()) => self.all_at_once(target),
-            _ => match self.layer_by_layer(target) {
-                Err(error) if is_unknown_parameter(&error) => self.all_at_once(target),
-                done => done,
-            },
+            _ => self.climb_down(Rung::best_of(&release()), target),
         }
     }
 
-    /// The first rung of the ladder.
-    fn layer_by_layer(&self, target: &Path) -> Result<()> {
+    /// Joins the layers in this one way, without trying another: for tests, and to see which way a kernel refuses.
+    pub fn mount_on(&self, rung: Rung, target: &Path) -> Result<()> {
+        match rung {
+            Rung::OptionString => self.all_at_once(target),
+            Rung::Names | Rung::Descriptors => self.layer_by_layer(rung, target),
+        }
+    }
+
+    /// Tries `rung`, and those below it where the kernel does not know it.
+    fn climb_down(&self, rung: Rung, target: &Path) -> Result<()> {
+        match (rung, self.mount_on(rung, target)) {
+            // What is refused for another reason is refused below too, and explained there.
+            (Rung::Descriptors, Err(_)) => self.climb_down(Rung::Names, target),
+            (Rung::Names, Err(error)) if is_unknown_parameter(&error) => {
+                self.mount_on(Rung::OptionString, target)
+            }
+            (_, done) => done,
+        }
+    }
+
+    /// The first two rungs of the ladder.
+    fn layer_by_layer(&self, rung: Rung, target: &Path) -> Result<()> {
         let context = Context::open("overlay", format_args!("the stack at {}", target.display()))?;
         context.set("source", "lamina")?;
         // Kept open until the mount: a layer with an awkward name is named by its descriptor.
         let mut open = Vec::new();
+        let mut set = |key: &str, folder: &Path| {
+            if rung == Rung::Descriptors {
+                return context.set_descriptor(key, readable(folder)?);
+            }
+            context.set(key, &*plain_name(folder, &mut open)?)
+        };
         for layer in self.lower.iter().rev() {
-            context.set("lowerdir+", &*plain_name(layer, &mut open)?)?;
+            set("lowerdir+", layer)?;
         }
         if let Some(Upper { upper, work }) = &self.upper {
-            context.set("upperdir", &*plain_name(upper, &mut open)?)?;
-            context.set("workdir", &*plain_name(work, &mut open)?)?;
+            set("upperdir", upper)?;
+            set("workdir", work)?;
+        }
+        for (key, value) in self.features.options() {
+            context.set(key, *value)?;
         }
         if self.userxattr {
             context.flag("userxattr")?;
@@ -89,7 +164,7 @@ impl Overlay {
         context.mount(attributes, target)
     }
 
-    /// The second rung, in a thread of its own, because the working directory belongs to a whole process otherwise.
+    /// The last rung, in a thread of its own, because the working directory belongs to a whole process otherwise.
     fn all_at_once(&self, target: &Path) -> Result<()> {
         let target =
             std::path::absolute(target).map_err(|cause| Error::new("stack", target.display(), cause))?;
@@ -115,6 +190,9 @@ impl Overlay {
                 descriptor(work, &mut open)?
             );
         }
+        for (key, value) in self.features.options() {
+            options += &format!(",{key}={value}");
+        }
         if self.userxattr {
             options += ",userxattr";
         }
@@ -133,15 +211,6 @@ fn release() -> String {
     uname().map(|names| names.release().to_string_lossy().into_owned()).unwrap_or_default()
 }
 
-/// False only for releases that are surely older than 6.7: whatever else is tried, and may be refused.
-fn may_know_lowerdir_plus(release: &str) -> bool {
-    let mut numbers = release.split(|character: char| !character.is_ascii_digit()).map(str::parse::<u32>);
-    match (numbers.next(), numbers.next()) {
-        (Some(Ok(major)), Some(Ok(minor))) => (major, minor) >= (6, 7),
-        _ => true,
-    }
-}
-
 /// Kernels before 6.7 answer `lowerdir+` with EINVAL and `Unknown parameter 'lowerdir+'`; those before 6.5 take any
 /// string through the legacy context and fail at creation, without a text that speaks of it.
 fn is_unknown_parameter(error: &Error) -> bool {
@@ -157,6 +226,13 @@ fn plain_name(path: &Path, open: &mut Vec<File>) -> Result<String> {
         Some(name) if name.len() <= LONGEST_VALUE && !name.contains([':', ',', '\\']) => Ok(name.to_owned()),
         _ => Ok(format!("/proc/self/fd/{}", descriptor(path, open)?)),
     }
+}
+
+/// Opens the folder for reading: not every kernel of the first rung takes a descriptor that is a path only.
+fn readable(path: &Path) -> Result<File> {
+    let flags = (OFlag::O_CLOEXEC | OFlag::O_DIRECTORY).bits();
+    let file = File::options().read(true).custom_flags(flags).open(path);
+    file.map_err(|cause| Error::new("open the layer", path.display(), cause))
 }
 
 /// Opens the folder and gives its descriptor number.
@@ -178,7 +254,7 @@ mod tests {
 
     fn layers(count: usize) -> Overlay {
         let lower = (0..count).map(|number| PathBuf::from(format!("/{number}"))).collect();
-        Overlay { lower, upper: None, userxattr: false }
+        Overlay { lower, upper: None, userxattr: false, features: Features::default() }
     }
 
     #[test]
@@ -193,10 +269,13 @@ mod tests {
     #[test]
     fn only_kernels_that_are_surely_old_are_not_asked() {
         for old in ["6.1.0-50-cloud-amd64", "5.10.1", "6.6.99", "4.19"] {
-            assert!(!may_know_lowerdir_plus(old), "{old}");
+            assert_eq!(Rung::best_of(old), Rung::OptionString, "{old}");
         }
-        for new in ["6.7.0", "6.12.9+bpo-cloud-amd64", "6.18", "10.0-rc1", "", "nightly", "6", "6.x"] {
-            assert!(may_know_lowerdir_plus(new), "{new}");
+        for middle in ["6.7.0", "6.12.9+bpo-cloud-amd64"] {
+            assert_eq!(Rung::best_of(middle), Rung::Names, "{middle}");
+        }
+        for new in ["6.13", "6.18.44", "10.0-rc1", "", "nightly", "6", "6.x"] {
+            assert_eq!(Rung::best_of(new), Rung::Descriptors, "{new}");
         }
     }
 

@@ -1,8 +1,16 @@
-//! Where data, hash tree and error correction are in a file: pure, from the number of data blocks and of roots alone.
+//! Where data, hash tree and error correction are in a protected image: pure, from the number of data blocks and of roots
+//! alone. The builder writes by it, and init opens by it, so that nothing is ever read from the image's own superblock.
+//!
+//! ```text
+//! data          superblock   hash blocks                 Reed-Solomon parity
+//! data_blocks   1 block      top level first, leaf last  (after the end of the tree)
+//! 0             hash_offset                              fec.offset                   total_len
+//! ```
+//!
+//! The formats: the kernel's `Documentation/admin-guide/device-mapper/verity.rst`, and `drivers/md/dm-verity-fec.c`.
 
+use std::fmt;
 use std::ops::{Range, RangeInclusive};
-
-use crate::Error;
 
 /// The size of a data block and of a hash block, in bytes.
 pub const BLOCK: u64 = 4096;
@@ -11,19 +19,47 @@ pub const BLOCK: u64 = 4096;
 pub const DEFAULT_ROOTS: u8 = 2;
 
 /// The same as [`BLOCK`], for lengths in memory.
-pub(crate) const BLOCK_BYTES: usize = 4096;
+pub const BLOCK_BYTES: usize = 4096;
 
 /// A SHA-256 takes 32 bytes, so that a hash block has this many.
-pub(crate) const HASHES_PER_BLOCK: u64 = 128;
+pub const HASHES_PER_BLOCK: u64 = 128;
 
 /// Data of 4 EiB. Tree and parity add less than a seventh, and every offset still fits the kernel's signed 64 bits.
-pub(crate) const MAX_DATA_BLOCKS: u64 = 1 << 50;
+pub const MAX_DATA_BLOCKS: u64 = 1 << 50;
 
 /// What `drivers/md/dm-verity-fec.h` takes: codewords of 255 bytes with 231 to 253 bytes of data.
-pub(crate) const ROOTS: RangeInclusive<u8> = 2..=24;
+pub const ROOTS: RangeInclusive<u8> = 2..=24;
 
 /// A codeword of Reed-Solomon over GF(256), in bytes.
 const CODEWORD: u64 = 255;
+
+/// What no layout can be made for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unprotectable {
+    /// A number of data blocks that is 0, or more than the format can number.
+    Size {
+        /// The number of data blocks asked for.
+        data_blocks: u64,
+    },
+    /// A number of parity bytes that the kernel does not take.
+    Roots(u8),
+}
+
+impl fmt::Display for Unprotectable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Size { data_blocks } => {
+                write!(f, "{data_blocks} data blocks cannot be protected: 1 to {MAX_DATA_BLOCKS} can")
+            }
+            Self::Roots(roots) => {
+                let (low, high) = (ROOTS.start(), ROOTS.end());
+                write!(f, "error correction with {roots} roots: dm-verity takes {low} to {high}")
+            }
+        }
+    }
+}
+
+impl std::error::Error for Unprotectable {}
 
 /// Where everything is. Made by [`Layout::new`] alone, so that its parts always fit together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,10 +96,10 @@ impl Layout {
     /// The layout for `data_blocks` blocks of data, with `fec_roots` parity bytes for each codeword or none.
     ///
     /// # Errors
-    /// [`Error::Size`] for no block or more than the format can number; [`Error::Roots`] for other than 2 to 24.
-    pub fn new(data_blocks: u64, fec_roots: Option<u8>) -> Result<Self, Error> {
+    /// [`Unprotectable::Size`] for no block or more than the format can number; [`Unprotectable::Roots`] for other than 2 to 24.
+    pub fn new(data_blocks: u64, fec_roots: Option<u8>) -> Result<Self, Unprotectable> {
         if !(1..=MAX_DATA_BLOCKS).contains(&data_blocks) {
-            return Err(Error::Size { data_blocks });
+            return Err(Unprotectable::Size { data_blocks });
         }
         let hash_blocks = level_sizes(data_blocks).iter().sum::<u64>();
         let tree_end = (data_blocks + 1 + hash_blocks) * BLOCK;
@@ -73,12 +109,12 @@ impl Layout {
             hash_offset: data_blocks * BLOCK,
             hash_blocks,
             fec,
-            total_len: fec.map_or(tree_end, |fec| tree_end + fec.len()),
+            total_len: fec.map_or(tree_end, |fec| tree_end + fec.parity_len()),
         })
     }
 
     /// The layout of a file of `total_len` bytes. Every number of roots gives another length; `None` when none gives this.
-    pub(crate) fn of_length(data_blocks: u64, total_len: u64) -> Result<Option<Self>, Error> {
+    pub fn of_length(data_blocks: u64, total_len: u64) -> Result<Option<Self>, Unprotectable> {
         for roots in std::iter::once(None).chain(ROOTS.map(Some)) {
             let layout = Self::new(data_blocks, roots)?;
             if layout.total_len == total_len {
@@ -94,7 +130,7 @@ impl Layout {
     }
 
     /// The blocks of the file that each level of the tree takes, the leaves first. In the file the top stands first.
-    pub(crate) fn levels(&self) -> Vec<Range<u64>> {
+    pub fn levels(&self) -> Vec<Range<u64>> {
         let mut end = self.hash_start_block() + self.hash_blocks;
         let from_the_end = |blocks| {
             let level = end - blocks..end;
@@ -106,26 +142,26 @@ impl Layout {
 }
 
 impl Fec {
-    fn new(offset: u64, roots: u8, blocks: u64) -> Result<Self, Error> {
+    fn new(offset: u64, roots: u8, blocks: u64) -> Result<Self, Unprotectable> {
         if !ROOTS.contains(&roots) {
-            return Err(Error::Roots(roots));
+            return Err(Unprotectable::Roots(roots));
         }
         let rounds = blocks.div_ceil(CODEWORD - u64::from(roots));
         Ok(Self { offset, roots, blocks, rounds })
     }
 
     /// The number of codewords. Each takes one byte of every part.
-    pub(crate) fn codewords(&self) -> u64 {
+    pub fn codewords(&self) -> u64 {
         self.rounds * BLOCK
     }
 
     /// Bytes of data in a codeword, and with that the number of parts.
-    pub(crate) fn parts(&self) -> u64 {
+    pub fn parts(&self) -> u64 {
         CODEWORD - u64::from(self.roots)
     }
 
     /// The length of the parity in bytes, a multiple of [`BLOCK`].
-    pub(crate) fn len(&self) -> u64 {
+    pub fn parity_len(&self) -> u64 {
         self.codewords() * u64::from(self.roots)
     }
 }
@@ -178,10 +214,12 @@ mod tests {
 
     #[test]
     fn what_cannot_be_protected_is_refused() {
-        assert!(matches!(Layout::new(0, None), Err(Error::Size { data_blocks: 0 })));
-        assert!(matches!(Layout::new(u64::MAX, None), Err(Error::Size { .. })));
+        assert!(matches!(Layout::new(0, None), Err(Unprotectable::Size { data_blocks: 0 })));
+        assert!(matches!(Layout::new(u64::MAX, None), Err(Unprotectable::Size { .. })));
         for roots in [0, 1, 25, 255] {
-            assert!(matches!(Layout::new(1, Some(roots)), Err(Error::Roots(found)) if found == roots));
+            assert!(
+                matches!(Layout::new(1, Some(roots)), Err(Unprotectable::Roots(found)) if found == roots)
+            );
         }
     }
 
