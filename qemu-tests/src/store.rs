@@ -80,6 +80,7 @@ pub struct ProfileText {
     root: String,
     verify: String,
     init: String,
+    more: Vec<String>,
 }
 
 impl ProfileText {
@@ -91,6 +92,7 @@ impl ProfileText {
             root: "root writable=\"tmpfs\" size=\"50%\"".to_owned(),
             verify: "digest".to_owned(),
             init: "/sbin/init".to_owned(),
+            more: Vec::new(),
         }
     }
 
@@ -101,7 +103,28 @@ impl ProfileText {
         self
     }
 
-    /// `digest` or `none`.
+    /// The whole node `root`, such as `root writable="LABEL=state"`.
+    #[must_use]
+    pub fn root(mut self, node: &str) -> Self {
+        node.clone_into(&mut self.root);
+        self
+    }
+
+    /// One more line, such as `sealed`.
+    #[must_use]
+    pub fn line(mut self, line: &str) -> Self {
+        self.more.push(line.to_owned());
+        self
+    }
+
+    /// An image that the profile offers and does not stack.
+    #[must_use]
+    pub fn optional(self, image: &ImageLine) -> Self {
+        let line = image.to_kdl().replacen("image", "optional", 1);
+        self.line(&line)
+    }
+
+    /// `verity`, `digest` or `none`.
     #[must_use]
     pub fn verify(mut self, verify: &str) -> Self {
         verify.clone_into(&mut self.verify);
@@ -117,9 +140,10 @@ impl ProfileText {
 
     fn to_kdl(&self) -> String {
         let images: String = self.images.iter().map(|image| format!("    {}\n", image.to_kdl())).collect();
+        let more: String = self.more.iter().map(|line| format!("    {line}\n")).collect();
         let Self { name, root, verify, init, .. } = self;
         format!(
-            "profile \"{name}\" format=1 {{\n{images}    {root}\n    verify \"{verify}\"\n    init \"{init}\"\n}}\n"
+            "profile \"{name}\" format=1 {{\n{images}{more}    {root}\n    verify \"{verify}\"\n    init \"{init}\"\n}}\n"
         )
     }
 }
@@ -182,12 +206,32 @@ impl TestStore {
         self.profile_text(&profile.name, &profile.to_kdl())
     }
 
+    /// Writes a profile as the generation `number`, and says where.
+    pub fn generation(&self, number: u64, profile: &ProfileText) -> Result<PathBuf, Failure> {
+        self.write_generation(&profile.name, number, &profile.to_kdl())
+    }
+
     /// Writes any text as generation 1 of the profile `name`.
     pub fn profile_text(&self, name: &str, text: &str) -> Result<(), Failure> {
+        self.write_generation(name, 1, text).map(drop)
+    }
+
+    /// Makes the two boot slots, with nothing in them: ARCHITECTURE.md says that they are files of 4096 bytes.
+    pub fn boot_slots(&self) -> Result<(), Failure> {
+        let folder = self.folder.join("boot");
+        fs::create_dir_all(&folder).map_err(Failure::at(&folder))?;
+        ["a", "b"].iter().try_for_each(|slot| {
+            let path = folder.join(slot);
+            fs::write(&path, [0; 4096]).map_err(Failure::at(&path))
+        })
+    }
+
+    fn write_generation(&self, name: &str, number: u64, text: &str) -> Result<PathBuf, Failure> {
         let folder = self.folder.join("profiles").join(name);
         fs::create_dir_all(&folder).map_err(Failure::at(&folder))?;
-        let path = folder.join("1.kdl");
-        fs::write(&path, text).map_err(Failure::at(&path))
+        let path = folder.join(format!("{number}.kdl"));
+        fs::write(&path, text).map_err(Failure::at(&path))?;
+        Ok(path)
     }
 }
 
