@@ -9,29 +9,44 @@ use crate::paths;
 
 /// The newest layout of the initramfs that this init understands.
 const FORMAT: u64 = 1;
-const SHAPE: Shape = Shape::BARE.properties(&["format", "kernel"]);
+const SHAPE: Shape = Shape::BARE.properties(&["format", "kernel", "signatures"]);
+/// The one value of `signatures`; without it a profile may come without a signature.
+const REQUIRED: &str = "required";
 const REMEDY: &str =
     "make the initramfs again with the mkinitramfs that belongs to this init and this kernel";
 
-/// Compares the running kernel with the one that the modules are for. An initramfs without the file, made by hand,
-/// passes.
-pub fn check(running: &str) -> Result<(), Failure> {
+/// What the initramfs was made to be.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Contract {
+    /// The release that its modules are for.
+    kernel: Option<String>,
+    /// `signatures="required"`: profiles without a valid signature are refused.
+    pub signatures_required: bool,
+}
+
+/// Reads the file. An initramfs without it, made by hand, promises nothing.
+pub fn read() -> Result<Contract, Failure> {
     match fs::read(paths::INITRAMFS) {
-        Ok(bytes) => compare(&bytes, running),
-        Err(_) => Ok(()),
+        Ok(bytes) => parse(&bytes),
+        Err(_) => Ok(Contract::default()),
     }
 }
 
-fn compare(bytes: &[u8], running: &str) -> Result<(), Failure> {
+fn parse(bytes: &[u8]) -> Result<Contract, Failure> {
     let read = decode::read(paths::INITRAMFS, bytes, |top| {
         let node = top.required("initramfs")?;
         // The format first: a newer one may have properties that this version does not know.
         let format = node.property::<u64>("format")?;
         if format > FORMAT {
-            return Some((format, None));
+            return Some((format, Contract::default()));
         }
-        let kernel = node.shape(&SHAPE)?.optional::<String>("kernel");
-        Some((format, kernel))
+        let node = node.shape(&SHAPE)?;
+        let signatures = node.optional::<String>("signatures");
+        if signatures.as_deref().is_some_and(|word| word != REQUIRED) {
+            return node.refuse_property("signatures", "the only value is 'required'", REMEDY);
+        }
+        let kernel = node.optional("kernel");
+        Some((format, Contract { kernel, signatures_required: signatures.is_some() }))
     });
     match read {
         Err(diagnostics) => Err(Failure::new(diagnostics.to_string().trim_end()).try_this(REMEDY)),
@@ -39,14 +54,23 @@ fn compare(bytes: &[u8], running: &str) -> Result<(), Failure> {
             Err(Failure::new(format!("the initramfs has format {format}, this init reads up to {FORMAT}"))
                 .try_this(REMEDY))
         }
-        Ok((_, Some(kernel))) if kernel != running => Err(Failure::new(format!(
-            "the initramfs was made for kernel {kernel}, and kernel {running} is running"
-        ))
-        .try_this(REMEDY)
-        .try_this(
-            "or boot the kernel that it was made for: the boot loader's entry may pair the wrong files",
-        )),
-        Ok(_) => Ok(()),
+        Ok((_, contract)) => Ok(contract),
+    }
+}
+
+impl Contract {
+    /// Compares the running kernel with the one that the modules are for.
+    pub fn check(&self, running: &str) -> Result<(), Failure> {
+        match &self.kernel {
+            Some(kernel) if kernel != running => Err(Failure::new(format!(
+                "the initramfs was made for kernel {kernel}, and kernel {running} is running"
+            ))
+            .try_this(REMEDY)
+            .try_this(
+                "or boot the kernel that it was made for: the boot loader's entry may pair the wrong files",
+            )),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -54,14 +78,25 @@ fn compare(bytes: &[u8], running: &str) -> Result<(), Failure> {
 mod tests {
     use super::*;
 
+    fn compare(text: &str) -> Result<(), Failure> {
+        parse(text.as_bytes())?.check("6.1.0-50-cloud-amd64")
+    }
+
     fn why(text: &str) -> String {
-        compare(text.as_bytes(), "6.1.0-50-cloud-amd64").unwrap_err().why
+        compare(text).unwrap_err().why
+    }
+
+    #[test]
+    fn signatures_are_required_or_not_and_nothing_between() {
+        assert!(!parse(b"initramfs format=1\n").unwrap().signatures_required);
+        assert!(parse(b"initramfs format=1 signatures=\"required\"\n").unwrap().signatures_required);
+        assert!(why("initramfs format=1 signatures=\"maybe\"\n").contains("the only value is 'required'"));
     }
 
     #[test]
     fn the_kernel_it_was_made_for_passes() {
-        compare(b"initramfs format=1 kernel=\"6.1.0-50-cloud-amd64\"\n", "6.1.0-50-cloud-amd64").unwrap();
-        compare(b"initramfs format=1\n", "anything").unwrap();
+        compare("initramfs format=1 kernel=\"6.1.0-50-cloud-amd64\"\n").unwrap();
+        compare("initramfs format=1\n").unwrap();
     }
 
     #[test]

@@ -8,8 +8,8 @@ use profiles::DeviceSpec;
 
 use crate::block_devices::{BlockDevice, Inventory};
 use crate::error::Failure;
-use crate::journal::ModuleRecord;
 use crate::medium::{self, Medium, Protocol, Share, StoreSpec};
+use crate::report::ModuleRecord;
 use crate::uevents::{Uevents, Waited};
 use crate::wait_for_device::{self, nothing_answers};
 

@@ -3,28 +3,42 @@
 use std::path::Path;
 use std::sync::Mutex;
 
+use profiles::WritableTop;
 use profiles::resolved::BootProfile;
 
 use crate::error::Failure;
 use crate::executor::{Kernel, execute};
 use crate::journal::Journal;
 use crate::medium::{Medium, Protocol, Share};
-use crate::plan::{self, Stage, Step};
+use crate::overrides::Overrides;
+use crate::plan::{self, Stage, Step, Top};
 use crate::request::RootAccess;
 
 const WRITABLE: &str = include_str!("../tests/golden/web.kdl");
 const READ_ONLY: &str = include_str!("../tests/golden/kiosk.kdl");
+const VERITY: &str = include_str!("../tests/golden/vault.kdl");
 
 fn device() -> Medium {
     Medium::Device { path: "/dev/vda1".into(), driver: "ext4" }
 }
 
-fn whole_plan(medium: &Medium, store: &str, profile: &str) -> Vec<Stage> {
-    let profile =
-        BootProfile::parse("test.kdl", profile.as_bytes()).unwrap_or_else(|error| panic!("{error}"));
+fn parsed(text: &str) -> BootProfile {
+    BootProfile::parse("test.kdl", text.as_bytes()).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The top of the profile, as far as it needs no state file system.
+fn top(profile: &BootProfile) -> Top {
+    match profile.root {
+        WritableTop::Tmpfs { size } => Top::Tmpfs(size),
+        _ => Top::None,
+    }
+}
+
+fn whole_plan(medium: &Medium, store: &str, text: &str) -> Vec<Stage> {
+    let profile = parsed(text);
     let mut stages = plan::early();
     stages.extend(plan::medium(medium));
-    stages.extend(plan::root(Path::new(store), &profile, &profile.init, RootAccess::AsProfile));
+    stages.extend(plan::root(Path::new(store), &profile, &top(&profile), RootAccess::AsProfile));
     stages
 }
 
@@ -50,10 +64,32 @@ fn an_initramfs_without_checks_and_a_read_only_root() {
 }
 
 #[test]
+fn hash_trees_and_a_top_that_was_there_before() {
+    let profile = parsed(VERITY);
+    let kept = Top::Kept("/run/lamina/state/lamina/vault".into());
+    let stages = plan::root(Path::new("/run/lamina/medium/lamina"), &profile, &kept, RootAccess::AsProfile);
+    compare("disk-verity-kept-top", &stages);
+}
+
+#[test]
+fn what_the_command_line_changes_is_in_the_plan() {
+    let mut overrides = Overrides::default();
+    for (name, value) in
+        [("without", "cryptsetup"), ("add", "strace"), ("verify", "digest"), ("state", "tmpfs,size=64M")]
+    {
+        overrides.take(name, value).unwrap();
+    }
+    let other = |_: &profiles::Name| unreachable!("no other profile is named");
+    let (changed, _) = overrides.apply(&parsed(VERITY), Some("/bin/sh"), other).unwrap();
+    let stages = plan::root(Path::new("/lamina"), &changed, &top(&changed), RootAccess::ReadOnly);
+    compare("overrides", &stages);
+}
+
+#[test]
 fn ro_protects_the_root_last_and_only_when_it_could_be_written() {
     let last = |text: &str, access| {
-        let profile = BootProfile::parse("test.kdl", text.as_bytes()).unwrap();
-        let stages = plan::root(Path::new("/lamina"), &profile, &profile.init, access);
+        let profile = parsed(text);
+        let stages = plan::root(Path::new("/lamina"), &profile, &top(&profile), access);
         stages.last().and_then(|stage| stage.steps.last()).unwrap().to_string()
     };
     assert_eq!(last(WRITABLE, RootAccess::ReadOnly), "protect root /newroot");
@@ -104,11 +140,16 @@ impl Kernel for Fake {
 
 #[test]
 fn every_step_that_fails_is_named_with_its_object_and_stops_the_boot() {
-    let stages = whole_plan(&device(), "/run/lamina/medium/lamina", WRITABLE);
+    for text in [WRITABLE, READ_ONLY, VERITY] {
+        each_step_fails_once(&whole_plan(&device(), "/run/lamina/medium/lamina", text));
+    }
+}
+
+fn each_step_fails_once(stages: &[Stage]) {
     for (index, stage) in stages.iter().enumerate() {
         for step in &stage.steps {
             let kernel = Fake::failing(std::slice::from_ref(step));
-            let error = execute(&stages, &kernel, &mut Journal::begin()).unwrap_err();
+            let error = execute(stages, &kernel, &mut Journal::begin()).unwrap_err();
             assert_eq!((error.step, &error.object), (step.name(), &step.object()));
             let screen = error.to_string();
             for part in [step.name(), &step.object(), "told to fail", "a remedy"] {

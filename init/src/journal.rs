@@ -3,86 +3,15 @@
 use std::time::Duration;
 
 use nix::time::ClockId;
-use profiles::Verify;
 use profiles::resolved::BootProfile;
-use serde::Serialize;
 
 use crate::console;
 use crate::error::{BootError, Failure};
+use crate::report::{
+    self, AttemptRecord, LayerFacts, LedgerRecord, ModuleRecord, Outcome, ProfileRecord, Report, StepRecord,
+};
 use crate::request::Verbosity;
-
-/// The version of the schema that `docs/boot.md` describes.
-const FORMAT: u32 = 1;
-
-/// The report, in the shape of `report.json`.
-#[derive(Debug, Serialize)]
-pub struct Report {
-    format: u32,
-    outcome: Outcome,
-    kernel: String,
-    command_line: String,
-    store: Option<String>,
-    medium: Option<String>,
-    profile: Option<ProfileRecord>,
-    root: Option<String>,
-    layers: Vec<LayerRecord>,
-    modules: ModuleRecord,
-    warnings: Vec<String>,
-    steps: Vec<StepRecord>,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(tag = "state", rename_all = "lowercase")]
-enum Outcome {
-    Running,
-    Started {
-        init: String,
-    },
-    Failed {
-        step: String,
-        object: String,
-        why: String,
-        also: Vec<String>,
-        seen: Vec<String>,
-        r#try: Vec<String>,
-    },
-}
-
-#[derive(Debug, Serialize)]
-struct ProfileRecord {
-    name: String,
-    generation: u64,
-    digest: String,
-}
-
-#[derive(Debug, Serialize)]
-struct LayerRecord {
-    name: String,
-    version: String,
-    digest: String,
-    size: u64,
-    verified: bool,
-}
-
-/// Modules by what became of them.
-#[derive(Debug, Default, Clone, Serialize)]
-pub struct ModuleRecord {
-    /// Loaded by init.
-    pub loaded: Vec<String>,
-    /// Built in, or loaded already.
-    pub present: Vec<String>,
-    /// `NAME: why`.
-    pub failed: Vec<String>,
-}
-
-#[derive(Debug, Serialize)]
-struct StepRecord {
-    stage: &'static str,
-    step: &'static str,
-    object: String,
-    start_us: u64,
-    length_us: u64,
-}
+use crate::state::TopRecord;
 
 /// A step with its two times.
 #[derive(Debug)]
@@ -113,20 +42,7 @@ pub fn now() -> Duration {
 impl Journal {
     /// An empty journal; says nothing on the console until the verbosity is known.
     pub fn begin() -> Self {
-        let report = Report {
-            format: FORMAT,
-            outcome: Outcome::Running,
-            kernel: String::new(),
-            command_line: String::new(),
-            store: None,
-            medium: None,
-            profile: None,
-            root: None,
-            layers: Vec::new(),
-            modules: ModuleRecord::default(),
-            warnings: Vec::new(),
-            steps: Vec::new(),
-        };
+        let report = Report { format: report::FORMAT, ..Report::default() };
         Self { report, verbosity: Verbosity::Quiet, began: now() }
     }
 
@@ -166,6 +82,13 @@ impl Journal {
         self.report.warnings.push(line);
     }
 
+    /// A warning that nobody must miss: in red.
+    pub fn alarm(&mut self, line: String) {
+        console::write(&format!("\x1b[1;31mlamina: warning: {line}\x1b[0m\n"));
+        console::to_kernel_log(3, &format!("warning: {line}"));
+        self.report.warnings.push(line);
+    }
+
     /// Does one thing outside of any plan, with its time, and gives its error the step and the object.
     pub fn step<T>(
         &mut self,
@@ -181,7 +104,6 @@ impl Journal {
 
     /// Takes the times of a stage and says one line about it, or one a step with `lamina.debug`.
     pub fn stage_done(&mut self, stage: &'static str, steps: Vec<Timed>) {
-        let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         let start = steps.iter().map(|step| step.start).min().unwrap_or_default();
         let end = steps.iter().map(|step| step.end).max().unwrap_or_default();
         let detail = match steps.as_slice() {
@@ -208,20 +130,46 @@ impl Journal {
         self.report.modules = modules;
     }
 
-    /// Notes the profile and its layers.
-    pub fn profile(&mut self, profile: &BootProfile, generation: u64, digest: String) {
-        let verified = profile.verify == Verify::Digest;
-        let layers = profile.images.iter().map(|image| LayerRecord {
-            name: image.name.as_str().to_owned(),
-            version: image.version.clone(),
-            digest: image.digest.to_string(),
-            size: image.size,
-            verified,
-        });
-        self.report.layers = layers.collect();
+    /// Notes where the store's folder is.
+    pub fn store_folder(&mut self, folder: String) {
+        self.report.store_folder = Some(folder);
+    }
+
+    /// Notes the profile that is tried now, and what the command line changes of it.
+    pub fn profile(&mut self, profile: &BootProfile, record: ProfileRecord, overrides: Vec<String>) {
+        overrides
+            .iter()
+            .for_each(|change| self.say(&format!("changed by the kernel command line: {change}")));
         self.report.root = Some(profile.root.to_string());
-        self.report.profile =
-            Some(ProfileRecord { name: profile.name.as_str().to_owned(), generation, digest });
+        self.report.profile = Some(record);
+        self.report.overrides = overrides;
+        self.report.layers = report::layers(profile, |_| None);
+    }
+
+    /// Notes what was found of the layers.
+    pub fn layers(&mut self, profile: &BootProfile, facts: impl Fn(&str) -> Option<LayerFacts>) {
+        self.report.layers = report::layers(profile, facts);
+    }
+
+    /// Notes what the writable top became.
+    pub fn top(&mut self, top: TopRecord) {
+        self.report.top = Some(top);
+    }
+
+    /// Notes whether the boot was counted.
+    pub fn ledger(&mut self, record: LedgerRecord) {
+        self.report.ledger = record;
+    }
+
+    /// Notes what became of a candidate.
+    pub fn attempt(&mut self, record: AttemptRecord) {
+        self.report.attempts.push(record);
+    }
+
+    /// The candidates that were not booted, one line each.
+    pub fn failed_attempts(&self) -> Vec<String> {
+        let failed = self.report.attempts.iter().filter(|attempt| attempt.outcome != "started");
+        failed.map(AttemptRecord::line).collect()
     }
 
     /// The last line of a boot that went well.
@@ -235,23 +183,30 @@ impl Journal {
 
     /// The end of a boot that did not.
     pub fn failed(&mut self, error: &BootError) {
-        let BootError { step, object, failure, also, suspects: _ } = error.clone();
+        let BootError { step, object, failure, .. } = error;
         console::to_kernel_log(3, &format!("boot stopped at: {step}: {object}: {}", failure.why));
-        self.report.outcome = Outcome::Failed {
-            step: step.to_owned(),
-            object,
-            why: failure.why,
-            also,
-            seen: failure.seen,
-            r#try: failure.remedies,
-        };
+        self.report.outcome = Outcome::failed(error);
     }
 
     /// The report as JSON, with a newline at its end.
-    pub fn to_json(&self) -> String {
+    pub fn to_json(&mut self) -> String {
+        self.report.began_us = micros(self.began);
+        self.report.ended_us = micros(now());
+        self.report.peak_kib = peak_kib();
         // The report holds texts and numbers only, which always serialise.
         serde_json::to_string_pretty(&self.report).unwrap_or_default() + "\n"
     }
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// VmHWM of `/proc/self/status` (proc(5)); 0 when it cannot be read.
+fn peak_kib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    line.and_then(|rest| rest.split_whitespace().next()?.parse().ok()).unwrap_or(0)
 }
 
 /// `12.3 ms`, right-aligned by the caller.
@@ -271,7 +226,7 @@ mod tests {
             .unwrap_err();
         journal.failed(&error);
         let json: serde_json::Value = serde_json::from_str(&journal.to_json()).unwrap();
-        assert_eq!(json["format"], 1);
+        assert_eq!(json["format"], 2);
         assert_eq!(json["outcome"]["state"], "failed");
         assert_eq!(json["outcome"]["why"], "none \"there\"");
         assert_eq!(json["steps"][0]["step"], "find the store");

@@ -4,62 +4,112 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use profiles::Digest;
-use stack::image::OpenImage;
+use profiles::{Digest, Verify};
+use stack::image::{ImageKind, OpenImage};
 use stack::loop_device::{LoopDevice, attach};
-use stack::mount::{Attributes, Filesystem, squashfs};
+use stack::mount::{Attributes, Backing, Filesystem};
 use stack::overlay::{Features, Overlay, Upper};
+use stack::verity::{self, Protection, VerityDevice};
 
 use crate::error::Failure;
 use crate::executor::Kernel;
 use crate::paths;
-use crate::plan::{Image, Mount, Step};
+use crate::plan::{Above, Image, Mount, Step};
 use crate::real_init;
+use crate::report::LayerFacts;
 
 /// The machine that PID 1 runs on. Between the steps of an image it holds, by the image's name, the one descriptor that
 /// all of them use.
 #[derive(Debug, Default)]
 pub struct Machine {
-    open: Mutex<BTreeMap<String, OpenImage>>,
-    attached: Mutex<BTreeMap<String, LoopDevice>>,
+    held: Mutex<BTreeMap<String, Held>>,
+    /// What was found of the layers that are mounted.
+    layers: Mutex<BTreeMap<String, LayerFacts>>,
+}
+
+/// An image on its way to a layer.
+#[derive(Debug)]
+struct Held {
+    image: OpenImage,
+    kind: ImageKind,
+    device: Option<LoopDevice>,
+    verity: Option<VerityDevice>,
 }
 
 impl Kernel for Machine {
     fn carry_out(&self, step: &Step) -> Result<(), Failure> {
         match step {
             Step::Mount(mount) => self::mount(mount),
+            Step::Bind { source, target } => {
+                make_folder(Path::new(target))?;
+                Ok(stack::mount::bind(source, Path::new(target))?)
+            }
             Step::OpenImage(image) => {
-                let open = open(image)?;
-                open.read_ahead();
-                lock(&self.open).insert(image.wanted.name.to_string(), open);
+                put(&self.held, image, open(image)?);
                 Ok(())
             }
-            Step::CheckImage(image) => {
-                // Taken out, so that images are read at the same time, and put back for the loop device.
-                let open = take(&self.open, image)?;
-                check(image, &open)?;
-                lock(&self.open).insert(image.wanted.name.to_string(), open);
+            Step::CheckImage(image) => self.with(image, |held| check(image, &held.image)),
+            Step::AttachImage(image) => self.with(image, |held| {
+                if !may_lie_on_a_file(image, held.kind) {
+                    held.device = Some(attach(&held.image)?);
+                }
                 Ok(())
-            }
-            Step::AttachImage(image) => {
-                let device = attach(&take(&self.open, image)?)?;
-                lock(&self.attached).insert(image.wanted.name.to_string(), device);
-                Ok(())
-            }
+            }),
+            Step::OpenVerity(image) => self.with(image, |held| open_verity(image, held)),
             Step::MountLayer(image) => {
-                let layer = image.layer();
-                make_folder(&layer)?;
-                // The device is let go at the end: the mount keeps it, and frees it when it ends.
-                Ok(squashfs(&take(&self.attached, image)?, &layer)?)
+                let facts = mount_layer(image, take(&self.held, image)?)?;
+                put(&self.layers, image, facts);
+                Ok(())
             }
-            Step::StackLayers { lower, writable } => stack_layers(lower, *writable),
+            Step::StackLayers { lower, above } => self.stack_layers(lower, *above),
             Step::MountPoints { writable } => mount_points(Path::new(paths::NEW_ROOT), *writable),
             Step::ProtectRoot => Ok(stack::mount::protect(Path::new(paths::NEW_ROOT))?),
             Step::CheckInit(init) => real_init::check(Path::new(paths::NEW_ROOT), init),
         }
+    }
+}
+
+impl Machine {
+    /// What was found of a layer.
+    pub fn facts(&self, name: &str) -> Option<LayerFacts> {
+        lock(&self.layers).get(name).copied()
+    }
+
+    /// Lets go of everything, so that another profile can be tried.
+    pub fn forget(&self) {
+        lock(&self.held).clear();
+        lock(&self.layers).clear();
+    }
+
+    /// Takes the image out, so that several are worked on at the same time, and puts it back for the next step.
+    fn with(
+        &self,
+        image: &Image,
+        action: impl FnOnce(&mut Held) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let mut held = take(&self.held, image)?;
+        action(&mut held)?;
+        put(&self.held, image, held);
+        Ok(())
+    }
+
+    fn stack_layers(&self, lower: &[Image], above: Above) -> Result<(), Failure> {
+        let new_root = Path::new(paths::NEW_ROOT);
+        make_folder(new_root)?;
+        let upper = (above != Above::Nothing).then(|| {
+            let top = Path::new(paths::TOP);
+            Upper { upper: top.join("upper"), work: top.join("work") }
+        });
+        if let Some(Upper { upper, work }) = &upper {
+            make_folder(upper)?;
+            make_folder(work)?;
+        }
+        let features = if above == Above::KeptTop { Features::AllOff } else { Features::KernelDefault };
+        let layers = lower.iter().map(Image::layer).collect();
+        Ok(Overlay { lower: layers, upper, userxattr: false, features }.mount(new_root)?)
     }
 }
 
@@ -73,6 +123,62 @@ fn take<T>(map: &Mutex<BTreeMap<String, T>>, image: &Image) -> Result<T, Failure
     lock(map)
         .remove(image.wanted.name.as_str())
         .ok_or_else(|| Failure::new("the stage before did not open or attach it"))
+}
+
+fn put<T>(map: &Mutex<BTreeMap<String, T>>, image: &Image, value: T) {
+    lock(map).insert(image.wanted.name.to_string(), value);
+}
+
+/// The kernel can read an EROFS from its file, without a loop device, when nothing checks it on the way.
+fn may_lie_on_a_file(image: &Image, kind: ImageKind) -> bool {
+    kind == ImageKind::Erofs && image.verify != Verify::Verity
+}
+
+fn open_verity(image: &Image, held: &mut Held) -> Result<(), Failure> {
+    let Some(wanted) = &image.wanted.verity else {
+        return Err(Failure::new("the profile has no root hash for it").try_this("lock the profile again"));
+    };
+    let device = held.device.as_ref().ok_or_else(|| Failure::new("it has no loop device"))?;
+    let protection = Protection {
+        root_hash: *wanted.root_hash.bytes(),
+        salt: *wanted.salt.bytes(),
+        data_blocks: wanted.data_blocks,
+        fec_roots: wanted.fec_roots,
+    };
+    let name = format!("lamina-{}", &image.wanted.digest.hex()[..32]);
+    held.verity = Some(verity::open(device, &name, &protection)?);
+    Ok(())
+}
+
+/// The devices are let go at the end: the mount keeps them, and frees them when it ends.
+fn mount_layer(image: &Image, mut held: Held) -> Result<LayerFacts, Failure> {
+    let path = held.image.path().to_owned();
+    let mounted = match (&held.verity, &held.device) {
+        (Some(verity), _) => stack::mount::layer(held.kind, &Backing::Verity(verity), &path)
+            .map_err(|error| refused_by_verity(error.into()))?,
+        (None, Some(device)) => stack::mount::layer(held.kind, &Backing::Loop(device), &path)?,
+        (None, None) => match stack::mount::layer(held.kind, &Backing::File(&held.image), &path) {
+            Err(error) if error.is_unsupported() => {
+                let device = held.device.insert(attach(&held.image)?);
+                stack::mount::layer(held.kind, &Backing::Loop(device), &path)?
+            }
+            other => other?,
+        },
+    };
+    let target = image.layer();
+    make_folder(&target)?;
+    mounted.show_at(&target)?;
+    Ok(LayerFacts {
+        file_system: held.kind.driver(),
+        corrects_errors: held.verity.as_ref().is_some_and(VerityDevice::corrects_errors),
+    })
+}
+
+/// The kernel says only EIO: that it was dm-verity which found the image changed stands in its log.
+fn refused_by_verity(failure: Failure) -> Failure {
+    failure
+        .try_this("the image is damaged or not the one that the profile means: copy it to the medium again")
+        .try_this("if it was made anew, lock the profile again")
 }
 
 fn make_folder(path: &Path) -> Result<(), Failure> {
@@ -112,7 +218,7 @@ fn is_mount_point(path: &Path) -> bool {
     device(path) != device(Path::new("/"))
 }
 
-fn open(image: &Image) -> Result<OpenImage, Failure> {
+fn open(image: &Image) -> Result<Held, Failure> {
     let open = OpenImage::open(&image.path).map_err(|error| match error.cause.kind() {
         io::ErrorKind::NotFound => {
             Failure::new(format!("{}.sqfs is not in the store", image.wanted.digest.hex()))
@@ -122,12 +228,14 @@ fn open(image: &Image) -> Result<OpenImage, Failure> {
         _ => error.into(),
     })?;
     let (expected, found) = (image.wanted.size, open.size());
-    if found == expected {
-        return Ok(open);
+    if found != expected {
+        let how = if found < expected { "truncated" } else { "too long" };
+        return Err(Failure::new(format!("the image is {how}: expected {expected} bytes, found {found}"))
+            .try_this("copy the image to the medium again, and unmount the medium before you unplug it"));
     }
-    let how = if found < expected { "truncated" } else { "too long" };
-    Err(Failure::new(format!("the image is {how}: expected {expected} bytes, found {found}"))
-        .try_this("copy the image to the medium again, and unmount the medium before you unplug it"))
+    open.read_ahead();
+    let kind = open.file_system()?;
+    Ok(Held { image: open, kind, device: None, verity: None })
 }
 
 fn check(image: &Image, open: &OpenImage) -> Result<(), Failure> {
@@ -139,21 +247,6 @@ fn check(image: &Image, open: &OpenImage) -> Result<(), Failure> {
     Err(Failure::new(format!("the digest does not match: expected {expected}, found {found}"))
         .try_this("the image was damaged or changed: copy it to the medium again")
         .try_this("if that does not help, the medium itself may be failing"))
-}
-
-fn stack_layers(lower: &[PathBuf], writable: bool) -> Result<(), Failure> {
-    let new_root = Path::new(paths::NEW_ROOT);
-    make_folder(new_root)?;
-    let upper = writable.then(|| {
-        let top = Path::new(paths::TOP);
-        Upper { upper: top.join("upper"), work: top.join("work") }
-    });
-    if let Some(Upper { upper, work }) = &upper {
-        make_folder(upper)?;
-        make_folder(work)?;
-    }
-    Ok(Overlay { lower: lower.to_vec(), upper, userxattr: false, features: Features::KernelDefault }
-        .mount(new_root)?)
 }
 
 fn mount_points(root: &Path, writable: bool) -> Result<(), Failure> {

@@ -4,6 +4,8 @@
 //! `switch_root`, and every failure ends in `recovery`, which never returns.
 
 mod block_devices;
+mod boot_counter;
+mod chain;
 mod cmdline;
 mod console;
 mod contract;
@@ -13,18 +15,25 @@ mod executor;
 mod find_store;
 #[cfg(test)]
 mod golden;
+mod handover;
 mod journal;
 mod machine;
 mod medium;
 mod modules;
+mod overrides;
 mod paths;
 mod plan;
 mod real_init;
 mod recovery;
+mod report;
 mod request;
 mod session;
+mod state;
 mod store;
 mod switch_root;
+mod take_down;
+mod trial;
+mod trust;
 mod uevents;
 mod wait_for_device;
 
@@ -57,21 +66,16 @@ fn main() -> ExitCode {
 fn boot(session: &mut Session) -> Result<Infallible, BootError> {
     execute(&plan::early(), &session.machine, &mut session.journal)?;
     session.read_command_line()?;
-    session.load_modules()?;
+    session.read_initramfs()?;
     if session.request.rescue {
         return Err(recovery::on_purpose());
     }
 
-    let medium = session.find_medium()?;
-    execute(&plan::medium(&medium), &session.machine, &mut session.journal)?;
+    // A store that is not there does not end the boot yet: the initramfs may have a profile `rescue`.
+    let unreached = session.reach_store().err();
+    let profile = trial::first_that_stands(session, unreached)?;
 
-    let store = session.store_folder(&medium);
-    let profile = session.read_profile(&store)?;
-    let init = session.request.init.clone().unwrap_or_else(|| profile.init.clone());
-    let root = plan::root(&store, &profile, &init, session.request.root_access);
-    execute(&root, &session.machine, &mut session.journal)?;
-
-    session.leave_records(&profile, &init)?;
+    session.leave_records(&profile)?;
     // Irreversible, so never a step of a plan.
-    switch_root::switch_root(&init, std::env::args_os().skip(1))
+    switch_root::switch_root(&profile.init, std::env::args_os().skip(1))
 }

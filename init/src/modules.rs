@@ -9,8 +9,8 @@ use nix::kmod::{ModuleInitFlags, finit_module};
 
 use crate::cmdline::{self, Parameter};
 use crate::error::Failure;
-use crate::journal::ModuleRecord;
 use crate::paths;
+use crate::report::ModuleRecord;
 
 const REMEDY: &str = "make the initramfs again with mkinitramfs";
 

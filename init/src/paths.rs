@@ -4,13 +4,17 @@
 pub const MODULES: &str = "/etc/lamina/modules";
 /// Says for which kernel the initramfs was made.
 pub const INITRAMFS: &str = "/etc/lamina/initramfs.kdl";
+/// Minisign public keys, one a file, `NAME.pub`.
+pub const KEYS: &str = "/etc/lamina/keys";
 /// All that init leaves for the running system is below it.
 pub const RUN: &str = "/run/lamina";
 /// The medium, mounted read-only.
 pub const MEDIUM: &str = "/run/lamina/medium";
 /// The layers, each under its name.
 pub const LAYERS: &str = "/run/lamina/layers";
-/// The tmpfs of the writable top.
+/// The file system of a persistent top.
+pub const STATE: &str = "/run/lamina/state";
+/// The writable top: a tmpfs, or a folder of the state file system.
 pub const TOP: &str = "/run/lamina/top";
 /// The profile that was booted, byte for byte.
 pub const PROFILE: &str = "/run/lamina/profile.kdl";

@@ -6,7 +6,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use profiles::resolved::{BootProfile, ImageRef};
-use profiles::{Verify, WritableTop};
+use profiles::{TmpfsSize, Verify};
 
 use crate::block_devices::Size;
 use crate::medium::{Medium, Protocol, Share};
@@ -33,6 +33,8 @@ pub struct Image {
     pub wanted: ImageRef,
     /// The file.
     pub path: PathBuf,
+    /// How it is checked.
+    pub verify: Verify,
 }
 
 impl Image {
@@ -48,6 +50,28 @@ impl fmt::Display for Image {
     }
 }
 
+/// What goes above the layers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Above {
+    /// Nothing: the root is read-only.
+    Nothing,
+    /// The folders `upper` and `work` of the top, which are new at each boot.
+    FreshTop,
+    /// The same, and they outlive the layers below them: overlayfs must use no feature that binds it to those.
+    KeptTop,
+}
+
+/// The writable top, as far as it is decided before the plan of the root.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Top {
+    /// None.
+    None,
+    /// A tmpfs.
+    Tmpfs(TmpfsSize),
+    /// A folder of the state file system, which is mounted already.
+    Kept(PathBuf),
+}
+
 /// One thing to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
@@ -59,14 +83,23 @@ pub enum Step {
     CheckImage(Image),
     /// Give an open image a loop device.
     AttachImage(Image),
-    /// Mount the squashfs of an attached image.
+    /// Put dm-verity over an attached image.
+    OpenVerity(Image),
+    /// Mount the squashfs or EROFS of an image.
     MountLayer(Image),
+    /// Make a folder visible at a second place.
+    Bind {
+        /// The folder.
+        source: PathBuf,
+        /// The place.
+        target: &'static str,
+    },
     /// Join the layers.
     StackLayers {
-        /// Where the layers are, bottom first.
-        lower: Vec<PathBuf>,
-        /// Whether the folders `upper` and `work` of the top go above.
-        writable: bool,
+        /// The layers, bottom first.
+        lower: Vec<Image>,
+        /// What goes above.
+        above: Above,
     },
     /// See that `/dev`, `/proc`, `/sys` and `/run` can move to the new root.
     MountPoints {
@@ -87,7 +120,9 @@ impl Step {
             Self::OpenImage(_) => "open image",
             Self::CheckImage(_) => "check image",
             Self::AttachImage(_) => "attach image",
+            Self::OpenVerity(_) => "open verity",
             Self::MountLayer(_) => "mount layer",
+            Self::Bind { .. } => "bind",
             Self::StackLayers { .. } => "stack layers",
             Self::MountPoints { .. } => "find mount points",
             Self::CheckInit(_) => "check init",
@@ -100,9 +135,10 @@ impl Step {
         match self {
             Self::Mount(mount) => format!("{} ({}) at {}", mount.source, mount.kind, mount.target),
             Self::OpenImage(image) => format!("{image} ({})", image.path.display()),
-            Self::CheckImage(image) | Self::AttachImage(image) => {
+            Self::CheckImage(image) | Self::AttachImage(image) | Self::OpenVerity(image) => {
                 format!("{image} ({})", image.path.display())
             }
+            Self::Bind { source, target } => format!("{} at {target}", source.display()),
             Self::MountLayer(image) => format!("{image} at {}", image.layer().display()),
             Self::StackLayers { lower, .. } => {
                 format!("{} at {}", count(lower.len(), "layer"), paths::NEW_ROOT)
@@ -118,6 +154,7 @@ impl Step {
             Self::OpenImage(image)
             | Self::CheckImage(image)
             | Self::AttachImage(image)
+            | Self::OpenVerity(image)
             | Self::MountLayer(image) => image.to_string(),
             _ => self.object(),
         }
@@ -131,8 +168,15 @@ impl fmt::Display for Step {
             Self::Mount(mount) => write!(f, " with {}", mount.options.join(",")),
             Self::OpenImage(image) => write!(f, " of {} bytes", image.wanted.size),
             Self::CheckImage(image) => write!(f, " against {}", image.wanted.digest),
-            Self::StackLayers { writable: true, .. } => f.write_str(" under a writable top"),
-            Self::StackLayers { writable: false, .. } => f.write_str(" read-only"),
+            Self::OpenVerity(image) => match &image.wanted.verity {
+                Some(verity) => write!(f, " with root hash {}", verity.root_hash.hex()),
+                None => Ok(()),
+            },
+            Self::StackLayers { above: Above::Nothing, .. } => f.write_str(" read-only"),
+            Self::StackLayers { above: Above::FreshTop, .. } => f.write_str(" under a writable top"),
+            Self::StackLayers { above: Above::KeptTop, .. } => {
+                f.write_str(" under a top that was there before")
+            }
             Self::MountPoints { writable: true } => f.write_str(", making those that are missing"),
             _ => Ok(()),
         }
@@ -210,41 +254,59 @@ pub fn medium(medium: &Medium) -> Vec<Stage> {
 }
 
 /// How the images of a profile become the new root. `store` is the folder that has `images/`.
-pub fn root(store: &Path, profile: &BootProfile, init: &str, access: RootAccess) -> Vec<Stage> {
+pub fn root(store: &Path, profile: &BootProfile, top: &Top, access: RootAccess) -> Vec<Stage> {
     let image = |wanted: &ImageRef| Image {
         wanted: wanted.clone(),
         path: store.join("images").join(format!("{}.sqfs", wanted.digest.hex())),
+        verify: profile.verify,
     };
     let images: Vec<Image> = profile.images.iter().map(image).collect();
-    let each = |step: fn(Image) -> Step| images.iter().cloned().map(step).collect::<Vec<_>>();
-    let mut stages = vec![Stage { name: "open images", order: Order::Each, steps: each(Step::OpenImage) }];
+    let stage = |name, order, step: fn(Image) -> Step| Stage {
+        name,
+        order,
+        steps: images.iter().cloned().map(step).collect(),
+    };
+    let mut stages = vec![stage("open images", Order::Each, Step::OpenImage)];
     if profile.verify == Verify::Digest {
-        stages.push(Stage { name: "check images", order: Order::Parallel, steps: each(Step::CheckImage) });
+        stages.push(stage("check images", Order::Parallel, Step::CheckImage));
     }
     // Not parallel: both take the kernel's locks in turn, and two threads were no faster than one. The waiting for the
     // disk overlaps anyway, because opening an image asks for its tables to be read ahead.
-    stages.push(Stage { name: "attach images", order: Order::Each, steps: each(Step::AttachImage) });
-    stages.push(Stage { name: "mount layers", order: Order::Each, steps: each(Step::MountLayer) });
-    let lower = images.iter().map(Image::layer).collect();
-    let writable = profile.root != WritableTop::None;
-    let mut steps = Vec::new();
-    if let WritableTop::Tmpfs { size } = &profile.root {
-        let options = vec![format!("size={size}"), "mode=0755".to_owned()];
-        steps.push(Step::Mount(Mount {
-            kind: "tmpfs",
-            source: "lamina-top".to_owned(),
-            options,
-            target: paths::TOP,
-        }));
+    stages.push(stage("attach images", Order::Each, Step::AttachImage));
+    let mut order = Order::Each;
+    if profile.verify == Verify::Verity {
+        // Here the first blocks are hashed as they are read, which keeps a processor busy.
+        order = Order::Parallel;
+        stages.push(stage("open verity", order, Step::OpenVerity));
     }
-    steps.push(Step::StackLayers { lower, writable });
+    stages.push(stage("mount layers", order, Step::MountLayer));
+    stages.push(Stage { name: "root", order: Order::Chain, steps: join(images, top, &profile.init, access) });
+    stages
+}
+
+/// How the layers become one root with a top.
+fn join(images: Vec<Image>, top: &Top, init: &str, access: RootAccess) -> Vec<Step> {
+    let (above, put_on) = match top {
+        Top::None => (Above::Nothing, None),
+        Top::Tmpfs(size) => (Above::FreshTop, Some(tmpfs(*size))),
+        Top::Kept(folder) => {
+            (Above::KeptTop, Some(Step::Bind { source: folder.clone(), target: paths::TOP }))
+        }
+    };
+    let writable = above != Above::Nothing;
+    let mut steps: Vec<Step> = put_on.into_iter().collect();
+    steps.push(Step::StackLayers { lower: images, above });
     steps.push(Step::MountPoints { writable });
     steps.push(Step::CheckInit(init.to_owned()));
     if writable && access == RootAccess::ReadOnly {
         steps.push(Step::ProtectRoot);
     }
-    stages.push(Stage { name: "root", order: Order::Chain, steps });
-    stages
+    steps
+}
+
+fn tmpfs(size: TmpfsSize) -> Step {
+    let options = vec![format!("size={size}"), "mode=0755".to_owned()];
+    Step::Mount(Mount { kind: "tmpfs", source: "lamina-top".to_owned(), options, target: paths::TOP })
 }
 
 /// The size of all images together, for people.

@@ -7,6 +7,7 @@ use profiles::{Digest, Name, SystemPath, suggest};
 use crate::cmdline::{self, Parameter};
 use crate::error::{BootError, Failure};
 use crate::medium::StoreSpec;
+use crate::overrides::Overrides;
 
 /// The step that this module's errors name.
 const STEP: &str = "read the command line";
@@ -29,13 +30,13 @@ const KNOWN: [(&str, Support); 13] = [
     ("rescue", Support::Yes),
     ("timeout", Support::Yes),
     ("debug", Support::Yes),
-    ("state", Support::NotYet),
-    ("verify", Support::NotYet),
+    ("state", Support::Yes),
+    ("verify", Support::Yes),
+    ("add", Support::Yes),
+    ("without", Support::Yes),
+    ("fallback", Support::Yes),
     ("toram", Support::NotYet),
-    ("add", Support::NotYet),
-    ("without", Support::NotYet),
     ("menu", Support::NotYet),
-    ("fallback", Support::NotYet),
 ];
 
 /// How much init says on the console.
@@ -74,6 +75,10 @@ pub enum RootAccess {
 pub struct BootRequest {
     /// `lamina.profile=`; without it the boot stops later, where the profiles that exist can be listed.
     pub profile: Option<WantedProfile>,
+    /// `lamina.fallback=`: what to boot when that profile, and its last good generation, cannot be booted.
+    pub fallback: Option<WantedProfile>,
+    /// `lamina.add=`, `lamina.without=`, `lamina.verify=`, `lamina.state=`: what to change of the profile.
+    pub overrides: Overrides,
     /// `lamina.store=`; without it only a store in the initramfs serves.
     pub store: Option<StoreSpec>,
     /// `lamina.dir=`: the folder of the store on its medium, relative.
@@ -101,6 +106,8 @@ impl BootRequest {
     pub fn empty() -> Self {
         Self {
             profile: None,
+            fallback: None,
+            overrides: Overrides::default(),
             store: None,
             folder: DEFAULT_FOLDER.to_owned(),
             init: None,
@@ -174,7 +181,9 @@ impl BootRequest {
                 .try_this(format!("write lamina.{name}, or take it off the kernel command line")));
         }
         match name {
-            "profile" => self.profile = Some(wanted_profile(text()?)?),
+            "profile" => self.profile = Some(wanted_profile(name, text()?)?),
+            "fallback" => self.fallback = Some(wanted_profile(name, text()?)?),
+            "add" | "without" | "verify" | "state" => self.overrides.take(name, text()?)?,
             "store" => self.store = Some(StoreSpec::parse(text()?)?),
             "dir" => self.folder = folder(text()?)?,
             "timeout" => self.timeout = seconds(text()?)?,
@@ -186,15 +195,15 @@ impl BootRequest {
     }
 }
 
-fn wanted_profile(text: &str) -> Result<WantedProfile, Failure> {
+fn wanted_profile(parameter: &str, text: &str) -> Result<WantedProfile, Failure> {
     let (name, digest) = match text.split_once('@') {
         Some((name, digest)) => (name, Some(digest)),
         None => (text, None),
     };
-    let remedy = "write lamina.profile=NAME or lamina.profile=NAME@sha256:HEX";
-    let name = Name::parse(name).map_err(|error| Failure::new(error).try_this(remedy))?;
+    let remedy = format!("write lamina.{parameter}=NAME or lamina.{parameter}=NAME@sha256:HEX");
+    let name = Name::parse(name).map_err(|error| Failure::new(error).try_this(&remedy))?;
     let digest =
-        digest.map(Digest::parse).transpose().map_err(|error| Failure::new(error).try_this(remedy))?;
+        digest.map(Digest::parse).transpose().map_err(|error| Failure::new(error).try_this(&remedy))?;
     Ok(WantedProfile { name, digest })
 }
 
@@ -331,10 +340,37 @@ mod tests {
 
     #[test]
     fn names_of_the_design_that_are_not_there_yet_are_refused() {
-        for name in ["state=LABEL=s", "verify=none", "toram", "add=x", "without=x", "menu", "fallback=x"] {
+        for name in ["toram", "menu"] {
             let error = refused(&format!("lamina.{name} quiet"));
             assert_eq!((error.step, error.object), ("read the command line", format!("lamina.{name}")));
             assert_eq!(error.failure.why, "not supported by this init");
+        }
+    }
+
+    #[test]
+    fn what_changes_the_profile_is_read_and_slips_are_named() {
+        let request = parsed(
+            "lamina.add=strace,web/lua lamina.add=nano lamina.without=a,b lamina.verify=verity lamina.fallback=small",
+        );
+        let overrides = request.overrides;
+        let added: Vec<String> = overrides.add.iter().map(ToString::to_string).collect();
+        assert_eq!(added, ["strace", "web/lua", "nano"]);
+        assert_eq!((overrides.without.len(), overrides.verify), (2, Some(profiles::Verify::Verity)));
+        assert_eq!(request.fallback.unwrap().name.as_str(), "small");
+        for line in [
+            "lamina.add=a,,b",
+            "lamina.add=a/b/c",
+            "lamina.add=../x",
+            "lamina.without=",
+            "lamina.without=web/lua",
+            "lamina.verify=strict",
+            "lamina.state=floppy",
+            "lamina.state=tmpfs,size=0%",
+            "lamina.fallback=a@sha256:1",
+        ] {
+            let error = refused(line);
+            assert_eq!((error.step, error.object.as_str()), (STEP, line));
+            assert!(!error.failure.remedies.is_empty(), "{error}");
         }
     }
 

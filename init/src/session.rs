@@ -4,20 +4,30 @@ use std::fs;
 use std::panic::PanicHookInfo;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use profiles::resolved::BootProfile;
-use profiles::{Verify, WritableTop};
 
+use crate::block_devices::Inventory;
+use crate::boot_counter::BootCounter;
+use crate::chain::Place;
+use crate::contract::{self, Contract};
 use crate::error::{BootError, Failure};
-use crate::journal::{self, Journal, ModuleRecord};
+use crate::executor::execute;
+use crate::journal::{self, Journal};
 use crate::machine::Machine;
 use crate::medium::{Medium, Protocol, StoreSpec};
-use crate::recovery::Context;
-use crate::request::{BootRequest, RootAccess, Verbosity};
-use crate::{console, contract, find_store, modules, paths, plan, recovery, store};
+use crate::recovery::{Choice, Context};
+use crate::report::ModuleRecord;
+use crate::request::{BootRequest, WantedProfile};
+use crate::trust::Trust;
+use crate::{console, find_store, handover, modules, paths, plan, recovery, store};
 
 /// `panic=`, for the panic hook, which has no session.
 static PANIC_TIMEOUT: OnceLock<Option<i64>> = OnceLock::new();
+
+/// Whether a thread is in recovery already, because it panicked.
+static ANOTHER_PANICKED: AtomicBool = AtomicBool::new(false);
 
 /// What a boot knows.
 #[derive(Debug)]
@@ -28,9 +38,25 @@ pub struct Session {
     pub journal: Journal,
     /// What carries out plans.
     pub machine: Machine,
+    /// The store that was asked for, when it was found.
+    pub store: Option<Store>,
+    /// Boot attempts.
+    pub counter: BootCounter,
+    /// Keys and the rule about signatures.
+    pub trust: Trust,
+    /// What became of the kernel modules.
+    pub modules: ModuleRecord,
     kernel: String,
-    modules: ModuleRecord,
     profile_bytes: Vec<u8>,
+}
+
+/// A store that can be read.
+#[derive(Debug, Clone)]
+pub struct Store {
+    /// Which of the two it is.
+    pub place: Place,
+    /// The folder with `profiles/` and `images/`.
+    pub folder: PathBuf,
 }
 
 impl Session {
@@ -40,8 +66,11 @@ impl Session {
             request: BootRequest::empty(),
             journal: Journal::begin(),
             machine: Machine::default(),
-            kernel: String::new(),
+            store: None,
+            counter: BootCounter::default(),
+            trust: Trust::default(),
             modules: ModuleRecord::default(),
+            kernel: String::new(),
             profile_bytes: Vec::new(),
         }
     }
@@ -63,20 +92,52 @@ impl Session {
         result
     }
 
-    /// Loads the modules that mkinitramfs chose, if they are for this kernel.
-    pub fn load_modules(&mut self) -> Result<(), BootError> {
+    /// Learns what the initramfs was made to be, its keys, and loads its modules if they are for this kernel.
+    pub fn read_initramfs(&mut self) -> Result<(), BootError> {
         let (kernel, parameters) = (&self.kernel, &self.request.parameters);
-        self.journal.step("check the initramfs", paths::INITRAMFS, |_| contract::check(kernel))?;
+        let contract: Contract = self.journal.step("check the initramfs", paths::INITRAMFS, |_| {
+            let contract = contract::read()?;
+            contract.check(kernel)?;
+            Ok(contract)
+        })?;
+        self.trust =
+            self.journal.step("read keys", paths::KEYS, |_| Trust::read(contract.signatures_required))?;
         self.modules = self.journal.step("load modules", paths::MODULES, |_| modules::load(parameters))?;
         for module in &self.modules.failed {
             self.journal.debug(|| format!("module not loaded: {module}"));
         }
         self.journal.modules(self.modules.clone());
+        self.obey_the_person();
         Ok(())
     }
 
-    /// Finds the medium, and waits for it where needed.
-    pub fn find_medium(&mut self) -> Result<Medium, BootError> {
+    /// What a person chose on the recovery screen counts, unless the command line binds the profile's bytes and no
+    /// signature says that the other one is as good.
+    fn obey_the_person(&mut self) {
+        let Some(name) = recovery::chosen_profile() else { return };
+        let bound = self.request.profile.as_ref().is_some_and(|wanted| wanted.digest.is_some());
+        if !bound || self.trust.required {
+            self.journal.say(&format!("profile {name} was chosen on the recovery screen"));
+            self.request.profile = Some(WantedProfile { name, digest: None });
+        }
+    }
+
+    /// Finds the store, waits for its medium where needed, and mounts it.
+    pub fn reach_store(&mut self) -> Result<(), BootError> {
+        let medium = self.find_medium()?;
+        execute(&plan::medium(&medium), &self.machine, &mut self.journal)?;
+        let (place, root) = match medium {
+            Medium::Initramfs => (Place::Initramfs, "/"),
+            _ => (Place::Medium, paths::MEDIUM),
+        };
+        let folder = Path::new(root).join(&self.request.folder);
+        self.journal.store_folder(folder.display().to_string());
+        self.counter = BootCounter::open(&folder, &medium);
+        self.store = Some(Store { place, folder });
+        Ok(())
+    }
+
+    fn find_medium(&mut self) -> Result<Medium, BootError> {
         let request = &self.request;
         let object = request.store.as_ref().map_or_else(|| "lamina.store=".to_owned(), ToString::to_string);
         let (spec, medium) = self.journal.step("find the store", &object, |_| {
@@ -98,37 +159,21 @@ impl Session {
         Ok(medium)
     }
 
-    /// The folder with `profiles/` and `images/`.
-    pub fn store_folder(&self, medium: &Medium) -> PathBuf {
-        let root = if *medium == Medium::Initramfs { "/" } else { paths::MEDIUM };
-        Path::new(root).join(&self.request.folder)
+    /// The folder of one of the two stores.
+    pub fn folder(&self, place: Place) -> PathBuf {
+        match (&self.store, place) {
+            (Some(store), place) if store.place == place => store.folder.clone(),
+            _ => Path::new("/").join(&self.request.folder),
+        }
     }
 
-    /// Reads the profile that was asked for.
-    pub fn read_profile(&mut self, folder: &Path) -> Result<BootProfile, BootError> {
-        let wanted = self.request.profile.as_ref();
-        let object = wanted.map_or_else(|| "lamina.profile=".to_owned(), |wanted| wanted.name.to_string());
-        let stored =
-            self.journal.step("find the profile", &object, |_| store::find_profile(folder, wanted))?;
-        let path = stored.path.display().to_string();
-        let profile = self.journal.step("read the profile", &path, |_| {
-            let profile = stored.parse()?;
-            refuse_what_is_not_supported(&profile)?;
-            Ok(profile)
-        })?;
-        if profile.verify == Verify::None && self.request.verbosity > Verbosity::Quiet {
-            self.journal.warn("the profile says verify \"none\": the images are not checked".to_owned());
-        }
-        if profile.root == WritableTop::None && self.request.root_access == RootAccess::Writable {
-            self.journal.warn("rw was ignored: the profile has no writable top".to_owned());
-        }
-        self.journal.profile(&profile, stored.generation, stored.digest.to_string());
-        self.profile_bytes = stored.bytes;
-        Ok(profile)
+    /// The bytes that `profile.kdl` will have.
+    pub fn keep_profile(&mut self, bytes: Vec<u8>) {
+        self.profile_bytes = bytes;
     }
 
-    /// Leaves the profile and the report for the running system, and says goodbye.
-    pub fn leave_records(&mut self, profile: &BootProfile, init: &str) -> Result<(), BootError> {
+    /// Leaves profile, report and programs for the running system, and says goodbye.
+    pub fn leave_records(&mut self, profile: &BootProfile) -> Result<(), BootError> {
         let summary = format!(
             "profile {}, {}, {}, verify {}",
             profile.name,
@@ -136,7 +181,13 @@ impl Session {
             plan::total_size(profile),
             profile.verify
         );
-        self.journal.started(init, &summary);
+        // Without them the system runs all the same.
+        if let Err(failure) = handover::leave_programs() {
+            self.journal.warn(format!("no shutdown program was left: {}", failure.why));
+        }
+        let machine = &self.machine;
+        self.journal.layers(profile, |name| machine.facts(name));
+        self.journal.started(&profile.init, &summary);
         let leave = |path: &str, bytes: &[u8]| {
             let written = fs::create_dir_all(paths::RUN).and_then(|()| fs::write(path, bytes));
             written.map_err(|error| Failure::new(error).at("leave records", path))
@@ -150,27 +201,31 @@ impl Session {
         self.journal.failed(error);
         let report = self.journal.to_json();
         recovery::leave_report(&report);
-        recovery::enter(error, &Context { report, ..Context::bare(self.request.panic, self.journal.began()) })
+        let context = Context {
+            report,
+            profiles: self.choices(),
+            devices: devices(),
+            attempts: self.journal.failed_attempts(),
+            ..Context::bare(self.request.panic, self.journal.began())
+        };
+        recovery::enter(error, &context)
+    }
+
+    /// The profiles that a person may start instead: none when the command line binds the bytes of one.
+    fn choices(&self) -> Vec<Choice> {
+        let bound = self.request.profile.as_ref().is_some_and(|wanted| wanted.digest.is_some());
+        match &self.store {
+            Some(store) if !bound || self.trust.required => store::choices(&store.folder),
+            _ => Vec::new(),
+        }
     }
 }
 
-/// What the language has and this version of init has not.
-fn refuse_what_is_not_supported(profile: &BootProfile) -> Result<(), Failure> {
-    let refuse = |what: &str, remedy: &str| {
-        Err(Failure::new(format!("{what} is not supported by this init")).try_this(remedy))
-    };
-    match (profile.verify, &profile.root) {
-        (Verify::Verity, _) => {
-            refuse("verify \"verity\"", "write verify \"digest\" in the profile and lock it again")
-        }
-        (_, WritableTop::State(_)) => {
-            refuse("a writable top on a disk", "write writable=\"tmpfs\" in the profile and lock it again")
-        }
-        _ if profile.sealed => {
-            refuse("a sealed profile", "take 'sealed' out of the profile and lock it again")
-        }
-        _ => Ok(()),
-    }
+/// The block devices as they are now, one a line.
+fn devices() -> Vec<String> {
+    let mut inventory = Inventory::default();
+    inventory.refresh();
+    inventory.devices().iter().map(ToString::to_string).collect()
 }
 
 /// `panic = "abort"` would end PID 1, and with it the kernel; the hook runs before that and never returns.
@@ -180,6 +235,13 @@ pub fn panics_end_in_recovery() {
         let location = info.location().map_or_else(|| "an unknown place".to_owned(), ToString::to_string);
         let message = info.payload_as_str().unwrap_or("no message");
         console::to_kernel_log(2, &format!("panic at {location}: {message}"));
-        recovery::after_panic(&location, message, PANIC_TIMEOUT.get().copied().flatten(), began)
+        // Threads that check images may all meet the same bug: one screen, one menu.
+        while ANOTHER_PANICKED.swap(true, Ordering::Relaxed) {
+            std::thread::park();
+        }
+        recovery::enter(
+            &recovery::of_panic(&location, message),
+            &Context::bare(PANIC_TIMEOUT.get().copied().flatten(), began),
+        )
     }));
 }

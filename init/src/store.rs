@@ -11,6 +11,7 @@ use profiles::{Digest, Name};
 use sha2::{Digest as _, Sha256};
 
 use crate::error::Failure;
+use crate::recovery::Choice;
 use crate::request::WantedProfile;
 
 /// The limit of the profile language; one byte more is read, so that its parser can say that it is too much.
@@ -38,6 +39,17 @@ impl StoredProfile {
         })?;
         let digest = Digest::from_bytes(Sha256::digest(&bytes).into());
         Ok(Self { path, generation, bytes, digest })
+    }
+
+    /// The text of the minisign signature beside it; `None` when there is none.
+    pub fn signature(&self) -> Result<Option<String>, Failure> {
+        let path = self.path.with_extension("kdl.minisig");
+        match read_file(&path) {
+            Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Failure::new(format!("cannot read {}: {error}", path.display()))
+                .try_this("copy the signature to the medium again")),
+        }
     }
 
     /// Reads the language; the error shows line, column and caret. A profile under another one's name is refused: it
@@ -113,6 +125,21 @@ fn missing(store: &Path, why: String) -> Failure {
         .try_this("write lamina.profile=NAME with one of them")
 }
 
+/// Whether the store has a generation of the profile.
+pub fn has_profile(store: &Path, name: &Name) -> bool {
+    !generations(&store.join("profiles").join(name.as_str())).is_empty()
+}
+
+/// The profiles of the store with what they say of themselves, sorted. One that cannot be read is listed too: who chooses
+/// it learns why it cannot.
+pub fn choices(store: &Path) -> Vec<Choice> {
+    let description = |name: &Name| {
+        let wanted = WantedProfile { name: name.clone(), digest: None };
+        find_profile(store, Some(&wanted)).ok()?.parse().ok()?.description
+    };
+    profile_names(store).into_iter().map(|name| Choice { description: description(&name), name }).collect()
+}
+
 /// The profiles that have at least one generation, sorted.
 fn profile_names(store: &Path) -> Vec<Name> {
     let entries = fs::read_dir(store.join("profiles")).into_iter().flatten().flatten();
@@ -172,6 +199,19 @@ mod tests {
     fn the_highest_number_is_the_newest() {
         let profile = find_profile(store().path(), Some(&wanted("web", None))).unwrap();
         assert_eq!((profile.generation, profile.bytes.as_slice()), (10, &b"web 10.kdl"[..]));
+    }
+
+    #[test]
+    fn profiles_are_listed_for_a_person_and_signatures_are_found() {
+        let store = store();
+        let names: Vec<String> = choices(store.path()).iter().map(|choice| choice.name.to_string()).collect();
+        assert_eq!(names, ["db", "web"]);
+        let name = |name| Name::parse(name).unwrap();
+        assert!(has_profile(store.path(), &name("db")) && !has_profile(store.path(), &name("empty")));
+        fs::write(store.path().join("profiles/web/10.kdl.minisig"), "signature").unwrap();
+        let signature = |name| find_profile(store.path(), Some(&wanted(name, None))).unwrap().signature();
+        assert_eq!(signature("web"), Ok(Some("signature".into())));
+        assert_eq!(signature("db"), Ok(None));
     }
 
     #[test]

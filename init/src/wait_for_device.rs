@@ -6,7 +6,7 @@ use profiles::DeviceSpec;
 
 use crate::block_devices::{BlockDevice, Inventory};
 use crate::error::Failure;
-use crate::journal::ModuleRecord;
+use crate::report::ModuleRecord;
 use crate::uevents::{Uevents, Waited};
 
 /// What the devices that are there mean to `choose`, as soon as that is something; it is asked again when devices come or

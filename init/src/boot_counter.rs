@@ -1,0 +1,73 @@
+//! Boot attempts on the store's medium: noted before a profile's images are mounted, forgiven by `lamina bless`.
+//!
+//! The medium is mounted read-only but for the moment of the note. A medium without slots, or one that cannot be
+//! written, boots as well: attempts are then not counted, and the report says why.
+
+use std::path::{Path, PathBuf};
+
+use boot_ledger::{Generation, Ledger, MOST_ATTEMPTS, Slots};
+use profiles::Name;
+
+use crate::medium::Medium;
+use crate::paths;
+
+/// The ledger of the store in use.
+#[derive(Debug, Default)]
+pub struct BootCounter {
+    slots: Option<Slots>,
+    ledger: Ledger,
+    why_not: Option<String>,
+}
+
+impl BootCounter {
+    /// Reads the ledger of the store.
+    pub fn open(store: &Path, medium: &Medium) -> Self {
+        let not = |why: String| Self { why_not: Some(why), ..Self::default() };
+        if *medium == Medium::Initramfs {
+            return not("the store is in the initramfs".into());
+        }
+        match Slots::open(store) {
+            Ok(Some(slots)) => {
+                let ledger = slots.read().ledger;
+                Self { slots: Some(slots), ledger, why_not: None }
+            }
+            Ok(None) => not("the store has no boot slots: `lamina medium create` makes them".into()),
+            Err(error) => not(format!("the boot slots cannot be read: {error}")),
+        }
+    }
+
+    /// Why attempts are not counted.
+    pub fn why_not(&self) -> Option<&str> {
+        self.why_not.as_deref()
+    }
+
+    /// The generation of the profile that was blessed last.
+    pub fn last_good(&self, profile: &Name) -> Option<Generation> {
+        self.ledger.last_good(profile)
+    }
+
+    /// Whether it was started so often without a blessing that something else should be tried first.
+    pub fn gave_up(&self, profile: &Name, generation: &Generation) -> bool {
+        self.ledger.attempts(profile, generation) >= MOST_ATTEMPTS
+    }
+
+    /// Notes an attempt and returns how many there were with it; `None` when they are not counted.
+    pub fn note(&mut self, profile: &Name, generation: &Generation) -> Option<u32> {
+        let slots = self.slots.as_ref()?;
+        self.ledger.note_attempt(profile, generation);
+        let medium = PathBuf::from(paths::MEDIUM);
+        let written = stack::mount::remount(&medium, false).map_err(|error| error.why()).and_then(|()| {
+            let written = slots.write(&self.ledger).map_err(|error| error.to_string());
+            // Read-only again whatever became of the note: nobody else may write to the medium.
+            written.and(stack::mount::remount(&medium, true).map_err(|error| error.why()))
+        });
+        match written {
+            Ok(()) => Some(self.ledger.attempts(profile, generation)),
+            Err(why) => {
+                self.why_not = Some(format!("the medium cannot be written: {why}"));
+                self.slots = None;
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! Never stranded: what is booted when what was asked for cannot be.
+//!
+//! The profile that was asked for, its last good generation, `lamina.fallback=`, the profile `rescue` of the medium, the
+//! profile `rescue` of the initramfs; after them the recovery screen. Pure: whether each exists is seen when it is tried.
+
+use std::fmt;
+
+use boot_ledger::Generation;
+use profiles::Name;
+
+use crate::request::WantedProfile;
+
+/// The name of the profile that is tried last.
+const RESCUE: &str = "rescue";
+
+/// Why a profile stands in the chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// `lamina.profile=`, or what a person chose on the recovery screen.
+    Asked,
+    /// The generation of it that was blessed last.
+    LastGood,
+    /// `lamina.fallback=`.
+    Fallback,
+    /// The profile `rescue`.
+    Rescue,
+}
+
+/// Which of the two stores.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// The one that `lamina.store=` names.
+    Medium,
+    /// The one that is packed into the initramfs.
+    Initramfs,
+}
+
+/// Something that may be booted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidate {
+    /// Why it is one.
+    pub role: Role,
+    /// The store that has it.
+    pub place: Place,
+    /// The profile; `None` when the command line names none, which fails with a list of those that there are.
+    pub wanted: Option<WantedProfile>,
+}
+
+impl fmt::Display for Candidate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.wanted.as_ref().map_or("", |wanted| wanted.name.as_str());
+        match (self.role, self.place) {
+            (Role::Asked, _) => write!(f, "the profile {name}"),
+            (Role::LastGood, _) => write!(f, "the last good generation of {name}"),
+            (Role::Fallback, _) => write!(f, "lamina.fallback={name}"),
+            (Role::Rescue, Place::Medium) => write!(f, "the profile {name} of the store"),
+            (Role::Rescue, Place::Initramfs) => write!(f, "the profile {name} of the initramfs"),
+        }
+    }
+}
+
+/// What the chain follows from.
+#[derive(Debug, Clone, Copy)]
+pub struct Wishes<'a> {
+    /// `lamina.profile=`.
+    pub profile: Option<&'a WantedProfile>,
+    /// `lamina.fallback=`.
+    pub fallback: Option<&'a WantedProfile>,
+    /// The generation of the profile that was blessed last.
+    pub last_good: Option<&'a Generation>,
+    /// The store that was asked for; `None` when it was not found.
+    pub store: Option<Place>,
+    /// Every profile needs a signature: then one is as good as another, whatever digest the command line binds.
+    pub signed: bool,
+}
+
+/// The candidates, best first.
+///
+/// A command line that binds the profile's digest is a promise that nothing else of the medium runs in its place. Such a
+/// boot falls back only to what is bound as well, or signed, or in the initramfs, which is as trusted as init itself.
+pub fn chain(wishes: &Wishes<'_>) -> Vec<Candidate> {
+    let candidate = |role, place, wanted| Candidate { role, place, wanted };
+    let bound = !wishes.signed && wishes.profile.is_some_and(|wanted| wanted.digest.is_some());
+    let mut chain = Vec::new();
+    if let Some(place) = wishes.store {
+        chain.push(candidate(Role::Asked, place, wishes.profile.cloned()));
+        if let (Some(asked), Some(good), false) = (wishes.profile, wishes.last_good, bound) {
+            let wanted = WantedProfile { name: asked.name.clone(), digest: Some(good.digest) };
+            chain.push(candidate(Role::LastGood, place, Some(wanted)));
+        }
+        if let Some(fallback) = wishes.fallback.filter(|fallback| !bound || fallback.digest.is_some()) {
+            chain.push(candidate(Role::Fallback, place, Some(fallback.clone())));
+        }
+    }
+    let rescue = Name::parse(RESCUE).ok().map(|name| WantedProfile { name, digest: None });
+    if wishes.store == Some(Place::Medium) && !bound {
+        chain.push(candidate(Role::Rescue, Place::Medium, rescue.clone()));
+    }
+    chain.push(candidate(Role::Rescue, Place::Initramfs, rescue));
+    chain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use profiles::Digest;
+
+    fn wanted(name: &str, digest: Option<u8>) -> WantedProfile {
+        let digest = digest.map(|byte| Digest::from_bytes([byte; 32]));
+        WantedProfile { name: Name::parse(name).unwrap(), digest }
+    }
+
+    fn told(wishes: &Wishes<'_>) -> Vec<String> {
+        chain(wishes).iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn everything_there_is_stands_in_order() {
+        let (web, small) = (wanted("web", None), wanted("small", None));
+        let good = Generation { number: 3, digest: Digest::from_bytes([3; 32]) };
+        let wishes = Wishes {
+            profile: Some(&web),
+            fallback: Some(&small),
+            last_good: Some(&good),
+            store: Some(Place::Medium),
+            signed: false,
+        };
+        assert_eq!(
+            told(&wishes),
+            [
+                "the profile web",
+                "the last good generation of web",
+                "lamina.fallback=small",
+                "the profile rescue of the store",
+                "the profile rescue of the initramfs"
+            ]
+        );
+        assert_eq!(chain(&wishes)[1].wanted.as_ref().unwrap().digest, Some(good.digest));
+    }
+
+    #[test]
+    fn a_bound_profile_gives_way_only_to_what_is_as_trusted() {
+        let (web, loose, tight) = (wanted("web", Some(1)), wanted("small", None), wanted("small", Some(2)));
+        let good = Generation { number: 3, digest: Digest::from_bytes([3; 32]) };
+        let wishes = |fallback, signed| Wishes {
+            profile: Some(&web),
+            fallback: Some(fallback),
+            last_good: Some(&good),
+            store: Some(Place::Medium),
+            signed,
+        };
+        let from_initramfs = "the profile rescue of the initramfs";
+        assert_eq!(told(&wishes(&loose, false)), ["the profile web", from_initramfs]);
+        assert_eq!(
+            told(&wishes(&tight, false)),
+            ["the profile web", "lamina.fallback=small", from_initramfs]
+        );
+        assert_eq!(told(&wishes(&loose, true)).len(), 5);
+    }
+
+    #[test]
+    fn without_a_store_only_the_initramfs_is_left() {
+        let web = wanted("web", None);
+        let wishes =
+            Wishes { profile: Some(&web), fallback: None, last_good: None, store: None, signed: false };
+        assert_eq!(told(&wishes), ["the profile rescue of the initramfs"]);
+    }
+}

@@ -1,0 +1,281 @@
+//! `report.json`: what a boot leaves in writing. `docs/boot.md` describes the schema.
+
+use profiles::Verify;
+use profiles::resolved::BootProfile;
+use serde::Serialize;
+
+use crate::error::BootError;
+use crate::state::TopRecord;
+use crate::store::StoredProfile;
+
+/// The version of the schema.
+pub const FORMAT: u32 = 2;
+
+/// The whole report.
+#[derive(Debug, Default, Serialize)]
+pub struct Report {
+    /// [`FORMAT`].
+    pub format: u32,
+    /// How the boot ended.
+    pub outcome: Outcome,
+    /// Release of the kernel.
+    pub kernel: String,
+    /// As `/proc/cmdline` has it.
+    pub command_line: String,
+    /// `lamina.store=`.
+    pub store: Option<String>,
+    /// What answered to it.
+    pub medium: Option<String>,
+    /// The store's folder in the running system.
+    pub store_folder: Option<String>,
+    /// The profile whose root stands.
+    pub profile: Option<ProfileRecord>,
+    /// The node `root` of the profile.
+    pub root: Option<String>,
+    /// What the writable top became.
+    pub top: Option<TopRecord>,
+    /// The stack, bottom first.
+    pub layers: Vec<LayerRecord>,
+    /// Parameters that changed the profile.
+    pub overrides: Vec<String>,
+    /// Every profile that was tried, in order.
+    pub attempts: Vec<AttemptRecord>,
+    /// Whether boots are counted.
+    pub ledger: LedgerRecord,
+    /// Kernel modules.
+    pub modules: ModuleRecord,
+    /// Sentences that stood on the console.
+    pub warnings: Vec<String>,
+    /// CLOCK_BOOTTIME when init began, in microseconds.
+    pub began_us: u64,
+    /// CLOCK_BOOTTIME when the report was written, in microseconds.
+    pub ended_us: u64,
+    /// The most memory that init had resident (VmHWM of proc(5)), in KiB.
+    pub peak_kib: u64,
+    /// In order.
+    pub steps: Vec<StepRecord>,
+}
+
+/// How a boot ended.
+#[derive(Debug, Default, Serialize)]
+#[serde(tag = "state", rename_all = "lowercase")]
+pub enum Outcome {
+    /// It has not.
+    #[default]
+    Running,
+    /// The real init was started.
+    Started {
+        /// Its path.
+        init: String,
+    },
+    /// The recovery screen.
+    Failed {
+        /// The step.
+        step: String,
+        /// Its object.
+        object: String,
+        /// The cause.
+        why: String,
+        /// Others of the same stage.
+        also: Vec<String>,
+        /// What was there instead.
+        seen: Vec<String>,
+        /// What to try.
+        r#try: Vec<String>,
+    },
+}
+
+/// A profile and where its bytes come from.
+#[derive(Debug, Clone, Serialize)]
+pub struct ProfileRecord {
+    /// Its name.
+    pub name: String,
+    /// Its number in the store.
+    pub generation: u64,
+    /// SHA-256 of its file.
+    pub digest: String,
+    /// The key of the initramfs that signed it.
+    pub signed_by: Option<String>,
+    /// The command line names the digest.
+    pub bound: bool,
+}
+
+/// A layer of the stack.
+#[derive(Debug, Serialize)]
+pub struct LayerRecord {
+    /// The package.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// The id of its build.
+    pub id: Option<String>,
+    /// SHA-256 of the image.
+    pub digest: String,
+    /// Bytes of the image.
+    pub size: u64,
+    /// `squashfs` or `erofs`.
+    pub file_system: &'static str,
+    /// `verity`, `digest` or `none`.
+    pub verified: String,
+    /// Whether damage is healed as it is read.
+    pub corrects_errors: bool,
+    /// Where it is mounted.
+    pub path: String,
+}
+
+/// What was found when a layer was mounted.
+#[derive(Debug, Clone, Copy)]
+pub struct LayerFacts {
+    /// `squashfs` or `erofs`.
+    pub file_system: &'static str,
+    /// Whether damage is healed as it is read.
+    pub corrects_errors: bool,
+}
+
+/// A profile that was tried.
+#[derive(Debug, Clone, Serialize)]
+pub struct AttemptRecord {
+    /// Why it was tried, in words.
+    pub candidate: String,
+    /// Its name.
+    pub profile: String,
+    /// Its number, when it was found.
+    pub generation: Option<u64>,
+    /// SHA-256 of its file, when it was found.
+    pub digest: Option<String>,
+    /// `started`, `skipped` or `failed`.
+    pub outcome: &'static str,
+    /// The step that failed.
+    pub step: Option<String>,
+    /// Its object.
+    pub object: Option<String>,
+    /// The cause, or why it was skipped.
+    pub why: Option<String>,
+    /// Layers that the last good generation does not have.
+    pub suspects: Vec<String>,
+}
+
+impl AttemptRecord {
+    /// Nothing is known of it yet.
+    pub fn of(candidate: String, profile: String) -> Self {
+        Self {
+            candidate,
+            profile,
+            generation: None,
+            digest: None,
+            outcome: "failed",
+            step: None,
+            object: None,
+            why: None,
+            suspects: Vec::new(),
+        }
+    }
+
+    /// Its file was found.
+    pub fn found(&mut self, stored: &StoredProfile) {
+        self.generation = Some(stored.generation);
+        self.digest = Some(stored.digest.to_string());
+    }
+
+    /// It is put off.
+    pub fn skipped(&mut self, why: &str) {
+        self.outcome = "skipped";
+        self.why = Some(why.to_owned());
+    }
+
+    /// It failed.
+    pub fn failed(&mut self, error: &BootError) {
+        self.outcome = "failed";
+        self.step = Some(error.step.to_owned());
+        self.object = Some(error.object.clone());
+        self.why = Some(error.failure.why.clone());
+    }
+
+    /// One line for the screen.
+    pub fn line(&self) -> String {
+        let what = [&self.step, &self.object, &self.why];
+        let why: Vec<&str> =
+            what.into_iter().flatten().map(|text| text.lines().next().unwrap_or("")).collect();
+        let suspects = match self.suspects.as_slice() {
+            [] => String::new(),
+            names => format!(" (suspect: {})", names.join(", ")),
+        };
+        format!("{} {}: {}{suspects}", self.candidate, self.outcome, why.join(": "))
+    }
+}
+
+/// Whether boots are counted.
+#[derive(Debug, Default, Clone, Serialize)]
+pub struct LedgerRecord {
+    /// The attempt was noted.
+    pub counted: bool,
+    /// Attempts since the last blessing, with this one.
+    pub attempt: Option<u32>,
+    /// Why it was not noted.
+    pub why_not: Option<String>,
+}
+
+/// Modules by what became of them.
+#[derive(Debug, Default, Clone, Serialize)]
+pub struct ModuleRecord {
+    /// Loaded by init.
+    pub loaded: Vec<String>,
+    /// Built in, or loaded already.
+    pub present: Vec<String>,
+    /// `NAME: why`.
+    pub failed: Vec<String>,
+}
+
+/// A step with its times, in microseconds of CLOCK_BOOTTIME.
+#[derive(Debug, Serialize)]
+pub struct StepRecord {
+    /// The stage that it belongs to.
+    pub stage: &'static str,
+    /// Its name.
+    pub step: &'static str,
+    /// Its object.
+    pub object: String,
+    /// When it began.
+    pub start_us: u64,
+    /// How long it took.
+    pub length_us: u64,
+}
+
+impl Outcome {
+    /// The end of a boot that stopped.
+    pub fn failed(error: &BootError) -> Self {
+        let failure = (*error.failure).clone();
+        Self::Failed {
+            step: error.step.to_owned(),
+            object: error.object.clone(),
+            why: failure.why,
+            also: error.also.clone(),
+            seen: failure.seen,
+            r#try: failure.remedies,
+        }
+    }
+}
+
+/// The layers of a profile, bottom first; `facts` tells what was found of each.
+pub fn layers(profile: &BootProfile, facts: impl Fn(&str) -> Option<LayerFacts>) -> Vec<LayerRecord> {
+    let verified = match profile.verify {
+        Verify::None => "none",
+        Verify::Digest => "digest",
+        Verify::Verity => "verity",
+    };
+    let record = |image: &profiles::resolved::ImageRef| {
+        let facts = facts(image.name.as_str());
+        LayerRecord {
+            name: image.name.as_str().to_owned(),
+            version: image.version.clone(),
+            id: image.id.map(|id| id.hex()),
+            digest: image.digest.to_string(),
+            size: image.size,
+            file_system: facts.map_or("unknown", |facts| facts.file_system),
+            verified: verified.to_owned(),
+            corrects_errors: facts.is_some_and(|facts| facts.corrects_errors),
+            path: format!("{}/{}", crate::paths::LAYERS, image.name),
+        }
+    };
+    profile.images.iter().map(record).collect()
+}

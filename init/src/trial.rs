@@ -1,0 +1,294 @@
+//! One candidate after another, until the root of one stands at `/newroot`.
+
+use std::collections::BTreeSet;
+
+use boot_ledger::Generation;
+use profiles::resolved::BootProfile;
+use profiles::{Name, TmpfsSize, Verify, WritableTop};
+
+use crate::chain::{self, Candidate, Place, Role, Wishes};
+use crate::error::{BootError, Failure};
+use crate::executor::execute;
+use crate::plan::{self, Top};
+use crate::report::{AttemptRecord, LedgerRecord, ProfileRecord};
+use crate::request::{RootAccess, Verbosity, WantedProfile};
+use crate::session::Session;
+use crate::state::{self, TopRecord, Trouble};
+use crate::store::{self, StoredProfile};
+use crate::{recovery, take_down};
+
+/// What takes the place of a persistent top that cannot be used.
+const SPARE_TOP: TmpfsSize = TmpfsSize::Percent(50);
+
+/// Whether the number of attempts counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Patience {
+    /// A generation that was started three times without a blessing is put off.
+    Counted,
+    /// Nothing else stood.
+    Endless,
+}
+
+/// What became of a candidate that did not fail.
+enum Outcome {
+    Stands(BootProfile),
+    PutOff,
+    /// The same generation was tried under another role.
+    Known,
+}
+
+/// Tries the candidates in turn and returns the profile whose root stands. `unreached` is why the store was not found.
+///
+/// The error is the first one: it is that of what somebody asked for.
+pub fn first_that_stands(
+    session: &mut Session,
+    unreached: Option<BootError>,
+) -> Result<BootProfile, BootError> {
+    let mut first = unreached;
+    let mut round = candidates(session);
+    let mut tried = BTreeSet::new();
+    for patience in [Patience::Counted, Patience::Endless] {
+        let mut put_off = Vec::new();
+        for candidate in round {
+            if first.is_some() {
+                session.journal.say(&format!("trying {candidate}"));
+            }
+            match try_one(session, &candidate, patience, &mut tried) {
+                Ok(Outcome::Stands(profile)) => return Ok(profile),
+                Ok(Outcome::PutOff) => put_off.push(candidate),
+                Ok(Outcome::Known) => {}
+                Err(error) => {
+                    take_down::root();
+                    session.machine.forget();
+                    first.get_or_insert(error);
+                }
+            }
+        }
+        round = put_off;
+    }
+    Err(first.unwrap_or_else(|| Failure::new("there is nothing to boot").at("find the profile", "the chain")))
+}
+
+/// The chain, without rescue profiles that are not there: nobody asked for them.
+fn candidates(session: &Session) -> Vec<Candidate> {
+    let request = &session.request;
+    let asked = request.profile.as_ref();
+    let last_good = asked.and_then(|wanted| session.counter.last_good(&wanted.name));
+    let wishes = Wishes {
+        profile: asked,
+        fallback: request.fallback.as_ref(),
+        last_good: last_good.as_ref(),
+        store: session.store.as_ref().map(|store| store.place),
+        signed: session.trust.required,
+    };
+    let mut chain = chain::chain(&wishes);
+    chain.retain(|candidate| match (&candidate.wanted, candidate.role) {
+        (Some(wanted), Role::Rescue) => store::has_profile(&session.folder(candidate.place), &wanted.name),
+        _ => true,
+    });
+    chain
+}
+
+fn try_one(
+    session: &mut Session,
+    candidate: &Candidate,
+    patience: Patience,
+    tried: &mut BTreeSet<(bool, String, u64)>,
+) -> Result<Outcome, BootError> {
+    let name = candidate.wanted.as_ref().map_or_else(String::new, |wanted| wanted.name.to_string());
+    let mut record = AttemptRecord::of(candidate.to_string(), name.clone());
+    let result = find(session, candidate).and_then(|stored| {
+        record.found(&stored);
+        if !tried.insert((candidate.place == Place::Medium, name, stored.generation)) {
+            return Ok(Outcome::Known);
+        }
+        if patience == Patience::Counted && gave_up(session, candidate, &stored) {
+            tried.remove(&(candidate.place == Place::Medium, record.profile.clone(), stored.generation));
+            return Ok(Outcome::PutOff);
+        }
+        stand_up(session, candidate, &stored).map(Outcome::Stands)
+    });
+    if matches!(result, Ok(Outcome::PutOff) | Err(_)) {
+        record.suspects = suspects(session, candidate, &record);
+    }
+    match result {
+        Ok(Outcome::Known) => return Ok(Outcome::Known),
+        Ok(Outcome::Stands(_)) => record.outcome = "started",
+        Ok(Outcome::PutOff) => {
+            record.skipped("it was started three times in a row, and never blessed");
+            session.journal.alarm(record.line());
+        }
+        Err(mut error) => {
+            record.failed(&error);
+            error.suspects.clone_from(&record.suspects);
+            session.journal.attempt(record);
+            recovery::show(&error);
+            return Err(error);
+        }
+    }
+    session.journal.attempt(record);
+    result
+}
+
+/// Finds the candidate's profile and reads its bytes.
+fn find(session: &mut Session, candidate: &Candidate) -> Result<StoredProfile, BootError> {
+    let folder = session.folder(candidate.place);
+    let wanted = candidate.wanted.as_ref();
+    let object = wanted.map_or_else(|| "lamina.profile=".to_owned(), |wanted| wanted.name.to_string());
+    session.journal.step("find the profile", &object, |_| store::find_profile(&folder, wanted))
+}
+
+/// Boots are counted on the medium only: the initramfs cannot be written.
+fn generation(stored: &StoredProfile) -> Generation {
+    Generation { number: stored.generation, digest: stored.digest }
+}
+
+fn gave_up(session: &Session, candidate: &Candidate, stored: &StoredProfile) -> bool {
+    let name = candidate.wanted.as_ref().map(|wanted| &wanted.name);
+    candidate.place == Place::Medium
+        && name.is_some_and(|name| session.counter.gave_up(name, &generation(stored)))
+}
+
+/// Reads the profile and builds its root.
+fn stand_up(
+    session: &mut Session,
+    candidate: &Candidate,
+    stored: &StoredProfile,
+) -> Result<BootProfile, BootError> {
+    let profile = read(session, candidate, stored)?;
+    note_attempt(session, candidate, &profile.name, stored);
+    let top = put_top(session, &profile)?;
+    let folder = session.folder(candidate.place);
+    let stages = plan::root(&folder, &profile, &top, session.request.root_access);
+    execute(&stages, &session.machine, &mut session.journal)?;
+    session.keep_profile(stored.bytes.clone());
+    Ok(profile)
+}
+
+/// Checks the signature, reads the language, and obeys what the command line changes. Only what was asked for is changed:
+/// whatever takes its place should differ from it as much as it can.
+fn read(
+    session: &mut Session,
+    candidate: &Candidate,
+    stored: &StoredProfile,
+) -> Result<BootProfile, BootError> {
+    let folder = session.folder(candidate.place);
+    let path = stored.path.display().to_string();
+    let (trust, request) = (&session.trust, &session.request);
+    let read = session.journal.step("read the profile", &path, |_| {
+        // The initramfs, profiles included, is what the keys themselves are trusted with.
+        let signed_by = match candidate.place {
+            Place::Medium => trust.check(&stored.bytes, stored.signature()?.as_deref())?,
+            Place::Initramfs => None,
+        };
+        let profile = stored.parse()?;
+        if candidate.role != Role::Asked {
+            return Ok((profile, Vec::new(), signed_by));
+        }
+        let other = |name: &Name| {
+            let other =
+                store::find_profile(&folder, Some(&WantedProfile { name: name.clone(), digest: None }))?;
+            trust.check(&other.bytes, other.signature()?.as_deref())?;
+            other.parse()
+        };
+        let (profile, changes) = request.overrides.apply(&profile, request.init.as_deref(), other)?;
+        Ok((profile, changes, signed_by))
+    });
+    let (profile, changes, signed_by) = read?;
+    let bound = candidate.wanted.as_ref().is_some_and(|wanted| wanted.digest.is_some());
+    let record = ProfileRecord {
+        name: profile.name.to_string(),
+        generation: stored.generation,
+        digest: stored.digest.to_string(),
+        signed_by,
+        bound: bound && candidate.role != Role::LastGood,
+    };
+    session.journal.profile(&profile, record, changes);
+    warn(session, &profile);
+    Ok(profile)
+}
+
+fn warn(session: &mut Session, profile: &BootProfile) {
+    if profile.verify == Verify::None && session.request.verbosity > Verbosity::Quiet {
+        session.journal.warn("verify \"none\": the images are not checked".to_owned());
+    }
+    if profile.root == WritableTop::None && session.request.root_access == RootAccess::Writable {
+        session.journal.warn("rw was ignored: the profile has no writable top".to_owned());
+    }
+}
+
+fn note_attempt(session: &mut Session, candidate: &Candidate, profile: &Name, stored: &StoredProfile) {
+    let attempt = match candidate.place {
+        Place::Medium => session.counter.note(profile, &generation(stored)),
+        Place::Initramfs => None,
+    };
+    let why_not = session.counter.why_not().map(str::to_owned);
+    session.journal.ledger(LedgerRecord { counted: attempt.is_some(), attempt, why_not });
+    if let Some(attempt @ 2..) = attempt {
+        session.journal.say(&format!(
+            "attempt {attempt} of {} without a blessing; `lamina bless` in the running system gives it",
+            boot_ledger::MOST_ATTEMPTS
+        ));
+    }
+}
+
+/// Makes the writable top ready. A state file system that cannot be used must not strand the machine: a tmpfs takes its
+/// place, and everybody is told.
+fn put_top(session: &mut Session, profile: &BootProfile) -> Result<Top, BootError> {
+    let wanted = match &profile.root {
+        WritableTop::None => return Ok(Top::None),
+        WritableTop::Tmpfs { size } => {
+            session.journal.top(TopRecord::tmpfs(None));
+            return Ok(Top::Tmpfs(*size));
+        }
+        WritableTop::State(state) => state::Wanted {
+            state,
+            profile: &profile.name,
+            stack: profile.stack_digest(),
+            timeout: session.request.timeout,
+            modules: &session.modules,
+        },
+    };
+    let object = wanted.state.place.to_string();
+    let mut said = Vec::new();
+    let opened = session.journal.step("open the state", &object, |_| {
+        match state::open(&wanted, &mut |line| said.push(line.to_owned())) {
+            Ok(top) => Ok(Ok(top)),
+            Err(Trouble::Broken(failure)) => Ok(Err(failure)),
+            Err(Trouble::Refused(failure)) => Err(failure),
+        }
+    })?;
+    said.into_iter().for_each(|line| session.journal.warn(line));
+    match opened {
+        Ok(top) => {
+            session.journal.top(top.record);
+            Ok(Top::Kept(top.folder))
+        }
+        Err(failure) => {
+            session.journal.alarm(format!(
+                "the state {object} cannot be used: {}; changes of this boot are lost at power-off",
+                failure.why
+            ));
+            session.journal.top(TopRecord::tmpfs(Some(failure.why)));
+            Ok(Top::Tmpfs(SPARE_TOP))
+        }
+    }
+}
+
+/// The layers that the last good generation of the profile does not have: when that one was good, they are at fault.
+fn suspects(session: &Session, candidate: &Candidate, record: &AttemptRecord) -> Vec<String> {
+    let read = |wanted: &WantedProfile| {
+        store::find_profile(&session.folder(candidate.place), Some(wanted)).ok()?.parse().ok()
+    };
+    let suspects = || {
+        let name = &candidate.wanted.as_ref()?.name;
+        let digest = profiles::Digest::parse(record.digest.as_ref()?).ok()?;
+        let good = session.counter.last_good(name).filter(|good| good.digest != digest)?;
+        let wanted = |digest| WantedProfile { name: name.clone(), digest: Some(digest) };
+        let (failed, good): (BootProfile, BootProfile) =
+            (read(&wanted(digest))?, read(&wanted(good.digest))?);
+        let new = failed.images.iter().filter(|image| good.images.iter().all(|it| it.digest != image.digest));
+        Some(new.map(|image| format!("{} {}", image.name, image.version)).collect())
+    };
+    suspects().unwrap_or_default()
+}
