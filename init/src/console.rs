@@ -2,6 +2,9 @@
 
 use std::fs::File;
 use std::io::{IsTerminal, Write};
+use std::os::fd::AsFd;
+
+use nix::errno::Errno;
 
 /// Standard error, which the kernel connects to the console before it starts PID 1; or the console itself where the
 /// initramfs had no node for it.
@@ -9,11 +12,22 @@ pub fn write(text: &str) {
     // A console that does not take the text must not stop the boot.
     let stderr = std::io::stderr();
     if stderr.is_terminal() {
-        let _ = stderr.lock().write_all(text.as_bytes());
+        write_all(&stderr, text.as_bytes());
     } else if let Ok(mut console) = File::options().write(true).open("/dev/console") {
         let _ = console.write_all(text.as_bytes());
     } else {
-        let _ = stderr.lock().write_all(text.as_bytes());
+        write_all(&stderr, text.as_bytes());
+    }
+}
+
+/// Without the lock of the standard library: a thread that panicked may hold it for ever.
+fn write_all(to: impl AsFd, mut bytes: &[u8]) {
+    while !bytes.is_empty() {
+        match nix::unistd::write(&to, bytes) {
+            Ok(length @ 1..) => bytes = &bytes[length..],
+            Err(Errno::EINTR) => {}
+            _ => return,
+        }
     }
 }
 

@@ -4,7 +4,6 @@ use std::fs;
 use std::panic::PanicHookInfo;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use profiles::resolved::BootProfile;
 
@@ -25,9 +24,6 @@ use crate::{console, find_store, handover, modules, paths, plan, recovery, store
 
 /// `panic=`, for the panic hook, which has no session.
 static PANIC_TIMEOUT: OnceLock<Option<i64>> = OnceLock::new();
-
-/// Whether a thread is in recovery already, because it panicked.
-static ANOTHER_PANICKED: AtomicBool = AtomicBool::new(false);
 
 /// What a boot knows.
 #[derive(Debug)]
@@ -235,13 +231,6 @@ pub fn panics_end_in_recovery() {
         let location = info.location().map_or_else(|| "an unknown place".to_owned(), ToString::to_string);
         let message = info.payload_as_str().unwrap_or("no message");
         console::to_kernel_log(2, &format!("panic at {location}: {message}"));
-        // Threads that check images may all meet the same bug: one screen, one menu.
-        while ANOTHER_PANICKED.swap(true, Ordering::Relaxed) {
-            std::thread::park();
-        }
-        recovery::enter(
-            &recovery::of_panic(&location, message),
-            &Context::bare(PANIC_TIMEOUT.get().copied().flatten(), began),
-        )
+        recovery::after_panic(&location, message, PANIC_TIMEOUT.get().copied().flatten(), began)
     }));
 }

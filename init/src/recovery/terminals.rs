@@ -1,0 +1,444 @@
+//! Every console that the kernel has: text goes to all of them, and a key may come from any.
+//!
+//! `/dev/console` is only the last `console=` of the command line: a person in front of the screen would see nothing when that
+//! is a serial line. Consoles may be slow, stuck, hung up or without a keyboard; none of them may stop the others.
+
+use std::fs::{self, File};
+use std::io::{ErrorKind, Read, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use nix::fcntl::OFlag;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::termios::{
+    ControlFlags, FlushArg, InputFlags, LocalFlags, SetArg, Termios, tcflush, tcgetattr, tcsetattr,
+};
+
+use super::screen::Size;
+use crate::console;
+
+/// Where the kernel lists its consoles (`Documentation/ABI/testing/sysfs-tty`), that of `/dev/console` last.
+const ACTIVE: &str = "/sys/class/tty/console/active";
+/// A console that takes nothing for so long is stuck: a serial line waits for a terminal that is not there.
+const STUCK: Duration = Duration::from_secs(2);
+/// A console that was lost is opened again so often.
+const AGAIN: Duration = Duration::from_secs(1);
+/// What comes within this time belongs together: a key, an escape sequence, or noise on the line.
+const TOGETHER: Duration = Duration::from_millis(50);
+/// The longest input that is looked at.
+const LONGEST: usize = 64;
+
+/// All consoles.
+#[derive(Debug)]
+pub struct Terminals {
+    all: Vec<Terminal>,
+    had_one: bool,
+    looked: Instant,
+}
+
+#[derive(Debug)]
+struct Terminal {
+    path: PathBuf,
+    open: Option<Open>,
+    /// It took nothing for as long as [`STUCK`], and is not waited for until it does.
+    stuck: bool,
+}
+
+/// An open terminal in raw mode: single keys instead of lines, not echoed.
+#[derive(Debug)]
+struct Open {
+    file: File,
+    /// Its settings, given back when it is closed; none where it has no settings.
+    before: Option<Termios>,
+}
+
+/// What came from the consoles.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Typed {
+    /// These bytes, from the console with this path.
+    Bytes(Vec<u8>, PathBuf),
+    /// Nothing until the time was up.
+    TimeIsUp,
+    /// No console can be read, and no time was given.
+    Nobody,
+}
+
+impl Terminals {
+    /// Opens the consoles that are active now; `/dev/console` when the kernel does not tell, or no node is there.
+    pub fn open() -> Self {
+        let active = fs::read_to_string(ACTIVE).unwrap_or_default();
+        Self::of(consoles(&active, Path::exists))
+    }
+
+    fn of(paths: Vec<PathBuf>) -> Self {
+        let terminal = |path: PathBuf| Terminal { open: Open::new(&path), path, stuck: false };
+        let all: Vec<Terminal> = paths.into_iter().map(terminal).collect();
+        let had_one = all.iter().any(|terminal| terminal.open.is_some());
+        Self { all, had_one, looked: Instant::now() }
+    }
+
+    /// Whether there is no console at all.
+    pub fn are_none(&self) -> bool {
+        self.all.iter().all(|terminal| terminal.open.is_none())
+    }
+
+    /// Whether one was there at first, though it may be lost by now.
+    pub fn had_one(&self) -> bool {
+        self.had_one
+    }
+
+    /// Gives all of them back, for whoever else reads from them.
+    pub fn close(&mut self) {
+        self.all.clear();
+    }
+
+    /// The console behind `/dev/console`.
+    pub fn main(&self) -> PathBuf {
+        self.all.last().map_or_else(|| PathBuf::from("/dev/console"), |terminal| terminal.path.clone())
+    }
+
+    /// The size that fits on all of them.
+    pub fn size(&self) -> Size {
+        let sizes = self.all.iter().filter_map(|terminal| terminal.open.as_ref()).map(Open::size);
+        sizes.reduce(Size::smaller).unwrap_or(Size::ASSUMED)
+    }
+
+    /// Writes to all of them.
+    pub fn write(&mut self, text: &str) {
+        if self.are_none() {
+            return console::write(text);
+        }
+        for terminal in &mut self.all {
+            terminal.write(text.as_bytes());
+        }
+    }
+
+    /// Waits until something is typed on any of them.
+    pub fn wait(&mut self, until: Option<Instant>) -> Typed {
+        loop {
+            self.open_those_lost();
+            let now = Instant::now();
+            let left = until.map(|until| until.saturating_duration_since(now));
+            if left == Some(Duration::ZERO) {
+                return Typed::TimeIsUp;
+            }
+            let all_lost = self.are_none();
+            if all_lost && left.is_none() {
+                return Typed::Nobody;
+            }
+            let some_lost = self.all.is_empty() || self.all.iter().any(|terminal| terminal.open.is_none());
+            let timeout = [left, some_lost.then_some(AGAIN)].into_iter().flatten().min();
+            if all_lost {
+                sleep(timeout.unwrap_or(AGAIN));
+                continue;
+            }
+            for index in self.ready(timeout) {
+                if let Some(bytes) = self.take(index) {
+                    return Typed::Bytes(bytes, self.all[index].path.clone());
+                }
+            }
+        }
+    }
+
+    /// Those with something to read, an end or an error.
+    fn ready(&self, timeout: Option<Duration>) -> Vec<usize> {
+        let timeout =
+            timeout.map_or(PollTimeout::NONE, |time| PollTimeout::try_from(time).unwrap_or(PollTimeout::MAX));
+        let open = |(index, terminal): (usize, &'_ Terminal)| terminal.open.as_ref().map(|_| index);
+        let indices: Vec<usize> = self.all.iter().enumerate().filter_map(open).collect();
+        let files = self.all.iter().filter_map(|terminal| terminal.open.as_ref());
+        let mut polled: Vec<PollFd> =
+            files.map(|open| PollFd::new(open.file.as_fd(), PollFlags::POLLIN)).collect();
+        match poll(&mut polled, timeout) {
+            Ok(0) => Vec::new(),
+            Ok(_) => {
+                let ready = indices.iter().zip(&polled).filter(|(_, fd)| fd.any() != Some(false));
+                ready.map(|(index, _)| *index).collect()
+            }
+            Err(_) => {
+                // EINTR, or no memory: never a reason to spin.
+                sleep(TOGETHER);
+                Vec::new()
+            }
+        }
+    }
+
+    /// What was typed on this one. A line that gives an end or an error is lost until it is opened again.
+    fn take(&mut self, index: usize) -> Option<Vec<u8>> {
+        // Also what bounds the work that a line full of noise can make.
+        sleep(TOGETHER);
+        let terminal = self.all.get_mut(index)?;
+        let open = terminal.open.as_mut()?;
+        let mut bytes = vec![0; LONGEST];
+        match open.file.read(&mut bytes) {
+            Ok(0) => {}
+            Ok(length) => {
+                bytes.truncate(length);
+                if length == LONGEST {
+                    let _ = tcflush(&open.file, FlushArg::TCIFLUSH);
+                }
+                return Some(bytes);
+            }
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {
+                return None;
+            }
+            Err(_) => {}
+        }
+        terminal.open = None;
+        None
+    }
+
+    fn open_those_lost(&mut self) {
+        if self.looked.elapsed() < AGAIN {
+            return;
+        }
+        self.looked = Instant::now();
+        for terminal in self.all.iter_mut().filter(|terminal| terminal.open.is_none()) {
+            terminal.open = Open::new(&terminal.path);
+        }
+    }
+}
+
+impl Terminal {
+    fn write(&mut self, mut bytes: &[u8]) {
+        let Some(open) = &mut self.open else { return };
+        while !bytes.is_empty() {
+            match open.file.write(bytes) {
+                Ok(length @ 1..) => {
+                    self.stuck = false;
+                    bytes = &bytes[length..];
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock && !self.stuck => {
+                    let timeout = PollTimeout::try_from(STUCK).unwrap_or(PollTimeout::MAX);
+                    let polled = poll(&mut [PollFd::new(open.file.as_fd(), PollFlags::POLLOUT)], timeout);
+                    self.stuck = polled == Ok(0);
+                }
+                // What a dead console misses, the others have.
+                _ => return,
+            }
+        }
+    }
+}
+
+impl Open {
+    /// O_NONBLOCK: a serial line without CLOCAL would wait for a carrier, and a full one for whoever reads it.
+    fn new(path: &Path) -> Option<Self> {
+        let flags = OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+        let file = File::options().read(true).write(true).custom_flags(flags.bits()).open(path).ok()?;
+        let before = tcgetattr(&file).ok();
+        if let Some(before) = &before {
+            let mut raw = before.clone();
+            raw.local_flags.remove(LocalFlags::ICANON | LocalFlags::ECHO);
+            // Noise may contain the character that stops the output; a modem may lose its carrier.
+            raw.input_flags.remove(InputFlags::IXON);
+            raw.control_flags.insert(ControlFlags::CLOCAL);
+            let _ = tcsetattr(&file, SetArg::TCSANOW, &raw);
+        }
+        Some(Self { file, before })
+    }
+
+    /// Serial lines do not know their size.
+    fn size(&self) -> Size {
+        match rustix::termios::tcgetwinsize(&self.file) {
+            Ok(size) if size.ws_row > 0 && size.ws_col > 0 => {
+                Size { rows: size.ws_row.into(), columns: size.ws_col.into() }
+            }
+            _ => Size::ASSUMED,
+        }
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        if let Some(before) = &self.before {
+            let _ = tcsetattr(&self.file, SetArg::TCSANOW, before);
+        }
+    }
+}
+
+/// The nodes of the consoles in the kernel's list. `ttynull` takes everything and shows nothing.
+fn consoles(active: &str, exists: impl Fn(&Path) -> bool) -> Vec<PathBuf> {
+    let names = active.split_whitespace().filter(|name| *name != "ttynull");
+    let nodes: Vec<PathBuf> =
+        names.map(|name| Path::new("/dev").join(name)).filter(|path| exists(path)).collect();
+    if !nodes.is_empty() {
+        return nodes;
+    }
+    // Before /sys and /dev are mounted; a null console is not worth waiting for.
+    let only_null = active.split_whitespace().next().is_some_and(|name| name == "ttynull");
+    if only_null { Vec::new() } else { vec![PathBuf::from("/dev/console")] }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsRawFd;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::thread;
+
+    use nix::pty::{PtyMaster, grantpt, posix_openpt, ptsname_r, unlockpt};
+    use nix::time::ClockId;
+
+    use super::super::keys::key;
+    use super::*;
+
+    fn terminal() -> (PtyMaster, PathBuf) {
+        let master = posix_openpt(OFlag::O_RDWR | OFlag::O_NOCTTY).unwrap();
+        grantpt(&master).unwrap();
+        unlockpt(&master).unwrap();
+        let path = PathBuf::from(ptsname_r(&master).unwrap());
+        (master, path)
+    }
+
+    fn type_on(master: &PtyMaster, bytes: &[u8]) {
+        nix::unistd::write(master, bytes).unwrap();
+    }
+
+    /// What this thread has used of a processor.
+    fn used() -> Duration {
+        ClockId::CLOCK_THREAD_CPUTIME_ID.now().unwrap().into()
+    }
+
+    fn soon(milliseconds: u64) -> Option<Instant> {
+        Some(Instant::now() + Duration::from_millis(milliseconds))
+    }
+
+    #[test]
+    fn text_goes_to_all_and_a_key_comes_from_any() {
+        let ((first, one), (second, two)) = (terminal(), terminal());
+        let mut terminals = Terminals::of(vec![one.clone(), two.clone()]);
+        terminals.write("lamina\n");
+        for master in [&first, &second] {
+            let mut read = [0; 64];
+            let length = nix::unistd::read(master, &mut read).unwrap();
+            assert_eq!(&read[..length], b"lamina\r\n");
+        }
+        for (master, path) in [(&second, two), (&first, one)] {
+            // Without Enter, and without an echo.
+            type_on(master, b"s");
+            assert_eq!(terminals.wait(None), Typed::Bytes(b"s".to_vec(), path));
+        }
+        assert_eq!(terminals.wait(soon(10)), Typed::TimeIsUp);
+    }
+
+    #[test]
+    fn the_settings_are_given_back_for_the_shell() {
+        let (_master, path) = terminal();
+        let flags = || tcgetattr(File::open(&path).unwrap()).unwrap().local_flags;
+        let before = flags();
+        assert!(before.contains(LocalFlags::ICANON | LocalFlags::ECHO));
+        let mut terminals = Terminals::of(vec![path.clone()]);
+        assert!(!flags().intersects(LocalFlags::ICANON | LocalFlags::ECHO));
+        terminals.close();
+        assert_eq!(flags(), before);
+        assert!(terminals.had_one() && terminals.are_none());
+    }
+
+    #[test]
+    fn a_line_that_hangs_up_is_nobody_and_does_not_cost_a_processor() {
+        let (master, path) = terminal();
+        let mut terminals = Terminals::of(vec![path]);
+        drop(master);
+        assert_eq!(terminals.wait(None), Typed::Nobody);
+        let before = used();
+        assert_eq!(terminals.wait(soon(1500)), Typed::TimeIsUp);
+        assert!(used() - before < Duration::from_millis(200));
+    }
+
+    #[test]
+    fn a_keyboard_that_ends_at_once_is_nobody_and_the_other_one_still_counts() {
+        let mut terminals = Terminals::of(vec!["/dev/null".into()]);
+        assert_eq!(terminals.wait(None), Typed::Nobody);
+        let before = used();
+        assert_eq!(terminals.wait(soon(2500)), Typed::TimeIsUp);
+        assert!(used() - before < Duration::from_millis(200));
+
+        let (master, path) = terminal();
+        let mut terminals = Terminals::of(vec![path.clone(), "/dev/null".into()]);
+        type_on(&master, b"b");
+        assert_eq!(terminals.wait(None), Typed::Bytes(b"b".to_vec(), path));
+    }
+
+    #[test]
+    fn no_console_is_nobody_and_the_time_is_kept() {
+        let mut terminals = Terminals::of(vec!["/dev/does-not-exist".into()]);
+        assert!(terminals.are_none() && !terminals.had_one());
+        assert_eq!(terminals.wait(None), Typed::Nobody);
+        assert_eq!(terminals.wait(soon(50)), Typed::TimeIsUp);
+    }
+
+    #[test]
+    fn noise_is_no_key_and_costs_little() {
+        let (master, path) = terminal();
+        let mut terminals = Terminals::of(vec![path]);
+        let ended = AtomicBool::new(false);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                while !ended.load(Ordering::Relaxed) {
+                    // The line takes what fits; `b` and `p` are keys that must not be found in it.
+                    let mut polled = [PollFd::new(master.as_fd(), PollFlags::POLLOUT)];
+                    if poll(&mut polled, PollTimeout::from(10u8)) == Ok(1) {
+                        type_on(&master, b"pb\xff\0pp\x80b");
+                    }
+                }
+            });
+            let before = used();
+            let until = soon(1500);
+            loop {
+                match terminals.wait(until) {
+                    Typed::Bytes(bytes, _) => assert_eq!(key(&bytes), None, "{bytes:?}"),
+                    end => break assert_eq!(end, Typed::TimeIsUp),
+                }
+            }
+            assert!(used() - before < Duration::from_millis(300), "{:?}", used() - before);
+            ended.store(true, Ordering::Relaxed);
+        });
+    }
+
+    #[test]
+    fn a_console_that_takes_nothing_does_not_keep_the_others_from_the_text() {
+        let ((stuck, one), (other, two)) = (terminal(), terminal());
+        let mut terminals = Terminals::of(vec![one, two]);
+        let began = Instant::now();
+        let reader = thread::spawn(move || {
+            let (mut all, mut read) = (0, [0; 4096]);
+            while all < 600_000 {
+                all += nix::unistd::read(&other, &mut read).unwrap();
+            }
+        });
+        terminals.write(&"x".repeat(300_000));
+        terminals.write(&"y".repeat(300_000));
+        reader.join().unwrap();
+        // Waited for when it stopped taking anything, and not again for every piece of text.
+        assert!(began.elapsed() >= STUCK && began.elapsed() < 4 * STUCK, "{:?}", began.elapsed());
+        assert!(stuck.as_raw_fd() >= 0);
+    }
+
+    #[test]
+    fn the_size_is_that_of_the_terminal() {
+        let (master, path) = terminal();
+        let terminals = Terminals::of(vec![path]);
+        assert_eq!(terminals.size(), Size::ASSUMED);
+        let size = rustix::termios::Winsize { ws_row: 20, ws_col: 132, ws_xpixel: 0, ws_ypixel: 0 };
+        rustix::termios::tcsetwinsize(&master, size).unwrap();
+        assert_eq!(terminals.size(), Size { rows: 20, columns: 132 });
+    }
+
+    #[test]
+    fn the_kernels_list_names_the_nodes() {
+        let nodes = |active, there: &[&str]| {
+            consoles(active, |path| there.iter().any(|node| Path::new(node) == path))
+        };
+        assert_eq!(
+            nodes("tty0 ttyS0\n", &["/dev/tty0", "/dev/ttyS0"]),
+            ["/dev/tty0", "/dev/ttyS0"].map(PathBuf::from)
+        );
+        assert_eq!(nodes("tty0 netcon0", &["/dev/tty0"]), [PathBuf::from("/dev/tty0")]);
+        assert_eq!(nodes("ttyS0", &[]), [PathBuf::from("/dev/console")]);
+        assert_eq!(nodes("", &[]), [PathBuf::from("/dev/console")]);
+        assert!(nodes("ttynull\n", &["/dev/ttynull"]).is_empty());
+    }
+}
