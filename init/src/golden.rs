@@ -177,7 +177,7 @@ fn without_a_failure_every_step_is_done_and_reported_in_order() {
     let kernel = Fake::failing(&[]);
     let mut journal = Journal::begin();
     execute(&stages, &kernel, &mut journal).unwrap();
-    let report: serde_json::Value = serde_json::from_str(&journal.to_json()).unwrap();
+    let report: serde_json::Value = serde_json::from_str(&journal.json()).unwrap();
     let reported: Vec<_> =
         report["steps"].as_array().unwrap().iter().map(|step| step["object"].clone()).collect();
     let planned: Vec<_> = stages.iter().flat_map(|stage| &stage.steps).map(Step::object).collect();

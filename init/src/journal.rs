@@ -189,7 +189,7 @@ impl Journal {
     }
 
     /// The report as JSON, with a newline at its end.
-    pub fn to_json(&mut self) -> String {
+    pub fn json(&mut self) -> String {
         self.report.began_us = micros(self.began);
         self.report.ended_us = micros(now());
         self.report.peak_kib = peak_kib();
@@ -225,14 +225,14 @@ mod tests {
             .step("find the store", "LABEL=x", |_| Err::<(), _>(Failure::new("none \"there\"")))
             .unwrap_err();
         journal.failed(&error);
-        let json: serde_json::Value = serde_json::from_str(&journal.to_json()).unwrap();
+        let json: serde_json::Value = serde_json::from_str(&journal.json()).unwrap();
         assert_eq!(json["format"], 2);
         assert_eq!(json["outcome"]["state"], "failed");
         assert_eq!(json["outcome"]["why"], "none \"there\"");
         assert_eq!(json["steps"][0]["step"], "find the store");
         assert!(json["steps"][0]["length_us"].is_u64());
         journal.started("/sbin/init", "summary");
-        let json: serde_json::Value = serde_json::from_str(&journal.to_json()).unwrap();
+        let json: serde_json::Value = serde_json::from_str(&journal.json()).unwrap();
         assert_eq!(json["outcome"], serde_json::json!({ "state": "started", "init": "/sbin/init" }));
     }
 }

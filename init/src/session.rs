@@ -189,13 +189,13 @@ impl Session {
             written.map_err(|error| Failure::new(error).at("leave records", path))
         };
         leave(paths::PROFILE, &self.profile_bytes)?;
-        leave(paths::REPORT, self.journal.to_json().as_bytes())
+        leave(paths::REPORT, self.journal.json().as_bytes())
     }
 
     /// The end of a boot that failed.
     pub fn recover(&mut self, error: &BootError) -> ! {
         self.journal.failed(error);
-        let report = self.journal.to_json();
+        let report = self.journal.json();
         recovery::leave_report(&report);
         let context = Context {
             report,
