@@ -1,37 +1,256 @@
-//! Stub until the real one is merged.
-#![allow(dead_code, reason = "a stub")]
-use crate::error::Failure;
-use crate::report::ModuleRecord;
-use profiles::{Digest, Name};
-use serde::Serialize;
-use std::path::PathBuf;
+//! A writable top that lasts: one folder a profile on a labelled file system, stamped with the digest of its stack.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | `device` | which device it is, and whether it is empty; pure |
+//! | `marker`, `make` | makes the file system at first use, so that a power cut meanwhile does no harm |
+//! | `decide` | what becomes of the folder that was found; pure |
+//! | `folder` | looks at the folders, and carries out one step at a time |
+//! | `stamp`, `tied` | whose a folder is, and whether another stack may go below it |
+//! | `top_size` | whether a tmpfs fits into the memory |
+//!
+//! `docs/state.md` tells it to those who use it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use profiles::{Digest, Name, State};
+use serde::Serialize;
+use stack::mount::{Attributes, Filesystem, bind, detach};
+
+use crate::block_devices::BlockDevice;
+use crate::error::Failure;
+use crate::paths;
+use crate::report::ModuleRecord;
+use crate::wait_for_device::{self, nothing_answers};
+
+mod decide;
+mod device;
+mod folder;
+mod make;
+mod marker;
+mod stamp;
+mod tied;
+pub mod top_size;
+
+use decide::{Decision, FOLDER, Wish};
+use device::Found;
+use folder::Tops;
+
+/// What is asked for.
+#[derive(Debug)]
 pub struct Wanted<'a> {
-    pub state: &'a profiles::State,
+    /// From the profile, or from `lamina.state=`.
+    pub state: &'a State,
+    /// The profile; its folder has this name.
     pub profile: &'a Name,
+    /// `BootProfile::stack_digest` of the images that are going to be below.
     pub stack: Digest,
+    /// How long to wait for the device.
     pub timeout: Duration,
+    /// For the message about a device that is not there.
     pub modules: &'a ModuleRecord,
 }
+
+/// A top that is ready, bound to [`paths::TOP`]. overlayfs must be mounted over it with `stack::overlay::Features::AllOff`: that
+/// is what the stamp says, and what makes it safe to keep it over another stack.
+#[derive(Debug)]
 pub struct StateTop {
+    /// Holds `upper` and `work`.
     pub folder: PathBuf,
+    /// For the report.
     pub record: TopRecord,
 }
+
+/// Why there is none.
+#[derive(Debug)]
 pub enum Trouble {
+    /// The state cannot be used: a tmpfs serves in its place.
     Broken(Failure),
+    /// The stack changed, and `changed="refuse"`: this profile does not boot.
     Refused(Failure),
 }
-#[derive(Debug, Serialize)]
-pub struct TopRecord {
-    pub kind: &'static str,
-    pub fell_back: Option<String>,
-}
-impl TopRecord {
-    pub fn tmpfs(fell_back: Option<String>) -> Self {
-        Self { kind: "tmpfs", fell_back }
+
+impl From<Failure> for Trouble {
+    fn from(failure: Failure) -> Self {
+        Self::Broken(failure)
     }
 }
-pub fn open(_wanted: &Wanted<'_>, _say: &mut dyn FnMut(&str)) -> Result<StateTop, Trouble> {
-    Err(Trouble::Broken(Failure::new("stub")))
+
+/// The `top` of `report.json`; `docs/boot.md` has its fields.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct TopRecord {
+    /// `none`, `tmpfs` or `state`.
+    pub kind: &'static str,
+    /// Where the top is, when there is one.
+    pub path: Option<&'static str>,
+    /// `/dev/NAME` of a state.
+    pub device: Option<String>,
+    /// The driver of a state.
+    pub file_system: Option<String>,
+    /// The folder of a state, in the running system.
+    pub folder: Option<String>,
+    /// `created`, `reused`, `kept`, `set aside` or `taken back`.
+    pub action: Option<String>,
+    /// The folder in which the top that was there is now.
+    pub aside: Option<String>,
+    /// Why a tmpfs serves in place of the state.
+    pub fell_back: Option<String>,
 }
-const _: &str = crate::paths::STATE;
+
+impl TopRecord {
+    /// A read-only root.
+    pub fn none() -> Self {
+        Self { kind: "none", ..Self::default() }
+    }
+
+    /// A tmpfs: the profile wants one, or the state cannot be used for the reason in `fell_back`.
+    pub fn tmpfs(fell_back: Option<String>) -> Self {
+        Self { kind: "tmpfs", path: Some(paths::TOP), fell_back, ..Self::default() }
+    }
+}
+
+/// Finds the device, makes its file system at first use, mounts it, and has the profile's folder ready. `say` hears what a
+/// person should know also when all went well: that something was made, set aside or kept.
+pub fn open(wanted: &Wanted, say: &mut dyn FnMut(&str)) -> Result<StateTop, Trouble> {
+    let (device, driver) = file_system(wanted, say)?;
+    mount(&device, &driver)?;
+    let opened = prepare(wanted, &device, &driver, say);
+    if opened.is_err() {
+        // The tmpfs that may follow needs neither, and a disk with errors is better left alone.
+        let _ = detach(Path::new(paths::STATE));
+    }
+    opened
+}
+
+/// The device and its driver, with a file system on it.
+fn file_system(wanted: &Wanted, say: &mut dyn FnMut(&str)) -> Result<(String, String), Failure> {
+    let place = &wanted.state.place;
+    if decide::is_reserved(wanted.profile) {
+        return Err(Failure::new(format!(
+            "a profile called {} cannot have a state: {FOLDER}/NAME.new and {FOLDER}/NAME.aside-N have a meaning there",
+            wanted.profile
+        ))
+        .try_this("give the profile another name"));
+    }
+    let absent = |devices: &[BlockDevice]| {
+        let seen = devices.iter().map(ToString::to_string).collect();
+        let parameter = "`root writable=` of the profile, or lamina.state=,";
+        let failure =
+            nothing_answers(&place.to_string(), wanted.timeout, seen, wanted.modules, "disk", parameter);
+        match (wanted.state.create, place) {
+            (Some(_), profiles::DeviceSpec::Label(label)) => failure.try_this(format!(
+                "to have it made, give an empty partition the name {label} in the partition table (PARTLABEL)"
+            )),
+            _ => failure,
+        }
+    };
+    let choose = |devices: &[BlockDevice]| device::choose(wanted.state, devices, device::content);
+    match wait_for_device::wait(wanted.timeout, choose, absent)? {
+        Found::Mount { path, driver } => Ok((path, driver.to_owned())),
+        Found::Make { device, kind } => {
+            say(&format!("{} is empty: making the file system {kind} on it for the state", device.path()));
+            make::make(&device, kind, place)?;
+            Ok((device.path(), kind.to_string()))
+        }
+    }
+}
+
+/// Mounts the state file system.
+///
+/// `nosuid`, `nodev` and `noexec` hold for paths through this mount alone. The files of the root are reached through
+/// overlayfs, whose own mount decides for them: set-user-id programs and device nodes of the running system work there.
+fn mount(device: &str, driver: &str) -> Result<(), Failure> {
+    let target = Path::new(paths::STATE);
+    fs::create_dir_all(target)
+        .map_err(|error| Failure::new(format!("cannot make {}: {error}", target.display())))?;
+    // ext4 alone can be told; the others stop writing by themselves when they meet an error.
+    let options: &[_] = if driver == "ext4" { &[("errors", "remount-ro")] } else { &[] };
+    let attributes =
+        Attributes::MOUNT_ATTR_NOSUID | Attributes::MOUNT_ATTR_NODEV | Attributes::MOUNT_ATTR_NOEXEC;
+    let mounted = Filesystem { kind: driver, source: device, options, flags: &[], attributes }.mount(target);
+    mounted.map_err(|error| {
+        let errno = error.errno();
+        let failure = Failure::from(error);
+        match nix::errno::Errno::from_raw(errno) {
+            nix::errno::Errno::EBUSY => failure.try_this(
+                "when the store is on the same partition, it is mounted read-only there: give the state a partition of its own",
+            ),
+            nix::errno::Errno::ENODEV => failure.try_this(format!("pack the module {driver} into the initramfs")),
+            _ => failure.try_this(format!("check it on another system: fsck.{driver} {device}")),
+        }
+    })
+}
+
+/// Has the profile's folder ready, and binds it to its place.
+fn prepare(
+    wanted: &Wanted,
+    device: &str,
+    driver: &str,
+    say: &mut dyn FnMut(&str),
+) -> Result<StateTop, Trouble> {
+    let wish = Wish { profile: wanted.profile, stack: wanted.stack, changed: wanted.state.changed };
+    let tops = Tops::open(Path::new(paths::STATE))?;
+    let observed = tops.observe(&wish)?;
+    let Decision { action, aside, say: line, steps } =
+        decide::decide(&observed, &wish).map_err(Trouble::Refused)?;
+    steps.iter().try_for_each(|step| tops.carry_out(step))?;
+    line.iter().for_each(|line| say(line));
+
+    let name = wanted.profile.as_str();
+    let top = Path::new(paths::TOP);
+    fs::create_dir_all(top)
+        .map_err(|error| Failure::new(format!("cannot make {}: {error}", top.display())))?;
+    bind(&folder::through(&tops.top(name)?), top).map_err(Failure::from)?;
+    let below = |name: &str| Path::new(paths::STATE).join(FOLDER).join(name);
+    let folder = below(name);
+    let record = TopRecord {
+        kind: "state",
+        path: Some(paths::TOP),
+        device: Some(device.to_owned()),
+        file_system: Some(driver.to_owned()),
+        folder: Some(folder.display().to_string()),
+        action: Some(action.to_string()),
+        aside: aside.map(|aside| below(&aside).display().to_string()),
+        fell_back: None,
+    };
+    Ok(StateTop { folder, record })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_record_has_the_documented_keys() {
+        let json = serde_json::to_value(TopRecord::tmpfs(Some("gone".into()))).unwrap();
+        let keys: Vec<&String> = json.as_object().unwrap().keys().collect();
+        assert_eq!(keys, ["action", "aside", "device", "fell_back", "file_system", "folder", "kind", "path"]);
+        assert_eq!((&json["kind"], &json["fell_back"]), (&"tmpfs".into(), &"gone".into()));
+        assert_eq!(serde_json::to_value(TopRecord::none()).unwrap()["path"], serde_json::Value::Null);
+    }
+
+    #[test]
+    fn a_device_that_is_not_there_is_told_with_what_would_make_it() {
+        let state = State {
+            place: profiles::DeviceSpec::Label("no such state on this machine".into()),
+            create: Some(profiles::StateFileSystem::Ext4),
+            changed: Default::default(),
+        };
+        let profile = Name::parse("web").unwrap();
+        let modules = ModuleRecord::default();
+        let timeout = Duration::from_millis(30);
+        let stack = Digest::from_bytes([0; 32]);
+        let wanted = Wanted { state: &state, profile: &profile, stack, timeout, modules: &modules };
+        let Err(Trouble::Broken(failure)) = open(&wanted, &mut |_| ()) else { panic!("it is not there") };
+        assert!(failure.why.starts_with("nothing answers to LABEL=no such state"), "{failure:?}");
+        assert!(failure.remedies.last().unwrap().contains("PARTLABEL"), "{failure:?}");
+        let reserved = Name::parse("web.aside-1").unwrap();
+        let Err(Trouble::Broken(failure)) = open(&Wanted { profile: &reserved, ..wanted }, &mut |_| ())
+        else {
+            panic!("the name is taken")
+        };
+        assert!(failure.why.contains("web.aside-1"), "{failure:?}");
+    }
+}

@@ -13,7 +13,7 @@ use crate::plan::{self, Top};
 use crate::report::{AttemptRecord, LedgerRecord, ProfileRecord};
 use crate::request::{RootAccess, Verbosity, WantedProfile};
 use crate::session::Session;
-use crate::state::{self, TopRecord, Trouble};
+use crate::state::{self, TopRecord, Trouble, top_size};
 use crate::store::{self, StoredProfile};
 use crate::{recovery, take_down};
 
@@ -236,8 +236,13 @@ fn note_attempt(session: &mut Session, candidate: &Candidate, profile: &Name, st
 /// place, and everybody is told.
 fn put_top(session: &mut Session, profile: &BootProfile) -> Result<Top, BootError> {
     let wanted = match &profile.root {
-        WritableTop::None => return Ok(Top::None),
+        WritableTop::None => {
+            session.journal.top(TopRecord::none());
+            return Ok(Top::None);
+        }
         WritableTop::Tmpfs { size } => {
+            let warning = top_size::memory().and_then(|memory| top_size::warning(*size, memory));
+            warning.into_iter().for_each(|warning| session.journal.warn(warning));
             session.journal.top(TopRecord::tmpfs(None));
             return Ok(Top::Tmpfs(*size));
         }

@@ -1,0 +1,207 @@
+//! Which device holds the state, and whether a file system has to be made on it first.
+
+use std::fs::File;
+
+use profiles::{DeviceSpec, State, StateFileSystem};
+
+use super::marker;
+use crate::block_devices::BlockDevice;
+use crate::error::Failure;
+use crate::wait_for_device::answers;
+
+/// The drivers of file systems that can hold a writable top: they have the extended attributes and the whiteouts that
+/// overlayfs asks of it.
+const DRIVERS: [&str; 4] = ["ext4", "xfs", "btrfs", "f2fs"];
+const NEVER_FORMATTED: &str = "init never formats what is not empty: when nothing on it is needed, empty it with `wipefs --all` \
+                               and overwrite its first and last MiB with zeros";
+
+/// What is to be done with the device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    /// Mount it.
+    Mount {
+        /// `/dev/NAME`.
+        path: String,
+        /// The driver of its file system.
+        driver: &'static str,
+    },
+    /// Make a file system, then mount it.
+    Make {
+        /// The device, which is empty.
+        device: BlockDevice,
+        /// The file system to make.
+        kind: StateFileSystem,
+    },
+}
+
+/// What lies on a device without a file system that can hold the state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Content {
+    /// Nothing.
+    Blank,
+    /// A file system that init began to make, and did not finish.
+    HalfMade,
+    /// Anything else.
+    Something,
+}
+
+/// Looks at the device itself.
+pub fn content(device: &BlockDevice) -> Content {
+    let Ok(file) = File::open(device.path()) else { return Content::Something };
+    let uuid = device.superblock.as_ref().map(|found| found.uuid.as_deref());
+    match (marker::read(&file, device.size), uuid) {
+        // Between the first and the last write of the program that makes it, it may look whole.
+        (Some(_), None) => Content::HalfMade,
+        (Some(being_made), Some(Some(uuid))) if being_made.eq_ignore_ascii_case(uuid) => Content::HalfMade,
+        (_, None) if is_blank(&file, device.size) => Content::Blank,
+        _ => Content::Something,
+    }
+}
+
+/// Whether the first and the last MiB are zeros.
+fn is_blank(file: &File, size: u64) -> bool {
+    use stack::bytes::ByteSource;
+    let end = size.saturating_sub(1 << 20);
+    [0, end].iter().all(|offset| {
+        file.vec(*offset, size.min(1 << 20) as usize).is_some_and(|bytes| bytes.iter().all(|byte| *byte == 0))
+    })
+}
+
+/// Chooses among the devices; `None`: it is not there (yet). `content` is asked about one device at most.
+pub fn choose(
+    state: &State,
+    devices: &[BlockDevice],
+    content: impl Fn(&BlockDevice) -> Content,
+) -> Result<Option<Found>, Failure> {
+    let place = &state.place;
+    let mut found: Vec<&BlockDevice> = devices.iter().filter(|device| answers(place, device)).collect();
+    // An empty partition has no label of its own yet; the name that it has in the partition table stands for it.
+    if let DeviceSpec::Label(label) = place
+        && found.is_empty()
+    {
+        let named = DeviceSpec::PartLabel(label.clone());
+        found.extend(devices.iter().filter(|device| answers(&named, device)));
+        found.retain(|device| device.superblock.as_ref().is_none_or(|found| found.label.is_none()));
+    }
+    let device = match found.as_slice() {
+        [] => return Ok(None),
+        [only] => *only,
+        several => {
+            return Err(Failure::new(format!("{} devices answer to {place}", several.len()))
+                .having_seen(several.iter().map(ToString::to_string))
+                .try_this("say which: UUID= or PARTUUID= in the profile or in lamina.state="));
+        }
+    };
+    judge(state, device, content(device)).map(Some)
+}
+
+fn judge(state: &State, device: &BlockDevice, content: Content) -> Result<Found, Failure> {
+    let path = device.path();
+    let failure = |why: String| Failure::new(why).having_seen([device.to_string()]);
+    let create = "to have one made at the next boot, write create=\"ext4\" beside root writable=, or lamina.state=PLACE,create=ext4";
+    match (content, state.create, &device.superblock) {
+        (Content::Blank | Content::HalfMade, Some(kind), _) => {
+            Ok(Found::Make { device: device.clone(), kind })
+        }
+        (Content::Blank, None, _) => Err(failure(format!("{path} is empty")).try_this(create)),
+        (Content::HalfMade, None, _) => {
+            let why = format!("the file system on {path} was not finished: the power went while it was made");
+            Err(failure(why).try_this(create))
+        }
+        (Content::Something, _, None) => Err(failure(format!(
+            "{path} is not empty, and has no file system that init knows"
+        ))
+        .try_this(
+            "if it had one, its first blocks are damaged: try fsck on another system before anything else",
+        )
+        .try_this(NEVER_FORMATTED)),
+        (Content::Something, _, Some(found)) => {
+            match DRIVERS.iter().find(|known| found.driver == Some(**known)) {
+                Some(driver) => Ok(Found::Mount { path, driver }),
+                None => Err(failure(format!("{path} has {}, which cannot hold a writable top", found.kind))
+                    .try_this("use ext4, xfs, btrfs or f2fs")
+                    .try_this(NEVER_FORMATTED)),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use stack::partition_table::Partition;
+    use stack::superblock::Superblock;
+
+    fn device(
+        name: &str,
+        kind: Option<&'static str>,
+        label: Option<&str>,
+        partition: Option<&str>,
+    ) -> BlockDevice {
+        let superblock = kind.map(|kind| Superblock {
+            kind,
+            driver: [DRIVERS.as_slice(), &["vfat"]].concat().into_iter().find(|driver| *driver == kind),
+            label: label.map(str::to_owned),
+            uuid: None,
+        });
+        let partition =
+            partition.map(|label| Partition { number: 1, uuid: "u".into(), label: Some(label.to_owned()) });
+        BlockDevice { name: name.into(), disk: None, size: 1 << 30, superblock, partition }
+    }
+
+    fn state(place: &str, create: Option<StateFileSystem>) -> State {
+        State { place: DeviceSpec::parse(place).unwrap(), create, changed: Default::default() }
+    }
+
+    const EXT4: Option<StateFileSystem> = Some(StateFileSystem::Ext4);
+
+    #[test]
+    fn a_file_system_is_mounted_and_never_made_again() {
+        for (driver, create) in DRIVERS.into_iter().zip([None, EXT4, None, EXT4]) {
+            let devices = [device("vda", Some(driver), Some("state"), None)];
+            let found = choose(&state("LABEL=state", create), &devices, |_| Content::Something);
+            assert_eq!(found, Ok(Some(Found::Mount { path: "/dev/vda".into(), driver })));
+        }
+    }
+
+    #[test]
+    fn an_empty_device_gets_a_file_system_only_when_the_profile_says_so() {
+        let devices = [device("vda", None, None, None), device("vdb1", None, None, Some("state"))];
+        for (place, name) in [("LABEL=state", 1), ("PARTLABEL=state", 1), ("/dev/vda", 0), ("/dev/vdb1", 1)] {
+            let made = Found::Make { device: devices[name].clone(), kind: StateFileSystem::Ext4 };
+            let choose = |create, content| choose(&state(place, create), &devices, |_| content);
+            assert_eq!(choose(EXT4, Content::Blank), Ok(Some(made.clone())), "{place}");
+            assert_eq!(choose(EXT4, Content::HalfMade), Ok(Some(made)), "{place}");
+            let failure = choose(None, Content::Blank).unwrap_err();
+            assert!(
+                failure.why.ends_with("is empty") && failure.remedies[0].contains("create="),
+                "{failure:?}"
+            );
+            let failure = choose(EXT4, Content::Something).unwrap_err();
+            assert!(failure.why.contains("is not empty"), "{failure:?}");
+            assert!(failure.remedies[1].contains("never formats"), "{failure:?}");
+        }
+        let nothing = choose(&state("LABEL=other", EXT4), &devices, |_| Content::Blank);
+        assert_eq!(nothing, Ok(None));
+    }
+
+    #[test]
+    fn a_partition_that_has_a_label_of_its_own_does_not_stand_for_another() {
+        let devices = [device("vda1", Some("ext4"), Some("home"), Some("state"))];
+        assert_eq!(choose(&state("LABEL=state", EXT4), &devices, |_| Content::Something), Ok(None));
+    }
+
+    #[test]
+    fn what_cannot_hold_a_top_is_named() {
+        for (kind, why) in
+            [("vfat", "/dev/vda has vfat, which cannot hold"), ("swap", "/dev/vda has swap, which")]
+        {
+            let devices = [device("vda", Some(kind), Some("state"), None)];
+            let failure = choose(&state("/dev/vda", EXT4), &devices, |_| Content::Something).unwrap_err();
+            assert!(failure.why.starts_with(why), "{failure:?}");
+        }
+        let devices = ["vda", "vdb"].map(|name| device(name, Some("ext4"), Some("state"), None));
+        let failure = choose(&state("LABEL=state", None), &devices, |_| Content::Something).unwrap_err();
+        assert_eq!((failure.why.as_str(), failure.seen.len()), ("2 devices answer to LABEL=state", 2));
+    }
+}

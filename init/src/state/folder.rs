@@ -1,0 +1,223 @@
+//! The folder of the tops, on the state file system: looked at, and changed one step at a time.
+//!
+//! Everything is reached from one open descriptor by plain names that are never followed when they are links, so that
+//! nothing outside of the file system can be touched whatever lies on it.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use profiles::WhenChanged;
+use rustix::fs::{
+    AtFlags, Dir, FileType, Mode, OFlags, RenameFlags, fsync, mkdirat, openat, renameat_with, statat,
+    unlinkat,
+};
+use rustix::io::Errno;
+
+use super::decide::{Aside, FOLDER, Observed, Step, Top, Wish};
+use super::stamp::{self, Stamp};
+use super::tied;
+use crate::error::Failure;
+
+/// Takes the changes.
+pub const UPPER: &str = "upper";
+/// Scratch space of overlayfs.
+pub const WORK: &str = "work";
+/// overlayfs leaves it in the scratch folder when it was mounted with `volatile`, and mounts no more while it is there.
+const VOLATILE: &str = "work/work/incompat";
+
+/// The folder `lamina` of the state file system.
+#[derive(Debug)]
+pub struct Tops {
+    folder: OwnedFd,
+}
+
+impl Tops {
+    /// Opens it below the mount point of the state file system, and makes it at first use.
+    pub fn open(mount: &Path) -> Result<Self, Failure> {
+        let failure = |errno| cannot("open", "", errno);
+        let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let root = rustix::fs::open(mount, flags, Mode::empty()).map_err(failure)?;
+        match mkdirat(&root, FOLDER, Mode::RWXU) {
+            Ok(()) => fsync(&root).map_err(failure)?,
+            Err(Errno::EXIST) => {}
+            Err(errno) => return Err(cannot("make", "", errno)),
+        }
+        Ok(Self { folder: directory(&root, FOLDER).map_err(failure)? })
+    }
+
+    /// An open top, for a mount that must not depend on names.
+    pub fn top(&self, name: &str) -> Result<OwnedFd, Failure> {
+        directory(&self.folder, name).map_err(|errno| cannot("open", name, errno))
+    }
+
+    /// Looks at what lies there. What cannot be read for another reason than that it is not ours is a failure: a disk that
+    /// gives errors must not lead to new folders.
+    pub fn observe(&self, wish: &Wish) -> Result<Observed, Failure> {
+        let entries = Dir::read_from(&self.folder).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+        let entries = entries.map_err(|errno| cannot("read", "", errno))?;
+        let names: Vec<&str> = entries.iter().filter_map(|entry| entry.file_name().to_str().ok()).collect();
+        let asides = names.iter().filter_map(|name| {
+            let number = wish.aside_number(name)?;
+            // One that cannot be read now keeps its number, and is not taken back.
+            let stamp = directory(&self.folder, name).ok().and_then(|top| stamp(&top, name).ok()?.ok());
+            let stack = stamp.filter(|stamp| stamp.profile == *wish.profile).map(|stamp| stamp.stack);
+            Some(Aside { number, stack })
+        });
+        let asides = asides.collect();
+        let half_made = names.contains(&wish.half_made().as_str());
+        Ok(Observed { top: self.observe_top(wish)?, half_made, asides })
+    }
+
+    fn observe_top(&self, wish: &Wish) -> Result<Top, Failure> {
+        let name = wish.profile.as_str();
+        let foreign = |why: &str| Ok(Top::Foreign(why.to_owned()));
+        let top = match directory(&self.folder, name) {
+            Ok(top) => top,
+            Err(Errno::NOENT) => return Ok(Top::Absent),
+            Err(Errno::NOTDIR | Errno::LOOP) => return foreign("it is not a folder"),
+            Err(errno) => return Err(cannot("open", name, errno)),
+        };
+        let stamp = match stamp(&top, name)? {
+            Ok(stamp) if stamp.profile == *wish.profile => stamp,
+            Ok(stamp) => return foreign(&format!("its stamp says that it belongs to {}", stamp.profile)),
+            Err(why) => return foreign(&why),
+        };
+        let kind =
+            |part| kind(&top, part).map_err(|errno| cannot("look at", &format!("{name}/{part}"), errno));
+        if kind(UPPER)? != Some(FileType::Directory) {
+            return foreign("it has no folder upper");
+        }
+        let lacks_work = match kind(WORK)? {
+            None => true,
+            Some(FileType::Directory) => false,
+            Some(_) => return foreign("its work is not a folder"),
+        };
+        if !lacks_work && kind(VOLATILE)?.is_some() {
+            return foreign("it was mounted with `volatile`, and overlayfs will not mount it again");
+        }
+        let tied = match stamp.stack != wish.stack && wish.changed == WhenChanged::Keep {
+            true if stamp.features_off => tied::look(&through(&top)),
+            true => Some("its stamp says that overlayfs features tie it to its stack".to_owned()),
+            false => None,
+        };
+        Ok(Top::Ours { stack: stamp.stack, tied, lacks_work })
+    }
+
+    /// Carries out one step; it is on the disk when this returns.
+    pub fn carry_out(&self, step: &Step) -> Result<(), Failure> {
+        let done = match step {
+            Step::Clear { name, aside } => match self.clear(name) {
+                Err(_) => self.rename(name, aside, RenameFlags::NOREPLACE),
+                cleared => cleared,
+            },
+            Step::Make(name) => self.make(name),
+            Step::MakeWork(name) => directory(&self.folder, name).and_then(|top| {
+                mkdirat(&top, WORK, Mode::RWXU)?;
+                fsync(&top)
+            }),
+            Step::Stamp { name, stamp } => self.write_stamp(name, stamp),
+            Step::Rename { from, to } => self.rename(from, to, RenameFlags::NOREPLACE),
+            Step::Exchange(one, other) => self.rename(one, other, RenameFlags::EXCHANGE),
+        };
+        done.map_err(|errno| {
+            let failure = Failure::new(format!("cannot {step}: {errno}"));
+            match errno {
+                Errno::NOSPC | Errno::DQUOT => failure.try_this(format!(
+                    "the state file system is full: remove what was set aside, {FOLDER}/NAME.aside-N on it"
+                )),
+                Errno::ROFS => failure.try_this("the state file system turned read-only: check it with fsck"),
+                _ => failure.try_this("check the state file system with fsck"),
+            }
+        })
+    }
+
+    /// Only what [`Tops::make`] makes is removed: a folder that holds anything else stays.
+    fn clear(&self, name: &str) -> Result<(), Errno> {
+        let top = directory(&self.folder, name)?;
+        let absent = |result| if result == Err(Errno::NOENT) { Ok(()) } else { result };
+        absent(unlinkat(&top, UPPER, AtFlags::REMOVEDIR))?;
+        absent(unlinkat(&top, WORK, AtFlags::REMOVEDIR))?;
+        absent(unlinkat(&top, stamp::FILE, AtFlags::empty()))?;
+        absent(unlinkat(&top, NEW_STAMP, AtFlags::empty()))?;
+        unlinkat(&self.folder, name, AtFlags::REMOVEDIR)?;
+        fsync(&self.folder)
+    }
+
+    fn make(&self, name: &str) -> Result<(), Errno> {
+        // For root alone: what lies there belongs to the system that uses it, not to those who log in to it.
+        mkdirat(&self.folder, name, Mode::RWXU)?;
+        let top = directory(&self.folder, name)?;
+        mkdirat(&top, UPPER, Mode::RWXU)?;
+        // The merged root has the mode of this folder.
+        rustix::fs::fchmod(directory(&top, UPPER)?, Mode::from_raw_mode(0o755))?;
+        mkdirat(&top, WORK, Mode::RWXU)?;
+        fsync(&top)
+    }
+
+    fn write_stamp(&self, name: &str, stamp: &Stamp) -> Result<(), Errno> {
+        let top = directory(&self.folder, name)?;
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mut file = File::from(openat(&top, NEW_STAMP, flags, Mode::RUSR | Mode::WUSR)?);
+        let written = file.write_all(stamp.to_kdl().as_bytes()).and_then(|()| file.sync_all());
+        written.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
+        renameat_with(&top, NEW_STAMP, &top, stamp::FILE, RenameFlags::empty())?;
+        fsync(&top)
+    }
+
+    fn rename(&self, from: &str, to: &str, flags: RenameFlags) -> Result<(), Errno> {
+        renameat_with(&self.folder, from, &self.folder, to, flags)?;
+        fsync(&self.folder)
+    }
+}
+
+const NEW_STAMP: &str = "stamp.kdl.new";
+
+/// A path that leads through an open descriptor.
+pub fn through(descriptor: &OwnedFd) -> PathBuf {
+    Path::new("/proc/self/fd").join(descriptor.as_raw_fd().to_string())
+}
+
+/// What lies under the name, when anything does; a link is a link.
+fn kind(folder: &OwnedFd, name: &str) -> Result<Option<FileType>, Errno> {
+    match statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(found) => Ok(Some(FileType::from_raw_mode(found.st_mode))),
+        Err(Errno::NOENT) => Ok(None),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// The stamp in the open folder `top`, or why it has none.
+fn stamp(top: &OwnedFd, name: &str) -> Result<Result<Stamp, String>, Failure> {
+    let failure = |error: io::Error| cannot("read", &format!("{name}/{}", stamp::FILE), error);
+    match kind(top, stamp::FILE).map_err(|errno| failure(errno.into()))? {
+        Some(FileType::RegularFile) => {}
+        Some(_) => return Ok(Err(format!("its {} is not a file", stamp::FILE))),
+        None => return Ok(Err(format!("it has no {}", stamp::FILE))),
+    }
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = openat(top, stamp::FILE, flags, Mode::empty()).map_err(|errno| failure(errno.into()))?;
+    let mut bytes = Vec::new();
+    File::from(file).take(stamp::LONGEST + 1).read_to_end(&mut bytes).map_err(failure)?;
+    if bytes.len() as u64 > stamp::LONGEST {
+        return Ok(Err(format!("its {} is longer than {} bytes", stamp::FILE, stamp::LONGEST)));
+    }
+    Ok(Stamp::parse(&bytes))
+}
+
+/// Opens a folder, not a link to one.
+fn directory(parent: impl AsFd, name: &str) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    openat(parent, name, flags, Mode::empty())
+}
+
+fn cannot(action: &str, name: &str, error: impl Into<io::Error>) -> Failure {
+    let path = Path::new(FOLDER).join(name);
+    Failure::new(format!("cannot {action} {} on the state file system: {}", path.display(), error.into()))
+        .try_this("check the state file system with fsck")
+}
+
+#[cfg(test)]
+#[path = "folder_tests.rs"]
+mod tests;

@@ -1,0 +1,159 @@
+//! Makes the state file system on an empty device, with the program that mkinitramfs packed.
+
+use std::fs::{self, File};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use profiles::{DeviceSpec, StateFileSystem};
+use stack::superblock;
+
+use super::marker;
+use crate::block_devices::{BlockDevice, Size};
+use crate::error::Failure;
+
+/// Below this no file system of the four has room for anything.
+const SMALLEST: u64 = 16 << 20;
+/// The label when the device was not named by one.
+const LABEL: &str = "lamina-state";
+/// A new random UUID at each reading: random(4).
+const RANDOM_UUID: &str = "/proc/sys/kernel/random/uuid";
+
+/// Makes a file system that answers to `place` on `device`, which is empty.
+pub fn make(device: &BlockDevice, kind: StateFileSystem, place: &DeviceSpec) -> Result<(), Failure> {
+    let path = device.path();
+    let program = program(kind)?;
+    let label = label(kind, place)?;
+    if device.size < SMALLEST {
+        return Err(Failure::new(format!(
+            "{path} has {}, which is too little for a state: it needs at least {}",
+            Size(device.size),
+            Size(SMALLEST)
+        ))
+        .try_this("make the partition larger"));
+    }
+    let failure =
+        |error: std::io::Error| Failure::new(format!("cannot make a file system on {path}: {error}"));
+    let uuid = fs::read_to_string(RANDOM_UUID).map_err(failure)?;
+    let uuid = uuid.trim_end();
+    let node = File::options().read(true).write(true).open(&path).map_err(failure)?;
+    marker::write(&node, device.size, Some(uuid)).map_err(failure)?;
+
+    let arguments = arguments(kind, label, uuid, &path, device.size - marker::FREE);
+    let mut command = Command::new(&program);
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null());
+    let output = command.output().map_err(failure)?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        return Err(Failure::new(format!(
+            "{} ended with {}: {}",
+            program.display(),
+            output.status,
+            said.trim()
+        ))
+        .having_seen([device.to_string()]));
+    }
+    node.sync_all().map_err(failure)?;
+    let made = superblock::probe(&node).and_then(|found| found.uuid);
+    if !made.is_some_and(|made| made.eq_ignore_ascii_case(uuid)) {
+        return Err(Failure::new(format!(
+            "{} left no {kind} with the UUID {uuid} on {path}",
+            program.display()
+        )));
+    }
+    // Last: from here on it is a file system like any other.
+    marker::write(&node, device.size, None).map_err(failure)
+}
+
+fn program(kind: StateFileSystem) -> Result<PathBuf, Failure> {
+    let program = PathBuf::from(format!("/sbin/mkfs.{kind}"));
+    if program.exists() {
+        return Ok(program);
+    }
+    let failure = Failure::new(format!("the initramfs has no {} to make the state with", program.display()));
+    Err(match kind {
+        StateFileSystem::Ext4 => failure
+            .try_this("make the initramfs again with mkinitramfs --mke2fs FILE, a static mke2fs")
+            .try_this("or make the file system from another system: mkfs.ext4 -L LABEL DEVICE"),
+        _ => failure.try_this(format!("make it from another system: mkfs.{kind} -L LABEL DEVICE")),
+    })
+}
+
+/// The label that the file system gets: the one that it will be looked for by.
+fn label(kind: StateFileSystem, place: &DeviceSpec) -> Result<&str, Failure> {
+    // mke2fs(8), mkfs.xfs(8), mkfs.btrfs(8), mkfs.f2fs(8), in bytes.
+    let most = match kind {
+        StateFileSystem::Ext4 => 16,
+        StateFileSystem::Xfs => 12,
+        StateFileSystem::Btrfs | StateFileSystem::F2fs => 255,
+    };
+    match place {
+        DeviceSpec::Label(label) if label.len() > most => {
+            Err(Failure::new(format!("{place}: a label of {kind} has at most {most} bytes"))
+                .try_this("name it shorter, or name the partition: PARTLABEL="))
+        }
+        DeviceSpec::Label(label) => Ok(label),
+        DeviceSpec::PartLabel(label) if label.len() <= most => Ok(label),
+        _ => Ok(LABEL),
+    }
+}
+
+/// What the program is told: quiet, this label, this UUID, this many bytes, and no discarding first, which takes minutes on
+/// some disks.
+fn arguments(kind: StateFileSystem, label: &str, uuid: &str, path: &str, bytes: u64) -> Vec<String> {
+    let kib = format!("{}k", bytes >> 10);
+    let (bytes, sectors) = ((bytes & !0xfff).to_string(), (bytes >> 9).to_string());
+    let xfs = [format!("uuid={uuid}"), format!("size={bytes}")];
+    let words: Vec<&str> = match kind {
+        // -F: also a whole disk.
+        StateFileSystem::Ext4 => {
+            vec!["-q", "-F", "-t", "ext4", "-L", label, "-U", uuid, "-E", "nodiscard", path, &kib]
+        }
+        StateFileSystem::Xfs => vec!["-q", "-K", "-L", label, "-m", &xfs[0], "-d", &xfs[1], path],
+        StateFileSystem::Btrfs => vec!["-q", "-K", "-L", label, "-U", uuid, "-b", &bytes, path],
+        StateFileSystem::F2fs => vec!["-q", "-t", "0", "-l", label, "-U", uuid, path, &sectors],
+    };
+    words.into_iter().map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(kind: StateFileSystem, place: &str) -> Result<String, Failure> {
+        label(kind, &DeviceSpec::parse(place).unwrap()).map(str::to_owned)
+    }
+
+    #[test]
+    fn the_file_system_gets_the_label_that_it_is_looked_for_by() {
+        let ext4 = StateFileSystem::Ext4;
+        assert_eq!(named(ext4, "LABEL=my state").unwrap(), "my state");
+        assert_eq!(named(ext4, "PARTLABEL=state").unwrap(), "state");
+        assert_eq!(named(ext4, "PARTLABEL=a partition with a long name").unwrap(), "lamina-state");
+        assert_eq!(named(ext4, "/dev/vdb1").unwrap(), "lamina-state");
+        let failure = named(StateFileSystem::Xfs, "LABEL=thirteen char").unwrap_err();
+        assert_eq!(failure.why, "LABEL=thirteen char: a label of xfs has at most 12 bytes");
+    }
+
+    /// The judge is mke2fs itself, on a file.
+    #[test]
+    fn mke2fs_makes_what_is_asked_for_and_leaves_the_mark_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("disk");
+        let size = SMALLEST;
+        let disk = File::options().read(true).write(true).create_new(true).open(&path).unwrap();
+        disk.set_len(size).unwrap();
+        let uuid = "12345678-1234-4000-8000-123456789abc";
+        marker::write(&disk, size, Some(uuid)).unwrap();
+        let arguments =
+            arguments(StateFileSystem::Ext4, "state", uuid, path.to_str().unwrap(), size - marker::FREE);
+        let output = Command::new("/usr/sbin/mkfs.ext4").args(arguments).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let found = superblock::probe(&disk).unwrap();
+        assert_eq!(
+            (found.kind, found.label.as_deref(), found.uuid.as_deref()),
+            ("ext4", Some("state"), Some(uuid))
+        );
+        assert_eq!(marker::read(&disk, size).as_deref(), Some(uuid));
+        assert_eq!(disk.metadata().unwrap().len(), size);
+    }
+}
