@@ -15,7 +15,7 @@ use crate::bootstrap::Bootstrap;
 use crate::error::{Error, Result};
 use crate::fetch::{Console, Fetcher};
 use crate::graph::{Graph, Package};
-use crate::image::{self, SOURCE_DATE_EPOCH, Written};
+use crate::image::{self, SOURCE_DATE_EPOCH};
 use crate::package_id::TARGET;
 use crate::plan::Plan;
 use crate::recipe::{Making, STEP_NAMES};
@@ -125,7 +125,7 @@ impl Builder<'_> {
                 image::write(&tree, &options, &scratch.path().join("image"))
             })
             .map_err(Error::on(format!("package {}", package.recipe.name)))?;
-        (record.digest, record.size) = (written.digest, written.size);
+        (record.digest, record.size, record.verity) = (written.digest, written.size, Some(written.verity));
         Ok(record)
     }
 
@@ -238,13 +238,13 @@ fn layers_of(graph: &Graph, package: &Package, known: &Records) -> Result<Vec<De
 /// The record of a build whose image is not written yet.
 fn record_of(package: &Package, layers: &[Dependency]) -> Result<BuildRecord> {
     let recipe = &package.recipe;
-    let nothing = Written { digest: Digest::from_bytes([0; 32]), size: 0 };
     Ok(BuildRecord {
         name: recipe.name.clone(),
         version: recipe.version.as_str().to_owned(),
         id: package.id,
-        digest: nothing.digest,
-        size: nothing.size,
+        digest: Digest::from_bytes([0; 32]),
+        size: 0,
+        verity: None,
         license: recipe.license.clone(),
         target: TARGET.to_owned(),
         variant: package.selection.variant.clone(),

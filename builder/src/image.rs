@@ -9,13 +9,16 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use profiles::Digest;
+use profiles::resolved::VerityRef;
 use sha2::{Digest as _, Sha256};
 use squashfs::{
     Compressor, Entry, Kind, Metadata, Owners, ScanOptions, Times, Tree, WriteOptions, write_image,
 };
 
 use crate::error::{Error, Result};
+use crate::protection;
 use crate::recipe::PathMetadata;
+use crate::store::digest_of;
 
 /// The time that every file of a built image has, in seconds since 1970: 1980-01-01, the first that zip can hold.
 pub const SOURCE_DATE_EPOCH: u32 = 315_532_800;
@@ -56,17 +59,20 @@ impl ImageFormat {
 
 impl fmt::Display for ImageFormat {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "squashfs-zstd zstd={ZSTD_VERSION} level={} block={}", self.level, self.block_size)
+        write!(out, "squashfs-zstd zstd={ZSTD_VERSION} level={} block={}", self.level, self.block_size)?;
+        write!(out, " {}", protection::description())
     }
 }
 
 /// An image that was written and synced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Written {
-    /// SHA-256 of the file.
+    /// SHA-256 of the whole file: file system, hash tree and error correction.
     pub digest: Digest,
     /// Its length in bytes.
     pub size: u64,
+    /// What opens it through dm-verity.
+    pub verity: VerityRef,
 }
 
 /// The tree of a build's output: everything is root's and has one time.
@@ -96,7 +102,7 @@ pub fn finish(tree: &mut Tree, metadata: &[PathMetadata], record: (&str, Vec<u8>
     metadata.iter().try_for_each(|entry| apply(tree, entry))
 }
 
-/// Writes `tree` to the new file `path` and syncs it.
+/// Writes `tree` with hash tree and error correction to the new file `path` and syncs it.
 pub fn write(tree: &Tree, options: &WriteOptions, path: &Path) -> Result<Written> {
     let file = File::options()
         .read(true)
@@ -104,10 +110,14 @@ pub fn write(tree: &Tree, options: &WriteOptions, path: &Path) -> Result<Written
         .create_new(true)
         .open(path)
         .map_err(Error::on(path.display()))?;
-    let keep = file.try_clone().map_err(Error::on(path.display()))?;
+    let mut keep = file.try_clone().map_err(Error::on(path.display()))?;
     let summary = write_image(tree, options, file, &mut |_| ()).map_err(Error::on(path.display()))?;
+    let data = Digest::from_bytes(summary.digest);
+    let verity =
+        protection::append(&keep, summary.size, data, options.jobs).map_err(Error::on(path.display()))?;
+    let (digest, size) = digest_of(&mut keep).map_err(Error::on(path.display()))?;
     keep.sync_all().map_err(Error::on(path.display()))?;
-    Ok(Written { digest: Digest::from_bytes(summary.digest), size: summary.size })
+    Ok(Written { digest, size, verity })
 }
 
 /// Names the first path whose entries differ between two images, for people.

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
-use profiles::Name;
 use profiles::resolved::{BootProfile, ImageRef};
 use profiles::written::Composition;
+use profiles::{Digest, Name, Verify};
+use sha2::{Digest as _, Sha256};
 use squashfs::{Image, Kind};
 
 use crate::error::{Error, Result};
@@ -55,10 +56,20 @@ pub struct LayerPaths {
     pub paths: Vec<(Vec<u8>, Node)>,
 }
 
-/// Makes the resolved profile from `layers`, bottom first, and checks every path of their images.
-pub fn lock(composition: &Composition, layers: &[&BuildRecord], store: &Store) -> Result<Locked> {
+/// The builds of a profile's layers.
+#[derive(Debug, Clone, Default)]
+pub struct Builds<'a> {
+    /// The stack, bottom first.
+    pub stack: Vec<&'a BuildRecord>,
+    /// What can be added on top, in this order.
+    pub optional: Vec<&'a BuildRecord>,
+}
+
+/// Makes the resolved profile from `builds` and checks every path of their images, as if all that can be added were.
+pub fn lock(composition: &Composition, builds: &Builds<'_>, store: &Store) -> Result<Locked> {
     let mut contents = Vec::new();
-    for record in layers {
+    for record in builds.stack.iter().chain(&builds.optional) {
+        check_verity(composition, record)?;
         contents.push(LayerPaths { name: record.name.clone(), paths: paths_of(store, record)? });
     }
     let (shadowed, refused): (Vec<Shadow>, Vec<Shadow>) =
@@ -74,19 +85,33 @@ pub fn lock(composition: &Composition, layers: &[&BuildRecord], store: &Store) -
         id: Some(record.id),
         digest: record.digest,
         size: record.size,
-        verity: None,
+        verity: record.verity,
     };
     let profile = BootProfile {
         name: composition.name.clone(),
         description: composition.description.clone(),
-        images: layers.iter().map(image).collect(),
-        optional: Vec::new(),
+        images: builds.stack.iter().map(image).collect(),
+        optional: builds.optional.iter().map(image).collect(),
         root: composition.root.clone(),
         verify: composition.verify,
         init: composition.init.as_str().to_owned(),
         sealed: composition.sealed,
     };
     Ok(Locked { profile, idle_overrides: idle_overrides.map(str::to_owned).collect(), shadowed })
+}
+
+/// A profile with verify "verity" needs the root hash of every image.
+fn check_verity(composition: &Composition, record: &BuildRecord) -> Result<()> {
+    if composition.verify != Verify::Verity || record.verity.is_some() {
+        return Ok(());
+    }
+    let cause =
+        format!("{} {} has no hash tree, and verify \"verity\" needs it", record.name, record.version);
+    Err(Error::new(format!("profile {}", composition.name), cause).remedy(format!(
+        "remove the record builds/{}.kdl from the store, then `lamina build {}` makes both",
+        record.id.hex(),
+        record.name
+    )))
 }
 
 /// Every path of an image.
@@ -168,6 +193,13 @@ pub fn newest(store: &Store, name: &Name) -> Result<Option<(u64, PathBuf)>> {
         newest = newest.max(number.map(|number| (number, path)));
     }
     Ok(newest)
+}
+
+/// The word of the kernel command line that boots this profile and no other: `lamina.profile=NAME@sha256:HEX`, with the
+/// SHA-256 of its text.
+pub fn boot_parameter(profile: &BootProfile) -> String {
+    let digest = Digest::from_bytes(Sha256::digest(profile.to_kdl()).into());
+    format!("lamina.profile={}@{digest}", profile.name)
 }
 
 /// Writes a new generation when the profile differs from the newest. Says the generation and whether it is new.

@@ -10,7 +10,7 @@ use crate::recipe::{Making, Recipe, STEP_NAMES};
 use crate::selection::Selection;
 
 /// Raised when this builder begins to make other bits from the same recipe.
-pub const BUILD_FORMAT: u32 = 1;
+pub const BUILD_FORMAT: u32 = 2;
 
 /// What packages are built for.
 pub const TARGET: &str = "x86_64-linux";

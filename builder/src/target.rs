@@ -7,7 +7,7 @@ use profiles::written::{self, Choice, Composition};
 use profiles::{Diagnostics, Name};
 
 use crate::error::{Error, Result};
-use crate::graph::Request;
+use crate::graph::{Graph, Request};
 use crate::recipe::RecipeFolder;
 use crate::selection::Wishes;
 use crate::text_file;
@@ -139,9 +139,46 @@ pub fn find(
     }
 }
 
-/// The packages that a profile asks for, bottom first.
+/// The packages that a profile asks for, bottom first, and behind them those that can be added.
 pub fn requests(composition: &Composition) -> Result<Vec<Request>> {
-    composition.packages.iter().map(request).collect()
+    composition.packages.iter().chain(&composition.optional).map(request).collect()
+}
+
+/// The layers of a profile, as indices into the graph.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layers {
+    /// The stack, bottom first. What an optional package needs is always in it, so that adding one line is enough.
+    pub stack: Vec<usize>,
+    /// What can be added, in written order.
+    pub optional: Vec<usize>,
+}
+
+impl Layers {
+    /// Sorts what `graph` resolved: `roots` are the indices of [`requests`].
+    ///
+    /// # Errors
+    /// A package that needs an optional one: without it, it would not run.
+    pub fn of(graph: &Graph, composition: &Composition, roots: &[usize]) -> Result<Layers> {
+        let optional = roots.get(composition.packages.len()..).unwrap_or_default();
+        let (all, package) = (graph.stack(roots), |index: usize| &graph.packages()[index]);
+        for index in &all {
+            for needed in &package(*index).depends {
+                let name = &package(*needed).recipe.name;
+                if optional.iter().any(|optional| package(*optional).recipe.name == *name) {
+                    let cause = format!("{} needs {name}, which is optional", package(*index).recipe.name);
+                    return Err(Error::new(format!("profile {}", composition.name), cause)
+                        .remedy(format!("move {name} from 'optional' to 'packages'")));
+                }
+            }
+        }
+        let stack = all.into_iter().filter(|index| !optional.contains(index)).collect();
+        Ok(Layers { stack, optional: optional.to_vec() })
+    }
+
+    /// All of them, bottom first.
+    pub fn all(&self) -> Vec<usize> {
+        [self.stack.as_slice(), &self.optional].concat()
+    }
 }
 
 fn request(package: &written::Package) -> Result<Request> {

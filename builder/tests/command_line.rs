@@ -52,8 +52,7 @@ fn an_image_with_verity_is_the_same_every_time_and_veritysetup_accepts_it() {
     let folder = site();
     let path = |name: &str| folder.path().join(name);
     let create = |name: &str, jobs: &str| {
-        let arguments =
-            ["image", "create", "site", "--time=0", "--verity", "--json", "--jobs", jobs, "-o", name];
+        let arguments = ["image", "create", "site", "--time=0", "--json", "--jobs", jobs, "-o", name];
         json(folder.path(), &arguments)
     };
     let (made, again) = (create("a.sqfs", "1"), create("b.sqfs", "4"));
@@ -65,18 +64,10 @@ fn an_image_with_verity_is_the_same_every_time_and_veritysetup_accepts_it() {
 
     let verity = &made["verity"];
     let root_hash = verity["root_hash"].as_str().unwrap();
-    let judge = Command::new("veritysetup")
-        .args(["verify", "a.sqfs", "a.sqfs", root_hash, "--fec-device=a.sqfs"])
-        .arg(format!("--hash-offset={}", verity["hash_offset"]))
-        .arg(format!("--fec-offset={}", verity["fec_offset"]))
-        .arg(format!("--fec-roots={}", verity["fec_roots"]))
-        .current_dir(folder.path())
-        .output()
-        .expect("veritysetup runs: apt-get install cryptsetup-bin");
-    assert!(judge.status.success(), "{}", told(&judge));
+    veritysetup_accepts(folder.path(), "a.sqfs", verity);
 
     let seen = json(folder.path(), &["image", "inspect", "a.sqfs", "--json"]);
-    for name in ["salt", "data_blocks", "hash_offset", "fec_roots", "fec_offset"] {
+    for name in ["root_hash", "salt", "data_blocks", "hash_offset", "fec_roots", "fec_offset"] {
         assert_eq!(seen["verity"][name], verity[name], "{name}");
     }
     let text = told(&lamina(folder.path(), &["image", "inspect", "a.sqfs"]));
@@ -88,7 +79,7 @@ fn an_image_with_verity_is_the_same_every_time_and_veritysetup_accepts_it() {
     let mut bytes = fs::read(path("a.sqfs")).unwrap();
     bytes[200] ^= 1;
     fs::write(path("b.sqfs"), bytes).unwrap();
-    lamina(folder.path(), &["image", "create", "site", "-o", "bare.sqfs"]);
+    lamina(folder.path(), &["image", "create", "site", "--no-verity", "-o", "bare.sqfs"]);
     for (file, root_hash, part) in [
         ("b.sqfs", root_hash, "b.sqfs: data block 0 (byte 0) does not match its hash"),
         ("a.sqfs", &"0".repeat(64), "the root hash is that of another image"),
@@ -99,6 +90,63 @@ fn an_image_with_verity_is_the_same_every_time_and_veritysetup_accepts_it() {
         assert_eq!(output.status.code(), Some(1), "{file}");
         assert!(told(&output).contains(part), "{part} in\n{}", told(&output));
     }
+}
+
+/// veritysetup checks the file against the numbers that a command printed as JSON.
+fn veritysetup_accepts(folder: &Path, file: &str, verity: &serde_json::Value) {
+    let judge = Command::new("veritysetup")
+        .args(["verify", file, file, verity["root_hash"].as_str().unwrap()])
+        .arg(format!("--fec-device={file}"))
+        .arg(format!("--hash-offset={}", verity["hash_offset"]))
+        .arg(format!("--fec-offset={}", verity["fec_offset"]))
+        .arg(format!("--fec-roots={}", verity["fec_roots"]))
+        .current_dir(folder)
+        .output()
+        .expect("veritysetup runs: apt-get install cryptsetup-bin");
+    assert!(judge.status.success(), "{file}: {}", told(&judge));
+}
+
+/// Runs a program of another package in `folder`.
+fn tool(folder: &Path, package: &str, program: &str, arguments: &[&str]) -> Output {
+    let output = Command::new(program).args(arguments).current_dir(folder).output();
+    let output = output.unwrap_or_else(|error| panic!("{program}: {error}: apt-get install {package}"));
+    assert!(output.status.success(), "{program}: {}", told(&output));
+    output
+}
+
+#[test]
+fn images_that_others_made_are_protected_and_read_as_before() {
+    let folder = site();
+    let numbers: String = (0..100_000).map(|number| format!("{number}\n")).collect();
+    fs::write(folder.path().join("site/numbers"), numbers).unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let tool = |package, program, arguments: &[&str]| tool(folder.path(), package, program, arguments);
+    tool("squashfs-tools", "mksquashfs", &["site", "foreign.sqfs", "-nopad", "-comp", "gzip", "-quiet"]);
+    tool("erofs-utils", "mkfs.erofs", &["foreign.erofs", "site"]);
+    for (name, kind) in [("foreign.sqfs", "squashfs"), ("foreign.erofs", "erofs")] {
+        let before = fs::read(path(name)).unwrap();
+        let made = json(folder.path(), &["image", "protect", name, "-o", "out", "--json"]);
+        assert_eq!(made["file_system"], kind);
+        assert_eq!(fs::read(path(name)).unwrap(), before, "only the output is written");
+        let after = fs::read(path("out")).unwrap();
+        let own = before.len().min(after.len());
+        assert!(after.len() > before.len() && after[..own] == before[..own], "{name}");
+        assert_eq!(made["size"].as_u64(), Some(after.len() as u64));
+        veritysetup_accepts(folder.path(), "out", &made["verity"]);
+        // In place, and again: what is protected already comes out the same.
+        for jobs in ["1", "3"] {
+            let again = json(folder.path(), &["image", "protect", name, "--jobs", jobs, "--json"]);
+            assert_eq!((&again["digest"], &again["verity"]), (&made["digest"], &made["verity"]));
+            assert_eq!(fs::read(path(name)).unwrap(), after);
+        }
+        let root_hash = made["verity"]["root_hash"].as_str().unwrap();
+        assert!(lamina(folder.path(), &["image", "verify", name, "--root-hash", root_hash]).status.success());
+    }
+    tool("squashfs-tools", "unsquashfs", &["-quiet", "-d", "unpacked", "foreign.sqfs"]);
+    assert_eq!(fs::read(path("unpacked/numbers")).unwrap(), fs::read(path("site/numbers")).unwrap());
+    tool("erofs-utils", "fsck.erofs", &["foreign.erofs"]);
+    let message = told(&lamina(folder.path(), &["image", "protect", "site/numbers"]));
+    assert!(message.contains("site/numbers: is no image") && message.contains("help: make one"), "{message}");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use builder::plan::Plan;
 use builder::recipe::RecipeFolder;
 use builder::selection::Wishes;
 use builder::store::{BuildRecord, Store};
-use builder::target::{self, ProfileFolder};
+use builder::target::{self, Layers, ProfileFolder};
 use profiles::Digest;
 use tree::Tree;
 
@@ -123,6 +123,7 @@ fn pretend_built(store: &Store, graph: &Graph, index: usize) {
         id: package.id,
         digest: Digest::from_bytes([7; 32]),
         size: 1,
+        verity: None,
         license: "MIT".to_owned(),
         target: "x86_64-linux".to_owned(),
         variant: None,
@@ -165,6 +166,39 @@ fn a_plan_says_what_is_built_and_why() {
         plan.contains("keep  musl 1") && plan.contains("build zlib 2 : version 2 instead of 1"),
         "{plan}"
     );
+}
+
+/// The layers of a profile of these lines.
+fn layers(tree: &Tree, lines: &str) -> builder::Result<(Vec<String>, Vec<String>)> {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("web.kdl");
+    std::fs::write(&file, format!("profile \"web\" {{\n{lines}\n}}\n")).unwrap();
+    let composition = ProfileFolder::new(folder.path().to_path_buf()).compose_file(&file)?;
+    let (graph, roots) = Graph::resolve(&RecipeFolder::new(tree.path()), &target::requests(&composition)?)?;
+    let layers = Layers::of(&graph, &composition, &roots)?;
+    assert_eq!(layers.all().len(), layers.stack.len() + layers.optional.len());
+    Ok((names(&graph, &layers.stack), names(&graph, &layers.optional)))
+}
+
+#[test]
+fn what_an_optional_package_needs_is_in_the_stack() {
+    let tree = tree(&[("base", ""), ("zlib", ""), ("strace", "depends { base\n zlib\n }"), ("lua", "")]);
+    let (stack, optional) = layers(&tree, "packages { base; }; optional { strace; lua; }").unwrap();
+    assert_eq!(
+        (stack.as_slice(), optional.as_slice()),
+        (&["base".into(), "zlib".into()][..], &["strace".into(), "lua".into()][..])
+    );
+}
+
+#[test]
+fn a_package_that_needs_an_optional_one_is_refused() {
+    let tree = tree(&[("zlib", ""), ("ssh", "depends { zlib\n }")]);
+    for lines in ["packages { ssh; }; optional { zlib; }", "optional { ssh; zlib; }"] {
+        assert_eq!(
+            layers(&tree, lines).unwrap_err().to_string(),
+            "profile web: ssh needs zlib, which is optional\nhelp: move zlib from 'optional' to 'packages'"
+        );
+    }
 }
 
 #[test]

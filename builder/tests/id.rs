@@ -60,12 +60,12 @@ fn the_text_is_as_documented() {
     let tree = tree();
     let (musl, bootstrap) = (package(&tree, "musl").id.hex(), package(&tree, "bootstrap").id.hex());
     let expected = format!(
-        "lamina build 1\n\
+        "lamina build 2\n\
          name hello\n\
          version 2.10\n\
          license MIT\n\
          target x86_64-linux\n\
-         image squashfs-zstd zstd=1.5.7 level=15 block=131072\n\
+         image squashfs-zstd zstd=1.5.7 level=15 block=131072 verity=sha256-4096 fec-roots=2\n\
          bootstrap {bootstrap}\n\
          variant static\n\
          feature nls off\n\
@@ -90,7 +90,7 @@ fn the_text_is_as_documented() {
 fn the_id_of_a_fixed_recipe_is_fixed() {
     assert_eq!(
         package(&tree(), "hello").id.hex(),
-        "bdeebccbcaf8e5b9d7a0ec550d547af3fcaa665af1993c310ccce340ba391db8"
+        "98b1bde5b9e2617f77549e56dc1a04f654bce620d668b0aef580dbac3236a5cf"
     );
 }
 

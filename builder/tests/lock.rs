@@ -5,9 +5,10 @@ use std::num::NonZero;
 use std::path::Path;
 
 use builder::image::{self, ImageFormat};
-use builder::lock;
+use builder::lock::{self, Builds};
 use builder::store::{BuildRecord, Store};
 use builder::target::ProfileFolder;
+use profiles::resolved::BootProfile;
 use profiles::{Digest, Name};
 
 /// An image in the store with these files, each with its own path as its contents.
@@ -30,6 +31,7 @@ fn image(store: &Store, name: &str, files: &[&str]) -> BuildRecord {
         id: Digest::from_bytes([1; 32]),
         digest: written.digest,
         size: written.size,
+        verity: Some(written.verity),
         license: "MIT".to_owned(),
         target: "x86_64-linux".to_owned(),
         variant: None,
@@ -52,7 +54,7 @@ fn lock(folder: &Path, overrides: &str) -> builder::Result<lock::Locked> {
     );
     std::fs::write(&file, text).unwrap();
     let composition = ProfileFolder::new(folder.to_path_buf()).compose_file(&file)?;
-    lock::lock(&composition, &layers.iter().collect::<Vec<_>>(), &store)
+    lock::lock(&composition, &Builds { stack: layers.iter().collect(), optional: Vec::new() }, &store)
 }
 
 #[test]
@@ -85,6 +87,35 @@ fn an_override_that_allows_nothing_is_reported() {
 }
 
 #[test]
+fn optional_packages_are_locked_beside_the_stack_and_hide_nothing_either() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&folder.path().join("store")).unwrap();
+    let base = image(&store, "base", &["etc/motd"]);
+    let (tool, site) = (image(&store, "tool", &["usr/bin/tool"]), image(&store, "site", &["etc/motd"]));
+    let file = folder.path().join("web.kdl");
+    let text = "profile \"web\" {\n    packages { base; }\n    optional { tool; site; }\n    verify \"verity\"\n    sealed\n}\n";
+    std::fs::write(&file, text).unwrap();
+    let composition = ProfileFolder::new(folder.path().to_path_buf()).compose_file(&file).unwrap();
+    let lock = |optional: Vec<&BuildRecord>| {
+        lock::lock(&composition, &Builds { stack: vec![&base], optional }, &store)
+    };
+    let profile = lock(vec![&tool]).unwrap().profile;
+    assert_eq!((profile.images.len(), profile.optional.len(), profile.sealed), (1, 1, true));
+    assert_eq!(profile.optional[0].verity, tool.verity);
+    assert_eq!(BootProfile::parse("x", profile.to_kdl().as_bytes()), Ok(profile.clone()));
+    let digest = Digest::of(profile.to_kdl().as_bytes()).unwrap().0;
+    assert_eq!(lock::boot_parameter(&profile), format!("lamina.profile=web@{digest}"));
+    let message = lock(vec![&tool, &site]).unwrap_err().to_string();
+    assert!(message.contains("/etc/motd: site hides that of base"), "{message}");
+    let old = BuildRecord { verity: None, ..tool.clone() };
+    let message = lock(vec![&old]).unwrap_err().to_string();
+    assert!(
+        message.contains("tool 1 has no hash tree") && message.contains("`lamina build tool`"),
+        "{message}"
+    );
+}
+
+#[test]
 fn a_generation_is_written_only_when_something_changed() {
     let folder = tempfile::tempdir().unwrap();
     let mut profile = lock(folder.path(), "override \"/etc/motd\" from=\"site\"").unwrap().profile;
@@ -104,6 +135,31 @@ fn a_generation_is_written_only_when_something_changed() {
 }
 
 #[test]
+fn veritysetup_accepts_images_with_the_numbers_of_their_records() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&folder.path().join("store")).unwrap();
+    let many: Vec<String> = (0..2000).map(|number| format!("usr/share/words/{number}")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    for files in [&["etc/motd"][..], &many] {
+        let record = image(&store, "base", files);
+        let (numbers, path) = (record.verity.unwrap(), store.image_path(&record.digest));
+        let layout = builder::protection::whole(&numbers).unwrap().layout;
+        assert_eq!(layout.total_len, record.size);
+        let judge = std::process::Command::new("veritysetup")
+            .arg("verify")
+            .args([&path, &path])
+            .arg(numbers.root_hash.hex())
+            .arg("--no-superblock")
+            .arg(format!("--salt={}", numbers.salt.hex()))
+            .arg(format!("--data-blocks={}", numbers.data_blocks))
+            .arg(format!("--hash-offset={}", layout.hash_offset + 4096))
+            .output()
+            .expect("veritysetup runs: apt-get install cryptsetup-bin");
+        assert!(judge.status.success(), "{}", String::from_utf8_lossy(&judge.stderr));
+    }
+}
+
+#[test]
 fn a_damaged_image_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(&folder.path().join("store")).unwrap();
@@ -116,7 +172,8 @@ fn a_damaged_image_is_named() {
     .unwrap();
     let composition =
         ProfileFolder::new(folder.path().to_path_buf()).compose_file(&folder.path().join("web.kdl")).unwrap();
-    let message = lock::lock(&composition, &[&layer], &store).unwrap_err().to_string();
+    let builds = Builds { stack: vec![&layer], optional: Vec::new() };
+    let message = lock::lock(&composition, &builds, &store).unwrap_err().to_string();
     assert!(message.contains(&layer.digest.hex()) && message.contains("lamina store verify"), "{message}");
 }
 

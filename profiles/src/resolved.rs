@@ -22,6 +22,8 @@ const BLOCK: u64 = 4096;
 /// What dm-verity takes as `fec_roots` (Documentation/admin-guide/device-mapper/verity.rst).
 const FEC_ROOTS: std::ops::RangeInclusive<u64> = 2..=24;
 
+const LOCK_AGAIN: &str = "run 'lamina profile lock' again";
+
 const PROFILE: Shape = Shape::argument("name").properties(&["format"]).block(&[
     "description",
     "sealed",
@@ -255,14 +257,10 @@ fn image(node: Node<'_>) -> Option<ImageRef> {
         (node.argument("name"), node.property::<Version>("version"), node.property("digest"));
     let size = node.property::<u64>("size");
     if size == Some(0) {
-        node.refuse_property::<()>(
-            "size",
-            "an image has at least one byte",
-            "run 'lamina profile lock' again",
-        );
+        node.refuse_property::<()>("size", "an image has at least one byte", LOCK_AGAIN);
     }
     let id = node.optional("id");
-    let verity = verity(node, size);
+    let verity = VerityRef::read(node);
     Some(ImageRef {
         name: name?,
         version: version?.to_string(),
@@ -273,37 +271,34 @@ fn image(node: Node<'_>) -> Option<ImageRef> {
     })
 }
 
-/// All of root-hash, salt and data-blocks, or none of them.
-fn verity(node: Node<'_>, size: Option<u64>) -> Option<Option<VerityRef>> {
-    if !["root-hash", "salt", "data-blocks", "fec-roots"].iter().any(|name| node.has(name)) {
-        return Some(None);
-    }
-    let (root_hash, salt) = (node.property("root-hash"), node.property("salt"));
-    let (data_blocks, fec_roots) = (node.property("data-blocks"), node.optional::<u64>("fec-roots"));
-    let verity = VerityRef {
-        root_hash: root_hash?,
-        salt: salt?,
-        data_blocks: data_blocks?,
-        fec_roots: fec_roots.and_then(|roots| u8::try_from(roots).ok()),
-    };
-    if let Some(size) = size
-        && !verity.fits(size)
-    {
-        let message =
-            format!("{} blocks of {BLOCK} bytes and a tree do not fit {size} bytes", verity.data_blocks);
-        return node.refuse_property("data-blocks", message, "run 'lamina profile lock' again");
-    }
-    if fec_roots.is_some_and(|roots| !FEC_ROOTS.contains(&roots)) {
-        return node.refuse_property(
-            "fec-roots",
-            "dm-verity takes 2 to 24 roots",
-            "run 'lamina profile lock' again",
-        );
-    }
-    Some(Some(verity))
-}
-
 impl VerityRef {
+    /// Reads the properties root-hash, salt, data-blocks and fec-roots of a node that also has `size`, the length of the file:
+    /// `Some(None)` when it has none of them, `None` when an error was noted.
+    pub fn read(node: Node<'_>) -> Option<Option<VerityRef>> {
+        if !["root-hash", "salt", "data-blocks", "fec-roots"].iter().any(|name| node.has(name)) {
+            return Some(None);
+        }
+        let (root_hash, salt) = (node.property("root-hash"), node.property("salt"));
+        let (data_blocks, fec_roots) = (node.property("data-blocks"), node.optional::<u64>("fec-roots"));
+        let verity = VerityRef {
+            root_hash: root_hash?,
+            salt: salt?,
+            data_blocks: data_blocks?,
+            fec_roots: fec_roots.and_then(|roots| u8::try_from(roots).ok()),
+        };
+        if let Some(size) = node.optional::<u64>("size")
+            && !verity.fits(size)
+        {
+            let blocks = verity.data_blocks;
+            let message = format!("{blocks} blocks of {BLOCK} bytes and a tree do not fit {size} bytes");
+            return node.refuse_property("data-blocks", message, LOCK_AGAIN);
+        }
+        if fec_roots.is_some_and(|roots| !FEC_ROOTS.contains(&roots)) {
+            return node.refuse_property("fec-roots", "dm-verity takes 2 to 24 roots", LOCK_AGAIN);
+        }
+        Some(Some(verity))
+    }
+
     /// Whether a file of `size` bytes can hold the blocks and something behind them.
     fn fits(&self, size: u64) -> bool {
         self.data_blocks > 0 && self.data_blocks.checked_mul(BLOCK).is_some_and(|bytes| bytes < size)

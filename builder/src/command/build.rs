@@ -10,17 +10,17 @@ use profiles::written::Composition;
 use serde_json::json;
 
 use super::{print, print_json};
-use crate::build::Builder;
+use crate::build::{Builder, Records};
 use crate::context::{Context, jobs_or_processors};
 use crate::error::{Error, Result};
 use crate::fetch::Console;
 use crate::graph::{Graph, Request};
-use crate::lock;
+use crate::lock::{self, Builds};
 use crate::plan::{Action, Plan};
 use crate::recipe::RecipeFolder;
 use crate::sandbox::{Facts, choose_access};
 use crate::store::{BuildRecord, Store};
-use crate::target::{self, Meaning, Target};
+use crate::target::{self, Layers, Meaning, Target};
 
 /// Build packages, or all packages of a profile and then lock it.
 #[derive(FromArgs, ArgsInfo, Debug)]
@@ -100,6 +100,23 @@ impl Wanted {
     fn images(&self, graph: &Graph, roots: &[usize]) -> Vec<usize> {
         self.stacks.iter().flat_map(|stack| graph.stack(&roots[stack.clone()])).collect()
     }
+
+    /// Locks the profiles among the targets, now that everything is built.
+    fn lock(
+        &self,
+        context: &Context,
+        store: &Store,
+        graph: &Graph,
+        roots: &[usize],
+        records: &Records,
+    ) -> Result<()> {
+        for (composition, stack) in self.profiles.iter().zip(&self.stacks) {
+            let layers = Layers::of(graph, composition, &roots[stack.clone()])?;
+            let locked = lock::lock(composition, &builds(&layers, records), store)?;
+            super::profile::publish(context, store, &locked)?;
+        }
+        Ok(())
+    }
 }
 
 impl Build {
@@ -122,11 +139,7 @@ impl Build {
             return Ok(ExitCode::SUCCESS);
         }
         let records = self.carry_out(context, &store, &plan, &roots)?;
-        for (composition, stack) in wanted.profiles.iter().zip(&wanted.stacks) {
-            let layers = graph.stack(&roots[stack.clone()]);
-            let layers: Vec<&BuildRecord> = layers.iter().filter_map(|index| records.get(index)).collect();
-            super::profile::publish(context, &store, &lock::lock(composition, &layers, &store)?)?;
-        }
+        wanted.lock(context, &store, &graph, &roots, &records)?;
         if self.json {
             let found: Vec<&BuildRecord> = images.iter().filter_map(|index| records.get(index)).collect();
             print_json(&found.iter().map(|record| super::store::as_json(record)).collect::<Vec<_>>())?;
@@ -188,13 +201,7 @@ impl Build {
         print_json(&steps)
     }
 
-    fn carry_out(
-        &self,
-        context: &Context,
-        store: &Store,
-        plan: &Plan,
-        roots: &[usize],
-    ) -> Result<crate::build::Records> {
+    fn carry_out(&self, context: &Context, store: &Store, plan: &Plan, roots: &[usize]) -> Result<Records> {
         if plan.to_build().is_empty() && !self.check {
             context
                 .report
@@ -217,6 +224,12 @@ impl Build {
         }
         Ok(records)
     }
+}
+
+/// The records of a profile's layers; those that are not built are left out.
+pub(super) fn builds<'a>(layers: &Layers, records: &'a Records) -> Builds<'a> {
+    let of = |indices: &[usize]| indices.iter().filter_map(|index| records.get(index)).collect();
+    Builds { stack: of(&layers.stack), optional: of(&layers.optional) }
 }
 
 impl Fetch {

@@ -1,12 +1,13 @@
 //! `lamina image`: images from folders, and what is in an image.
 
-use std::fs;
+use std::fs::{self, File};
 use std::num::NonZero;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use argh::{ArgsInfo, FromArgs};
 use profiles::Digest;
+use profiles::resolved::VerityRef;
 use serde_json::json;
 use squashfs::{
     Compressor, Image, Kind, Metadata, Owners, ScanOptions, Times, Tree, WriteOptions, write_image,
@@ -16,6 +17,7 @@ use unnamed_file::UnnamedFile;
 use super::{image_verity, print, print_json};
 use crate::context::{Context, jobs_or_processors};
 use crate::error::{Error, Result};
+use crate::protection;
 use crate::report::human_size;
 use crate::store::digest_of;
 
@@ -36,15 +38,17 @@ pub struct ImageCommand {
 enum Action {
     Create(Create),
     Inspect(Inspect),
+    Protect(image_verity::Protect),
     Verify(image_verity::Verify),
 }
 
-/// Write a folder as a squashfs image; the same folder gives the same bytes at any number of jobs.
+/// Write a folder as a squashfs image with a dm-verity hash tree and error correction; the same folder gives the same bytes
+/// at any number of jobs.
 #[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(
     subcommand,
     name = "create",
-    example = "lamina image create site -o site.sqfs --all-root --time 0\nlamina image create site --verity --json"
+    example = "lamina image create site -o site.sqfs --all-root --time 0\nlamina image create site --no-verity --json"
 )]
 struct Create {
     /// the folder whose contents become the image
@@ -68,9 +72,9 @@ struct Create {
     /// give everything this time, in seconds since 1970
     #[argh(option, arg_name = "seconds")]
     time: Option<u32>,
-    /// append a dm-verity hash tree and error correction, and print the root hash
+    /// append no hash tree and no error correction
     #[argh(switch)]
-    verity: bool,
+    no_verity: bool,
     /// write JSON
     #[argh(switch)]
     json: bool,
@@ -96,6 +100,7 @@ impl ImageCommand {
         match self.action {
             Action::Create(create) => create.run(context),
             Action::Inspect(inspect) => inspect.run(),
+            Action::Protect(protect) => protect.run(),
             Action::Verify(verify) => verify.run(),
         }
     }
@@ -120,14 +125,15 @@ impl Create {
         let file = UnnamedFile::beside(&output)?;
         let summary =
             write_image(&tree, &options, file.handle()?, &mut |_| ()).map_err(Error::on(output.display()))?;
+        let data = Digest::from_bytes(summary.digest);
         let append = || {
-            image_verity::append(&file.handle()?, summary.size, summary.digest, options.jobs)
+            protection::append(&file.handle()?, summary.size, data, options.jobs)
                 .map_err(Error::on(output.display()))
         };
-        let verity = self.verity.then(append).transpose()?;
+        let verity = (!self.no_verity).then(append).transpose()?;
         let (digest, size) = match verity {
             Some(_) => digest_of(&mut file.handle()?).map_err(Error::on(output.display()))?,
-            None => (Digest::from_bytes(summary.digest), summary.size),
+            None => (data, summary.size),
         };
         file.publish()?;
         context.report.detail(format_args!("{} inodes, {} duplicates", summary.inodes, summary.duplicates));
@@ -135,12 +141,12 @@ impl Create {
             print_json(&json!({
                 "file": output, "digest": digest.to_string(), "size": size, "content": summary.content,
                 "inodes": summary.inodes, "duplicates": summary.duplicates,
-                "verity": verity.as_ref().map(image_verity::as_json),
+                "verity": verity.as_ref().map(image_verity::as_json).transpose()?,
             }))?;
         } else {
             print(format_args!("{} {} {digest}", output.display(), human_size(size)))?;
             if let Some(verity) = &verity {
-                print(image_verity::as_text(Some(&verity.root_hash), &verity.salt, &verity.layout))?;
+                print(image_verity::as_text(verity)?)?;
             }
         }
         Ok(ExitCode::SUCCESS)
@@ -163,8 +169,8 @@ impl Create {
 /// What `inspect` shows.
 struct Seen {
     superblock: squashfs::Superblock,
-    /// Salt and layout of the dm-verity tree behind the data, if there is one.
-    verity: Option<([u8; 32], verity::Layout)>,
+    /// What the file says of a dm-verity tree behind the data, if there is one.
+    verity: Option<VerityRef>,
     /// Bytes of the image file.
     size: u64,
     /// Bytes of all files in it.
@@ -197,7 +203,8 @@ impl Inspect {
             }
             names.push((item.path, item.metadata, kind_name(&item.kind)));
         }
-        let verity = image_verity::describe(&self.file, &image)?;
+        let file = File::open(&self.file).map_err(Error::on(self.file.display()))?;
+        let verity = protection::claimed(&self.file, &file)?;
         Ok(Seen { superblock: image.superblock().clone(), verity, size, content, names })
     }
 
@@ -213,8 +220,8 @@ impl Inspect {
         ))?;
         let (size, content) = (human_size(seen.size), human_size(seen.content));
         print(format_args!("{size} on disk, {content} of files, ratio {:.2}", seen.ratio()))?;
-        if let Some((salt, layout)) = &seen.verity {
-            print(image_verity::as_text(None, salt, layout))?;
+        if let Some(verity) = &seen.verity {
+            print(image_verity::as_text(verity)?)?;
         }
         for (path, metadata, kind) in seen.names.iter().filter(|_| self.files) {
             let path = path.escape_ascii();
@@ -240,7 +247,7 @@ impl Inspect {
             "compressor": format!("{:?}", superblock.compressor), "block_size": superblock.block_size,
             "inodes": superblock.inodes, "fragments": superblock.fragments, "owners": superblock.ids,
             "made": superblock.made, "files": files,
-            "verity": seen.verity.as_ref().map(|(salt, layout)| image_verity::layout_as_json(salt, layout)),
+            "verity": seen.verity.as_ref().map(image_verity::as_json).transpose()?,
         }))
     }
 }

@@ -1,19 +1,21 @@
-//! `lamina image verify`, and what the other image commands say of dm-verity.
+//! `lamina image verify` and `lamina image protect`, and what the other image commands say of dm-verity.
 
 use std::fs::File;
 use std::num::NonZero;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use argh::{ArgsInfo, FromArgs};
 use profiles::Digest;
+use profiles::resolved::VerityRef;
 use serde_json::{Value, json};
-use squashfs::Image;
-use verity::{BLOCK, Format, Layout, Verity};
+use verity::BLOCK;
 
 use super::{print, print_json};
 use crate::context::jobs_or_processors;
 use crate::error::{Error, Result};
+use crate::protection;
+use crate::report::human_size;
 
 /// Check every byte of an image against the root hash of its dm-verity tree.
 #[derive(FromArgs, ArgsInfo, Debug)]
@@ -21,7 +23,7 @@ use crate::error::{Error, Result};
     subcommand,
     name = "verify",
     example = "lamina image verify site.sqfs --root-hash \"$(cat site.root-hash)\"",
-    note = "`lamina image create --verity` appends the tree and prints the root hash."
+    note = "`lamina image create` and `lamina image protect` append the tree and print the root hash."
 )]
 pub(super) struct Verify {
     /// the image
@@ -38,76 +40,92 @@ pub(super) struct Verify {
     json: bool,
 }
 
+/// Append a dm-verity hash tree and error correction to an image that was made elsewhere, squashfs or EROFS.
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(
+    subcommand,
+    name = "protect",
+    example = "mksquashfs site site.sqfs && lamina image protect site.sqfs\nlamina image protect root.erofs -o protected.erofs --json",
+    note = "The same image gives the same bytes. veritysetup opens what comes out."
+)]
+pub(super) struct Protect {
+    /// the image
+    #[argh(positional)]
+    file: PathBuf,
+    /// the file to write (default: the image itself, replaced when all is written)
+    #[argh(option, short = 'o', arg_name = "file")]
+    output: Option<PathBuf>,
+    /// threads that hash (default: all processors)
+    #[argh(option, arg_name = "n")]
+    jobs: Option<NonZero<usize>>,
+    /// write JSON
+    #[argh(switch)]
+    json: bool,
+}
+
 impl Verify {
     pub(super) fn run(self) -> Result<ExitCode> {
         let wanted = Digest::parse(&self.root_hash)
             .map_err(|error| Error::new(format!("--root-hash {}", self.root_hash), error))?;
-        let image = Image::open(&self.file).map_err(Error::on(self.file.display()))?;
-        let (salt, layout) = describe(&self.file, &image)?.ok_or_else(|| {
-            Error::new(self.file.display(), "has no dm-verity tree behind its data")
-                .remedy("`lamina image create DIR --verity` makes an image with one")
-        })?;
         let file = File::open(&self.file).map_err(Error::on(self.file.display()))?;
-        let verity = Verity { root_hash: *wanted.bytes(), salt, layout };
-        verity::verify(&file, &verity, jobs_or_processors(self.jobs)).map_err(|error| {
+        let claimed = protection::claimed(&self.file, &file)?.ok_or_else(|| {
+            Error::new(self.file.display(), "has no dm-verity tree behind its data")
+                .remedy("`lamina image protect FILE` adds one")
+        })?;
+        let verity = VerityRef { root_hash: wanted, ..claimed };
+        protection::check(&file, &verity, jobs_or_processors(self.jobs)).map_err(|error| {
             Error::new(self.file.display(), error).remedy(
                 "the root hash is that of another image, or the image was changed or damaged: get it again",
             )
         })?;
         if self.json {
-            print_json(&json!({ "file": self.file, "verified": true, "verity": as_json(&verity) }))?;
+            print_json(&json!({ "file": self.file, "verified": true, "verity": as_json(&verity)? }))?;
         } else {
-            let blocks = layout.data_blocks;
+            let blocks = verity.data_blocks;
             print(format_args!("{}: {blocks} data blocks, all as the root hash says", self.file.display()))?;
         }
         Ok(ExitCode::SUCCESS)
     }
 }
 
-/// Appends hash tree and error correction to the image in `file`, whose SHA-256 is `digest` and becomes the salt: the same
-/// folder still gives the same bytes.
-pub(super) fn append(
-    file: &File,
-    size: u64,
-    digest: [u8; 32],
-    jobs: NonZero<usize>,
-) -> Result<Verity, verity::Error> {
-    verity::append(file, size, &Format::new(digest), jobs)
-}
-
-/// The salt and layout of the image's dm-verity tree, if it has one.
-pub(super) fn describe(path: &Path, image: &Image) -> Result<Option<([u8; 32], Layout)>> {
-    let file = File::open(path).map_err(Error::on(path.display()))?;
-    verity::describe(&file, image.superblock().bytes_used).map_err(Error::on(path.display()))
+impl Protect {
+    pub(super) fn run(self) -> Result<ExitCode> {
+        let output = self.output.as_ref().unwrap_or(&self.file);
+        let made = protection::protect(&self.file, output, jobs_or_processors(self.jobs))?;
+        if self.json {
+            print_json(&json!({
+                "file": output, "file_system": made.kind.to_string(), "digest": made.digest.to_string(),
+                "size": made.size, "verity": as_json(&made.verity)?,
+            }))?;
+        } else {
+            print(format_args!("{} {} {}", output.display(), human_size(made.size), made.digest))?;
+            print(as_text(&made.verity)?)?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
 }
 
 /// Everything that opening the image with dm-verity needs, as people read it.
-pub(super) fn as_text(root_hash: Option<&[u8; 32]>, salt: &[u8; 32], layout: &Layout) -> String {
-    let hex = |bytes: &[u8; 32]| Digest::from_bytes(*bytes).hex();
-    let root_hash = root_hash.map_or(String::new(), |hash| format!("  root hash    {}\n", hex(hash)));
+pub(super) fn as_text(verity: &VerityRef) -> Result<String> {
+    let layout = protection::whole(verity).map_err(Error::on("dm-verity"))?.layout;
     let correction =
         layout.fec.map_or("none".to_owned(), |fec| format!("{} roots, from byte {}", fec.roots, fec.offset));
-    format!(
-        "verity:\n{root_hash}  salt         {}\n  data blocks  {} of {BLOCK} bytes\n  hash tree    from byte {}\n  \
-         correction   {correction}",
-        hex(salt),
+    Ok(format!(
+        "verity:\n  root hash    {}\n  salt         {}\n  data blocks  {} of {BLOCK} bytes\n  hash tree    from byte \
+         {}\n  correction   {correction}",
+        verity.root_hash.hex(),
+        verity.salt.hex(),
         layout.data_blocks,
         layout.hash_offset,
-    )
+    ))
 }
 
-/// The same as JSON.
-pub(super) fn as_json(verity: &Verity) -> Value {
-    let mut value = layout_as_json(&verity.salt, &verity.layout);
-    value["root_hash"] = Digest::from_bytes(verity.root_hash).hex().into();
-    value
-}
-
-/// What the superblock alone tells, as JSON; offsets in bytes.
-pub(super) fn layout_as_json(salt: &[u8; 32], layout: &Layout) -> Value {
-    json!({
-        "salt": Digest::from_bytes(*salt).hex(), "data_blocks": layout.data_blocks, "block_size": BLOCK,
-        "hash_offset": layout.hash_offset, "fec_roots": layout.fec.map(|fec| fec.roots),
+/// The same as JSON; offsets in bytes.
+pub(super) fn as_json(verity: &VerityRef) -> Result<Value> {
+    let layout = protection::whole(verity).map_err(Error::on("dm-verity"))?.layout;
+    Ok(json!({
+        "root_hash": verity.root_hash.hex(), "salt": verity.salt.hex(), "data_blocks": layout.data_blocks,
+        "block_size": BLOCK, "hash_offset": layout.hash_offset, "fec_roots": layout.fec.map(|fec| fec.roots),
         "fec_offset": layout.fec.map(|fec| fec.offset),
-    })
+    }))
 }

@@ -7,14 +7,15 @@ use argh::{ArgsInfo, FromArgs};
 use profiles::written::Composition;
 use serde_json::json;
 
+use super::build::builds;
 use super::{print, print_json};
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::graph::Graph;
 use crate::lock::{self, Locked};
 use crate::plan::Plan;
-use crate::store::{BuildRecord, Store};
-use crate::target::{self, Meaning, Target};
+use crate::store::Store;
+use crate::target::{self, Layers, Meaning, Target};
 
 /// Check profiles, and lock them for booting.
 #[derive(FromArgs, ArgsInfo, Debug)]
@@ -60,7 +61,8 @@ struct List {
     subcommand,
     name = "lock",
     example = "lamina profile lock console web\nlamina profile lock web --dry-run",
-    note = "The packages must have been built: `lamina build NAME` builds and locks."
+    note = "The packages must have been built: `lamina build NAME` builds and locks.",
+    note = "Prints the word for the kernel command line that boots this very profile: lamina.profile=NAME@sha256:HEX."
 )]
 struct Lock {
     /// names of profiles
@@ -91,10 +93,15 @@ impl Check {
                 compose(context, name)?
             };
             let (graph, roots) = resolve(context, &composition)?;
-            print(format_args!("{}: {} packages", composition.name, graph.stack(&roots).len()))?;
-            for index in graph.stack(&roots) {
+            let layers = Layers::of(&graph, &composition, &roots)?;
+            print(format_args!("{}: {} packages", composition.name, layers.stack.len()))?;
+            for index in layers.all() {
                 let recipe = &graph.packages()[index].recipe;
-                let origin = if roots.contains(&index) { "" } else { " (needed by the next)" };
+                let origin = match () {
+                    () if layers.optional.contains(&index) => " (optional)",
+                    () if roots.contains(&index) => "",
+                    () => " (needed by another)",
+                };
                 print(format_args!("  {} {}{origin}", recipe.name, recipe.version))?;
             }
         }
@@ -141,6 +148,7 @@ impl Lock {
                 print(locked.profile.to_kdl().trim_end())?;
             } else {
                 publish(context, &store, &locked)?;
+                print(lock::boot_parameter(&locked.profile))?;
             }
         }
         Ok(ExitCode::SUCCESS)
@@ -170,18 +178,18 @@ fn resolve(context: &Context, composition: &Composition) -> Result<(Graph, Vec<u
 /// Locks a profile whose packages are all in the store.
 fn lock_built(context: &Context, store: &Store, composition: &Composition) -> Result<Locked> {
     let (graph, roots) = resolve(context, composition)?;
-    let layers = graph.stack(&roots);
-    let plan = Plan::make(&graph, &layers, store)?;
+    let layers = Layers::of(&graph, composition, &roots)?;
+    let all = layers.all();
+    let plan = Plan::make(&graph, &all, store)?;
     let records = plan.kept();
-    let missing = layers.iter().filter(|index| !records.contains_key(index));
+    let missing = all.iter().filter(|index| !records.contains_key(index));
     let missing: Vec<&str> = missing.map(|index| graph.packages()[*index].recipe.name.as_str()).collect();
     if !missing.is_empty() {
         let cause = format!("not built as it asks: {}", missing.join(", "));
         return Err(Error::new(format!("profile {}", composition.name), cause)
             .remedy(format!("`lamina build {}` builds and locks", composition.name)));
     }
-    let layers: Vec<&BuildRecord> = layers.iter().filter_map(|index| records.get(index)).collect();
-    lock::lock(composition, &layers, store)
+    lock::lock(composition, &builds(&layers, &records), store)
 }
 
 /// Puts a locked profile into the store and says what was seen.
@@ -201,6 +209,12 @@ pub(super) fn publish(context: &Context, store: &Store, locked: &Locked) -> Resu
     let (generation, new) = lock::publish(store, &locked.profile)?;
     let (name, layers) = (&locked.profile.name, locked.profile.images.len());
     let state = if new { "locked as" } else { "is unchanged," };
-    context.report.line(format_args!("profile {name} {state} generation {generation}: {layers} layers"));
+    let optional = match locked.profile.optional.len() {
+        0 => String::new(),
+        count => format!(", {count} optional"),
+    };
+    context
+        .report
+        .line(format_args!("profile {name} {state} generation {generation}: {layers} layers{optional}"));
     Ok(())
 }

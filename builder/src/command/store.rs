@@ -6,7 +6,7 @@ use argh::{ArgsInfo, FromArgs};
 use serde_json::json;
 
 use super::{print, print_json};
-use crate::context::Context;
+use crate::context::{Context, jobs_or_processors};
 use crate::error::Result;
 use crate::report::human_size;
 use crate::store::BuildRecord;
@@ -35,7 +35,7 @@ struct List {
     json: bool,
 }
 
-/// Hash every image and compare it with its name; exit status 1 when anything is wrong.
+/// Hash every image, check its hash tree, and compare both with its name and record; exit status 1 when anything is wrong.
 #[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(subcommand, name = "verify", example = "lamina store verify")]
 struct Verify {
@@ -75,6 +75,12 @@ pub(super) fn as_json(record: &BuildRecord) -> serde_json::Value {
         "id": record.id.hex(),
         "digest": record.digest.to_string(),
         "size": record.size,
+        "verity": record.verity.map(|verity| json!({
+            "root_hash": verity.root_hash.hex(),
+            "salt": verity.salt.hex(),
+            "data_blocks": verity.data_blocks,
+            "fec_roots": verity.fec_roots,
+        })),
         "license": record.license,
         "target": record.target,
         "variant": record.variant,
@@ -95,7 +101,7 @@ pub(super) fn as_json(record: &BuildRecord) -> serde_json::Value {
 
 impl Verify {
     fn run(self, context: &Context) -> Result<ExitCode> {
-        let report = context.store()?.verify()?;
+        let report = context.store()?.verify(jobs_or_processors(None))?;
         let sound = report.findings.is_empty();
         if self.json {
             print_json(&report)?;

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use profiles::decode::{Block, Node, Shape, Value, read};
 use profiles::quote::Quoted;
+use profiles::resolved::VerityRef;
 use profiles::{Digest, Name};
 
 use crate::error::{Error, Result};
@@ -26,6 +27,8 @@ pub struct BuildRecord {
     pub digest: Digest,
     /// The image's length in bytes.
     pub size: u64,
+    /// What opens the image through dm-verity; records of earlier versions have none.
+    pub verity: Option<VerityRef>,
     /// An SPDX expression.
     pub license: String,
     /// What it is for, such as `x86_64-linux`.
@@ -70,12 +73,15 @@ const FORMAT: u64 = 1;
 const BUILD: Shape = Shape::argument("name").properties(&["format"]).block(&[
     "version", "id", "license", "target", "variant", "feature", "source", "layer", "depends", "image",
 ]);
+const IMAGE: Shape =
+    Shape::BARE.properties(&["digest", "size", "root-hash", "salt", "data-blocks", "fec-roots"]);
 const TEXT: Shape = Shape::argument("text");
 
 impl BuildRecord {
     /// The record as it stands in the store.
     pub fn to_kdl(&self) -> String {
-        let image = format!("    image digest=\"{}\" size={}\n", self.digest, self.size);
+        let verity = self.verity.map_or(String::new(), |verity| format!(" {verity}"));
+        let image = format!("    image digest=\"{}\" size={}{verity}\n", self.digest, self.size);
         self.write_kdl(&image)
     }
 
@@ -135,7 +141,7 @@ fn record(node: Node<'_>) -> Option<BuildRecord> {
     }
     let node = node.shape(&BUILD)?;
     let block = node.block();
-    let image = block.required("image")?.shape(&Shape::BARE.properties(&["digest", "size"]))?;
+    let image = block.required("image")?.shape(&IMAGE)?;
     let features = block.all("feature").map(feature);
     let layers = block.all("layer").map(layer);
     let sources = block.all("source").map(source);
@@ -146,6 +152,7 @@ fn record(node: Node<'_>) -> Option<BuildRecord> {
         id: one(&block, "id")?,
         digest: image.property("digest")?,
         size: image.property("size")?,
+        verity: VerityRef::read(image)?,
         license: one(&block, "license")?,
         target: one(&block, "target")?,
         variant: block.one("variant").and_then(|node| node.shape(&TEXT)?.argument("variant")),

@@ -1,10 +1,14 @@
 use std::collections::BTreeMap;
+use std::num::NonZero;
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 
+use profiles::resolved::VerityRef;
 use sha2::{Digest as _, Sha256};
 
 use super::*;
+
+const JOBS: NonZero<usize> = NonZero::<usize>::MIN;
 
 fn digest(text: &str) -> Digest {
     Digest::from_bytes(Sha256::digest(text).into())
@@ -18,6 +22,7 @@ fn record(content: &str) -> BuildRecord {
         id: digest("id"),
         digest: digest(content),
         size: content.len() as u64,
+        verity: None,
         license: "GPL-3.0-or-later".to_owned(),
         target: "x86_64-linux".to_owned(),
         variant: Some("static".to_owned()),
@@ -43,10 +48,15 @@ fn store_with(folder: &Path, content: &str) -> (Store, BuildRecord) {
 
 #[test]
 fn a_record_reads_back() {
-    let record = record("image");
-    let read = BuildRecord::parse("x", record.to_kdl().as_bytes()).unwrap();
-    assert_eq!(read, record);
-    assert!(!record.to_kdl_inside().contains("image digest"));
+    let mut record = record("image");
+    let verity =
+        VerityRef { root_hash: digest("root"), salt: digest("salt"), data_blocks: 1, fec_roots: Some(2) };
+    for verity in [None, Some(verity), Some(VerityRef { fec_roots: None, ..verity })] {
+        (record.verity, record.size) = (verity, 16_384);
+        let read = BuildRecord::parse("x", record.to_kdl().as_bytes()).unwrap();
+        assert_eq!(read, record);
+        assert!(!record.to_kdl_inside().contains("image digest"));
+    }
 }
 
 #[test]
@@ -73,16 +83,42 @@ fn a_finished_build_needs_its_image_in_full() {
 fn verify_names_the_bad_image_and_the_remedy() {
     let folder = tempfile::tempdir().unwrap();
     let (store, record) = store_with(folder.path(), "image");
-    assert_eq!(store.verify().unwrap().findings, []);
+    assert_eq!(store.verify(JOBS).unwrap().findings, []);
     fs::write(store.image_path(&record.digest), "imagE").unwrap();
-    let report = store.verify().unwrap();
+    let report = store.verify(JOBS).unwrap();
     assert_eq!((report.images, report.records, report.bytes), (1, 1, 5));
     let [finding] = report.findings.as_slice() else { panic!("{report:?}") };
     assert_eq!(finding.object, format!("images/{}.sqfs", record.digest.hex()));
     assert!(finding.cause.contains(&digest("imagE").hex()) && finding.remedy.contains("lamina build hello"));
     fs::remove_file(store.image_path(&record.digest)).unwrap();
-    let findings = store.verify().unwrap().findings;
+    let findings = store.verify(JOBS).unwrap().findings;
     assert_eq!(findings[0].cause, "the image of hello 2.10 is missing");
+}
+
+#[test]
+fn verify_compares_the_hash_tree_with_the_record() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let scratch = store.scratch("test").unwrap();
+    let path = scratch.path().join("image");
+    let options = crate::image::ImageFormat::PACKAGE.write_options(JOBS);
+    let written = crate::image::write(&squashfs::Tree::new(), &options, &path).unwrap();
+    store.publish(&path, &store.image_path(&written.digest)).unwrap();
+    let mut record = BuildRecord {
+        digest: written.digest,
+        size: written.size,
+        verity: Some(written.verity),
+        ..record("")
+    };
+    let findings = |record: &BuildRecord| {
+        store.write(&store.record_path(&record.id), record.to_kdl().as_bytes()).unwrap();
+        store.verify(NonZero::new(3).unwrap()).unwrap().findings
+    };
+    assert_eq!(findings(&record), []);
+    record.verity = Some(VerityRef { root_hash: digest("another"), ..written.verity });
+    let [finding] = findings(&record).try_into().unwrap();
+    assert!(finding.cause.ends_with("it is not what its record says"), "{finding:?}");
+    assert!(finding.remedy.contains("`lamina build hello`"), "{finding:?}");
 }
 
 #[test]
