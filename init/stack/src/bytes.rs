@@ -1,13 +1,16 @@
 //! Where the parsers of this crate read from: a device, a file, or a slice in a test.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Seek as _, SeekFrom};
 use std::os::unix::fs::FileExt;
 
 /// Bytes that can be read at any offset, in any order.
 pub trait ByteSource {
     /// Fills `buffer` from `offset`; an error when the source ends before.
     fn fill(&self, buffer: &mut [u8], offset: u64) -> io::Result<()>;
+
+    /// The number of bytes.
+    fn length(&self) -> io::Result<u64>;
 
     /// `LEN` bytes at `offset`, or `None` when they cannot be read: to a prober, unreadable is "not mine".
     fn array<const LEN: usize>(&self, offset: u64) -> Option<[u8; LEN]>
@@ -31,6 +34,12 @@ impl ByteSource for File {
     fn fill(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
         self.read_exact_at(buffer, offset)
     }
+
+    fn length(&self) -> io::Result<u64> {
+        // Of a device too, whose metadata say 0. The position is nobody's: all reads are at an offset.
+        let mut file = self;
+        file.seek(SeekFrom::End(0))
+    }
 }
 
 impl ByteSource for Vec<u8> {
@@ -41,6 +50,15 @@ impl ByteSource for Vec<u8> {
         buffer.copy_from_slice(bytes);
         Ok(())
     }
+
+    fn length(&self) -> io::Result<u64> {
+        Ok(self.len() as u64)
+    }
+}
+
+/// Big-endian 32 bits at `at`; the caller has checked the length.
+pub(crate) fn be32(bytes: &[u8], at: usize) -> u32 {
+    le32(bytes, at).swap_bytes()
 }
 
 /// Little-endian 16 bits at `at`; the caller has checked the length.

@@ -1,6 +1,6 @@
 //! ext2, ext3 and ext4: `Documentation/filesystems/ext4/super.rst` of the kernel.
 
-use super::Superblock;
+use super::{Superblock, uuid};
 use crate::bytes::{ByteSource, field_text, le16, le32};
 
 /// Where the superblock begins, whatever the block size.
@@ -27,15 +27,6 @@ pub(super) fn probe(source: &dyn ByteSource) -> Option<Superblock> {
         () => ("ext2", Some("ext4")),
     };
     Some(Superblock { kind, driver, label: field_text(&block[0x78..0x88]), uuid: uuid(&block[0x68..0x78]) })
-}
-
-/// 36 characters; all zeros mean that there is none.
-fn uuid(bytes: &[u8]) -> Option<String> {
-    if bytes.iter().all(|byte| *byte == 0) {
-        return None;
-    }
-    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    Some([&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-"))
 }
 
 #[cfg(test)]

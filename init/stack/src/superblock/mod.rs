@@ -1,46 +1,84 @@
 //! Which file system lies on a device: read from its superblock, without a mount.
 //!
-//! Three kinds can hold a store (ext4, vfat, ISO 9660) and are read with label and UUID. Others are recognised by their
+//! Six kinds can hold a store (ext4, XFS, Btrfs, F2FS, vfat, ISO 9660) and are read with label and UUID; the first four can
+//! hold what a running system has changed, too. Others are recognised by their
 //! magic only, so that a message can say "vda2 is swap" instead of "vda2 is something else".
 
+mod btrfs;
 mod ext4;
+mod f2fs;
 mod iso9660;
 mod vfat;
+mod xfs;
 
 use crate::bytes::ByteSource;
 
 /// What a superblock says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Superblock {
-    /// Its name as blkid(8) has it: `ext2`, `ext3`, `ext4`, `vfat`, `iso9660`, `swap`, ...
+    /// Its name as blkid(8) has it: `ext2`, `ext3`, `ext4`, `xfs`, `btrfs`, `f2fs`, `vfat`, `iso9660`, `swap`, ...
     pub kind: &'static str,
-    /// The driver that mounts it as a store, when there is one.
+    /// The driver that mounts it as a store or as a state, when there is one.
     pub driver: Option<&'static str>,
     /// The volume label, as it stands there.
     pub label: Option<String>,
-    /// The UUID in the form of blkid(8): 36 characters for ext4, `1234-ABCD` for vfat, a date for ISO 9660.
+    /// The UUID in the form of blkid(8): 36 characters, `1234-ABCD` for vfat, a date for ISO 9660.
     pub uuid: Option<String>,
 }
 
+impl Superblock {
+    /// Whether a writable top can be kept on it: overlayfs needs extended attributes, whiteouts and the types of directory
+    /// entries, which vfat and ISO 9660 do not have.
+    pub fn can_hold_top(&self) -> bool {
+        matches!(self.driver, Some("ext4" | "xfs" | "btrfs" | "f2fs"))
+    }
+}
+
 /// Kinds that are recognised but cannot hold a store: name, offset and bytes of the magic.
-const OTHERS: [(&str, u64, &[u8]); 9] = [
+const OTHERS: [(&str, u64, &[u8]); 7] = [
     ("squashfs", 0, b"hsqs"),
-    ("xfs", 0, b"XFSB"),
     ("crypto_LUKS", 0, b"LUKS\xba\xbe"),
     ("ntfs", 3, b"NTFS    "),
     ("exfat", 3, b"EXFAT   "),
     ("LVM2_member", 536, b"LVM2 001"),
     ("erofs", 1024, b"\xe2\xe1\xf5\xe0"),
     ("swap", 4086, b"SWAPSPACE2"),
-    ("btrfs", 0x1_0040, b"_BHRfS_M"),
 ];
 
 /// Reads the superblock, `None` when nothing known lies there or the device cannot be read.
 pub fn probe(source: &dyn ByteSource) -> Option<Superblock> {
     ext4::probe(source)
+        .or_else(|| xfs::probe(source))
+        .or_else(|| btrfs::probe(source))
+        .or_else(|| f2fs::probe(source))
         .or_else(|| iso9660::probe(source))
         .or_else(|| vfat::probe(source))
         .or_else(|| other(source))
+}
+
+/// How much is looked at, at each end of a device, before it is called blank: all that partition tables, RAID, LVM, LUKS and
+/// the file systems above have there.
+const LOOKED_AT: u64 = 1 << 20;
+
+/// Whether the first and the last MiB hold nothing but zeros: a device that nobody has written to yet. What cannot be read
+/// is not blank, and neither is a device without a single byte.
+pub fn is_blank(source: &dyn ByteSource) -> bool {
+    let Ok(length @ 1..) = source.length() else { return false };
+    let part = length.min(LOOKED_AT);
+    let zeros = |offset| {
+        let bytes = usize::try_from(part).ok().and_then(|length| source.vec(offset, length));
+        bytes.is_some_and(|bytes| bytes.iter().all(|byte| *byte == 0))
+    };
+    zeros(0) && zeros(length - part)
+}
+
+/// 36 characters; all zeros mean that there is none.
+fn uuid(bytes: &[u8]) -> Option<String> {
+    if bytes.iter().all(|byte| *byte == 0) {
+        return None;
+    }
+    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    Some([&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-"))
 }
 
 fn other(source: &dyn ByteSource) -> Option<Superblock> {
@@ -71,6 +109,21 @@ mod tests {
     }
 
     #[test]
+    fn blank_is_what_has_zeros_at_both_ends() {
+        let mut bytes = vec![0; 3 << 20];
+        assert!(is_blank(&bytes));
+        bytes[3 << 19] = 1;
+        assert!(is_blank(&bytes), "the middle is not looked at");
+        for at in [0, 0x1_0040, (1 << 20) - 1, 2 << 20, (3 << 20) - 1] {
+            let mut bytes = vec![0; 3 << 20];
+            bytes[at] = 1;
+            assert!(!is_blank(&bytes), "byte {at}");
+        }
+        assert!(is_blank(&vec![0; 10]));
+        assert!(!is_blank(&Vec::new()));
+    }
+
+    #[test]
     fn garbage_never_panics() {
         let mut random = crate::partition_table::tests::Random(7);
         for _ in 0..200 {
@@ -85,6 +138,11 @@ mod tests {
             bytes[13] = 1 << (random.next() & 7);
             bytes[16] = 1 + (random.next() & 1);
             bytes[21] = 0xf8;
+            match random.next() & 3 {
+                0 => bytes[..4].copy_from_slice(b"XFSB"),
+                1 => bytes[1024..1028].copy_from_slice(&0xf2f5_2010_u32.to_le_bytes()),
+                _ => {}
+            }
             let length = usize::from(random.next()) * 157;
             bytes.truncate(length);
             let _ = probe(&bytes);
