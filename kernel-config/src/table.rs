@@ -1,7 +1,7 @@
 //! The table: what init and the images need of a kernel, and why.
 
 use Form::{BuiltIn, Module};
-use Group::{Console, Core, Media, Network, Verity, Vm};
+use Group::{Console, Core, Media, Network, State, Verity, Vm};
 use Need::{Optional, Required};
 
 /// One thing that a kernel should have.
@@ -52,13 +52,15 @@ pub enum Group {
     Network,
     /// Images checked block by block.
     Verity,
+    /// Keeping what was changed, on file systems that no store needs.
+    State,
     /// Seeing the boot.
     Console,
 }
 
 impl Group {
     /// All groups, in the order of the table.
-    pub const ALL: [Group; 6] = [Core, Media, Vm, Network, Verity, Console];
+    pub const ALL: [Group; 7] = [Core, Media, Vm, Network, Verity, State, Console];
 
     /// The name, as in `fragments/NAME.config`.
     pub fn name(self) -> &'static str {
@@ -68,6 +70,7 @@ impl Group {
             Vm => "vm",
             Network => "network",
             Verity => "verity",
+            State => "state",
             Console => "console",
         }
     }
@@ -80,6 +83,7 @@ impl Group {
             Vm => "virtual machines",
             Network => "the network of the booted system",
             Verity => "images checked block by block while they are read",
+            State => "what was changed, kept on other file systems than ext4",
             Console => "seeing the boot",
         }
     }
@@ -136,12 +140,16 @@ pub const REQUIREMENTS: &[Requirement] = &[
     row(Core, "SQUASHFS_ZSTD", BuiltIn, Required, "images are compressed with zstd", &[]),
     row(Core, "SQUASHFS_XATTR", BuiltIn, Required, "capabilities and overlay marks are extended attributes of the images", &[]),
     row(Core, "SQUASHFS_DECOMP_MULTI_PERCPU", BuiltIn, Optional, "several processors read one image at the same time", &["SQUASHFS_CHOICE_DECOMP_BY_MOUNT"]),
+    row(Core, "EROFS_FS", Module("erofs"), Optional, "images can be EROFS", &["MISC_FILESYSTEMS"]),
+    row(Core, "EROFS_FS_XATTR", BuiltIn, Optional, "capabilities and overlay marks are extended attributes of EROFS images, too", &[]),
+    row(Core, "EROFS_FS_ZIP", BuiltIn, Optional, "EROFS images can be compressed", &[]),
+    row(Core, "EROFS_FS_BACKED_BY_FILE", BuiltIn, Optional, "EROFS images need no loop device (Linux 6.12)", &[]),
     row(Core, "OVERLAY_FS", Module("overlay"), Required, "the images are joined by overlayfs", &[]),
     row(Core, "MODULES", BuiltIn, Optional, "parts of the kernel can be modules; without it all of them must be built in", &[]),
 
     row(Media, "MSDOS_PARTITION", BuiltIn, Optional, "the store can lie on a partition of a disk with a DOS table", &["PARTITION_ADVANCED"]),
     row(Media, "EFI_PARTITION", BuiltIn, Optional, "the store can lie on a partition of a disk with a GPT table, found by PARTLABEL= or PARTUUID=", &["PARTITION_ADVANCED"]),
-    row(Media, "EXT4_FS", Module("ext4"), Optional, "the store can lie on ext4", &[]),
+    row(Media, "EXT4_FS", Module("ext4"), Optional, "the store can lie on ext4, and what was changed can be kept on it", &[]),
     row(Media, "VFAT_FS", Module("vfat"), Optional, "the store can lie on FAT, as on sticks and EFI system partitions", &[]),
     row(Media, "NLS_CODEPAGE_437", Module("nls_cp437"), Optional, "FAT needs it for short names, by default", &[]),
     row(Media, "NLS_ISO8859_1", Module("nls_iso8859_1"), Optional, "FAT needs it for long names, where the kernel's default is iso8859-1", &[]),
@@ -185,6 +193,10 @@ pub const REQUIREMENTS: &[Requirement] = &[
     row(Verity, "BLK_DEV_DM", Module("dm_mod"), Optional, "dm-verity is a target of device-mapper", &["MD"]),
     row(Verity, "DM_VERITY", Module("dm_verity"), Optional, "each block of an image is checked when it is read: `verify \"verity\"`", &[]),
     row(Verity, "DM_VERITY_FEC", BuiltIn, Optional, "damaged blocks can be repaired", &[]),
+
+    row(State, "XFS_FS", Module("xfs"), Optional, "what was changed, and the store, can be kept on XFS", &[]),
+    row(State, "BTRFS_FS", Module("btrfs"), Optional, "what was changed, and the store, can be kept on Btrfs", &[]),
+    row(State, "F2FS_FS", Module("f2fs"), Optional, "what was changed, and the store, can be kept on F2FS", &[]),
 
     row(Console, "TTY", BuiltIn, Required, "the console is a terminal", &[]),
     row(Console, "PRINTK", BuiltIn, Optional, "the kernel's messages can be seen", &[]),

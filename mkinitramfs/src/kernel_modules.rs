@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use kernel_config::table::{REQUIREMENTS, Requirement};
 use kernel_config::{Form, Group, KernelPackage, Need};
+use profiles::StateFileSystem;
 use serde::Serialize;
 
 use crate::error::Error;
@@ -63,14 +64,23 @@ pub struct Absent {
     pub why: &'static str,
 }
 
-/// Picks what the table wants for `groups`, what `extra` names, and all that these need.
+/// Picks what the table wants for `groups`, the drivers of `file_systems`, what `extra` names, and all that these need.
 ///
 /// # Errors
 /// A required or named module, or one that another needs, is missing; a module is damaged or made for another kernel.
-pub(crate) fn pick(kernel: &KernelPackage, groups: &[Group], extra: &[String]) -> Result<Selection, Error> {
+pub(crate) fn pick(
+    kernel: &KernelPackage,
+    groups: &[Group],
+    file_systems: &[StateFileSystem],
+    extra: &[String],
+) -> Result<Selection, Error> {
     let mut picker = Picker { kernel, selection: Selection::default(), state: BTreeMap::new() };
-    for row in REQUIREMENTS.iter().filter(|row| groups.contains(&row.group)) {
-        if let Form::Module(name) = row.form {
+    let drivers: Vec<String> = file_systems.iter().map(ToString::to_string).collect();
+    for row in REQUIREMENTS {
+        let Form::Module(name) = row.form else { continue };
+        if drivers.iter().any(|driver| driver == name) {
+            picker.pick_driver(row, name)?;
+        } else if groups.contains(&row.group) {
             picker.pick_row(row, name)?;
         }
     }
@@ -123,6 +133,16 @@ impl Picker<'_> {
             self.selection.absent.push(Absent { name: name.to_owned(), symbol: row.symbol, why: row.why });
         }
         Ok(())
+    }
+
+    /// The driver of a file system that was asked for: a kernel without it is refused.
+    fn pick_driver(&mut self, row: &'static Requirement, name: &str) -> Result<(), Error> {
+        if self.has(name) || self.is_always_built_in(row) {
+            return self.pick_row(row, name);
+        }
+        let cause = format!("the kernel {} does not have it (CONFIG_{})", self.kernel.release(), row.symbol);
+        Err(Error::new(format!("--state-file-system {name}"), cause)
+            .remedy("take another file system, or a kernel that has this one"))
     }
 
     /// Some parts can only be built in on some kernels, and then `modules.builtin` does not list them; the config does.

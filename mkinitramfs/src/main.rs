@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use argh::{EarlyExit, FromArgs};
 use kernel_config::Group;
 use mkinitramfs::{Error, LEVELS, Plan, Request, Written, list};
-use profiles::{Name, suggest};
+use profiles::{Name, StateFileSystem, suggest};
 use serde_json::json;
 
 /// Makes an initramfs with Lamina's init and the kernel modules it needs, or lists one.
@@ -30,13 +30,17 @@ struct Arguments {
     #[argh(option, arg_name = "file")]
     output: Option<PathBuf>,
 
-    /// a group of modules: core, media, vm, network, verity, console; may be repeated. Without it: all but verity
+    /// a group of modules: core, media, vm, network, verity, state, console; may be repeated. Without it: all but state
     #[argh(option, from_str_fn(group))]
     group: Vec<Group>,
 
     /// one more kernel module with all that it needs; may be repeated
     #[argh(option, arg_name = "name")]
     module: Vec<String>,
+
+    /// a file system besides ext4 to keep changes on: xfs, btrfs, f2fs; may be repeated
+    #[argh(option, arg_name = "name", from_str_fn(state_file_system))]
+    state_file_system: Vec<StateFileSystem>,
 
     /// a static busybox, for the rescue shell
     #[argh(option, arg_name = "file")]
@@ -71,6 +75,13 @@ fn group(word: &str) -> Result<Group, String> {
     let names = Group::ALL.map(Group::name);
     let found = Group::ALL.into_iter().find(|group| group.name() == word);
     found.ok_or_else(|| format!("there is no group of modules '{word}': {}", suggest::remedy(word, &names)))
+}
+
+fn state_file_system(word: &str) -> Result<StateFileSystem, String> {
+    StateFileSystem::parse(word).map_err(|_| {
+        let remedy = suggest::remedy(word, &["ext4", "xfs", "btrfs", "f2fs"]);
+        format!("changes cannot be kept on '{}': {remedy}", word.escape_debug())
+    })
 }
 
 fn profile(word: &str) -> Result<Name, String> {
@@ -172,6 +183,7 @@ fn request(arguments: &Arguments) -> Result<Request, String> {
     Ok(Request {
         groups,
         modules: arguments.module.clone(),
+        state_file_systems: arguments.state_file_system.clone(),
         busybox: arguments.busybox.clone(),
         store: arguments.store.clone(),
         profiles: arguments.profile.clone(),

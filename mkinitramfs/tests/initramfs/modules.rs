@@ -3,6 +3,7 @@
 use crate::fixture::{Fixture, RELEASE, module};
 use kernel_config::Group;
 use mkinitramfs::Reason;
+use profiles::StateFileSystem;
 
 #[test]
 fn every_module_has_its_reason() {
@@ -29,8 +30,27 @@ fn groups_choose_what_goes_in() {
     let mut request = fixture.request();
     request.groups = vec![Group::Core];
     let plan = request.plan().expect("a plan");
-    assert!(plan.modules.absent.is_empty(), "{:?}", plan.modules.absent);
+    let absent: Vec<&str> = plan.modules.absent.iter().map(|absent| absent.name.as_str()).collect();
+    assert_eq!(absent, ["erofs"]);
     assert_eq!(plan.modules.picked.len(), 5);
+}
+
+#[test]
+fn large_file_systems_go_in_when_they_are_asked_for() {
+    let fixture = Fixture::new();
+    fixture.put_module("kernel/fs/xfs.ko", &module("lib-b", "", RELEASE));
+    let mut request = fixture.request();
+    let has_xfs = |plan: &mkinitramfs::Plan| plan.modules.picked.iter().any(|picked| picked.name == "xfs");
+    assert!(!has_xfs(&request.plan().expect("a plan")));
+    request.state_file_systems = vec![StateFileSystem::Xfs, StateFileSystem::Ext4];
+    let plan = request.plan().expect("a plan");
+    assert!(has_xfs(&plan) && !plan.modules.absent.iter().any(|absent| absent.name == "f2fs"), "{plan}");
+    request.state_file_systems = vec![StateFileSystem::F2fs];
+    assert_eq!(
+        fixture.refusal(&request),
+        "--state-file-system f2fs: the kernel 6.1.0-test does not have it (CONFIG_F2FS_FS)\n\
+         help: take another file system, or a kernel that has this one"
+    );
 }
 
 #[test]
