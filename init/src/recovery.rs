@@ -79,13 +79,11 @@ fn of_panic(location: &str, message: &str) -> BootError {
 }
 
 /// The profile that a person chose before init ran itself anew.
-#[allow(dead_code, reason = "the chain of candidates takes it")]
 pub fn chosen_profile() -> Option<Name> {
     Name::parse(std::env::var_os(CHOSEN)?.to_str()?).ok()
 }
 
 /// Prints the screen without a menu: a candidate failed, and the next one is tried.
-#[allow(dead_code, reason = "the chain of candidates takes it")]
 pub fn show(error: &BootError) {
     let mut terminals = Terminals::open();
     let text = screen::text(error, &Context::default(), &[], terminals.size(), 0);
