@@ -54,6 +54,11 @@ pub fn init_by_debian() -> Result<PathBuf, Failure> {
     made("debian/init", "make vm-pieces")
 }
 
+/// The init that panics where the variable `PANIC_FOR_TESTS` tells it to, and is never shipped.
+pub fn init_that_panics() -> Result<PathBuf, Failure> {
+    made("panics/init", "make vm-pieces")
+}
+
 /// The program that writes an initramfs.
 pub fn mkinitramfs() -> Result<PathBuf, Failure> {
     made("mkinitramfs", "make build")

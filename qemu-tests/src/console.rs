@@ -30,6 +30,7 @@ pub struct Console {
     input: ChildStdin,
     log: File,
     text: String,
+    bytes: Vec<u8>,
     /// Byte offset in `text`: what lies before it has been matched.
     read_to: usize,
 }
@@ -37,7 +38,7 @@ pub struct Console {
 impl Console {
     /// Reads `output` on a thread of its own and copies every byte to `log`.
     pub fn new(output: ChildStdout, input: ChildStdin, log: File) -> Self {
-        Self { output: pump(output), input, log, text: String::new(), read_to: 0 }
+        Self { output: pump(output), input, log, text: String::new(), bytes: Vec::new(), read_to: 0 }
     }
 
     /// Waits until `wanted` is printed after the last match, and returns what stood between the two.
@@ -74,10 +75,10 @@ impl Console {
         }
     }
 
-    /// Types `text` on the guest's keyboard.
-    pub fn send(&mut self, text: &str) -> Result<(), Failure> {
+    /// Types on the guest's keyboard.
+    pub fn send(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         self.input
-            .write_all(text.as_bytes())
+            .write_all(bytes)
             .and_then(|()| self.input.flush())
             .map_err(Failure::about("typing on the serial console"))
     }
@@ -87,11 +88,17 @@ impl Console {
         &self.text
     }
 
+    /// All that was printed so far, byte for byte.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     fn receive(&mut self, timeout: Duration) -> Result<(), RecvTimeoutError> {
         let bytes = self.output.recv_timeout(timeout)?;
         // A log that cannot be written must not fail a test that passes.
         let _ = self.log.write_all(&bytes);
         append_plain(&mut self.text, &bytes);
+        self.bytes.extend(bytes);
         Ok(())
     }
 }

@@ -77,13 +77,27 @@ impl Guest {
 
     /// Plugs in the disk of [`Machine::late_disk`].
     pub fn plug_in(&mut self) -> Result<(), Failure> {
-        let monitor = self.monitor.as_ref().expect("the machine has a disk to plug in");
-        let mut order = UnixStream::connect(monitor).map_err(Failure::at(monitor))?;
-        order.write_all(PLUG_IN.as_bytes()).map_err(Failure::at(monitor))?;
+        self.order(PLUG_IN)
+    }
+
+    /// Presses a key of the keyboard beside the screen, by QEMU's name for it.
+    pub fn press(&mut self, key: &str) -> Result<(), Failure> {
+        self.order(&format!("sendkey {key}\n"))
+    }
+
+    /// Writes what the screen of [`Machine::screen`] shows into a PPM file.
+    pub fn take_picture(&mut self, file: &Path) -> Result<(), Failure> {
+        self.order(&format!("screendump {}\n", file.display()))
+    }
+
+    fn order(&mut self, order: &str) -> Result<(), Failure> {
+        let monitor = self.monitor.as_ref().expect("the machine has a monitor");
+        let mut stream = UnixStream::connect(monitor).map_err(Failure::at(monitor))?;
+        stream.write_all(order.as_bytes()).map_err(Failure::at(monitor))?;
         // QEMU drops what it has not read when the connection ends, so its prompt after the order is waited for.
-        order.shutdown(Shutdown::Write).map_err(Failure::at(monitor))?;
+        stream.shutdown(Shutdown::Write).map_err(Failure::at(monitor))?;
         let mut answer = String::new();
-        order.read_to_string(&mut answer).map_err(Failure::at(monitor))?;
+        stream.read_to_string(&mut answer).map_err(Failure::at(monitor))?;
         if answer.contains("Error") {
             Err(self.told(&format!("the monitor answers: {answer}")))
         } else {
@@ -93,12 +107,12 @@ impl Guest {
 
     /// Types `line` and the return key.
     pub fn type_line(&mut self, line: &str) -> Result<(), Failure> {
-        self.console.send(&format!("{line}\n"))
+        self.console.send(format!("{line}\n").as_bytes())
     }
 
     /// Types `text` without a return key.
     pub fn type_text(&mut self, text: &str) -> Result<(), Failure> {
-        self.console.send(text)
+        self.console.send(text.as_bytes())
     }
 
     /// Runs one line in the guest's shell and returns what it printed; a non-zero exit status is a failure.
@@ -128,6 +142,16 @@ impl Guest {
     /// All that was printed so far.
     pub fn text(&self) -> &str {
         self.console.text()
+    }
+
+    /// All that was printed so far, byte for byte.
+    pub fn bytes(&self) -> &[u8] {
+        self.console.bytes()
+    }
+
+    /// Types bytes that no keyboard has.
+    pub fn send_noise(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        self.console.send(bytes)
     }
 
     /// A failure of this guest that says `message`, the end of its console, and where the whole log is.

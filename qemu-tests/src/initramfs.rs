@@ -13,6 +13,7 @@ use crate::failure::Failure;
 #[derive(Debug)]
 pub struct Initramfs {
     kernel: Kernel,
+    init: Option<PathBuf>,
     rescue_shell: Option<PathBuf>,
     store: Option<PathBuf>,
 }
@@ -20,7 +21,14 @@ pub struct Initramfs {
 impl Initramfs {
     /// Our init and the modules of `kernel` that it needs; no rescue shell and no store.
     pub fn new(kernel: &Kernel) -> Self {
-        Self { kernel: kernel.clone(), rescue_shell: None, store: None }
+        Self { kernel: kernel.clone(), init: None, rescue_shell: None, store: None }
+    }
+
+    /// Takes another init than the one that is shipped.
+    #[must_use]
+    pub fn init(mut self, init: &Path) -> Self {
+        self.init = Some(init.to_owned());
+        self
     }
 
     /// Adds a static shell for failed boots.
@@ -40,7 +48,7 @@ impl Initramfs {
     /// Runs `mkinitramfs`, unless the same inputs have been packed before.
     pub fn write(&self) -> Result<PathBuf, Failure> {
         let program = artifacts::mkinitramfs()?;
-        let init = artifacts::init()?;
+        let init = self.init.clone().map_or_else(artifacts::init, Ok)?;
         let folder = artifacts::cache().join("initramfs");
         fs::create_dir_all(&folder).map_err(Failure::at(&folder))?;
         let path = folder.join(format!("{}.img", self.key(&program, &init)?));

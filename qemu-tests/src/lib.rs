@@ -20,6 +20,7 @@ pub mod initramfs;
 pub mod machine;
 pub mod medium;
 pub mod outside;
+pub mod qr;
 pub mod report;
 pub mod scene;
 mod screen;

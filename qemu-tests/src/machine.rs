@@ -21,13 +21,6 @@ enum Share {
     VirtioFs { tag: String, socket: PathBuf },
 }
 
-/// A disk that is not plugged in yet, and the socket of the monitor that takes the order to do it.
-#[derive(Debug, Clone)]
-struct LateDisk {
-    image: PathBuf,
-    monitor: PathBuf,
-}
-
 /// The order that plugs in the disk of [`Machine::late_disk`] (qemu(1), `device_add`).
 pub const PLUG_IN: &str = "device_add virtio-blk-pci,drive=late,bus=lateport\n";
 
@@ -40,7 +33,11 @@ pub struct Machine {
     initramfs: PathBuf,
     command_line: Vec<String>,
     disks: Vec<PathBuf>,
-    late_disk: Option<LateDisk>,
+    /// A disk that is not plugged in yet.
+    late_disk: Option<PathBuf>,
+    screen: bool,
+    /// The socket of the monitor that takes orders while the machine runs.
+    monitor: Option<PathBuf>,
     shares: Vec<Share>,
     ports: Option<Vec<ForwardedPort>>,
     memory_mib: u32,
@@ -60,6 +57,8 @@ impl Machine {
             command_line: ["console=ttyS0", "loglevel=4", "no_timer_check"].map(str::to_owned).to_vec(),
             disks: Vec::new(),
             late_disk: None,
+            screen: false,
+            monitor: None,
             shares: Vec::new(),
             ports: None,
             memory_mib: 512,
@@ -93,13 +92,30 @@ impl Machine {
     /// Keeps a virtio disk at hand that [`crate::guest::Guest::plug_in`] puts into a slot of the running machine.
     #[must_use]
     pub fn late_disk(mut self, image: &Path, monitor: &Path) -> Self {
-        self.late_disk = Some(LateDisk { image: image.to_owned(), monitor: monitor.to_owned() });
+        self.late_disk = Some(image.to_owned());
+        self.monitor = Some(monitor.to_owned());
         self
     }
 
-    /// Where QEMU's monitor listens, when there is a disk to plug in.
+    /// Adds a graphics card, whose screen [`crate::guest::Guest::take_picture`] keeps; the keyboard beside it is there always, and
+    /// [`crate::guest::Guest::press`] types on it.
+    #[must_use]
+    pub fn screen(mut self, monitor: &Path) -> Self {
+        self.screen = true;
+        self.monitor = Some(monitor.to_owned());
+        self
+    }
+
+    /// Takes the serial console away from the kernel: `console=null` is none at all.
+    #[must_use]
+    pub fn without_console(mut self) -> Self {
+        self.command_line.retain(|parameter| !parameter.starts_with("console="));
+        self.parameter("console=null")
+    }
+
+    /// Where QEMU's monitor listens, when there is something to order.
     pub fn monitor(&self) -> Option<&Path> {
-        self.late_disk.as_ref().map(|late| late.monitor.as_path())
+        self.monitor.as_deref()
     }
 
     /// Shares a folder of the host read-only over 9p.
@@ -143,7 +159,14 @@ impl Machine {
             let drive = format!("file={},if=virtio,format=raw,snapshot=on", escaped(disk));
             arguments.extend(["-drive".to_owned(), drive]);
         }
-        arguments.extend(self.late_disk.iter().flat_map(LateDisk::arguments));
+        arguments.extend(self.late_disk.iter().flat_map(|image| late_disk(image)));
+        if self.screen {
+            arguments.extend(words("-vga std"));
+        }
+        if let Some(monitor) = &self.monitor {
+            arguments.push("-monitor".to_owned());
+            arguments.push(format!("unix:{},server=on,wait=off", escaped(monitor)));
+        }
         for share in &self.shares {
             arguments.extend(share.arguments());
         }
@@ -165,15 +188,11 @@ impl Machine {
     }
 }
 
-impl LateDisk {
-    fn arguments(&self) -> Vec<String> {
-        // The root bus of q35 takes no devices while it runs; a root port has a slot that does.
-        let mut arguments = words("-device pcie-root-port,id=lateport,chassis=1 -drive");
-        arguments.push(format!("file={},if=none,id=late,format=raw,snapshot=on", escaped(&self.image)));
-        arguments.push("-monitor".to_owned());
-        arguments.push(format!("unix:{},server=on,wait=off", escaped(&self.monitor)));
-        arguments
-    }
+fn late_disk(image: &Path) -> Vec<String> {
+    // The root bus of q35 takes no devices while it runs; a root port has a slot that does.
+    let mut arguments = words("-device pcie-root-port,id=lateport,chassis=1 -drive");
+    arguments.push(format!("file={},if=none,id=late,format=raw,snapshot=on", escaped(image)));
+    arguments
 }
 
 impl Share {
