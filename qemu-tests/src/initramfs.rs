@@ -1,5 +1,6 @@
 //! The initramfs of a story, written by the product's own `mkinitramfs` and kept by what it is made of.
 
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -16,12 +17,13 @@ pub struct Initramfs {
     init: Option<PathBuf>,
     rescue_shell: Option<PathBuf>,
     store: Option<PathBuf>,
+    options: Vec<OsString>,
 }
 
 impl Initramfs {
     /// Our init and the modules of `kernel` that it needs; no rescue shell and no store.
     pub fn new(kernel: &Kernel) -> Self {
-        Self { kernel: kernel.clone(), init: None, rescue_shell: None, store: None }
+        Self { kernel: kernel.clone(), init: None, rescue_shell: None, store: None, options: Vec::new() }
     }
 
     /// Takes another init than the one that is shipped.
@@ -45,6 +47,14 @@ impl Initramfs {
         self
     }
 
+    /// Adds an option of `mkinitramfs`; a value that is a file counts by its content.
+    #[must_use]
+    pub fn option(mut self, name: &str, value: Option<&Path>) -> Self {
+        self.options.push(name.into());
+        self.options.extend(value.map(|value| value.as_os_str().to_owned()));
+        self
+    }
+
     /// Runs `mkinitramfs`, unless the same inputs have been packed before.
     pub fn write(&self) -> Result<PathBuf, Failure> {
         let program = artifacts::mkinitramfs()?;
@@ -65,6 +75,7 @@ impl Initramfs {
         if let Some(store) = &self.store {
             command.arg("--store").arg(store);
         }
+        command.args(&self.options);
         let output = command.stdin(Stdio::null()).output().map_err(Failure::at(&program))?;
         if !output.status.success() {
             let said = String::from_utf8_lossy(&output.stderr);
@@ -80,6 +91,12 @@ impl Initramfs {
         for file in [Some(program), Some(init), self.rescue_shell.as_deref()] {
             let bytes = file.map_or(Ok(Vec::new()), |file| fs::read(file).map_err(Failure::at(file)))?;
             hash.update(Sha256::digest(bytes));
+        }
+        for option in &self.options {
+            hash.update(option.as_encoded_bytes());
+            if Path::new(option).is_file() {
+                hash.update(fs::read(option).map_err(Failure::at(Path::new(option)))?);
+            }
         }
         for path in self.store.iter().flat_map(|store| files_below(store)) {
             hash.update(path.to_string_lossy().as_bytes());

@@ -1,0 +1,100 @@
+//! Never stranded: what boots when what was asked for cannot.
+
+use std::path::Path;
+
+use qemu_tests::Story;
+use qemu_tests::failure::Failure;
+use qemu_tests::scene::Scene;
+use qemu_tests::store::{Layer, ProfileText};
+
+/// A profile `name` whose one added layer is gone from the medium.
+fn broken(scene: &Scene, name: &str) -> Result<(), Failure> {
+    let mut images = scene.small_system()?;
+    let lost = scene.store().add(&Layer::new("lost").file("/lost", name)?)?;
+    std::fs::remove_file(scene.store().image_path(&lost)).map_err(Failure::about("the lost image"))?;
+    images.push(lost);
+    scene.store().profile(&ProfileText::new(name, &images))
+}
+
+#[test]
+fn a_fallback_boots_and_the_report_tells_of_both() -> Story {
+    let scene = Scene::new("chain-fallback")?;
+    broken(&scene, "web")?;
+    scene.profile_that_runs("small", &[], "cat /run/lamina/report.json")?;
+    let mut guest = scene.boot(&scene.disk()?, "lamina.profile=web lamina.fallback=small")?;
+    guest.expect("is not in the store")?;
+    guest.expect("trying lamina.fallback=small")?;
+    let report = guest.expect("story: end")?;
+    for part in ["\"attempts\"", "\"candidate\": \"the profile web\"", "\"outcome\": \"failed\"", "open image"] {
+        assert!(report.contains(part), "{part} is not in\n{report}");
+    }
+    guest.expect_off()
+}
+
+#[test]
+fn the_rescue_profile_of_the_store_is_the_last_that_is_tried() -> Story {
+    let scene = Scene::new("chain-rescue")?;
+    broken(&scene, "web")?;
+    broken(&scene, "small")?;
+    scene.profile_that_runs("rescue", &[], "true")?;
+    let mut guest = scene.boot(&scene.disk()?, "lamina.profile=web lamina.fallback=small")?;
+    guest.expect("trying lamina.fallback=small")?;
+    guest.expect("trying the profile rescue of the store")?;
+    guest.expect("story: end")?;
+    guest.expect_off()
+}
+
+#[test]
+fn the_rescue_profile_of_the_initramfs_boots_when_there_is_no_medium() -> Story {
+    let scene = Scene::new("chain-no-medium")?;
+    scene.profile_that_runs("rescue", &[], "true")?;
+    let initramfs = scene.initramfs()?.store(scene.store().folder()).write()?;
+    let parameters = "lamina.profile=web lamina.store=LABEL=NOWHERE lamina.timeout=1";
+    let mut guest = qemu_tests::guest::Guest::boot(&scene.machine_with(&initramfs, parameters)?)?;
+    guest.expect("trying the profile rescue of the initramfs")?;
+    guest.expect("story: end")?;
+    guest.expect_off()
+}
+
+#[test]
+fn a_bound_profile_gives_way_to_nothing_of_the_medium_that_is_not_bound() -> Story {
+    let scene = Scene::new("chain-bound")?;
+    broken(&scene, "web")?;
+    scene.profile_that_runs("rescue", &[], "true")?;
+    scene.profile_that_runs("small", &[], "true")?;
+    let profile = scene.store().folder().join("profiles/web/1.kdl");
+    let digest = sha256(&profile)?;
+    let parameters = format!("lamina.profile=web@sha256:{digest} lamina.fallback=small");
+    let mut guest = scene.boot(&scene.disk()?, &parameters)?;
+    let screen = guest.expect_screen(&["is not in the store"])?;
+    assert!(!screen.contains("trying"), "{screen}");
+    guest.type_text("p")?;
+    guest.expect_off()
+}
+
+#[test]
+fn three_boots_that_nobody_blessed_move_on_and_come_back_when_nothing_else_stands() -> Story {
+    let scene = Scene::new("chain-counted")?;
+    scene.store().boot_slots()?;
+    scene.profile_that_runs("web", &[], "grep -A4 '\"ledger\"' /run/lamina/report.json")?;
+    scene.profile_that_runs("small", &[], "echo here is the small one")?;
+    let disk = scene.disk()?;
+    for attempt in 1..=3 {
+        let mut guest = scene.boot(&disk, "lamina.profile=web lamina.fallback=small")?;
+        guest.expect(&format!("\"attempt\": {attempt}"))?;
+        guest.expect_off()?;
+    }
+    let mut guest = scene.boot(&disk, "lamina.profile=web lamina.fallback=small")?;
+    guest.expect("it was started three times in a row, and never blessed")?;
+    guest.expect("here is the small one")?;
+    guest.expect_off()?;
+    let mut guest = scene.boot(&disk, "lamina.profile=web")?;
+    guest.expect("\"attempt\": 4")?;
+    guest.expect_off()
+}
+
+fn sha256(path: &Path) -> Result<String, Failure> {
+    use sha2::{Digest, Sha256};
+    let bytes = std::fs::read(path).map_err(Failure::at(path))?;
+    Ok(Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect())
+}

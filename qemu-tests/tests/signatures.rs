@@ -1,0 +1,88 @@
+//! Signed profiles: who may sign is fixed when the initramfs is made, and the kernel command line has no say in it.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use qemu_tests::Story;
+use qemu_tests::failure::Failure;
+use qemu_tests::guest::Guest;
+use qemu_tests::scene::{DISK, Scene};
+
+/// A pair of keys, made by Debian's minisign without a password.
+struct Keys {
+    secret: PathBuf,
+    public: PathBuf,
+}
+
+fn keys(scene: &Scene, name: &str) -> Result<Keys, Failure> {
+    let keys = Keys {
+        secret: scene.scratch().join(format!("{name}.key")),
+        public: scene.scratch().join(format!("{name}.pub")),
+    };
+    minisign(&["-G", "-W", "-p"], &[&keys.public], &["-s"], &[&keys.secret])?;
+    Ok(keys)
+}
+
+fn sign(scene: &Scene, profile: &str, keys: &Keys) -> Result<PathBuf, Failure> {
+    let path = scene.store().folder().join("profiles").join(profile).join("1.kdl");
+    minisign(&["-S", "-s"], &[&keys.secret], &["-m"], &[&path])?;
+    Ok(path)
+}
+
+fn minisign(first: &[&str], then: &[&Path], second: &[&str], last: &[&Path]) -> Result<(), Failure> {
+    let mut command = Command::new("minisign");
+    command.args(first).args(then).args(second).args(last).stdin(Stdio::null());
+    let output = command.output().map_err(Failure::about("minisign, which Debian's package `minisign` has"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(Failure::new(format!("{command:?}: {}", String::from_utf8_lossy(&output.stderr))))
+}
+
+fn boot(scene: &Scene, keys: &Keys, parameters: &str) -> Result<Guest, Failure> {
+    let initramfs = scene.initramfs()?.option("--key", Some(&keys.public)).option("--require-signatures", None);
+    let parameters = format!("lamina.store=LABEL={} {parameters}", DISK.label);
+    Guest::boot(&scene.machine_with(&initramfs.write()?, &parameters)?.disk(&scene.disk()?))
+}
+
+#[test]
+fn a_signed_profile_boots_and_the_report_names_the_key() -> Story {
+    let scene = Scene::new("signed")?;
+    let keys = keys(&scene, "release")?;
+    scene.profile_that_runs("web", &[], "grep signed_by /run/lamina/report.json")?;
+    sign(&scene, "web", &keys)?;
+    let mut guest = boot(&scene, &keys, "lamina.profile=web")?;
+    guest.expect("\"signed_by\": \"release\"")?;
+    guest.expect("story: end")?;
+    guest.expect_off()
+}
+
+#[test]
+fn a_profile_that_nobody_signed_is_refused_and_so_is_what_would_take_its_place() -> Story {
+    let scene = Scene::new("unsigned")?;
+    let keys = keys(&scene, "release")?;
+    for name in ["web", "rescue"] {
+        scene.profile_that_runs(name, &[], "echo it should not have started")?;
+    }
+    let mut guest = boot(&scene, &keys, "lamina.profile=web")?;
+    let screen = guest.expect_screen(&["the profile is not signed", "keys of the initramfs: release"])?;
+    assert!(!screen.contains("it should not have started"), "{screen}");
+    Ok(())
+}
+
+#[test]
+fn a_profile_that_was_changed_or_signed_by_another_is_refused() -> Story {
+    let scene = Scene::new("wrongly-signed")?;
+    let (ours, theirs) = (keys(&scene, "release")?, keys(&scene, "other")?);
+    scene.profile_that_runs("web", &[], "true")?;
+    scene.profile_that_runs("db", &[], "true")?;
+    sign(&scene, "db", &theirs)?;
+    let path = sign(&scene, "web", &ours)?;
+    let text = std::fs::read_to_string(&path).map_err(Failure::at(&path))?;
+    std::fs::write(&path, text.replace("50%", "60%")).map_err(Failure::at(&path))?;
+    for name in ["web", "db"] {
+        let mut guest = boot(&scene, &ours, &format!("lamina.profile={name}"))?;
+        guest.expect_screen(&["the signature is not by a key of this initramfs"])?;
+    }
+    Ok(())
+}
