@@ -25,7 +25,9 @@ fn a_fallback_boots_and_the_report_tells_of_both() -> Story {
     guest.expect("is not in the store")?;
     guest.expect("trying lamina.fallback=small")?;
     let report = guest.expect("story: end")?;
-    for part in ["\"attempts\"", "\"candidate\": \"the profile web\"", "\"outcome\": \"failed\"", "open image"] {
+    for part in
+        ["\"attempts\"", "\"candidate\": \"the profile web\"", "\"outcome\": \"failed\"", "open image"]
+    {
         assert!(report.contains(part), "{part} is not in\n{report}");
     }
     guest.expect_off()

@@ -32,7 +32,8 @@ fn sign(scene: &Scene, profile: &str, keys: &Keys) -> Result<PathBuf, Failure> {
 fn minisign(first: &[&str], then: &[&Path], second: &[&str], last: &[&Path]) -> Result<(), Failure> {
     let mut command = Command::new("minisign");
     command.args(first).args(then).args(second).args(last).stdin(Stdio::null());
-    let output = command.output().map_err(Failure::about("minisign, which Debian's package `minisign` has"))?;
+    let output =
+        command.output().map_err(Failure::about("minisign, which Debian's package `minisign` has"))?;
     if output.status.success() {
         return Ok(());
     }
@@ -40,7 +41,8 @@ fn minisign(first: &[&str], then: &[&Path], second: &[&str], last: &[&Path]) -> 
 }
 
 fn boot(scene: &Scene, keys: &Keys, parameters: &str) -> Result<Guest, Failure> {
-    let initramfs = scene.initramfs()?.option("--key", Some(&keys.public)).option("--require-signatures", None);
+    let initramfs =
+        scene.initramfs()?.option("--key", Some(&keys.public)).option("--require-signatures", None);
     let parameters = format!("lamina.store=LABEL={} {parameters}", DISK.label);
     Guest::boot(&scene.machine_with(&initramfs.write()?, &parameters)?.disk(&scene.disk()?))
 }
