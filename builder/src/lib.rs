@@ -25,6 +25,7 @@ pub mod report;
 pub mod sandbox;
 pub mod schedule;
 pub mod selection;
+pub mod signature;
 pub mod store;
 pub mod target;
 pub mod text_file;

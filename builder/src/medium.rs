@@ -7,21 +7,26 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
+use boot_ledger::Slots;
 use profiles::resolved::BootProfile;
 use profiles::{Digest, Name};
 use unnamed_file::UnnamedFile;
 
 use crate::error::{Error, Result};
-use crate::lock;
 use crate::store::Store;
+use crate::{lock, signature};
 
 /// What goes onto the medium.
 #[derive(Debug, Clone)]
 pub struct MediumPlan {
+    /// The folder to fill, which also gets the slots that count boots.
+    pub folder: PathBuf,
     /// Where each image is and will be.
     pub images: Vec<(PathBuf, PathBuf)>,
     /// Where each profile is and will be.
     pub profiles: Vec<(PathBuf, PathBuf)>,
+    /// Where the signature of each profile that has one is and will be.
+    pub signatures: Vec<(PathBuf, PathBuf)>,
     /// Bytes of all images.
     pub size: u64,
 }
@@ -30,7 +35,7 @@ impl MediumPlan {
     /// Reads the newest generation of each profile; every image must be in the store with its size.
     pub fn make(store: &Store, folder: &Path, names: &[Name]) -> Result<Self> {
         let mut images: BTreeMap<Digest, u64> = BTreeMap::new();
-        let mut profiles = Vec::new();
+        let (mut profiles, mut signatures) = (Vec::new(), Vec::new());
         for name in names {
             let (number, path) = lock::newest(store, name)?.ok_or_else(|| {
                 Error::new(format!("profile {name}"), "has not been locked")
@@ -38,7 +43,7 @@ impl MediumPlan {
             })?;
             let bytes = fs::read(&path).map_err(Error::on(path.display()))?;
             let profile = BootProfile::parse(&path.display().to_string(), &bytes).map_err(Error::on(""))?;
-            for image in &profile.images {
+            for image in profile.images.iter().chain(&profile.optional) {
                 let from = store.image_path(&image.digest);
                 let length = fs::metadata(&from).map_err(Error::on(from.display()))?.len();
                 if length != image.size {
@@ -47,24 +52,52 @@ impl MediumPlan {
                 }
                 images.insert(image.digest, image.size);
             }
-            profiles.push((path, folder.join(format!("profiles/{name}/{number}.kdl"))));
+            let target = folder.join(format!("profiles/{name}/{number}.kdl"));
+            let signature = signature::path_of(&path);
+            if signature.is_file() {
+                signatures.push((signature, signature::path_of(&target)));
+            }
+            profiles.push((path, target));
         }
         let size = images.values().sum();
         let place = |digest: &Digest| {
             (store.image_path(digest), folder.join(format!("images/{}.sqfs", digest.hex())))
         };
-        Ok(MediumPlan { images: images.keys().map(place).collect(), profiles, size })
+        let images = images.keys().map(place).collect();
+        Ok(MediumPlan { folder: folder.to_path_buf(), images, profiles, signatures, size })
     }
 
-    /// Copies what is not there yet.
+    /// Every file, in the order of copying: a signature before its profile, which must never be seen without it.
+    pub fn files(&self) -> impl Iterator<Item = &(PathBuf, PathBuf)> {
+        self.images.iter().chain(&self.signatures).chain(&self.profiles)
+    }
+
+    /// Copies what is not there yet, and makes the slots that count boots.
     pub fn carry_out(&self) -> Result<()> {
-        for (from, to) in self.images.iter().chain(&self.profiles) {
+        for (from, to) in &self.images {
             let length = |path: &Path| fs::metadata(path).map(|found| found.len()).ok();
             if length(to).is_none() || length(to) != length(from) {
                 copy(from, to)?;
             }
         }
-        Ok(())
+        // Their number says nothing of their contents: another store may have counted on its own.
+        for (from, to) in self.signatures.iter().chain(&self.profiles) {
+            let bytes = fs::read(from).map_err(Error::on(from.display()))?;
+            if fs::read(to).ok() != Some(bytes) {
+                self.drop_stale_signature(to)?;
+                copy(from, to)?;
+            }
+        }
+        Slots::create(&self.folder).map_err(Error::on(self.folder.join("boot").display()))
+    }
+
+    /// The signature of a profile that is replaced by another one without a signature would refuse that one.
+    fn drop_stale_signature(&self, profile: &Path) -> Result<()> {
+        let path = signature::path_of(profile);
+        if self.signatures.iter().any(|(_, to)| *to == path) || !path.exists() {
+            return Ok(());
+        }
+        fs::remove_file(&path).map_err(Error::on(path.display()))
     }
 }
 

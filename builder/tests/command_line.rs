@@ -268,6 +268,95 @@ fn verify_fails_when_an_image_is_damaged() {
     );
 }
 
+/// Puts generation `number` of a profile without a real image into the store.
+fn put_profile(folder: &Path, number: u32) -> std::path::PathBuf {
+    let profiles = folder.join("store/profiles/web");
+    fs::create_dir_all(&profiles).unwrap();
+    let path = profiles.join(format!("{number}.kdl"));
+    fs::write(&path, format!("profile \"web\" format=1 {{ /* {number} */ }}\n")).unwrap();
+    path
+}
+
+#[test]
+fn minisign_accepts_our_signatures_and_we_accept_its() {
+    let folder = tempfile::tempdir().unwrap();
+    let minisign = |arguments: &[&str]| tool(folder.path(), "minisign", "minisign", arguments);
+    let run = |arguments: &[&str]| {
+        let output = lamina(folder.path(), arguments);
+        assert!(output.status.success(), "{arguments:?}: {}", told(&output));
+        told(&output)
+    };
+    put_profile(folder.path(), 1);
+    let profile = put_profile(folder.path(), 2);
+    let signature = profile.with_extension("kdl.minisig");
+    minisign(&["-G", "-W", "-p", "theirs.pub", "-s", "theirs"]);
+    let told_by_key = run(&["key", "create", "ours", "--no-password"]);
+    assert_eq!(told_by_key, "ours.pub\nours: keep it secret, and keep a copy\n");
+    for (secret, public) in [("theirs", "theirs.pub"), ("ours", "ours.pub")] {
+        run(&["profile", "sign", "web", "--key", secret]);
+        minisign(&["-V", "-H", "-p", public, "-m", profile.to_str().unwrap()]);
+        let told = run(&["profile", "verify", "web", "--public-key", public]);
+        assert_eq!(told, "profile web generation 2: signed, and says \"profile web generation 2\"\n");
+        fs::remove_file(&signature).unwrap();
+        minisign(&["-S", "-W", "-s", secret, "-t", "by hand", "-m", profile.to_str().unwrap()]);
+        assert!(run(&["profile", "verify", "web", "--public-key", public]).contains("says \"by hand\""));
+    }
+    let refused = |arguments: &[&str], part: &str| {
+        let output = lamina(folder.path(), arguments);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        assert!(told(&output).contains(part), "{part} in {}", told(&output));
+    };
+    refused(
+        &["profile", "verify", "web", "--public-key", "theirs.pub"],
+        "not of this profile, or by another key",
+    );
+    refused(&["profile", "verify", "web", "--public-key", "ours"], "is no minisign public key");
+    refused(&["profile", "sign", "web", "--key", "ours.pub"], "is no minisign secret key");
+    refused(&["profile", "sign", "mail", "--key", "ours"], "has not been locked");
+    refused(&["key", "create", "ours", "--no-password"], "is there already, and keys are never replaced");
+    fs::write(&profile, "profile \"web\" format=1 { /* 3 */ }\n").unwrap();
+    refused(
+        &["profile", "verify", "web", "--public-key", "ours.pub"],
+        "not of this profile, or by another key",
+    );
+    fs::remove_file(&signature).unwrap();
+    refused(
+        &["profile", "verify", "web", "--public-key", "ours.pub"],
+        "`lamina profile sign web --key FILE`",
+    );
+}
+
+#[test]
+fn a_key_with_a_password_needs_it() {
+    let folder = tempfile::tempdir().unwrap();
+    put_profile(folder.path(), 1);
+    let with_password = |password: &str, arguments: &[&str]| {
+        Command::new(env!("CARGO_BIN_EXE_lamina"))
+            .args(arguments)
+            .env("LAMINA_STORE", folder.path().join("store"))
+            .env("MINISIGN_PASSWORD", password)
+            .current_dir(folder.path())
+            .output()
+            .unwrap()
+    };
+    let made = with_password("open sesame", &["key", "create", "site.key"]);
+    assert!(made.status.success(), "{}", told(&made));
+    let mode = std::os::unix::fs::PermissionsExt::mode(
+        &fs::metadata(folder.path().join("site.key")).unwrap().permissions(),
+    );
+    assert_eq!(mode & 0o777, 0o600);
+    let wrong = with_password("open", &["profile", "sign", "web", "--key", "site.key"]);
+    assert!(
+        told(&wrong).contains("Wrong password") && told(&wrong).contains("MINISIGN_PASSWORD"),
+        "{}",
+        told(&wrong)
+    );
+    let signed = with_password("open sesame", &["profile", "sign", "web", "--key", "site.key"]);
+    assert!(signed.status.success(), "{}", told(&signed));
+    let public = ["profile", "verify", "web", "--public-key", "site.key.pub"];
+    assert!(lamina(folder.path(), &public).status.success());
+}
+
 #[test]
 fn a_medium_has_the_images_and_the_newest_generation() {
     let folder = site();
@@ -295,6 +384,22 @@ fn a_medium_has_the_images_and_the_newest_generation() {
     let image = fs::read(disk.join(format!("images/{hex}.sqfs"))).unwrap();
     assert_eq!(image, fs::read(store.join(format!("images/{hex}.sqfs"))).unwrap());
     assert!(disk.join("profiles/web/10.kdl").is_file() && !disk.join("profiles/web/9.kdl").exists());
+    for slot in ["a", "b"] {
+        assert_eq!(fs::metadata(disk.join("boot").join(slot)).unwrap().len(), 4096);
+    }
+    // A signature travels with its profile, and a new one replaces one of the same length.
+    for text in ["one signature\n", "two signature\n"] {
+        fs::write(store.join("profiles/web/10.kdl.minisig"), text).unwrap();
+        lamina(folder.path(), &["medium", "create", "disk/lamina", "--profile", "web"]);
+        assert_eq!(fs::read_to_string(disk.join("profiles/web/10.kdl.minisig")).unwrap(), text);
+    }
+    // A profile that another store counted as the same generation, not signed: the old signature would refuse it.
+    fs::remove_file(store.join("profiles/web/10.kdl.minisig")).unwrap();
+    let other = fs::read_to_string(store.join("profiles/web/10.kdl")).unwrap().replace("\"10\"", "\"11\"");
+    fs::write(store.join("profiles/web/10.kdl"), &other).unwrap();
+    lamina(folder.path(), &["medium", "create", "disk/lamina", "--profile", "web"]);
+    assert_eq!(fs::read_to_string(disk.join("profiles/web/10.kdl")).unwrap(), other);
+    assert!(!disk.join("profiles/web/10.kdl.minisig").exists());
     fs::write(store.join(format!("images/{hex}.sqfs")), "short").unwrap();
     let message = told(&lamina(folder.path(), &["medium", "create", "other", "--profile", "web"]));
     assert!(

@@ -46,6 +46,18 @@ struct Arguments {
     #[argh(option, arg_name = "file")]
     busybox: Option<PathBuf>,
 
+    /// a static mke2fs, with which init makes the ext4 that a profile asks for with create="ext4"
+    #[argh(option, arg_name = "file")]
+    mke2fs: Option<PathBuf>,
+
+    /// a public key of minisign, whose signatures of profiles init accepts; may be repeated
+    #[argh(option, arg_name = "file")]
+    key: Vec<PathBuf>,
+
+    /// let init refuse every profile without a valid signature, whatever the kernel command line says; needs --key
+    #[argh(switch)]
+    require_signatures: bool,
+
     /// a store whose profiles and images are packed, for lamina.store=initramfs
     #[argh(option, arg_name = "folder")]
     store: Option<PathBuf>,
@@ -185,6 +197,9 @@ fn request(arguments: &Arguments) -> Result<Request, String> {
         modules: arguments.module.clone(),
         state_file_systems: arguments.state_file_system.clone(),
         busybox: arguments.busybox.clone(),
+        mke2fs: arguments.mke2fs.clone(),
+        keys: arguments.key.clone(),
+        require_signatures: arguments.require_signatures,
         store: arguments.store.clone(),
         profiles: arguments.profile.clone(),
         ..plain

@@ -13,8 +13,9 @@ use unnamed_file::UnnamedFile;
 use crate::contents::{Contents, Source};
 use crate::error::Error;
 use crate::kernel_modules::{self, Reason, Selection};
+use crate::keys::Keys;
 use crate::size::Size;
-use crate::{archive, elf, rescue, store};
+use crate::{archive, elf, keys, mke2fs, rescue, store};
 
 /// The format of `etc/lamina/initramfs.kdl`, the contract between this crate and init.
 const FORMAT: u64 = 1;
@@ -38,6 +39,12 @@ pub struct Request {
     pub state_file_systems: Vec<StateFileSystem>,
     /// A static busybox for the rescue shell.
     pub busybox: Option<PathBuf>,
+    /// A static mke2fs, with which init makes state file systems.
+    pub mke2fs: Option<PathBuf>,
+    /// Public keys whose signatures of profiles init accepts.
+    pub keys: Vec<PathBuf>,
+    /// Init refuses a profile without a valid signature.
+    pub require_signatures: bool,
     /// A store to pack.
     pub store: Option<PathBuf>,
     /// The profiles of the store to pack, with their images; all when none is named.
@@ -58,6 +65,9 @@ impl Request {
             modules: Vec::new(),
             state_file_systems: Vec::new(),
             busybox: None,
+            mke2fs: None,
+            keys: Vec::new(),
+            require_signatures: false,
             store: None,
             profiles: Vec::new(),
         }
@@ -76,14 +86,20 @@ impl Request {
         }
         contents.add("dev/console", 0o600, Source::CharDevice(5, 1))?;
         contents.add("init", 0o755, Source::Bytes(read_init(&self.init)?))?;
-        let about = format!("initramfs format={FORMAT} kernel={}\n", Quoted(kernel.release()));
+        let keys = Keys::read(&self.keys, self.require_signatures)?;
+        let signatures = if keys.required() { " signatures=\"required\"" } else { "" };
+        let about = format!("initramfs format={FORMAT} kernel={}{signatures}\n", Quoted(kernel.release()));
         contents.add("etc/lamina/initramfs.kdl", 0o644, Source::Bytes(about.into_bytes()))?;
         add_modules(&mut contents, kernel.release(), &modules)?;
+        keys.add(&mut contents)?;
         if let Some(busybox) = &self.busybox {
             rescue::add(&mut contents, busybox)?;
         }
+        if let Some(program) = &self.mke2fs {
+            mke2fs::add(&mut contents, program)?;
+        }
         let profiles = match &self.store {
-            Some(store) => store::add(&mut contents, store, &self.profiles)?,
+            Some(store) => store::add(&mut contents, store, &self.profiles, &keys)?,
             None => Vec::new(),
         };
         Ok(Plan { release: kernel.release().to_owned(), contents, modules, profiles })
@@ -179,6 +195,15 @@ impl fmt::Display for Plan {
         }
         if self.contents.get("bin/busybox").is_some() {
             writeln!(f, "  {:24} {:>8}  the rescue shell", "bin/busybox", size("bin/busybox").to_string())?;
+        }
+        if self.contents.get(mke2fs::PATH).is_some() {
+            let size = size(mke2fs::PATH).to_string();
+            writeln!(f, "  {:24} {size:>8}  makes state file systems", mke2fs::PATH)?;
+        }
+        let keys =
+            self.contents.iter().filter_map(|(path, _)| path.strip_prefix(keys::FOLDER)?.strip_prefix('/'));
+        for key in keys {
+            writeln!(f, "  key {key}, whose signatures of profiles are accepted")?;
         }
         for profile in &self.profiles {
             writeln!(f, "  profile {profile}, with its images")?;

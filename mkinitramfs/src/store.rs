@@ -8,16 +8,22 @@ use profiles::{Digest, Name, suggest};
 
 use crate::contents::{Contents, Source};
 use crate::error::Error;
+use crate::keys::Keys;
 
 /// Where init looks for a packed store.
 const HOME: &str = "lamina";
 
-/// Adds the newest generation of each of `wanted`, or of every profile when none is named, with the images.
+/// Adds the newest generation of each of `wanted`, or of every profile when none is named, with its signature and images.
 /// Returns what was taken, as `NAME generation N`.
 ///
 /// # Errors
-/// A profile or image is missing or damaged.
-pub(crate) fn add(contents: &mut Contents, store: &Path, wanted: &[Name]) -> Result<Vec<String>, Error> {
+/// A profile or image is missing or damaged; a profile has no signature that init would accept.
+pub(crate) fn add(
+    contents: &mut Contents,
+    store: &Path,
+    wanted: &[Name],
+    keys: &Keys,
+) -> Result<Vec<String>, Error> {
     let known = profile_names(store)?;
     let names = if wanted.is_empty() { &known } else { wanted };
     if names.is_empty() {
@@ -33,8 +39,12 @@ pub(crate) fn add(contents: &mut Contents, store: &Path, wanted: &[Name]) -> Res
         let bytes = fs::read(&path).map_err(Error::at(&path))?;
         let label = path.display().to_string();
         let profile = BootProfile::parse(&label, &bytes).map_err(|errors| Error::new("", errors))?;
-        contents.add(format!("{HOME}/profiles/{name}/{generation}.kdl"), 0o644, Source::Bytes(bytes))?;
-        for image in &profile.images {
+        let place = format!("{HOME}/profiles/{name}/{generation}.kdl");
+        if let Some(signature) = keys.signature_of(&path, &bytes)? {
+            contents.add(format!("{place}.minisig"), 0o644, Source::Bytes(signature))?;
+        }
+        contents.add(place, 0o644, Source::Bytes(bytes))?;
+        for image in profile.images.iter().chain(&profile.optional) {
             add_image(contents, store, &profile, image)?;
         }
         taken.push(format!("{name} generation {generation}"));

@@ -30,7 +30,8 @@ enum Action {
     Create(Create),
 }
 
-/// Put the images and newest generations of profiles into a folder, in the layout that init reads.
+/// Put the images and newest generations of profiles, with their signatures, into a folder, in the layout that init reads.
+/// The folder also gets boot/a and boot/b, in which boots are counted.
 #[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(
     subcommand,
@@ -66,7 +67,7 @@ impl Create {
         let names = self.profile.iter().map(parse).collect::<Result<Vec<_>>>()?;
         let plan = MediumPlan::make(&context.store()?, &self.dir, &names)?;
         if self.dry_run {
-            for (from, to) in plan.images.iter().chain(&plan.profiles) {
+            for (from, to) in plan.files() {
                 print(format_args!("copy {} to {}", from.display(), to.display()))?;
             }
             return Ok(ExitCode::SUCCESS);

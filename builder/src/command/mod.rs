@@ -7,6 +7,7 @@ mod completions;
 mod image;
 mod image_verity;
 mod kernel;
+mod key;
 mod manual;
 mod medium;
 mod profile;
@@ -55,6 +56,7 @@ enum Command {
     Fetch(build::Fetch),
     Image(image::ImageCommand),
     Kernel(kernel::KernelCommand),
+    Key(key::KeyCommand),
     Man(manual::Man),
     Medium(medium::MediumCommand),
     Profile(profile::ProfileCommand),
@@ -71,6 +73,7 @@ pub fn run(lamina: Lamina) -> Result<ExitCode> {
         Command::Fetch(command) => command.run(&context),
         Command::Image(command) => command.run(&context),
         Command::Kernel(command) => command.run(&context),
+        Command::Key(command) => command.run(&context),
         Command::Man(command) => command.run(),
         Command::Medium(command) => command.run(&context),
         Command::Profile(command) => command.run(&context),

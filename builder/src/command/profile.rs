@@ -1,9 +1,10 @@
 //! `lamina profile`: check what was written, and lock it into what init boots.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use argh::{ArgsInfo, FromArgs};
+use profiles::Name;
 use profiles::written::Composition;
 use serde_json::json;
 
@@ -14,10 +15,11 @@ use crate::error::{Error, Result};
 use crate::graph::Graph;
 use crate::lock::{self, Locked};
 use crate::plan::Plan;
+use crate::signature;
 use crate::store::Store;
 use crate::target::{self, Layers, Meaning, Target};
 
-/// Check profiles, and lock them for booting.
+/// Check profiles, lock them for booting, and sign them.
 #[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(
     subcommand,
@@ -35,6 +37,8 @@ enum Action {
     Check(Check),
     List(List),
     Lock(Lock),
+    Sign(Sign),
+    Verify(Verify),
 }
 
 /// Read profiles with all they include, and resolve their packages; nothing is built.
@@ -73,12 +77,43 @@ struct Lock {
     dry_run: bool,
 }
 
+/// Sign the newest generation of profiles with a minisign key, for an initramfs that has the public one.
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(
+    subcommand,
+    name = "sign",
+    example = "lamina profile sign web --key site.key",
+    note = "The password of the key is asked for, or taken from MINISIGN_PASSWORD. `minisign -V` checks the signature too."
+)]
+struct Sign {
+    /// names of profiles
+    #[argh(positional)]
+    name: Vec<String>,
+    /// the secret key, of `lamina key create` or `minisign -G`
+    #[argh(option, arg_name = "file")]
+    key: PathBuf,
+}
+
+/// Check the signature of the newest generation of profiles, as init does.
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand, name = "verify", example = "lamina profile verify web --public-key site.key.pub")]
+struct Verify {
+    /// names of profiles
+    #[argh(positional)]
+    name: Vec<String>,
+    /// the public key
+    #[argh(option, arg_name = "file")]
+    public_key: PathBuf,
+}
+
 impl ProfileCommand {
     pub(super) fn run(self, context: &Context) -> Result<ExitCode> {
         match self.action {
             Action::Check(check) => check.run(context),
             Action::List(list) => list.run(context),
             Action::Lock(lock) => lock.run(context),
+            Action::Sign(sign) => sign.run(context),
+            Action::Verify(verify) => verify.run(context),
         }
     }
 }
@@ -153,6 +188,35 @@ impl Lock {
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+impl Sign {
+    fn run(self, context: &Context) -> Result<ExitCode> {
+        require(&self.name)?;
+        let store = context.store()?;
+        for name in &self.name {
+            let signed = signature::sign(&store, &parse(name)?, &self.key, super::key::password())?;
+            context.report.line(format_args!("{}: {}", signed.path.display(), signed.comment));
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl Verify {
+    fn run(self, context: &Context) -> Result<ExitCode> {
+        require(&self.name)?;
+        let store = context.store()?;
+        for name in &self.name {
+            let signed = signature::verify(&store, &parse(name)?, &self.public_key)?;
+            let (generation, comment) = (signed.generation, &signed.comment);
+            print(format_args!("profile {name} generation {generation}: signed, and says \"{comment}\""))?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn parse(name: &str) -> Result<Name> {
+    Name::parse(name).map_err(Error::on(format!("'{name}'")))
 }
 
 fn require(names: &[String]) -> Result<()> {

@@ -6,3 +6,4 @@ mod fixture;
 mod list;
 mod modules;
 mod store;
+mod trust;

@@ -1,0 +1,145 @@
+//! Signatures of locked profiles: minisign, so that Debian's `minisign` makes and checks them too.
+//!
+//! The signature of `profiles/NAME/GENERATION.kdl` is `GENERATION.kdl.minisig` beside it. It is of the kind that hashes first
+//! (`ED`), which is the only one that init takes.
+
+use std::fs::{self, File};
+use std::io::{Cursor, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use ct_codecs::{Base64, Decoder};
+use minisign::{KeyPair, SecretKey, SecretKeyBox};
+use minisign_verify::{PublicKey, Signature};
+use profiles::Name;
+
+use crate::error::{Error, Result};
+use crate::lock;
+use crate::store::Store;
+
+/// Where the password of a secret key can stand instead of being asked for.
+pub const PASSWORD_VARIABLE: &str = "MINISIGN_PASSWORD";
+
+/// The key derivation of a secret key without a password: two zero bytes, behind the algorithm.
+const NO_PASSWORD: [u8; 2] = [0, 0];
+
+/// A profile whose signature was made or checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signed {
+    /// The generation, the newest of its profile.
+    pub generation: u64,
+    /// The signature's file.
+    pub path: PathBuf,
+    /// What the signature says besides, and vouches for.
+    pub comment: String,
+}
+
+/// `GENERATION.kdl.minisig` for `GENERATION.kdl`.
+pub fn path_of(profile: &Path) -> PathBuf {
+    profile.with_extension("kdl.minisig")
+}
+
+/// Signs the newest generation of a profile with the secret key in the file `key`; `password` is needed when it has one.
+pub fn sign(store: &Store, name: &Name, key: &Path, password: Option<String>) -> Result<Signed> {
+    let (generation, path, bytes) = newest(store, name)?;
+    let secret = read_secret_key(key, password)?;
+    let comment = format!("profile {name} generation {generation}");
+    let signed = minisign::sign(None, &secret, Cursor::new(&bytes), Some(&comment), Some("signed by lamina"));
+    let signature = signed.map_err(Error::on(key.display()))?.into_string();
+    let target = path_of(&path);
+    store.write(&target, signature.as_bytes())?;
+    Ok(Signed { generation, path: target, comment })
+}
+
+/// Checks the signature of the newest generation of a profile against the public key in the file `key`, as init does.
+pub fn verify(store: &Store, name: &Name, key: &Path) -> Result<Signed> {
+    let (generation, path, bytes) = newest(store, name)?;
+    let public = read_public_key(key)?;
+    let target = path_of(&path);
+    let text = fs::read_to_string(&target).map_err(|error| {
+        let remedy = format!("`lamina profile sign {name} --key FILE` signs the profile");
+        Error::new(target.display(), error).remedy(remedy)
+    })?;
+    let signature = Signature::decode(&text).map_err(Error::on(target.display()))?;
+    public.verify(&bytes, &signature, false).map_err(|error| {
+        Error::new(target.display(), format!("{error}: not of this profile, or by another key"))
+            .remedy(format!("look at {}, then sign the profile again", path.display()))
+    })?;
+    Ok(Signed { generation, path: target, comment: signature.trusted_comment().to_owned() })
+}
+
+fn newest(store: &Store, name: &Name) -> Result<(u64, PathBuf, Vec<u8>)> {
+    let (generation, path) = lock::newest(store, name)?.ok_or_else(|| {
+        Error::new(format!("profile {name}"), "has not been locked")
+            .remedy(format!("`lamina build {name}` builds and locks"))
+    })?;
+    let bytes = fs::read(&path).map_err(Error::on(path.display()))?;
+    Ok((generation, path, bytes))
+}
+
+fn read_public_key(path: &Path) -> Result<PublicKey> {
+    let text = fs::read_to_string(path).map_err(Error::on(path.display()))?;
+    PublicKey::decode(text.trim()).map_err(|error| {
+        Error::new(path.display(), format!("is no minisign public key: {error}"))
+            .remedy("give the file that `lamina key create` or `minisign -G` wrote, which ends in .pub")
+    })
+}
+
+/// A secret key as minisign(1) writes it: a comment, and a line in base64.
+fn read_secret_key(path: &Path, password: Option<String>) -> Result<SecretKey> {
+    let no_key = |cause: &dyn std::fmt::Display| {
+        Error::new(path.display(), format!("is no minisign secret key: {cause}")).remedy(
+            "give the file that `lamina key create` or `minisign -G` wrote, not the one that ends in .pub",
+        )
+    };
+    let text = fs::read_to_string(path).map_err(Error::on(path.display()))?;
+    let line = text.lines().nth(1).ok_or_else(|| no_key(&"it has one line"))?;
+    let bytes = Base64::decode_to_vec(line.trim(), None).map_err(|error| no_key(&error))?;
+    let key = SecretKey::from_bytes(&bytes).map_err(|error| no_key(&error))?;
+    if bytes[2..4] == NO_PASSWORD {
+        // minisign(1) leaves the checksum of such keys empty, which the crate's own reader refuses.
+        return Ok(key);
+    }
+    SecretKeyBox::from(text).into_secret_key(password).map_err(|error| {
+        Error::new(path.display(), error)
+            .remedy(format!("type the password of the key, or put it into {PASSWORD_VARIABLE}"))
+    })
+}
+
+/// What protects a new secret key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Protection {
+    /// This password, or one that is asked for.
+    Password(Option<String>),
+    /// Nothing but the permissions of its file.
+    Nothing,
+}
+
+/// Makes a pair of keys: the secret one in the new file `path`, which only its owner can read, the public one beside it in
+/// the new file `path` with `.pub` added, whose path is returned.
+pub fn create_keys(path: &Path, protection: &Protection) -> Result<PathBuf> {
+    let mut public = path.as_os_str().to_os_string();
+    public.push(".pub");
+    let public = PathBuf::from(public);
+    if public.exists() || path.exists() {
+        let there = if path.exists() { path } else { &public };
+        return Err(Error::new(there.display(), "is there already, and keys are never replaced")
+            .remedy("give another name"));
+    }
+    let pair = match protection {
+        Protection::Password(password) => KeyPair::generate_encrypted_keypair(password.clone()),
+        Protection::Nothing => KeyPair::generate_unencrypted_keypair(),
+    };
+    let pair = pair.map_err(Error::on(path.display()))?;
+    let secret = pair.sk.to_box(None).map_err(Error::on(path.display()))?;
+    let shown = pair.pk.to_box().map_err(Error::on(path.display()))?;
+    write_new(path, 0o600, &secret.to_bytes())?;
+    write_new(&public, 0o644, &shown.to_bytes())?;
+    Ok(public)
+}
+
+fn write_new(path: &Path, mode: u32, bytes: &[u8]) -> Result<()> {
+    let open = File::options().write(true).create_new(true).mode(mode).open(path);
+    let written = open.and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()));
+    written.map_err(Error::on(path.display()))
+}

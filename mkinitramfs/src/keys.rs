@@ -1,0 +1,106 @@
+//! The public keys of minisign that init trusts, and the signatures of packed profiles.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use minisign_verify::{PublicKey, Signature};
+use profiles::Name;
+
+use crate::contents::{Contents, Source};
+use crate::error::Error;
+
+/// Where init looks for keys, each as `NAME.pub`.
+pub(crate) const FOLDER: &str = "etc/lamina/keys";
+
+/// The keys of an initramfs, and whether a signature is required.
+pub(crate) struct Keys {
+    keys: Vec<Key>,
+    required: bool,
+}
+
+struct Key {
+    name: Name,
+    text: String,
+    key: PublicKey,
+}
+
+impl Keys {
+    /// Reads the key files. A key is called by the name of its file.
+    ///
+    /// # Errors
+    /// A file is no public key; two have the same name; signatures are required and there is no key.
+    pub(crate) fn read(paths: &[PathBuf], required: bool) -> Result<Keys, Error> {
+        let keys: Vec<Key> = paths.iter().map(|path| read(path)).collect::<Result<_, _>>()?;
+        for (index, key) in keys.iter().enumerate() {
+            if keys[..index].iter().any(|other| other.name == key.name) {
+                return Err(Error::new(
+                    paths[index].display(),
+                    format!("a second key is called '{}'", key.name),
+                )
+                .remedy("give the files different names"));
+            }
+        }
+        if required && keys.is_empty() {
+            return Err(Error::new("--require-signatures", "no profile could ever boot: there is no key")
+                .remedy("name a public key with --key FILE"));
+        }
+        Ok(Keys { keys, required })
+    }
+
+    /// Whether init refuses profiles without a valid signature.
+    pub(crate) fn required(&self) -> bool {
+        self.required
+    }
+
+    /// Adds the keys.
+    pub(crate) fn add(&self, contents: &mut Contents) -> Result<(), Error> {
+        self.keys.iter().try_for_each(|key| {
+            let bytes = key.text.clone().into_bytes();
+            contents.add(format!("{FOLDER}/{}.pub", key.name), 0o644, Source::Bytes(bytes))
+        })
+    }
+
+    /// The bytes of the signature beside the profile at `path`, whose text is `bytes`; `None` when there is none.
+    ///
+    /// # Errors
+    /// Init would refuse the profile: the signature is missing and required, or by none of the keys.
+    pub(crate) fn signature_of(&self, path: &Path, bytes: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+        let file = path.with_extension("kdl.minisig");
+        let text = match fs::read_to_string(&file) {
+            Err(error) if error.kind() == ErrorKind::NotFound && self.required => {
+                return Err(Error::new(path.display(), "is not signed, and a signature is required")
+                    .remedy("'lamina profile sign NAME --key FILE' signs it"));
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            text => text.map_err(Error::at(&file))?,
+        };
+        if self.keys.is_empty() {
+            return Ok(Some(text.into_bytes()));
+        }
+        let signature = Signature::decode(&text).map_err(Error::at(&file))?;
+        // As init does: without the old format, which hashes nothing.
+        if self.keys.iter().any(|key| key.key.verify(bytes, &signature, false).is_ok()) {
+            return Ok(Some(text.into_bytes()));
+        }
+        Err(Error::new(
+            file.display(),
+            "is by none of the keys, or the profile was changed: init would refuse it",
+        )
+        .remedy("sign the profile again, or name the key that signed it with --key FILE"))
+    }
+}
+
+fn read(path: &Path) -> Result<Key, Error> {
+    let no_key = |cause: String| {
+        Error::new(path.display(), cause).remedy(
+            "--key takes a public key, which 'lamina key create' or 'minisign -G' writes to a file .pub",
+        )
+    };
+    let text = fs::read_to_string(path).map_err(Error::at(path))?;
+    let key = PublicKey::decode(text.trim()).map_err(|error| no_key(format!("is no public key: {error}")))?;
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let name =
+        Name::parse(&stem).map_err(|error| no_key(format!("cannot give the key its name: {error}")))?;
+    Ok(Key { name, text, key })
+}

@@ -1,0 +1,24 @@
+//! The program with which init makes the file system of a writable top at its first use.
+
+use std::path::Path;
+
+use crate::contents::{Contents, Source};
+use crate::elf;
+use crate::error::Error;
+
+/// Where init looks for it: the name decides that mke2fs makes an ext4 (mke2fs(8)).
+pub(crate) const PATH: &str = "sbin/mkfs.ext4";
+
+/// Adds `sbin/mkfs.ext4`.
+///
+/// # Errors
+/// `program` cannot be read or is not a static program.
+pub(crate) fn add(contents: &mut Contents, program: &Path) -> Result<(), Error> {
+    let bytes = std::fs::read(program).map_err(Error::at(program))?;
+    elf::check_static(&bytes).map_err(|cause| {
+        Error::new(program.display(), cause).remedy(
+            "give a static mke2fs: 'lamina build e2fsprogs' makes one, in its image as usr/sbin/mke2fs",
+        )
+    })?;
+    contents.add(PATH, 0o755, Source::Bytes(bytes))
+}
