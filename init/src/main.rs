@@ -12,6 +12,7 @@ mod contract;
 mod elf;
 mod error;
 mod executor;
+mod faces;
 mod find_store;
 #[cfg(test)]
 mod golden;
@@ -50,6 +51,9 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     if std::process::id() != 1 {
+        if let Some(status) = faces::command() {
+            return status;
+        }
         eprintln!(
             "lamina: this is the init of an initramfs; it runs as PID 1 only, and changes nothing otherwise"
         );

@@ -11,11 +11,13 @@ mod key;
 mod manual;
 mod medium;
 mod profile;
+mod running_system;
 mod store;
 
 use std::process::ExitCode;
 
 use argh::FromArgs;
+use running::System;
 
 use crate::context::Context;
 use crate::error::{Error, Result};
@@ -50,6 +52,7 @@ pub struct Lamina {
 #[derive(FromArgs, argh::ArgsInfo, Debug)]
 #[argh(subcommand)]
 enum Command {
+    Bless(running::command::Bless),
     Bootstrap(bootstrap::BootstrapCommand),
     Build(build::Build),
     Completions(completions::Completions),
@@ -60,13 +63,16 @@ enum Command {
     Man(manual::Man),
     Medium(medium::MediumCommand),
     Profile(profile::ProfileCommand),
+    Report(running::command::Report),
     Store(store::StoreCommand),
+    Why(running::command::Why),
 }
 
 /// Carries out a command line.
 pub fn run(lamina: Lamina) -> Result<ExitCode> {
     let context = Context::new(lamina.store, lamina.tree, lamina.verbose);
     match lamina.command {
+        Command::Bless(command) => running_system::tell(command.run(&System::here())),
         Command::Bootstrap(command) => command.run(&context),
         Command::Build(command) => command.run(&context),
         Command::Completions(command) => command.run(),
@@ -77,7 +83,9 @@ pub fn run(lamina: Lamina) -> Result<ExitCode> {
         Command::Man(command) => command.run(),
         Command::Medium(command) => command.run(&context),
         Command::Profile(command) => command.run(&context),
+        Command::Report(command) => running_system::tell(command.run(&System::here())),
         Command::Store(command) => command.run(&context),
+        Command::Why(command) => running_system::tell(command.run(&System::here())),
     }
 }
 

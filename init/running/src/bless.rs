@@ -1,0 +1,157 @@
+//! `lamina bless`: notes on the medium that this boot went well.
+//!
+//! The medium is mounted read-only. It is made writable for the moment of one write to one slot of the boot ledger, and then
+//! read-only again; when the generation is good already, nothing is touched.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use boot_ledger::{Generation, Slots};
+use nix::fcntl::{Flock, FlockArg};
+use nix::sys::statvfs::{FsFlags, statvfs};
+use profiles::{Digest, Name};
+
+use crate::report::{self, BootReport};
+use crate::{Error, Result, System, mounts};
+
+/// What became of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Blessing {
+    /// The generation is the last good one from now on, and its attempts are forgotten.
+    Noted(Name, Generation),
+    /// It was that already.
+    Known(Name, Generation),
+}
+
+/// Blesses the generation that this system was booted from.
+///
+/// # Errors
+/// Lamina did not boot this system; its medium has no slots, or cannot be written to.
+pub fn bless(system: &System) -> Result<Blessing> {
+    let report = BootReport::of(system)?;
+    let (name, generation) = booted(&report)?;
+    let store = store(system, &report)?;
+    let _alone = lock(system)?;
+    let slots = slots(&store)?;
+    let mut ledger = slots.read().ledger;
+    if !ledger.bless(&name, &generation) {
+        return Ok(Blessing::Known(name, generation));
+    }
+    let medium = Medium { system, folder: PathBuf::from(&report.store_folder), device: report.medium };
+    medium.while_writable(&store, || slots.write(&ledger))?;
+    Ok(Blessing::Noted(name, generation))
+}
+
+/// Why the boot of this system was not counted; `None` when it was.
+///
+/// # Errors
+/// Lamina did not boot this system.
+pub fn why_not_counted(system: &System) -> Result<Option<String>> {
+    let ledger = BootReport::of(system)?.ledger;
+    let unknown = || "its init does not count boots".to_owned();
+    Ok((!ledger.counted).then(|| if ledger.why_not.is_empty() { unknown() } else { ledger.why_not }))
+}
+
+/// What was booted, out of the report.
+fn booted(report: &BootReport) -> Result<(Name, Generation)> {
+    let none = |why: &str| Error::new(report::PATH, why).try_this("boot a profile first");
+    if report.outcome.state != "started" {
+        return Err(none("says that no system was started"));
+    }
+    let profile = report.profile.as_ref().ok_or_else(|| none("names no profile"))?;
+    let unclear = |why: String| match report.caution() {
+        Some(caution) => Error::new(report::PATH, format!("{why}; {caution}"))
+            .try_this("use the `lamina` of the system that was booted: /run/lamina/bin/lamina"),
+        None => Error::new(report::PATH, why),
+    };
+    let name = Name::parse(&profile.name).map_err(|error| unclear(format!("the profile: {error}")))?;
+    let digest = Digest::parse(&profile.digest).map_err(|error| unclear(format!("the profile: {error}")))?;
+    Ok((name, Generation { number: profile.generation, digest }))
+}
+
+/// The folder of the store.
+fn store(system: &System, report: &BootReport) -> Result<PathBuf> {
+    if report.store_folder.is_empty() {
+        let medium = if report.medium.is_empty() { "the medium" } else { &report.medium };
+        return Err(Error::new(medium, "boots are not counted here: the store is not on a medium")
+            .try_this("a store on a disk or a share has boot counting"));
+    }
+    let store = system.path(&report.store_folder);
+    match store.is_dir() {
+        true => Ok(store),
+        false => Err(Error::new(&report.store_folder, "is not there: the medium is not mounted any more")
+            .try_this("mount it there again, or reboot")),
+    }
+}
+
+fn slots(store: &Path) -> Result<Slots> {
+    let object = store.join("boot");
+    match Slots::open(store) {
+        Ok(Some(slots)) => Ok(slots),
+        Ok(None) => Err(Error::new(object.display(), "the medium has no slots to count boots in")
+            .try_this("`lamina medium create` makes them; do it where the medium is made")),
+        Err(error) => Err(Error::new(object.display(), error)),
+    }
+}
+
+/// One blessing at a time: the first to end would make the medium read-only under the other.
+fn lock(system: &System) -> Result<Flock<File>> {
+    let folder = system.path("/run/lamina");
+    let opened = File::open(&folder).map_err(|error| Error::new(folder.display(), error))?;
+    Flock::lock(opened, FlockArg::LockExclusive).map_err(|(_, error)| Error::new(folder.display(), error))
+}
+
+/// The medium in the running system.
+struct Medium<'a> {
+    system: &'a System,
+    /// The folder of the store, as the report has it.
+    folder: PathBuf,
+    /// What to call it.
+    device: String,
+}
+
+impl Medium<'_> {
+    /// Does something while the medium is writable. What was read-only before is so again afterwards.
+    fn while_writable(&self, store: &Path, action: impl FnOnce() -> io::Result<()>) -> Result<()> {
+        let failed = |error: io::Error| self.error(&error);
+        let flags = statvfs(store).map_err(|error| failed(error.into()))?.flags();
+        if !flags.contains(FsFlags::ST_RDONLY) {
+            return action().map_err(failed);
+        }
+        let mounts = mounts::all(self.system);
+        let mount = mounts::under(&mounts, &self.folder)
+            .ok_or_else(|| Error::new(self.folder.display(), "lies on no mount that /proc knows"))?;
+        let place = self.system.path(&mount.point);
+        stack::mount::remount(&place, false).map_err(|error| failed(error.cause))?;
+        let done = action();
+        // Somebody else may have had the file system writable at another place: that is theirs to end.
+        let protected = match mount.file_system_read_only {
+            true => stack::mount::remount(&place, true),
+            false => stack::mount::protect(&place),
+        };
+        done.map_err(failed)?;
+        protected.map_err(|error| {
+            let cause = format!("is blessed, and stays writable: {}", error.why());
+            Error::new(&self.device, cause).try_this("look for what writes to it, and remount it read-only")
+        })
+    }
+
+    fn error(&self, error: &io::Error) -> Error {
+        let remedy = match error.kind() {
+            io::ErrorKind::PermissionDenied if rustix::process::geteuid().is_root() => {
+                "look for a switch that protects the medium, or bless outside of the container"
+            }
+            io::ErrorKind::PermissionDenied => "run this as root",
+            io::ErrorKind::ReadOnlyFilesystem => {
+                "the medium is write-protected, or of a kind that cannot be written: its boots are not counted"
+            }
+            io::ErrorKind::InvalidData | io::ErrorKind::NotFound => {
+                "`lamina medium create` mends the slots; do it where the medium is made"
+            }
+            io::ErrorKind::Unsupported => "use the `lamina` of the system that was booted",
+            _ => "look at the kernel's log for errors of the device",
+        };
+        Error::new(&self.device, format!("cannot be blessed: {error}")).try_this(remedy)
+    }
+}

@@ -1,0 +1,18 @@
+//! What Lamina offers in the system that it booted: `lamina bless`, `lamina report` and `lamina why`.
+//!
+//! The init binary has these commands when it is not PID 1 of an initramfs, and so has the `lamina` command of the builder.
+//! Everything starts from what init left in `/run/lamina`, of which `docs/boot.md` has the format. [`System`] says where that
+//! is, so that tests need no root.
+
+pub mod bless;
+pub mod chart;
+pub mod command;
+mod error;
+mod mounts;
+pub mod report;
+mod system;
+mod text;
+pub mod why;
+
+pub use error::{Error, Result};
+pub use system::System;

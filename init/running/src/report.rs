@@ -1,0 +1,265 @@
+//! What init left about the boot, `/run/lamina/report.json`: read with tolerance, because init and this program may differ
+//! in age. `docs/boot.md` has the format.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::{Error, Result, System};
+
+mod decode;
+
+/// Where it is in the running system.
+pub const PATH: &str = "/run/lamina/report.json";
+/// The newest format that this program knows all of.
+pub const FORMAT: u64 = 2;
+/// The longest report that is read, in bytes: one of 500 layers has 0.5 MB.
+const LONGEST: u64 = 1 << 25;
+
+/// The report of a boot. Texts that are absent or null are empty, numbers 0.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct BootReport {
+    /// The version of its format.
+    pub format: u64,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Release of the kernel.
+    pub kernel: String,
+    /// The value of `lamina.store=`.
+    pub store: String,
+    /// The device or share, with its file system.
+    pub medium: String,
+    /// The folder of the store in the running system; empty for a store in the initramfs.
+    pub store_folder: String,
+    /// What was booted.
+    pub profile: Option<Profile>,
+    /// The writable top, as the profile asks for it.
+    pub root: String,
+    /// The writable top, as it is.
+    pub top: Top,
+    /// Bottom first.
+    pub layers: Vec<Layer>,
+    /// What the command line changed about the profile.
+    pub overrides: Vec<String>,
+    /// What was tried before, and this boot.
+    pub attempts: Vec<Attempt>,
+    /// Whether this boot is counted on the medium.
+    pub ledger: Ledger,
+    /// What a person should know.
+    pub warnings: Vec<String>,
+    /// What was done, in order.
+    pub steps: Vec<Step>,
+    /// Begin of init, in microseconds of CLOCK_BOOTTIME.
+    pub began: u64,
+    /// Its end, in microseconds of CLOCK_BOOTTIME.
+    pub ended: u64,
+    /// Most memory that init had, in KiB.
+    pub peak_kib: u64,
+}
+
+/// How the boot ended.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Outcome {
+    /// `started` or `failed`.
+    pub state: String,
+    /// The program that was started.
+    pub init: String,
+    /// The step that failed.
+    pub step: String,
+    /// Its object.
+    pub object: String,
+    /// Why it failed.
+    pub why: String,
+    /// What to try.
+    pub remedies: Vec<String>,
+}
+
+/// The profile that was booted.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Profile {
+    /// Its name.
+    pub name: String,
+    /// The number of its file.
+    pub generation: u64,
+    /// `sha256:HEX` of its file.
+    pub digest: String,
+    /// The key whose signature was checked; empty without one.
+    pub signed_by: String,
+    /// Whether the command line names the digest.
+    pub bound: bool,
+}
+
+/// The writable top of the root.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Top {
+    /// `none`, `tmpfs` or `state`.
+    pub kind: String,
+    /// The folder with `upper` in it.
+    pub path: String,
+    /// The device of a persistent one.
+    pub device: String,
+    /// Its file system.
+    pub file_system: String,
+    /// The folder on that device.
+    pub folder: String,
+    /// What happened to it: `created`, `reused`, `kept`, `set aside`.
+    pub action: String,
+    /// Where the old one was set aside.
+    pub aside: String,
+    /// Why it is a tmpfs although a persistent one was asked for.
+    pub fell_back: String,
+}
+
+/// One layer.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Layer {
+    /// The package.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// Its id in hexadecimal digits.
+    pub id: String,
+    /// `sha256:HEX` of the image.
+    pub digest: String,
+    /// Bytes of the image.
+    pub size: u64,
+    /// `squashfs` or `erofs`.
+    pub file_system: String,
+    /// `verity`, `digest` or `none`.
+    pub verified: String,
+    /// Whether damaged blocks are mended.
+    pub corrects_errors: bool,
+    /// Where it is mounted by itself.
+    pub path: String,
+}
+
+/// One try to boot a profile.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Attempt {
+    /// Why it was tried, in words: `the profile web`.
+    pub candidate: String,
+    /// Its name.
+    pub profile: String,
+    /// Its generation.
+    pub generation: u64,
+    /// `failed`, `skipped` or `started`.
+    pub outcome: String,
+    /// The step that failed.
+    pub step: String,
+    /// Its object.
+    pub object: String,
+    /// Why.
+    pub why: String,
+    /// Layers that may be the reason.
+    pub suspects: Vec<String>,
+}
+
+/// Whether the boot was counted.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Ledger {
+    /// It was.
+    pub counted: bool,
+    /// Attempts without a blessing, this one included.
+    pub attempt: u64,
+    /// Why it was not counted.
+    pub why_not: String,
+}
+
+/// One step.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Step {
+    /// The group it belongs to.
+    pub stage: String,
+    /// Its name.
+    pub step: String,
+    /// What it was done to.
+    pub object: String,
+    /// In microseconds of CLOCK_BOOTTIME.
+    pub start: u64,
+    /// In microseconds.
+    pub length: u64,
+}
+
+impl Step {
+    /// Its end, in microseconds of CLOCK_BOOTTIME.
+    pub fn end(&self) -> u64 {
+        self.start.saturating_add(self.length)
+    }
+}
+
+impl BootReport {
+    /// Reads the report of the running system.
+    ///
+    /// # Errors
+    /// There is none, because Lamina did not boot this system, or it is no report.
+    pub fn of(system: &System) -> Result<Self> {
+        match File::open(system.path(PATH)) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                Err(Error::new(PATH, "is not there: this system was not booted by Lamina").try_this(
+                    "run this in a system that Lamina's init started, or give the file of a report",
+                ))
+            }
+            Err(error) => Err(Error::new(PATH, error)),
+            Ok(file) => BootReport::parse(PATH, &read_all(PATH, file)?),
+        }
+    }
+
+    /// Reads the report in a file.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is no report.
+    pub fn in_file(path: &Path) -> Result<Self> {
+        let name = path.display().to_string();
+        let file = File::open(path).map_err(|error| Error::new(&name, error))?;
+        BootReport::parse(&name, &read_all(&name, file)?)
+    }
+
+    /// Reads the text of a report; `name` is what messages call it.
+    ///
+    /// # Errors
+    /// The text is no JSON, or no report.
+    pub fn parse(name: &str, text: &[u8]) -> Result<Self> {
+        let no_report = |why: String| {
+            Error::new(name, why).try_this(format!("give a report that init left, such as {PATH}"))
+        };
+        let value: Value =
+            serde_json::from_slice(text).map_err(|error| no_report(format!("is no JSON: {error}")))?;
+        let report = decode::report(&value);
+        if report.format == 0 || !value["steps"].is_array() {
+            return Err(no_report("is no report of a boot: `format` or `steps` is missing".to_owned()));
+        }
+        Ok(report)
+    }
+
+    /// What to say when the report is newer than this program.
+    pub fn caution(&self) -> Option<String> {
+        (self.format > FORMAT).then(|| {
+            format!(
+                "the report has format {}, and this program knows {FORMAT}: something may be missing here",
+                self.format
+            )
+        })
+    }
+}
+
+/// The text of a report as it stands, for `--json`.
+///
+/// # Errors
+/// It cannot be read.
+pub fn text(system: &System, file: Option<&Path>) -> Result<Vec<u8>> {
+    let path = file.map_or_else(|| system.path(PATH), Path::to_owned);
+    let name = file.map_or_else(|| PATH.to_owned(), |file| file.display().to_string());
+    let opened = File::open(path).map_err(|error| Error::new(&name, error))?;
+    read_all(&name, opened)
+}
+
+fn read_all(name: &str, file: File) -> Result<Vec<u8>> {
+    let mut text = Vec::new();
+    file.take(LONGEST + 1).read_to_end(&mut text).map_err(|error| Error::new(name, error))?;
+    if text.len() as u64 > LONGEST {
+        return Err(Error::new(name, "is too long for a report: more than 32 MiB"));
+    }
+    Ok(text)
+}

@@ -1,0 +1,69 @@
+//! `lamina why`: which layer gave a file.
+//!
+//! The layers are still mounted one by one, below `/run/lamina`, and are looked at as overlayfs does: from the top, and
+//! component by component. Nothing is followed: a symbolic link is what is asked about, not its target.
+
+mod answer;
+mod layers;
+mod lookup;
+
+pub use answer::{Answer, Verdict};
+
+use std::path::{Component, Path, PathBuf};
+
+use crate::report::BootReport;
+use crate::{Error, Result, System, mounts};
+
+/// Says which layer gave each of these paths. Relative ones start from `folder`.
+///
+/// # Errors
+/// Lamina did not boot this system.
+pub fn why(system: &System, folder: &Path, paths: &[PathBuf]) -> Result<Vec<Answer>> {
+    let report = BootReport::of(system)?;
+    if report.layers.is_empty() {
+        return Err(Error::new(crate::report::PATH, "names no layers").try_this("boot a profile first"));
+    }
+    let layers = layers::Layers::of(system, &report);
+    let mounts = mounts::all(system);
+    let answer = |path: &PathBuf| {
+        let path = absolute(folder, path);
+        let mut answer = lookup::look_up(&layers, &path);
+        answer.mount = mounts::under(&mounts, &path).filter(|mount| mount.point != Path::new("/")).cloned();
+        answer.notes.extend(layers.notes.iter().cloned());
+        answer
+    };
+    Ok(paths.iter().map(answer).collect())
+}
+
+/// The path without `.` and `..`. They are taken as they are written, whatever links are on the way.
+fn absolute(folder: &Path, path: &Path) -> PathBuf {
+    folder.join(path).components().fold(PathBuf::from("/"), |mut absolute, component| {
+        match component {
+            Component::Normal(name) => absolute.push(name),
+            Component::ParentDir => drop(absolute.pop()),
+            Component::RootDir | Component::CurDir | Component::Prefix(_) => {}
+        }
+        absolute
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_resolved_as_they_are_written() {
+        let resolved = |path: &str| absolute(Path::new("/usr/lib"), Path::new(path));
+        let cases = [
+            ("/etc/motd", "/etc/motd"),
+            ("motd", "/usr/lib/motd"),
+            ("../bin/./sh", "/usr/bin/sh"),
+            ("../../../../etc//", "/etc"),
+            (".", "/usr/lib"),
+            ("/", "/"),
+        ];
+        for (path, expected) in cases {
+            assert_eq!(resolved(path), Path::new(expected), "{path}");
+        }
+    }
+}
