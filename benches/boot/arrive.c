@@ -1,13 +1,16 @@
-/* The real init of the benchmark: prints CLOCK_MONOTONIC in nanoseconds, and whether the stack under it is right. */
+/* The real init of the benchmark: prints CLOCK_MONOTONIC in nanoseconds and how many layers it sees. */
+#include <dirent.h>
 #include <stdio.h>
 #include <time.h>
-#include <unistd.h>
 
 int main(void)
 {
     struct timespec now;
+    int layers = 0;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    const char *state = access("/layer/1", R_OK) || access("/layer/20", R_OK) ? "incomplete" : "complete";
-    printf("%lld %s\n", now.tv_sec * 1000000000LL + now.tv_nsec, state);
+    DIR *folder = opendir("/layer");
+    for (struct dirent *entry; folder && (entry = readdir(folder));)
+        layers += entry->d_name[0] != '.';
+    printf("\narrived %lld %d\n", now.tv_sec * 1000000000LL + now.tv_nsec, layers);
     return 0;
 }

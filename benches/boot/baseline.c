@@ -1,23 +1,42 @@
 /* The yardstick: the system calls that init makes, without the thinking. It reads the command line and the profile and looks
- * at neither; it writes a report of fixed bytes. Images are /lamina/images/N.sqfs, N from 1; their number is the argument. */
+ * at neither; it writes a report of fixed length. Images are /lamina/images/N.KIND, N from 1; /lamina/images/KIND.verity has a line
+ * of dm-verity numbers for each.
+ * usage: baseline LAYERS squashfs|erofs none|verity THREADS */
 #define _GNU_SOURCE
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
+#include <linux/dm-ioctl.h>
 #include <linux/loop.h>
 #include <linux/mount.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #define MS_MOVE 8192
 #define MNT_DETACH 2
+#define MOST_LAYERS 500
 
 extern int mount(const char *, const char *, const char *, unsigned long, const void *);
 extern int umount2(const char *, int);
+
+struct verity {
+    char root_hash[65], salt[65];
+    unsigned long long data_blocks, fec_start, fec_blocks;
+};
+
+static const char *kind, *verify;
+static int layers, erofs_on_files, layers_as_descriptors;
+static struct verity protections[MOST_LAYERS + 1];
+static int trees[MOST_LAYERS + 1];
 
 static void check(long result, const char *what)
 {
@@ -27,49 +46,64 @@ static void check(long result, const char *what)
     }
 }
 
-static int fsconfig(int context, unsigned command, const char *key, const char *value)
+static int fsconfig(int context, unsigned command, const char *key, const char *value, int number)
 {
-    return syscall(SYS_fsconfig, context, command, key, value, 0);
+    return syscall(SYS_fsconfig, context, command, key, value, number);
 }
 
-static int open_context(const char *kind, const char *source)
+static int open_context(const char *filesystem, const char *source)
 {
-    int context = syscall(SYS_fsopen, kind, FSOPEN_CLOEXEC);
-    check(context, kind);
-    check(fsconfig(context, FSCONFIG_SET_STRING, "source", source), source);
+    int context = syscall(SYS_fsopen, filesystem, FSOPEN_CLOEXEC);
+    check(context, filesystem);
+    check(fsconfig(context, FSCONFIG_SET_STRING, "source", source, 0), source);
     return context;
+}
+
+/* The file system as a mount that has no place yet. */
+static int make_tree(int context, unsigned attributes, const char *what)
+{
+    check(fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL, 0), what);
+    int tree = syscall(SYS_fsmount, context, FSMOUNT_CLOEXEC, attributes);
+    check(tree, what);
+    close(context);
+    return tree;
+}
+
+static void show(int tree, const char *target)
+{
+    check(syscall(SYS_move_mount, tree, "", AT_FDCWD, target, MOVE_MOUNT_F_EMPTY_PATH), target);
 }
 
 static void mount_context(int context, unsigned attributes, const char *target)
 {
-    check(fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL), target);
-    int tree = syscall(SYS_fsmount, context, FSMOUNT_CLOEXEC, attributes);
-    check(tree, target);
-    check(syscall(SYS_move_mount, tree, "", AT_FDCWD, target, MOVE_MOUNT_F_EMPTY_PATH), target);
+    int tree = make_tree(context, attributes, target);
+    show(tree, target);
     close(tree);
-    close(context);
 }
 
 /* Reads a file from its beginning to its end, as init reads /proc/cmdline, the profile, and the head of the real init. */
-static void read_file(const char *path, int most)
+static long read_file(const char *path, int most)
 {
     static char buffer[65536];
     struct stat status;
+    long total = 0, length;
     int file = open(path, O_RDONLY | O_CLOEXEC);
     check(file, path);
     check(fstat(file, &status), path);
-    while (most-- > 0 && read(file, buffer, sizeof buffer) > 0)
-        ;
+    while (most-- > 0 && (length = read(file, buffer, sizeof buffer)) > 0)
+        total += length;
     close(file);
+    return total;
 }
 
 static void write_file(const char *path, int length)
 {
-    static char buffer[65536];
+    char *text = calloc(1, length);
     int file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     check(file, path);
-    check(write(file, buffer, length), path);
+    check(text ? write(file, text, length) : -1, path);
     close(file);
+    free(text);
 }
 
 /* Asks for a file that the benchmark does not have, as init asks for the list of modules. */
@@ -108,33 +142,121 @@ static void tell(void)
     close(log);
 }
 
-static void mount_layer(int number)
+static int open_image(int number)
 {
-    char image[64], device[32], layer[64];
+    char image[64], head[4096];
     struct stat status;
-    snprintf(image, sizeof image, "/lamina/images/%d.sqfs", number);
-    snprintf(layer, sizeof layer, "/run/lamina/layers/%d", number);
+    snprintf(image, sizeof image, "/lamina/images/%d.%s", number, kind);
     int file = open(image, O_RDONLY | O_CLOEXEC);
     check(file, image);
     check(fstat(file, &status), image);
     posix_fadvise(file, 0, 4096, POSIX_FADV_WILLNEED);
     posix_fadvise(file, status.st_size > 65536 ? status.st_size - 65536 : 0, 65536, POSIX_FADV_WILLNEED);
+    /* The magic number says which file system it is. */
+    check(pread(file, head, 2048, 0), image);
+    return file;
+}
+
+static int attach(int file, char *device, int size)
+{
     int control = open("/dev/loop-control", O_RDONLY | O_CLOEXEC);
     check(control, "loop-control");
-    int free = ioctl(control, LOOP_CTL_GET_FREE);
-    check(free, "LOOP_CTL_GET_FREE");
-    snprintf(device, sizeof device, "/dev/loop%d", free);
-    int loop = open(device, O_RDONLY | O_CLOEXEC);
-    check(loop, device);
-    struct loop_config config = { .fd = file, .info.lo_flags = LO_FLAGS_READ_ONLY | LO_FLAGS_AUTOCLEAR };
-    check(ioctl(loop, LOOP_CONFIGURE, &config), device);
-    close(control);
+    for (;;) {
+        int free = ioctl(control, LOOP_CTL_GET_FREE);
+        check(free, "LOOP_CTL_GET_FREE");
+        snprintf(device, size, "/dev/loop%d", free);
+        int loop = open(device, O_RDONLY | O_CLOEXEC);
+        check(loop, device);
+        struct loop_config config = { .fd = file, .info.lo_flags = LO_FLAGS_READ_ONLY | LO_FLAGS_AUTOCLEAR };
+        strcpy((char *)config.info.lo_file_name, "/lamina/images/");
+        if (ioctl(loop, LOOP_CONFIGURE, &config) == 0) {
+            close(control);
+            return loop;
+        }
+        check(errno == EBUSY ? 0 : -1, device);
+        close(loop);
+    }
+}
+
+struct order {
+    struct dm_ioctl head;
+    struct dm_target_spec target;
+    char parameters[1024];
+};
+
+static void prepare_order(struct order *order, const char *name)
+{
+    memset(&order->head, 0, sizeof order->head);
+    order->head.version[0] = 4;
+    order->head.data_size = sizeof *order;
+    order->head.data_start = sizeof order->head;
+    strcpy(order->head.name, name);
+}
+
+/* Puts dm-verity between the loop device and the mount; `device` becomes /dev/dm-N. Returns the open control device. */
+static int protect(int number, char *device, int size, struct order *order)
+{
+    const struct verity *verity = &protections[number];
+    char name[64];
+    int control = open("/dev/mapper/control", O_RDWR | O_CLOEXEC);
+    check(control, "/dev/mapper/control");
+    snprintf(name, sizeof name, "lamina-%.32s", verity->root_hash);
+    prepare_order(order, name);
+    check(ioctl(control, DM_DEV_CREATE, order), "DM_DEV_CREATE");
+    unsigned minor_number = minor(order->head.dev);
+    prepare_order(order, name);
+    order->head.flags = DM_READONLY_FLAG;
+    order->head.target_count = 1;
+    order->target = (struct dm_target_spec){ .length = verity->data_blocks * 8, .target_type = "verity" };
+    snprintf(order->parameters, sizeof order->parameters,
+             "1 %s %s 4096 4096 %llu %llu sha256 %s %s 8 use_fec_from_device %s fec_roots 2 fec_blocks %llu fec_start %llu", device,
+             device, verity->data_blocks, verity->data_blocks + 1, verity->root_hash, verity->salt, device,
+             verity->fec_blocks, verity->fec_start);
+    check(ioctl(control, DM_TABLE_LOAD, order), "DM_TABLE_LOAD");
+    prepare_order(order, name);
+    check(ioctl(control, DM_DEV_SUSPEND, order), "DM_DEV_SUSPEND");
+    snprintf(device, size, "/dev/dm-%u", minor_number);
+    return control;
+}
+
+static void mount_layer(int number)
+{
+    char device[32], layer[64], name[64];
+    struct order order;
+    int loop = -1, control = -1, file = open_image(number);
+    snprintf(layer, sizeof layer, "/run/lamina/layers/%d", number);
+    if (erofs_on_files && !strcmp(kind, "erofs") && strcmp(verify, "verity")) {
+        snprintf(device, sizeof device, "/proc/self/fd/%d", file);
+    } else {
+        loop = attach(file, device, sizeof device);
+        if (!strcmp(verify, "verity"))
+            control = protect(number, device, sizeof device, &order);
+    }
+    int context = open_context(kind, device);
+    check(fsconfig(context, FSCONFIG_SET_FLAG, "ro", NULL, 0), "ro");
+    trees[number] = make_tree(context, MOUNT_ATTR_RDONLY, layer);
+    if (control >= 0) {
+        /* It goes when the mount goes. */
+        snprintf(name, sizeof name, "lamina-%.32s", protections[number].root_hash);
+        prepare_order(&order, name);
+        order.head.flags = DM_DEFERRED_REMOVE;
+        check(ioctl(control, DM_DEV_REMOVE, &order), "DM_DEV_REMOVE");
+        close(control);
+    }
+    if (loop >= 0)
+        close(loop);
     close(file);
     check(mkdir(layer, 0755), layer);
-    int context = open_context("squashfs", device);
-    check(fsconfig(context, FSCONFIG_SET_FLAG, "ro", NULL), "ro");
-    mount_context(context, MOUNT_ATTR_RDONLY, layer);
-    close(loop);
+    show(trees[number], layer);
+}
+
+static atomic_int next_layer = 1;
+
+static void *mount_layers(void *unused)
+{
+    for (int number; (number = atomic_fetch_add(&next_layer, 1)) <= layers;)
+        mount_layer(number);
+    return unused;
 }
 
 /* Makes the folder and sees whether it is a mount point already. */
@@ -153,21 +275,21 @@ static void mount_early(void)
     mount_context(open_context("sysfs", "sysfs"), MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, "/sys");
     prepare("/dev");
     int devices = open_context("devtmpfs", "devtmpfs");
-    check(fsconfig(devices, FSCONFIG_SET_STRING, "mode", "0755"), "mode");
+    check(fsconfig(devices, FSCONFIG_SET_STRING, "mode", "0755", 0), "mode");
     mount_context(devices, MOUNT_ATTR_NOSUID, "/dev");
     prepare("/run");
     int run = open_context("tmpfs", "tmpfs");
-    check(fsconfig(run, FSCONFIG_SET_STRING, "mode", "0755"), "mode");
+    check(fsconfig(run, FSCONFIG_SET_STRING, "mode", "0755", 0), "mode");
     mount_context(run, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_STRICTATIME, "/run");
     check(mkdir("/run/lamina", 0755), "/run/lamina");
     check(mkdir("/run/lamina/layers", 0755), "/run/lamina/layers");
 }
 
-static void stack(int layers)
+static void stack(void)
 {
     check(mkdir("/run/lamina/top", 0755), "top");
     int top = open_context("tmpfs", "top");
-    check(fsconfig(top, FSCONFIG_SET_STRING, "size", "50%"), "size");
+    check(fsconfig(top, FSCONFIG_SET_STRING, "size", "50%", 0), "size");
     mount_context(top, 0, "/run/lamina/top");
     check(mkdir("/run/lamina/top/upper", 0755), "upper");
     check(mkdir("/run/lamina/top/work", 0755), "work");
@@ -175,34 +297,76 @@ static void stack(int layers)
     for (int number = layers; number >= 1; number--) {
         char layer[64];
         snprintf(layer, sizeof layer, "/run/lamina/layers/%d", number);
-        check(fsconfig(overlay, FSCONFIG_SET_STRING, "lowerdir+", layer), layer);
+        if (layers_as_descriptors)
+            check(fsconfig(overlay, FSCONFIG_SET_FD, "lowerdir+", NULL, trees[number]), layer);
+        else
+            check(fsconfig(overlay, FSCONFIG_SET_STRING, "lowerdir+", layer, 0), layer);
     }
-    check(fsconfig(overlay, FSCONFIG_SET_STRING, "upperdir", "/run/lamina/top/upper"), "upperdir");
-    check(fsconfig(overlay, FSCONFIG_SET_STRING, "workdir", "/run/lamina/top/work"), "workdir");
+    check(fsconfig(overlay, FSCONFIG_SET_STRING, "upperdir", "/run/lamina/top/upper", 0), "upperdir");
+    check(fsconfig(overlay, FSCONFIG_SET_STRING, "workdir", "/run/lamina/top/work", 0), "workdir");
     mount_context(overlay, 0, "/newroot");
+}
+
+/* Layers as descriptors: Linux 6.13. EROFS on a file: Linux 6.12. */
+static void read_kernel(void)
+{
+    struct utsname names;
+    int major_number = 0, minor_number = 0;
+    check(uname(&names), "uname");
+    sscanf(names.release, "%d.%d", &major_number, &minor_number);
+    int version = major_number * 1000 + minor_number;
+    layers_as_descriptors = version >= 6013;
+    erofs_on_files = version >= 6012;
+}
+
+static void read_protections(void)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/lamina/images/%s.verity", kind);
+    FILE *list = fopen(path, "re");
+    check(list ? 0 : -1, path);
+    for (int number = 1; number <= layers; number++) {
+        struct verity *verity = &protections[number];
+        check(fscanf(list, "%64s %64s %llu %llu %llu\n", verity->root_hash, verity->salt, &verity->data_blocks,
+                     &verity->fec_start, &verity->fec_blocks) == 5 ? 0 : -1, path);
+    }
+    fclose(list);
 }
 
 static const char *const mount_points[] = { "/newroot/dev", "/newroot/proc", "/newroot/sys", "/newroot/run" };
 
 int main(int argc, char **argv)
 {
-    int layers = argc > 1 ? atoi(argv[1]) : 20;
+    char profile[64];
+    pthread_t helpers[64];
+    check(argc == 5 ? 0 : -1, "usage: baseline LAYERS squashfs|erofs none|verity THREADS");
+    layers = atoi(argv[1]), kind = argv[2], verify = argv[3];
+    check(layers >= 1 && layers <= MOST_LAYERS ? 0 : -1, "LAYERS");
+    int threads = atoi(argv[4]);
     mount_early();
     read_file("/proc/cmdline", 2);
     read_file("/proc/sys/kernel/osrelease", 2);
+    read_kernel();
     look_for("/etc/lamina/initramfs.kdl");
     look_for("/etc/lamina/modules");
-    list_folder("/lamina/profiles/bench");
-    read_file("/lamina/profiles/bench/1.kdl", 2);
-    for (int number = 1; number <= layers; number++)
-        mount_layer(number);
-    stack(layers);
+    snprintf(profile, sizeof profile, "/lamina/profiles/%s-%s-%d", kind, verify, layers);
+    list_folder(profile);
+    strcat(profile, "/1.kdl");
+    long profile_length = read_file(profile, 1000);
+    if (!strcmp(verify, "verity"))
+        read_protections();
+    for (int helper = 1; helper < threads && helper < 64; helper++)
+        check(-pthread_create(&helpers[helper], NULL, mount_layers, NULL), "pthread_create");
+    mount_layers(NULL);
+    for (int helper = 1; helper < threads && helper < 64; helper++)
+        pthread_join(helpers[helper], NULL);
+    stack();
     for (int index = 0; index < 4; index++)
         make_folder(mount_points[index]);
     read_file("/newroot/sbin/init", 3);
     tell();
-    write_file("/run/lamina/profile.kdl", 3 * 1024);
-    write_file("/run/lamina/report.json", 16 * 1024);
+    write_file("/run/lamina/profile.kdl", profile_length);
+    write_file("/run/lamina/report.json", 1024 + layers * 800);
     for (int index = 0; index < 4; index++) {
         const char *moved = mount_points[index] + strlen("/newroot");
         check(mount(moved, mount_points[index], NULL, MS_MOVE, NULL), moved);

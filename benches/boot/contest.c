@@ -1,0 +1,278 @@
+/* Runs each contestant as PID 1 of pid and mount namespaces of its own, on a fresh tmpfs as the root, in turn, and prints one line
+ * a run: CONTESTANT MICROSECONDS PEAK_KIB, the time from exec of the contestant to the first instruction of the real init, and the
+ * largest memory that the process has had (ru_maxrss of getrusage(2), which outlives exec). A run that did not arrive prints
+ * "failed" in place of both numbers, and what the contestant said goes to standard error.
+ *
+ * usage: contest [--cold] STAGE IMAGES KIND VERIFY LAYERS ROUNDS CONTESTANT...
+ *   STAGE   a small tree that is copied to the root
+ *   IMAGES  a folder whose sub-folders `images` and `profiles` appear below /lamina, read-only
+ *   KIND    squashfs | erofs        VERIFY  none | verity          CONTESTANT  init | c | c-2 | c-4 (threads) | shell
+ *   --cold  empties the page cache before each run */
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/dm-ioctl.h>
+#include <linux/loop.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+struct contest {
+    const char *stage, *images, *kind, *verify;
+    int layers, rounds, cold;
+};
+
+struct result {
+    long long begin, end;
+    int layers;
+    long peak_kib;
+    char said[4096];
+};
+
+static void must(int good, const char *what)
+{
+    if (!good) {
+        fprintf(stderr, "contest: %s: %s\n", what, strerror(errno));
+        exit(1);
+    }
+}
+
+static long long now(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return time.tv_sec * 1000000000LL + time.tv_nsec;
+}
+
+static void copy_file(const char *from, const char *to, mode_t mode)
+{
+    static char buffer[1 << 16];
+    int in = open(from, O_RDONLY | O_CLOEXEC), out = open(to, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    must(in >= 0 && out >= 0, from);
+    for (ssize_t length; (length = read(in, buffer, sizeof buffer)) != 0;)
+        must(length > 0 && write(out, buffer, length) == length, to);
+    must(!fchmod(out, mode), to);
+    close(in);
+    close(out);
+}
+
+/* Copies folders, files and links. */
+static void copy_tree(const char *from, const char *to)
+{
+    DIR *folder = opendir(from);
+    must(folder != NULL, from);
+    for (struct dirent *entry; (entry = readdir(folder));) {
+        char source[512], target[512], link[512];
+        struct stat status;
+        if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, ".."))
+            continue;
+        snprintf(source, sizeof source, "%s/%s", from, entry->d_name);
+        snprintf(target, sizeof target, "%s/%s", to, entry->d_name);
+        must(!lstat(source, &status), source);
+        if (S_ISDIR(status.st_mode)) {
+            must(!mkdir(target, 0755), target);
+            copy_tree(source, target);
+        } else if (S_ISLNK(status.st_mode)) {
+            ssize_t length = readlink(source, link, sizeof link - 1);
+            must(length > 0, source);
+            link[length] = 0;
+            must(!symlink(link, target), target);
+        } else {
+            copy_file(source, target, status.st_mode & 0777);
+        }
+    }
+    closedir(folder);
+}
+
+static void write_text(const char *path, const char *text)
+{
+    int file = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+    must(file >= 0 && write(file, text, strlen(text)) >= 0, path);
+    close(file);
+}
+
+/* The root of one run. Everything in it goes away with the mount namespace. */
+static void make_root(const struct contest *contest)
+{
+    const char *root = "/tmp";
+    char command_line[256], path[512];
+    must(!mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), "making mounts private");
+    int stage = open(contest->stage, O_PATH | O_CLOEXEC), images = open(contest->images, O_PATH | O_CLOEXEC);
+    must(stage >= 0 && images >= 0, contest->images);
+    must(!mount("none", root, "tmpfs", 0, "mode=0755"), root);
+    must(!chdir(root), root);
+    snprintf(path, sizeof path, "/proc/self/fd/%d", stage);
+    copy_tree(path, ".");
+    must(!mkdir("lamina", 0755), "lamina");
+    snprintf(path, sizeof path, "/proc/self/fd/%d", images);
+    must(!mount(path, "lamina", NULL, MS_BIND, NULL), "lamina");
+    must(!mount(NULL, "lamina", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY, NULL), "lamina");
+    snprintf(command_line, sizeof command_line, "quiet lamina.store=initramfs lamina.profile=%s-%s-%d\n", contest->kind,
+             contest->verify, contest->layers);
+    write_text("cmdline", command_line);
+    must(!mount("proc", "proc", "proc", 0, NULL), "proc");
+    must(!mount("cmdline", "proc/cmdline", NULL, MS_BIND, NULL), "proc/cmdline");
+    close(stage);
+    close(images);
+    must(!syscall(SYS_pivot_root, ".", ".") && !umount2(".", MNT_DETACH) && !chdir("/"), "pivot_root");
+}
+
+static void become(const struct contest *contest, const char *contestant)
+{
+    char layers[16];
+    snprintf(layers, sizeof layers, "%d", contest->layers);
+    dprintf(1, "%lld ", now());
+    if (!strcmp(contestant, "init"))
+        execl("/init", "/init", (char *)NULL);
+    else if (!strcmp(contestant, "shell"))
+        execle("/shell-init", "/shell-init", layers, contest->kind, contest->verify, (char *)NULL,
+               (char *[]){ "PATH=/bin", NULL });
+    else
+        execl("/baseline", "/baseline", layers, contest->kind, contest->verify, contestant[1] ? contestant + 2 : "1",
+              (char *)NULL);
+    fprintf(stderr, "contest: %s: %s\n", contestant, strerror(errno));
+    exit(1);
+}
+
+/* One run; 0 when the real init saw all layers. */
+static int run(const struct contest *contest, const char *contestant, struct result *result)
+{
+    int said[2];
+    must(!pipe2(said, O_CLOEXEC), "pipe");
+    /* No memory is shared and nothing is inherited but the pipe: a fork in new namespaces. */
+    long child = syscall(SYS_clone, CLONE_NEWNS | CLONE_NEWPID | SIGCHLD, NULL, NULL, NULL, NULL);
+    must(child >= 0, "clone");
+    if (!child) {
+        int input = open("/dev/null", O_RDONLY);
+        must(dup2(input, 0) == 0 && dup2(said[1], 1) == 1 && dup2(said[1], 2) == 2, "dup2");
+        make_root(contest);
+        become(contest, contestant);
+    }
+    close(said[1]);
+    size_t filled = 0;
+    for (ssize_t length; filled < sizeof result->said - 1 &&
+                         (length = read(said[0], result->said + filled, sizeof result->said - 1 - filled)) > 0;)
+        filled += length;
+    result->said[filled] = 0;
+    close(said[0]);
+    struct rusage usage;
+    int status;
+    must(wait4(child, &status, 0, &usage) == child, "wait4");
+    result->peak_kib = usage.ru_maxrss;
+    /* What a program said on its way stands between the two times. */
+    const char *arrival = strstr(result->said, "arrived ");
+    return !arrival || sscanf(result->said, "%lld", &result->begin) != 1 ||
+           sscanf(arrival, "arrived %lld %d", &result->end, &result->layers) != 2 || result->layers != contest->layers;
+}
+
+/* Loop devices over our images: detaches those that nobody has mounted, and says how many there are. The shell way has no
+ * AUTOCLEAR in one step with the attachment; and the kernel takes the mounts of one run apart while the next one could start. */
+static int loops_in_use(dev_t images)
+{
+    int count = 0;
+    DIR *folder = opendir("/sys/block");
+    must(folder != NULL, "/sys/block");
+    for (struct dirent *entry; (entry = readdir(folder));) {
+        char path[512];
+        struct loop_info64 info;
+        if (strncmp(entry->d_name, "loop", 4))
+            continue;
+        snprintf(path, sizeof path, "/sys/block/%s/loop", entry->d_name);
+        if (access(path, F_OK))
+            continue;
+        snprintf(path, sizeof path, "/dev/%s", entry->d_name);
+        int device = open(path, O_RDONLY | O_CLOEXEC);
+        if (device < 0)
+            continue;
+        /* The kernel's own encoding of device numbers, new_encode_dev(). */
+        unsigned long long encoded = (minor(images) & 0xff) | (major(images) << 8) | ((minor(images) & ~0xffULL) << 12);
+        if (!ioctl(device, LOOP_GET_STATUS64, &info) && info.lo_device == encoded &&
+            strncmp((char *)info.lo_file_name, "/lamina/images/", 15) == 0) {
+            count++;
+            ioctl(device, LOOP_CLR_FD, 0);
+        }
+        close(device);
+    }
+    closedir(folder);
+    return count;
+}
+
+/* Only where device-mapper is there at all, which is in a guest of our own: removes what nobody has open. */
+static void remove_verity(const struct contest *contest)
+{
+    struct dm_ioctl order = { .version = { 4, 0, 0 }, .data_size = sizeof order, .data_start = sizeof order };
+    if (strcmp(contest->verify, "verity"))
+        return;
+    int control = open("/dev/mapper/control", O_RDWR | O_CLOEXEC);
+    must(control >= 0, "/dev/mapper/control");
+    ioctl(control, DM_REMOVE_ALL, &order);
+    close(control);
+}
+
+static void rest(const struct contest *contest)
+{
+    struct stat status;
+    char path[512];
+    snprintf(path, sizeof path, "%s/images", contest->images);
+    must(!stat(path, &status), path);
+    for (int turn = 0; turn < 3000; turn++) {
+        usleep(20000);
+        remove_verity(contest);
+        if (!loops_in_use(status.st_dev))
+            break;
+    }
+    usleep(100000);
+    if (contest->cold) {
+        sync();
+        write_text("/proc/sys/vm/drop_caches", "3\n");
+    }
+}
+
+int main(int argc, char **argv)
+{
+    struct contest contest = { 0 };
+    if (argc > 1 && !strcmp(argv[1], "--cold")) {
+        contest.cold = 1;
+        argv++, argc--;
+    }
+    if (argc < 8) {
+        fputs("usage: contest [--cold] STAGE IMAGES KIND VERIFY LAYERS ROUNDS CONTESTANT...\n", stderr);
+        return 2;
+    }
+    contest.stage = argv[1], contest.images = argv[2], contest.kind = argv[3], contest.verify = argv[4];
+    contest.layers = atoi(argv[5]), contest.rounds = atoi(argv[6]);
+    char **contestants = argv + 7;
+    int count = argc - 7, bad[16] = { 0 };
+    /* Another order each round, so that noise and what one leaves behind fall on all alike. */
+    for (int round = 0; round < contest.rounds; round++)
+        for (int turn = 0; turn < count && turn < 16; turn++) {
+            static struct result result;
+            int index = (round + turn) % count;
+            if (bad[index])
+                continue;
+            rest(&contest);
+            if (run(&contest, contestants[index], &result)) {
+                bad[index] = 1;
+                printf("%s failed failed\n", contestants[index]);
+                fprintf(stderr, "contest: %s did not arrive (%s, %s, %d layers), and said:\n%s\n", contestants[index],
+                        contest.kind, contest.verify, contest.layers, result.said);
+            } else {
+                printf("%s %lld %ld\n", contestants[index], (result.end - result.begin) / 1000, result.peak_kib);
+            }
+            fflush(stdout);
+        }
+    rest(&contest);
+    return 0;
+}
