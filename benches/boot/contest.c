@@ -1,12 +1,14 @@
 /* Runs each contestant as PID 1 of pid and mount namespaces of its own, on a fresh tmpfs as the root, in turn, and prints one line
- * a run: CONTESTANT MICROSECONDS PEAK_KIB, the time from exec of the contestant to the first instruction of the real init, and the
- * largest memory that the process has had (ru_maxrss of getrusage(2), which outlives exec). A run that did not arrive prints
- * "failed" in place of both numbers, and what the contestant said goes to standard error.
+ * a run: CONTESTANT MICROSECONDS CPU_MICROSECONDS PEAK_KIB, the time from exec of the contestant to the first instruction of the
+ * real init, the processor time of it and its children until then, and the largest memory that the process has had (ru_maxrss of
+ * getrusage(2), which outlives exec). A run that did not arrive prints "failed" in place of the numbers, and what the contestant
+ * said goes to standard error.
  *
  * usage: contest [--cold] STAGE IMAGES KIND VERIFY LAYERS ROUNDS CONTESTANT...
  *   STAGE   a small tree that is copied to the root
  *   IMAGES  a folder whose sub-folders `images` and `profiles` appear below /lamina, read-only
- *   KIND    squashfs | erofs        VERIFY  none | verity          CONTESTANT  init | c | c-2 | c-4 (threads) | shell
+ *   KIND    squashfs | erofs        VERIFY  none | verity
+ *   CONTESTANT  init | c | c-2 | c-4 (threads) | shell; with :N behind it, it stays away after N rounds
  *   --cold  empties the page cache before each run */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -35,7 +37,7 @@ struct contest {
 };
 
 struct result {
-    long long begin, end;
+    long long begin, end, cpu;
     int layers;
     long peak_kib;
     char said[4096];
@@ -49,10 +51,10 @@ static void must(int good, const char *what)
     }
 }
 
-static long long now(void)
+static long long now(clockid_t clock)
 {
     struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
+    clock_gettime(clock, &time);
     return time.tv_sec * 1000000000LL + time.tv_nsec;
 }
 
@@ -133,7 +135,7 @@ static void become(const struct contest *contest, const char *contestant)
 {
     char layers[16];
     snprintf(layers, sizeof layers, "%d", contest->layers);
-    dprintf(1, "%lld ", now());
+    dprintf(1, "%lld %lld ", now(CLOCK_PROCESS_CPUTIME_ID), now(CLOCK_MONOTONIC));
     if (!strcmp(contestant, "init"))
         execl("/init", "/init", (char *)NULL);
     else if (!strcmp(contestant, "shell"))
@@ -171,10 +173,15 @@ static int run(const struct contest *contest, const char *contestant, struct res
     int status;
     must(wait4(child, &status, 0, &usage) == child, "wait4");
     result->peak_kib = usage.ru_maxrss;
+    long long cpu_before = 0;
     /* What a program said on its way stands between the two times. */
     const char *arrival = strstr(result->said, "arrived ");
-    return !arrival || sscanf(result->said, "%lld", &result->begin) != 1 ||
-           sscanf(arrival, "arrived %lld %d", &result->end, &result->layers) != 2 || result->layers != contest->layers;
+    if (!arrival || sscanf(result->said, "%lld %lld", &cpu_before, &result->begin) != 2 ||
+        sscanf(arrival, "arrived %lld %d", &result->end, &result->layers) != 2)
+        return 1;
+    result->cpu = (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000LL + usage.ru_utime.tv_usec + usage.ru_stime.tv_usec -
+                  cpu_before / 1000;
+    return result->layers != contest->layers;
 }
 
 /* Loop devices over our images: detaches those that nobody has mounted, and says how many there are. The shell way has no
@@ -254,22 +261,28 @@ int main(int argc, char **argv)
     contest.stage = argv[1], contest.images = argv[2], contest.kind = argv[3], contest.verify = argv[4];
     contest.layers = atoi(argv[5]), contest.rounds = atoi(argv[6]);
     char **contestants = argv + 7;
-    int count = argc - 7, bad[16] = { 0 };
+    int count = argc - 7, left[16];
+    for (int index = 0; index < count && index < 16; index++) {
+        char *most = strchr(contestants[index], ':');
+        left[index] = most ? atoi(most + 1) : contest.rounds;
+        if (most)
+            *most = 0;
+    }
     /* Another order each round, so that noise and what one leaves behind fall on all alike. */
     for (int round = 0; round < contest.rounds; round++)
         for (int turn = 0; turn < count && turn < 16; turn++) {
             static struct result result;
             int index = (round + turn) % count;
-            if (bad[index])
+            if (left[index]-- <= 0)
                 continue;
             rest(&contest);
             if (run(&contest, contestants[index], &result)) {
-                bad[index] = 1;
-                printf("%s failed failed\n", contestants[index]);
+                left[index] = 0;
+                printf("%s failed failed failed\n", contestants[index]);
                 fprintf(stderr, "contest: %s did not arrive (%s, %s, %d layers), and said:\n%s\n", contestants[index],
                         contest.kind, contest.verify, contest.layers, result.said);
             } else {
-                printf("%s %lld %ld\n", contestants[index], (result.end - result.begin) / 1000, result.peak_kib);
+                printf("%s %lld %lld %ld\n", contestants[index], (result.end - result.begin) / 1000, result.cpu, result.peak_kib);
             }
             fflush(stdout);
         }
