@@ -22,7 +22,10 @@ fn draw_all(report: &BootReport) {
         assert!(!drawn.contains(|c: char| c.is_control() && c != '\n'));
     }
     let svg = chart::svg(report);
-    assert!(svg.ends_with("</svg>\n") && !svg.contains("NaN") && !svg.contains("inf"), "{svg}");
+    assert!(svg.ends_with("</svg>\n"));
+    for no_number in ["=\"NaN", "=\"inf", "=\"-"] {
+        assert!(!svg.contains(no_number), "{no_number} in {svg}");
+    }
 }
 
 #[test]
@@ -34,7 +37,7 @@ fn bytes_that_are_changed_are_refused_or_drawn() {
         let mut changed = text.to_vec();
         for _ in 0..=numbers.below(6) {
             let place = numbers.below(changed.len());
-            changed[place] = b"0987{}[],:\"\\ntfal\x1b\xff-."[numbers.below(22)];
+            changed[place] = b"0987{}[],:\"\\ntfal\x1b\xff-."[numbers.below(21)];
         }
         changed.truncate(changed.len() - [0, 0, 0, 700][numbers.below(4)]);
         if let Ok(report) = BootReport::parse("x", &changed) {
@@ -62,7 +65,7 @@ fn values_of_other_types_count_as_absent() {
     ];
     let mut places = Vec::new();
     pointers(&report, String::new(), &mut places);
-    assert!(places.len() > 100);
+    assert!(places.len() > 60);
     for place in places {
         for other in &others {
             let mut changed = report.clone();

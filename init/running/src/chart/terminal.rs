@@ -134,7 +134,7 @@ fn layers(out: &mut String, layers: &[Layer], style: &Style) {
     let shown = || layers.iter().rev().take(MOST_LAYERS);
     let title = |layer: &Layer| clean(&format!("{} {}", layer.name, layer.version));
     let width =
-        shown().map(|layer| title(layer).chars().count()).max().unwrap_or_default().min(style.width - 46);
+        shown().map(|layer| title(layer).chars().count()).max().unwrap_or_default().min(style.width - 48);
     for layer in shown() {
         let (name, size) = (clip(&title(layer), width), size(layer.size));
         let line = format!("  {name:<width$}  {size:>10}  {:<8}  ", clean(&layer.file_system));
