@@ -42,6 +42,13 @@ fn an_image_is_made_and_inspected() {
     let paths: Vec<&str> =
         seen["files"].as_array().unwrap().iter().map(|it| it["path"].as_str().unwrap()).collect();
     assert_eq!(paths, ["", "etc", "etc/motd"]);
+    let cat = |path: &str| lamina(folder.path(), &["image", "cat", "site.sqfs", path]);
+    assert_eq!(cat("/etc/motd").stdout, b"hello\n");
+    let message = told(&cat("etc/mtod"));
+    assert!(
+        message.contains("site.sqfs: /etc/mtod: ") && message.contains("inspect site.sqfs --files"),
+        "{message}"
+    );
     assert_eq!((seen["content"].as_u64(), seen["block_size"].as_u64()), (Some(6), Some(131_072)));
     let text = told(&lamina(folder.path(), &["image", "inspect", "site.sqfs", "--files"]));
     assert!(text.contains("/etc/motd") && text.contains("ratio"), "{text}");
@@ -266,95 +273,6 @@ fn verify_fails_when_an_image_is_damaged() {
         message.contains(&format!("images/{name}: its SHA-256 is")) && message.contains("help: remove it"),
         "{message}"
     );
-}
-
-/// Puts generation `number` of a profile without a real image into the store.
-fn put_profile(folder: &Path, number: u32) -> std::path::PathBuf {
-    let profiles = folder.join("store/profiles/web");
-    fs::create_dir_all(&profiles).unwrap();
-    let path = profiles.join(format!("{number}.kdl"));
-    fs::write(&path, format!("profile \"web\" format=1 {{ /* {number} */ }}\n")).unwrap();
-    path
-}
-
-#[test]
-fn minisign_accepts_our_signatures_and_we_accept_its() {
-    let folder = tempfile::tempdir().unwrap();
-    let minisign = |arguments: &[&str]| tool(folder.path(), "minisign", "minisign", arguments);
-    let run = |arguments: &[&str]| {
-        let output = lamina(folder.path(), arguments);
-        assert!(output.status.success(), "{arguments:?}: {}", told(&output));
-        told(&output)
-    };
-    put_profile(folder.path(), 1);
-    let profile = put_profile(folder.path(), 2);
-    let signature = profile.with_extension("kdl.minisig");
-    minisign(&["-G", "-W", "-p", "theirs.pub", "-s", "theirs"]);
-    let told_by_key = run(&["key", "create", "ours", "--no-password"]);
-    assert_eq!(told_by_key, "ours.pub\nours: keep it secret, and keep a copy\n");
-    for (secret, public) in [("theirs", "theirs.pub"), ("ours", "ours.pub")] {
-        run(&["profile", "sign", "web", "--key", secret]);
-        minisign(&["-V", "-H", "-p", public, "-m", profile.to_str().unwrap()]);
-        let told = run(&["profile", "verify", "web", "--public-key", public]);
-        assert_eq!(told, "profile web generation 2: signed, and says \"profile web generation 2\"\n");
-        fs::remove_file(&signature).unwrap();
-        minisign(&["-S", "-W", "-s", secret, "-t", "by hand", "-m", profile.to_str().unwrap()]);
-        assert!(run(&["profile", "verify", "web", "--public-key", public]).contains("says \"by hand\""));
-    }
-    let refused = |arguments: &[&str], part: &str| {
-        let output = lamina(folder.path(), arguments);
-        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
-        assert!(told(&output).contains(part), "{part} in {}", told(&output));
-    };
-    refused(
-        &["profile", "verify", "web", "--public-key", "theirs.pub"],
-        "not of this profile, or by another key",
-    );
-    refused(&["profile", "verify", "web", "--public-key", "ours"], "is no minisign public key");
-    refused(&["profile", "sign", "web", "--key", "ours.pub"], "is no minisign secret key");
-    refused(&["profile", "sign", "mail", "--key", "ours"], "has not been locked");
-    refused(&["key", "create", "ours", "--no-password"], "is there already, and keys are never replaced");
-    fs::write(&profile, "profile \"web\" format=1 { /* 3 */ }\n").unwrap();
-    refused(
-        &["profile", "verify", "web", "--public-key", "ours.pub"],
-        "not of this profile, or by another key",
-    );
-    fs::remove_file(&signature).unwrap();
-    refused(
-        &["profile", "verify", "web", "--public-key", "ours.pub"],
-        "`lamina profile sign web --key FILE`",
-    );
-}
-
-#[test]
-fn a_key_with_a_password_needs_it() {
-    let folder = tempfile::tempdir().unwrap();
-    put_profile(folder.path(), 1);
-    let with_password = |password: &str, arguments: &[&str]| {
-        Command::new(env!("CARGO_BIN_EXE_lamina"))
-            .args(arguments)
-            .env("LAMINA_STORE", folder.path().join("store"))
-            .env("MINISIGN_PASSWORD", password)
-            .current_dir(folder.path())
-            .output()
-            .unwrap()
-    };
-    let made = with_password("open sesame", &["key", "create", "site.key"]);
-    assert!(made.status.success(), "{}", told(&made));
-    let mode = std::os::unix::fs::PermissionsExt::mode(
-        &fs::metadata(folder.path().join("site.key")).unwrap().permissions(),
-    );
-    assert_eq!(mode & 0o777, 0o600);
-    let wrong = with_password("open", &["profile", "sign", "web", "--key", "site.key"]);
-    assert!(
-        told(&wrong).contains("Wrong password") && told(&wrong).contains("MINISIGN_PASSWORD"),
-        "{}",
-        told(&wrong)
-    );
-    let signed = with_password("open sesame", &["profile", "sign", "web", "--key", "site.key"]);
-    assert!(signed.status.success(), "{}", told(&signed));
-    let public = ["profile", "verify", "web", "--public-key", "site.key.pub"];
-    assert!(lamina(folder.path(), &public).status.success());
 }
 
 #[test]

@@ -17,7 +17,7 @@ use nix::sys::statfs::{FsType, TMPFS_MAGIC, fstatfs};
 use nix::unistd::{UnlinkatFlags, chdir, chroot, getpid, unlinkat};
 
 use crate::error::{BootError, Failure};
-use crate::{descriptors, paths};
+use crate::paths;
 
 /// The step that errors of this module name.
 const STEP: &str = "switch root";
@@ -32,7 +32,6 @@ pub fn switch_root(
     arguments: impl IntoIterator<Item = OsString>,
 ) -> Result<Infallible, BootError> {
     enter_new_root().map_err(|failure| failure.at(STEP, paths::NEW_ROOT))?;
-    descriptors::as_before();
     // What is left is a new program in this process: exec returns only when it fails.
     let error = Command::new(init).args(arguments).exec();
     Err(Failure::new(format!("the kernel refused to start it: {error}"))

@@ -17,7 +17,8 @@ pub(crate) fn add(contents: &mut Contents, program: &Path) -> Result<(), Error> 
     let bytes = std::fs::read(program).map_err(Error::at(program))?;
     elf::check_static(&bytes).map_err(|cause| {
         Error::new(program.display(), cause).remedy(
-            "give a static mke2fs: 'lamina build e2fsprogs' makes one, in its image as usr/sbin/mke2fs",
+            "give a static mke2fs: 'lamina build e2fsprogs' makes one, and 'lamina image cat e2fsprogs \
+             usr/sbin/mkfs.ext4' takes it out of its image",
         )
     })?;
     contents.add(PATH, 0o755, Source::Bytes(bytes))

@@ -14,7 +14,7 @@ use squashfs::{
 };
 use unnamed_file::UnnamedFile;
 
-use super::{image_verity, print, print_json};
+use super::{image_cat, image_verity, print, print_json};
 use crate::context::{Context, jobs_or_processors};
 use crate::error::{Error, Result};
 use crate::protection;
@@ -36,6 +36,7 @@ pub struct ImageCommand {
 #[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(subcommand)]
 enum Action {
+    Cat(image_cat::Cat),
     Create(Create),
     Inspect(Inspect),
     Protect(image_verity::Protect),
@@ -98,6 +99,7 @@ struct Inspect {
 impl ImageCommand {
     pub(super) fn run(self, context: &Context) -> Result<ExitCode> {
         match self.action {
+            Action::Cat(cat) => cat.run(context),
             Action::Create(create) => create.run(context),
             Action::Inspect(inspect) => inspect.run(),
             Action::Protect(protect) => protect.run(),
