@@ -179,7 +179,10 @@ impl Session {
         );
         // Without them the system runs all the same.
         if let Err(failure) = handover::leave_programs() {
-            self.journal.warn(format!("no shutdown program was left: {}", failure.why));
+            self.journal.warn(format!(
+                "the system will not end cleanly, because no program is left for that: {}",
+                failure.why
+            ));
         }
         let machine = &self.machine;
         self.journal.layers(profile, |name| machine.facts(name));

@@ -8,6 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use nix::dir::{Dir, Type};
 use nix::errno::Errno;
@@ -17,7 +18,7 @@ use nix::sys::statfs::{FsType, TMPFS_MAGIC, fstatfs};
 use nix::unistd::{UnlinkatFlags, chdir, chroot, getpid, unlinkat};
 
 use crate::error::{BootError, Failure};
-use crate::paths;
+use crate::{handover, paths};
 
 /// The step that errors of this module name.
 const STEP: &str = "switch root";
@@ -26,14 +27,15 @@ const RAMFS_MAGIC: FsType = FsType(0x8584_58f6);
 
 /// Moves `/dev`, `/proc`, `/sys` and `/run` along, changes the root, frees the initramfs, and becomes the real init.
 ///
-/// Not a step of a plan: nothing can be retried after it.
+/// Not a step of a plan: nothing can be retried after it. `began`: when this init did, on CLOCK_BOOTTIME.
 pub fn switch_root(
     init: &str,
     arguments: impl IntoIterator<Item = OsString>,
+    began: Duration,
 ) -> Result<Infallible, BootError> {
     enter_new_root().map_err(|failure| failure.at(STEP, paths::NEW_ROOT))?;
     // What is left is a new program in this process: exec returns only when it fails.
-    let error = Command::new(init).args(arguments).exec();
+    let error = Command::new(init).args(handover::arguments(init, began)).args(arguments).exec();
     Err(Failure::new(format!("the kernel refused to start it: {error}"))
         .try_this("check that its shared libraries are in the stack, and that a security module lets it run")
         .at("start init", init))

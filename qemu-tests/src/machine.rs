@@ -24,6 +24,14 @@ enum Share {
 /// The order that plugs in the disk of [`Machine::late_disk`] (qemu(1), `device_add`).
 pub const PLUG_IN: &str = "device_add virtio-blk-pci,drive=late,bus=lateport\n";
 
+/// A disk of the machine.
+#[derive(Debug, Clone)]
+struct Disk {
+    image: PathBuf,
+    /// Whether what the guest writes is forgotten when it ends.
+    forgets: bool,
+}
+
 /// A machine that is not running yet. Everything is named by the caller; nothing depends on the host.
 #[derive(Debug, Clone)]
 pub struct Machine {
@@ -32,7 +40,7 @@ pub struct Machine {
     kernel: PathBuf,
     initramfs: PathBuf,
     command_line: Vec<String>,
-    disks: Vec<PathBuf>,
+    disks: Vec<Disk>,
     /// A disk that is not plugged in yet.
     late_disk: Option<PathBuf>,
     screen: bool,
@@ -85,7 +93,14 @@ impl Machine {
     /// serves several guests.
     #[must_use]
     pub fn disk(mut self, image: &Path) -> Self {
-        self.disks.push(image.to_owned());
+        self.disks.push(Disk { image: image.to_owned(), forgets: true });
+        self
+    }
+
+    /// As [`Machine::disk`], and what the guest writes is there afterwards, for the host to look at.
+    #[must_use]
+    pub fn kept_disk(mut self, image: &Path) -> Self {
+        self.disks.push(Disk { image: image.to_owned(), forgets: false });
         self
     }
 
@@ -156,7 +171,8 @@ impl Machine {
         arguments.extend(["-append".to_owned(), self.command_line.join(" ")]);
         arguments.extend(self.machine_arguments());
         for disk in &self.disks {
-            let drive = format!("file={},if=virtio,format=raw,snapshot=on", escaped(disk));
+            let snapshot = if disk.forgets { "on" } else { "off" };
+            let drive = format!("file={},if=virtio,format=raw,snapshot={snapshot}", escaped(&disk.image));
             arguments.extend(["-drive".to_owned(), drive]);
         }
         arguments.extend(self.late_disk.iter().flat_map(|image| late_disk(image)));

@@ -1,0 +1,242 @@
+//! The way back: what this program does when the system goes down.
+//!
+//! It lies in `/run/initramfs/shutdown`, on memory, so that it outlives the stack that the system runs on. Three ways lead
+//! here:
+//!
+//! - systemd makes `/run/initramfs` the root, puts the old one at `/oldroot` and becomes `/shutdown VERB` (its
+//!   INITRD_INTERFACE document, and `switch_root_initramfs` of its `src/shutdown/shutdown.c`);
+//! - another init becomes this program while the stack is still its root: it turns the root around itself, and goes on as
+//!   above;
+//! - an ordinary process of a system whose PID 1 stays ([`from_the_system`]): then nothing can be unmounted, and all that is
+//!   on disks is made read-only instead, which leaves them as clean.
+//!
+//! Decisions are in `plan`; the table of mounts that they need in `mounts`.
+
+mod deadline;
+mod devices;
+mod ending;
+mod hands;
+mod mounts;
+mod plan;
+mod processes;
+
+use std::convert::Infallible;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, ExitCode};
+use std::time::Duration;
+
+use crate::console;
+use crate::handover::{EXIT, PROGRAM};
+use deadline::within;
+pub use ending::Verb;
+use hands::{Hands, Machine};
+use mounts::Mounted;
+use plan::{OLD_ROOT, Step};
+
+/// After each pass the table is read again: one thing out of the way may free another.
+const MOST_PASSES: usize = 4;
+/// sync(2) writes back all that the memory of a large machine holds, to media that may be slow.
+const SYNC: Duration = Duration::from_secs(60);
+
+/// As PID 1: unmounts everything and does what the verb says. Never returns.
+pub fn as_pid_1(word: Option<&str>) -> ! {
+    std::panic::set_hook(Box::new(|info| {
+        console::write_line(&format!("shutdown: {info}"));
+        write_back();
+        ending::end(Verb::PowerOff)
+    }));
+    let verb = word.and_then(Verb::parse).unwrap_or_else(|| {
+        let asked =
+            word.map_or_else(|| "nothing was asked for".to_owned(), |word| format!("`{word}` is not known"));
+        console::write_line(&format!("shutdown: {asked}; powering off"));
+        Verb::PowerOff
+    });
+    hands::prepare();
+    let machine = Machine::begin();
+    if !machine.table().iter().any(|mount| mount.target == Path::new(OLD_ROOT)) {
+        let Err(why) = turn_around(verb);
+        console::write_line(&format!("shutdown: cannot leave the root: {why}"));
+        end_processes();
+        write_back();
+        tell(&carry_out_all(&machine, &plan::protect(&machine.table())));
+        ending::end(verb)
+    }
+    end_processes();
+    write_back();
+    let outcome = leave(&machine);
+    tell(&outcome.left);
+    write_back();
+    if !hands::is_quiet() || !outcome.left.is_empty() {
+        let end = if outcome.left.is_empty() { "nothing is left mounted" } else { "some of it is left" };
+        console::write_line(&format!("{} unmounted, {end}; {verb}", outcome.unmounted));
+    }
+    ending::end(verb)
+}
+
+/// `lamina shutdown`, called by the scripts of an init that stays PID 1: ends all other processes and makes everything on
+/// disks read-only. Says what stays writable, and then fails.
+pub fn from_the_system() -> ExitCode {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("lamina: shutdown: only root may do this");
+        return ExitCode::FAILURE;
+    }
+    end_processes();
+    write_back();
+    let machine = Machine::begin();
+    let left = carry_out_all(&machine, &plan::protect(&machine.table()));
+    tell(&left);
+    if left.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// The stack is still the root: pivot_root(2) to where this program lies, and begin again there.
+fn turn_around(verb: Verb) -> Result<Infallible, String> {
+    end_processes();
+    write_back();
+    hands::pivot(Path::new(EXIT), OLD_ROOT)?;
+    let program = format!("/{PROGRAM}");
+    Err(Command::new(&program).arg(verb.word()).exec().to_string())
+}
+
+/// What became of [`leave`].
+struct Outcome {
+    unmounted: usize,
+    left: Vec<String>,
+}
+
+/// Unmounts in the order of the plan, as often as that gets anywhere; then gives up what is left, and says what.
+fn leave(hands: &impl Hands) -> Outcome {
+    let mut unmounted = 0;
+    let mut failures = Vec::new();
+    for _ in 0..MOST_PASSES {
+        let steps = plan::leave(&hands.table());
+        let mut done = 0;
+        failures.clear();
+        for step in &steps {
+            match (hands.carry_out(step), step) {
+                (Ok(()), Step::Unmount(_)) => done += 1,
+                (Ok(()), _) => {}
+                (Err(why), _) => failures.push(format!("cannot {step}: {why}")),
+            }
+        }
+        unmounted += done;
+        if failures.is_empty() || done == 0 {
+            break;
+        }
+    }
+    if !failures.is_empty() {
+        failures.extend(carry_out_all(hands, &plan::give_up(&hands.table())));
+    }
+    Outcome { unmounted, left: failures }
+}
+
+/// All steps, whether or not one fails; the failures.
+fn carry_out_all(hands: &impl Hands, steps: &[Step]) -> Vec<String> {
+    let failed = |step: &Step| hands.carry_out(step).err().map(|why| format!("cannot {step}: {why}"));
+    steps.iter().filter_map(failed).collect()
+}
+
+fn end_processes() {
+    let left = processes::end_all();
+    if !left.is_empty() {
+        console::write_line(&format!("shutdown: still running: {}", left.join(", ")));
+    }
+}
+
+fn write_back() {
+    if within(SYNC, nix::unistd::sync).is_none() {
+        console::write_line("shutdown: a disk does not take what is to be written; going on without it");
+    }
+}
+
+fn tell(failures: &[String]) {
+    for failure in failures {
+        console::write_line(&format!("shutdown: {failure}"));
+        console::to_kernel_log(3, &format!("shutdown: {failure}"));
+    }
+}
+
+/// The mounts of the file system `device`, by number.
+fn mounts_of(table: &[Mounted], device: &str) -> Vec<u32> {
+    table.iter().filter(|mount| mount.device == device).map(|mount| mount.id).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::RefCell;
+
+    /// A kernel that refuses some steps, each so many times, and unmounts for the rest.
+    struct Fake {
+        table: RefCell<Vec<Mounted>>,
+        refuses: RefCell<Vec<(&'static str, usize)>>,
+    }
+
+    impl Fake {
+        fn new(refuses: &[(&'static str, usize)]) -> Self {
+            let table = b"1 0 0:1 / / rw - tmpfs tmpfs rw
+2 1 0:2 / /proc rw - proc proc rw
+3 1 0:3 / /oldroot rw - overlay overlay rw
+4 3 0:4 / /oldroot/run rw - tmpfs tmpfs rw
+5 4 254:0 / /oldroot/run/lamina/medium ro - ext4 /dev/vda ro
+6 4 254:1 / /oldroot/run/lamina/state rw - ext4 /dev/vdb rw
+";
+            Self { table: RefCell::new(mounts::parse(table)), refuses: RefCell::new(refuses.to_vec()) }
+        }
+    }
+
+    impl Hands for Fake {
+        fn table(&self) -> Vec<Mounted> {
+            self.table.borrow().clone()
+        }
+
+        fn carry_out(&self, step: &Step) -> Result<(), String> {
+            let text = step.to_string();
+            for (refused, times) in self.refuses.borrow_mut().iter_mut() {
+                if text.starts_with(*refused) && *times > 0 {
+                    *times -= 1;
+                    return Err("busy".into());
+                }
+            }
+            let mut table = self.table.borrow_mut();
+            match step {
+                Step::Move { from, to } => {
+                    for mount in table.iter_mut() {
+                        if let Ok(rest) = mount.target.strip_prefix(from) {
+                            mount.target = to.components().chain(rest.components()).collect();
+                        }
+                    }
+                }
+                Step::Unmount(object) | Step::Detach(object) => {
+                    let at = table.iter().rposition(|mount| mount.target == object.target);
+                    table.remove(at.ok_or("not mounted")?);
+                }
+                Step::ReadOnly(_) | Step::FreeDevices => {}
+            }
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn whatever_fails_once_is_tried_again() {
+        for step in
+            ["move", "unmount overlay", "unmount tmpfs", "unmount /dev/vda", "unmount /dev/vdb", "free"]
+        {
+            let fake = Fake::new(&[(step, 1)]);
+            let outcome = leave(&fake);
+            assert!(outcome.left.is_empty(), "{step}: {:?}", outcome.left);
+            assert_eq!(fake.table().len(), 2, "{step}");
+        }
+    }
+
+    #[test]
+    fn what_stays_busy_is_told_and_given_up() {
+        let fake = Fake::new(&[("unmount /dev/vdb", 99)]);
+        let outcome = leave(&fake);
+        assert_eq!(outcome.left.len(), 1, "{:?}", outcome.left);
+        assert!(outcome.left[0].starts_with("cannot unmount /dev/vdb (ext4) at /old"), "{}", outcome.left[0]);
+        assert_eq!(fake.table().len(), 2, "it was detached");
+        let stuck = Fake::new(&[("", 9999)]);
+        assert!(!leave(&stuck).left.is_empty());
+    }
+}

@@ -1,0 +1,40 @@
+//! Deeds that may hang: a device that no longer answers keeps every process that touches it, for ever.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Does `deed` on a thread of its own and waits for it so long at most. `None`: it has not ended, and its thread is left
+/// behind, which hinders neither reboot(2) nor power-off.
+pub fn within<T: Send + 'static>(limit: Duration, deed: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    let deadline = Instant::now() + limit;
+    let answer = Arc::new(Mutex::new(None));
+    let (place, caller) = (Arc::clone(&answer), thread::current());
+    let started = thread::Builder::new().stack_size(64 * 1024).spawn(move || {
+        let done = deed();
+        *place.lock().unwrap_or_else(PoisonError::into_inner) = Some(done);
+        caller.unpark();
+    });
+    started.ok()?;
+    loop {
+        let done = answer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let left = deadline.saturating_duration_since(Instant::now());
+        if done.is_some() || left.is_zero() {
+            return done;
+        }
+        thread::park_timeout(left);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deed_that_hangs_does_not_hang_its_caller() {
+        let start = Instant::now();
+        assert_eq!(within(Duration::from_millis(20), || thread::sleep(Duration::from_secs(5))), None);
+        assert!(start.elapsed() < Duration::from_secs(4));
+        assert_eq!(within(Duration::from_secs(5), || 7), Some(7));
+    }
+}

@@ -1,0 +1,185 @@
+//! The executor's hands: each step as system calls that cannot hang the shutdown.
+
+use std::fs::{self, File};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::unistd::{chdir, chroot, close, dup2_stderr, dup2_stdin, dup2_stdout};
+use stack::mount::{Attributes, Filesystem};
+
+use super::deadline::within;
+use super::devices;
+use super::mounts::{Mounted, parse};
+use super::mounts_of;
+use super::plan::{Object, Step};
+use super::processes::{Hold, holders};
+
+/// How long one step may take: a disk that writes back gigabytes is slow, one that does not answer is lost.
+const STEP: Duration = Duration::from_secs(20);
+/// How long all steps may take together.
+const TOGETHER: Duration = Duration::from_secs(120);
+
+/// What can do a step: the real machine, or in tests one that refuses.
+pub trait Hands {
+    /// What is mounted now.
+    fn table(&self) -> Vec<Mounted>;
+    /// Does it, or says why not and who is in the way.
+    fn carry_out(&self, step: &Step) -> Result<(), String>;
+}
+
+/// The machine that is going down.
+pub struct Machine {
+    end: Instant,
+}
+
+impl Machine {
+    /// The clock runs from here.
+    pub fn begin() -> Self {
+        Self { end: Instant::now() + TOGETHER }
+    }
+
+    /// Within the time that is left.
+    fn bounded(
+        &self,
+        deed: impl FnOnce() -> Result<(), Errno> + Send + 'static,
+    ) -> Result<(), Option<Errno>> {
+        // After the time is up each step still gets a moment: most need no more.
+        let left = self.end.saturating_duration_since(Instant::now()).max(Duration::from_millis(200));
+        match within(left.min(STEP), deed) {
+            Some(result) => result.map_err(Some),
+            None => Err(None),
+        }
+    }
+}
+
+impl Hands for Machine {
+    fn table(&self) -> Vec<Mounted> {
+        parse(&fs::read("/proc/self/mountinfo").unwrap_or_default())
+    }
+
+    fn carry_out(&self, step: &Step) -> Result<(), String> {
+        match step {
+            Step::Move { from, to } => {
+                fs::create_dir_all(to).map_err(|error| error.to_string())?;
+                stack::mount::relocate(from, to).map_err(|error| error.why())
+            }
+            Step::Unmount(object) => {
+                let target = object.target.clone();
+                // A link at the end of the path would lead to another mount.
+                let flags = MntFlags::UMOUNT_NOFOLLOW;
+                let done = self.bounded(move || umount2(&target, flags));
+                done.map_err(|errno| self.why(errno, object, Hold::Uses))
+            }
+            Step::FreeDevices => free_devices(),
+            Step::ReadOnly(object) => {
+                let target = object.target.clone();
+                let done = self.bounded(move || read_only(&target));
+                done.map_err(|errno| self.why(errno, object, Hold::Writes))
+            }
+            Step::Detach(object) => {
+                let target = object.target.clone();
+                let done = self.bounded(move || umount2(&target, MntFlags::MNT_DETACH));
+                done.map_err(|errno| self.why(errno, object, Hold::Uses))
+            }
+        }
+    }
+}
+
+impl Machine {
+    fn why(&self, errno: Option<Errno>, object: &Object, hold: Hold) -> String {
+        let Some(errno) = errno else { return "it does not answer".to_owned() };
+        let mut why = errno.desc().to_owned();
+        if errno == Errno::EBUSY {
+            let mounts = mounts_of(&self.table(), &object.device);
+            let found = holders(&mounts, &object.target, hold);
+            if !found.is_empty() {
+                why += &format!(", because of {}", found.join(", "));
+            }
+        }
+        why
+    }
+}
+
+/// The flag of the file system, not of this mount alone: then the driver writes back and marks it clean.
+fn read_only(target: &Path) -> Result<(), Errno> {
+    let flags = MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY;
+    mount(None::<&str>, target, None::<&str>, flags, None::<&str>)
+}
+
+fn free_devices() -> Result<(), String> {
+    match devices::wait_until_gone() {
+        left if left.is_empty() => Ok(()),
+        left => Err(format!("still there: {}", left.join(", "))),
+    }
+}
+
+/// Makes the program independent of the old root: own standard descriptors, no others, own `/proc`.
+pub fn prepare() {
+    let console =
+        File::options().read(true).write(true).custom_flags(OFlag::O_NOCTTY.bits()).open("/dev/console");
+    if let Ok(console) = console {
+        let _ = (dup2_stdin(&console), dup2_stdout(&console), dup2_stderr(&console));
+    }
+    if !Path::new("/proc/self").exists() {
+        let proc = Filesystem {
+            kind: "proc",
+            source: "proc",
+            options: &[],
+            flags: &[],
+            attributes: Attributes::MOUNT_ATTR_NOSUID
+                | Attributes::MOUNT_ATTR_NODEV
+                | Attributes::MOUNT_ATTR_NOEXEC,
+        };
+        let _ = fs::create_dir_all("/proc");
+        let _ = proc.mount(Path::new("/proc"));
+    }
+    let inherited: Vec<i32> = fs::read_dir("/proc/self/fd")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .filter(|descriptor| *descriptor > 2)
+        .collect();
+    for descriptor in inherited {
+        let _ = close(descriptor);
+    }
+    // A mount that is shared with another namespace can neither be moved nor pivoted.
+    let flags = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
+    let _ = mount(None::<&str>, "/", None::<&str>, flags, None::<&str>);
+}
+
+/// Makes the folder `new` the root, with the kernel's file systems in it, and puts the old root at `old` of the new one.
+pub fn pivot(new: &Path, old: &str) -> Result<(), String> {
+    let said = |what: &str, errno: Errno| format!("{what}: {}", errno.desc());
+    let below = |path: &str| -> PathBuf { new.join(path.trim_start_matches('/')) };
+    // pivot_root(2) wants a mount point.
+    if !mounted_at(new) {
+        stack::mount::bind(new, new).map_err(|error| error.why())?;
+    }
+    for path in crate::paths::MOVED.iter().copied().chain([old]) {
+        fs::create_dir_all(below(path)).map_err(|error| format!("{}: {error}", below(path).display()))?;
+    }
+    for path in crate::paths::MOVED {
+        stack::mount::bind(Path::new(path), &below(path)).map_err(|error| error.why())?;
+    }
+    chdir(new).map_err(|errno| said("cannot enter it", errno))?;
+    rustix::process::pivot_root(".", old.trim_start_matches('/'))
+        .map_err(|errno| format!("pivot_root: {errno}"))?;
+    chroot(".").map_err(|errno| said("chroot", errno))?;
+    chdir("/").map_err(|errno| said("chdir", errno))
+}
+
+fn mounted_at(path: &Path) -> bool {
+    let table = parse(&fs::read("/proc/self/mountinfo").unwrap_or_default());
+    table.iter().any(|mount| mount.target == path)
+}
+
+/// Whether the kernel was told to be `quiet`.
+pub fn is_quiet() -> bool {
+    let line = fs::read_to_string("/proc/cmdline").unwrap_or_default();
+    line.split_whitespace().any(|word| word == "quiet")
+}
