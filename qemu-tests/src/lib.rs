@@ -14,6 +14,7 @@
 pub mod acceleration;
 pub mod artifacts;
 pub mod console;
+pub mod debian_root;
 pub mod failure;
 pub mod guest;
 pub mod initramfs;
@@ -26,6 +27,7 @@ pub mod scene;
 mod screen;
 pub mod seat;
 pub mod share;
+pub mod state_disk;
 pub mod store;
 
 pub use failure::{Failure, Story};

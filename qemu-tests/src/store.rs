@@ -41,6 +41,11 @@ impl Layer {
         Self { name: name.to_owned(), tree: Tree::new() }
     }
 
+    /// A layer with this content.
+    pub fn of(name: &str, tree: Tree) -> Self {
+        Self { name: name.to_owned(), tree }
+    }
+
     /// Adds an empty folder, mode 0755.
     pub fn folder(self, path: &str) -> Result<Self, Failure> {
         self.add(path, Metadata::mode(0o755), Kind::Directory)

@@ -1,0 +1,101 @@
+//! How a system ends: everything unmounted, and the disks clean, whoever asks for it.
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+use qemu_tests::Story;
+use qemu_tests::failure::Failure;
+use qemu_tests::guest::Guest;
+use qemu_tests::medium::{FileSystem, Identity};
+use qemu_tests::scene::{DISK, Scene};
+use qemu_tests::state_disk;
+use qemu_tests::store::{Layer, ProfileText};
+
+/// The command as it lies in the running system.
+const LAMINA: &str = "/run/lamina/bin/lamina";
+/// What the shutdown program says when it could unmount everything.
+const CLEAN: &str = "nothing is left mounted";
+/// The small system of these stories keeps what is written on a disk of its own.
+const ON_A_DISK: &str = "root writable=\"LABEL=state\"";
+
+fn scene_with_state(name: &str, layers: &[Layer], lines: &str) -> Result<(Scene, PathBuf), Failure> {
+    let scene = Scene::new(name)?;
+    let mut images = scene.small_system()?;
+    for layer in layers {
+        images.push(scene.store().add(layer)?);
+    }
+    images.push(scene.script_layer(name, lines)?);
+    let init = if lines.is_empty() { "/sbin/init" } else { "/story" };
+    scene.store().profile(&ProfileText::new("end", &images).root(ON_A_DISK).init(init))?;
+    let state = scene.scratch().join("state.img");
+    state_disk::ext4(&state, 64)?;
+    Ok((scene, state))
+}
+
+fn boot(scene: &Scene, medium: &Path, state: &Path) -> Result<Guest, Failure> {
+    let parameters = format!("lamina.store=LABEL={} lamina.profile=end", DISK.label);
+    Guest::boot(&scene.machine(&parameters)?.kept_disk(medium).kept_disk(state))
+}
+
+/// As often as the variable LAMINA_ROUNDS says, for `make soak`; twice otherwise.
+fn rounds() -> u32 {
+    env::var("LAMINA_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(2)
+}
+
+/// The medium is FAT, which a power cut hurts most, and init writes to it: it counts the boot.
+#[test]
+fn boot_and_shutdown_leave_medium_and_state_clean_every_time() -> Story {
+    let write = format!(
+        "n=$(cat /count 2>/dev/null); echo $((n + 1)) >/count; cat /count\n\
+         dd if=/dev/urandom of=/noise bs=64k count=16 2>/dev/null\nexec {LAMINA} shutdown poweroff"
+    );
+    let (scene, state) = scene_with_state("clean", &[], &write)?;
+    scene.store().boot_slots()?;
+    let identity = Identity { label: DISK.label, uuid: "1A2B-3C4D" };
+    let medium = scene.disk_as(FileSystem::Vfat, identity)?;
+    for round in 1..=rounds() {
+        let mut guest = boot(&scene, &medium, &state)?;
+        guest.expect(&format!("story: begin\n{round}\n"))?;
+        guest.expect(CLEAN)?;
+        guest.expect_off()?;
+        state_disk::expect_clean_ext4(&state)?;
+        state_disk::expect_clean_vfat(&medium)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn busybox_init_makes_the_disks_read_only_with_one_line_in_its_script() -> Story {
+    let end =
+        Layer::new("end").script("/etc/init.d/rcK", &format!("{LAMINA} shutdown && echo all read-only"))?;
+    let (scene, state) = scene_with_state("busybox-end", &[end], "")?;
+    let medium = scene.disk()?;
+    let mut guest = boot(&scene, &medium, &state)?;
+    guest.expect("# ")?;
+    guest.run("echo text >/note; sleep 1000 & true")?;
+    guest.type_line("poweroff")?;
+    guest.expect("all read-only")?;
+    guest.expect_off()?;
+    state_disk::expect_clean_ext4(&state)
+}
+
+#[test]
+fn who_keeps_a_disk_writable_is_named() -> Story {
+    let hold = format!("exec 5>/held\n{LAMINA} shutdown 2>&1; echo status=$?");
+    let (scene, state) = scene_with_state("held", &[], &hold)?;
+    let mut guest = boot(&scene, &scene.disk()?, &state)?;
+    let told = guest.expect("status=1")?;
+    assert!(told.contains("cannot make read-only"), "{told}");
+    assert!(told.contains("because of") && told.contains("/held"), "{told}");
+    guest.expect_off()
+}
+
+#[test]
+fn without_a_loaded_kernel_kexec_becomes_a_reboot() -> Story {
+    let (scene, state) = scene_with_state("kexec", &[], &format!("exec {LAMINA} shutdown kexec"))?;
+    let mut guest = boot(&scene, &scene.disk()?, &state)?;
+    guest.expect(&format!("{CLEAN}; starting the loaded kernel"))?;
+    guest.expect("the kernel refuses")?;
+    guest.expect_off()?;
+    state_disk::expect_clean_ext4(&state)
+}
