@@ -12,7 +12,7 @@ use qemu_tests::store::{Layer, ProfileText};
 
 const SYSTEMD: Recipe = Recipe {
     name: "systemd",
-    packages: &["systemd", "systemd-sysv"],
+    packages: &["systemd", "systemd-sysv", "udev"],
     layers: &[
         ("base", |path| !is_configuration(path) && !is_systemd(path)),
         ("systemd", |path| is_systemd(path) && !is_configuration(path)),
