@@ -149,7 +149,7 @@ fn runit_boots_and_ends_cleanly() -> Story {
 
 #[test]
 fn finit_boots_and_ends_cleanly() -> Story {
-    let configuration = "shutdown /etc/end\ntty [12345] /dev/ttyS0 115200 vt100 noclear\n";
+    let configuration = "shutdown /etc/end\ntty [12345] /dev/ttyS0 115200 vt100 nowait\n";
     let installed = Installed::new(&FINIT_AND_S6, |layer| {
         layer.file("/etc/finit.conf", configuration)?.script("/etc/end", "/run/lamina/bin/lamina shutdown")
     })?;
