@@ -4,7 +4,8 @@
 //!
 //! - [`artifacts`]: what `make` prepared (init, kernels, the store of images); a missing piece is an error that says which
 //!   `make` target makes it;
-//! - [`store`] and [`medium`]: small stores made for one test, put on a disk, a share or into the initramfs;
+//! - [`store`], [`protection`] and [`medium`]: small stores made for one test, with hash trees and EROFS images when asked, put
+//!   on a disk, a share or into the initramfs;
 //! - [`machine`]: what the virtual machine has, decided first as a pure list of QEMU arguments;
 //! - [`guest`]: the running machine, its serial console, and how it ended.
 //!
@@ -21,6 +22,7 @@ pub mod initramfs;
 pub mod machine;
 pub mod medium;
 pub mod outside;
+pub mod protection;
 pub mod qr;
 pub mod report;
 pub mod scene;

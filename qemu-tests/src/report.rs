@@ -46,8 +46,12 @@ pub struct Layer {
     pub name: String,
     /// SHA-256 of the image, `sha256:HEX`.
     pub digest: String,
-    /// Whether init has compared the digest.
-    pub verified: bool,
+    /// `squashfs` or `erofs`.
+    pub file_system: String,
+    /// How it is checked: `verity`, `digest` or `none`.
+    pub verified: String,
+    /// Whether damaged blocks are healed.
+    pub corrects_errors: bool,
 }
 
 impl BootReport {

@@ -147,6 +147,12 @@ impl Scene {
         Guest::boot(&self.machine(&parameters)?.disk(disk))
     }
 
+    /// The bytes of the static shell out of the image `busybox`.
+    pub fn busybox_bytes(&self) -> Result<Vec<u8>, Failure> {
+        let path = self.busybox()?;
+        std::fs::read(&path).map_err(Failure::at(&path))
+    }
+
     /// The static shell out of the image `busybox`.
     fn busybox(&self) -> Result<PathBuf, Failure> {
         let (_, images) = real_profile("console")?;

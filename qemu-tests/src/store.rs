@@ -10,9 +10,10 @@ use std::path::{Path, PathBuf};
 use squashfs::{Content, Device, Entry, Kind, Metadata, Tree, WriteOptions, write_image};
 
 use crate::failure::Failure;
+use crate::protection::HashTree;
 
 /// An image as a resolved profile names it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageLine {
     /// The package's name.
     pub name: String,
@@ -20,11 +21,15 @@ pub struct ImageLine {
     pub digest: String,
     /// Length of the file, in bytes.
     pub size: u64,
+    /// Its hash tree, when it has one.
+    pub tree: Option<HashTree>,
 }
 
 impl ImageLine {
     fn to_kdl(&self) -> String {
-        format!("image \"{}\" version=\"1\" digest=\"sha256:{}\" size={}", self.name, self.digest, self.size)
+        let tree = self.tree.as_ref().map_or_else(String::new, HashTree::to_kdl);
+        let Self { name, digest, size, .. } = self;
+        format!("image \"{name}\" version=\"1\" digest=\"sha256:{digest}\" size={size}{tree}")
     }
 }
 
@@ -60,6 +65,11 @@ impl Layer {
     pub fn script(self, path: &str, lines: &str) -> Result<Self, Failure> {
         let text = format!("#!/bin/sh\nexport PATH=/usr/sbin:/usr/bin:/sbin:/bin\n{lines}\n");
         self.add(path, Metadata::mode(0o755), Kind::File(Content::from(text.into_bytes())))
+    }
+
+    /// Adds a file of any bytes, mode 0755.
+    pub fn program(self, path: &str, bytes: Vec<u8>) -> Result<Self, Failure> {
+        self.add(path, Metadata::mode(0o755), Kind::File(Content::from(bytes)))
     }
 
     /// Hides `path` of the layers below: a character device 0:0 (kernel: Documentation/filesystems/overlayfs.rst).
@@ -182,7 +192,7 @@ impl TestStore {
         let summary = write_image(&layer.tree, &WriteOptions::default(), file, &mut |_| ());
         let summary = summary.map_err(Failure::about(&layer.name))?;
         let digest: String = summary.digest.iter().map(|byte| format!("{byte:02x}")).collect();
-        let line = ImageLine { name: layer.name.clone(), digest, size: summary.size };
+        let line = ImageLine { name: layer.name.clone(), digest, size: summary.size, tree: None };
         let path = self.image_path(&line);
         fs::rename(&unnamed, &path).map_err(Failure::at(&path))?;
         Ok(line)
@@ -262,7 +272,16 @@ fn image_line(line: &str) -> Option<ImageLine> {
         value.split_whitespace().next().map(|value| value.trim_matches('"'))
     };
     let digest = property("digest")?.trim_start_matches("sha256:").to_owned();
-    Some(ImageLine { name, digest, size: property("size")?.parse().ok()? })
+    let number = |name| property(name).and_then(|value| value.parse().ok());
+    let tree = property("root-hash").and_then(|root_hash| {
+        Some(HashTree {
+            root_hash: root_hash.to_owned(),
+            salt: property("salt")?.to_owned(),
+            data_blocks: number("data-blocks")?,
+            fec_roots: property("fec-roots").and_then(|roots| roots.parse().ok()),
+        })
+    });
+    Some(ImageLine { name, digest, size: number("size")?, tree })
 }
 
 #[cfg(test)]
@@ -271,9 +290,17 @@ mod tests {
 
     #[test]
     fn an_image_line_survives_writing_and_reading() {
-        let line = ImageLine { name: "busybox".to_owned(), digest: "ab".repeat(32), size: 4096 };
-        let read = image_line(&format!("    {}", line.to_kdl())).expect("it is an image line");
-        assert_eq!((read.name, read.digest, read.size), (line.name, line.digest, line.size));
+        let tree = HashTree {
+            root_hash: "cd".repeat(32),
+            salt: "ef".repeat(32),
+            data_blocks: 1,
+            fec_roots: Some(2),
+        };
+        for tree in [None, Some(HashTree { fec_roots: None, ..tree.clone() }), Some(tree)] {
+            let line = ImageLine { name: "busybox".to_owned(), digest: "ab".repeat(32), size: 4096, tree };
+            let read = image_line(&format!("    {}", line.to_kdl())).expect("it is an image line");
+            assert_eq!(read, line);
+        }
     }
 
     #[test]

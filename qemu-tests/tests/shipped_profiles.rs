@@ -26,7 +26,7 @@ fn console_boots_to_a_shell_and_reports_its_layers() -> Story {
     }
     let report = BootReport::parse(&guest.run("cat /run/lamina/report.json")?)?;
     assert_eq!(report.profile.name, "console");
-    assert!(report.layers.iter().all(|layer| layer.verified), "console asks for digests: {report:?}");
+    assert!(report.layers.iter().all(|layer| layer.verified != "none"), "every image is checked: {report:?}");
     let booted: Vec<&str> = report.layers.iter().map(|layer| layer.name.as_str()).collect();
     let wanted: Vec<&str> = images.iter().map(|image| image.name.as_str()).collect();
     assert_eq!(booted, wanted);

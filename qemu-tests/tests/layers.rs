@@ -1,0 +1,158 @@
+//! How many layers a stack may have, and of which file systems.
+
+use qemu_tests::Story;
+use qemu_tests::report::BootReport;
+use qemu_tests::scene::Scene;
+use qemu_tests::store::{ImageLine, Layer, ProfileText};
+
+/// The most that overlayfs joins: OVL_MAX_STACK of the kernel's `fs/overlayfs/params.h`.
+const MOST: usize = 500;
+
+/// A scene with a profile `many` of `count` layers, of which each has one file of its own and the file `/data/top`.
+fn many_layers(kernel: &str, count: usize, verify: &str) -> Result<Scene, qemu_tests::Failure> {
+    let scene = Scene::on_kernel(&format!("layers-{count}-{verify}-{kernel}"), kernel)?;
+    let mut images = scene.small_system()?;
+    let look = "echo top=$(cat /data/top) files=$(ls /data | wc -l) layers=$(ls /run/lamina/layers | wc -l)";
+    let script = scene.script_layer("many", look)?;
+    for number in 0..count - images.len() - 1 {
+        let text = number.to_string();
+        let layer = Layer::new(&format!("layer-{number:03}"));
+        let layer = layer.file(&format!("/data/{number:03}"), &text)?.file("/data/top", &text)?;
+        images.push(scene.store().add(&layer)?);
+    }
+    images.push(script);
+    if verify == "verity" {
+        images = images.iter().map(|line| scene.store().protect(line, Some(2))).collect::<Result<_, _>>()?;
+    }
+    assert_eq!(images.len(), count);
+    scene.store().profile(&ProfileText::new("many", &images).verify(verify).init("/story"))?;
+    Ok(scene)
+}
+
+/// Layers need memory: about 0.75 MB for each squashfs.
+const MEMORY_MIB: u32 = 2048;
+
+fn as_many_as_the_kernel_joins(kernel: &str, verify: &str) -> Story {
+    let scene = many_layers(kernel, MOST, verify)?;
+    let parameters = "lamina.store=LABEL=LAMINA lamina.profile=many";
+    let machine = scene.machine(parameters)?.memory_mib(MEMORY_MIB).disk(&scene.disk()?);
+    let mut guest = qemu_tests::guest::Guest::boot(&machine)?;
+    guest.expect("story: begin\n")?;
+    let seen = guest.expect("story: end")?;
+    // Without base-files, busybox and the script.
+    assert_eq!(seen.trim(), "top=496 files=498 layers=500");
+    guest.expect_off()
+}
+
+/// All names in one option string, which mount(2) cuts at 4095 bytes.
+#[test]
+fn five_hundred_layers_are_one_system() -> Story {
+    as_many_as_the_kernel_joins("6.1", "none")
+}
+
+/// Each layer on its own, by `lowerdir+`.
+#[test]
+fn five_hundred_layers_are_one_system_on_the_newer_kernel() -> Story {
+    as_many_as_the_kernel_joins("6.12", "none")
+}
+
+/// As many loop devices and as many dm devices.
+#[test]
+fn five_hundred_layers_are_checked_by_dm_verity() -> Story {
+    as_many_as_the_kernel_joins("6.12", "verity")
+}
+
+#[test]
+fn one_layer_too_many_is_refused_with_a_sentence() -> Story {
+    let scene = many_layers("6.1", MOST + 1, "none")?;
+    let parameters = "lamina.store=LABEL=LAMINA lamina.profile=many";
+    let machine = scene.machine(parameters)?.memory_mib(MEMORY_MIB).disk(&scene.disk()?);
+    let mut guest = qemu_tests::guest::Guest::boot(&machine)?;
+    guest.expect_screen(&["501 layers, and the kernel joins at most 500", "merge small images into one"])?;
+    Ok(())
+}
+
+/// A layer with a whole small system in it: a shell, and the folders that a root needs.
+fn whole_system(scene: &Scene, name: &str) -> Result<Layer, qemu_tests::Failure> {
+    let busybox = scene.busybox_bytes()?;
+    let mut layer = Layer::new(name).program("/bin/busybox", busybox)?;
+    for folder in ["/dev", "/proc", "/sys", "/run", "/newroot"] {
+        layer = layer.folder(folder)?;
+    }
+    let look = "grep ' / ' /proc/mounts; echo new > /new || echo refused; cat /run/lamina/report.json";
+    let lines = format!(
+        "#!/bin/busybox sh\nexport PATH=/bin\nbb() {{ /bin/busybox \"$@\"; }}\necho story: begin\n{}\necho; echo report: end\nbb poweroff -f\n",
+        look.replace("grep", "bb grep").replace("cat", "bb cat")
+    );
+    layer.program("/story", lines.into_bytes())
+}
+
+fn one_layer(
+    name: &str,
+    kernel: &str,
+    write: impl Fn(&Scene, &Layer) -> Result<ImageLine, qemu_tests::Failure>,
+) -> Result<(String, BootReport), qemu_tests::Failure> {
+    let scene = Scene::on_kernel(&format!("one-{name}-{kernel}"), kernel)?;
+    let image = write(&scene, &whole_system(&scene, name)?)?;
+    let verify = if image.tree.is_some() { "verity" } else { "digest" };
+    scene.store().profile(&ProfileText::new("one", &[image]).read_only().verify(verify).init("/story"))?;
+    let mut guest = scene.boot(&scene.disk()?, "lamina.profile=one")?;
+    guest.expect("story: begin\n")?;
+    let seen = guest.expect("{")?;
+    let report = guest.expect("report: end")?;
+    guest.expect_off()?;
+    Ok((seen, BootReport::parse(&format!("{{{report}"))?))
+}
+
+#[test]
+fn one_layer_without_a_top_is_the_root_itself() -> Story {
+    let (seen, _) = one_layer("squashfs", "6.1", |scene, layer| scene.store().add(layer))?;
+    assert!(seen.contains(" / squashfs ro") && seen.contains("refused"), "{seen}");
+    Ok(())
+}
+
+#[test]
+fn an_erofs_image_is_read_from_its_file_where_the_kernel_can() -> Story {
+    let (seen, report) = one_layer("erofs", "6.12", |scene, layer| scene.store().add_erofs(layer))?;
+    assert!(seen.contains(" / erofs ro") && !seen.contains("/dev/loop"), "{seen}");
+    assert_eq!(report.layers[0].file_system, "erofs");
+    Ok(())
+}
+
+#[test]
+fn an_erofs_image_gets_a_loop_device_on_the_older_kernel() -> Story {
+    let (seen, report) = one_layer("erofs", "6.1", |scene, layer| scene.store().add_erofs(layer))?;
+    assert!(seen.contains("/dev/loop0 / erofs ro"), "{seen}");
+    assert_eq!(report.layers[0].file_system, "erofs");
+    Ok(())
+}
+
+#[test]
+fn an_erofs_image_is_checked_by_dm_verity() -> Story {
+    let (seen, report) = one_layer("erofs-verity", "6.1", |scene, layer| {
+        scene.store().protect(&scene.store().add_erofs(layer)?, Some(2))
+    })?;
+    assert!(seen.contains("/dev/dm-0 / erofs ro"), "{seen}");
+    assert_eq!(
+        (report.layers[0].file_system.as_str(), report.layers[0].verified.as_str()),
+        ("erofs", "verity")
+    );
+    Ok(())
+}
+
+#[test]
+fn erofs_and_squashfs_are_layers_of_one_stack() -> Story {
+    let scene = Scene::on_kernel("mixed-layers", "6.12")?;
+    let mut images = scene.small_system()?;
+    let layer = |name: &str| Layer::new(name).file("/data/who", name)?.file(&format!("/data/{name}"), name);
+    images.push(scene.store().add_erofs(&layer("lower")?)?);
+    images.push(scene.store().add(&layer("middle")?)?);
+    images.push(scene.store().add_erofs(&layer("upper")?.whiteout("/data/middle")?)?);
+    images.push(scene.script_layer("mixed", "cd /data; echo who=$(cat who) names=$(echo *)")?);
+    scene.store().profile(&ProfileText::new("mixed", &images).init("/story"))?;
+    let mut guest = scene.boot(&scene.disk()?, "lamina.profile=mixed")?;
+    guest.expect("story: begin\n")?;
+    let seen = guest.expect("story: end")?;
+    assert_eq!(seen.trim(), "who=upper names=lower upper who");
+    guest.expect_off()
+}

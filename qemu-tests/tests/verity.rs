@@ -1,0 +1,174 @@
+//! Images that are checked block by block, by dm-verity of real kernels. The hash trees are made by Debian's `veritysetup`, so
+//! that these stories also show that its images boot.
+
+use std::fs::OpenOptions;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use qemu_tests::guest::Guest;
+use qemu_tests::medium::flip_a_bit;
+use qemu_tests::report::BootReport;
+use qemu_tests::scene::Scene;
+use qemu_tests::store::{ImageLine, Layer, ProfileText};
+use qemu_tests::{Failure, Story};
+use sha2::{Digest, Sha256};
+
+/// Error correction as `lamina image create` gives it.
+const ROOTS: Option<u8> = Some(2);
+
+/// Text that does not shrink much, so that most of an image is one file's data.
+fn noise() -> String {
+    let mut text = String::new();
+    for number in 0..8192u32 {
+        let digest = Sha256::digest(number.to_le_bytes());
+        text.extend(digest.iter().take(16).map(|byte| format!("{byte:02x}")));
+    }
+    text
+}
+
+fn sum(text: &str) -> String {
+    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A profile `one` of protected images, with a layer that has the noise in `/data/noise`, whose image the story may damage. Its
+/// first program reads the noise, and says what the kernel says.
+fn scene(name: &str, kernel: &str, fec_roots: Option<u8>) -> Result<(Scene, Vec<ImageLine>), Failure> {
+    let scene = Scene::on_kernel(&format!("verity-{name}-{kernel}"), kernel)?;
+    let look = "echo sum=$(sha256sum /data/noise 2>&1); \
+                dmesg | grep -e corrected -e corrupted; \
+                echo devices=$(cat /sys/block/dm-*/dm/name | grep -c ^lamina-); \
+                cat /run/lamina/report.json; echo; echo report: end";
+    let mut plain = scene.small_system()?;
+    plain.push(scene.store().add(&Layer::new("noise").file("/data/noise", &noise())?)?);
+    plain.push(scene.script_layer(name, look)?);
+    let images =
+        plain.iter().map(|line| scene.store().protect(line, fec_roots)).collect::<Result<Vec<_>, _>>()?;
+    scene.store().profile(&ProfileText::new("one", &images).verify("verity").init("/story"))?;
+    Ok((scene, images))
+}
+
+fn boot(scene: &Scene) -> Result<Guest, Failure> {
+    scene.boot(&scene.disk()?, "lamina.profile=one")
+}
+
+/// What the story's program printed before the report, and the report.
+fn told(guest: &mut Guest) -> Result<(String, BootReport), Failure> {
+    guest.expect("story: begin\n")?;
+    let seen = guest.expect("{")?;
+    let report = guest.expect("report: end")?;
+    guest.expect_off()?;
+    Ok((seen, BootReport::parse(&format!("{{{report}"))?))
+}
+
+/// The noise's image is the third of the stack.
+fn damaged(scene: &Scene, images: &[ImageLine]) -> std::path::PathBuf {
+    scene.store().image_path(&images[2])
+}
+
+fn overwrite(file: &Path, offset: u64, bytes: &[u8]) -> Result<(), Failure> {
+    let open = OpenOptions::new().write(true).open(file).map_err(Failure::at(file))?;
+    open.write_all_at(bytes, offset).map_err(Failure::at(file))
+}
+
+fn a_flipped_bit_is_healed(kernel: &str) -> Story {
+    let (scene, images) = scene("healed", kernel, ROOTS)?;
+    flip_a_bit(&damaged(&scene, &images))?;
+    let (seen, report) = told(&mut boot(&scene)?)?;
+    assert!(seen.contains(&format!("sum={} /data/noise", sum(&noise()))), "{seen}");
+    assert!(seen.contains("corrected"), "the kernel says so: {seen}");
+    assert!(seen.contains(&format!("devices={}", images.len())), "{seen}");
+    assert_eq!(report.layers.len(), images.len());
+    for layer in &report.layers {
+        assert_eq!((layer.verified.as_str(), layer.corrects_errors), ("verity", true), "{layer:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_flipped_bit_is_healed_and_the_kernel_says_so() -> Story {
+    a_flipped_bit_is_healed("6.1")
+}
+
+#[test]
+fn a_flipped_bit_is_healed_on_the_newer_kernel() -> Story {
+    a_flipped_bit_is_healed("6.12")
+}
+
+fn a_flipped_bit_is_an_error(kernel: &str) -> Story {
+    let (scene, images) = scene("detected", kernel, None)?;
+    flip_a_bit(&damaged(&scene, &images))?;
+    let (seen, report) = told(&mut boot(&scene)?)?;
+    assert!(seen.contains("I/O error") || seen.contains("Input/output error"), "{seen}");
+    assert!(seen.contains("is corrupted"), "the kernel says so: {seen}");
+    assert!(report.layers.iter().all(|layer| layer.verified == "verity" && !layer.corrects_errors));
+    Ok(())
+}
+
+#[test]
+fn without_error_correction_a_flipped_bit_is_an_error_and_never_wrong_data() -> Story {
+    a_flipped_bit_is_an_error("6.1")
+}
+
+#[test]
+fn without_error_correction_a_flipped_bit_is_an_error_on_the_newer_kernel() -> Story {
+    a_flipped_bit_is_an_error("6.12")
+}
+
+#[test]
+fn a_wrong_root_hash_is_refused_with_the_image_and_a_remedy() -> Story {
+    let (scene, mut images) = scene("root-hash", "6.1", ROOTS)?;
+    if let Some(tree) = &mut images[2].tree {
+        tree.root_hash = "0123456789abcdef".repeat(4);
+    }
+    scene.store().profile(&ProfileText::new("one", &images).verify("verity").init("/story"))?;
+    boot(&scene)?.expect_screen(&["noise", "Input/output error", "lock the profile again"])?;
+    Ok(())
+}
+
+/// Nothing is read from it: all that opening takes stands in the profile.
+#[test]
+fn an_image_whose_own_superblock_is_destroyed_boots() -> Story {
+    let (scene, images) = scene("superblock", "6.1", ROOTS)?;
+    for image in &images {
+        let tree = image.tree.as_ref().expect("a protected image");
+        overwrite(&scene.store().image_path(image), tree.hash_offset(), &[0x5a; 4096])?;
+    }
+    let (seen, _) = told(&mut boot(&scene)?)?;
+    assert!(seen.contains(&format!("sum={} /data/noise", sum(&noise()))), "{seen}");
+    assert!(!seen.contains("corrected"), "{seen}");
+    Ok(())
+}
+
+#[test]
+fn protected_images_boot_unchecked_when_the_profile_says_so_and_the_console_tells() -> Story {
+    let (scene, images) = scene("none", "6.1", ROOTS)?;
+    scene.store().profile(&ProfileText::new("one", &images).verify("none").init("/story"))?;
+    let mut guest = boot(&scene)?;
+    guest.expect("the images are not checked")?;
+    let (seen, report) = told(&mut guest)?;
+    assert!(seen.contains("devices=0"), "{seen}");
+    assert!(report.layers.iter().all(|layer| layer.verified == "none"), "{report:?}");
+    Ok(())
+}
+
+#[test]
+fn protected_images_are_hashed_whole_when_the_profile_says_so() -> Story {
+    let (scene, images) = scene("digest", "6.1", ROOTS)?;
+    scene.store().profile(&ProfileText::new("one", &images).verify("digest").init("/story"))?;
+    let (seen, report) = told(&mut boot(&scene)?)?;
+    assert!(seen.contains("devices=0"), "{seen}");
+    assert!(report.layers.iter().all(|layer| layer.verified == "digest"), "{report:?}");
+    Ok(())
+}
+
+/// Also a byte of the hash tree, which a file system does not read, counts for the digest.
+#[test]
+fn a_damaged_hash_tree_is_healed_too() -> Story {
+    let (scene, images) = scene("tree", "6.1", ROOTS)?;
+    let tree = images[2].tree.as_ref().expect("a protected image");
+    overwrite(&damaged(&scene, &images), tree.hash_offset() + 4096 + 100, b"damage")?;
+    let (seen, _) = told(&mut boot(&scene)?)?;
+    assert!(seen.contains(&format!("sum={} /data/noise", sum(&noise()))), "{seen}");
+    assert!(seen.contains("corrected"), "the kernel says so: {seen}");
+    Ok(())
+}
