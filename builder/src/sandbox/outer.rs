@@ -9,6 +9,7 @@ use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use nix::unistd::{getegid, geteuid};
 use stack::image::OpenImage;
+use stack::mount::Backing;
 
 use super::spec::{Layer, Spec};
 use super::{STAGE_ARGUMENT, lifeline};
@@ -44,7 +45,9 @@ fn mount_images(spec: &mut Spec) -> Result<()> {
         // One descriptor names the file from here on; the loop device goes by itself with the last mount of it.
         let open = OpenImage::open(image).map_err(Error::on(""))?;
         let device = stack::loop_device::attach(&open).map_err(Error::on(""))?;
-        stack::mount::squashfs(&device, &target).map_err(Error::on(""))?;
+        let kind = open.file_system().map_err(Error::on(""))?;
+        let mounted = stack::mount::layer(kind, &Backing::Loop(&device), image).map_err(Error::on(""))?;
+        mounted.show_at(&target).map_err(Error::on(""))?;
         *layer = Layer::Tree(target);
     }
     Ok(())

@@ -170,14 +170,6 @@ impl Filesystem<'_> {
     }
 }
 
-/// Mounts the squashfs of an attached image read-only at `target`, which must exist.
-pub fn squashfs(device: &LoopDevice, target: &Path) -> Result<()> {
-    let context = Context::open("squashfs", device.image().display())?;
-    context.set("source", device.path())?;
-    context.flag("ro")?;
-    context.mount(Attributes::MOUNT_ATTR_RDONLY, target)
-}
-
 /// Makes the tree at `source` visible at `target` too, without the mounts below it.
 pub fn bind(source: &Path, target: &Path) -> Result<()> {
     let object = || format!("{} at {}", source.display(), target.display());
