@@ -121,7 +121,7 @@ fn a_wrong_root_hash_is_refused_with_the_image_and_a_remedy() -> Story {
         tree.root_hash = "0123456789abcdef".repeat(4);
     }
     scene.store().profile(&ProfileText::new("one", &images).verify("verity").init("/story"))?;
-    boot(&scene)?.expect_screen(&["noise", "Input/output error", "lock the profile again"])?;
+    boot(&scene)?.expect_screen(&["noise 1", "I/O error", "lock the profile again"])?;
     Ok(())
 }
 
