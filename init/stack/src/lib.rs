@@ -21,6 +21,9 @@ mod error;
 pub mod image;
 pub mod loop_device;
 pub mod mount;
+// Programs that unwind, and those that link with glibc, keep theirs.
+#[cfg(all(target_env = "musl", panic = "abort", not(test)))]
+mod no_unwinder;
 pub mod overlay;
 pub mod partition_table;
 pub mod superblock;
