@@ -11,6 +11,8 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::unistd::{chdir, chroot, close, dup2_stderr, dup2_stdin, dup2_stdout};
 use stack::mount::{Attributes, Filesystem};
 
+use crate::console;
+
 use super::deadline::within;
 use super::devices;
 use super::mounts::{Mounted, parse};
@@ -111,10 +113,16 @@ fn read_only(target: &Path) -> Result<(), Errno> {
 }
 
 fn free_devices() -> Result<(), String> {
-    match devices::wait_until_gone() {
-        left if left.is_empty() => Ok(()),
-        left => Err(format!("still there: {}", left.join(", "))),
+    let names =
+        |devices: &[devices::Device]| devices.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let (taken, left) = devices::free();
+    if !taken.is_empty() {
+        console::write_line(&format!(
+            "shutdown: did not go by themselves, and were taken away: {}",
+            names(&taken)
+        ));
     }
+    if left.is_empty() { Ok(()) } else { Err(format!("still there: {}", names(&left))) }
 }
 
 /// Makes the program independent of the old root: own standard descriptors, no others, own `/proc`.

@@ -68,6 +68,8 @@ mod ioctls {
     //! The numbers predate the `_IO` scheme, hence the "bad" macros of `nix`.
     // LOOP_CTL_GET_FREE of loop(4): the number of a free device, which is created when there is none.
     nix::ioctl_none_bad!(loop_ctl_get_free, 0x4C82);
+    // LOOP_CLR_FD of loop(4): lets the file go, now or with the last user.
+    nix::ioctl_none_bad!(loop_clr_fd, 0x4C01);
     // LOOP_CONFIGURE of loop(4): takes a `struct loop_config`.
     nix::ioctl_write_ptr_bad!(loop_configure, 0x4C0A, super::LoopConfig);
 }
@@ -138,6 +140,18 @@ pub fn attach_with(image: &OpenImage, caching: Caching) -> Result<LoopDevice> {
     }
     Err(error(Errno::EBUSY.into())
         .with_remedy("other processes keep taking the free loop devices: stop them"))
+}
+
+/// Lets go the file of a device that was attached without AUTOCLEAR. `node` is its `/dev/loopN`. With users left, the device
+/// goes with the last of them.
+///
+/// # Errors
+/// ENXIO when nothing is attached.
+pub fn detach(node: &Path) -> Result<()> {
+    let error = |cause: io::Error| Error::new("detach", node.display(), cause);
+    let device = File::open(node).map_err(error)?;
+    // SAFETY: the descriptor is open for the length of the call, and this ioctl takes no argument.
+    unsafe { ioctls::loop_clr_fd(device.as_raw_fd()) }.map(drop).map_err(|errno| error(errno.into()))
 }
 
 fn config(image: &OpenImage, caching: Caching) -> LoopConfig {

@@ -65,6 +65,11 @@ impl VerityDevice {
     }
 }
 
+/// Removes the device-mapper device `name` that nobody uses. Says whether it did: one that is in use, or has no table yet, stays.
+pub fn remove(name: &str) -> bool {
+    Control::open().is_ok_and(|control| control.remove_unused(name))
+}
+
 /// Opens the image that is attached to `device`. `name` is what `dmsetup ls` will show, at most 120 bytes without a slash; when
 /// it is taken by a device in use, a number is put behind it.
 ///
