@@ -4,7 +4,8 @@ use std::path::Path;
 
 use qemu_tests::Story;
 use qemu_tests::failure::Failure;
-use qemu_tests::scene::Scene;
+use qemu_tests::guest::Guest;
+use qemu_tests::scene::{DISK, Scene};
 use qemu_tests::store::{Layer, ProfileText};
 
 /// A profile `name` whose one added layer is gone from the medium.
@@ -52,7 +53,7 @@ fn the_rescue_profile_of_the_initramfs_boots_when_there_is_no_medium() -> Story 
     scene.profile_that_runs("rescue", &[], "true")?;
     let initramfs = scene.initramfs()?.store(scene.store().folder()).write()?;
     let parameters = "lamina.profile=web lamina.store=LABEL=NOWHERE lamina.timeout=1";
-    let mut guest = qemu_tests::guest::Guest::boot(&scene.machine_with(&initramfs, parameters)?)?;
+    let mut guest = Guest::boot(&scene.machine_with(&initramfs, parameters)?)?;
     guest.expect("trying the profile rescue of the initramfs")?;
     guest.expect("story: end")?;
     guest.expect_off()
@@ -81,16 +82,21 @@ fn three_boots_that_nobody_blessed_move_on_and_come_back_when_nothing_else_stand
     scene.profile_that_runs("web", &[], "grep -A4 '\"ledger\"' /run/lamina/report.json")?;
     scene.profile_that_runs("small", &[], "echo here is the small one")?;
     let disk = scene.disk()?;
+    // The disk keeps what a boot writes.
+    let boot = |parameters: &str| {
+        let parameters = format!("lamina.store=LABEL={} lamina.profile=web {parameters}", DISK.label);
+        Guest::boot(&scene.machine(&parameters)?.kept_disk(&disk))
+    };
     for attempt in 1..=3 {
-        let mut guest = scene.boot(&disk, "lamina.profile=web lamina.fallback=small")?;
+        let mut guest = boot("lamina.fallback=small")?;
         guest.expect(&format!("\"attempt\": {attempt}"))?;
         guest.expect_off()?;
     }
-    let mut guest = scene.boot(&disk, "lamina.profile=web lamina.fallback=small")?;
+    let mut guest = boot("lamina.fallback=small")?;
     guest.expect("it was started three times in a row, and never blessed")?;
     guest.expect("here is the small one")?;
     guest.expect_off()?;
-    let mut guest = scene.boot(&disk, "lamina.profile=web")?;
+    let mut guest = boot("")?;
     guest.expect("\"attempt\": 4")?;
     guest.expect_off()
 }
