@@ -16,6 +16,7 @@
 #include <fcntl.h>
 #include <linux/dm-ioctl.h>
 #include <linux/loop.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -30,6 +31,8 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+
+#define PATIENCE_SECONDS 240
 
 struct contest {
     const char *stage, *images, *kind, *verify;
@@ -164,10 +167,19 @@ static int run(const struct contest *contest, const char *contestant, struct res
     }
     close(said[1]);
     size_t filled = 0;
-    for (ssize_t length; filled < sizeof result->said - 1 &&
-                         (length = read(said[0], result->said + filled, sizeof result->said - 1 - filled)) > 0;)
-        filled += length;
+    /* Who does not get there may wait for a key for ever. */
+    long long deadline = now(CLOCK_MONOTONIC) + PATIENCE_SECONDS * 1000000000LL;
+    for (ssize_t length = 1; length > 0 && filled < sizeof result->said - 1;) {
+        struct pollfd more = { .fd = said[0], .events = POLLIN };
+        int rest = (deadline - now(CLOCK_MONOTONIC)) / 1000000;
+        if (rest <= 0 || poll(&more, 1, rest) <= 0)
+            break;
+        length = read(said[0], result->said + filled, sizeof result->said - 1 - filled);
+        filled += length > 0 ? length : 0;
+    }
     result->said[filled] = 0;
+    if (!strstr(result->said, "arrived "))
+        kill(child, SIGKILL);
     close(said[0]);
     struct rusage usage;
     int status;

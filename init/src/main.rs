@@ -9,6 +9,7 @@ mod chain;
 mod cmdline;
 mod console;
 mod contract;
+mod descriptors;
 mod elf;
 mod error;
 mod executor;
@@ -66,6 +67,7 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     session::panics_end_in_recovery();
+    descriptors::allow_many();
     let mut session = Session::begin();
     match boot(&mut session) {
         Err(error) => session.recover(&error),

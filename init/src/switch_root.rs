@@ -18,7 +18,7 @@ use nix::sys::statfs::{FsType, TMPFS_MAGIC, fstatfs};
 use nix::unistd::{UnlinkatFlags, chdir, chroot, getpid, unlinkat};
 
 use crate::error::{BootError, Failure};
-use crate::{handover, paths};
+use crate::{descriptors, handover, paths};
 
 /// The step that errors of this module name.
 const STEP: &str = "switch root";
@@ -34,6 +34,7 @@ pub fn switch_root(
     began: Duration,
 ) -> Result<Infallible, BootError> {
     enter_new_root().map_err(|failure| failure.at(STEP, paths::NEW_ROOT))?;
+    descriptors::as_before();
     // What is left is a new program in this process: exec returns only when it fails.
     let error = Command::new(init).args(handover::arguments(init, began)).args(arguments).exec();
     Err(Failure::new(format!("the kernel refused to start it: {error}"))

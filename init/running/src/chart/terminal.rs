@@ -29,10 +29,11 @@ pub struct Style {
 
 /// Draws the boot. Nothing in the result commands the terminal but the colours, when they are asked for.
 pub fn draw(report: &BootReport, style: &Style) -> String {
-    let style = &Style { width: style.width.clamp(50, 160), ..*style };
+    let style = &Style { width: style.width.clamp(60, 160), ..*style };
     let mut out = style.paint(BOLD, &clean(&words::heading(report))) + "\n";
     let failed = report.outcome.state == "failed";
-    out += &style.painted_if(failed, RED, &clean(&words::outcome(report)));
+    let outcome = wrap(&clean(&words::outcome(report)), 0, style.width);
+    out += &style.painted_if(failed, RED, &outcome);
     out += "\n";
     troubles(&mut out, report, style);
     out += "\n";
@@ -132,7 +133,8 @@ fn layers(out: &mut String, layers: &[Layer], style: &Style) {
     style.section(out, "Layers, top first");
     let shown = || layers.iter().rev().take(MOST_LAYERS);
     let title = |layer: &Layer| clean(&format!("{} {}", layer.name, layer.version));
-    let width = shown().map(|layer| title(layer).chars().count()).max().unwrap_or_default().min(40);
+    let width =
+        shown().map(|layer| title(layer).chars().count()).max().unwrap_or_default().min(style.width - 48);
     for layer in shown() {
         let (name, size) = (clip(&title(layer), width), size(layer.size));
         let line = format!("  {name:<width$}  {size:>10}  {:<8}  ", clean(&layer.file_system));
