@@ -29,13 +29,10 @@ pub struct Recipe {
     pub name: &'static str,
     /// Packages besides Debian's essential ones and apt.
     pub packages: &'static [&'static str],
-    /// The images, bottom first, each with what belongs to it; the first that wants a path gets it, and the last of all what
-    /// no other wants. Paths are relative, as in `usr/bin/env`.
-    pub layers: &'static [(&'static str, Wants)],
+    /// The images, bottom first, each with parts of paths: the uppermost that has a part of `/the/path` gets it, and the lowest
+    /// what none has.
+    pub layers: &'static [(&'static str, &'static [&'static str])],
 }
-
-/// Whether a path belongs to a layer.
-pub type Wants = fn(&str) -> bool;
 
 /// The images of the system, bottom first, and the store that has them. Made when they are not there: that downloads
 /// about 50 MB and takes a quarter of a minute on an idle machine.
@@ -90,11 +87,7 @@ fn key(recipe: &Recipe) -> Result<String, Failure> {
     hash.update(arguments(recipe).join("\n"));
     hash.update(RELEASE);
     hash.update(NOT_PACKED.join("\n"));
-    hash.update(recipe.layers.iter().map(|(name, _)| *name).collect::<Vec<_>>().join("\n"));
-    // The rules of the layers are code of these tests.
-    let program = std::env::current_exe().map_err(Failure::about("this program"))?;
-    let name = program.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    hash.update(name.split('-').next().unwrap_or_default());
+    hash.update(format!("{:?}", recipe.layers));
     Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
@@ -105,14 +98,16 @@ fn cut(recipe: &Recipe, path: &Path) -> Result<Vec<(&'static str, Tree)>, Failur
     let mut trees: Vec<(&str, Tree)> = recipe.layers.iter().map(|(name, _)| (*name, Tree::new())).collect();
     let mut folders = BTreeMap::new();
     for entry in archive.entries().map_err(Failure::at(path))? {
-        let mut entry = entry.map_err(Failure::at(path))?;
+        let entry = entry.map_err(Failure::at(path))?;
         let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
         let name = name.trim_start_matches("./").trim_end_matches('/').to_owned();
         if name.is_empty() || NOT_PACKED.iter().any(|left_out| name.starts_with(left_out)) {
             continue;
         }
         let metadata = metadata(entry.header()).map_err(Failure::at(path))?;
-        let index = recipe.layers.iter().position(|(_, wants)| wants(&name)).unwrap_or(trees.len() - 1);
+        let path_of_root = format!("/{name}");
+        let wants = |parts: &[&str]| parts.iter().any(|part| path_of_root.contains(part));
+        let index = recipe.layers.iter().rposition(|(_, parts)| wants(parts)).unwrap_or(0);
         if entry.header().entry_type() == EntryType::Directory {
             folders.insert(name.clone(), metadata.clone());
             // Empty ones too; in the lowest layer, where all are.
@@ -135,8 +130,6 @@ fn cut(recipe: &Recipe, path: &Path) -> Result<Vec<(&'static str, Tree)>, Failur
             EntryType::Fifo => Kind::Fifo,
             other => return Err(Failure::new(format!("{name}: {other:?} is not expected in a root"))),
         };
-        // Extended attributes stand in headers before the entry.
-        let _ = entry.pax_extensions().map_err(Failure::at(path))?;
         add(&mut trees[index].1, &name, Entry::new(metadata, kind), &folders)?;
     }
     Ok(trees)

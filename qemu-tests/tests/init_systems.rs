@@ -14,29 +14,20 @@ const SYSTEMD: Recipe = Recipe {
     name: "systemd",
     packages: &["systemd", "systemd-sysv", "udev"],
     layers: &[
-        ("base", |path| !is_configuration(path) && !is_systemd(path)),
-        ("systemd", |path| is_systemd(path) && !is_configuration(path)),
-        ("configuration", is_configuration),
+        ("base", &[]),
+        ("systemd", &["systemd", "udev", "ctl", "/usr/sbin/"]),
+        ("configuration", &["/etc/"]),
     ],
 };
 
-fn is_configuration(path: &str) -> bool {
-    path.starts_with("etc/")
-}
-
-fn is_systemd(path: &str) -> bool {
-    path.contains("systemd") || path.ends_with("ctl") || path.starts_with("usr/sbin/")
-}
-
 const OPENRC: Recipe =
-    Recipe { name: "openrc", packages: &["openrc", "sysvinit-core"], layers: &[("openrc", |_| true)] };
+    Recipe { name: "openrc", packages: &["openrc", "sysvinit-core"], layers: &[("openrc", &[])] };
 
-const RUNIT: Recipe =
-    Recipe { name: "runit", packages: &["runit", "runit-init"], layers: &[("runit", |_| true)] };
+const RUNIT: Recipe = Recipe { name: "runit", packages: &["runit", "runit-init"], layers: &[("runit", &[])] };
 
 /// Debian 12 has s6 and no s6-linux-init, so that root serves two stories.
 const FINIT_AND_S6: Recipe =
-    Recipe { name: "finit", packages: &["finit-sysv", "s6", "execline"], layers: &[("finit", |_| true)] };
+    Recipe { name: "finit", packages: &["finit-sysv", "s6", "execline"], layers: &[("finit", &[])] };
 
 /// What the shutdown program says when it could unmount everything.
 const CLEAN: &str = "nothing is left mounted";
@@ -97,7 +88,7 @@ fn systemd_in_three_layers_shows_the_time_of_the_initramfs_and_ends_cleanly() ->
     log_in(&mut guest)?;
     let times = guest.run("systemctl is-system-running --wait; systemd-analyze time")?;
     assert!(times.contains("(kernel) + ") && times.contains("(initrd) + "), "{times}");
-    guest.run("echo kept >/root/note; sync")?;
+    guest.run("echo kept >/var/note; sync")?;
     guest.type_line("systemctl poweroff")?;
     guest.expect(CLEAN)?;
     guest.expect_off()?;
@@ -105,7 +96,7 @@ fn systemd_in_three_layers_shows_the_time_of_the_initramfs_and_ends_cleanly() ->
 
     let mut guest = installed.boot("systemd")?;
     log_in(&mut guest)?;
-    assert!(guest.run("cat /root/note")?.contains("kept"));
+    assert!(guest.run("cat /var/note")?.contains("kept"));
     guest.type_line("systemctl reboot")?;
     guest.expect(&format!("{CLEAN}; rebooting"))?;
     guest.expect_off()?;
@@ -115,7 +106,7 @@ fn systemd_in_three_layers_shows_the_time_of_the_initramfs_and_ends_cleanly() ->
 /// One boot, a file written, the system's own command, and clean disks.
 fn ends_cleanly(installed: &Installed, guest: &mut Guest, command: &str) -> Story {
     log_in(guest)?;
-    guest.run("echo kept >/root/note")?;
+    guest.run("echo kept >/var/note")?;
     guest.type_line(command)?;
     guest.expect_off()?;
     if guest.text().contains("cannot make read-only") {
