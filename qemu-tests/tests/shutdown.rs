@@ -18,6 +18,7 @@ const CLEAN: &str = "nothing is left mounted";
 /// The small system of these stories keeps what is written on a disk of its own.
 const ON_A_DISK: &str = "root writable=\"LABEL=state\"";
 
+/// The small system, its images under dm-verity, its changes on a disk. Without `lines` its init is busybox.
 fn scene_with_state(name: &str, layers: &[Layer], lines: &str) -> Result<(Scene, PathBuf), Failure> {
     let scene = Scene::new(name)?;
     let mut images = scene.small_system()?;
@@ -25,8 +26,10 @@ fn scene_with_state(name: &str, layers: &[Layer], lines: &str) -> Result<(Scene,
         images.push(scene.store().add(layer)?);
     }
     images.push(scene.script_layer(name, lines)?);
+    let images =
+        images.iter().map(|line| scene.store().protect(line, None)).collect::<Result<Vec<_>, _>>()?;
     let init = if lines.is_empty() { "/sbin/init" } else { "/story" };
-    scene.store().profile(&ProfileText::new("end", &images).root(ON_A_DISK).init(init))?;
+    scene.store().profile(&ProfileText::new("end", &images).verify("verity").root(ON_A_DISK).init(init))?;
     let state = scene.scratch().join("state.img");
     state_disk::ext4(&state, 64)?;
     Ok((scene, state))
@@ -42,12 +45,12 @@ fn rounds() -> u32 {
     env::var("LAMINA_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(2)
 }
 
-/// The medium is FAT, which a power cut hurts most, and init writes to it: it counts the boot.
+/// The medium is FAT, which a power cut hurts most, and it is written to: init counts the boot, and the system blesses it.
 #[test]
 fn boot_and_shutdown_leave_medium_and_state_clean_every_time() -> Story {
     let write = format!(
         "n=$(cat /count 2>/dev/null); echo $((n + 1)) >/count; cat /count\n\
-         dd if=/dev/urandom of=/noise bs=64k count=16 2>/dev/null\nexec {LAMINA} shutdown poweroff"
+         dd if=/dev/urandom of=/noise bs=64k count=16 2>/dev/null\n{LAMINA} bless\nexec {LAMINA} shutdown poweroff"
     );
     let (scene, state) = scene_with_state("clean", &[], &write)?;
     scene.store().boot_slots()?;
