@@ -33,6 +33,7 @@ pub use ending::Verb;
 use hands::{Hands, Machine};
 use mounts::Mounted;
 use plan::{OLD_ROOT, Step};
+use processes::Spare;
 
 /// After each pass the table is read again: one thing out of the way may free another.
 const MOST_PASSES: usize = 4;
@@ -81,6 +82,11 @@ pub fn from_the_system() -> ExitCode {
         eprintln!("lamina: shutdown: only root may do this");
         return ExitCode::FAILURE;
     }
+    // sd_booted(3): this folder is there when systemd is PID 1.
+    if Path::new("/run/systemd/system").exists() {
+        eprintln!("lamina: shutdown: systemd ends this system by itself: use `systemctl poweroff`");
+        return ExitCode::FAILURE;
+    }
     end_processes();
     write_back();
     let machine = Machine::begin();
@@ -108,7 +114,7 @@ struct Outcome {
 fn leave(hands: &impl Hands) -> Outcome {
     let mut unmounted = 0;
     let mut failures = Vec::new();
-    for _ in 0..MOST_PASSES {
+    for pass in 0..MOST_PASSES {
         let steps = plan::leave(&hands.table());
         let mut done = 0;
         failures.clear();
@@ -120,8 +126,11 @@ fn leave(hands: &impl Hands) -> Outcome {
             }
         }
         unmounted += done;
-        if failures.is_empty() || done == 0 {
+        if failures.is_empty() || done == 0 && pass > 0 {
             break;
+        }
+        if pass == 0 {
+            hands.end_storage();
         }
     }
     if !failures.is_empty() {
@@ -137,7 +146,7 @@ fn carry_out_all(hands: &impl Hands, steps: &[Step]) -> Vec<String> {
 }
 
 fn end_processes() {
-    let left = processes::end_all();
+    let left = processes::end_all(Spare::Storage);
     if !left.is_empty() {
         console::write_line(&format!("shutdown: still running: {}", left.join(", ")));
     }
@@ -165,6 +174,9 @@ fn mounts_of(table: &[Mounted], device: &str) -> Vec<u32> {
 mod tests {
     use super::*;
     use std::cell::RefCell;
+
+    /// Refused until those are ended that serve file systems.
+    const BY_STORAGE: usize = 1000;
 
     /// A kernel that refuses some steps, each so many times, and unmounts for the rest.
     struct Fake {
@@ -194,7 +206,7 @@ mod tests {
             let text = step.to_string();
             for (refused, times) in self.refuses.borrow_mut().iter_mut() {
                 if text.starts_with(*refused) && *times > 0 {
-                    *times -= 1;
+                    *times -= usize::from(*times != BY_STORAGE);
                     return Err("busy".into());
                 }
             }
@@ -215,6 +227,10 @@ mod tests {
             }
             Ok(())
         }
+
+        fn end_storage(&self) {
+            self.refuses.borrow_mut().retain(|(_, times)| *times != BY_STORAGE);
+        }
     }
 
     #[test]
@@ -227,6 +243,13 @@ mod tests {
             assert!(outcome.left.is_empty(), "{step}: {:?}", outcome.left);
             assert_eq!(fake.table().len(), 2, "{step}");
         }
+    }
+
+    #[test]
+    fn what_serves_file_systems_is_ended_when_it_is_in_the_way() {
+        let fake = Fake::new(&[("unmount", BY_STORAGE)]);
+        let outcome = leave(&fake);
+        assert!(outcome.left.is_empty() && fake.table().len() == 2, "{:?}", outcome.left);
     }
 
     #[test]

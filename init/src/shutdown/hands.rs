@@ -18,7 +18,7 @@ use super::devices;
 use super::mounts::{Mounted, parse};
 use super::mounts_of;
 use super::plan::{Object, Step};
-use super::processes::{Hold, holders};
+use super::processes::{Hold, Spare, end_all, holders};
 
 /// How long one step may take: a disk that writes back gigabytes is slow, one that does not answer is lost.
 const STEP: Duration = Duration::from_secs(20);
@@ -31,6 +31,8 @@ pub trait Hands {
     fn table(&self) -> Vec<Mounted>;
     /// Does it, or says why not and who is in the way.
     fn carry_out(&self, step: &Step) -> Result<(), String>;
+    /// Ends what was spared before, because it serves file systems.
+    fn end_storage(&self);
 }
 
 /// The machine that is going down.
@@ -88,6 +90,10 @@ impl Hands for Machine {
                 done.map_err(|errno| self.why(errno, object, Hold::Uses))
             }
         }
+    }
+
+    fn end_storage(&self) {
+        let _ = end_all(Spare::Nobody);
     }
 }
 

@@ -55,27 +55,37 @@ fn parse(pid: i32, stat: &str) -> Option<Process> {
     Some(Process { pid, parent, name: name.to_owned(), beyond_signals, serves_storage: false })
 }
 
+/// Whom to leave alone, besides PID 1, this process and those that wait for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Spare {
+    /// What serves a file system that may still be mounted.
+    Storage,
+    /// None: what they serve is unmounted, or never will be.
+    Nobody,
+}
+
 /// Those that may be ended by `myself`: not PID 1, not itself, not the processes that wait for it.
-fn victims(all: &[Process], myself: i32) -> Vec<&Process> {
+fn victims(all: &[Process], myself: i32, spare: Spare) -> Vec<&Process> {
     let parent = |pid: i32| all.iter().find(|process| process.pid == pid).map(|process| process.parent);
     // A parent that ends meanwhile may leave a circle in the table; nothing is nested as deeply as the table is long.
     let line: Vec<i32> =
         std::iter::successors(Some(myself), |pid| parent(*pid)).take(all.len() + 1).collect();
     all.iter()
         .filter(|process| process.pid != 1 && !line.contains(&process.pid))
-        .filter(|process| !process.beyond_signals && !process.serves_storage)
+        .filter(|process| !process.beyond_signals)
+        .filter(|process| !process.serves_storage || spare == Spare::Nobody)
         .collect()
 }
 
 /// Asks all of them to end, makes them, and says who is still there: `NAME (PID)`.
-pub fn end_all() -> Vec<String> {
+pub fn end_all(spare: Spare) -> Vec<String> {
     for (signal, patience) in [(Signal::SIGTERM, AFTER_TERM), (Signal::SIGKILL, AFTER_KILL)] {
         let deadline = Instant::now() + patience;
         let mut signalled: Vec<i32> = Vec::new();
         loop {
             reap();
             let all = all();
-            let left = victims(&all, getpid().as_raw());
+            let left = victims(&all, getpid().as_raw(), spare);
             if left.is_empty() {
                 return Vec::new();
             }
@@ -100,7 +110,7 @@ pub fn end_all() -> Vec<String> {
         }
     }
     let all = all();
-    victims(&all, getpid().as_raw()).iter().map(|process| process.to_string()).collect()
+    victims(&all, getpid().as_raw(), spare).iter().map(|process| process.to_string()).collect()
 }
 
 impl std::fmt::Display for Process {
@@ -202,10 +212,13 @@ mod tests {
             .map(|(pid, parent)| process(pid, parent))
             .to_vec();
         all[4].serves_storage = true;
-        let pids = |myself| victims(&all, myself).iter().map(|process| process.pid).collect::<Vec<_>>();
+        let pids = |myself| {
+            victims(&all, myself, Spare::Storage).iter().map(|process| process.pid).collect::<Vec<_>>()
+        };
         assert_eq!(pids(12), [21]);
         assert_eq!(pids(1), [10, 11, 12, 21]);
         assert_eq!(pids(99), [10, 11, 12, 21]);
+        assert_eq!(victims(&all, 12, Spare::Nobody).len(), 2);
     }
 
     #[test]
