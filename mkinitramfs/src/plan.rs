@@ -34,7 +34,7 @@ pub struct Request {
     pub groups: Vec<Group>,
     /// More modules, by name.
     pub modules: Vec<String>,
-    /// File systems besides ext4 that can keep what was changed. They are large (Debian's 6.1: XFS 4.2 MB, Btrfs 4.9 MB with
+    /// File systems besides ext4 that can keep what was changed. They are large (Debian's 6.1: XFS 4.3 MB, Btrfs 4.5 MB with
     /// what it needs, F2FS 1.7 MB, where all modules of the default groups together have 4 MB), so that none goes in unasked.
     pub state_file_systems: Vec<StateFileSystem>,
     /// A static busybox for the rescue shell.

@@ -59,6 +59,11 @@ pub fn init_that_panics() -> Result<PathBuf, Failure> {
     made("panics/init", "make vm-pieces")
 }
 
+/// The builder's command.
+pub fn lamina() -> Result<PathBuf, Failure> {
+    made("lamina", "make build")
+}
+
 /// The program that writes an initramfs.
 pub fn mkinitramfs() -> Result<PathBuf, Failure> {
     made("mkinitramfs", "make build")

@@ -101,8 +101,8 @@ impl TestStore {
         self.adopt(&line.name, &image)
     }
 
-    /// Gives a file in `images/` the name of its digest.
-    fn adopt(&self, name: &str, file: &Path) -> Result<ImageLine, Failure> {
+    /// Moves a file of the same disk into `images/`, under the name of its digest.
+    pub fn adopt(&self, name: &str, file: &Path) -> Result<ImageLine, Failure> {
         let mut hasher = Sha256::new();
         let mut open = fs::File::open(file).map_err(Failure::at(file))?;
         let size = io::copy(&mut open, &mut HashWriter(&mut hasher)).map_err(Failure::at(file))?;

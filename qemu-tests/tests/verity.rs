@@ -1,12 +1,15 @@
 //! Images that are checked block by block, by dm-verity of real kernels. The hash trees are made by Debian's `veritysetup`, so
-//! that these stories also show that its images boot.
+//! that these stories also show that its images boot; the last story shows that it opens ours.
 
-use std::fs::OpenOptions;
+use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
+use qemu_tests::artifacts;
 use qemu_tests::guest::Guest;
 use qemu_tests::medium::flip_a_bit;
+use qemu_tests::protection::HashTree;
 use qemu_tests::report::BootReport;
 use qemu_tests::scene::Scene;
 use qemu_tests::store::{ImageLine, Layer, ProfileText};
@@ -61,7 +64,7 @@ fn told(guest: &mut Guest) -> Result<(String, BootReport), Failure> {
 }
 
 /// The noise's image is the third of the stack.
-fn damaged(scene: &Scene, images: &[ImageLine]) -> std::path::PathBuf {
+fn damaged(scene: &Scene, images: &[ImageLine]) -> PathBuf {
     scene.store().image_path(&images[2])
 }
 
@@ -171,4 +174,67 @@ fn a_damaged_hash_tree_is_healed_too() -> Story {
     assert!(seen.contains(&format!("sum={} /data/noise", sum(&noise()))), "{seen}");
     assert!(seen.contains("corrected"), "the kernel says so: {seen}");
     Ok(())
+}
+
+/// A program of this machine with the libraries that it needs, as a layer: all in the folder `/judge`, with the loader.
+fn judge(program: &str) -> Result<Layer, Failure> {
+    let listed = Command::new("ldd").arg(program).output().map_err(Failure::about("ldd"))?;
+    let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
+    let libraries =
+        listed.lines().filter_map(|line| line.split_whitespace().find(|word| word.starts_with('/')));
+    [program].into_iter().chain(libraries).try_fold(Layer::new("judge"), |layer, path| {
+        let bytes = fs::read(path).map_err(Failure::at(Path::new(path)))?;
+        let name = path.rsplit('/').next().unwrap_or(path);
+        layer.program(&format!("/judge/{name}"), bytes)
+    })
+}
+
+/// An image with the noise as `lamina image create` writes it.
+fn image_of_lamina(scene: &Scene) -> Result<ImageLine, Failure> {
+    let (folder, image) = (scene.scratch().join("tree"), scene.scratch().join("noise.sqfs"));
+    fs::create_dir_all(folder.join("data")).map_err(Failure::at(&folder))?;
+    fs::write(folder.join("data/noise"), noise()).map_err(Failure::at(&folder))?;
+    let mut create = Command::new(artifacts::lamina()?);
+    let made = create.args(["image", "create", "--json"]).arg(&folder).arg("-o").arg(&image);
+    let made = made.output().map_err(Failure::about("lamina image create"))?;
+    let told: serde_json::Value =
+        serde_json::from_slice(&made.stdout).map_err(Failure::about("lamina image create"))?;
+    let verity = &told["verity"];
+    let text = |name: &str| verity[name].as_str().unwrap_or_default().to_owned();
+    let tree = HashTree {
+        root_hash: text("root_hash"),
+        salt: text("salt"),
+        data_blocks: verity["data_blocks"].as_u64().unwrap_or_default(),
+        fec_roots: verity["fec_roots"].as_u64().and_then(|roots| u8::try_from(roots).ok()),
+    };
+    let layout = [tree.hash_offset(), tree.fec_offset()].map(Some);
+    assert_eq!([verity["hash_offset"].as_u64(), verity["fec_offset"].as_u64()], layout);
+    Ok(ImageLine { tree: Some(tree), ..scene.store().adopt("noise", &image)? })
+}
+
+#[test]
+fn veritysetup_opens_the_images_of_a_store_as_they_are() -> Story {
+    let scene = Scene::new("verity-judge")?;
+    let mut plain = scene.small_system()?;
+    plain.push(scene.store().add(&judge("/usr/sbin/veritysetup")?)?);
+    let noise_image = image_of_lamina(&scene)?;
+    let tree = noise_image.tree.clone().expect("a protected image");
+    let image = format!("/run/lamina/medium/lamina/images/{}.sqfs", noise_image.digest);
+    let options = tree.options(&image).join(" ");
+    let look = format!(
+        "export DM_DISABLE_UDEV=1; mkdir -p /tmp/judged; cd /judge\n\
+         ./ld-linux-x86-64.so.2 --library-path /judge ./veritysetup open {image} judged {image} {} {options} 2>&1\n\
+         mount -t squashfs -o ro /dev/mapper/judged /tmp/judged 2>&1 && sha256sum /tmp/judged/data/noise",
+        tree.root_hash
+    );
+    plain.push(scene.script_layer("judge", &look)?);
+    let mut images =
+        plain.iter().map(|line| scene.store().protect(line, ROOTS)).collect::<Result<Vec<_>, _>>()?;
+    images.insert(2, noise_image);
+    scene.store().profile(&ProfileText::new("one", &images).verify("verity").init("/story"))?;
+    let mut guest = boot(&scene)?;
+    guest.expect("story: begin\n")?;
+    let seen = guest.expect("story: end")?;
+    assert!(seen.contains(&format!("{}  /tmp/judged/data/noise", sum(&noise()))), "{seen}");
+    guest.expect_off()
 }
