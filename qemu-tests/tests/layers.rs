@@ -68,7 +68,10 @@ fn one_layer_too_many_is_refused_with_a_sentence() -> Story {
     let parameters = "lamina.store=LABEL=LAMINA lamina.profile=many";
     let machine = scene.machine(parameters)?.memory_mib(MEMORY_MIB).disk(&scene.disk()?);
     let mut guest = qemu_tests::guest::Guest::boot(&machine)?;
-    guest.expect_screen(&["501 nodes 'image', overlayfs takes at most 500 layers", "join several into one image"])?;
+    guest.expect_screen(&[
+        "501 nodes 'image', overlayfs takes at most 500 layers",
+        "join several into one image",
+    ])?;
     Ok(())
 }
 
