@@ -1,0 +1,295 @@
+//! A writable top that lasts: on which disk, over which stack, and what happens when something is wrong with it.
+
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use qemu_tests::guest::Guest;
+use qemu_tests::medium::{Partition, write_gpt};
+use qemu_tests::scene::{DISK, Scene};
+use qemu_tests::store::{Layer, ProfileText};
+use qemu_tests::{Failure, Story};
+
+const LABEL: &str = "state";
+const MIB: u64 = 1 << 20;
+/// What the first program of each profile does: adds a line to a file of the root, counts the lines, and shows the report.
+const COUNT: &str = "echo boot >> /count; echo count=$(wc -l < /count); ls /run/lamina/state/lamina; \
+                     grep -A 9 '\"top\"' /run/lamina/report.json; sync";
+
+/// A scene with one store and one disk for the state.
+struct Stage {
+    scene: Scene,
+    /// Options of mkinitramfs.
+    options: Vec<(&'static str, PathBuf)>,
+    state: PathBuf,
+    store: PathBuf,
+}
+
+impl Stage {
+    fn new(name: &str) -> Result<Self, Failure> {
+        Self::on_kernel(name, "6.1")
+    }
+
+    /// With an ext4 disk labelled `state`.
+    fn on_kernel(name: &str, series: &str) -> Result<Self, Failure> {
+        let scene = Scene::on_kernel(name, series)?;
+        let state = scene.scratch().join("state.img");
+        let stage = Self { store: PathBuf::new(), options: Vec::new(), state, scene };
+        stage.format("mkfs.ext4", &["-q", "-F", "-L", LABEL], 64 * MIB)?;
+        Ok(stage)
+    }
+
+    /// Makes the state disk anew.
+    fn format(&self, program: &str, options: &[&str], size: u64) -> Story {
+        self.blank(size)?;
+        let output =
+            Command::new(Path::new("/usr/sbin").join(program)).args(options).arg(&self.state).output();
+        let output = output.map_err(Failure::about(program))?;
+        assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
+        Ok(())
+    }
+
+    /// Makes the state disk a file of zeros.
+    fn blank(&self, size: u64) -> Story {
+        let _ = fs::remove_file(&self.state);
+        let file = File::create(&self.state).map_err(Failure::at(&self.state))?;
+        file.set_len(size).map_err(Failure::at(&self.state))
+    }
+
+    /// Writes bytes over the state disk.
+    fn damage(&self, offset: u64, bytes: &[u8]) -> Story {
+        let file = File::options().write(true).open(&self.state).map_err(Failure::at(&self.state))?;
+        file.write_all_at(bytes, offset).map_err(Failure::at(&self.state))
+    }
+
+    /// Writes the profile `name`, with this node `root`, on a stack that `version` makes different from others.
+    fn profile(&mut self, name: &str, root: &str, version: &str) -> Story {
+        self.profile_that_runs(name, root, version, COUNT)
+    }
+
+    fn profile_that_runs(&mut self, name: &str, root: &str, version: &str, lines: &str) -> Story {
+        let mut images = self.scene.small_system()?;
+        images.push(self.scene.store().add(&Layer::new("version").file("/version", version)?)?);
+        images.push(self.scene.script_layer(name, lines)?);
+        self.scene.store().profile(&ProfileText::new(name, &images).init("/story").root(root))?;
+        self.store = self.scene.disk()?;
+        Ok(())
+    }
+
+    /// The program that makes an ext4, out of the package that is built for it.
+    fn static_mke2fs(&self) -> Result<PathBuf, Failure> {
+        let lamina = artifacts::lamina()?;
+        Ok(lamina)
+    }
+
+    /// Boots a profile with both disks.
+    fn start(&self, parameters: &str) -> Result<Guest, Failure> {
+        let parameters = format!("lamina.store=LABEL={} lamina.timeout=5 {parameters}", DISK.label);
+        let options = self.options.iter();
+        let initramfs = options.fold(self.scene.initramfs()?, |initramfs, (name, value)| {
+            initramfs.option(name, Some(value))
+        });
+        let machine = self.scene.machine_with(&initramfs.write()?, &parameters)?;
+        Guest::boot(&machine.disk(&self.store).kept_disk(&self.state))
+    }
+
+    /// Boots a profile to its end and returns all that was printed.
+    fn run(&self, parameters: &str) -> Result<String, Failure> {
+        let mut guest = self.start(parameters)?;
+        guest.expect("story: begin\n")?;
+        guest.expect("story: end")?;
+        guest.expect_off()?;
+        Ok(guest.text().to_owned())
+    }
+}
+
+/// The node of a profile.
+fn root(rest: &str) -> String {
+    format!("root writable=\"LABEL={LABEL}\"{rest}")
+}
+
+fn assert_has(text: &str, wanted: &[&str]) {
+    for wanted in wanted {
+        assert!(text.contains(wanted), "{wanted:?} is missing in:\n{text}");
+    }
+}
+
+#[test]
+fn a_file_survives_a_reboot() -> Story {
+    survives(Stage::new("state-survives")?)
+}
+
+#[test]
+fn a_file_survives_a_reboot_on_the_newer_kernel() -> Story {
+    survives(Stage::on_kernel("state-survives-6.12", "6.12")?)
+}
+
+fn survives(mut stage: Stage) -> Story {
+    // A device node works on the root although the state itself is mounted without devices.
+    let lines = format!(
+        "{COUNT}; [ -e /zero ] || mknod /zero c 1 5; echo zeros=$(head -c 4 /zero | wc -c); grep ' /run/lamina/' /proc/mounts"
+    );
+    stage.profile_that_runs("one", &root(""), "1", &lines)?;
+    let folder = "\"folder\": \"/run/lamina/state/lamina/one\"";
+    let text = stage.run("lamina.profile=one")?;
+    assert_has(&text, &["count=1\n", "\"action\": \"created\"", "\"kind\": \"state\"", folder, "zeros=4\n"]);
+    assert_has(
+        &text,
+        &["/dev/vdb /run/lamina/state ext4 rw,nosuid,nodev,noexec,relatime", "/dev/vdb /run/lamina/top ext4"],
+    );
+    let text = stage.run("lamina.profile=one")?;
+    assert_has(&text, &["count=2\n", "\"action\": \"reused\"", "zeros=4\n"]);
+    Ok(())
+}
+
+#[test]
+fn two_profiles_have_two_folders() -> Story {
+    let mut stage = Stage::new("state-two")?;
+    stage.profile("one", &root(""), "1")?;
+    stage.profile("two", &root(""), "1")?;
+    stage.run("lamina.profile=one")?;
+    assert_has(&stage.run("lamina.profile=two")?, &["count=1\none\ntwo\n"]);
+    assert_has(&stage.run("lamina.profile=one")?, &["count=2\none\ntwo\n"]);
+    Ok(())
+}
+
+#[test]
+fn a_changed_stack_sets_the_old_top_aside_and_gets_it_back_when_it_comes_back() -> Story {
+    let mut stage = Stage::new("state-aside")?;
+    stage.profile("one", &root(""), "1")?;
+    stage.run("lamina.profile=one")?;
+    stage.profile("one", &root(""), "2")?;
+    let text = stage.run("lamina.profile=one quiet")?;
+    assert_has(
+        &text,
+        &["the stack of one changed: it is set aside as lamina/one.aside-1", "count=1\none\none.aside-1\n"],
+    );
+    assert_has(&text, &["\"action\": \"set aside\"", "\"aside\": \"/run/lamina/state/lamina/one.aside-1\""]);
+    stage.profile("one", &root(""), "1")?;
+    assert_has(
+        &stage.run("lamina.profile=one")?,
+        &["is in use again", "count=2\n", "\"action\": \"taken back\""],
+    );
+    Ok(())
+}
+
+#[test]
+fn keep_keeps_and_refuse_refuses() -> Story {
+    let mut stage = Stage::new("state-keep")?;
+    stage.profile("one", &root(" changed=\"keep\""), "1")?;
+    stage.run("lamina.profile=one")?;
+    stage.profile("one", &root(" changed=\"keep\""), "2")?;
+    let text = stage.run("lamina.profile=one")?;
+    assert_has(
+        &text,
+        &["the stack of one changed", "its top is kept", "count=2\none\n", "\"action\": \"kept\""],
+    );
+    stage.profile("one", &root(" changed=\"refuse\""), "3")?;
+    stage.start("lamina.profile=one")?.expect_screen(&["the stack of one changed", "lamina.state=tmpfs"])?;
+    let text = stage.run(&format!("lamina.profile=one lamina.state=LABEL={LABEL},changed=keep"))?;
+    assert_has(&text, &["count=3\n"]);
+    Ok(())
+}
+
+#[test]
+fn a_state_that_is_broken_or_not_there_is_told_in_red_and_a_tmpfs_serves() -> Story {
+    let mut stage = Stage::new("state-broken")?;
+    stage.profile("one", "root writable=\"/dev/vdb\"", "1")?;
+    // The magic of the superblock (ext4_super_block.s_magic of the kernel), then the group descriptors behind it.
+    for (offset, bytes, why) in
+        [(1080, vec![0; 2], "is not empty, and has no file system"), (1024 + 4, vec![0xff; 4], "")]
+    {
+        stage.format("mkfs.ext4", &["-q", "-F", "-L", LABEL], 64 * MIB)?;
+        stage.damage(offset, &bytes)?;
+        falls_back(&stage, "lamina.profile=one", why)?;
+    }
+    falls_back(
+        &stage,
+        "lamina.profile=one lamina.state=LABEL=elsewhere",
+        "nothing answers to LABEL=elsewhere after 5 s",
+    )
+}
+
+fn falls_back(stage: &Stage, parameters: &str, why: &str) -> Story {
+    let mut guest = stage.start(parameters)?;
+    guest.expect("story: end")?;
+    assert_has(
+        guest.text(),
+        &["cannot be used: ", why, "count=1\n", "\"kind\": \"tmpfs\"", "\"fell_back\": \""],
+    );
+    let printed = String::from_utf8_lossy(guest.bytes()).into_owned();
+    let red = printed.lines().find(|line| line.contains("cannot be used"));
+    assert!(red.is_some_and(|line| line.contains("\u{1b}[1;31m")), "not in red: {red:?}");
+    guest.expect_off()
+}
+
+#[test]
+fn the_other_file_systems_hold_a_state_too() -> Story {
+    for (program, options, kernel) in [
+        ("mkfs.xfs", ["-q", "-L", LABEL].as_slice(), "6.1"),
+        ("mkfs.btrfs", &["-q", "-L", LABEL], "6.12"),
+        ("mkfs.f2fs", &["-q", "-l", LABEL], "6.1-all"),
+    ] {
+        let mut stage = Stage::on_kernel(&format!("state-{program}"), kernel)?;
+        stage.options.push(("--state-file-system", program.trim_start_matches("mkfs.").into()));
+        stage.format(program, options, 512 * MIB)?;
+        stage.profile("one", &root(""), "1")?;
+        stage.run("lamina.profile=one")?;
+        stage.profile("one", &root(""), "2")?;
+        assert_has(&stage.run("lamina.profile=one")?, &["count=1\none\none.aside-1\n"]);
+        stage.profile("one", &root(""), "1")?;
+        assert_has(&stage.run("lamina.profile=one")?, &["is in use again", "count=2\n"]);
+    }
+    Ok(())
+}
+
+#[test]
+fn an_empty_partition_gets_a_file_system_at_first_use_and_never_again() -> Story {
+    let mut stage = Stage::new("state-create")?;
+    stage.options.push(("--mke2fs", stage.static_mke2fs()?));
+    let empty = stage.scene.scratch().join("empty");
+    File::create(&empty).and_then(|file| file.set_len(64 * MIB)).map_err(Failure::at(&empty))?;
+    let uuid = "6C616D69-6E61-4000-8000-0000000000CC";
+    write_gpt(&[Partition { name: LABEL, uuid, content: &empty }], &stage.state)?;
+    stage.profile("one", &root(" create=\"ext4\""), "1")?;
+    let text = stage.run("lamina.profile=one")?;
+    assert_has(
+        &text,
+        &["/dev/vdb1 is empty: making the file system ext4", "count=1\n", "\"device\": \"/dev/vdb1\""],
+    );
+    let text = stage.run("lamina.profile=one")?;
+    assert_has(&text, &["count=2\n"]);
+    assert!(!text.contains("making the file system"), "{text}");
+    Ok(())
+}
+
+#[test]
+fn what_is_not_empty_is_never_formatted() -> Story {
+    let mut stage = Stage::new("state-precious")?;
+    stage.profile("one", "root writable=\"/dev/vdb\" create=\"ext4\"", "1")?;
+    let precious = b"the only copy of something";
+    for offset in [0, 512, 64 * MIB - 512] {
+        stage.blank(64 * MIB)?;
+        stage.damage(offset, precious)?;
+        let before = fs::read(&stage.state).map_err(Failure::at(&stage.state))?;
+        falls_back(&stage, "lamina.profile=one", "/dev/vdb is not empty, and has no file system")?;
+        assert!(
+            fs::read(&stage.state).map_err(Failure::at(&stage.state))? == before,
+            "the disk was written to"
+        );
+    }
+    stage.format("mkfs.vfat", &[], 64 * MIB)?;
+    falls_back(&stage, "lamina.profile=one", "/dev/vdb has vfat, which cannot hold a writable top")
+}
+
+#[test]
+fn a_full_tmpfs_is_an_error_of_the_program_that_fills_it() -> Story {
+    let mut stage = Stage::new("state-full")?;
+    let lines = "dd if=/dev/zero of=/full bs=64k 2>&1; rm /full; echo again > /file && cat /file";
+    stage.profile_that_runs("one", "root writable=\"tmpfs\" size=\"1M\"", "1", lines)?;
+    assert_has(&stage.run("lamina.profile=one")?, &["No space left on device", "again\n"]);
+    let text = stage.run("lamina.profile=one lamina.state=tmpfs,size=4G quiet")?;
+    assert_has(&text, &["root size=4096 MiB is more than the memory (", "write at most"]);
+    Ok(())
+}
