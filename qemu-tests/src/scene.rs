@@ -166,9 +166,28 @@ impl Scene {
 
 /// Reads the program out of the image `busybox` into the file `target`.
 pub fn extract_busybox(image: &Path, target: &Path) -> Result<PathBuf, Failure> {
+    extract(image, "usr/bin/busybox", target)
+}
+
+/// Reads a program that was built for the package `package` into the file `target`.
+pub fn built_program(package: &str, program: &str, target: &Path) -> Result<PathBuf, Failure> {
+    let builds = artifacts::store().join("builds");
+    let records = std::fs::read_dir(&builds).map_err(Failure::at(&builds))?;
+    let image = |record: std::fs::DirEntry| {
+        let text = std::fs::read_to_string(record.path()).ok()?;
+        text.starts_with(&format!("build \"{package}\" ")).then_some(())?;
+        let digest = text.split_once("image digest=\"sha256:")?.1.get(..64)?;
+        Some(artifacts::store().join("images").join(format!("{digest}.sqfs")))
+    };
+    let image = records.flatten().filter_map(image).find(|image| image.exists());
+    let image = image.ok_or_else(|| Failure::new(format!("{package} is not built: run `make packages`")))?;
+    extract(&image, program, target)
+}
+
+fn extract(image: &Path, program: &str, target: &Path) -> Result<PathBuf, Failure> {
     let opened = squashfs::Image::open(image).map_err(Failure::at(image))?;
-    let program = opened.read(b"usr/bin/busybox").map_err(Failure::at(image))?;
-    std::fs::write(target, program).map_err(Failure::at(target))?;
+    let bytes = opened.read(program.as_bytes()).map_err(Failure::at(image))?;
+    std::fs::write(target, bytes).map_err(Failure::at(target))?;
     Ok(target.to_owned())
 }
 

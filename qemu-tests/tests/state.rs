@@ -7,7 +7,7 @@ use std::process::Command;
 
 use qemu_tests::guest::Guest;
 use qemu_tests::medium::{Partition, write_gpt};
-use qemu_tests::scene::{DISK, Scene};
+use qemu_tests::scene::{DISK, Scene, built_program};
 use qemu_tests::store::{Layer, ProfileText};
 use qemu_tests::{Failure, Story};
 
@@ -77,19 +77,12 @@ impl Stage {
         Ok(())
     }
 
-    /// The program that makes an ext4, out of the package that is built for it.
-    fn static_mke2fs(&self) -> Result<PathBuf, Failure> {
-        let lamina = artifacts::lamina()?;
-        Ok(lamina)
-    }
-
     /// Boots a profile with both disks.
     fn start(&self, parameters: &str) -> Result<Guest, Failure> {
         let parameters = format!("lamina.store=LABEL={} lamina.timeout=5 {parameters}", DISK.label);
         let options = self.options.iter();
-        let initramfs = options.fold(self.scene.initramfs()?, |initramfs, (name, value)| {
-            initramfs.option(name, Some(value))
-        });
+        let initramfs = options
+            .fold(self.scene.initramfs()?, |initramfs, (name, value)| initramfs.option(name, Some(value)));
         let machine = self.scene.machine_with(&initramfs.write()?, &parameters)?;
         Guest::boot(&machine.disk(&self.store).kept_disk(&self.state))
     }
@@ -247,7 +240,8 @@ fn the_other_file_systems_hold_a_state_too() -> Story {
 #[test]
 fn an_empty_partition_gets_a_file_system_at_first_use_and_never_again() -> Story {
     let mut stage = Stage::new("state-create")?;
-    stage.options.push(("--mke2fs", stage.static_mke2fs()?));
+    let program = stage.scene.scratch().join("mke2fs");
+    stage.options.push(("--mke2fs", built_program("e2fsprogs", "usr/sbin/mkfs.ext4", &program)?));
     let empty = stage.scene.scratch().join("empty");
     File::create(&empty).and_then(|file| file.set_len(64 * MIB)).map_err(Failure::at(&empty))?;
     let uuid = "6C616D69-6E61-4000-8000-0000000000CC";

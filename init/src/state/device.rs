@@ -3,15 +3,13 @@
 use std::fs::File;
 
 use profiles::{DeviceSpec, State, StateFileSystem};
+use stack::superblock;
 
 use super::marker;
 use crate::block_devices::BlockDevice;
 use crate::error::Failure;
 use crate::wait_for_device::answers;
 
-/// The drivers of file systems that can hold a writable top: they have the extended attributes and the whiteouts that
-/// overlayfs asks of it.
-const DRIVERS: [&str; 4] = ["ext4", "xfs", "btrfs", "f2fs"];
 const NEVER_FORMATTED: &str = "init never formats what is not empty: when nothing on it is needed, empty it with `wipefs --all` \
                                and overwrite its first and last MiB with zeros";
 
@@ -53,18 +51,9 @@ pub fn content(device: &BlockDevice) -> Content {
         // Between the first and the last write of the program that makes it, it may look whole.
         (Some(_), None) => Content::HalfMade,
         (Some(being_made), Some(Some(uuid))) if being_made.eq_ignore_ascii_case(uuid) => Content::HalfMade,
-        (_, None) if is_blank(&file, device.size) => Content::Blank,
+        (_, None) if superblock::is_blank(&file) => Content::Blank,
         _ => Content::Something,
     }
-}
-
-/// Whether the first and the last MiB are zeros.
-fn is_blank(file: &File, size: u64) -> bool {
-    use stack::bytes::ByteSource;
-    let end = size.saturating_sub(1 << 20);
-    [0, end].iter().all(|offset| {
-        file.vec(*offset, size.min(1 << 20) as usize).is_some_and(|bytes| bytes.iter().all(|byte| *byte == 0))
-    })
 }
 
 /// Chooses among the devices; `None`: it is not there (yet). `content` is asked about one device at most.
@@ -116,10 +105,10 @@ fn judge(state: &State, device: &BlockDevice, content: Content) -> Result<Found,
         )
         .try_this(NEVER_FORMATTED)),
         (Content::Something, _, Some(found)) => {
-            match DRIVERS.iter().find(|known| found.driver == Some(**known)) {
+            match found.driver.filter(|_| found.can_hold_top()) {
                 Some(driver) => Ok(Found::Mount { path, driver }),
                 None => Err(failure(format!("{path} has {}, which cannot hold a writable top", found.kind))
-                    .try_this("use ext4, xfs, btrfs or f2fs")
+                    .try_this("use ext4, xfs, btrfs or f2fs: overlayfs needs attributes and whiteouts that others do not have")
                     .try_this(NEVER_FORMATTED)),
             }
         }
@@ -131,6 +120,8 @@ mod tests {
     use super::*;
     use stack::partition_table::Partition;
     use stack::superblock::Superblock;
+
+    const DRIVERS: [&str; 4] = ["ext4", "xfs", "btrfs", "f2fs"];
 
     fn device(
         name: &str,
