@@ -274,7 +274,11 @@ fn put_top(session: &mut Session, profile: &BootProfile) -> Result<Top, BootErro
                 "the state {object} cannot be used: {}; changes of this boot are lost at power-off",
                 failure.why
             ));
-            failure.remedies.iter().take(2).for_each(|remedy| session.journal.warn(format!("to try: {remedy}")));
+            failure
+                .remedies
+                .iter()
+                .take(2)
+                .for_each(|remedy| session.journal.warn(format!("to try: {remedy}")));
             session.journal.top(TopRecord::tmpfs(Some(failure.why)));
             Ok(Top::Tmpfs(SPARE_TOP))
         }

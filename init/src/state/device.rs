@@ -45,13 +45,19 @@ pub enum Content {
 
 /// Looks at the device itself.
 pub fn content(device: &BlockDevice) -> Content {
-    let Ok(file) = File::open(device.path()) else { return Content::Something };
+    match File::open(device.path()) {
+        Ok(file) => content_of(&file, device),
+        Err(_) => Content::Something,
+    }
+}
+
+fn content_of(file: &File, device: &BlockDevice) -> Content {
     let uuid = device.superblock.as_ref().map(|found| found.uuid.as_deref());
-    match (marker::read(&file, device.size), uuid) {
-        // Between the first and the last write of the program that makes it, it may look whole.
+    match (marker::read(file, device.size), uuid) {
         (Some(_), None) => Content::HalfMade,
+        // Between the first and the last write of the program that makes it, it may look whole.
         (Some(being_made), Some(Some(uuid))) if being_made.eq_ignore_ascii_case(uuid) => Content::HalfMade,
-        (_, None) if superblock::is_blank(&file) => Content::Blank,
+        (_, None) if superblock::is_blank(file) => Content::Blank,
         _ => Content::Something,
     }
 }
@@ -194,5 +200,30 @@ mod tests {
         let devices = ["vda", "vdb"].map(|name| device(name, Some("ext4"), Some("state"), None));
         let failure = choose(&state("LABEL=state", None), &devices, |_| Content::Something).unwrap_err();
         assert_eq!((failure.why.as_str(), failure.seen.len()), ("2 devices answer to LABEL=state", 2));
+    }
+    /// A power cut while the file system is made, and after it.
+    #[test]
+    fn only_what_init_itself_left_half_made_is_made_again() {
+        let (size, uuid) = (16 << 20, "12345678-1234-4000-8000-123456789abc");
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(size).unwrap();
+        let content = |kind, uuid: Option<&str>| {
+            let mut device = device("vda", kind, None, None);
+            device.size = size;
+            device.superblock.iter_mut().for_each(|found| found.uuid = uuid.map(str::to_owned));
+            content_of(&file, &device)
+        };
+        assert_eq!(content(None, None), Content::Blank);
+        marker::write(&file, size, Some(uuid)).unwrap();
+        assert_eq!(content(None, None), Content::HalfMade);
+        std::os::unix::fs::FileExt::write_all_at(&file, b"first blocks", 4096).unwrap();
+        assert_eq!(content(None, None), Content::HalfMade);
+        assert_eq!(content(Some("ext4"), Some(uuid)), Content::HalfMade);
+        // Somebody made another one since then.
+        assert_eq!(content(Some("ext4"), Some("99999999-1234-4000-8000-123456789abc")), Content::Something);
+        assert_eq!(content(Some("xfs"), None), Content::Something);
+        marker::write(&file, size, None).unwrap();
+        assert_eq!(content(Some("ext4"), Some(uuid)), Content::Something);
+        assert_eq!(content(None, None), Content::Something);
     }
 }
