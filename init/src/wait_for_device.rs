@@ -16,6 +16,19 @@ pub fn wait<T>(
     mut choose: impl FnMut(&[BlockDevice]) -> Result<Option<T>, Failure>,
     absent: impl FnOnce(&[BlockDevice]) -> Failure,
 ) -> Result<T, Failure> {
+    let mut chosen = None;
+    let left = until(timeout, &mut |devices| {
+        chosen = choose(devices)?;
+        Ok(chosen.is_some())
+    })?;
+    chosen.ok_or_else(|| absent(&left))
+}
+
+/// Waits until `ready` says so; the devices that were there at the end. Not generic, because it is a lot of code.
+fn until(
+    timeout: Duration,
+    ready: &mut dyn FnMut(&[BlockDevice]) -> Result<bool, Failure>,
+) -> Result<Vec<BlockDevice>, Failure> {
     let deadline = Instant::now() + timeout;
     // The order matters: what appears between the subscription and the first look is announced again.
     let uevents = Uevents::subscribe()?;
@@ -23,8 +36,8 @@ pub fn wait<T>(
     loop {
         inventory.refresh();
         let devices = inventory.devices();
-        if let Some(chosen) = choose(&devices)? {
-            return Ok(chosen);
+        if ready(&devices)? {
+            return Ok(devices);
         }
         loop {
             match uevents.wait(deadline)? {
@@ -38,7 +51,7 @@ pub fn wait<T>(
                     inventory = Inventory::default();
                     break;
                 }
-                Waited::TimedOut => return Err(absent(&devices)),
+                Waited::TimedOut => return Ok(devices),
             }
         }
     }

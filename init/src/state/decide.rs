@@ -228,7 +228,7 @@ fn replace(observed: &Observed, wish: &Wish, numbers: &mut Numbers, because: &st
         return Decision { action: Action::TakenBack, aside: Some(aside), say: Some(say), steps };
     }
     let aside = wish.aside(numbers.next());
-    let say = format!("{because}: it is set aside as {FOLDER}/{aside}, and an empty top begins");
+    let say = format!("{because}: the top is set aside as {FOLDER}/{aside}, and an empty one begins");
     // The old one leaves when the new one is whole: with no room for a new one, it stays where it was.
     let leave = Step::Rename { from: name, to: aside.clone() };
     let steps = make(observed, wish, numbers, vec![leave]);

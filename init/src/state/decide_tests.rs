@@ -80,7 +80,7 @@ make lamina/web.new
 stamp lamina/web.new with NEW
 rename lamina/web to lamina/web.aside-11
 rename lamina/web.new to lamina/web
-the stack of web changed: it is set aside as lamina/web.aside-11, and an empty top begins
+the stack of web changed: the top is set aside as lamina/web.aside-11, and an empty one begins
 ";
     assert_eq!(shown(&observed, WhenChanged::Reset), expected);
     assert_eq!(decided(&observed, WhenChanged::Reset).unwrap().aside.as_deref(), Some("web.aside-11"));
@@ -108,8 +108,8 @@ the stack of web changed (from OLD): its top is kept
     assert!(text.starts_with("set aside\n"), "{text}");
     assert!(
         text.ends_with(
-            "the stack of web changed and its top cannot be kept: it was mounted with index=on: it is set aside as \
-             lamina/web.aside-1, and an empty top begins\n"
+            "the stack of web changed and its top cannot be kept: it was mounted with index=on: the top is set aside as \
+             lamina/web.aside-1, and an empty one begins\n"
         ),
         "{text}"
     );
@@ -133,7 +133,7 @@ fn what_is_not_ours_is_set_aside_and_told() {
         let text = shown(&observed(Top::Foreign("it is not a folder".into())), changed);
         assert!(text.contains("rename lamina/web to lamina/web.aside-1\n"), "{text}");
         assert!(
-            text.contains("\nlamina/web is not usable: it is not a folder: it is set aside as"),
+            text.contains("\nlamina/web is not usable: it is not a folder: the top is set aside as"),
             "{text}"
         );
     }

@@ -76,7 +76,7 @@ pub fn choose(
     {
         let named = DeviceSpec::PartLabel(label.clone());
         found.extend(devices.iter().filter(|device| answers(&named, device)));
-        found.retain(|device| device.superblock.as_ref().is_none_or(|found| found.label.is_none()));
+        found.retain(|device| device.superblock.is_none());
     }
     let device = match found.as_slice() {
         [] => return Ok(None),
@@ -183,9 +183,11 @@ mod tests {
     }
 
     #[test]
-    fn a_partition_that_has_a_label_of_its_own_does_not_stand_for_another() {
-        let devices = [device("vda1", Some("ext4"), Some("home"), Some("state"))];
-        assert_eq!(choose(&state("LABEL=state", EXT4), &devices, |_| Content::Something), Ok(None));
+    fn a_partition_that_has_a_file_system_does_not_stand_for_another() {
+        for label in [Some("home"), None] {
+            let devices = [device("vda1", Some("ext4"), label, Some("state"))];
+            assert_eq!(choose(&state("LABEL=state", EXT4), &devices, |_| Content::Something), Ok(None));
+        }
     }
 
     #[test]
