@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use crate::error::{BootError, Failure};
 use crate::journal::{Journal, Timed, now};
 use crate::plan::{Order, Stage, Step};
+use crate::recovery;
 
 /// What can do a step: the real kernel, or in tests one that fails where it is told to.
 pub trait Kernel: Sync {
@@ -39,6 +40,7 @@ pub fn execute(plan: &[Stage], kernel: &impl Kernel, journal: &mut Journal) -> R
 type Done = (Timed, Result<(), Failure>);
 
 fn carry_out(step: &Step, kernel: &impl Kernel) -> Done {
+    recovery::panic_if_told(step.name());
     let start = now();
     let result = kernel.carry_out(step);
     (Timed { step: step.name(), object: step.object(), start, end: now() }, result)

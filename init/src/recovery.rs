@@ -27,7 +27,7 @@ pub use shell::{SHELL_NAME, become_shell};
 use terminals::Terminals;
 
 /// Names the profile that a person chose, for the init that starts anew.
-const CHOSEN: &str = "LAMINA_PROFILE";
+pub const CHOSEN: &str = "LAMINA_PROFILE";
 /// The thread that serves the menu. There is one screen and one menu, whoever failed.
 static SERVING: OnceLock<ThreadId> = OnceLock::new();
 
@@ -113,6 +113,17 @@ pub fn after_panic(location: &str, message: &str, panic: Option<i64>, since: Dur
     }
     sleep_for_ever()
 }
+
+/// Panics if the variable `PANIC_FOR_TESTS`, which the kernel takes from its command line, names this place (with `-` for blanks).
+#[cfg(feature = "panic-for-tests")]
+pub fn panic_if_told(place: &str) {
+    let told = std::env::var("PANIC_FOR_TESTS").unwrap_or_default();
+    assert!(!told.split(',').any(|told| told == place.replace(' ', "-")), "told to at {place}");
+}
+
+/// Nothing, in the init that is shipped.
+#[cfg(not(feature = "panic-for-tests"))]
+pub fn panic_if_told(_place: &str) {}
 
 fn sleep_for_ever() -> ! {
     loop {

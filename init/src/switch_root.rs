@@ -18,7 +18,7 @@ use nix::sys::statfs::{FsType, TMPFS_MAGIC, fstatfs};
 use nix::unistd::{UnlinkatFlags, chdir, chroot, getpid, unlinkat};
 
 use crate::error::{BootError, Failure};
-use crate::{descriptors, handover, paths};
+use crate::{descriptors, handover, paths, recovery};
 
 /// The step that errors of this module name.
 const STEP: &str = "switch root";
@@ -36,7 +36,9 @@ pub fn switch_root(
     enter_new_root().map_err(|failure| failure.at(STEP, paths::NEW_ROOT))?;
     descriptors::as_before();
     // What is left is a new program in this process: exec returns only when it fails.
-    let error = Command::new(init).args(handover::arguments(init, began)).args(arguments).exec();
+    let mut command = Command::new(init);
+    command.args(handover::arguments(init, began)).args(arguments).env_remove(recovery::CHOSEN);
+    let error = command.exec();
     Err(Failure::new(format!("the kernel refused to start it: {error}"))
         .try_this("check that its shared libraries are in the stack, and that a security module lets it run")
         .at("start init", init))

@@ -1,5 +1,7 @@
 //! What a person can do when a boot has failed, and how mistakes on the command line are told.
 
+use std::time::{Duration, Instant};
+
 use qemu_tests::Story;
 use qemu_tests::scene::Scene;
 use qemu_tests::store::ProfileText;
@@ -64,6 +66,71 @@ fn a_boot_can_be_tried_again() -> Story {
     guest.type_text("t")?;
     guest.expect_screen(&["profile"])?;
     guest.type_text("p")?;
+    guest.expect_off()
+}
+
+#[test]
+fn another_profile_can_be_chosen_and_the_system_hears_nothing_of_it() -> Story {
+    let scene = Scene::new("other-profile")?;
+    scene.profile_that_runs("one", &[], "true")?;
+    scene.profile_that_runs("two", &[], "echo this is two, chosen=$LAMINA_PROFILE.")?;
+    let mut guest = scene.boot(&scene.disk()?, "lamina.profile=tow")?;
+    guest.expect_screen(&["no profile `tow`", "[o] other profile"])?;
+    guest.type_text("o")?;
+    guest.expect("1  one")?;
+    guest.expect("2  two")?;
+    guest.expect("number of the profile")?;
+    // A number that nobody has leads back.
+    guest.type_text("9")?;
+    guest.expect_screen(&["no profile `tow`"])?;
+    guest.type_text("o")?;
+    guest.expect("number of the profile")?;
+    guest.type_text("2")?;
+    guest.expect("this is two, chosen=.")?;
+    guest.expect("story: end")?;
+    guest.expect_off()
+}
+
+#[test]
+fn the_report_can_be_read_in_pages() -> Story {
+    let scene = Scene::new("report-pages")?;
+    scene.profile_that_runs("one", &[], "true")?;
+    let mut guest = scene.boot(&scene.disk()?, "lamina.profile=tow")?;
+    guest.expect_screen(&["[r] report"])?;
+    guest.expect("[p] power off")?;
+    guest.type_text("r")?;
+    let first = guest.expect("-- report, page 1 of ")?;
+    assert!(first.contains("devices:") && first.contains("vda"), "{first}");
+    assert!(first.contains("state: failed") && first.contains("step: find the profile"), "{first}");
+    assert!(first.trim_start().lines().count() <= 20, "{first}");
+    guest.expect("any key: more, q: back --")?;
+    guest.type_text("q")?;
+    guest.expect_screen(&["no profile `tow`"])?;
+    guest.type_text("p")?;
+    guest.expect_off()
+}
+
+#[test]
+fn the_time_of_panic_ends_in_a_reboot_and_a_key_stops_it() -> Story {
+    let scene = Scene::new("panic-time")?;
+    scene.profile_that_runs("one", &[], "true")?;
+    let parameters = "lamina.profile=tow panic=5";
+    let mut guest = scene.boot(&scene.disk()?, parameters)?;
+    guest.expect("rebooting in 5 s unless one of these keys is pressed")?;
+    let began = Instant::now();
+    guest.expect_off()?;
+    assert!(began.elapsed() > Duration::from_secs(4), "{:?}", began.elapsed());
+
+    let mut guest = scene.boot(&scene.disk()?, parameters)?;
+    guest.expect("rebooting in 5 s")?;
+    guest.type_text("r")?;
+    guest.expect("-- report, page 1 of ")?;
+    guest.type_text("q")?;
+    let screen = guest.expect_screen(&[])?;
+    assert!(!screen.contains("rebooting"), "{screen}");
+    std::thread::sleep(Duration::from_secs(7));
+    guest.type_text("p")?;
+    guest.expect("reboot: Power down")?;
     guest.expect_off()
 }
 

@@ -23,6 +23,17 @@ fn the_init_made_by_debians_rust_alone() -> Story {
     judge(&artifacts::init_by_debian()?)
 }
 
+#[test]
+fn the_inits_that_are_shipped_cannot_be_told_to_panic() -> Story {
+    let knows = |path: &Path| {
+        std::fs::read(path).map(|bytes| contains(&bytes, "PANIC_FOR_TESTS")).map_err(Failure::at(path))
+    };
+    assert!(knows(&artifacts::init_that_panics()?)?);
+    assert!(!knows(&artifacts::init()?)?);
+    assert!(!knows(&artifacts::init_by_debian()?)?);
+    Ok(())
+}
+
 fn judge(path: &Path) -> Story {
     let bytes = std::fs::read(path).map_err(Failure::at(path))?;
     let wrong = Failure::at::<object::Error>;

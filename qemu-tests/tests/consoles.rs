@@ -1,0 +1,127 @@
+//! The recovery screen on whatever a machine has: a graphics card, a serial line full of noise, or nothing at all.
+
+use std::time::{Duration, Instant};
+
+use qemu_tests::guest::Guest;
+use qemu_tests::scene::{DISK, Scene};
+use qemu_tests::{Failure, Story, qr};
+
+/// A profile that the store does not have.
+const WRONG: &str = "lamina.profile=tow";
+/// What stands below a QR code.
+const BELOW_CODE: &str = "q: draw it another way";
+
+#[test]
+fn a_telephone_reads_the_report_from_a_framebuffer_and_the_keyboard_beside_it_works() -> Story {
+    // Debian's kernel for real machines: that for clouds has no VESA framebuffer. 791 is 1024 x 768 pixels.
+    let scene = Scene::on_kernel("framebuffer", "6.1-all")?.with_rescue_shell();
+    let monitor = scene.scratch().join("monitor");
+    let parameters = "vga=791 console=tty0 lamina.store=LABEL=NOWHERE lamina.timeout=1";
+    let machine = scene.machine(parameters)?.screen(&monitor);
+    let mut guest = Guest::boot(&machine)?;
+    // The serial line is not /dev/console here, and has the screen all the same.
+    guest.expect_screen(&["nothing answers to LABEL=NOWHERE"])?;
+    guest.expect("[p] power off")?;
+    guest.press("q")?;
+    guest.expect(BELOW_CODE)?;
+    let picture = scene.scratch().join("screen.ppm");
+    guest.take_picture(&picture)?;
+    let said = qr::read(&picture)?;
+    assert!(said.starts_with("LAMINA ") && said.contains("FAILED FIND THE STORE: LABEL:NOWHERE"), "{said}");
+
+    // The shell opens where it was asked for, and sees the text of the other console.
+    guest.type_text("x")?;
+    guest.expect("[p] power off")?;
+    guest.type_text("s")?;
+    guest.expect("# ")?;
+    assert!(guest.run("tty")?.contains("/dev/ttyS0"));
+    assert!(guest.run("cat /proc/fb")?.contains("VESA"));
+    guest.run("grep -q 'could not be started' /dev/vcs1")?;
+    guest.run("grep -q 'find the store' /dev/vcs1")?;
+    guest.type_line("exit")?;
+    guest.expect("[p] power off")?;
+    guest.press("p")?;
+    guest.expect("reboot: Power down")?;
+    guest.expect_off()
+}
+
+#[test]
+fn a_qr_code_on_a_serial_line_says_what_failed_in_both_drawings() -> Story {
+    let scene = Scene::new("qr-serial")?;
+    let mut guest = failed(&scene, "")?;
+    let mut said = Vec::new();
+    for drawing in ["half-blocks", "characters"] {
+        guest.type_text("q")?;
+        guest.expect(BELOW_CODE)?;
+        said.push(qr::read_drawn(guest.bytes(), &scene.scratch().join(format!("{drawing}.pgm")))?);
+    }
+    for said in &said {
+        assert!(said.contains("FAILED FIND THE PROFILE: TOW"), "{said}");
+    }
+    guest.type_text("x")?;
+    guest.expect_screen(&["no profile `tow`"])?;
+    guest.type_text("p")?;
+    guest.expect_off()
+}
+
+#[test]
+fn noise_on_the_line_is_no_key_and_costs_no_processor() -> Story {
+    let scene = Scene::new("noise")?.with_rescue_shell();
+    let mut guest = failed(&scene, "")?;
+    // `b` would reboot and `p` power off; what a line picks up contains them sooner or later.
+    let noise: Vec<u8> = (0..=255u8).chain(*b"bbpptt").cycle().take(4096).collect();
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_secs(10) {
+        guest.send_noise(&noise)?;
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    // What is still on its way must be over before a single key counts.
+    std::thread::sleep(Duration::from_secs(5));
+    guest.type_text("s")?;
+    guest.expect("# ")?;
+    // utime and stime of proc_pid_stat(5), in hundredths of a second.
+    let times = guest.run("cut -d' ' -f14,15 /proc/1/stat")?;
+    let used: u32 = times.split_whitespace().filter_map(|time| time.parse::<u32>().ok()).sum();
+    assert!(used < 500, "{used} hundredths of a second for 10 s of noise");
+    guest.type_line("exit")?;
+    guest.expect("[p] power off")?;
+    guest.type_text("p")?;
+    guest.expect("reboot: Power down")?;
+    guest.expect_off()
+}
+
+#[test]
+fn noise_does_not_hold_up_the_time_that_panic_gives() -> Story {
+    let scene = Scene::new("noise-panic")?;
+    let mut guest = failed(&scene, "panic=6")?;
+    guest.expect("rebooting in 6 s unless one of these keys is pressed")?;
+    for _ in 0..20 {
+        guest.send_noise(b"zz\xff\0\x1b[Azz")?;
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    guest.expect_off()
+}
+
+#[test]
+fn a_machine_without_any_console_restarts_by_itself() -> Story {
+    let scene = Scene::new("no-console")?;
+    scene.profile_that_runs("one", &[], "true")?;
+    let parameters = format!("lamina.store=LABEL={} {WRONG}", DISK.label);
+    let machine = scene.machine(&parameters)?.disk(&scene.disk()?).without_console();
+    let began = Instant::now();
+    let mut guest = Guest::boot(&machine)?;
+    // A kernel that panicked would stand for ever: nothing gives it a time.
+    guest.expect_off()?;
+    assert!(began.elapsed() > Duration::from_secs(30), "{:?}", began.elapsed());
+    assert!(!guest.text().contains("lamina"), "{}", guest.text());
+    Ok(())
+}
+
+/// A machine whose menu is there, because the store has no such profile.
+fn failed(scene: &Scene, parameters: &str) -> Result<Guest, Failure> {
+    scene.profile_that_runs("one", &[], "true")?;
+    let mut guest = scene.boot(&scene.disk()?, &format!("{WRONG} {parameters}"))?;
+    guest.expect_screen(&["no profile `tow`"])?;
+    guest.expect("[p] power off")?;
+    Ok(guest)
+}
