@@ -1,9 +1,9 @@
-//! The recovery screen on whatever a machine has: a graphics card, a serial line full of noise, or nothing at all.
+//! The recovery screen on whatever a machine has: a graphics card, or a serial line full of noise.
 
 use std::time::{Duration, Instant};
 
 use qemu_tests::guest::Guest;
-use qemu_tests::scene::{DISK, Scene};
+use qemu_tests::scene::Scene;
 use qemu_tests::{Failure, Story, qr};
 
 /// A profile that the store does not have.
@@ -100,21 +100,6 @@ fn noise_does_not_hold_up_the_time_that_panic_gives() -> Story {
         std::thread::sleep(Duration::from_millis(200));
     }
     guest.expect_off()
-}
-
-#[test]
-fn a_machine_without_any_console_restarts_by_itself() -> Story {
-    let scene = Scene::new("no-console")?;
-    scene.profile_that_runs("one", &[], "true")?;
-    let parameters = format!("lamina.store=LABEL={} {WRONG}", DISK.label);
-    let machine = scene.machine(&parameters)?.disk(&scene.disk()?).without_console();
-    let began = Instant::now();
-    let mut guest = Guest::boot(&machine)?;
-    // A kernel that panicked would stand for ever: nothing gives it a time.
-    guest.expect_off()?;
-    assert!(began.elapsed() > Duration::from_secs(30), "{:?}", began.elapsed());
-    assert!(!guest.text().contains("lamina"), "{}", guest.text());
-    Ok(())
 }
 
 /// A machine whose menu is there, because the store has no such profile.

@@ -277,6 +277,7 @@ fn consoles(active: &str, exists: impl Fn(&Path) -> bool) -> Vec<PathBuf> {
 mod tests {
     use std::os::fd::AsRawFd;
     use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::{Mutex, MutexGuard, PoisonError};
     use std::thread;
 
     use nix::pty::{PtyMaster, grantpt, posix_openpt, ptsname_r, unlockpt};
@@ -284,6 +285,12 @@ mod tests {
 
     use super::super::keys::key;
     use super::*;
+
+    /// One test at a time: a terminal that was hung up is opened again by its name, which the next one may have by then.
+    fn turn() -> MutexGuard<'static, ()> {
+        static TURN: Mutex<()> = Mutex::new(());
+        TURN.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 
     fn terminal() -> (PtyMaster, PathBuf) {
         let master = posix_openpt(OFlag::O_RDWR | OFlag::O_NOCTTY).unwrap();
@@ -308,6 +315,7 @@ mod tests {
 
     #[test]
     fn text_goes_to_all_and_a_key_comes_from_any() {
+        let _turn = turn();
         let ((first, one), (second, two)) = (terminal(), terminal());
         let mut terminals = Terminals::of(vec![one.clone(), two.clone()]);
         terminals.write("lamina\n");
@@ -326,6 +334,7 @@ mod tests {
 
     #[test]
     fn the_settings_are_given_back_for_the_shell() {
+        let _turn = turn();
         let (_master, path) = terminal();
         let flags = || tcgetattr(File::open(&path).unwrap()).unwrap().local_flags;
         let before = flags();
@@ -339,6 +348,7 @@ mod tests {
 
     #[test]
     fn a_line_that_hangs_up_is_nobody_and_does_not_cost_a_processor() {
+        let _turn = turn();
         let (master, path) = terminal();
         let mut terminals = Terminals::of(vec![path]);
         drop(master);
@@ -350,6 +360,7 @@ mod tests {
 
     #[test]
     fn a_keyboard_that_ends_at_once_is_nobody_and_the_other_one_still_counts() {
+        let _turn = turn();
         let mut terminals = Terminals::of(vec!["/dev/null".into()]);
         assert_eq!(terminals.wait(None), Typed::Nobody);
         let before = used();
@@ -364,6 +375,7 @@ mod tests {
 
     #[test]
     fn no_console_is_nobody_and_the_time_is_kept() {
+        let _turn = turn();
         let mut terminals = Terminals::of(vec!["/dev/does-not-exist".into()]);
         assert!(terminals.are_none() && !terminals.had_one());
         assert_eq!(terminals.wait(None), Typed::Nobody);
@@ -372,6 +384,7 @@ mod tests {
 
     #[test]
     fn noise_is_no_key_and_costs_little() {
+        let _turn = turn();
         let (master, path) = terminal();
         let mut terminals = Terminals::of(vec![path]);
         let ended = AtomicBool::new(false);
@@ -400,6 +413,7 @@ mod tests {
 
     #[test]
     fn a_console_that_takes_nothing_does_not_keep_the_others_from_the_text() {
+        let _turn = turn();
         let ((stuck, one), (other, two)) = (terminal(), terminal());
         let mut terminals = Terminals::of(vec![one, two]);
         let began = Instant::now();
@@ -419,6 +433,7 @@ mod tests {
 
     #[test]
     fn the_size_is_that_of_the_terminal() {
+        let _turn = turn();
         let (master, path) = terminal();
         let terminals = Terminals::of(vec![path]);
         assert_eq!(terminals.size(), Size::ASSUMED);
