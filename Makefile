@@ -25,7 +25,7 @@ musl = $(if $(filter auto,$(MUSL)),$(if $(filter debian,$(toolchain)),debian,aut
 target-dir = $(or $(CARGO_TARGET_DIR),target)$(if $(filter debian,$(toolchain)),/debian)
 lamina = $(LAMINA_OUT)/lamina
 
-.PHONY: help boot test unit vm-test vm-pieces lint build init packages kernels profiles initramfs bench soak deps deps-test clean
+.PHONY: help boot test unit vm-test vm-pieces lint build init packages kernels profiles initramfs bench soak soak-guest deps deps-test clean
 .DEFAULT_GOAL := help
 # cargo and lamina use all processors themselves, and two apt-get at once would fail.
 .NOTPARALLEL:
@@ -43,7 +43,7 @@ help:
 	@echo "make kernels    Debian's cloud kernels 6.1 and 6.12, linked in out/kernels"
 	@echo "make initramfs  out/initramfs-KERNEL.img"
 	@echo "make bench      the benchmarks of benches/"
-	@echo "make soak       long-running tests"
+	@echo "make soak       long-running tests [MINUTES=60 for each part]; prints its numbers as Markdown"
 	@echo "make deps       the Debian packages that all this needs; the only step that uses root"
 	@echo "make clean      removes out/ and target/; the caches in $(LAMINA_CACHE) stay"
 	@echo
@@ -85,7 +85,7 @@ boot: build init profiles kernels
 # What qemu-tests/tests need, in LAMINA_OUT and LAMINA_STORE. The second init proves that Debian's packages
 # alone are enough; the third panics where the stories tell it to, and is never shipped.
 vm-pieces: KERNELS += $(TEST_KERNELS)
-vm-pieces: deps-test build init packages profiles kernels
+vm-pieces: deps-test build init packages profiles kernels soak-guest
 	@LAMINA_OUT=$(LAMINA_OUT)/debian MUSL=debian init/build
 	@LAMINA_OUT=$(LAMINA_OUT)/panics INIT_FEATURES=panic-for-tests MUSL=$(musl) init/build
 
@@ -107,8 +107,14 @@ bench: deps-test build init profiles kernels
 	@benches/build/run.sh
 	@$(if $(filter 0,$(shell id -u)),,sudo env LAMINA_CACHE=$(LAMINA_CACHE)) benches/boot/run.sh $(LAMINA_OUT)
 
-soak:
-	@echo "There is no soak test yet. 'make vm-test' in a loop is the nearest thing."
+# Everything thousands of times; the summary is Markdown. MINUTES bounds each part that takes long.
+soak: MINUTES ?= 60
+soak: vm-pieces
+	@.ci/soak $(MINUTES)
+
+# What runs inside the guests of the soak tests; samples of them are in `make test`.
+soak-guest: deps
+	@.ci/soak-guest
 
 clean:
 	rm -rf out target

@@ -49,7 +49,12 @@ pub fn init() -> Result<PathBuf, Failure> {
     made("init", "make init")
 }
 
-/// The same, built from Debian's packages alone.
+/// The program that the soak tests run inside their guests, static.
+pub fn soak_guest() -> Result<PathBuf, Failure> {
+    made("soak-guest", "make soak-guest")
+}
+
+/// [`init`], built from Debian's packages alone.
 pub fn init_by_debian() -> Result<PathBuf, Failure> {
     made("debian/init", "make vm-pieces")
 }

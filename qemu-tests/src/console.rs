@@ -43,14 +43,22 @@ impl Console {
 
     /// Waits until `wanted` is printed after the last match, and returns what stood between the two.
     pub fn wait_for(&mut self, wanted: &str, timeout: Duration) -> Result<String, Missed> {
+        let start = self.read_to;
+        self.wait_for_any(&[wanted], timeout)?;
+        Ok(self.text[start..self.read_to - wanted.len()].to_owned())
+    }
+
+    /// Waits until one of `wanted` is printed after the last match, and returns which: of several the one printed first.
+    pub fn wait_for_any(&mut self, wanted: &[&str], timeout: Duration) -> Result<usize, Missed> {
         let deadline = Instant::now() + timeout;
         loop {
-            if let Some(found) = self.text[self.read_to..].find(wanted) {
-                let between = self.text[self.read_to..self.read_to + found].to_owned();
-                self.read_to += found + wanted.len();
-                return Ok(between);
+            let unread = &self.text[self.read_to..];
+            let found = (0..).zip(wanted).filter_map(|(which, word)| Some((unread.find(word)?, which)));
+            if let Some((place, which)) = found.min() {
+                self.read_to += place + wanted[which].len();
+                return Ok(which);
             }
-            if wanted != PANIC && self.text[self.read_to..].contains(PANIC) {
+            if !wanted.contains(&PANIC) && unread.contains(PANIC) {
                 // The rest of the panic belongs into the log.
                 let _ = self.receive(Duration::from_millis(500));
                 return Err(Missed::Panicked);

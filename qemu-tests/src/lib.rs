@@ -9,6 +9,8 @@
 //! - [`machine`]: what the virtual machine has, decided first as a pure list of QEMU arguments;
 //! - [`guest`]: the running machine, its serial console, and how it ended.
 //!
+//! The soak tests ([`soak`]) repeat small things thousands of times; their machine is mostly [`uml`].
+//!
 //! At most two guests run at a time on one computer, over all test programs ([`seat`]). Every wait has a timeout, and every
 //! failure names the file that holds the whole console log.
 
@@ -30,6 +32,8 @@ mod screen;
 pub mod seat;
 pub mod share;
 pub mod state_disk;
+pub mod soak;
 pub mod store;
+pub mod uml;
 
 pub use failure::{Failure, Story};

@@ -1,0 +1,3 @@
+//! What the soak tests' guest and its host must do in the same way.
+
+pub mod tree;

@@ -1,0 +1,190 @@
+//! `soak`: the long-running tests. Each prints a section of Markdown; `.ci/soak` puts them together.
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use argh::FromArgs;
+use nix::errno::Errno;
+use qemu_tests::Failure;
+use qemu_tests::artifacts;
+use qemu_tests::soak::faults;
+use qemu_tests::soak::flips::{Fixture, Flip, Opening, Outcome, Region, Table};
+
+/// Repeats small things thousands of times and counts what came of them.
+#[derive(FromArgs)]
+struct Arguments {
+    #[argh(subcommand)]
+    test: Test,
+}
+
+#[derive(FromArgs)]
+#[argh(subcommand)]
+enum Test {
+    Faults(Faults),
+    Flips(Flips),
+    Heal(Heal),
+}
+
+/// Boots in which one system call of init fails.
+#[derive(FromArgs)]
+#[argh(subcommand, name = "faults")]
+struct Faults {
+    /// how many errors are tried on each call (default 1)
+    #[argh(option, default = "1")]
+    rounds: u64,
+    /// take every n-th call only (default 1)
+    #[argh(option, default = "1")]
+    step: u64,
+    /// only this call, with --error
+    #[argh(option)]
+    call: Option<u64>,
+    /// the error of --call, as in EIO (default EIO)
+    #[argh(option, default = "String::from(\"EIO\")")]
+    error: String,
+    /// stop after this many minutes
+    #[argh(option, default = "60")]
+    minutes: u64,
+}
+
+/// Bit flips in images under dm-verity, in user-mode Linux.
+#[derive(FromArgs)]
+#[argh(subcommand, name = "flips")]
+struct Flips {
+    /// how many (default 10000)
+    #[argh(option, default = "10_000")]
+    count: u32,
+    /// what all random choices follow from (default 1)
+    #[argh(option, default = "1")]
+    seed: u64,
+    /// the same without dm-verity, as a control
+    #[argh(switch)]
+    plain: bool,
+}
+
+/// Bit flips and bursts of 4 KiB under dm-verity with error correction, in QEMU.
+#[derive(FromArgs)]
+#[argh(subcommand, name = "heal")]
+struct Heal {
+    /// how many of each (default 500)
+    #[argh(option, default = "500")]
+    count: u32,
+    /// what all random choices follow from (default 1)
+    #[argh(option, default = "1")]
+    seed: u64,
+    /// the kernel (default 6.12)
+    #[argh(option, default = "String::from(\"6.12\")")]
+    kernel: String,
+}
+
+fn main() -> ExitCode {
+    let arguments: Arguments = argh::from_env();
+    let done = match arguments.test {
+        Test::Faults(test) => test.run(),
+        Test::Flips(test) => test.run(),
+        Test::Heal(test) => test.run(),
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(failure) => {
+            eprintln!("soak: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn deadline(minutes: u64) -> Instant {
+    Instant::now() + Duration::from_secs(60 * minutes)
+}
+
+impl Faults {
+    fn run(&self) -> Result<bool, Failure> {
+        let stage = faults::Stage::prepare()?;
+        if let Some(call) = self.call {
+            let known = faults::ERRORS.into_iter().find(|error| format!("{error:?}") == self.error);
+            let error = known.unwrap_or(Errno::EIO);
+            let outcome = stage.run(call, error)?;
+            println!("call {call}, {error:?}: {outcome:?}");
+            return Ok(outcome.is_good());
+        }
+        let mut told = |run: &faults::Run| {
+            eprintln!("soak: call {} {:?}: {:?}", run.call, run.error, run.outcome);
+        };
+        let summary = faults::all(&stage, self.rounds, self.step, deadline(self.minutes), &mut told)?;
+        println!("{}", summary.to_markdown());
+        Ok(summary.bad().is_empty())
+    }
+}
+
+/// So many damages are done on one image, in one boot.
+const FLIPS_PER_IMAGE: u32 = 1000;
+
+impl Flips {
+    fn run(&self) -> Result<bool, Failure> {
+        let (mut table, mut left, mut size) = (Table::default(), self.count, 0);
+        let opening = if self.plain { Opening::Plain } else { Opening::Verity };
+        for seed in self.seed.. {
+            if left == 0 {
+                break;
+            }
+            let fixture = Fixture::make(seed)?;
+            let flips = fixture.bits(seed, left.min(FLIPS_PER_IMAGE));
+            let outcomes = fixture.run_in_uml(opening, &flips)?;
+            tell_wrong(seed, &flips, &outcomes);
+            table.add(&fixture, &flips, &outcomes);
+            (left, size) = (left - u32::try_from(flips.len()).unwrap_or(left), fixture.size());
+            eprintln!("soak: {} flips, {} wrong", self.count - left, table.count(Outcome::Wrong));
+        }
+        let wrong = table.count(Outcome::Wrong);
+        println!(
+            "## Bit flips {}\n\n{} single bits in images of about {} KiB, seeds from {}, in user-mode Linux 6.1.\n\n{}\n\
+             Wrong data without an error: **{wrong}**.\n",
+            if self.plain { "without dm-verity (the control)" } else { "under dm-verity" },
+            self.count,
+            size / 1024,
+            self.seed,
+            table.to_markdown()
+        );
+        Ok(if self.plain { wrong > 0 } else { wrong == 0 })
+    }
+}
+
+impl Heal {
+    fn run(&self) -> Result<bool, Failure> {
+        let fixture = Fixture::make(self.seed)?;
+        let kernel = artifacts::kernel(&self.kernel)?;
+        let mut good = true;
+        println!("## Error correction\n");
+        for (what, flips) in [
+            ("single bits", fixture.bits(self.seed, self.count)),
+            ("bursts of 4 KiB", fixture.bursts(self.seed, self.count)),
+        ] {
+            let (outcomes, corrects) = fixture.run_in_qemu(&kernel, &flips)?;
+            tell_wrong(self.seed, &flips, &outcomes);
+            let mut table = Table::default();
+            table.add(&fixture, &flips, &outcomes);
+            let (all, healed) = table.right_of(&[Region::Data, Region::Tree]);
+            let wrong = table.count(Outcome::Wrong);
+            println!(
+                "{} {what} in an image of {} KiB with 2 roots, seed {}, on Linux {}{}:\n\n{}\n\
+                 Healed in data and tree: **{healed} of {all}**. Wrong data without an error: **{wrong}**.\n",
+                flips.len(),
+                fixture.size() / 1024,
+                self.seed,
+                self.kernel,
+                if corrects { "" } else { ", whose dm-verity does not correct errors" },
+                table.to_markdown()
+            );
+            good &= wrong == 0 && corrects;
+        }
+        Ok(good)
+    }
+}
+
+fn tell_wrong(seed: u64, flips: &[Flip], outcomes: &[Outcome]) {
+    for (flip, outcome) in flips.iter().zip(outcomes) {
+        if *outcome == Outcome::Wrong {
+            eprintln!("soak: image of seed {seed}: wrong data after {flip:?}");
+        }
+    }
+}

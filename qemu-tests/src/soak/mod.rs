@@ -1,0 +1,27 @@
+//! Soak tests: one small thing, thousands of times, with every random choice from a printed seed.
+//!
+//! | module | what is repeated |
+//! |---|---|
+//! | [`faults`] | a boot in which one system call of init fails |
+//! | [`flips`] | an image that is damaged somewhere, under dm-verity |
+//!
+//! Each has a plan that is made first from the seed, a run, and a summary as Markdown. `make test` runs samples of them
+//! (`tests/soak_*.rs`), `make soak` all (`.ci/soak`).
+
+pub mod faults;
+pub mod flips;
+pub mod random;
+
+use std::path::PathBuf;
+
+use crate::artifacts;
+use crate::failure::Failure;
+
+/// The folder for logs of a soak test: `target/soak-logs`.
+pub fn log_folder() -> Result<PathBuf, Failure> {
+    let target = std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| artifacts::repository().join("target"), PathBuf::from);
+    let folder = target.join("soak-logs");
+    std::fs::create_dir_all(&folder).map_err(Failure::at(&folder))?;
+    Ok(folder)
+}

@@ -1,0 +1,61 @@
+//! Samples of the soak tests (`make soak` runs the whole): every number that they print must be a good one.
+
+use qemu_tests::soak::faults::{self, Stage};
+use qemu_tests::soak::flips::{Fixture, Opening, Outcome, Region, Table};
+use qemu_tests::{Failure, Story, artifacts};
+use std::time::{Duration, Instant};
+
+const SEED: u64 = 20;
+
+fn table_of(opening: Opening, count: u32) -> Result<Table, Failure> {
+    let fixture = Fixture::make(SEED)?;
+    let flips = fixture.bits(SEED, count);
+    let outcomes = fixture.run_in_uml(opening, &flips)?;
+    let mut table = Table::default();
+    table.add(&fixture, &flips, &outcomes);
+    println!("{}", table.to_markdown());
+    Ok(table)
+}
+
+#[test]
+fn a_flipped_bit_under_verity_is_noticed_wherever_it_is_read() -> Story {
+    let table = table_of(Opening::Verity, 200)?;
+    assert_eq!(table.count(Outcome::Wrong), 0);
+    // This kernel corrects nothing: what was flipped where data is read from cannot be right.
+    let (damaged, right) = table.right_of(&[Region::Data, Region::Tree]);
+    assert!(damaged > 150 && right == 0, "{right} of {damaged} were right");
+    let (beside, right) = table.right_of(&[Region::Superblock, Region::Parity]);
+    assert!(beside > 5 && right == beside, "{right} of {beside} were right");
+    Ok(())
+}
+
+/// What the harness would see if dm-verity did nothing.
+#[test]
+fn without_verity_flipped_bits_are_read_as_they_are() -> Story {
+    let table = table_of(Opening::Plain, 100)?;
+    assert!(table.count(Outcome::Wrong) > 20, "{}", table.to_markdown());
+    Ok(())
+}
+
+#[test]
+fn error_correction_heals_bits_and_blocks() -> Story {
+    let fixture = Fixture::make(SEED)?;
+    let mut flips = fixture.bits(SEED, 10);
+    flips.extend(fixture.bursts(SEED, 10));
+    let (outcomes, corrects) = fixture.run_in_qemu(&artifacts::kernel("6.12")?, &flips)?;
+    assert!(corrects);
+    assert!(outcomes.iter().all(|outcome| *outcome == Outcome::Right), "{outcomes:?}");
+    Ok(())
+}
+
+#[test]
+fn a_system_call_that_fails_never_ends_in_a_kernel_panic() -> Story {
+    let stage = Stage::prepare()?;
+    let calls = stage.count()?;
+    let step = (calls.last - calls.first) / 10;
+    let deadline = Instant::now() + Duration::from_secs(600);
+    let summary = faults::all(&stage, 1, step, deadline, &mut |run| println!("{run:?}"))?;
+    println!("{}", summary.to_markdown());
+    assert!(summary.bad().is_empty(), "{:?}", summary.bad());
+    Ok(())
+}
