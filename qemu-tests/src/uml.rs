@@ -153,6 +153,13 @@ impl Archive {
         archive
     }
 
+    /// Adds folders. A file's own must stand before it.
+    #[must_use]
+    pub fn folders(mut self, paths: &[&str]) -> Self {
+        self.entries.extend(paths.iter().map(|path| ((*path).to_owned(), 0o755, None)));
+        self
+    }
+
     /// Adds an executable file.
     #[must_use]
     pub fn program(self, path: &str, bytes: Vec<u8>) -> Self {

@@ -7,7 +7,9 @@
 mod arrived;
 mod faults;
 mod flips;
+mod host;
 mod machine;
+mod power;
 
 use std::env;
 use std::path::Path;
@@ -26,6 +28,9 @@ fn main() -> ExitCode {
         "faults" => faults::become_traced(),
         "tracer" => faults::trace(),
         "flips" => flips::run(),
+        "record" => power::record(),
+        "soak-lives" => power::live(),
+        host::ROLE => host::become_program(),
         "soak-arrived" => arrived::arrive(),
         role => Err(format!("no such role: {role}")),
     };

@@ -7,8 +7,10 @@ use argh::FromArgs;
 use nix::errno::Errno;
 use qemu_tests::Failure;
 use qemu_tests::artifacts;
+use qemu_tests::medium::FileSystem;
 use qemu_tests::soak::faults;
 use qemu_tests::soak::flips::{Fixture, Flip, Opening, Outcome, Region, Table};
+use qemu_tests::soak::power::{Life, Recording, Summary};
 
 /// Repeats small things thousands of times and counts what came of them.
 #[derive(FromArgs)]
@@ -23,6 +25,7 @@ enum Test {
     Faults(Faults),
     Flips(Flips),
     Heal(Heal),
+    Power(Power),
 }
 
 /// Boots in which one system call of init fails.
@@ -76,12 +79,28 @@ struct Heal {
     kernel: String,
 }
 
+/// Power cuts on a medium (ext4 and FAT) and on a state, in user-mode Linux.
+#[derive(FromArgs)]
+#[argh(subcommand, name = "power")]
+struct Power {
+    /// how many on each disk (default 500)
+    #[argh(option, default = "500")]
+    count: usize,
+    /// what all random choices follow from (default 1)
+    #[argh(option, default = "1")]
+    seed: u64,
+    /// stop after this many minutes for each disk
+    #[argh(option, default = "60")]
+    minutes: u64,
+}
+
 fn main() -> ExitCode {
     let arguments: Arguments = argh::from_env();
     let done = match arguments.test {
         Test::Faults(test) => test.run(),
         Test::Flips(test) => test.run(),
         Test::Heal(test) => test.run(),
+        Test::Power(test) => test.run(),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,
@@ -186,5 +205,20 @@ fn tell_wrong(seed: u64, flips: &[Flip], outcomes: &[Outcome]) {
         if *outcome == Outcome::Wrong {
             eprintln!("soak: image of seed {seed}: wrong data after {flip:?}");
         }
+    }
+}
+
+impl Power {
+    fn run(&self) -> Result<bool, Failure> {
+        let mut good = true;
+        println!("## Power cuts\n");
+        for life in [Life::Medium(FileSystem::Ext4), Life::Medium(FileSystem::Vfat), Life::State] {
+            let recording = Recording::make(life)?;
+            eprintln!("soak: {}: {} entries", life.name(), recording.length());
+            let summary = Summary::of(&recording, self.seed, self.count, deadline(self.minutes))?;
+            println!("{}", summary.to_markdown(&recording, self.seed));
+            good &= summary.bad.is_empty();
+        }
+        Ok(good)
     }
 }

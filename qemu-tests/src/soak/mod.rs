@@ -4,12 +4,15 @@
 //! |---|---|
 //! | [`faults`] | a boot in which one system call of init fails |
 //! | [`flips`] | an image that is damaged somewhere, under dm-verity |
+//! | [`power`] | a power cut, at any moment of a life that [`log_writes`] has recorded |
 //!
 //! Each has a plan that is made first from the seed, a run, and a summary as Markdown. `make test` runs samples of them
 //! (`tests/soak_*.rs`), `make soak` all (`.ci/soak`).
 
 pub mod faults;
 pub mod flips;
+pub mod log_writes;
+pub mod power;
 pub mod random;
 
 use std::path::PathBuf;
