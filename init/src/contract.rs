@@ -32,7 +32,8 @@ pub fn read() -> Result<Contract, Failure> {
     }
 }
 
-fn parse(bytes: &[u8]) -> Result<Contract, Failure> {
+/// Reads its text.
+pub fn parse(bytes: &[u8]) -> Result<Contract, Failure> {
     let read = decode::read(paths::INITRAMFS, bytes, |top| {
         let node = top.required("initramfs")?;
         // The format first: a newer one may have properties that this version does not know.

@@ -118,7 +118,7 @@ impl UmlGuest {
 
     /// Presses one key.
     pub fn press(&mut self, key: &str) -> Result<(), Failure> {
-        self.console.send(key)
+        self.console.send(key.as_bytes())
     }
 
     /// All that was printed so far.

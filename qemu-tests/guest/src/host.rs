@@ -33,6 +33,11 @@ pub fn bind(folder: &Path, place: &str) -> Result<(), String> {
     mount::bind(folder, Path::new(&format!("{HOST}{place}"))).map_err(|error| error.to_string())
 }
 
+/// Takes away what [`bind`] has made visible.
+pub fn unbind(place: &str) -> Result<(), String> {
+    mount::unmount(Path::new(&format!("{HOST}{place}"))).map_err(|error| error.to_string())
+}
+
 /// Takes all of it away again.
 pub fn hide() {
     for folder in ["/host/dev", "/host/proc", HOST] {

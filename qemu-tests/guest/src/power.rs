@@ -83,13 +83,17 @@ fn live_on_medium() -> Result<(), String> {
     let last: u64 = setting("generations")?.parse().map_err(|_| "soak.generations= is no number")?;
     bless_as_the_system_does(&ledger_entry(1)?)?;
     mark("blessed-1")?;
-    host::bind(Path::new(MEDIUM), &format!("{work}/medium"))?;
     let lamina = setting("lamina")?;
     for number in 2..=last {
         while_writable(|| {
             let (store, folder) = (format!("{work}/store-{number}"), format!("{work}/medium/lamina"));
             let command = [lamina.as_str(), "medium", "create", &folder, "--profile", PROFILE];
-            host::run(&command, &[("LAMINA_STORE", &store), ("HOME", "/")])
+            // Only now: a bind mount takes over whether the mount below it is read-only at that moment.
+            let place = format!("{work}/medium");
+            host::bind(Path::new(MEDIUM), &place)?;
+            let done = host::run(&command, &[("LAMINA_STORE", &store), ("HOME", "/")]);
+            host::unbind(&place)?;
+            done
         })?;
         mark(&format!("switched-{number}"))?;
         let generation = ledger_entry(number)?;

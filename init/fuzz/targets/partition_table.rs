@@ -1,0 +1,17 @@
+//! Partition tables of whatever disk is plugged in.
+
+#![no_main]
+
+include!("device.rs");
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| {
+    let device = device(input);
+    let claimed = input.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
+    for size in [device.len() as u64, claimed] {
+        if let Some(table) = stack::partition_table::read(&device, size) {
+            for number in [0, 1, 128, u32::MAX] {
+                table.partition(number);
+            }
+        }
+    }
+});

@@ -1,0 +1,13 @@
+//! Superblocks of whatever disk is plugged in.
+
+#![no_main]
+
+include!("device.rs");
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| {
+    let device = device(input);
+    stack::superblock::is_blank(&device);
+    stack::superblock::probe(&device);
+    // A device may end anywhere.
+    stack::superblock::probe(&device[..input.len().min(device.len())].to_vec());
+});
