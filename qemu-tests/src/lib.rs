@@ -31,8 +31,8 @@ pub mod scene;
 mod screen;
 pub mod seat;
 pub mod share;
-pub mod state_disk;
 pub mod soak;
+pub mod state_disk;
 pub mod store;
 pub mod uml;
 
