@@ -1,7 +1,9 @@
 //! Samples of the soak tests (`make soak` runs the whole): every number that they print must be a good one.
 
+use qemu_tests::medium::FileSystem;
 use qemu_tests::soak::faults::{self, Stage};
 use qemu_tests::soak::flips::{Fixture, Opening, Outcome, Region, Table};
+use qemu_tests::soak::power::{Life, Recording, Summary};
 use qemu_tests::{Failure, Story, artifacts};
 use std::time::{Duration, Instant};
 
@@ -58,4 +60,28 @@ fn a_system_call_that_fails_never_ends_in_a_kernel_panic() -> Story {
     println!("{}", summary.to_markdown());
     assert!(summary.bad().is_empty(), "{:?}", summary.bad());
     Ok(())
+}
+
+fn power_cuts(life: Life, count: usize) -> Story {
+    let recording = Recording::make(life)?;
+    let deadline = Instant::now() + Duration::from_secs(600);
+    let summary = Summary::of(&recording, SEED, count, deadline)?;
+    println!("{}", summary.to_markdown(&recording, SEED));
+    assert!(summary.bad.is_empty(), "{:?}", summary.bad);
+    Ok(())
+}
+
+#[test]
+fn after_a_power_cut_a_medium_on_ext4_boots() -> Story {
+    power_cuts(Life::Medium(FileSystem::Ext4), 8)
+}
+
+#[test]
+fn after_a_power_cut_a_medium_on_fat_boots() -> Story {
+    power_cuts(Life::Medium(FileSystem::Vfat), 8)
+}
+
+#[test]
+fn after_a_power_cut_while_the_state_is_made_the_system_boots() -> Story {
+    power_cuts(Life::State, 8)
 }

@@ -93,6 +93,9 @@ impl UnnamedFile {
             let _ = fs::remove_file(&name);
             Error::new(&self.target, error, "")
         })?;
+        // On FAT the new name has neither length nor blocks until the file itself is written once more (vfat_rename of the
+        // kernel's fs/fat/namei_vfat.c): a power cut would leave an empty file.
+        self.file.sync_all().map_err(Error::on(&self.target))?;
         File::open(&self.folder).and_then(|folder| folder.sync_all()).map_err(Error::on(&self.folder))
     }
 

@@ -18,7 +18,7 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
 use crate::ITSELF;
-use crate::machine::say;
+use crate::machine::{say, switch_off};
 
 /// The init under test.
 const REAL_INIT: &str = "/init";
@@ -141,6 +141,11 @@ impl Tracer {
             }
             // A new thread of a seized process begins with a stop that is no signal of its own.
             WaitStatus::Stopped(pid, Signal::SIGSTOP) => self.resume(pid, None),
+            // The kernel would panic now. A traced PID 1 is spared instead, and would fail at the same place for ever.
+            WaitStatus::Stopped(PID_1, signal @ (Signal::SIGSEGV | Signal::SIGILL | Signal::SIGBUS)) => {
+                say(&format!("PID 1 dies of {signal}"));
+                switch_off();
+            }
             WaitStatus::Stopped(pid, signal) => self.resume(pid, Some(signal)),
             WaitStatus::Exited(pid, _) | WaitStatus::Signaled(pid, ..) => drop(self.tracees.remove(&pid)),
             _ => {}

@@ -28,6 +28,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const MODULES: [&str; 6] = ["loop", "squashfs", "overlay", "dm_mod", "dm_bufio", "dm_verity"];
 /// What the tracer says when PID 1 has become the real init, and how the booted system answers.
 const ARRIVED: &str = "soak: arrived";
+/// What the tracer says when PID 1 is about to be killed, which is a kernel panic.
+const DIES: &str = "soak: PID 1 dies";
 /// Stands in the menu of the recovery screen, whatever else does.
 const MENU: &str = "[p] power off";
 /// The kernel's own words for the end of the machine; user-mode Linux halts when it is told to power off.
@@ -167,9 +169,10 @@ fn watch(guest: &mut UmlGuest) -> Result<Outcome, Failure> {
         Missed::TimedOut | Missed::Closed => Outcome::Stuck,
     };
     let [restart, off, halt] = ENDS;
-    match guest.wait_for_any(&[ARRIVED, MENU, restart, off, halt], PATIENCE) {
+    match guest.wait_for_any(&[ARRIVED, MENU, DIES, restart, off, halt], PATIENCE) {
         Ok(0) => return Ok(Outcome::Started),
         Ok(1) => {}
+        Ok(2) => return Ok(Outcome::Panicked),
         Ok(_) => return Ok(Outcome::Restarted),
         Err(missed) => return Ok(outcome(missed)),
     }

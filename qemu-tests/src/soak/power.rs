@@ -279,8 +279,9 @@ pub struct Summary {
     cuts: usize,
     phases: BTreeMap<String, usize>,
     tops: BTreeMap<String, usize>,
-    older: usize,
-    /// The cuts after which nothing booted, or a generation that was there for good was lost.
+    /// The cuts after which an older generation booted than the one that `lamina medium create` had just put there.
+    older: Vec<Cut>,
+    /// The cuts after which nothing booted.
     pub bad: Vec<Cut>,
 }
 
@@ -298,8 +299,7 @@ impl Summary {
                 Verdict::Booted { generation, top } => {
                     *summary.tops.entry(top).or_default() += 1;
                     if generation < recording.expected(&cut) {
-                        summary.older += 1;
-                        summary.bad.push(cut);
+                        summary.older.push(cut);
                     }
                 }
             }
@@ -315,17 +315,17 @@ impl Summary {
         };
         let mut text = format!(
             "### {}\n\n{} power cuts in a log of {} writes and flushes, seed {seed}. Done last before the cut: {}.\n\
-             The top of the systems that came up: {}.\n\nUnbootable: **{}**. A generation that had been put there was lost: \
-             **{}**.\n",
+             The top of the systems that came up: {}.\n\nUnbootable: **{}**. An older generation booted than the \
+             one that had just been put there: **{}**.\n",
             recording.life.name(),
             self.cuts,
             recording.length(),
             list(&self.phases),
             list(&self.tops),
-            self.bad.len() - self.older,
-            self.older
+            self.bad.len(),
+            self.older.len()
         );
-        for cut in &self.bad {
+        for cut in self.bad.iter().chain(&self.older) {
             text += &format!("- {cut:?}, behind `{}`\n", recording.phase(cut));
         }
         text
