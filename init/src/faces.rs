@@ -1,7 +1,13 @@
-//! What this program is when it is not PID 1: the command `lamina` of the running system.
+//! What this program is besides the init of an initramfs.
 //!
-//! `/run/lamina/bin/lamina` leads here, and so does the program under any name with one of the commands as its first
-//! argument. The commands themselves are in the crate `running`, which the builder's `lamina` shares.
+//! | run as | it is |
+//! |---|---|
+//! | `lamina-rescue-shell` | the rescue shell: a child of the recovery screen |
+//! | `shutdown`, PID 1 | the program that ends a system: systemd starts it so, in `/run/initramfs` |
+//! | `lamina`, or with a command as its first argument | the command `lamina` of the running system |
+//!
+//! `/run/lamina/bin/lamina` leads here. The commands are in the crate `running`, which the builder's `lamina` shares, but for
+//! `shutdown`, which only makes sense where this init has booted the system.
 
 use std::io::{ErrorKind, Write};
 use std::path::Path;
@@ -11,10 +17,12 @@ use argh::{EarlyExit, FromArgs};
 use running::command::{Bless, Report, Said, Why};
 use running::{Result, System};
 
+use crate::{handover, paths, recovery, shutdown};
+
 /// The name under which it is the command.
 const NAME: &str = "lamina";
 /// What also asks for the command, under any name.
-const WORDS: [&str; 6] = ["bless", "report", "why", "help", "--help", "-h"];
+const WORDS: [&str; 7] = ["bless", "report", "why", "shutdown", "help", "--help", "-h"];
 
 /// What Lamina offers in the system that it booted.
 #[derive(FromArgs, Debug)]
@@ -34,10 +42,42 @@ enum Command {
     Bless(Bless),
     Report(Report),
     Why(Why),
+    Shutdown(Shutdown),
+}
+
+/// End all other processes and make every disk read-only. For the scripts of an init that stays PID 1, as the last thing they
+/// do; where systemd is PID 1 it is refused.
+#[derive(FromArgs, Debug)]
+#[argh(subcommand, name = "shutdown", example = "lamina shutdown    # in /etc/init.d/rcK")]
+struct Shutdown {}
+
+/// What it is by name and process id; `None` for the init of an initramfs.
+pub fn other_than_init() -> Option<ExitCode> {
+    let mut words = std::env::args_os();
+    let name = words.next().unwrap_or_default();
+    let name = Path::new(&name).file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    if name == recovery::SHELL_NAME {
+        eprintln!("lamina: cannot start {}: {}", paths::SHELL, recovery::become_shell());
+        return Some(ExitCode::FAILURE);
+    }
+    if std::process::id() == 1 {
+        let mut words = words.map(|word| word.to_string_lossy().into_owned());
+        return match (name, words.next()) {
+            (handover::PROGRAM, verb) => shutdown::as_pid_1(verb.as_deref()),
+            (NAME, Some(word)) if word == handover::PROGRAM => shutdown::as_pid_1(words.next().as_deref()),
+            _ => None,
+        };
+    }
+    Some(command().unwrap_or_else(|| {
+        eprintln!(
+            "lamina: this is the init of an initramfs; it runs as PID 1 only, and changes nothing otherwise"
+        );
+        ExitCode::FAILURE
+    }))
 }
 
 /// Runs the command that the arguments name; `None` when they name none.
-pub fn command() -> Option<ExitCode> {
+fn command() -> Option<ExitCode> {
     let words: std::result::Result<Vec<String>, _> =
         std::env::args_os().map(std::ffi::OsString::into_string).collect();
     let words = match words {
@@ -58,20 +98,23 @@ fn run(words: &[String]) -> ExitCode {
         Err(EarlyExit { output, .. }) => return misunderstood(output.trim_end()),
     };
     match carry_out(&lamina.command) {
-        Ok(Said { text, yes }) => print(&text, if yes { ExitCode::SUCCESS } else { ExitCode::FAILURE }),
-        Err(error) => {
+        None => shutdown::from_the_system(),
+        Some(Ok(Said { text, yes })) => print(&text, if yes { ExitCode::SUCCESS } else { ExitCode::FAILURE }),
+        Some(Err(error)) => {
             eprintln!("lamina: {error}");
             ExitCode::FAILURE
         }
     }
 }
 
-fn carry_out(command: &Command) -> Result<Said> {
+/// `None` for the one command that is no question to the system.
+fn carry_out(command: &Command) -> Option<Result<Said>> {
     let system = System::here();
     match command {
-        Command::Bless(bless) => bless.run(&system),
-        Command::Report(report) => report.run(&system),
-        Command::Why(why) => why.run(&system),
+        Command::Bless(bless) => Some(bless.run(&system)),
+        Command::Report(report) => Some(report.run(&system)),
+        Command::Why(why) => Some(why.run(&system)),
+        Command::Shutdown(Shutdown {}) => None,
     }
 }
 

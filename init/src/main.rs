@@ -41,8 +41,6 @@ mod uevents;
 mod wait_for_device;
 
 use std::convert::Infallible;
-use std::ffi::OsString;
-use std::path::Path;
 use std::process::ExitCode;
 
 use error::BootError;
@@ -50,21 +48,8 @@ use executor::execute;
 use session::Session;
 
 fn main() -> ExitCode {
-    if std::env::args_os().next().is_some_and(|name| name == recovery::SHELL_NAME) {
-        eprintln!("lamina: cannot start {}: {}", paths::SHELL, recovery::become_shell());
-        return ExitCode::FAILURE;
-    }
-    if let Some(face) = face() {
-        return face;
-    }
-    if std::process::id() != 1 {
-        if let Some(status) = faces::command() {
-            return status;
-        }
-        eprintln!(
-            "lamina: this is the init of an initramfs; it runs as PID 1 only, and changes nothing otherwise"
-        );
-        return ExitCode::FAILURE;
+    if let Some(status) = faces::other_than_init() {
+        return status;
     }
     session::panics_end_in_recovery();
     descriptors::allow_many();
@@ -90,17 +75,4 @@ fn boot(session: &mut Session) -> Result<Infallible, BootError> {
     session.leave_records(&profile)?;
     // Irreversible, so never a step of a plan.
     switch_root::switch_root(&profile.init, std::env::args_os().skip(1), session.journal.began())
-}
-
-/// What this program is under its other names: the one that ends a system, as PID 1 or called by it.
-fn face() -> Option<ExitCode> {
-    let name = |word: OsString| Path::new(&word).file_name().map(|name| name.to_string_lossy().into_owned());
-    let mut words = std::env::args_os().map_while(name);
-    let (name, word) = (words.next()?, words.next());
-    match (name.as_str(), std::process::id()) {
-        (handover::PROGRAM, 1) => shutdown::as_pid_1(word.as_deref()),
-        ("lamina", 1) if word.as_deref() == Some("shutdown") => shutdown::as_pid_1(words.next().as_deref()),
-        ("lamina", _) if word.as_deref() == Some("shutdown") => Some(shutdown::from_the_system()),
-        _ => None,
-    }
 }
