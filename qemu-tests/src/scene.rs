@@ -153,6 +153,12 @@ impl Scene {
         std::fs::read(&path).map_err(Failure::at(&path))
     }
 
+    /// As [`Scene::boot`], and the disk keeps what the machine writes, for the next one.
+    pub fn boot_kept(&self, disk: &Path, parameters: &str) -> Result<Guest, Failure> {
+        let parameters = format!("lamina.store=LABEL={} {parameters}", DISK.label);
+        Guest::boot(&self.machine(&parameters)?.kept_disk(disk))
+    }
+
     /// The static shell out of the image `busybox`.
     fn busybox(&self) -> Result<PathBuf, Failure> {
         let (_, images) = real_profile("console")?;

@@ -5,7 +5,7 @@ use std::path::Path;
 use qemu_tests::Story;
 use qemu_tests::failure::Failure;
 use qemu_tests::guest::Guest;
-use qemu_tests::scene::{DISK, Scene};
+use qemu_tests::scene::Scene;
 use qemu_tests::store::{Layer, ProfileText};
 
 /// A profile `name` whose one added layer is gone from the medium.
@@ -82,11 +82,7 @@ fn three_boots_that_nobody_blessed_move_on_and_come_back_when_nothing_else_stand
     scene.profile_that_runs("web", &[], "grep -A4 '\"ledger\"' /run/lamina/report.json")?;
     scene.profile_that_runs("small", &[], "echo here is the small one")?;
     let disk = scene.disk()?;
-    // The disk keeps what a boot writes.
-    let boot = |parameters: &str| {
-        let parameters = format!("lamina.store=LABEL={} lamina.profile=web {parameters}", DISK.label);
-        Guest::boot(&scene.machine(&parameters)?.kept_disk(&disk))
-    };
+    let boot = |parameters: &str| scene.boot_kept(&disk, &format!("lamina.profile=web {parameters}"));
     for attempt in 1..=3 {
         let mut guest = boot("lamina.fallback=small")?;
         guest.expect(&format!("\"attempt\": {attempt}"))?;

@@ -4,14 +4,14 @@ use std::path::Path;
 
 use qemu_tests::Story;
 use qemu_tests::failure::Failure;
-use qemu_tests::medium::FileSystem;
+use qemu_tests::medium::{FileSystem, Identity};
 use qemu_tests::scene::{DISK, Scene};
 use qemu_tests::store::{Layer, ProfileText};
 
 const LAMINA: &str = "/run/lamina/bin/lamina";
 
 /// A system that blesses itself twice, boots the second time as if it were the first, and leaves its medium read-only.
-fn blesses_itself_on(file_system: FileSystem, name: &str) -> Story {
+fn blesses_itself_on(file_system: FileSystem, identity: Identity, name: &str) -> Story {
     let scene = Scene::new(name)?;
     scene.store().boot_slots()?;
     let lines = format!(
@@ -21,9 +21,9 @@ fn blesses_itself_on(file_system: FileSystem, name: &str) -> Story {
         sleep 0.1 2>/dev/null; touch /run/lamina/medium/x || echo nothing else can be written"
     );
     scene.profile_that_runs("web", &[], &lines)?;
-    let disk = scene.disk_as(file_system, DISK)?;
+    let disk = scene.disk_as(file_system, identity)?;
     for _ in 0..2 {
-        let mut guest = scene.boot(&disk, "lamina.profile=web")?;
+        let mut guest = scene.boot_kept(&disk, "lamina.profile=web")?;
         guest.expect("\"attempt\": 1")?;
         guest.expect("web, generation 1 is good from now on")?;
         guest.expect("web, generation 1 is known to be good")?;
@@ -36,12 +36,12 @@ fn blesses_itself_on(file_system: FileSystem, name: &str) -> Story {
 
 #[test]
 fn a_system_on_ext4_blesses_itself_and_the_next_boot_knows() -> Story {
-    blesses_itself_on(FileSystem::Ext4, "bless-ext4")
+    blesses_itself_on(FileSystem::Ext4, DISK, "bless-ext4")
 }
 
 #[test]
 fn a_system_on_fat_blesses_itself_and_the_next_boot_knows() -> Story {
-    blesses_itself_on(FileSystem::Vfat, "bless-fat")
+    blesses_itself_on(FileSystem::Vfat, Identity { uuid: "6C61-6D69", ..DISK }, "bless-fat")
 }
 
 #[test]
@@ -55,18 +55,18 @@ fn three_boots_without_a_blessing_give_way_to_the_last_good_generation() -> Stor
     let disk = scene.disk()?;
 
     let first = sha256(&scene.store().folder().join("profiles/web/1.kdl"))?;
-    let mut guest = scene.boot(&disk, &format!("lamina.profile=web@sha256:{first}"))?;
+    let mut guest = scene.boot_kept(&disk, &format!("lamina.profile=web@sha256:{first}"))?;
     guest.expect("the first generation")?;
     guest.expect("is good from now on")?;
     guest.expect_off()?;
     for _ in 0..3 {
-        let mut guest = scene.boot(&disk, "lamina.profile=web")?;
+        let mut guest = scene.boot_kept(&disk, "lamina.profile=web")?;
         guest.expect("the second generation")?;
         guest.expect_off()?;
     }
     // The first one blesses itself again, and the second one stays what it was: given up.
     for _ in 0..2 {
-        let mut guest = scene.boot(&disk, "lamina.profile=web")?;
+        let mut guest = scene.boot_kept(&disk, "lamina.profile=web")?;
         guest.expect("never blessed")?;
         guest.expect("the first generation")?;
         guest.expect_off()?;
