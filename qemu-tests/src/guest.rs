@@ -33,7 +33,8 @@ pub struct Guest {
     /// All that the guest and QEMU itself printed, byte for byte.
     log_path: PathBuf,
     failed: bool,
-    _seat: Seat,
+    /// Given back as soon as the machine is off: a story may keep the value and boot another.
+    seat: Option<Seat>,
 }
 
 impl Guest {
@@ -60,7 +61,15 @@ impl Guest {
         let (output, input) = qemu.stdout.take().zip(qemu.stdin.take()).expect("both are piped");
         let console = Console::new(output, input, log);
         let monitor = machine.monitor().map(Path::to_owned);
-        Ok(Self { name: machine.name.clone(), qemu, console, monitor, log_path, failed: false, _seat: seat })
+        Ok(Self {
+            name: machine.name.clone(),
+            qemu,
+            console,
+            monitor,
+            log_path,
+            failed: false,
+            seat: Some(seat),
+        })
     }
 
     /// Waits until `wanted` is printed after the last match, and returns what stood between the two.
@@ -136,6 +145,7 @@ impl Guest {
             .wait_for_end(PATIENCE)
             .map_err(|missed| self.failure("the machine to go off", &missed, PATIENCE))?;
         let status = self.qemu.wait().map_err(Failure::about("waiting for QEMU"))?;
+        self.seat = None;
         if status.success() { Ok(()) } else { Err(self.told(&format!("QEMU ended with {status}"))) }
     }
 
