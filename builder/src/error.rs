@@ -62,10 +62,13 @@ fn usual_remedy(cause: &str) -> Option<&'static str> {
     let remedies = [
         (
             "No space left on device",
-            "make room on its file system, or take another with `--store DIR` or LAMINA_STORE",
+            "make room on its file system, or write to another one (the store: `--store DIR` or LAMINA_STORE)",
         ),
-        ("Disk quota exceeded", "make room, or take another file system with `--store DIR` or LAMINA_STORE"),
-        ("Read-only file system", "take a store that can be written with `--store DIR` or LAMINA_STORE"),
+        (
+            "Disk quota exceeded",
+            "make room, or write to another file system (the store: `--store DIR` or LAMINA_STORE)",
+        ),
+        ("Read-only file system", "write to another file system (the store: `--store DIR` or LAMINA_STORE)"),
     ];
     remedies.into_iter().find(|(answer, _)| cause.contains(answer)).map(|(_, remedy)| remedy)
 }

@@ -3,15 +3,17 @@
 //! The signature of `profiles/NAME/GENERATION.kdl` is `GENERATION.kdl.minisig` beside it. It is of the kind that hashes first
 //! (`ED`), which is the only one that init takes.
 
-use std::fs::{self, File};
-use std::io::{Cursor, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::{self, File, Permissions};
+use std::io::{Cursor, Read, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use ct_codecs::{Base64, Decoder};
 use minisign::{KeyPair, SecretKey, SecretKeyBox};
 use minisign_verify::{PublicKey, Signature};
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use profiles::Name;
+use unnamed_file::UnnamedFile;
 
 use crate::error::{Error, Result};
 use crate::lock;
@@ -22,6 +24,9 @@ pub const PASSWORD_VARIABLE: &str = "MINISIGN_PASSWORD";
 
 /// The key derivation of a secret key without a password: two zero bytes, behind the algorithm.
 const NO_PASSWORD: [u8; 2] = [0, 0];
+
+/// Longer than any key: two lines, of which one is a comment.
+const LARGEST_KEY: u64 = 16 << 10;
 
 /// A profile whose signature was made or checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,7 +83,7 @@ fn newest(store: &Store, name: &Name) -> Result<(u64, PathBuf, Vec<u8>)> {
 }
 
 fn read_public_key(path: &Path) -> Result<PublicKey> {
-    let text = fs::read_to_string(path).map_err(Error::on(path.display()))?;
+    let text = read_key(path)?;
     PublicKey::decode(text.trim()).map_err(|error| {
         Error::new(path.display(), format!("is no minisign public key: {error}"))
             .remedy("give the file that `lamina key create` or `minisign -G` wrote, which ends in .pub")
@@ -92,18 +97,50 @@ fn read_secret_key(path: &Path, password: Option<String>) -> Result<SecretKey> {
             "give the file that `lamina key create` or `minisign -G` wrote, not the one that ends in .pub",
         )
     };
-    let text = fs::read_to_string(path).map_err(Error::on(path.display()))?;
-    let line = text.lines().nth(1).ok_or_else(|| no_key(&"it has one line"))?;
+    let text = read_key(path)?;
+    let line = text.lines().nth(1).ok_or_else(|| no_key(&"it has no second line"))?;
     let bytes = Base64::decode_to_vec(line.trim(), None).map_err(|error| no_key(&error))?;
     let key = SecretKey::from_bytes(&bytes).map_err(|error| no_key(&error))?;
     if bytes[2..4] == NO_PASSWORD {
         // minisign(1) leaves the checksum of such keys empty, which the crate's own reader refuses.
         return Ok(key);
     }
+    can_be_had(path, password.as_deref())?;
     SecretKeyBox::from(text).into_secret_key(password).map_err(|error| {
         Error::new(path.display(), error)
             .remedy(format!("type the password of the key, or put it into {PASSWORD_VARIABLE}"))
     })
+}
+
+/// A key can come out of a pipe, which a password manager writes. A FIFO without a writer is empty and keeps nobody waiting.
+fn read_key(path: &Path) -> Result<String> {
+    let read = || {
+        let file = File::options().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path)?;
+        fcntl(&file, FcntlArg::F_SETFL(OFlag::empty()))?;
+        let mut text = String::new();
+        file.take(LARGEST_KEY).read_to_string(&mut text)?;
+        Ok(text)
+    };
+    read().map_err(|error: std::io::Error| Error::new(path.display(), error))
+}
+
+/// Whoever else than its owner may read the secret key in the file `path`, as a sentence; `None` when nobody may.
+pub fn exposure(path: &Path) -> Option<Error> {
+    let found = fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
+    let mode = found.permissions().mode() & 0o777;
+    (mode & 0o077 != 0).then(|| {
+        Error::new(path.display(), format!("others may use this secret key too: its mode is {mode:04o}"))
+            .remedy(format!("`chmod 600 {}`; if somebody did, make a new key", path.display()))
+    })
+}
+
+/// A password is given, or there is a terminal to ask on.
+fn can_be_had(key: &Path, password: Option<&str>) -> Result<()> {
+    if password.is_some() || File::open("/dev/tty").is_ok() {
+        return Ok(());
+    }
+    Err(Error::new(key.display(), "there is no terminal to ask for its password")
+        .remedy(format!("put the password into {PASSWORD_VARIABLE}")))
 }
 
 /// What protects a new secret key.
@@ -116,30 +153,41 @@ pub enum Protection {
 }
 
 /// Makes a pair of keys: the secret one in the new file `path`, which only its owner can read, the public one beside it in
-/// the new file `path` with `.pub` added, whose path is returned.
+/// the new file `path` with `.pub` added, whose path is returned. Both appear whole, or neither does.
 pub fn create_keys(path: &Path, protection: &Protection) -> Result<PathBuf> {
     let mut public = path.as_os_str().to_os_string();
     public.push(".pub");
     let public = PathBuf::from(public);
-    if public.exists() || path.exists() {
-        let there = if path.exists() { path } else { &public };
+    let taken = |path: &Path| fs::symlink_metadata(path).is_ok();
+    if let Some(there) = [path, &public].into_iter().find(|path| taken(path)) {
         return Err(Error::new(there.display(), "is there already, and keys are never replaced")
             .remedy("give another name"));
     }
+    let (secret_file, public_file) = (UnnamedFile::beside(path)?, UnnamedFile::beside(&public)?);
     let pair = match protection {
-        Protection::Password(password) => KeyPair::generate_encrypted_keypair(password.clone()),
+        Protection::Password(Some(password)) if password.is_empty() => {
+            return Err(Error::new(PASSWORD_VARIABLE, "is empty, and would protect nothing")
+                .remedy("put a password there, or make a key without one: --no-password"));
+        }
+        Protection::Password(password) => {
+            can_be_had(path, password.as_deref())?;
+            KeyPair::generate_encrypted_keypair(password.clone())
+        }
         Protection::Nothing => KeyPair::generate_unencrypted_keypair(),
     };
     let pair = pair.map_err(Error::on(path.display()))?;
     let secret = pair.sk.to_box(None).map_err(Error::on(path.display()))?;
     let shown = pair.pk.to_box().map_err(Error::on(path.display()))?;
-    write_new(path, 0o600, &secret.to_bytes())?;
-    write_new(&public, 0o644, &shown.to_bytes())?;
+    fill(&secret_file, path, 0o600, &secret.to_bytes())?;
+    fill(&public_file, &public, 0o644, &shown.to_bytes())?;
+    // Neither is of use without the other. The public one comes first: no secret is left behind by a kill in between.
+    public_file.publish_new()?;
+    secret_file.publish_new().inspect_err(|_| drop(fs::remove_file(&public)))?;
     Ok(public)
 }
 
-fn write_new(path: &Path, mode: u32, bytes: &[u8]) -> Result<()> {
-    let open = File::options().write(true).create_new(true).mode(mode).open(path);
-    let written = open.and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()));
+fn fill(file: &UnnamedFile, path: &Path, mode: u32, bytes: &[u8]) -> Result<()> {
+    let mut file = file.handle()?;
+    let written = file.set_permissions(Permissions::from_mode(mode)).and_then(|()| file.write_all(bytes));
     written.map_err(Error::on(path.display()))
 }

@@ -112,3 +112,71 @@ fn a_key_with_a_password_needs_it() {
     let public = ["profile", "verify", "web", "--public-key", "site.key.pub"];
     assert!(lamina(folder.path(), &public).status.success());
 }
+
+#[test]
+fn a_key_that_cannot_be_written_or_read_is_told_and_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    put_profile(folder.path(), 1);
+    // In a session without a terminal nobody can be asked.
+    let alone = |arguments: &[&str]| {
+        let lamina = env!("CARGO_BIN_EXE_lamina");
+        let output = Command::new("timeout")
+            .args(["20", "setsid", "--wait", lamina])
+            .args(arguments)
+            .env("LAMINA_STORE", folder.path().join("store"))
+            .env_remove("MINISIGN_PASSWORD")
+            .current_dir(folder.path())
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {}", told(&output));
+        told(&output)
+    };
+    let said = alone(&["key", "create", "site.key"]);
+    assert!(said.contains("no terminal to ask") && said.contains("MINISIGN_PASSWORD"), "{said}");
+    std::os::unix::fs::symlink("nowhere", folder.path().join("link.pub")).unwrap();
+    let said = alone(&["key", "create", "--no-password", "link"]);
+    assert!(said.contains("link.pub: is there already"), "{said}");
+    assert!(!folder.path().join("site.key").exists() && !folder.path().join("link").exists());
+    nix::unistd::mkfifo(&folder.path().join("fifo"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    for file in ["fifo", "/dev/zero"] {
+        let said = alone(&["profile", "sign", "web", "--key", file]);
+        assert!(said.contains("is no minisign secret key"), "{said}");
+        let said = alone(&["profile", "verify", "web", "--public-key", file]);
+        assert!(said.contains("is no minisign public key"), "{said}");
+    }
+    let empty = Command::new(env!("CARGO_BIN_EXE_lamina"))
+        .args(["key", "create", "site.key"])
+        .env("MINISIGN_PASSWORD", "")
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    assert!(told(&empty).contains("MINISIGN_PASSWORD: is empty"), "{}", told(&empty));
+}
+
+#[test]
+fn a_full_disk_leaves_no_half_of_a_key_pair() {
+    let folder = tempfile::tempdir().unwrap();
+    // No file may grow beyond 0 bytes, as on a full disk (the shell's ulimit; setrlimit(2), RLIMIT_FSIZE).
+    let script = "trap '' XFSZ; ulimit -f 0; exec \"$0\" key create --no-password site.key";
+    let output = Command::new("sh")
+        .args(["-c", script, env!("CARGO_BIN_EXE_lamina")])
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", told(&output));
+    assert!(told(&output).contains("site.key: File too large"), "{}", told(&output));
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_secret_key_that_others_can_read_is_warned_of() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    put_profile(folder.path(), 1);
+    assert!(lamina(folder.path(), &["key", "create", "--no-password", "site.key"]).status.success());
+    let sign = ["profile", "sign", "web", "--key", "site.key"];
+    assert!(!told(&lamina(folder.path(), &sign)).contains("warning"));
+    fs::set_permissions(folder.path().join("site.key"), fs::Permissions::from_mode(0o640)).unwrap();
+    let said = told(&lamina(folder.path(), &sign));
+    assert!(said.contains("warning: site.key: others may") && said.contains("chmod 600 site.key"), "{said}");
+}

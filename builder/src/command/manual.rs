@@ -1,11 +1,13 @@
 //! `lamina man`: manual pages, made from the same texts as `--help`. The format: man(7).
 
-use std::fmt::Write;
+use std::fmt::Write as _;
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use argh::{ArgsInfo, CommandInfoWithArgs, FlagInfo, FlagInfoKind, FromArgs, Optionality};
+use unnamed_file::UnnamedFile;
 
 use super::Lamina;
 use crate::error::{Error, Result};
@@ -29,7 +31,9 @@ impl Man {
 
 fn write_pages(folder: &Path, path: &[&str], command: &CommandInfoWithArgs) -> Result<()> {
     let file = folder.join(format!("{}.1", path.join("-")));
-    fs::write(&file, page(path, command)).map_err(Error::on(file.display()))?;
+    let page_file = UnnamedFile::beside(&file)?;
+    page_file.handle()?.write_all(page(path, command).as_bytes()).map_err(Error::on(file.display()))?;
+    page_file.publish()?;
     for below in &command.commands {
         write_pages(folder, &[path, &[below.name]].concat(), &below.command)?;
     }

@@ -194,6 +194,9 @@ impl Sign {
     fn run(self, context: &Context) -> Result<ExitCode> {
         require(&self.name)?;
         let store = context.store()?;
+        if let Some(warning) = signature::exposure(&self.key) {
+            context.report.line(format_args!("warning: {warning}"));
+        }
         for name in &self.name {
             let signed = signature::sign(&store, &parse(name)?, &self.key, super::key::password())?;
             context.report.line(format_args!("{}: {}", signed.path.display(), signed.comment));

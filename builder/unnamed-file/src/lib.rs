@@ -12,7 +12,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, AtFlags, OFlag};
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, RenameFlags, renameat2};
 
 pub use error::Error;
 
@@ -99,15 +99,37 @@ impl UnnamedFile {
         File::open(&self.folder).and_then(|folder| folder.sync_all()).map_err(Error::on(&self.folder))
     }
 
+    /// The same, but never in place of a file that has the name already.
+    ///
+    /// # Errors
+    /// As [`UnnamedFile::publish`]; the name is taken.
+    pub fn publish_new(mut self) -> Result<(), Error> {
+        self.file.sync_all().map_err(Error::on(&self.target))?;
+        let named = match self.hidden.take() {
+            Some(hidden) => {
+                let flags = RenameFlags::RENAME_NOREPLACE;
+                let renamed = renameat2(AT_FDCWD, &hidden, AT_FDCWD, &self.target, flags);
+                renamed.inspect_err(|_| drop(fs::remove_file(&hidden)))
+            }
+            None => self.link(&self.target),
+        };
+        named.map_err(Error::on(&self.target))?;
+        self.file.sync_all().map_err(Error::on(&self.target))?;
+        File::open(&self.folder).and_then(|folder| folder.sync_all()).map_err(Error::on(&self.folder))
+    }
+
     /// linkat(2) does not replace: this name is there for the moment between link and rename. Threads that publish the
     /// same target have descriptors of different numbers.
     fn give_name(&self) -> Result<PathBuf, Error> {
         let (pid, descriptor) = (std::process::id(), self.file.as_raw_fd());
         let name = self.folder.join(format!(".{}.{pid}.{descriptor}", file_name(&self.target)));
-        let from = PathBuf::from(format!("/proc/self/fd/{descriptor}"));
-        nix::unistd::linkat(AT_FDCWD, &from, AT_FDCWD, &name, AtFlags::AT_SYMLINK_FOLLOW)
-            .map_err(Error::on(&name))?;
+        self.link(&name).map_err(Error::on(&name))?;
         Ok(name)
+    }
+
+    fn link(&self, name: &Path) -> nix::Result<()> {
+        let from = PathBuf::from(format!("/proc/self/fd/{}", self.file.as_raw_fd()));
+        nix::unistd::linkat(AT_FDCWD, &from, AT_FDCWD, name, AtFlags::AT_SYMLINK_FOLLOW)
     }
 }
 
@@ -185,6 +207,21 @@ mod tests {
         second.publish().unwrap();
         assert_eq!(names(), ["image"]);
         assert_eq!(fs::read(&target).unwrap(), b"new");
+    }
+
+    #[test]
+    fn a_new_file_replaces_nothing_and_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("key");
+        let hidden = || UnnamedFile::hidden(&target, folder.path()).unwrap();
+        let nameless = || UnnamedFile::beside(&target).unwrap();
+        nameless().publish_new().unwrap();
+        for file in [hidden(), nameless()] {
+            assert!(file.publish_new().unwrap_err().to_string().contains("File exists"));
+        }
+        fs::remove_file(&target).unwrap();
+        hidden().publish_new().unwrap();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
     #[test]
