@@ -14,6 +14,9 @@ use stack::superblock::{self, Superblock};
 /// Never a medium: memory, loop devices, and floppy drives, where a probe of an empty one takes seconds.
 const NOT_A_MEDIUM: [&str; 5] = ["loop", "ram", "zram", "nbd", "fd"];
 
+/// What the names of the verity devices of layers begin with.
+const LAYER: &str = "lamina-";
+
 /// One disk or partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BlockDevice {
@@ -111,11 +114,17 @@ fn device_names(folder: &Path) -> Vec<String> {
     let mut names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
     let other = |name: &String| {
         let kind = name.trim_end_matches(|character: char| character.is_ascii_digit());
-        !NOT_A_MEDIUM.contains(&kind)
+        !NOT_A_MEDIUM.contains(&kind) && !is_layer(&folder.join(name))
     };
     names.retain(other);
     names.sort();
     names
+}
+
+/// Whether init made this device itself, from an image that is checked block by block; `dm/name` is there for the devices of
+/// device-mapper only (`Documentation/ABI/testing/sysfs-block-dm`).
+fn is_layer(device: &Path) -> bool {
+    fs::read_to_string(device.join("dm/name")).is_ok_and(|name| name.starts_with(LAYER))
 }
 
 /// Reads one device; `None` while it has no medium (size 0) or is gone already.
@@ -160,10 +169,16 @@ mod tests {
     }
 
     #[test]
-    fn memory_and_loop_devices_are_left_out() {
+    fn memory_loop_devices_and_layers_are_left_out() {
         let folder = std::env::temp_dir().join(format!("lamina-block-names-{}", std::process::id()));
-        for name in ["loop0", "loop-control", "ram3", "vda", "vda1", "nvme0n1p2", "dm-0", "fd0", "sr0"] {
+        for name in
+            ["loop0", "loop-control", "ram3", "vda", "vda1", "nvme0n1p2", "dm-0", "dm-1", "fd0", "sr0"]
+        {
             fs::create_dir_all(folder.join(name)).unwrap();
+        }
+        for (name, of) in [("dm-0", "vg-data\n"), ("dm-1", "lamina-0123abcd\n")] {
+            fs::create_dir(folder.join(name).join("dm")).unwrap();
+            fs::write(folder.join(name).join("dm/name"), of).unwrap();
         }
         let names = device_names(&folder);
         fs::remove_dir_all(&folder).unwrap();

@@ -1,7 +1,7 @@
 //! The table: what init and the images need of a kernel, and why.
 
 use Form::{BuiltIn, Module};
-use Group::{Console, Core, Media, Network, State, Verity, Vm};
+use Group::{Console, Core, Keyboard, Media, Network, State, Verity, Vm};
 use Need::{Optional, Required};
 
 /// One thing that a kernel should have.
@@ -46,6 +46,8 @@ pub enum Group {
     Core,
     /// Finding the store on disks, sticks and discs.
     Media,
+    /// Keys for the recovery screen.
+    Keyboard,
     /// Virtual machines.
     Vm,
     /// The network of the booted system.
@@ -60,13 +62,14 @@ pub enum Group {
 
 impl Group {
     /// All groups, in the order of the table.
-    pub const ALL: [Group; 7] = [Core, Media, Vm, Network, Verity, State, Console];
+    pub const ALL: [Group; 8] = [Core, Media, Keyboard, Vm, Network, Verity, State, Console];
 
     /// The name, as in `fragments/NAME.config`.
     pub fn name(self) -> &'static str {
         match self {
             Core => "core",
             Media => "media",
+            Keyboard => "keyboard",
             Vm => "vm",
             Network => "network",
             Verity => "verity",
@@ -80,6 +83,7 @@ impl Group {
         match self {
             Core => "what every boot needs",
             Media => "the store on disks, sticks and discs",
+            Keyboard => "keys for the recovery screen",
             Vm => "virtual machines",
             Network => "the network of the booted system",
             Verity => "images checked block by block while they are read",
@@ -169,6 +173,13 @@ pub const REQUIREMENTS: &[Requirement] = &[
     row(Media, "USB_EHCI_PCI", Module("ehci_pci"), Optional, "USB 2 ports of older machines", &["USB_EHCI_HCD"]),
     row(Media, "USB_STORAGE", Module("usb_storage"), Optional, "USB sticks", &[]),
     row(Media, "USB_UAS", Module("uas"), Optional, "fast USB drives", &[]),
+
+    row(Keyboard, "SERIO_I8042", Module("i8042"), Optional, "the keyboards of laptops, older machines and QEMU", &["INPUT"]),
+    row(Keyboard, "KEYBOARD_ATKBD", Module("atkbd"), Optional, "PS/2 keyboards and those that behave like one", &["INPUT_KEYBOARD"]),
+    row(Keyboard, "USB_HID", Module("usbhid"), Optional, "USB keyboards", &["HID_SUPPORT", "HID", "USB_SUPPORT", "USB"]),
+    row(Keyboard, "HID_GENERIC", Module("hid_generic"), Optional, "USB keyboards without a driver of their own, that is nearly all", &["HID_SUPPORT", "HID"]),
+    row(Keyboard, "USB_UHCI_HCD", Module("uhci_hcd"), Optional, "slow devices, as keyboards are, on the USB 2 ports of older Intel and VIA machines", &["PCI"]),
+    row(Keyboard, "USB_OHCI_HCD_PCI", Module("ohci_pci"), Optional, "slow devices on the USB 2 ports of older machines of other makers", &["PCI", "USB_OHCI_HCD"]),
 
     row(Vm, "VIRTIO_PCI", Module("virtio_pci"), Optional, "virtio devices of QEMU and most clouds", &["PCI", "VIRTIO_MENU"]),
     row(Vm, "VIRTIO_MMIO", Module("virtio_mmio"), Optional, "virtio devices of QEMU's microvm", &["VIRTIO_MENU"]),

@@ -1,14 +1,19 @@
 //! Which kernel modules go in, why, and in which order init loads them.
 
-use std::collections::BTreeMap;
+use std::cell::OnceCell;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kernel_config::table::{REQUIREMENTS, Requirement};
 use kernel_config::{Form, Group, KernelPackage, Need};
 use profiles::StateFileSystem;
 use serde::Serialize;
 
+use crate::aliases::{self, Aliases};
 use crate::error::Error;
 use crate::modinfo::ModInfo;
+
+/// Modules that do nothing without another. Debian's cloud kernels have HID for the mice of some machines, and no USB keyboards.
+const USELESS_ALONE: [(&str, &str); 1] = [("hid_generic", "usbhid")];
 
 /// The modules of one initramfs.
 #[derive(Debug, Default, Serialize)]
@@ -74,7 +79,8 @@ pub(crate) fn pick(
     file_systems: &[StateFileSystem],
     extra: &[String],
 ) -> Result<Selection, Error> {
-    let mut picker = Picker { kernel, selection: Selection::default(), state: BTreeMap::new() };
+    let mut picker =
+        Picker { kernel, selection: Selection::default(), state: BTreeMap::new(), aliases: OnceCell::new() };
     let drivers: Vec<String> = file_systems.iter().map(ToString::to_string).collect();
     for row in REQUIREMENTS {
         let Form::Module(name) = row.form else { continue };
@@ -110,6 +116,8 @@ struct Picker<'a> {
     kernel: &'a KernelPackage,
     selection: Selection,
     state: BTreeMap<String, State>,
+    /// Read when the first module asks for one.
+    aliases: OnceCell<Aliases>,
 }
 
 impl Picker<'_> {
@@ -119,6 +127,9 @@ impl Picker<'_> {
 
     fn pick_row(&mut self, row: &'static Requirement, name: &str) -> Result<(), Error> {
         if self.has(name) {
+            if USELESS_ALONE.iter().any(|(alone, with)| *alone == name && !self.has(with)) {
+                return Ok(());
+            }
             return self.pick(name, &Reason::Table { symbol: row.symbol, why: row.why });
         }
         if row.need == Need::Required && !self.is_always_built_in(row) {
@@ -170,7 +181,7 @@ impl Picker<'_> {
         let (path, bytes) = match self.kernel.module(name) {
             None => (None, Vec::new()),
             Some(module) => {
-                let bytes = self.kernel.module_bytes(module).map_err(|error| Error::new("", error))?;
+                let bytes = aliases::bytes(self.kernel, module)?;
                 self.pick_dependencies(name, &bytes)?;
                 (Some(module.path.clone()), bytes)
             }
@@ -182,8 +193,7 @@ impl Picker<'_> {
 
     fn pick_dependencies(&mut self, name: &str, bytes: &[u8]) -> Result<(), Error> {
         let package = self.kernel.path().display();
-        let info = ModInfo::read(bytes)
-            .map_err(|cause| Error::new(&package, format!("the module {name} {cause}")))?;
+        let info = self.info(name, bytes)?;
         if info.release != self.kernel.release() {
             let cause = format!(
                 "the module {name} is made for '{}', the kernel is '{}'",
@@ -205,10 +215,56 @@ impl Picker<'_> {
         }
         // A kernel without such a module does without; two that want each other first do not stop the walk either.
         for wanted in info.wanted_before {
-            if self.has(&wanted) && self.state.get(&wanted) != Some(&State::Open) {
-                self.pick(&wanted, &reason)?;
+            for module in self.behind(&wanted)? {
+                if !self.needs_an_open_one(&module, &mut BTreeSet::new())? {
+                    self.pick(&module, &reason)?;
+                }
             }
         }
         Ok(())
+    }
+
+    fn info(&self, name: &str, bytes: &[u8]) -> Result<ModInfo, Error> {
+        let failed = |cause| Error::new(self.kernel.path().display(), format!("the module {name} {cause}"));
+        ModInfo::read(bytes).map_err(failed)
+    }
+
+    /// The modules behind a name of a soft dependency, which may be an alias: ext4 wants `crypto-crc32c` first. Without a loader
+    /// in user space the kernel finds none of them by itself.
+    fn behind(&self, wanted: &str) -> Result<Vec<String>, Error> {
+        if self.kernel.module(wanted).is_some() {
+            return Ok(vec![wanted.to_owned()]);
+        }
+        let aliases = match self.aliases.get() {
+            Some(aliases) => aliases,
+            None => {
+                let read = Aliases::read(self.kernel)?;
+                self.aliases.get_or_init(|| read)
+            }
+        };
+        let modules = aliases.modules(wanted);
+        // What is built in may be something else with the same name: f2fs wants the algorithm `crc32` of the crypto interface,
+        // and `crc32` is a function of the kernel's own.
+        if modules.is_empty() && self.has(wanted) {
+            return Ok(vec![wanted.to_owned()]);
+        }
+        Ok(modules.to_vec())
+    }
+
+    /// Whether `name` cannot be loaded before a module whose dependencies are being picked.
+    fn needs_an_open_one(&self, name: &str, seen: &mut BTreeSet<String>) -> Result<bool, Error> {
+        match (self.state.get(name), self.kernel.module(name)) {
+            (Some(state), _) => return Ok(*state == State::Open),
+            (None, Some(module)) if seen.insert(name.to_owned()) => {
+                let bytes = aliases::bytes(self.kernel, module)?;
+                for needed in self.info(name, &bytes)?.depends {
+                    if self.needs_an_open_one(&needed, seen)? {
+                        return Ok(true);
+                    }
+                }
+            }
+            _ => {}
+        }
+        Ok(false)
     }
 }

@@ -4,6 +4,7 @@
 //! [`Plan::write`] puts it into one file: a newc archive, compressed with zstd, the same bytes for the same input.
 //! [`list()`] reads such a file back.
 
+mod aliases;
 mod archive;
 mod contents;
 mod elf;

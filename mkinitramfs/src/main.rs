@@ -30,7 +30,7 @@ struct Arguments {
     #[argh(option, arg_name = "file")]
     output: Option<PathBuf>,
 
-    /// a group of modules: core, media, vm, network, verity, state, console; may be repeated. Without it: all but state
+    /// a group of modules: core, media, keyboard, vm, network, verity, state, console; may be repeated. Without it: all but state
     #[argh(option, from_str_fn(group))]
     group: Vec<Group>,
 

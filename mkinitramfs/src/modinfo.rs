@@ -8,8 +8,10 @@ use crate::elf;
 pub(crate) struct ModInfo {
     /// The modules whose symbols this one uses (`depends=a,b`).
     pub(crate) depends: Vec<String>,
-    /// The modules that should be there first, when there are such (`softdep=pre: a b post: c`).
+    /// The modules, or aliases of modules, that should be there first, when there are such (`softdep=pre: a b post: c`).
     pub(crate) wanted_before: Vec<String>,
+    /// Other names that it answers to (`alias=crypto-crc32c`).
+    pub(crate) aliases: Vec<String>,
     /// The kernel release it was made for: the first word of `vermagic=`.
     pub(crate) release: String,
 }
@@ -29,6 +31,7 @@ impl ModInfo {
             let line = String::from_utf8_lossy(line);
             match line.split_once('=') {
                 Some(("depends", names)) => info.depends.extend(names.split(',').filter_map(name)),
+                Some(("alias", text)) => info.aliases.extend(name(text)),
                 Some(("softdep", text)) => info.wanted_before.extend(before(text)),
                 Some(("vermagic", text)) => {
                     info.release = text.split_whitespace().next().unwrap_or_default().to_owned();
@@ -67,11 +70,12 @@ mod tests {
 
     #[test]
     fn reads_dependencies_of_both_kinds() {
-        let section = b"license=GPL\0softdep=pre: sha256 lib-crc post: late\0depends=netfs,9p-net\0\
+        let section = b"license=GPL\0alias=crypto-crc32c\0softdep=pre: sha256 lib-crc post: late\0depends=netfs,9p-net\0\
             vermagic=6.1.0-50-cloud-amd64 SMP preempt mod_unload modversions \0\0softdep=post: x\0";
         let info = ModInfo::parse(section);
         assert_eq!(info.depends, ["netfs", "9p_net"]);
         assert_eq!(info.wanted_before, ["sha256", "lib_crc"]);
+        assert_eq!(info.aliases, ["crypto_crc32c"]);
         assert_eq!(info.release, "6.1.0-50-cloud-amd64");
         assert_eq!(ModInfo::parse(b"depends=\0"), ModInfo::default());
     }

@@ -53,8 +53,15 @@ pub struct Request {
 
 impl Request {
     /// The groups that go in when nobody chooses: all but the file systems of [`Request::state_file_systems`].
-    pub const GROUPS: [Group; 6] =
-        [Group::Core, Group::Media, Group::Vm, Group::Network, Group::Verity, Group::Console];
+    pub const GROUPS: [Group; 7] = [
+        Group::Core,
+        Group::Media,
+        Group::Keyboard,
+        Group::Vm,
+        Group::Network,
+        Group::Verity,
+        Group::Console,
+    ];
 
     /// A plain initramfs: `init` and the modules of the default groups.
     pub fn new(kernel: impl Into<PathBuf>, init: impl Into<PathBuf>) -> Request {
@@ -85,6 +92,9 @@ impl Request {
             contents.add(folder, 0o755, Source::Folder)?;
         }
         contents.add("dev/console", 0o600, Source::CharDevice(5, 1))?;
+        // Where the kernel has no console, its open fails; Rust's runtime then puts this in the place of the standard streams,
+        // and ends the process, which no PID 1 may, when it is not there either.
+        contents.add("dev/null", 0o666, Source::CharDevice(1, 3))?;
         contents.add("init", 0o755, Source::Bytes(read_init(&self.init)?))?;
         let keys = Keys::read(&self.keys, self.require_signatures)?;
         let signatures = if keys.required() { " signatures=\"required\"" } else { "" };

@@ -44,6 +44,8 @@ pub struct Machine {
     /// A disk that is not plugged in yet.
     late_disk: Option<PathBuf>,
     screen: bool,
+    /// A USB keyboard in the place of the one of old PCs.
+    usb_keyboard: bool,
     /// The socket of the monitor that takes orders while the machine runs.
     monitor: Option<PathBuf>,
     shares: Vec<Share>,
@@ -66,6 +68,7 @@ impl Machine {
             disks: Vec::new(),
             late_disk: None,
             screen: false,
+            usb_keyboard: false,
             monitor: None,
             shares: Vec::new(),
             ports: None,
@@ -118,6 +121,13 @@ impl Machine {
     pub fn screen(mut self, monitor: &Path) -> Self {
         self.screen = true;
         self.monitor = Some(monitor.to_owned());
+        self
+    }
+
+    /// Gives it a USB keyboard, and no other.
+    #[must_use]
+    pub fn usb_keyboard(mut self) -> Self {
+        self.usb_keyboard = true;
         self
     }
 
@@ -179,6 +189,9 @@ impl Machine {
         if self.screen {
             arguments.extend(words("-vga std"));
         }
+        if self.usb_keyboard {
+            arguments.extend(words("-device qemu-xhci -device usb-kbd"));
+        }
         if let Some(monitor) = &self.monitor {
             arguments.push("-monitor".to_owned());
             arguments.push(format!("unix:{},server=on,wait=off", escaped(monitor)));
@@ -194,12 +207,16 @@ impl Machine {
 
     /// A virtiofs daemon reads and writes the guest's memory, so that memory must be shareable.
     fn machine_arguments(&self) -> Vec<String> {
+        let mut arguments = words("-M q35");
+        if self.usb_keyboard {
+            arguments[1] += ",i8042=off";
+        }
         if !self.shares.iter().any(|share| matches!(share, Share::VirtioFs { .. })) {
-            return words("-M q35");
+            return arguments;
         }
         let memory = format!("memory-backend-memfd,id=ram,size={}M,share=on", self.memory_mib);
-        let mut arguments = words("-M q35,memory-backend=ram -object");
-        arguments.push(memory);
+        arguments[1] += ",memory-backend=ram";
+        arguments.extend(["-object".to_owned(), memory]);
         arguments
     }
 }

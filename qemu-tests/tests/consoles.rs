@@ -1,9 +1,9 @@
-//! The recovery screen on whatever a machine has: a graphics card, or a serial line full of noise.
+//! The recovery screen on whatever a machine has: a graphics card, a serial line full of noise, or nothing at all.
 
 use std::time::{Duration, Instant};
 
 use qemu_tests::guest::Guest;
-use qemu_tests::scene::Scene;
+use qemu_tests::scene::{DISK, Scene};
 use qemu_tests::{Failure, Story, qr};
 
 /// A profile that the store does not have.
@@ -34,11 +34,25 @@ fn a_telephone_reads_the_report_from_a_framebuffer_and_the_keyboard_beside_it_wo
     guest.expect("[p] power off")?;
     guest.type_text("s")?;
     guest.expect("# ")?;
-    assert!(guest.run("tty")?.contains("/dev/ttyS0"));
+    assert!(guest.run("busybox tty")?.contains("/dev/ttyS0"));
     assert!(guest.run("cat /proc/fb")?.contains("VESA"));
     guest.run("grep -q 'could not be started' /dev/vcs1")?;
     guest.run("grep -q 'find the store' /dev/vcs1")?;
     guest.type_line("exit")?;
+    guest.expect("[p] power off")?;
+    guest.press("p")?;
+    guest.expect("reboot: Power down")?;
+    guest.expect_off()
+}
+
+#[test]
+fn a_usb_keyboard_of_a_machine_without_another_powers_off() -> Story {
+    // All of USB is modules in Debian's kernel for real machines.
+    let scene = Scene::on_kernel("usb-keyboard", "6.1-all")?;
+    let monitor = scene.scratch().join("monitor");
+    let parameters = "console=tty0 lamina.store=LABEL=NOWHERE lamina.timeout=1";
+    let mut guest = Guest::boot(&scene.machine(parameters)?.screen(&monitor).usb_keyboard())?;
+    guest.expect_screen(&["nothing answers to LABEL=NOWHERE"])?;
     guest.expect("[p] power off")?;
     guest.press("p")?;
     guest.expect("reboot: Power down")?;
@@ -100,6 +114,21 @@ fn noise_does_not_hold_up_the_time_that_panic_gives() -> Story {
         std::thread::sleep(Duration::from_millis(200));
     }
     guest.expect_off()
+}
+
+#[test]
+fn a_machine_without_any_console_restarts_by_itself() -> Story {
+    let scene = Scene::new("no-console")?;
+    scene.profile_that_runs("one", &[], "true")?;
+    let parameters = format!("lamina.store=LABEL={} {WRONG}", DISK.label);
+    let machine = scene.machine(&parameters)?.disk(&scene.disk()?).without_console();
+    let began = Instant::now();
+    let mut guest = Guest::boot(&machine)?;
+    // A kernel that panicked would stand for ever: nothing gives it a time.
+    guest.expect_off()?;
+    assert!(began.elapsed() > Duration::from_secs(30), "{:?}", began.elapsed());
+    assert!(!guest.text().contains("lamina"), "{}", guest.text());
+    Ok(())
 }
 
 /// A machine whose menu is there, because the store has no such profile.

@@ -14,13 +14,14 @@ fn cpio_finds_the_planned_tree_file_by_file() {
     request.busybox = Some(busybox);
     let plan = request.plan().expect("a plan");
     plan.write(3, &fixture.path("out.img")).expect("written");
-    // A device node takes root; all else is unpacked.
+    // Device nodes take root; all else is unpacked.
+    let is_device = |path: &str| ["dev/console", "dev/null"].contains(&path);
     shell(
         fixture.folder.path(),
-        "zstd -dcq out.img | (mkdir tree && cd tree && cpio --quiet -idm -f dev/console)",
+        "zstd -dcq out.img | (mkdir tree && cd tree && cpio --quiet -idm -f dev/console dev/null)",
     );
     let mut compared = 0;
-    for (path, entry) in plan.contents.iter().filter(|(path, _)| *path != "dev/console") {
+    for (path, entry) in plan.contents.iter().filter(|(path, _)| !is_device(path)) {
         let place = fixture.path("tree").join(path);
         let found = fs::symlink_metadata(&place).unwrap_or_else(|error| panic!("{path}: {error}"));
         assert!(found.is_symlink() || found.permissions().mode() & 0o7777 == entry.mode, "{path}: {found:?}");
@@ -39,12 +40,16 @@ fn cpio_finds_the_planned_tree_file_by_file() {
 }
 
 #[test]
-fn cpio_sees_root_time_zero_and_the_console() {
+fn cpio_sees_root_time_zero_and_the_devices() {
     let fixture = Fixture::new();
     fixture.request().plan().expect("a plan").write(1, &fixture.path("out.img")).expect("written");
     let listed = shell(fixture.folder.path(), "zstd -dcq out.img | TZ=UTC cpio --quiet -tvn");
-    let console = listed.lines().find(|line| line.ends_with(" dev/console")).expect("the console");
-    assert_eq!(console.split_whitespace().collect::<Vec<_>>()[..6], ["crw-------", "1", "0", "0", "5,", "1"]);
+    let device = |path: &str| {
+        let line = listed.lines().find(|line| line.ends_with(path)).expect("a line for it");
+        line.split_whitespace().take(6).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(device(" dev/console"), ["crw-------", "1", "0", "0", "5,", "1"]);
+    assert_eq!(device(" dev/null"), ["crw-rw-rw-", "1", "0", "0", "1,", "3"]);
     for line in listed.lines() {
         let words: Vec<&str> = line.split_whitespace().collect();
         assert_eq!(words[2..4], ["0", "0"], "{line}");

@@ -40,11 +40,19 @@ fn every_way_of_cutting_it_short_is_noticed() {
 #[test]
 fn a_changed_bit_in_the_compressed_file_is_noticed() {
     let (fixture, bytes) = written();
+    let plain = zstd::decode_all(&bytes[..]).expect("the archive");
+    let mut harmless = 0;
     for at in (8..bytes.len()).step_by(11) {
         let mut changed = bytes.clone();
         changed[at] ^= 4;
-        refusal(&fixture.path("changed.img"), &changed);
+        // A few bits of a zstd frame mean nothing, as those that fill the last byte of a table.
+        if zstd::decode_all(&changed[..]).is_ok_and(|decoded| decoded == plain) {
+            harmless += 1;
+        } else {
+            refusal(&fixture.path("changed.img"), &changed);
+        }
     }
+    assert!(harmless <= 2, "{harmless} bits changed nothing");
 }
 
 #[test]

@@ -66,6 +66,23 @@ fn a_soft_dependency_goes_before_and_may_be_missing() {
 }
 
 #[test]
+fn an_alias_in_a_soft_dependency_is_every_module_that_answers_to_it() {
+    let fixture = Fixture::new();
+    let soft = "softdep=pre: crypto-sum\0";
+    fixture.put_module("kernel/drivers/block/loop.ko", &module("", soft, RELEASE));
+    fixture.put_module("kernel/crypto/sum_plain.ko", &module("lib-b", "alias=crypto-sum\0", RELEASE));
+    fixture.put_module("kernel/arch/x86/crypto/sum-fast.ko", &module("", "alias=crypto-sum\0", RELEASE));
+    // These cannot go before what wants them, and must not stop it.
+    fixture.put_module("kernel/crypto/sum-circle.ko", &module("loop", "alias=crypto-sum\0", RELEASE));
+    fixture.put_module("kernel/drivers/crypto/sum-card.ko", &module("", "alias=crypto-sum\0", RELEASE));
+    let plan = fixture.request().plan().expect("a plan");
+    let names: Vec<&str> = plan.modules.picked.iter().map(|picked| picked.name.as_str()).collect();
+    assert_eq!(names[..4], ["sum_fast", "lib_b", "sum_plain", "loop"]);
+    assert!(!names.iter().any(|name| ["sum_circle", "sum_card"].contains(name)), "{names:?}");
+    assert!(plan.to_string().contains("needed by loop"), "{plan}");
+}
+
+#[test]
 fn a_kernel_without_a_required_module_is_refused_with_the_reason() {
     let fixture = Fixture::new();
     fixture.remove_module("kernel/drivers/block/loop.ko");
