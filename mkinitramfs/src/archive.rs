@@ -3,6 +3,7 @@
 //! `cpio` 0.4 is guarded here in three ways: its `finish` accepts less data than the header promises, sizes of 4 GiB and
 //! more would be cut to 32 bits, and it flushes its writer behind entries, which costs up to a third in a zstd stream.
 
+use std::cell::RefCell;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::Path;
@@ -15,14 +16,25 @@ use crate::error::Error;
 /// Writes all of `contents`, sorted by path, owned by root, with the time 0 and inode numbers counted from 1.
 ///
 /// # Errors
-/// An entry of 4 GiB or more; a host file that is missing or changed its length; `out` refuses the data.
-pub(crate) fn write(contents: &Contents, out: impl Write) -> Result<(), Error> {
-    let mut out = Unflushed(out);
+/// An entry of 4 GiB or more; a host file that is missing or changed its length; `out`, which is at `place`, refuses the data.
+pub(crate) fn write(contents: &Contents, out: impl Write, place: &Path) -> Result<(), Error> {
+    let refused = RefCell::new(None);
+    let written = write_all(contents, Output { out, refused: &refused });
+    // Which entry was being written then says nothing.
+    written.map_err(|error| refused.take().map_or(error, |cause| full(place, cause)))
+}
+
+fn write_all(contents: &Contents, mut out: Output<'_, impl Write>) -> Result<(), Error> {
     for (number, (path, entry)) in (1..).zip(contents.iter()) {
         out = write_entry(path, entry, number, out)?;
     }
     trailer(out).map_err(|error| Error::new("the initramfs", error))?;
     Ok(())
+}
+
+/// An error of the file that is written.
+pub(crate) fn full(place: &Path, cause: impl std::fmt::Display) -> Error {
+    Error::new(place.display(), cause).remedy("make room on its file system, or write to another one")
 }
 
 fn write_entry<W: Write>(path: &str, entry: &Entry, number: u32, out: W) -> Result<W, Error> {
@@ -64,12 +76,15 @@ fn copy(host: &Path, size: u64, out: &mut impl Write) -> Result<(), Error> {
     Ok(())
 }
 
-/// A writer that is not flushed before its end.
-struct Unflushed<W>(W);
+/// A writer that is not flushed before its end, and that keeps why it refused data.
+struct Output<'a, W> {
+    out: W,
+    refused: &'a RefCell<Option<String>>,
+}
 
-impl<W: Write> Write for Unflushed<W> {
+impl<W: Write> Write for Output<'_, W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.write(bytes)
+        self.out.write(bytes).inspect_err(|error| *self.refused.borrow_mut() = Some(error.to_string()))
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -90,7 +105,7 @@ mod tests {
     #[test]
     fn a_file_that_newc_cannot_count_is_refused() {
         let huge = single(Source::HostFile("/nowhere".into(), 1 << 32));
-        let error = write(&huge, io::sink()).expect_err("too large").to_string();
+        let error = write(&huge, io::sink(), Path::new("out.img")).expect_err("too large").to_string();
         assert!(
             error.starts_with("file: has 4294967296 bytes, a newc archive holds less than 4 GiB"),
             "{error}"
@@ -103,9 +118,11 @@ mod tests {
         std::fs::write(&file, "12345").expect("five bytes");
         for size in [4, 6] {
             let error =
-                write(&single(Source::HostFile(file.path().into(), size)), io::sink()).expect_err("changed");
+                write(&single(Source::HostFile(file.path().into(), size)), io::sink(), Path::new("out.img"))
+                    .expect_err("changed");
             assert!(error.to_string().contains("changed its length while it was read"), "{error}");
         }
-        write(&single(Source::HostFile(file.path().into(), 5)), io::sink()).expect("the right length");
+        write(&single(Source::HostFile(file.path().into(), 5)), io::sink(), Path::new("out.img"))
+            .expect("the right length");
     }
 }

@@ -1,6 +1,5 @@
 //! The public keys of minisign that init trusts, and the signatures of packed profiles.
 
-use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -9,6 +8,7 @@ use profiles::Name;
 
 use crate::contents::{Contents, Source};
 use crate::error::Error;
+use crate::host_file;
 
 /// Where init looks for keys, each as `NAME.pub`.
 pub(crate) const FOLDER: &str = "etc/lamina/keys";
@@ -67,7 +67,7 @@ impl Keys {
     /// Init would refuse the profile: the signature is missing and required, or by none of the keys.
     pub(crate) fn signature_of(&self, path: &Path, bytes: &[u8]) -> Result<Option<Vec<u8>>, Error> {
         let file = path.with_extension("kdl.minisig");
-        let text = match fs::read_to_string(&file) {
+        let text = match host_file::read_text(&file) {
             Err(error) if error.kind() == ErrorKind::NotFound && self.required => {
                 return Err(Error::new(path.display(), "is not signed, and a signature is required")
                     .remedy("'lamina profile sign NAME --key FILE' signs it"));
@@ -97,7 +97,7 @@ fn read(path: &Path) -> Result<Key, Error> {
             "--key takes a public key, which 'lamina key create' or 'minisign -G' writes to a file .pub",
         )
     };
-    let text = fs::read_to_string(path).map_err(Error::at(path))?;
+    let text = host_file::read_text(path).map_err(Error::at(path))?;
     let key = PublicKey::decode(text.trim()).map_err(|error| no_key(format!("is no public key: {error}")))?;
     let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let name =

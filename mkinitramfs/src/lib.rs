@@ -9,6 +9,7 @@ mod archive;
 mod contents;
 mod elf;
 mod error;
+mod host_file;
 mod kernel_modules;
 mod keys;
 mod list;

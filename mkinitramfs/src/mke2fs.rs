@@ -5,6 +5,7 @@ use std::path::Path;
 use crate::contents::{Contents, Source};
 use crate::elf;
 use crate::error::Error;
+use crate::host_file;
 
 /// Where init looks for it: the name decides that mke2fs makes an ext4 (mke2fs(8)).
 pub(crate) const PATH: &str = "sbin/mkfs.ext4";
@@ -14,7 +15,7 @@ pub(crate) const PATH: &str = "sbin/mkfs.ext4";
 /// # Errors
 /// `program` cannot be read or is not a static program.
 pub(crate) fn add(contents: &mut Contents, program: &Path) -> Result<(), Error> {
-    let bytes = std::fs::read(program).map_err(Error::at(program))?;
+    let bytes = host_file::read(program).map_err(Error::at(program))?;
     elf::check_static(&bytes).map_err(|cause| {
         Error::new(program.display(), cause).remedy(
             "give a static mke2fs: 'lamina build e2fsprogs' makes one, and 'lamina image cat e2fsprogs \

@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::kernel_modules::{self, Reason, Selection};
 use crate::keys::Keys;
 use crate::size::Size;
-use crate::{archive, elf, keys, mke2fs, rescue, store};
+use crate::{archive, elf, host_file, keys, mke2fs, rescue, store};
 
 /// The format of `etc/lamina/initramfs.kdl`, the contract between this crate and init.
 const FORMAT: u64 = 1;
@@ -118,7 +118,7 @@ impl Request {
 
 fn read_init(path: &Path) -> Result<Vec<u8>, Error> {
     let remedy = "'make init' makes out/init";
-    let bytes = std::fs::read(path).map_err(|error| Error::new(path.display(), error).remedy(remedy))?;
+    let bytes = host_file::read(path).map_err(|error| Error::new(path.display(), error).remedy(remedy))?;
     let cannot_run =
         |cause| Error::new(path.display(), format!("{cause}; the initramfs has no libraries")).remedy(remedy);
     elf::check_static(&bytes).map_err(cannot_run)?;
@@ -178,8 +178,9 @@ impl Plan {
         let mut encoder = zstd::Encoder::new(buffer, level).map_err(&failed)?;
         // The kernel checks the sum when it unpacks, and `--list` when it reads.
         encoder.include_checksum(true).map_err(&failed)?;
-        archive::write(&self.contents, &mut encoder)?;
-        let whole = encoder.finish().and_then(|buffer| Ok(buffer.into_inner()?)).map_err(&failed)?;
+        archive::write(&self.contents, &mut encoder, output)?;
+        let whole = encoder.finish().and_then(|buffer| Ok(buffer.into_inner()?));
+        let whole = whole.map_err(|error| archive::full(output, error))?;
         let packed = whole.metadata().map_err(&failed)?.len();
         file.publish()?;
         let unpacked = self.contents.iter().map(|(_, entry)| entry.source.size()).sum();

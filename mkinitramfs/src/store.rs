@@ -1,6 +1,6 @@
 //! A store packed into the initramfs: resolved profiles and the images that they name.
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use profiles::resolved::{BootProfile, ImageRef};
@@ -8,6 +8,7 @@ use profiles::{Digest, Name, suggest};
 
 use crate::contents::{Contents, Source};
 use crate::error::Error;
+use crate::host_file;
 use crate::keys::Keys;
 
 /// Where init looks for a packed store.
@@ -36,7 +37,7 @@ pub(crate) fn add(
             return Err(unknown(store, name, &known));
         }
         let (generation, path) = newest(store, name)?;
-        let bytes = fs::read(&path).map_err(Error::at(&path))?;
+        let bytes = host_file::read(&path).map_err(Error::at(&path))?;
         let label = path.display().to_string();
         let profile = BootProfile::parse(&label, &bytes).map_err(|errors| Error::new("", errors))?;
         let place = format!("{HOME}/profiles/{name}/{generation}.kdl");
@@ -112,8 +113,9 @@ fn add_image(
         Error::new(path.display(), format!("image '{}' of profile '{}': {cause}", image.name, profile.name))
     };
     let remedy = "'lamina store verify' finds damaged images; 'lamina build' makes them again";
-    let (digest, size) =
-        File::open(&path).and_then(Digest::of).map_err(|error| about(error.to_string()).remedy(remedy))?;
+    let (digest, size) = host_file::open(&path)
+        .and_then(Digest::of)
+        .map_err(|error| about(error.to_string()).remedy(remedy))?;
     if size != image.size {
         return Err(about(format!("has {size} bytes, the profile says {}", image.size)).remedy(remedy));
     }

@@ -4,7 +4,7 @@ use std::fs;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::fixture::Fixture;
+use crate::fixture::{Fixture, shell};
 use sha2::{Digest, Sha256};
 
 fn command(fixture: &Fixture, arguments: &[&str]) -> Command {
@@ -99,6 +99,38 @@ fn refusals_name_the_object_and_the_remedy() {
     }
     let (output, help, _) = run(&fixture, &["--help"]);
     assert!(output.status.success() && help.contains("Examples:"), "{help}");
+}
+
+#[test]
+fn a_full_disk_is_told_of_the_output() {
+    let fixture = Fixture::new();
+    let before = fs::read_dir(fixture.path("")).expect("the folder").count();
+    // No file may grow beyond 0 bytes, as on a full disk (the shell's ulimit; setrlimit(2), RLIMIT_FSIZE).
+    let script = "trap '' XFSZ; ulimit -f 0; exec \"$0\" --kernel kernel --init init --output out.img";
+    let output = Command::new("sh")
+        .args(["-c", script, env!("CARGO_BIN_EXE_mkinitramfs")])
+        .current_dir(fixture.path(""))
+        .output()
+        .expect("a shell");
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(error.starts_with("mkinitramfs: out.img: File too large"), "{error}");
+    assert!(error.contains("help: make room on its file system"), "{error}");
+    assert_eq!(fs::read_dir(fixture.path("")).expect("the folder").count(), before);
+}
+
+#[test]
+fn what_may_never_end_is_refused_at_once() {
+    let fixture = Fixture::new();
+    shell(&fixture.path(""), "mkfifo fifo");
+    for option in ["--init", "--busybox", "--mke2fs", "--key", "--list"] {
+        for file in ["fifo", "/dev/zero"] {
+            let plain = ["--kernel", "kernel", "--init", "init", "--output", "x"];
+            let kept = if option == "--init" { &plain[..2] } else { &plain[..] };
+            let (output, _, error) = run(&fixture, &[kept, &[option, file]].concat());
+            assert_eq!(output.status.code(), Some(1), "{option} {file}");
+            assert!(error.starts_with(&format!("mkinitramfs: {file}: is not a regular file")), "{error}");
+        }
+    }
 }
 
 #[test]
