@@ -19,6 +19,11 @@ impl Error {
         Error { object: object.to_string(), cause: cause.to_string(), remedy: None }
     }
 
+    /// What went wrong, without the object and the remedy.
+    pub fn cause(&self) -> &str {
+        &self.cause
+    }
+
     /// The same error with what the reader can do about it.
     pub fn remedy(mut self, remedy: impl fmt::Display) -> Self {
         self.remedy = Some(remedy.to_string());

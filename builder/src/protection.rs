@@ -91,10 +91,13 @@ pub struct Protected {
 /// Writes the image `from` with hash tree and error correction to `to`, which appears whole or not at all, and may be the
 /// same file. What lay behind the file system is left out.
 pub fn protect(from: &Path, to: &Path, jobs: NonZero<usize>) -> Result<Protected> {
-    let source = File::open(from).map_err(Error::on(from.display()))?;
+    let source = file_system::open(from)?;
     let (kind, length) = file_system::find(from, &source)?;
     let target = UnnamedFile::beside(to)?;
     let mut file = target.handle()?;
+    // An image that only some may read stays so.
+    let permissions = source.metadata().map_err(Error::on(from.display()))?.permissions();
+    file.set_permissions(permissions).map_err(Error::on(to.display()))?;
     let mut own = std::io::Read::take(&source, length);
     let copied = std::io::copy(&mut own, &mut file).map_err(Error::on(to.display()))?;
     if copied != length {

@@ -157,6 +157,50 @@ fn images_that_others_made_are_protected_and_read_as_before() {
 }
 
 #[test]
+fn what_is_no_image_is_refused_at_once_and_named_once() {
+    let folder = site();
+    tool(folder.path(), "coreutils", "mkfifo", &["fifo"]);
+    let hex = "0".repeat(64);
+    for arguments in [
+        &["image", "inspect", "fifo"][..],
+        &["image", "cat", "./fifo", "etc/motd"],
+        &["image", "protect", "fifo"],
+        &["image", "verify", "fifo", "--root-hash", &hex],
+    ] {
+        let lamina = [&["20", env!("CARGO_BIN_EXE_lamina")], arguments].concat();
+        let output = Command::new("timeout").args(&lamina).current_dir(folder.path()).output().unwrap();
+        let message = told(&output);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {message}");
+        assert!(message.contains("not a regular file"), "{message}");
+        assert_eq!(message.matches("fifo").count(), 1, "{message}");
+    }
+    lamina(folder.path(), &["store", "list"]);
+    let name = format!("store/images/{hex}.sqfs");
+    std::os::unix::fs::symlink("nowhere", folder.path().join(&name)).unwrap();
+    let output = lamina(folder.path(), &["store", "verify"]);
+    let message = told(&output);
+    assert!(message.contains(&format!("images/{hex}.sqfs: No such file")), "{message}");
+    assert!(message.contains("1 wrong"), "{message}");
+}
+
+#[test]
+fn an_erofs_is_inspected_and_a_protected_image_keeps_its_permissions() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = site();
+    tool(folder.path(), "erofs-utils", "mkfs.erofs", &["site.erofs", "site"]);
+    let path = folder.path().join("site.erofs");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    let made = json(folder.path(), &["image", "protect", "site.erofs", "--json"]);
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    let seen = json(folder.path(), &["image", "inspect", "site.erofs", "--json"]);
+    assert_eq!((&seen["file_system"], &seen["verity"]), (&"erofs".into(), &made["verity"]));
+    let text = told(&lamina(folder.path(), &["image", "inspect", "site.erofs"]));
+    assert!(text.starts_with("site.erofs: erofs, ") && text.contains("root hash"), "{text}");
+    let refused = told(&lamina(folder.path(), &["image", "inspect", "site.erofs", "--files"]));
+    assert!(refused.contains("dump.erofs"), "{refused}");
+}
+
+#[test]
 fn jobs_do_not_change_the_bytes_and_levels_do() {
     let folder = site();
     let text: String = (0..200_000).map(|number| format!("{number}\n")).collect();

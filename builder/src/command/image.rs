@@ -17,6 +17,7 @@ use unnamed_file::UnnamedFile;
 use super::{image_cat, image_verity, print, print_json};
 use crate::context::{Context, jobs_or_processors};
 use crate::error::{Error, Result};
+use crate::file_system::{self, FileSystem};
 use crate::protection;
 use crate::report::human_size;
 use crate::store::digest_of;
@@ -183,6 +184,11 @@ struct Seen {
 
 impl Inspect {
     fn run(self) -> Result<ExitCode> {
+        let file = file_system::open(&self.file)?;
+        if let (FileSystem::Erofs, own) = file_system::find(&self.file, &file)? {
+            self.show_erofs(&file, own)?;
+            return Ok(ExitCode::SUCCESS);
+        }
         let seen = self.look()?;
         if self.json {
             self.print_json(&seen)?
@@ -192,9 +198,28 @@ impl Inspect {
         Ok(ExitCode::SUCCESS)
     }
 
+    /// Of an EROFS, which others write and read, what is Lamina's: where the data ends, and dm-verity.
+    fn show_erofs(&self, file: &File, data: u64) -> Result<()> {
+        if self.files {
+            return Err(Error::new(self.file.display(), "is an EROFS, whose names are not listed here")
+                .remedy(format!("`dump.erofs --ls --path=/ {}`", self.file.display())));
+        }
+        let size = file.metadata().map_err(Error::on(self.file.display()))?.len();
+        let verity = protection::claimed(&self.file, file)?;
+        if self.json {
+            return print_json(&json!({
+                "file": self.file, "file_system": "erofs", "size": size, "data": data,
+                "verity": verity.as_ref().map(image_verity::as_json).transpose()?,
+            }));
+        }
+        print(format_args!("{}: erofs, {} of {}", self.file.display(), human_size(data), human_size(size)))?;
+        verity.as_ref().map_or(Ok(()), |verity| print(image_verity::as_text(verity)?))
+    }
+
     /// Walks the whole image, so that a damaged one is found here.
     fn look(&self) -> Result<Seen> {
-        let on = || Error::on::<squashfs::Error>(self.file.display());
+        // They name the file themselves.
+        let on = || Error::on::<squashfs::Error>("");
         let image = Image::open(&self.file).map_err(on())?;
         let size = fs::metadata(&self.file).map_err(Error::on(self.file.display()))?.len();
         let (mut names, mut content) = (Vec::new(), 0);
@@ -245,7 +270,7 @@ impl Inspect {
         };
         let files: Vec<_> = seen.names.iter().filter(|_| self.files).map(file).collect();
         print_json(&json!({
-            "file": self.file, "size": seen.size, "content": seen.content, "ratio": seen.ratio(),
+            "file": self.file, "file_system": "squashfs", "size": seen.size, "content": seen.content, "ratio": seen.ratio(),
             "compressor": format!("{:?}", superblock.compressor), "block_size": superblock.block_size,
             "inodes": superblock.inodes, "fragments": superblock.fragments, "owners": superblock.ids,
             "made": superblock.made, "files": files,

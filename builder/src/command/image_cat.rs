@@ -46,7 +46,8 @@ impl Cat {
 }
 
 fn read(file: &Path, path: &str) -> Result<Vec<u8>> {
-    let image = Image::open(file).map_err(Error::on(file.display()))?;
+    // It names the file itself.
+    let image = Image::open(file).map_err(Error::on(""))?;
     image.read(path.as_bytes()).map_err(|error| {
         Error::new(file.display(), format!("/{path}: {error}"))
             .remedy(format!("`lamina image inspect {} --files` lists what is in it", file.display()))

@@ -1,6 +1,5 @@
 //! `lamina image verify` and `lamina image protect`, and what the other image commands say of dm-verity.
 
-use std::fs::File;
 use std::num::NonZero;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -14,8 +13,8 @@ use verity::BLOCK;
 use super::{print, print_json};
 use crate::context::jobs_or_processors;
 use crate::error::{Error, Result};
-use crate::protection;
 use crate::report::human_size;
+use crate::{file_system, protection};
 
 /// Check every byte of an image against the root hash of its dm-verity tree.
 #[derive(FromArgs, ArgsInfo, Debug)]
@@ -67,7 +66,7 @@ impl Verify {
     pub(super) fn run(self) -> Result<ExitCode> {
         let wanted = Digest::parse(&self.root_hash)
             .map_err(|error| Error::new(format!("--root-hash {}", self.root_hash), error))?;
-        let file = File::open(&self.file).map_err(Error::on(self.file.display()))?;
+        let file = file_system::open(&self.file)?;
         let claimed = protection::claimed(&self.file, &file)?.ok_or_else(|| {
             Error::new(self.file.display(), "has no dm-verity tree behind its data")
                 .remedy("`lamina image protect FILE` adds one")

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::{BuildRecord, Store};
 use crate::error::{Error, Result};
-use crate::protection;
+use crate::{file_system, protection};
 
 /// Something wrong in the store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -90,7 +90,14 @@ fn each<T: Send>(paths: &[PathBuf], jobs: NonZero<usize>, work: impl Fn(&Path) -
 /// The size of an image and what is wrong with it.
 fn look(path: &Path, records: &[BuildRecord]) -> Result<(u64, Option<Finding>)> {
     let file_name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let mut file = File::open(path).map_err(Error::on(path.display()))?;
+    let mut file = match file_system::open(path) {
+        Ok(file) => file,
+        Err(error) => {
+            let (object, cause) = (format!("images/{file_name}"), error.cause().to_owned());
+            let remedy = "make it a file that can be read, or remove it".to_owned();
+            return Ok((0, Some(Finding { object, cause, remedy })));
+        }
+    };
     let (digest, size) = digest_of(&mut file).map_err(Error::on(path.display()))?;
     let maker = records.iter().find(|record| file_name == format!("{}.sqfs", record.digest.hex()));
     let cause = if file_name == format!("{}.sqfs", digest.hex()) {
