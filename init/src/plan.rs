@@ -305,7 +305,9 @@ fn join(images: Vec<Image>, top: &Top, init: &str, access: RootAccess) -> Vec<St
 }
 
 fn tmpfs(size: TmpfsSize) -> Step {
-    let options = vec![format!("size={size}"), "mode=0755".to_owned()];
+    // For root alone, and of no use but through overlayfs, whose own mount decides what its files may do.
+    let always = ["mode=0700", "nosuid", "nodev", "noexec"].map(str::to_owned);
+    let options = [format!("size={size}")].into_iter().chain(always).collect();
     Step::Mount(Mount { kind: "tmpfs", source: "lamina-top".to_owned(), options, target: paths::TOP })
 }
 

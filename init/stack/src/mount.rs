@@ -124,6 +124,10 @@ impl AsFd for MountedLayer {
 }
 
 /// Mounts the file system of an image read-only. `object` is what messages name: the image.
+///
+/// Nothing can be run there, and set-user-id bits and device nodes mean nothing: a layer also has what the layers above it
+/// replace or take away, such as the old version of a program with a hole. Through overlayfs, whose own mount decides, all
+/// that is left of it works.
 pub fn layer(kind: ImageKind, backing: &Backing, object: &Path) -> Result<MountedLayer> {
     let object = object.display().to_string();
     let context = Context::open(kind.driver(), &object)?;
@@ -136,7 +140,11 @@ pub fn layer(kind: ImageKind, backing: &Backing, object: &Path) -> Result<Mounte
         }
     }
     context.flag("ro")?;
-    let mount = context.create(Attributes::MOUNT_ATTR_RDONLY)?;
+    let attributes = Attributes::MOUNT_ATTR_RDONLY
+        | Attributes::MOUNT_ATTR_NOSUID
+        | Attributes::MOUNT_ATTR_NODEV
+        | Attributes::MOUNT_ATTR_NOEXEC;
+    let mount = context.create(attributes)?;
     Ok(MountedLayer { mount, object })
 }
 
@@ -176,9 +184,16 @@ pub fn bind(source: &Path, target: &Path) -> Result<()> {
     rustix::mount::mount_bind(source, target).map_err(|errno| Error::new("bind", object(), errno))
 }
 
-/// Makes the mount at `target` read-only, not its file system: `mount -o remount,rw` undoes it (MS_REMOUNT with MS_BIND of
-/// mount(2)).
+/// Makes the mount at `target` read-only, not its file system, and keeps its other flags: `mount -o remount,rw` undoes it
+/// (MS_REMOUNT with MS_BIND of mount(2)).
 pub fn protect(target: &Path) -> Result<()> {
+    let error = |errno| Error::new("make read-only", target.display(), errno);
+    let kept = kept_flags(statvfs(target).map_err(error)?.f_flag);
+    rustix::mount::mount_remount(target, kept | MountFlags::BIND | MountFlags::RDONLY, "").map_err(error)
+}
+
+/// Makes the mount at `target` read-only and nothing else: `nosuid`, `nodev` and `noexec` end.
+pub(crate) fn read_only_alone(target: &Path) -> Result<()> {
     rustix::mount::mount_remount(target, MountFlags::BIND | MountFlags::RDONLY, "")
         .map_err(|errno| Error::new("make read-only", target.display(), errno))
 }

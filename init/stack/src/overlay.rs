@@ -18,7 +18,7 @@ use nix::sched::{CloneFlags, unshare};
 use nix::sys::utsname::uname;
 use nix::unistd::chdir;
 
-use crate::mount::{Attributes, Context, bind};
+use crate::mount::{Attributes, Context, bind, read_only_alone};
 use crate::{Error, Result};
 
 /// OVL_MAX_STACK of the kernel's `fs/overlayfs/params.h`.
@@ -103,7 +103,8 @@ impl Overlay {
             ([], _) => {
                 Err(Error::refused("stack", object, "there are no layers".into(), "name at least one image"))
             }
-            ([only], None) => bind(only, target),
+            // The second mount takes off what holds for the layer at its own place: `nosuid`, `noexec`.
+            ([only], None) => bind(only, target).and_then(|()| read_only_alone(target)),
             (lower, _) if lower.len() > MOST_LAYERS => Err(Error::refused(
                 "stack",
                 object,

@@ -3,11 +3,13 @@
 //! They need root and `mksquashfs`; without them they fail and say so.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use nix::mount::{MsFlags, mount as old_mount};
 use nix::sched::{CloneFlags, unshare};
+use rustix::fs::{StatVfsMountFlags, statvfs};
 use stack::image::{ImageKind, OpenImage};
 use stack::loop_device::{Caching, attach, attach_with};
 use stack::mount::{self, Attributes, Backing, Filesystem, detach, protect, remount, unmount};
@@ -107,6 +109,44 @@ fn a_protected_stack_is_read_only_until_it_is_mounted_again() {
         // As mount(8) does it for `remount,rw`.
         old_mount(None::<&str>, &target, None::<&str>, MsFlags::MS_REMOUNT, None::<&str>).unwrap();
         fs::write(target.join("file"), "").unwrap();
+    });
+}
+
+/// A layer has programs that a layer above replaces or takes away, with their set-user-id bits: nobody may run them there.
+#[test]
+fn programs_run_in_the_stack_and_not_in_its_layers() {
+    in_namespace(|folder| {
+        let tree = folder.join("one.tree");
+        let image = make_image(folder, "zero", &[("other", "")]);
+        fs::create_dir(&tree).unwrap();
+        fs::write(tree.join("program"), "#!/bin/sh\nexit 0\n").unwrap();
+        fs::set_permissions(tree.join("program"), fs::Permissions::from_mode(0o4755)).unwrap();
+        let one = folder.join("one.sqfs");
+        let made = Command::new("mksquashfs").arg(&tree).arg(&one).args(["-quiet", "-no-progress"]).status();
+        assert!(made.unwrap().success());
+        let layer = mount_image(&one, folder, "1");
+        let other = mount_image(&image, folder, "0");
+        let hardened = StatVfsMountFlags::NOSUID | StatVfsMountFlags::NODEV | StatVfsMountFlags::NOEXEC;
+        let flags = |path: &Path| statvfs(path).unwrap().f_flag;
+        assert!(flags(&layer).contains(hardened | StatVfsMountFlags::RDONLY));
+        let refused = Command::new(layer.join("program")).status().unwrap_err();
+        assert_eq!(refused.kind(), std::io::ErrorKind::PermissionDenied);
+        let stacks = [
+            ("single", vec![layer.clone()], None),
+            ("double", vec![other.clone(), layer.clone()], None),
+            ("topped", vec![other, layer], Some(writable(folder))),
+        ];
+        for (name, lower, upper) in stacks {
+            let root = folder.join(name);
+            fs::create_dir(&root).unwrap();
+            let writable = upper.is_some();
+            Overlay { lower, upper, userxattr: false, features: Features::KernelDefault }
+                .mount(&root)
+                .unwrap();
+            assert!(!flags(&root).intersects(hardened), "{name}");
+            assert_eq!(flags(&root).contains(StatVfsMountFlags::RDONLY), !writable, "{name}");
+            assert!(Command::new(root.join("program")).status().unwrap().success(), "{name}");
+        }
     });
 }
 
@@ -346,6 +386,11 @@ fn a_mount_changes_to_writable_and_back_and_keeps_its_other_flags() {
         let error = remount(&target, true).unwrap_err();
         assert!(error.to_string().contains("close the files"), "{error}");
         drop(open);
+        protect(&target).unwrap();
+        let kept = statvfs(&target).unwrap().f_flag;
+        assert!(
+            kept.contains(StatVfsMountFlags::RDONLY | StatVfsMountFlags::NOSUID | StatVfsMountFlags::NODEV)
+        );
         remount(&target, true).unwrap();
         assert!(fs::write(target.join("file"), "").is_err());
         let mounts = fs::read_to_string("/proc/thread-self/mounts").unwrap();
