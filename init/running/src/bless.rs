@@ -5,15 +5,19 @@
 
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use boot_ledger::{Generation, Slots};
-use nix::fcntl::{Flock, FlockArg};
+use nix::fcntl::{Flock, FlockArg, OFlag};
 use nix::sys::statvfs::{FsFlags, statvfs};
 use profiles::{Digest, Name};
 
 use crate::report::{self, BootReport};
 use crate::{Error, Result, System, mounts};
+
+/// Held while the medium is writable.
+const LOCK: &str = "/run/lamina/bless.lock";
 
 /// What became of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,11 +99,22 @@ fn slots(store: &Path) -> Result<Slots> {
     }
 }
 
-/// One blessing at a time: the first to end would make the medium read-only under the other.
+/// One blessing at a time: the first to end would make the medium read-only under the other. The lock is a file for root alone:
+/// whoever can open a folder can lock it, and so keep a boot from ever being blessed.
 fn lock(system: &System) -> Result<Flock<File>> {
-    let folder = system.path("/run/lamina");
-    let opened = File::open(&folder).map_err(|error| Error::new(folder.display(), error))?;
-    Flock::lock(opened, FlockArg::LockExclusive).map_err(|(_, error)| Error::new(folder.display(), error))
+    let path = system.path(LOCK);
+    let failed = |error: io::Error| {
+        let remedy = match error.kind() {
+            io::ErrorKind::PermissionDenied => "run this as root",
+            _ => "look at what lies there",
+        };
+        Error::new(path.display(), format!("cannot be locked: {error}")).try_this(remedy)
+    };
+    let flags = (OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits();
+    let mut options = File::options();
+    options.write(true).create(true).truncate(false).mode(0o600).custom_flags(flags);
+    let file = options.open(&path).map_err(failed)?;
+    Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, errno)| failed(errno.into()))
 }
 
 /// The medium in the running system.

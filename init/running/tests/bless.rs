@@ -3,6 +3,7 @@
 mod fixture;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 use boot_ledger::{Generation, Slots};
 use fixture::{DIGEST, Fixture};
@@ -112,4 +113,17 @@ fn two_at_a_time_leave_a_sound_ledger() {
     let reading = slots.read();
     assert_eq!(reading.ledger.last_good(&Name::parse("web").unwrap()), Some(generation()));
     assert!(reading.damaged.is_empty());
+}
+
+#[test]
+fn who_may_only_look_cannot_hold_a_blessing_up() {
+    let (system, _) = system();
+    let folder = fs::File::open(system.path("run/lamina")).unwrap();
+    folder.lock().unwrap();
+    let (tell, told) = std::sync::mpsc::channel();
+    let here = system.system();
+    std::thread::spawn(move || tell.send(bless(&here).is_ok()));
+    assert_eq!(told.recv_timeout(std::time::Duration::from_secs(20)), Ok(true));
+    let lock = fs::metadata(system.path("run/lamina/bless.lock")).unwrap();
+    assert_eq!(lock.permissions().mode() & 0o777, 0o600);
 }
