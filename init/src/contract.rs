@@ -1,6 +1,8 @@
 //! What mkinitramfs wrote about the initramfs: for which kernel it was made, and in which format.
 
 use std::fs;
+use std::io;
+use std::path::Path;
 
 use profiles::decode::{self, Shape};
 
@@ -24,11 +26,17 @@ pub struct Contract {
     pub signatures_required: bool,
 }
 
-/// Reads the file. An initramfs without it, made by hand, promises nothing.
+/// Reads the file. An initramfs without it, made by hand, promises nothing; a file that cannot be read may have promised that
+/// signatures are required.
 pub fn read() -> Result<Contract, Failure> {
-    match fs::read(paths::INITRAMFS) {
+    read_from(Path::new(paths::INITRAMFS))
+}
+
+fn read_from(path: &Path) -> Result<Contract, Failure> {
+    match fs::read(path) {
         Ok(bytes) => parse(&bytes),
-        Err(_) => Ok(Contract::default()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Contract::default()),
+        Err(error) => Err(Failure::new(format!("it cannot be read: {error}")).try_this(REMEDY)),
     }
 }
 
@@ -92,6 +100,14 @@ mod tests {
         assert!(!parse(b"initramfs format=1\n").unwrap().signatures_required);
         assert!(parse(b"initramfs format=1 signatures=\"required\"\n").unwrap().signatures_required);
         assert!(why("initramfs format=1 signatures=\"maybe\"\n").contains("the only value is 'required'"));
+    }
+
+    #[test]
+    fn only_a_file_that_is_not_there_promises_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(read_from(&folder.path().join("none")), Ok(Contract::default()));
+        let failure = read_from(folder.path()).unwrap_err();
+        assert!(failure.why.starts_with("it cannot be read: "), "{failure:?}");
     }
 
     #[test]

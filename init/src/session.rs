@@ -18,7 +18,7 @@ use crate::machine::Machine;
 use crate::medium::{Medium, Protocol, StoreSpec};
 use crate::recovery::{Choice, Context};
 use crate::report::ModuleRecord;
-use crate::request::{BootRequest, WantedProfile};
+use crate::request::BootRequest;
 use crate::trust::Trust;
 use crate::{console, find_store, handover, modules, paths, plan, recovery, store};
 
@@ -114,7 +114,7 @@ impl Session {
         let bound = self.request.profile.as_ref().is_some_and(|wanted| wanted.digest.is_some());
         if !bound || self.trust.required {
             self.journal.say(&format!("profile {name} was chosen on the recovery screen"));
-            self.request.profile = Some(WantedProfile { name, digest: None });
+            self.request.choose(name);
         }
     }
 
@@ -127,7 +127,10 @@ impl Session {
             _ => (Place::Medium, paths::MEDIUM),
         };
         let folder = Path::new(root).join(&self.request.folder);
-        self.journal.store_folder(folder.display().to_string());
+        // The initramfs is gone in the running system.
+        if place == Place::Medium {
+            self.journal.store_folder(folder.display().to_string());
+        }
         self.counter = BootCounter::open(&folder, &medium);
         self.store = Some(Store { place, folder });
         Ok(())

@@ -1,6 +1,7 @@
 //! One candidate after another, until the root of one stands at `/newroot`.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use boot_ledger::Generation;
 use profiles::resolved::BootProfile;
@@ -11,10 +12,11 @@ use crate::error::{BootError, Failure};
 use crate::executor::execute;
 use crate::plan::{self, Top};
 use crate::report::{AttemptRecord, LedgerRecord, ProfileRecord};
-use crate::request::{RootAccess, Verbosity, WantedProfile};
+use crate::request::{BootRequest, RootAccess, Verbosity, WantedProfile};
 use crate::session::Session;
 use crate::state::{self, TopRecord, Trouble, top_size};
 use crate::store::{self, StoredProfile};
+use crate::trust::Trust;
 use crate::{recovery, take_down};
 
 /// What takes the place of a persistent top that cannot be used.
@@ -37,6 +39,14 @@ enum Outcome {
     Known,
 }
 
+/// What makes two candidates the same: the place, the profile, its generation, and whether the command line changes it.
+type Attempt = (bool, String, u64, bool);
+
+fn attempt(request: &BootRequest, candidate: &Candidate, name: String, generation: u64) -> Attempt {
+    let changed = candidate.role == Role::Asked && request.changes_the_profile();
+    (candidate.place == Place::Medium, name, generation, changed)
+}
+
 /// Tries the candidates in turn and returns the profile whose root stands. `unreached` is why the store was not found.
 ///
 /// The error is the first one: it is that of what somebody asked for.
@@ -44,8 +54,15 @@ pub fn first_that_stands(
     session: &mut Session,
     unreached: Option<BootError>,
 ) -> Result<BootProfile, BootError> {
-    let mut first = unreached;
     let mut round = candidates(session);
+    if let (Some(error), false) = (&unreached, round.is_empty()) {
+        // Something else may boot: it must not look as if that had been asked for.
+        let mut record = AttemptRecord::of("the store".to_owned(), String::new());
+        record.failed(error);
+        session.journal.attempt(record);
+        recovery::show(error);
+    }
+    let mut first = unreached;
     let mut tried = BTreeSet::new();
     for patience in [Patience::Counted, Patience::Endless] {
         let mut put_off = Vec::new();
@@ -93,17 +110,18 @@ fn try_one(
     session: &mut Session,
     candidate: &Candidate,
     patience: Patience,
-    tried: &mut BTreeSet<(bool, String, u64)>,
+    tried: &mut BTreeSet<Attempt>,
 ) -> Result<Outcome, BootError> {
     let name = candidate.wanted.as_ref().map_or_else(String::new, |wanted| wanted.name.to_string());
     let mut record = AttemptRecord::of(candidate.to_string(), name.clone());
     let result = find(session, candidate).and_then(|stored| {
         record.found(&stored);
-        if !tried.insert((candidate.place == Place::Medium, name, stored.generation)) {
+        let attempt = attempt(&session.request, candidate, name, stored.generation);
+        if !tried.insert(attempt.clone()) {
             return Ok(Outcome::Known);
         }
         if patience == Patience::Counted && gave_up(session, candidate, &stored) {
-            tried.remove(&(candidate.place == Place::Medium, record.profile.clone(), stored.generation));
+            tried.remove(&attempt);
             return Ok(Outcome::PutOff);
         }
         stand_up(session, candidate, &stored).map(Outcome::Stands)
@@ -185,12 +203,7 @@ fn read(
         if candidate.role != Role::Asked {
             return Ok((profile, Vec::new(), signed_by));
         }
-        let other = |name: &Name| {
-            let other =
-                store::find_profile(&folder, Some(&WantedProfile { name: name.clone(), digest: None }))?;
-            trust.check(&other.bytes, other.signature()?.as_deref())?;
-            other.parse()
-        };
+        let other = |name: &Name| lender(&folder, candidate, trust, name);
         let (profile, changes) = request.overrides.apply(&profile, request.init.as_deref(), other)?;
         Ok((profile, changes, signed_by))
     });
@@ -206,6 +219,26 @@ fn read(
     session.journal.profile(&profile, record, changes);
     warn(session, &profile);
     Ok(profile)
+}
+
+/// Another profile of the candidate's store, of which `lamina.add=` wants an image. It is trusted in no other way than the
+/// candidate itself: nothing binds its bytes.
+fn lender(folder: &Path, candidate: &Candidate, trust: &Trust, name: &Name) -> Result<BootProfile, Failure> {
+    let bound = candidate.wanted.as_ref().is_some_and(|wanted| wanted.digest.is_some());
+    let on_medium = candidate.place == Place::Medium;
+    if on_medium && bound && !trust.required {
+        let why = format!(
+            "lamina.add={name}/...: nothing vouches for the profile `{name}`, and lamina.profile= binds a digest"
+        );
+        return Err(Failure::new(why)
+            .try_this("list the image under `optional` in the profile that is booted, and lock it again")
+            .try_this("or require signatures: mkinitramfs --require-signatures"));
+    }
+    let other = store::find_profile(folder, Some(&WantedProfile { name: name.clone(), digest: None }))?;
+    if on_medium {
+        trust.check(&other.bytes, other.signature()?.as_deref())?;
+    }
+    other.parse()
 }
 
 fn warn(session: &mut Session, profile: &BootProfile) {
@@ -302,3 +335,7 @@ fn suspects(session: &Session, candidate: &Candidate, record: &AttemptRecord) ->
     };
     suspects().unwrap_or_default()
 }
+
+#[cfg(test)]
+#[path = "trial_tests.rs"]
+mod tests;
