@@ -70,7 +70,8 @@ fn parallel(stage: &Stage, kernel: &impl Kernel) -> Vec<Done> {
     };
     std::thread::scope(|scope| {
         for _ in 1..processors.min(stage.steps.len()) {
-            scope.spawn(work);
+            // Where the kernel gives no further thread, those that there are do it all.
+            let _ = std::thread::Builder::new().spawn_scoped(scope, work);
         }
         work();
     });

@@ -34,7 +34,8 @@ pub struct Machine {
 #[derive(Debug)]
 struct Held {
     image: OpenImage,
-    kind: ImageKind,
+    /// By the magic of the file; under dm-verity, by that of the checked blocks, which may be healed.
+    kind: Option<ImageKind>,
     device: Option<LoopDevice>,
     verity: Option<VerityDevice>,
 }
@@ -130,8 +131,8 @@ fn put<T>(map: &Mutex<BTreeMap<String, T>>, image: &Image, value: T) {
 }
 
 /// The kernel can read an EROFS from its file, without a loop device, when nothing checks it on the way.
-fn may_lie_on_a_file(image: &Image, kind: ImageKind) -> bool {
-    kind == ImageKind::Erofs && image.verify != Verify::Verity
+fn may_lie_on_a_file(image: &Image, kind: Option<ImageKind>) -> bool {
+    kind == Some(ImageKind::Erofs) && image.verify != Verify::Verity
 }
 
 fn open_verity(image: &Image, held: &mut Held) -> Result<(), Failure> {
@@ -146,21 +147,27 @@ fn open_verity(image: &Image, held: &mut Held) -> Result<(), Failure> {
         fec_roots: wanted.fec_roots,
     };
     let name = format!("lamina-{}", &image.wanted.digest.hex()[..32]);
-    held.verity = Some(verity::open(device, &name, &protection)?);
+    let verity = verity::open(device, &name, &protection)?;
+    held.kind = verity.file_system().or(held.kind);
+    held.verity = Some(verity);
     Ok(())
 }
 
 /// The devices are let go at the end: the mount keeps them, and frees them when it ends.
 fn mount_layer(image: &Image, mut held: Held) -> Result<LayerFacts, Failure> {
     let path = held.image.path().to_owned();
+    let kind = match held.kind {
+        Some(kind) => kind,
+        None => held.image.file_system().map_err(|error| refused_by_verity(error.into()))?,
+    };
     let mounted = match (&held.verity, &held.device) {
-        (Some(verity), _) => stack::mount::layer(held.kind, &Backing::Verity(verity), &path)
+        (Some(verity), _) => stack::mount::layer(kind, &Backing::Verity(verity), &path)
             .map_err(|error| refused_by_verity(error.into()))?,
-        (None, Some(device)) => stack::mount::layer(held.kind, &Backing::Loop(device), &path)?,
-        (None, None) => match stack::mount::layer(held.kind, &Backing::File(&held.image), &path) {
+        (None, Some(device)) => stack::mount::layer(kind, &Backing::Loop(device), &path)?,
+        (None, None) => match stack::mount::layer(kind, &Backing::File(&held.image), &path) {
             Err(error) if error.is_unsupported() => {
                 let device = held.device.insert(attach(&held.image)?);
-                stack::mount::layer(held.kind, &Backing::Loop(device), &path)?
+                stack::mount::layer(kind, &Backing::Loop(device), &path)?
             }
             other => other?,
         },
@@ -169,7 +176,7 @@ fn mount_layer(image: &Image, mut held: Held) -> Result<LayerFacts, Failure> {
     make_folder(&target)?;
     mounted.show_at(&target)?;
     Ok(LayerFacts {
-        file_system: held.kind.driver(),
+        file_system: kind.driver(),
         corrects_errors: held.verity.as_ref().is_some_and(VerityDevice::corrects_errors),
     })
 }
@@ -234,7 +241,10 @@ fn open(image: &Image) -> Result<Held, Failure> {
             .try_this("copy the image to the medium again, and unmount the medium before you unplug it"));
     }
     open.read_ahead();
-    let kind = open.file_system()?;
+    let kind = match image.verify {
+        Verify::Verity => open.file_system().ok(),
+        Verify::Digest | Verify::None => Some(open.file_system()?),
+    };
     Ok(Held { image: open, kind, device: None, verity: None })
 }
 

@@ -66,6 +66,11 @@ impl Uevents {
     /// Sleeps until the kernel announces something or the time is up.
     pub fn wait(&self, deadline: Instant) -> Result<Waited, Failure> {
         loop {
+            // Before anything is taken: a device that comes and goes without end must not hold the time up.
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(Waited::TimedOut);
+            }
             let mut message = [0; LONGEST_MESSAGE];
             match recv(self.socket.as_raw_fd(), &mut message, MsgFlags::empty()) {
                 Ok(length) => {
@@ -76,10 +81,6 @@ impl Uevents {
                 Err(Errno::ENOBUFS) => return Ok(Waited::Overflow),
                 Err(Errno::EINTR) => {}
                 Err(Errno::EAGAIN) => {
-                    let left = deadline.saturating_duration_since(Instant::now());
-                    if left.is_zero() {
-                        return Ok(Waited::TimedOut);
-                    }
                     // Rounded up: a rest of half a millisecond must not become a busy loop.
                     let left = i32::try_from(left.as_millis() + 1).unwrap_or(i32::MAX);
                     let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
@@ -117,7 +118,20 @@ fn parse(message: &[u8]) -> Option<Uevent> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::net::UnixDatagram;
     use std::time::Duration;
+
+    #[test]
+    fn announcements_without_end_do_not_hold_the_time_up() {
+        let (kernel, ours) = UnixDatagram::pair().unwrap();
+        for _ in 0..3 {
+            kernel.send(b"change@/devices/sda\0SUBSYSTEM=block\0DEVNAME=sda\0").unwrap();
+        }
+        let uevents = Uevents { socket: ours.into() };
+        let event = uevents.wait(Instant::now() + Duration::from_secs(60)).unwrap();
+        assert!(matches!(event, Waited::Event(event) if event.device.as_deref() == Some("sda")));
+        assert_eq!(uevents.wait(Instant::now()), Ok(Waited::TimedOut));
+    }
 
     #[test]
     fn a_message_of_the_kernel() {

@@ -107,6 +107,17 @@ fn a_flipped_bit_is_an_error(kernel: &str) -> Story {
     Ok(())
 }
 
+/// Which file system it is, is told by the blocks that were healed, and not by the file.
+#[test]
+fn a_damaged_magic_is_healed() -> Story {
+    let (scene, images) = scene("magic", "6.1", ROOTS)?;
+    overwrite(&damaged(&scene, &images), 0, &[0x5a; 8])?;
+    let (seen, report) = told(&mut boot(&scene)?)?;
+    assert!(seen.contains(&format!("sum={} /data/noise", sum(&noise()))), "{seen}");
+    assert_eq!(report.layers[2].file_system, "squashfs");
+    Ok(())
+}
+
 #[test]
 fn without_error_correction_a_flipped_bit_is_an_error_and_never_wrong_data() -> Story {
     a_flipped_bit_is_an_error("6.1")

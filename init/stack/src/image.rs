@@ -37,6 +37,14 @@ impl ImageKind {
         }
     }
 
+    /// The one whose magic the file has.
+    pub(crate) fn of(file: &File) -> Option<Self> {
+        [Self::Squashfs, Self::Erofs].into_iter().find(|kind| {
+            let (offset, magic) = kind.magic();
+            file.array(offset) == Some(magic)
+        })
+    }
+
     /// Where its magic stands, and what it is.
     fn magic(self) -> (u64, [u8; 4]) {
         match self {
@@ -91,11 +99,7 @@ impl OpenImage {
     /// # Errors
     /// Neither squashfs nor EROFS: what is there instead is named, where it is known.
     pub fn file_system(&self) -> Result<ImageKind> {
-        let has = |kind: &ImageKind| {
-            let (offset, magic) = kind.magic();
-            self.file.array(offset) == Some(magic)
-        };
-        [ImageKind::Squashfs, ImageKind::Erofs].into_iter().find(has).ok_or_else(|| {
+        ImageKind::of(&self.file).ok_or_else(|| {
             let found = match crate::superblock::probe(&self.file) {
                 Some(other) => format!("it is neither squashfs nor EROFS, but {}", other.kind),
                 None => "it is neither squashfs nor EROFS".to_owned(),

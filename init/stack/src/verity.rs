@@ -14,6 +14,7 @@ use nix::errno::Errno;
 use nix::sys::stat::{major, minor};
 
 use crate::device_mapper::{Control, Device, Target};
+use crate::image::ImageKind;
 use crate::loop_device::LoopDevice;
 use crate::verity_layout::{BLOCK, Layout};
 use crate::{Error, Result};
@@ -42,7 +43,7 @@ pub struct Protection {
 /// value is dropped and nothing has it mounted.
 #[derive(Debug)]
 pub struct VerityDevice {
-    _file: File,
+    file: File,
     path: PathBuf,
     image: PathBuf,
     corrects_errors: bool,
@@ -57,6 +58,12 @@ impl VerityDevice {
     /// The image below it, for messages.
     pub fn image(&self) -> &Path {
         &self.image
+    }
+
+    /// Which file system it holds, out of blocks that were checked, and healed where that was needed; `None` when they cannot be
+    /// read, or have no magic that is known.
+    pub fn file_system(&self) -> Option<ImageKind> {
+        ImageKind::of(&self.file)
     }
 
     /// Whether damaged blocks are healed: the image has error correction, and the kernel knows it.
@@ -90,7 +97,7 @@ pub fn open(device: &LoopDevice, name: &str, protection: &Protection) -> Result<
         .map_err(|errno| explain(&control, device, &layout, errno, error(errno.into())))?;
     let (file, path) = created.start().map_err(error)?;
     created.keep().map_err(|errno| error(errno.into()))?;
-    Ok(VerityDevice { _file: file, path, image: device.image().to_owned(), corrects_errors })
+    Ok(VerityDevice { file, path, image: device.image().to_owned(), corrects_errors })
 }
 
 /// A new device of this name. What an earlier attempt has left and nobody uses goes first.

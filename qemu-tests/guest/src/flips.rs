@@ -120,8 +120,11 @@ impl Known {
     fn judge(&self, number: u32) -> &'static str {
         let Ok((loop_device, verity)) = self.open(number) else { return "refused" };
         let backing = verity.as_ref().map_or(Backing::Loop(&loop_device), Backing::Verity);
-        let Ok(()) = OpenImage::open(Path::new(IMAGE))
-            .and_then(|image| image.file_system())
+        // As init does it: by the checked blocks first.
+        let checked = verity.as_ref().and_then(VerityDevice::file_system);
+        let kind = checked
+            .map_or_else(|| OpenImage::open(Path::new(IMAGE)).and_then(|image| image.file_system()), Ok);
+        let Ok(()) = kind
             .and_then(|kind| mount::layer(kind, &backing, Path::new(IMAGE)))
             .and_then(|layer| layer.show_at(Path::new(LAYER)))
         else {
