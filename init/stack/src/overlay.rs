@@ -169,10 +169,12 @@ impl Overlay {
     fn all_at_once(&self, target: &Path) -> Result<()> {
         let target =
             std::path::absolute(target).map_err(|cause| Error::new("stack", target.display(), cause))?;
+        let error = |cause| Error::new("stack", target.display(), cause);
         std::thread::scope(|scope| {
-            scope.spawn(|| self.all_at_once_from_here(&target)).join().unwrap_or_else(|_| {
-                Err(Error::new("stack", target.display(), std::io::Error::other("its thread panicked")))
-            })
+            let thread =
+                std::thread::Builder::new().spawn_scoped(scope, || self.all_at_once_from_here(&target));
+            let done = thread.map_err(error)?.join();
+            done.unwrap_or_else(|_| Err(error(std::io::Error::other("its thread panicked"))))
         })
     }
 
