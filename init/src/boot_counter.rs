@@ -3,11 +3,12 @@
 //! The medium is mounted read-only but for the moment of the note. A medium without slots, or one that cannot be
 //! written, boots as well: attempts are then not counted, and the report says why.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use boot_ledger::{Generation, Ledger, MOST_ATTEMPTS, Slots};
 use profiles::Name;
 
+use crate::error::Failure;
 use crate::medium::Medium;
 use crate::paths;
 
@@ -52,22 +53,26 @@ impl BootCounter {
     }
 
     /// Notes an attempt and returns how many there were with it; `None` when they are not counted.
-    pub fn note(&mut self, profile: &Name, generation: &Generation) -> Option<u32> {
-        let slots = self.slots.as_ref()?;
+    ///
+    /// # Errors
+    /// It was counted or not, and the medium could not be made read-only again.
+    pub fn note(&mut self, profile: &Name, generation: &Generation) -> (Option<u32>, Result<(), Failure>) {
+        let Some(slots) = self.slots.as_ref() else { return (None, Ok(())) };
         self.ledger.note_attempt(profile, generation);
-        let medium = PathBuf::from(paths::MEDIUM);
-        let written = stack::mount::remount(&medium, false).map_err(|error| error.why()).and_then(|()| {
-            let written = slots.write(&self.ledger).map_err(|error| error.to_string());
-            // Read-only again whatever became of the note: nobody else may write to the medium.
-            written.and(stack::mount::remount(&medium, true).map_err(|error| error.why()))
-        });
-        match written {
+        let medium = Path::new(paths::MEDIUM);
+        let writable = stack::mount::remount(medium, false).map_err(|error| error.why());
+        let opened = writable.is_ok();
+        let written = writable.and_then(|()| slots.write(&self.ledger).map_err(|error| error.to_string()));
+        // Read-only again whatever became of the note: nobody else may write to the medium.
+        let protected = if opened { stack::mount::remount(medium, true) } else { Ok(()) };
+        let counted = match written {
             Ok(()) => Some(self.ledger.attempts(profile, generation)),
             Err(why) => {
                 self.why_not = Some(format!("the medium cannot be written: {why}"));
                 self.slots = None;
                 None
             }
-        }
+        };
+        (counted, protected.map_err(Failure::from))
     }
 }

@@ -252,7 +252,13 @@ fn warn(session: &mut Session, profile: &BootProfile) {
 
 fn note_attempt(session: &mut Session, candidate: &Candidate, profile: &Name, stored: &StoredProfile) {
     let attempt = match candidate.place {
-        Place::Medium => session.counter.note(profile, &generation(stored)),
+        Place::Medium => {
+            let (attempt, protected) = session.counter.note(profile, &generation(stored));
+            if let Err(failure) = protected {
+                session.journal.alarm(format!("the medium stays writable: {}", failure.why));
+            }
+            attempt
+        }
         Place::Initramfs => None,
     };
     let why_not = session.counter.why_not().map(str::to_owned);
