@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use profiles::resolved::{BootProfile, ImageRef};
 use profiles::written::Composition;
@@ -177,8 +177,12 @@ fn refusal(composition: &Composition, refused: &[Shadow]) -> Error {
 
 /// The newest locked generation of a profile, if there is one.
 pub fn newest(store: &Store, name: &Name) -> Result<Option<(u64, PathBuf)>> {
-    let folder = store.profiles().join(name.as_str());
-    let entries = match fs::read_dir(&folder) {
+    newest_in(&store.profiles().join(name.as_str()))
+}
+
+/// The file `GENERATION.kdl` with the highest number in the folder of a profile; `None` also where the folder is missing.
+pub fn newest_in(folder: &Path) -> Result<Option<(u64, PathBuf)>> {
+    let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(Error::new(folder.display(), error)),

@@ -29,13 +29,15 @@ pub struct MediumPlan {
     pub signatures: Vec<(PathBuf, PathBuf)>,
     /// Bytes of all images.
     pub size: u64,
+    /// Profiles of the medium with a higher number than the store's, which init would boot in their place.
+    pub outnumbered: Vec<PathBuf>,
 }
 
 impl MediumPlan {
     /// Reads the newest generation of each profile; every image must be in the store with its size.
     pub fn make(store: &Store, folder: &Path, names: &[Name]) -> Result<Self> {
         let mut images: BTreeMap<Digest, u64> = BTreeMap::new();
-        let (mut profiles, mut signatures) = (Vec::new(), Vec::new());
+        let (mut profiles, mut signatures, mut outnumbered) = (Vec::new(), Vec::new(), Vec::new());
         for name in names {
             let (number, path) = lock::newest(store, name)?.ok_or_else(|| {
                 Error::new(format!("profile {name}"), "has not been locked")
@@ -52,7 +54,10 @@ impl MediumPlan {
                 }
                 images.insert(image.digest, image.size);
             }
-            let target = folder.join(format!("profiles/{name}/{number}.kdl"));
+            let on_medium = folder.join("profiles").join(name.as_str());
+            let highest = lock::newest_in(&on_medium)?;
+            outnumbered.extend(highest.filter(|(there, _)| *there > number).map(|(_, path)| path));
+            let target = on_medium.join(format!("{number}.kdl"));
             let signature = signature::path_of(&path);
             if signature.is_file() {
                 signatures.push((signature, signature::path_of(&target)));
@@ -64,7 +69,7 @@ impl MediumPlan {
             (store.image_path(digest), folder.join(format!("images/{}.sqfs", digest.hex())))
         };
         let images = images.keys().map(place).collect();
-        Ok(MediumPlan { folder: folder.to_path_buf(), images, profiles, signatures, size })
+        Ok(MediumPlan { folder: folder.to_path_buf(), images, profiles, signatures, size, outnumbered })
     }
 
     /// Every file, in the order of copying: a signature before its profile, which must never be seen without it.

@@ -160,8 +160,16 @@ pub fn create_keys(path: &Path, protection: &Protection) -> Result<PathBuf> {
     let public = PathBuf::from(public);
     let taken = |path: &Path| fs::symlink_metadata(path).is_ok();
     if let Some(there) = [path, &public].into_iter().find(|path| taken(path)) {
-        return Err(Error::new(there.display(), "is there already, and keys are never replaced")
-            .remedy("give another name"));
+        let (secret, public_path) = (path.display(), public.display());
+        let remedy = match taken(&public) {
+            true => "give another name".to_owned(),
+            false => format!(
+                "give another name; `minisign -R -s {secret} -p {public_path}` writes its public key again"
+            ),
+        };
+        return Err(
+            Error::new(there.display(), "is there already, and keys are never replaced").remedy(remedy)
+        );
     }
     let (secret_file, public_file) = (UnnamedFile::beside(path)?, UnnamedFile::beside(&public)?);
     let pair = match protection {
@@ -180,9 +188,9 @@ pub fn create_keys(path: &Path, protection: &Protection) -> Result<PathBuf> {
     let shown = pair.pk.to_box().map_err(Error::on(path.display()))?;
     fill(&secret_file, path, 0o600, &secret.to_bytes())?;
     fill(&public_file, &public, 0o644, &shown.to_bytes())?;
-    // Neither is of use without the other. The public one comes first: no secret is left behind by a kill in between.
-    public_file.publish_new()?;
-    secret_file.publish_new().inspect_err(|_| drop(fs::remove_file(&public)))?;
+    // The secret one comes first: the public one can be made from it, should a kill come in between.
+    secret_file.publish_new()?;
+    public_file.publish_new().inspect_err(|_| drop(fs::remove_file(path)))?;
     Ok(public)
 }
 

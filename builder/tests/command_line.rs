@@ -362,6 +362,12 @@ fn a_medium_has_the_images_and_the_newest_generation() {
     lamina(folder.path(), &["medium", "create", "disk/lamina", "--profile", "web"]);
     assert_eq!(fs::read_to_string(disk.join("profiles/web/10.kdl")).unwrap(), other);
     assert!(!disk.join("profiles/web/10.kdl.minisig").exists());
+    // A medium that was filled from another store: init would go on to boot that generation.
+    let create = ["medium", "create", "disk/lamina", "--profile", "web"];
+    assert!(!told(&lamina(folder.path(), &create)).contains("warning"));
+    fs::write(disk.join("profiles/web/12.kdl"), &other).unwrap();
+    let message = told(&lamina(folder.path(), &create));
+    assert!(message.contains("warning: disk/lamina/profiles/web/12.kdl: has a higher number"), "{message}");
     fs::write(store.join(format!("images/{hex}.sqfs")), "short").unwrap();
     let message = told(&lamina(folder.path(), &["medium", "create", "other", "--profile", "web"]));
     assert!(

@@ -169,6 +169,20 @@ fn a_full_disk_leaves_no_half_of_a_key_pair() {
 }
 
 #[test]
+fn the_public_half_of_a_pair_can_be_made_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let create = ["key", "create", "--no-password", "site.key"];
+    assert!(lamina(folder.path(), &create).status.success());
+    let public = || fs::read_to_string(folder.path().join("site.key.pub")).unwrap();
+    let key = public().lines().nth(1).unwrap().to_owned();
+    fs::remove_file(folder.path().join("site.key.pub")).unwrap();
+    let said = told(&lamina(folder.path(), &create));
+    assert!(said.contains("`minisign -R -s site.key -p site.key.pub`"), "{said}");
+    minisign(folder.path(), &["-R", "-s", "site.key", "-p", "site.key.pub"]);
+    assert_eq!(public().lines().nth(1), Some(key.as_str()));
+}
+
+#[test]
 fn a_secret_key_that_others_can_read_is_warned_of() {
     use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().unwrap();

@@ -66,6 +66,13 @@ impl Create {
         let parse = |name: &String| Name::parse(name).map_err(Error::on(format!("'{name}'")));
         let names = self.profile.iter().map(parse).collect::<Result<Vec<_>>>()?;
         let plan = MediumPlan::make(&context.store()?, &self.dir, &names)?;
+        for path in &plan.outnumbered {
+            context.report.line(format_args!(
+                "warning: {}: has a higher number than the generation of this store, and init boots the highest\nhelp: \
+                 remove it, unless it is the one to boot",
+                path.display()
+            ));
+        }
         if self.dry_run {
             for (from, to) in plan.files() {
                 print(format_args!("copy {} to {}", from.display(), to.display()))?;

@@ -109,7 +109,7 @@ impl UnnamedFile {
             Some(hidden) => {
                 let flags = RenameFlags::RENAME_NOREPLACE;
                 let renamed = renameat2(AT_FDCWD, &hidden, AT_FDCWD, &self.target, flags);
-                renamed.inspect_err(|_| drop(fs::remove_file(&hidden)))
+                renamed.inspect_err(|_| drop(fs::remove_file(&hidden))).map_err(io::Error::from)
             }
             None => self.link(&self.target),
         };
@@ -127,9 +127,9 @@ impl UnnamedFile {
         Ok(name)
     }
 
-    fn link(&self, name: &Path) -> nix::Result<()> {
+    fn link(&self, name: &Path) -> io::Result<()> {
         let from = PathBuf::from(format!("/proc/self/fd/{}", self.file.as_raw_fd()));
-        nix::unistd::linkat(AT_FDCWD, &from, AT_FDCWD, name, AtFlags::AT_SYMLINK_FOLLOW)
+        Ok(nix::unistd::linkat(AT_FDCWD, &from, AT_FDCWD, name, AtFlags::AT_SYMLINK_FOLLOW)?)
     }
 }
 
@@ -217,7 +217,7 @@ mod tests {
         let nameless = || UnnamedFile::beside(&target).unwrap();
         nameless().publish_new().unwrap();
         for file in [hidden(), nameless()] {
-            assert!(file.publish_new().unwrap_err().to_string().contains("File exists"));
+            assert!(file.publish_new().unwrap_err().to_string().contains("File exists (os error 17)"));
         }
         fs::remove_file(&target).unwrap();
         hidden().publish_new().unwrap();
