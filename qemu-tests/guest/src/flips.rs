@@ -156,7 +156,7 @@ impl Known {
     }
 
     fn corrects_errors(&self) -> Result<bool, String> {
-        let (_device, verity) = self.open(0).map_err(|error| error.to_string())?;
+        let (_device, verity) = self.open(0).map_err(|error| format!("{error}: {}", error.why()))?;
         Ok(verity.is_some_and(|verity| verity.corrects_errors()))
     }
 }

@@ -176,7 +176,7 @@ impl Fixture {
         let initramfs = self.folder.path().join("initramfs");
         self.archive(opening, flips)?.modules(&MODULES)?.write(&initramfs)?;
         let log = log_folder()?.join(format!("flips-{opening:?}.log"));
-        let machine = Uml::new(&initramfs).parameters("rdinit=/soak-guest soak_role=flips loglevel=1");
+        let machine = Uml::new(&initramfs).parameters("rdinit=/soak-guest soak_role=flips loglevel=5");
         let mut guest = machine.boot(&log)?;
         let mut text_seen = 0;
         // Each answer is waited for on its own, so that a guest that hangs is noticed.
@@ -211,7 +211,7 @@ impl Fixture {
         let initramfs = self.folder.path().join("both");
         join(&[&base, &ours], &initramfs)?;
         let machine = Machine::new("soak-flips", &kernel.vmlinuz, &initramfs)
-            .parameters("rdinit=/soak-guest soak_role=flips loglevel=1");
+            .parameters("rdinit=/soak-guest soak_role=flips loglevel=5");
         let mut guest = Guest::boot(&machine)?;
         guest.expect_within("soak: undamaged right", PATIENCE)?;
         // Emulated, an image takes a tenth of a second.
