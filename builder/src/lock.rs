@@ -12,6 +12,7 @@ use squashfs::{Image, Kind};
 
 use crate::error::{Error, Result};
 use crate::store::{BuildRecord, Store};
+use crate::text_file;
 
 /// More refused paths than this are counted, not listed.
 const MOST_SHOWN: usize = 20;
@@ -212,7 +213,7 @@ pub fn publish(store: &Store, profile: &BootProfile) -> Result<(u64, bool)> {
     let look = || -> Result<(u64, bool)> {
         match newest(store, &profile.name)? {
             None => Ok((1, true)),
-            Some((number, path)) => match fs::read(&path).map_err(Error::on(path.display()))? {
+            Some((number, path)) => match text_file::read(&path)? {
                 bytes if bytes == text.as_bytes() => Ok((number, false)),
                 _ => Ok((number + 1, true)),
             },

@@ -1,5 +1,6 @@
 //! The `lamina` command. It reads the command line, hands over to the library, and turns an error into a message.
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use argh::{EarlyExit, FromArgs};
@@ -27,7 +28,8 @@ fn main() -> ExitCode {
     let lamina = match Lamina::from_args(&["lamina"], &words) {
         Ok(lamina) => lamina,
         Err(EarlyExit { output, status: Ok(()) }) => {
-            println!("{}", output.trim_end());
+            // A reader that has seen enough, such as `head`, is no error.
+            let _ = writeln!(std::io::stdout(), "{}", output.trim_end());
             return ExitCode::SUCCESS;
         }
         Err(EarlyExit { output, .. }) => return misunderstood(output.trim_end()),

@@ -14,7 +14,7 @@ use unnamed_file::UnnamedFile;
 
 use crate::error::{Error, Result};
 use crate::store::Store;
-use crate::{lock, signature};
+use crate::{lock, signature, text_file};
 
 /// What goes onto the medium.
 #[derive(Debug, Clone)]
@@ -43,7 +43,7 @@ impl MediumPlan {
                 Error::new(format!("profile {name}"), "has not been locked")
                     .remedy(format!("`lamina build {name}` builds and locks"))
             })?;
-            let bytes = fs::read(&path).map_err(Error::on(path.display()))?;
+            let bytes = text_file::read(&path)?;
             let profile = BootProfile::parse(&path.display().to_string(), &bytes).map_err(Error::on(""))?;
             for image in profile.images.iter().chain(&profile.optional) {
                 let from = store.image_path(&image.digest);

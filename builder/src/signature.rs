@@ -13,11 +13,12 @@ use minisign::{KeyPair, SecretKey, SecretKeyBox};
 use minisign_verify::{PublicKey, Signature};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use profiles::Name;
+use profiles::resolved::BootProfile;
 use unnamed_file::UnnamedFile;
 
 use crate::error::{Error, Result};
-use crate::lock;
 use crate::store::Store;
+use crate::{lock, text_file};
 
 /// Where the password of a secret key can stand instead of being asked for.
 pub const PASSWORD_VARIABLE: &str = "MINISIGN_PASSWORD";
@@ -47,6 +48,14 @@ pub fn path_of(profile: &Path) -> PathBuf {
 /// Signs the newest generation of a profile with the secret key in the file `key`; `password` is needed when it has one.
 pub fn sign(store: &Store, name: &Name, key: &Path, password: Option<String>) -> Result<Signed> {
     let (generation, path, bytes) = newest(store, name)?;
+    // Nobody should vouch for what init cannot boot, or under another name than they typed.
+    let profile = BootProfile::parse(&path.display().to_string(), &bytes).map_err(Error::on(""))?;
+    if profile.name != *name {
+        let cause = format!("is a file of another profile: it says that it is `{}`", profile.name);
+        return Err(
+            Error::new(path.display(), cause).remedy(format!("remove it, then `lamina build {name}`"))
+        );
+    }
     let secret = read_secret_key(key, password)?;
     let comment = format!("profile {name} generation {generation}");
     let signed = minisign::sign(None, &secret, Cursor::new(&bytes), Some(&comment), Some("signed by lamina"));
@@ -78,7 +87,7 @@ fn newest(store: &Store, name: &Name) -> Result<(u64, PathBuf, Vec<u8>)> {
         Error::new(format!("profile {name}"), "has not been locked")
             .remedy(format!("`lamina build {name}` builds and locks"))
     })?;
-    let bytes = fs::read(&path).map_err(Error::on(path.display()))?;
+    let bytes = text_file::read(&path)?;
     Ok((generation, path, bytes))
 }
 

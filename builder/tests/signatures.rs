@@ -24,12 +24,21 @@ fn minisign(folder: &Path, arguments: &[&str]) {
     assert!(output.status.success(), "{arguments:?}: {}", told(&output));
 }
 
+fn profile(name: &str, number: u32) -> String {
+    let digest = "0".repeat(64);
+    format!(
+        "profile \"{name}\" format=1 {{\n    description \"{number}\"\n    \
+         image \"site\" version=\"1\" digest=\"sha256:{digest}\" size=4096\n    root writable=\"no\"\n    \
+         verify \"digest\"\n    init \"/init\"\n}}\n"
+    )
+}
+
 /// Puts generation `number` of a profile without a real image into the store.
 fn put_profile(folder: &Path, number: u32) -> PathBuf {
     let profiles = folder.join("store/profiles/web");
     fs::create_dir_all(&profiles).unwrap();
     let path = profiles.join(format!("{number}.kdl"));
-    fs::write(&path, format!("profile \"web\" format=1 {{ /* {number} */ }}\n")).unwrap();
+    fs::write(&path, profile("web", number)).unwrap();
     path
 }
 
@@ -70,7 +79,7 @@ fn minisign_accepts_our_signatures_and_we_accept_its() {
     refused(&["profile", "sign", "web", "--key", "ours.pub"], "is no minisign secret key");
     refused(&["profile", "sign", "mail", "--key", "ours"], "has not been locked");
     refused(&["key", "create", "ours", "--no-password"], "is there already, and keys are never replaced");
-    fs::write(&profile, "profile \"web\" format=1 { /* 3 */ }\n").unwrap();
+    fs::write(&profile, self::profile("web", 3)).unwrap();
     refused(
         &["profile", "verify", "web", "--public-key", "ours.pub"],
         "not of this profile, or by another key",
@@ -193,4 +202,31 @@ fn a_secret_key_that_others_can_read_is_warned_of() {
     fs::set_permissions(folder.path().join("site.key"), fs::Permissions::from_mode(0o640)).unwrap();
     let said = told(&lamina(folder.path(), &sign));
     assert!(said.contains("warning: site.key: others may") && said.contains("chmod 600 site.key"), "{said}");
+}
+
+#[test]
+fn only_a_profile_of_that_name_is_signed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = put_profile(folder.path(), 1);
+    assert!(lamina(folder.path(), &["key", "create", "--no-password", "site.key"]).status.success());
+    let refused = |part: &str| {
+        let output = lamina(folder.path(), &["profile", "sign", "web", "--key", "site.key"]);
+        assert!(output.status.code() == Some(1) && told(&output).contains(part), "{}", told(&output));
+        assert!(!path.with_extension("kdl.minisig").exists());
+    };
+    fs::write(&path, profile("mail", 1)).unwrap();
+    refused("is a file of another profile: it says that it is `mail`");
+    fs::write(&path, "root:x:0:0\n").unwrap();
+    refused("1.kdl:1:");
+    fs::remove_file(&path).unwrap();
+    nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    refused("is not a regular file");
+}
+
+#[test]
+fn help_for_a_reader_that_went_away_is_no_crash() {
+    let (read, write) = std::io::pipe().unwrap();
+    drop(read);
+    let output = Command::new(env!("CARGO_BIN_EXE_lamina")).arg("--help").stdout(write).output().unwrap();
+    assert!(output.status.success() && output.stderr.is_empty(), "{}", told(&output));
 }

@@ -135,7 +135,7 @@ fn arguments() -> Result<Arguments, ExitCode> {
     }
     Arguments::from_args(&["mkinitramfs"], &words).map_err(|EarlyExit { output, status }| match status {
         Ok(()) => {
-            println!("{}", output.trim_end());
+            let _ = writeln!(std::io::stdout(), "{}", output.trim_end());
             ExitCode::SUCCESS
         }
         Err(()) => not_understood(&output),
