@@ -43,17 +43,32 @@ mod wait_for_device;
 use std::convert::Infallible;
 use std::process::ExitCode;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
 use error::BootError;
 use executor::execute;
 use session::Session;
 
 fn main() -> ExitCode {
+    if std::process::id() == 1 {
+        stack::last_resort::install();
+    }
     if let Some(status) = faces::other_than_init() {
         return status;
     }
+    stack::last_resort::keep(std::env::args_os(), std::env::vars_os());
     session::panics_end_in_recovery();
     descriptors::allow_many();
     let mut session = Session::begin();
+    if let Some(error) = recovery::of_death() {
+        // A rescue shell of the life before would take the keys that are meant for the screen.
+        let _ = kill(Pid::from_raw(-1), Signal::SIGKILL);
+        // What recovery uses; as much of it as there is.
+        let _ = execute(&plan::early(), &session.machine, &mut session.journal);
+        let _ = session.read_command_line();
+        session.recover(&error)
+    }
     match boot(&mut session) {
         Err(error) => session.recover(&error),
     }

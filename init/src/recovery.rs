@@ -78,6 +78,16 @@ fn of_panic(location: &str, message: &str) -> BootError {
         .at("run init", location)
 }
 
+/// The error of a crash of init that stands in the environment of the init that was started for it.
+pub fn of_death() -> Option<BootError> {
+    let signal = std::env::var_os(stack::last_resort::DIED)?;
+    let error = Failure::new(format!("init itself failed: {}", signal.to_string_lossy()))
+        .try_this("try again: a machine that is short of memory does this, and so does a medium that fails")
+        .try_this("if it does it again, this is a bug: keep this screen and report it")
+        .at("run init", "PID 1");
+    Some(error)
+}
+
 /// The profile that a person chose before init ran itself anew.
 pub fn chosen_profile() -> Option<Name> {
     Name::parse(std::env::var_os(CHOSEN)?.to_str()?).ok()
@@ -114,11 +124,27 @@ pub fn after_panic(location: &str, message: &str, panic: Option<i64>, since: Dur
     sleep_for_ever()
 }
 
-/// Panics if the variable `PANIC_FOR_TESTS`, which the kernel takes from its command line, names this place (with `-` for blanks).
+/// Panics if the variable `PANIC_FOR_TESTS`, which the kernel takes from its command line, names this place (with `-` for blanks);
+/// `abort@place`, `overflow@place` and `nowhere@place` crash.
 #[cfg(feature = "panic-for-tests")]
 pub fn panic_if_told(place: &str) {
     let told = std::env::var("PANIC_FOR_TESTS").unwrap_or_default();
-    assert!(!told.split(',').any(|told| told == place.replace(' ', "-")), "told to at {place}");
+    for told in told.split(',') {
+        assert!(told != place.replace(' ', "-"), "told to at {place}");
+        match told.strip_suffix(&format!("@{}", place.replace(' ', "-"))) {
+            Some("abort") => std::process::abort(),
+            Some("overflow") => drop(overflow(0)),
+            Some("nowhere") => drop(stack::last_resort::read_from_nowhere()),
+            _ => {}
+        }
+    }
+}
+
+/// Needs more stack than there is.
+#[cfg(feature = "panic-for-tests")]
+fn overflow(depth: u64) -> u64 {
+    let room = std::hint::black_box([depth; 512]);
+    if depth == u64::MAX { 0 } else { overflow(depth + 1).wrapping_add(room[511]) }
 }
 
 /// Nothing, in the init that is shipped.

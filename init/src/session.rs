@@ -83,6 +83,7 @@ impl Session {
         let (request, result) = BootRequest::parse(&line);
         self.journal.speak(request.verbosity, &kernel, &line);
         let _ = PANIC_TIMEOUT.set(request.panic);
+        stack::last_resort::wait_as(request.panic);
         request.warnings.iter().for_each(|warning| self.journal.warn(warning.clone()));
         (self.request, self.kernel) = (request, kernel);
         result

@@ -42,6 +42,7 @@ const SYNC: Duration = Duration::from_secs(60);
 
 /// As PID 1: unmounts everything and does what the verb says. Never returns.
 pub fn as_pid_1(word: Option<&str>) -> ! {
+    stack::last_resort::only_restart();
     std::panic::set_hook(Box::new(|info| {
         console::write_line(&format!("shutdown: {info}"));
         write_back();

@@ -60,3 +60,76 @@ fn a_panic_of_recovery_after_a_panic_of_init_is_the_end_too() -> Story {
     guest.expect("rebooting in 3 s")?;
     guest.expect_off()
 }
+
+/// A crash is no panic of Rust: no hook runs, the kernel sends a signal.
+fn a_crash_comes_to_the_screen(name: &str, way: &str, signal: &str) -> Story {
+    let scene = Scene::new(name)?;
+    let mut guest = boot(&scene, &format!("{way}@check-image"), "lamina.profile=one")?;
+    guest.expect(&format!("PID 1 died of {signal}; starting it anew"))?;
+    guest.expect_screen(&["run init", &format!("init itself failed: {signal}"), "try again"])?;
+    // Another try is a first life again, which may die again.
+    guest.expect("[p] power off")?;
+    guest.type_text("t")?;
+    guest.expect(&format!("PID 1 died of {signal}; starting it anew"))?;
+    guest.expect_screen(&[&format!("init itself failed: {signal}")])?;
+    guest.expect("[p] power off")?;
+    guest.type_text("p")?;
+    guest.expect("reboot: Power down")?;
+    guest.expect_off()
+}
+
+#[test]
+fn an_abort_comes_to_the_screen() -> Story {
+    a_crash_comes_to_the_screen("crash-abort", "abort", "SIGABRT")
+}
+
+#[test]
+fn a_fault_in_memory_comes_to_the_screen() -> Story {
+    a_crash_comes_to_the_screen("crash-nowhere", "nowhere", "SIGSEGV")
+}
+
+#[test]
+fn a_stack_that_overflows_comes_to_the_screen() -> Story {
+    a_crash_comes_to_the_screen("crash-overflow", "overflow", "SIGSEGV (stack overflow)")
+}
+
+#[test]
+fn a_crash_of_recovery_after_a_crash_of_init_says_one_line_and_reboots() -> Story {
+    let scene = Scene::new("crash-twice")?;
+    let mut guest = boot(&scene, "nowhere@check-image,abort@recovery", "lamina.profile=one panic=3")?;
+    guest.expect("PID 1 died of SIGSEGV; starting it anew")?;
+    guest.expect("PID 1 died of SIGABRT and cannot go on; rebooting in 3 s")?;
+    guest.expect_off()?;
+    // Once from the kernel's log, once from standard error.
+    assert_eq!(guest.text().matches("starting it anew").count(), 2, "{}", guest.text());
+    Ok(())
+}
+
+/// The init that is shipped, killed from its own rescue shell.
+#[test]
+fn after_a_death_the_next_system_is_started_as_ever() -> Story {
+    let scene = Scene::new("crash-shell")?.with_rescue_shell();
+    scene.profile_that_runs(
+        "one",
+        &[],
+        "echo died=$LAMINA_DIED.; grep -E 'SigBlk|SigIgn|SigCgt' /proc/self/status",
+    )?;
+    let mut guest = scene.boot(&scene.disk()?, "lamina.profile=tow")?;
+    guest.expect_screen(&["no profile `tow`"])?;
+    guest.type_text("s")?;
+    guest.expect("# ")?;
+    guest.type_line("kill -BUS 1")?;
+    guest.expect_screen(&["init itself failed: SIGBUS"])?;
+    guest.expect("[p] power off")?;
+    guest.type_text("t")?;
+    guest.expect_screen(&["no profile `tow`", "[o] other profile"])?;
+    guest.type_text("o")?;
+    guest.expect("number of the profile")?;
+    guest.type_text("1")?;
+    guest.expect("died=.")?;
+    for what in ["SigBlk:", "SigIgn:", "SigCgt:"] {
+        guest.expect(&format!("{what}\t0000000000000000"))?;
+    }
+    guest.expect("story: end")?;
+    guest.expect_off()
+}

@@ -30,7 +30,7 @@ pub fn can_retry() -> bool {
 pub fn retry(profile: Option<&Name>) -> String {
     take_down::everything();
     let mut init = Command::new("/init");
-    init.args(std::env::args_os().skip(1));
+    init.args(std::env::args_os().skip(1)).env_remove(stack::last_resort::DIED);
     if let Some(profile) = profile {
         init.env(CHOSEN, profile.as_str());
     }

@@ -8,10 +8,13 @@
 //! | [`verity_layout`] | where data, hash tree and error correction are in an image: pure |
 //! | [`mount`] | a file system, mounted with the new mount API, with the kernel's own words when it refuses |
 //! | [`overlay`] | layers joined by overlayfs, on new kernels and on old ones |
+//! | [`last_resort`] | what is left when PID 1 crashes |
 //! | [`superblock`] | which file system lies on a device, its label and its UUID |
 //! | [`partition_table`] | which partitions a disk has, their labels and their UUIDs |
 //!
-//! [`loop_device`] and the module `device_mapper` below [`verity`] are the only places of the project with `unsafe`: ioctls.
+//! The only places of the project with `unsafe`: ioctls in [`loop_device`] and in the module `device_mapper` below [`verity`],
+//! signal handlers in [`last_resort`], and the names of the unwinder in `no_unwinder`.
+//!
 //! The last two of the table are pure parsers over a [`bytes::ByteSource`]: they are fed with garbage in their tests and answer
 //! "nothing I know" instead of failing.
 
@@ -19,6 +22,7 @@ pub mod bytes;
 mod device_mapper;
 mod error;
 pub mod image;
+pub mod last_resort;
 pub mod loop_device;
 pub mod mount;
 // Programs that unwind, and those that link with glibc, keep theirs.

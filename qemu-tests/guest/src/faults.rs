@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 use std::env;
+use std::ffi::c_void;
 use std::io::{Read, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
@@ -23,6 +24,18 @@ use crate::machine::{say, switch_off};
 /// The init under test.
 const REAL_INIT: &str = "/init";
 const PID_1: Pid = Pid::from_raw(1);
+/// Signals for a fault of the process itself: init handles them.
+const DEADLY: [Signal; 7] = [
+    Signal::SIGSEGV,
+    Signal::SIGBUS,
+    Signal::SIGILL,
+    Signal::SIGFPE,
+    Signal::SIGABRT,
+    Signal::SIGSYS,
+    Signal::SIGTRAP,
+];
+/// Init ends the machine itself when its handler has died once more.
+const MOST_DEATHS: u32 = 3;
 /// Settings for this program, which the real init must not see.
 const SETTINGS: [&str; 3] = ["soak_role", "soak_call", "soak_errno"];
 
@@ -78,7 +91,8 @@ struct Tracer {
     calls: u64,
     /// The number of the first call of init's own.
     begun: Option<u64>,
-    execs_of_pid_1: u32,
+    /// How often PID 1 has died since it began or began anew.
+    deaths: u32,
     tracees: HashMap<Pid, Tracee>,
 }
 
@@ -96,7 +110,7 @@ pub fn trace() -> Result<(), String> {
         fault: Fault::from_environment(),
         calls: 0,
         begun: None,
-        execs_of_pid_1: 0,
+        deaths: 0,
         tracees: HashMap::new(),
     };
     say("traced");
@@ -115,6 +129,26 @@ pub fn trace() -> Result<(), String> {
     }
 }
 
+/// The name under which a process that has just called execve(2) was started: its stack begins with the number of arguments and
+/// their addresses (System V ABI for x86-64, "Initial Stack and Register State").
+fn program(pid: Pid) -> Option<String> {
+    let read = |address: u64| {
+        let word = ptrace::read(pid, std::ptr::without_provenance_mut::<c_void>(address.try_into().ok()?));
+        word.ok().map(i64::cast_unsigned)
+    };
+    let mut address = read(ptrace::getregs(pid).ok()?.rsp + 8)?;
+    let mut name = Vec::new();
+    while name.len() < 256 {
+        let bytes = read(address)?.to_le_bytes();
+        name.extend(bytes.iter().take_while(|byte| **byte != 0));
+        if bytes.contains(&0) {
+            break;
+        }
+        address += 8;
+    }
+    String::from_utf8(name).ok()
+}
+
 impl Tracer {
     /// Deals with one stop; true when PID 1 has become the real init, which is let go.
     fn take(&mut self, status: WaitStatus) -> bool {
@@ -122,8 +156,9 @@ impl Tracer {
             WaitStatus::PtraceEvent(pid, _, event) => {
                 let exec = event == ptrace::Event::PTRACE_EVENT_EXEC as i32;
                 if exec && pid == PID_1 {
-                    self.execs_of_pid_1 += 1;
-                    if self.execs_of_pid_1 == 2 {
+                    self.deaths = 0;
+                    // Init runs itself anew when a key asks for it, and when it has died.
+                    if program(pid).as_deref() != Some(REAL_INIT) {
                         say(&format!("handed over after {} calls", self.calls));
                         let _ = ptrace::detach(pid, None);
                         return true;
@@ -141,10 +176,14 @@ impl Tracer {
             }
             // A new thread of a seized process begins with a stop that is no signal of its own.
             WaitStatus::Stopped(pid, Signal::SIGSTOP) => self.resume(pid, None),
-            // The kernel would panic now. A traced PID 1 is spared instead, and would fail at the same place for ever.
-            WaitStatus::Stopped(PID_1, signal @ (Signal::SIGSEGV | Signal::SIGILL | Signal::SIGBUS)) => {
-                say(&format!("PID 1 dies of {signal}"));
-                switch_off();
+            WaitStatus::Stopped(pid, signal) if DEADLY.contains(&signal) => {
+                self.deaths += 1;
+                // The kernel would panic now. A traced PID 1 is spared instead, and would fail at the same place for ever.
+                if self.begun.is_none() || self.deaths > MOST_DEATHS {
+                    say(&format!("PID 1 dies of {signal}"));
+                    switch_off();
+                }
+                self.resume(pid, Some(signal));
             }
             WaitStatus::Stopped(pid, signal) => self.resume(pid, Some(signal)),
             WaitStatus::Exited(pid, _) | WaitStatus::Signaled(pid, ..) => drop(self.tracees.remove(&pid)),

@@ -30,6 +30,8 @@ const MODULES: [&str; 6] = ["loop", "squashfs", "overlay", "dm_mod", "dm_bufio",
 const ARRIVED: &str = "soak: arrived";
 /// What the tracer says when PID 1 is about to be killed, which is a kernel panic.
 const DIES: &str = "soak: PID 1 dies";
+/// What init says when it has died of a signal that it handles.
+const DIED: &str = "PID 1 died of SIG";
 /// Stands in the menu of the recovery screen, whatever else does.
 const MENU: &str = "[p] power off";
 /// The kernel's own words for the end of the machine; user-mode Linux halts when it is told to power off.
@@ -42,6 +44,8 @@ pub enum Outcome {
     Started,
     /// The recovery screen came, and a key or `panic=` ended the machine.
     Recovered,
+    /// Init died, and its next life came to the recovery screen.
+    Revived,
     /// The machine was restarted without a word, as when there is no console.
     Restarted,
     /// The kernel panicked: PID 1 ended.
@@ -60,6 +64,7 @@ impl Outcome {
         match self {
             Self::Started => "started the system",
             Self::Recovered => "recovery screen",
+            Self::Revived => "recovery screen after a death of init",
             Self::Restarted => "restarted by itself",
             Self::Panicked => "kernel panic",
             Self::Stuck => "stuck",
@@ -70,7 +75,8 @@ impl Outcome {
 /// The system calls of a boot in which none fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Calls {
-    /// The first of init's own: those before are the C library's and Rust's runtime, which end the process when they fail.
+    /// The first of init's own, after which its signal handlers stand. Those before are the C library's and Rust's runtime,
+    /// which end the process when they fail.
     pub first: u64,
     /// The last before the real init runs.
     pub last: u64,
@@ -176,8 +182,9 @@ fn watch(guest: &mut UmlGuest) -> Result<Outcome, Failure> {
         Ok(_) => return Ok(Outcome::Restarted),
         Err(missed) => return Ok(outcome(missed)),
     }
+    let screen = if guest.text().contains(DIED) { Outcome::Revived } else { Outcome::Recovered };
     guest.press("p")?;
-    Ok(guest.wait_for_any(&ENDS, PATIENCE).map_or_else(outcome, |_| Outcome::Recovered))
+    Ok(guest.wait_for_any(&ENDS, PATIENCE).map_or_else(outcome, |_| screen))
 }
 
 /// One boot and its outcome.
