@@ -12,7 +12,7 @@ use nix::unistd::sync;
 use profiles::Name;
 
 use super::CHOSEN;
-use crate::{console, take_down};
+use crate::{console, descriptors, take_down};
 
 /// A disk that was pulled out while something was written to it must not keep the machine.
 const MOST_FOR_SYNC: Duration = Duration::from_secs(10);
@@ -29,6 +29,8 @@ pub fn can_retry() -> bool {
 /// Returns the sentence that says why not.
 pub fn retry(profile: Option<&Name>) -> String {
     take_down::everything();
+    // Else the next init takes the raised limit for the kernel's, and hands it on to the real one.
+    descriptors::as_before();
     let mut init = Command::new("/init");
     init.args(std::env::args_os().skip(1)).env_remove(stack::last_resort::DIED);
     if let Some(profile) = profile {
