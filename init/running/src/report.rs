@@ -195,15 +195,7 @@ impl BootReport {
     /// # Errors
     /// There is none, because Lamina did not boot this system, or it is no report.
     pub fn of(system: &System) -> Result<Self> {
-        match File::open(system.path(PATH)) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                Err(Error::new(PATH, "is not there: this system was not booted by Lamina").try_this(
-                    "run this in a system that Lamina's init started, or give the file of a report",
-                ))
-            }
-            Err(error) => Err(Error::new(PATH, error)),
-            Ok(file) => BootReport::parse(PATH, &read_all(PATH, file)?),
-        }
+        BootReport::parse(PATH, &read_all(PATH, open(system)?)?)
     }
 
     /// Reads the report in a file.
@@ -249,10 +241,21 @@ impl BootReport {
 /// # Errors
 /// It cannot be read.
 pub fn text(system: &System, file: Option<&Path>) -> Result<Vec<u8>> {
-    let path = file.map_or_else(|| system.path(PATH), Path::to_owned);
-    let name = file.map_or_else(|| PATH.to_owned(), |file| file.display().to_string());
-    let opened = File::open(path).map_err(|error| Error::new(&name, error))?;
-    read_all(&name, opened)
+    let Some(path) = file else { return read_all(PATH, open(system)?) };
+    let name = path.display().to_string();
+    let file = File::open(path).map_err(|error| Error::new(&name, error))?;
+    read_all(&name, file)
+}
+
+/// Opens the report of the running system.
+fn open(system: &System) -> Result<File> {
+    File::open(system.path(PATH)).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => {
+            Error::new(PATH, "is not there: this system was not booted by Lamina")
+                .try_this("run this in a system that Lamina's init started, or give the file of a report")
+        }
+        _ => Error::new(PATH, error),
+    })
 }
 
 fn read_all(name: &str, file: File) -> Result<Vec<u8>> {
