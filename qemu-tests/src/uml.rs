@@ -72,8 +72,6 @@ impl Uml {
         ];
         let disks = ('a'..='z').zip(&self.disks);
         arguments.extend(disks.map(|(letter, disk)| format!("ubd{letter}={}", disk.display())));
-        // On a busy host its self-tests of SHA-256 and others fail now and then, and with them whatever needs those (ELIBBAD).
-        arguments.push("cryptomgr.notests".to_owned());
         arguments.extend(self.parameters.split_whitespace().map(str::to_owned));
         arguments
     }
