@@ -146,7 +146,8 @@ fn open_verity(image: &Image, held: &mut Held) -> Result<(), Failure> {
         data_blocks: wanted.data_blocks,
         fec_roots: wanted.fec_roots,
     };
-    let name = format!("lamina-{}", &image.wanted.digest.hex()[..32]);
+    // By the layer's name, which is in the stack once: two layers may have the same bytes.
+    let name = format!("lamina-{}", image.wanted.name);
     let verity = verity::open(device, &name, &protection)?;
     held.kind = verity.file_system().or(held.kind);
     held.verity = Some(verity);

@@ -173,7 +173,7 @@ impl Session {
     }
 
     /// Leaves profile, report and programs for the running system, and says goodbye.
-    pub fn leave_records(&mut self, profile: &BootProfile) -> Result<(), BootError> {
+    pub fn leave_records(&mut self, profile: &BootProfile) {
         let summary = format!(
             "profile {}, {}, {}, verify {}",
             profile.name,
@@ -191,12 +191,15 @@ impl Session {
         let machine = &self.machine;
         self.journal.layers(profile, |name| machine.facts(name));
         self.journal.started(&profile.init, &summary);
-        let leave = |path: &str, bytes: &[u8]| {
-            let written = fs::create_dir_all(paths::RUN).and_then(|()| fs::write(path, bytes));
-            written.map_err(|error| Failure::new(error).at("leave records", path))
-        };
-        leave(paths::PROFILE, &self.profile_bytes)?;
-        leave(paths::REPORT, self.journal.json().as_bytes())
+        let report = self.journal.json();
+        for (path, bytes) in
+            [(paths::PROFILE, self.profile_bytes.as_slice()), (paths::REPORT, report.as_bytes())]
+        {
+            // The root stands: a record that cannot be written must not take it away.
+            if let Err(error) = fs::create_dir_all(paths::RUN).and_then(|()| fs::write(path, bytes)) {
+                self.journal.warn(format!("{path} cannot be written: {error}"));
+            }
+        }
     }
 
     /// The end of a boot that failed.
