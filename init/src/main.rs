@@ -22,6 +22,7 @@ mod journal;
 mod machine;
 mod medium;
 mod modules;
+mod mounts;
 mod overrides;
 mod paths;
 mod plan;

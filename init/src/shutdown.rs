@@ -16,7 +16,6 @@ mod deadline;
 mod devices;
 mod ending;
 mod hands;
-mod mounts;
 mod plan;
 mod processes;
 
@@ -28,10 +27,10 @@ use std::time::Duration;
 
 use crate::console;
 use crate::handover::{EXIT, PROGRAM};
+use crate::mounts::Mounted;
 use deadline::within;
 pub use ending::Verb;
 use hands::{Hands, Machine};
-use mounts::Mounted;
 use plan::{OLD_ROOT, Step};
 use processes::Spare;
 
@@ -194,7 +193,7 @@ mod tests {
 5 4 254:0 / /oldroot/run/lamina/medium ro - ext4 /dev/vda ro
 6 4 254:1 / /oldroot/run/lamina/state rw - ext4 /dev/vdb rw
 ";
-            Self { table: RefCell::new(mounts::parse(table)), refuses: RefCell::new(refuses.to_vec()) }
+            Self { table: RefCell::new(crate::mounts::parse(table)), refuses: RefCell::new(refuses.to_vec()) }
         }
     }
 

@@ -1,10 +1,9 @@
 //! Takes away what an attempt has mounted, so that another one finds the machine as the first did.
 
-use std::ffi::OsString;
 use std::fs;
-use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
+use crate::mounts::{self, Mounted};
 use crate::paths;
 
 /// Everything above the medium: the new root, the writable top, the layers. Loop and device-mapper devices end with them.
@@ -26,26 +25,10 @@ fn detach(wanted: impl Fn(&Path) -> bool) {
     }
 }
 
-/// The mounts of a boot that was not finished, the last one first. A line of /proc/self/mountinfo has the mount point as its
-/// fifth field, blanks and the like as `\040` (proc_pid_mountinfo(5)).
+/// The mounts of a boot that was not finished, the last one first.
 fn ours(mountinfo: &[u8]) -> Vec<PathBuf> {
-    let point = |line: &[u8]| line.split(|byte| *byte == b' ').nth(4).map(unescaped);
-    let mut mounts: Vec<PathBuf> = mountinfo.split(|byte| *byte == b'\n').filter_map(point).collect();
-    mounts.retain(|mount| [paths::NEW_ROOT, paths::RUN].iter().any(|folder| mount.starts_with(folder)));
-    mounts.reverse();
-    mounts
-}
-
-fn unescaped(field: &[u8]) -> PathBuf {
-    let mut bytes = Vec::with_capacity(field.len());
-    let mut rest = field;
-    while let Some((first, after)) = rest.split_first() {
-        let digits = after.get(..3).filter(|_| *first == b'\\');
-        let octal = digits.and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 8).ok());
-        bytes.push(octal.unwrap_or(*first));
-        rest = if octal.is_some() { &after[3..] } else { after };
-    }
-    Path::new(&OsString::from_vec(bytes)).to_owned()
+    let ours = |mount: &Mounted| [paths::NEW_ROOT, paths::RUN].iter().any(|it| mount.target.starts_with(it));
+    mounts::parse(mountinfo).into_iter().rev().filter(ours).map(|mount| mount.target).collect()
 }
 
 #[cfg(test)]
@@ -63,7 +46,5 @@ mod tests {
 35 1";
         let expected = ["/newroot", "/run/lamina/layers/a b", "/run/lamina/medium"].map(PathBuf::from);
         assert_eq!(ours(mountinfo), expected);
-        assert_eq!(unescaped(br"/a\1"), Path::new(r"/a\1"));
-        assert_eq!(unescaped(br"/a\999b\134"), Path::new(r"/a\999b\"));
     }
 }

@@ -15,10 +15,10 @@ use crate::console;
 
 use super::deadline::within;
 use super::devices;
-use super::mounts::{Mounted, parse};
 use super::mounts_of;
 use super::plan::{Object, Step};
 use super::processes::{Hold, Spare, end_all, holders};
+use crate::mounts::{Mounted, parse};
 
 /// How long one step may take: a disk that writes back gigabytes is slow, one that does not answer is lost.
 const STEP: Duration = Duration::from_secs(20);

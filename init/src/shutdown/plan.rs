@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use super::mounts::{Mounted, below};
+use crate::mounts::{Mounted, below};
 use crate::paths;
 
 /// Where the program that turned the root around has put the old one: systemd's choice, and ours.
@@ -200,7 +200,7 @@ fn joined(base: &str, rest: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::shutdown::mounts::parse;
+    use crate::mounts::parse;
 
     fn print(steps: &[Step]) -> String {
         steps.iter().map(|step| format!("{step}\n")).collect()

@@ -236,7 +236,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("open");
         let _file = fs::File::create(&path).unwrap();
-        let table = super::super::mounts::parse(&fs::read("/proc/self/mountinfo").unwrap());
+        let table = crate::mounts::parse(&fs::read("/proc/self/mountinfo").unwrap());
         let ids: Vec<u32> = table.iter().map(|mount| mount.id).collect();
         let myself = Path::new("/proc/self");
         assert!(held_by(myself, &ids, folder.path(), Hold::Writes).is_some());
