@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
+use soak_guest::hex;
 use squashfs::{Content, Entry, Kind, Metadata, Tree};
 use tar::{Archive, EntryType};
 
@@ -88,7 +89,7 @@ fn key(recipe: &Recipe) -> Result<String, Failure> {
     hash.update(RELEASE);
     hash.update(NOT_PACKED.join("\n"));
     hash.update(format!("{:?}", recipe.layers));
-    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex(&hash.finalize()))
 }
 
 /// Each layer's tree, read in place: the archive must stay until the images are written.

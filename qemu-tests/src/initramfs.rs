@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use sha2::{Digest, Sha256};
+use soak_guest::hex;
 
 use crate::artifacts::{self, Kernel};
 use crate::failure::Failure;
@@ -104,7 +105,7 @@ impl Initramfs {
                 hash.update(fs::read(&path).map_err(Failure::at(&path))?);
             }
         }
-        Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+        Ok(hex(&hash.finalize()))
     }
 }
 

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 use sha2::{Digest, Sha256};
+use soak_guest::hex;
 
 use crate::failure::Failure;
 use crate::store::{ImageLine, Layer, TestStore};
@@ -106,7 +107,7 @@ impl TestStore {
         let mut hasher = Sha256::new();
         let mut open = fs::File::open(file).map_err(Failure::at(file))?;
         let size = io::copy(&mut open, &mut HashWriter(&mut hasher)).map_err(Failure::at(file))?;
-        let digest = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest = hex(&hasher.finalize());
         let line = ImageLine { name: name.to_owned(), digest, size, tree: None };
         fs::rename(file, self.image_path(&line)).map_err(Failure::at(file))?;
         Ok(line)

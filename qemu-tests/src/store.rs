@@ -7,6 +7,8 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use sha2::{Digest, Sha256};
+use soak_guest::hex;
 use squashfs::{Content, Device, Entry, Kind, Metadata, Tree, WriteOptions, write_image};
 
 use crate::failure::Failure;
@@ -191,8 +193,12 @@ impl TestStore {
         let file = file.map_err(Failure::at(&unnamed))?;
         let summary = write_image(&layer.tree, &WriteOptions::default(), file, &mut |_| ());
         let summary = summary.map_err(Failure::about(&layer.name))?;
-        let digest: String = summary.digest.iter().map(|byte| format!("{byte:02x}")).collect();
-        let line = ImageLine { name: layer.name.clone(), digest, size: summary.size, tree: None };
+        let line = ImageLine {
+            name: layer.name.clone(),
+            digest: hex(&summary.digest),
+            size: summary.size,
+            tree: None,
+        };
         let path = self.image_path(&line);
         fs::rename(&unnamed, &path).map_err(Failure::at(&path))?;
         Ok(line)
@@ -248,6 +254,11 @@ impl TestStore {
         fs::write(&path, text).map_err(Failure::at(&path))?;
         Ok(path)
     }
+}
+
+/// The SHA-256 of a file, 64 hex digits, as names of images and `lamina.profile=NAME@sha256:HEX` have it.
+pub fn sha256(path: &Path) -> Result<String, Failure> {
+    Ok(hex(&Sha256::digest(fs::read(path).map_err(Failure::at(path))?)))
 }
 
 /// The newest generation of the profile `name` in the store at `folder`: its file and its images, bottom first.

@@ -1,12 +1,10 @@
 //! Never stranded: what boots when what was asked for cannot.
 
-use std::path::Path;
-
 use qemu_tests::Story;
 use qemu_tests::failure::Failure;
 use qemu_tests::guest::Guest;
 use qemu_tests::scene::Scene;
-use qemu_tests::store::{Layer, ProfileText};
+use qemu_tests::store::{Layer, ProfileText, sha256};
 
 /// A profile `name` whose one added layer is gone from the medium.
 fn broken(scene: &Scene, name: &str) -> Result<(), Failure> {
@@ -95,10 +93,4 @@ fn three_boots_that_nobody_blessed_move_on_and_come_back_when_nothing_else_stand
     let mut guest = boot("")?;
     guest.expect("\"attempt\": 4")?;
     guest.expect_off()
-}
-
-fn sha256(path: &Path) -> Result<String, Failure> {
-    use sha2::{Digest, Sha256};
-    let bytes = std::fs::read(path).map_err(Failure::at(path))?;
-    Ok(Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect())
 }

@@ -1,12 +1,9 @@
 //! The commands of the running system, in running systems: blessing, the report, and which layer gave a file.
 
-use std::path::Path;
-
 use qemu_tests::Story;
-use qemu_tests::failure::Failure;
 use qemu_tests::medium::{FileSystem, Identity};
 use qemu_tests::scene::{DISK, Scene};
-use qemu_tests::store::{Layer, ProfileText};
+use qemu_tests::store::{Layer, ProfileText, sha256};
 
 const LAMINA: &str = "/run/lamina/bin/lamina";
 
@@ -145,10 +142,4 @@ fn the_report_of_a_boot_is_drawn_in_the_system_that_booted() -> Story {
     guest.expect("</svg>")?;
     guest.expect("\"format\": 2")?;
     guest.expect_off()
-}
-
-fn sha256(path: &Path) -> Result<String, Failure> {
-    use sha2::{Digest, Sha256};
-    let bytes = std::fs::read(path).map_err(Failure::at(path))?;
-    Ok(Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect())
 }

@@ -15,6 +15,7 @@ use qemu_tests::scene::Scene;
 use qemu_tests::store::{ImageLine, Layer, ProfileText};
 use qemu_tests::{Failure, Story};
 use sha2::{Digest, Sha256};
+use soak_guest::hex;
 
 /// Error correction as `lamina image create` gives it.
 const ROOTS: Option<u8> = Some(2);
@@ -24,13 +25,13 @@ fn noise() -> String {
     let mut text = String::new();
     for number in 0..8192u32 {
         let digest = Sha256::digest(number.to_le_bytes());
-        text.extend(digest.iter().take(16).map(|byte| format!("{byte:02x}")));
+        text.push_str(&hex(&digest[..16]));
     }
     text
 }
 
 fn sum(text: &str) -> String {
-    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(text))
 }
 
 /// A profile `one` of protected images, with a layer that has the noise in `/data/noise`, whose image the story may damage. Its

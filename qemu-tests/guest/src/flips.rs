@@ -12,7 +12,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
-use soak_guest::tree;
+use soak_guest::{hex, tree};
 use stack::image::OpenImage;
 use stack::loop_device::{self, LoopDevice};
 use stack::mount::{self, Attributes, Backing, Filesystem};
@@ -178,10 +178,6 @@ fn bytes(hex: &str) -> Option<[u8; 32]> {
     let digits = |place: usize| u8::from_str_radix(hex.get(2 * place..2 * place + 2)?, 16).ok();
     let bytes: Option<Vec<u8>> = (0..32).map(digits).collect();
     bytes?.try_into().ok()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Every block is read, so that every block of the hash tree is too.

@@ -22,6 +22,7 @@ use qemu_tests::scene::{DISK, extract_busybox, real_profile};
 use qemu_tests::store::{ImageLine, TestStore};
 use qemu_tests::{Failure, Story};
 use sha2::{Digest, Sha256};
+use soak_guest::hex;
 
 /// Boots a profile of the store in QEMU.
 #[derive(FromArgs)]
@@ -78,7 +79,7 @@ fn boot(arguments: &Arguments) -> Story {
 /// The disk with this profile and its images; made once for each content.
 fn disk(name: &str, profile: &Path, images: &[ImageLine]) -> Result<PathBuf, Failure> {
     let text = fs::read_to_string(profile).map_err(Failure::at(profile))?;
-    let key: String = Sha256::digest(&text).iter().map(|byte| format!("{byte:02x}")).collect();
+    let key = hex(&Sha256::digest(&text));
     let media = artifacts::cache().join("media");
     fs::create_dir_all(&media).map_err(Failure::at(&media))?;
     let disk = media.join(format!("{key}.ext4"));

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
-use soak_guest::tree;
+use soak_guest::{hex, tree};
 use squashfs::{Owners, ScanOptions, Times, Tree, WriteOptions, Xattrs, write_image};
 use tempfile::TempDir;
 use verity::{BLOCK, Verity};
@@ -334,8 +334,4 @@ fn fill(root: &Path, random: &mut Random) -> std::io::Result<()> {
         symlink(format!("file-{number}"), folder.join(format!("link-{number}")))?;
     }
     fs::write(root.join("empty"), b"")
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
