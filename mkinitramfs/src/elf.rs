@@ -1,28 +1,108 @@
-//! What kind of ELF file something is.
+//! What kind of ELF file something is, and what it needs.
 
-use object::elf::{FileHeader64, PT_INTERP};
-use object::read::elf::{FileHeader, ProgramHeader};
-use object::{Endianness, Object, ObjectSection};
+use object::elf::{
+    DT_NEEDED, DT_NULL, DT_RPATH, DT_RUNPATH, DT_STRSZ, DT_STRTAB, DynamicTag, FileHeader64, Machine,
+    PT_LOAD, ProgramHeader64,
+};
+use object::read::elf::{Dyn, FileHeader, ProgramHeader};
+use object::{Endianness, Object, ObjectSection, StringTable};
 
-/// Refuses a program that cannot run alone: the initramfs has no libraries and no interpreters.
+/// What a program or a shared library asks of the dynamic loader: elf(5), ld.so(8).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Linked {
+    /// `e_machine`: a library serves programs for the same processor only.
+    pub machine: Machine,
+    /// The loader (PT_INTERP); `None` for a static program and for most libraries.
+    pub interpreter: Option<String>,
+    /// Names of shared libraries (DT_NEEDED).
+    pub needed: Vec<String>,
+    /// Folders to look in first (DT_RUNPATH, or DT_RPATH where there is none), as they are written: with `$ORIGIN`.
+    pub search: Vec<String>,
+}
+
+impl Linked {
+    /// Reads a 64-bit ELF file.
+    ///
+    /// # Errors
+    /// Says what the bytes are instead.
+    pub(crate) fn read(bytes: &[u8]) -> Result<Linked, String> {
+        let header =
+            FileHeader64::<Endianness>::parse(bytes).map_err(|_| "is not a 64-bit ELF program".to_owned())?;
+        let damaged = |error: object::Error| format!("is damaged: {error}");
+        let endian = header.endian().map_err(damaged)?;
+        let segments = header.program_headers(endian, bytes).map_err(damaged)?;
+        if segments.is_empty() {
+            return Err("is an ELF file, but no program".to_owned());
+        }
+        let mut linked = Linked {
+            machine: header.e_machine(endian),
+            interpreter: None,
+            needed: Vec::new(),
+            search: Vec::new(),
+        };
+        for segment in segments {
+            if let Some(path) = segment.interpreter(endian, bytes).map_err(damaged)? {
+                linked.interpreter = Some(String::from_utf8_lossy(path).into_owned());
+            }
+            if let Some(entries) = segment.dynamic(endian, bytes).map_err(damaged)? {
+                let end = entries.iter().position(|entry| entry.tag(endian) == DT_NULL);
+                let entries: Vec<(DynamicTag, u64)> = entries[..end.unwrap_or(entries.len())]
+                    .iter()
+                    .map(|entry| (entry.tag(endian), entry.val(endian)))
+                    .collect();
+                linked.add(&entries, strings(&entries, segments, endian, bytes)?)?;
+            }
+        }
+        Ok(linked)
+    }
+
+    fn add(&mut self, entries: &[(DynamicTag, u64)], strings: StringTable) -> Result<(), String> {
+        let texts = |wanted: DynamicTag| {
+            let entries = entries.iter().filter(move |(tag, _)| *tag == wanted);
+            entries.map(|(_, offset)| {
+                let text = u32::try_from(*offset).ok().and_then(|offset| strings.get(offset).ok());
+                let text = text.ok_or("is damaged: a name lies outside of its table")?;
+                Ok(String::from_utf8_lossy(text).into_owned())
+            })
+        };
+        self.needed = texts(DT_NEEDED).collect::<Result<_, String>>()?;
+        let mut search: Vec<String> = texts(DT_RUNPATH).collect::<Result<_, String>>()?;
+        if search.is_empty() {
+            search = texts(DT_RPATH).collect::<Result<_, String>>()?;
+        }
+        let folders = search.iter().flat_map(|folders| folders.split(':'));
+        self.search = folders.filter(|folder| !folder.is_empty()).map(str::to_owned).collect();
+        Ok(())
+    }
+}
+
+/// The table of names, which the dynamic section gives by its address in memory.
+fn strings<'a>(
+    entries: &[(DynamicTag, u64)],
+    segments: &[ProgramHeader64<Endianness>],
+    endian: Endianness,
+    bytes: &'a [u8],
+) -> Result<StringTable<'a>, String> {
+    let value = |wanted: DynamicTag| entries.iter().find(|(tag, _)| *tag == wanted).map(|(_, value)| *value);
+    let (Some(address), Some(size)) = (value(DT_STRTAB), value(DT_STRSZ)) else {
+        return Ok(StringTable::default());
+    };
+    let loaded = segments.iter().filter(|segment| segment.p_type(endian) == PT_LOAD);
+    let table = loaded
+        .filter_map(|segment| segment.data_range(endian, bytes, address, size).ok().flatten())
+        .next()
+        .ok_or("is damaged: its table of names lies outside of what is loaded")?;
+    Ok(StringTable::new(table, 0, table.len() as u64))
+}
+
+/// Refuses a program that cannot run alone: the initramfs has no libraries and no interpreters for it.
 ///
 /// # Errors
 /// Says what the bytes are instead of a static 64-bit ELF program.
 pub(crate) fn check_static(bytes: &[u8]) -> Result<(), String> {
-    let header =
-        FileHeader64::<Endianness>::parse(bytes).map_err(|_| "is not a 64-bit ELF program".to_owned())?;
-    let endian = header.endian().map_err(|error| error.to_string())?;
-    let segments = header.program_headers(endian, bytes).map_err(|error| format!("is damaged: {error}"))?;
-    if segments.is_empty() {
-        return Err("is an ELF file, but no program".to_owned());
-    }
-    let interpreter = segments.iter().find(|segment| segment.p_type(endian) == PT_INTERP);
-    match interpreter.map(|segment| segment.data(endian, bytes).unwrap_or_default()) {
+    match Linked::read(bytes)?.interpreter {
         None => Ok(()),
-        Some(path) => {
-            let path = String::from_utf8_lossy(path);
-            Err(format!("is linked dynamically, against {}", path.trim_end_matches('\0')))
-        }
+        Some(path) => Err(format!("is linked dynamically, against {path}")),
     }
 }
 

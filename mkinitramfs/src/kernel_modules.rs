@@ -152,7 +152,7 @@ impl Picker<'_> {
             return self.pick_row(row, name);
         }
         let cause = format!("the kernel {} does not have it (CONFIG_{})", self.kernel.release(), row.symbol);
-        Err(Error::new(format!("--state-file-system {name}"), cause)
+        Err(Error::new(format!("the file system {name}"), cause)
             .remedy("take another file system, or a kernel that has this one"))
     }
 

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use argh::{EarlyExit, FromArgs};
 use kernel_config::Group;
-use mkinitramfs::{Error, LEVELS, Plan, Request, Written, list};
+use mkinitramfs::{Error, FileSystemMaker, LEVELS, Plan, Request, Written, list};
 use profiles::{Name, StateFileSystem, suggest};
 use serde_json::json;
 
@@ -42,13 +42,14 @@ struct Arguments {
     #[argh(option, arg_name = "name", from_str_fn(state_file_system))]
     state_file_system: Vec<StateFileSystem>,
 
+    /// a file system that init makes on an empty partition when a profile says create="NAME": ext4, xfs, btrfs, f2fs; its kernel
+    /// module goes in too, and this machine's mkfs.NAME or the program FILE, with its shared libraries; may be repeated
+    #[argh(option, arg_name = "name[=file]", from_str_fn(file_system_maker))]
+    make_file_system: Vec<FileSystemMaker>,
+
     /// a static busybox, for the rescue shell
     #[argh(option, arg_name = "file")]
     busybox: Option<PathBuf>,
-
-    /// a static mke2fs, with which init makes the ext4 that a profile asks for with create="ext4"
-    #[argh(option, arg_name = "file")]
-    mke2fs: Option<PathBuf>,
 
     /// a public key of minisign, whose signatures of profiles init accepts; may be repeated
     #[argh(option, arg_name = "file")]
@@ -94,6 +95,15 @@ fn state_file_system(word: &str) -> Result<StateFileSystem, String> {
         let remedy = suggest::remedy(word, &["ext4", "xfs", "btrfs", "f2fs"]);
         format!("changes cannot be kept on '{}': {remedy}", word.escape_debug())
     })
+}
+
+fn file_system_maker(word: &str) -> Result<FileSystemMaker, String> {
+    let (kind, program) = match word.split_once('=') {
+        Some((_, "")) => return Err(format!("'{}' names no file after the =", word.escape_debug())),
+        Some((kind, program)) => (kind, Some(PathBuf::from(program))),
+        None => (word, None),
+    };
+    Ok(FileSystemMaker { kind: state_file_system(kind)?, program })
 }
 
 fn profile(word: &str) -> Result<Name, String> {
@@ -197,7 +207,7 @@ fn request(arguments: &Arguments) -> Result<Request, String> {
         modules: arguments.module.clone(),
         state_file_systems: arguments.state_file_system.clone(),
         busybox: arguments.busybox.clone(),
-        mke2fs: arguments.mke2fs.clone(),
+        make_file_systems: arguments.make_file_system.clone(),
         keys: arguments.key.clone(),
         require_signatures: arguments.require_signatures,
         store: arguments.store.clone(),

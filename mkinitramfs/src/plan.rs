@@ -12,10 +12,11 @@ use unnamed_file::UnnamedFile;
 
 use crate::contents::{Contents, Source};
 use crate::error::Error;
+use crate::file_system_maker::{FileSystemMaker, MakerFile};
 use crate::kernel_modules::{self, Reason, Selection};
 use crate::keys::Keys;
 use crate::size::Size;
-use crate::{archive, elf, host_file, keys, mke2fs, rescue, store};
+use crate::{archive, elf, file_system_maker, host_file, keys, rescue, store};
 
 /// The format of `etc/lamina/initramfs.kdl`, the contract between this crate and init.
 const FORMAT: u64 = 1;
@@ -39,8 +40,8 @@ pub struct Request {
     pub state_file_systems: Vec<StateFileSystem>,
     /// A static busybox for the rescue shell.
     pub busybox: Option<PathBuf>,
-    /// A static mke2fs, with which init makes state file systems.
-    pub mke2fs: Option<PathBuf>,
+    /// File systems that init can make on an empty device; their drivers go in too.
+    pub make_file_systems: Vec<FileSystemMaker>,
     /// Public keys whose signatures of profiles init accepts.
     pub keys: Vec<PathBuf>,
     /// Init refuses a profile without a valid signature.
@@ -72,7 +73,7 @@ impl Request {
             modules: Vec::new(),
             state_file_systems: Vec::new(),
             busybox: None,
-            mke2fs: None,
+            make_file_systems: Vec::new(),
             keys: Vec::new(),
             require_signatures: false,
             store: None,
@@ -86,7 +87,9 @@ impl Request {
     /// Something is missing, damaged, or does not fit the kernel; names it, and what to do.
     pub fn plan(&self) -> Result<Plan, Error> {
         let kernel = KernelPackage::open(&self.kernel).map_err(|error| Error::new("", error))?;
-        let modules = kernel_modules::pick(&kernel, &self.groups, &self.state_file_systems, &self.modules)?;
+        let makers = self.make_file_systems.iter().map(|maker| maker.kind);
+        let file_systems: Vec<_> = self.state_file_systems.iter().copied().chain(makers).collect();
+        let modules = kernel_modules::pick(&kernel, &self.groups, &file_systems, &self.modules)?;
         let mut contents = Contents::default();
         for folder in ["dev", "newroot", "proc", "run", "sys"] {
             contents.add(folder, 0o755, Source::Folder)?;
@@ -105,14 +108,12 @@ impl Request {
         if let Some(busybox) = &self.busybox {
             rescue::add(&mut contents, busybox)?;
         }
-        if let Some(program) = &self.mke2fs {
-            mke2fs::add(&mut contents, program)?;
-        }
+        let makers = file_system_maker::add(&mut contents, &self.make_file_systems)?;
         let profiles = match &self.store {
             Some(store) => store::add(&mut contents, store, &self.profiles, &keys)?,
             None => Vec::new(),
         };
-        Ok(Plan { release: kernel.release().to_owned(), contents, modules, profiles })
+        Ok(Plan { release: kernel.release().to_owned(), contents, modules, makers, profiles })
     }
 }
 
@@ -146,6 +147,8 @@ pub struct Plan {
     pub contents: Contents,
     /// The modules, with their reasons.
     pub modules: Selection,
+    /// The programs that make file systems, with their libraries.
+    pub makers: Vec<MakerFile>,
     /// The packed profiles, as `NAME generation N`.
     pub profiles: Vec<String>,
 }
@@ -207,9 +210,9 @@ impl fmt::Display for Plan {
         if self.contents.get("bin/busybox").is_some() {
             writeln!(f, "  {:24} {:>8}  the rescue shell", "bin/busybox", size("bin/busybox").to_string())?;
         }
-        if self.contents.get(mke2fs::PATH).is_some() {
-            let size = size(mke2fs::PATH).to_string();
-            writeln!(f, "  {:24} {size:>8}  makes state file systems", mke2fs::PATH)?;
+        for MakerFile { path, reason } in &self.makers {
+            let name = path.rsplit('/').next().unwrap_or(path);
+            writeln!(f, "  {name:24} {:>8}  {reason}", size(path).to_string())?;
         }
         let keys =
             self.contents.iter().filter_map(|(path, _)| path.strip_prefix(keys::FOLDER)?.strip_prefix('/'));

@@ -95,8 +95,11 @@ impl Initramfs {
         }
         for option in &self.options {
             hash.update(option.as_encoded_bytes());
-            if Path::new(option).is_file() {
-                hash.update(fs::read(option).map_err(Failure::at(Path::new(option)))?);
+            // Also `NAME=FILE`.
+            let text = option.to_string_lossy();
+            let file = Path::new(text.split_once('=').map_or(&*text, |(_, file)| file));
+            if file.is_file() {
+                hash.update(fs::read(file).map_err(Failure::at(file))?);
             }
         }
         for path in self.store.iter().flat_map(|store| files_below(store)) {

@@ -57,6 +57,14 @@ impl Stage {
         file.set_len(size).map_err(Failure::at(&self.state))
     }
 
+    /// Makes the state disk one with an empty partition that is called `state`.
+    fn empty_partition(&self, size: u64) -> Story {
+        let empty = self.scene.scratch().join("empty");
+        File::create(&empty).and_then(|file| file.set_len(size)).map_err(Failure::at(&empty))?;
+        let uuid = "6C616D69-6E61-4000-8000-0000000000CC";
+        write_gpt(&[Partition { name: LABEL, uuid, content: &empty }], &self.state)
+    }
+
     /// Writes bytes over the state disk.
     fn damage(&self, offset: u64, bytes: &[u8]) -> Story {
         let file = File::options().write(true).open(&self.state).map_err(Failure::at(&self.state))?;
@@ -244,11 +252,9 @@ fn the_other_file_systems_hold_a_state_too() -> Story {
 fn an_empty_partition_gets_a_file_system_at_first_use_and_never_again() -> Story {
     let mut stage = Stage::new("state-create")?;
     let program = stage.scene.scratch().join("mke2fs");
-    stage.options.push(("--mke2fs", built_program("e2fsprogs", "usr/sbin/mkfs.ext4", &program)?));
-    let empty = stage.scene.scratch().join("empty");
-    File::create(&empty).and_then(|file| file.set_len(64 * MIB)).map_err(Failure::at(&empty))?;
-    let uuid = "6C616D69-6E61-4000-8000-0000000000CC";
-    write_gpt(&[Partition { name: LABEL, uuid, content: &empty }], &stage.state)?;
+    let program = built_program("e2fsprogs", "usr/sbin/mkfs.ext4", &program)?;
+    stage.options.push(("--make-file-system", PathBuf::from(format!("ext4={}", program.display()))));
+    stage.empty_partition(64 * MIB)?;
     stage.profile("one", &root(" create=\"ext4\""), "1")?;
     let text = stage.run("lamina.profile=one")?;
     assert_has(
@@ -258,6 +264,26 @@ fn an_empty_partition_gets_a_file_system_at_first_use_and_never_again() -> Story
     let text = stage.run("lamina.profile=one")?;
     assert_has(&text, &["count=2 "]);
     assert!(!text.contains("making the file system"), "{text}");
+    Ok(())
+}
+
+#[test]
+fn each_file_system_is_made_at_first_use_by_the_program_of_this_machine() -> Story {
+    // Debian's cloud kernels have no F2FS, and 6.1 no btrfs.
+    for (name, kernel) in [("ext4", "6.1"), ("xfs", "6.1"), ("btrfs", "6.12"), ("f2fs", "6.1-all")] {
+        let mut stage = Stage::on_kernel(&format!("state-make-{name}"), kernel)?;
+        let program = format!("{name}=/usr/sbin/mkfs.{name}");
+        stage.options.push(("--make-file-system", program.into()));
+        stage.empty_partition(512 * MIB)?;
+        stage.profile("one", &root(&format!(" create=\"{name}\"")), "1")?;
+        let text = stage.run("lamina.profile=one")?;
+        let made = format!("/dev/vdb1 is empty: making the file system {name}");
+        let file_system = format!("\"file_system\": \"{name}\"");
+        assert_has(&text, &[&made, "count=1 ", "\"device\": \"/dev/vdb1\"", &file_system]);
+        let text = stage.run("lamina.profile=one")?;
+        assert_has(&text, &["count=2 ", "\"action\": \"reused\"", &file_system]);
+        assert!(!text.contains("making the file system"), "{text}");
+    }
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! Makes the state file system on an empty device, with the program that mkinitramfs packed.
 
 use std::fs::{self, File};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use profiles::{DeviceSpec, StateFileSystem};
@@ -11,8 +11,6 @@ use super::marker;
 use crate::block_devices::{BlockDevice, Size};
 use crate::error::Failure;
 
-/// Below this no file system of the four has room for anything.
-const SMALLEST: u64 = 16 << 20;
 /// The label when the device was not named by one.
 const LABEL: &str = "lamina-state";
 /// A new random UUID at each reading: random(4).
@@ -21,13 +19,14 @@ const RANDOM_UUID: &str = "/proc/sys/kernel/random/uuid";
 /// Makes a file system that answers to `place` on `device`, which is empty.
 pub fn make(device: &BlockDevice, kind: StateFileSystem, place: &DeviceSpec) -> Result<(), Failure> {
     let path = device.path();
-    let program = program(kind)?;
+    let program = program_in(Path::new("/sbin"), kind)?;
     let label = label(kind, place)?;
-    if device.size < SMALLEST {
+    let smallest = smallest(kind);
+    if device.size < smallest {
         return Err(Failure::new(format!(
-            "{path} has {}, which is too little for a state: it needs at least {}",
+            "{path} has {}, which is too little for a state: {kind} needs at least {}",
             Size(device.size),
-            Size(SMALLEST)
+            Size(smallest)
         ))
         .try_this("make the partition larger"));
     }
@@ -64,18 +63,28 @@ pub fn make(device: &BlockDevice, kind: StateFileSystem, place: &DeviceSpec) -> 
     marker::write(&node, device.size, None).map_err(failure)
 }
 
-fn program(kind: StateFileSystem) -> Result<PathBuf, Failure> {
-    let program = PathBuf::from(format!("/sbin/mkfs.{kind}"));
+fn program_in(folder: &Path, kind: StateFileSystem) -> Result<PathBuf, Failure> {
+    let program = folder.join(format!("mkfs.{kind}"));
     if program.exists() {
         return Ok(program);
     }
-    let failure = Failure::new(format!("the initramfs has no {} to make the state with", program.display()));
-    Err(match kind {
-        StateFileSystem::Ext4 => failure
-            .try_this("make the initramfs again with mkinitramfs --mke2fs FILE, a static mke2fs")
-            .try_this("or make the file system from another system: mkfs.ext4 -L LABEL DEVICE"),
-        _ => failure.try_this(format!("make it from another system: mkfs.{kind} -L LABEL DEVICE")),
-    })
+    // mkfs.f2fs(8) is alone with its small letter.
+    let option = if kind == StateFileSystem::F2fs { "-l" } else { "-L" };
+    Err(Failure::new(format!("the initramfs has no {} to make the state with", program.display()))
+        .try_this(format!("make the initramfs again with mkinitramfs --make-file-system {kind}"))
+        .try_this(format!("or make the file system from another system: mkfs.{kind} {option} LABEL DEVICE")))
+}
+
+/// The smallest device that the program accepts, with what is left free at its end: mkfs.xfs and mkfs.btrfs say so, mkfs.f2fs ends by a
+/// signal on less, and an ext4 of less has no room for anything.
+fn smallest(kind: StateFileSystem) -> u64 {
+    let mib = match kind {
+        StateFileSystem::Ext4 => 16,
+        StateFileSystem::Xfs => 301,
+        StateFileSystem::Btrfs => 110,
+        StateFileSystem::F2fs => 64,
+    };
+    mib << 20
 }
 
 /// The label that the file system gets: the one that it will be looked for by.
@@ -97,20 +106,20 @@ fn label(kind: StateFileSystem, place: &DeviceSpec) -> Result<&str, Failure> {
     }
 }
 
-/// What the program is told: quiet, this label, this UUID, this many bytes, and no discarding first, which takes minutes on
+/// What the program is told: quiet, over what it may have left half made before, this label, this UUID, this many bytes, and no discarding first, which takes minutes on
 /// some disks.
 fn arguments(kind: StateFileSystem, label: &str, uuid: &str, path: &str, bytes: u64) -> Vec<String> {
     let kib = format!("{}k", bytes >> 10);
     let (bytes, sectors) = ((bytes & !0xfff).to_string(), (bytes >> 9).to_string());
     let xfs = [format!("uuid={uuid}"), format!("size={bytes}")];
     let words: Vec<&str> = match kind {
-        // -F: also a whole disk.
+        // -F: also a whole disk, and as -f of the others.
         StateFileSystem::Ext4 => {
             vec!["-q", "-F", "-t", "ext4", "-L", label, "-U", uuid, "-E", "nodiscard", path, &kib]
         }
-        StateFileSystem::Xfs => vec!["-q", "-K", "-L", label, "-m", &xfs[0], "-d", &xfs[1], path],
-        StateFileSystem::Btrfs => vec!["-q", "-K", "-L", label, "-U", uuid, "-b", &bytes, path],
-        StateFileSystem::F2fs => vec!["-q", "-t", "0", "-l", label, "-U", uuid, path, &sectors],
+        StateFileSystem::Xfs => vec!["-q", "-f", "-K", "-L", label, "-m", &xfs[0], "-d", &xfs[1], path],
+        StateFileSystem::Btrfs => vec!["-q", "-f", "-K", "-L", label, "-U", uuid, "-b", &bytes, path],
+        StateFileSystem::F2fs => vec!["-q", "-f", "-t", "0", "-l", label, "-U", uuid, path, &sectors],
     };
     words.into_iter().map(str::to_owned).collect()
 }
@@ -134,26 +143,42 @@ mod tests {
         assert_eq!(failure.why, "LABEL=thirteen char: a label of xfs has at most 12 bytes");
     }
 
-    /// The judge is mke2fs itself, on a file.
+    /// The judges are the programs themselves, on a file.
     #[test]
-    fn mke2fs_makes_what_is_asked_for_and_leaves_the_mark_alone() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("disk");
-        let size = SMALLEST;
-        let disk = File::options().read(true).write(true).create_new(true).open(&path).unwrap();
-        disk.set_len(size).unwrap();
-        let uuid = "12345678-1234-4000-8000-123456789abc";
-        marker::write(&disk, size, Some(uuid)).unwrap();
-        let arguments =
-            arguments(StateFileSystem::Ext4, "state", uuid, path.to_str().unwrap(), size - marker::FREE);
-        let output = Command::new("/usr/sbin/mkfs.ext4").args(arguments).output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let found = superblock::probe(&disk).unwrap();
-        assert_eq!(
-            (found.kind, found.label.as_deref(), found.uuid.as_deref()),
-            ("ext4", Some("state"), Some(uuid))
-        );
-        assert_eq!(marker::read(&disk, size).as_deref(), Some(uuid));
-        assert_eq!(disk.metadata().unwrap().len(), size);
+    fn the_programs_make_what_is_asked_for_and_leave_the_mark_alone() {
+        for kind in ["ext4", "xfs", "btrfs", "f2fs"].map(|name| StateFileSystem::parse(name).unwrap()) {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("disk");
+            let size = smallest(kind);
+            let disk = File::options().read(true).write(true).create_new(true).open(&path).unwrap();
+            disk.set_len(size).unwrap();
+            let uuid = "12345678-1234-4000-8000-123456789abc";
+            marker::write(&disk, size, Some(uuid)).unwrap();
+            let program = PathBuf::from(format!("/usr/sbin/mkfs.{kind}"));
+            assert!(program.exists(), "{}: missing: run `make deps-test`", program.display());
+            let arguments = arguments(kind, "state", uuid, path.to_str().unwrap(), size - marker::FREE);
+            // The second time it finds what a power cut may have left.
+            for _ in 0..2 {
+                let output = Command::new(&program).args(&arguments).output().unwrap();
+                assert!(output.status.success(), "{kind}: {}", String::from_utf8_lossy(&output.stderr));
+            }
+            let found = superblock::probe(&disk).unwrap();
+            assert_eq!(
+                (found.kind, found.label.as_deref(), found.uuid.as_deref()),
+                (kind.to_string().as_str(), Some("state"), Some(uuid))
+            );
+            assert_eq!(marker::read(&disk, size).as_deref(), Some(uuid), "{kind}");
+            assert_eq!(disk.metadata().unwrap().len(), size);
+        }
+    }
+
+    #[test]
+    fn a_maker_that_is_not_there_is_told_with_how_to_pack_it() {
+        for (kind, by_hand) in [("f2fs", "mkfs.f2fs -l LABEL"), ("xfs", "mkfs.xfs -L LABEL")] {
+            let kind = StateFileSystem::parse(kind).unwrap();
+            let found = program_in(Path::new("/nowhere"), kind).unwrap_err();
+            assert!(found.remedies[0].ends_with(&format!("--make-file-system {kind}")), "{found:?}");
+            assert!(found.remedies[1].contains(by_hand), "{found:?}");
+        }
     }
 }

@@ -1,17 +1,17 @@
 //! The mark on a device while a file system is made on it.
 //!
 //! A power cut in that second leaves something that is neither empty nor a file system, and which nobody would dare to
-//! format: so the mark says that it is ours. It is a line of text in the last 4 KiB, where the new file system does not
-//! reach, with the UUID that the file system will have: a file system with another UUID was made by somebody else since
-//! then, and the mark means nothing.
+//! format: so the mark says that it is ours. It is a line of text behind the end of the new file system, with the UUID
+//! that the file system will have: a file system with another UUID was made by somebody else since then, and the mark
+//! means nothing.
 
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
-/// What is left free at the end of the device.
+/// What is left free at the end of the device. The mark is at its beginning: mkfs.xfs writes zeros over the last 128 KiB of the device
+/// first, whatever size it is told.
 pub const FREE: u64 = 1 << 20;
-const PLACE: u64 = 4096;
 /// One sector: it is written whole or not at all.
 const LENGTH: usize = 512;
 const TEXT: &str = "lamina: a file system is being made here: ";
@@ -21,7 +21,7 @@ const UUID: usize = 36;
 /// The UUID in the mark, when there is one.
 pub fn read(device: &File, size: u64) -> Option<String> {
     let mut sector = [0; TEXT.len() + UUID];
-    device.read_exact_at(&mut sector, size.checked_sub(PLACE)?).ok()?;
+    device.read_exact_at(&mut sector, size.checked_sub(FREE)?).ok()?;
     let uuid = std::str::from_utf8(sector.strip_prefix(TEXT.as_bytes())?).ok()?;
     Some(uuid.to_owned())
 }
@@ -33,7 +33,7 @@ pub fn write(device: &File, size: u64, uuid: Option<&str>) -> io::Result<()> {
         let text = format!("{TEXT}{uuid}\n");
         sector.iter_mut().zip(text.bytes()).for_each(|(byte, new)| *byte = new);
     }
-    device.write_all_at(&sector, size.saturating_sub(PLACE))?;
+    device.write_all_at(&sector, size.saturating_sub(FREE))?;
     device.sync_all()
 }
 

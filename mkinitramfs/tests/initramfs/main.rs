@@ -4,6 +4,7 @@ mod command;
 mod contents;
 mod fixture;
 mod list;
+mod makers;
 mod modules;
 mod store;
 mod trust;

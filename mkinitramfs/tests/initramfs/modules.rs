@@ -48,7 +48,7 @@ fn large_file_systems_go_in_when_they_are_asked_for() {
     request.state_file_systems = vec![StateFileSystem::F2fs];
     assert_eq!(
         fixture.refusal(&request),
-        "--state-file-system f2fs: the kernel 6.1.0-test does not have it (CONFIG_F2FS_FS)\n\
+        "the file system f2fs: the kernel 6.1.0-test does not have it (CONFIG_F2FS_FS)\n\
          help: take another file system, or a kernel that has this one"
     );
 }

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::fixture::{Fixture, static_program};
+use crate::fixture::Fixture;
 use mkinitramfs::{Request, Source};
 
 /// Runs Debian's minisign in the fixture's folder.
@@ -101,21 +101,4 @@ fn a_signature_travels_with_its_profile() {
     let signature =
         std::fs::read_to_string(fixture.path("store/profiles/web/1.kdl.minisig")).expect("signed");
     assert_eq!(bytes(&request, "lamina/profiles/web/1.kdl.minisig"), Some(signature));
-}
-
-#[test]
-fn mke2fs_goes_where_init_looks_and_must_be_static() {
-    let fixture = fixture();
-    let mut request = fixture.request();
-    assert_eq!(bytes(&request, "sbin/mkfs.ext4"), None);
-    request.mke2fs = Some(fixture.put("mke2fs", &static_program()));
-    assert!(bytes(&request, "sbin/mkfs.ext4").is_some());
-    let shown = request.plan().expect("a plan").to_string();
-    assert!(shown.contains("makes state file systems"), "{shown}");
-    request.mke2fs = Some("/usr/sbin/mke2fs".into());
-    let refusal = fixture.refusal(&request);
-    assert!(
-        refusal.starts_with("/usr/sbin/mke2fs: is linked dynamically") && refusal.contains("static mke2fs"),
-        "{refusal}"
-    );
 }
