@@ -19,10 +19,11 @@ use crate::image::{self, SOURCE_DATE_EPOCH};
 use crate::package_id::TARGET;
 use crate::plan::Plan;
 use crate::recipe::{Making, STEP_NAMES};
-use crate::report::{Report, human_size};
+use crate::report::Report;
 use crate::sandbox::{self, Access, Bind, Layer, Spec, Step};
 use crate::schedule;
 use crate::store::{BuildRecord, Dependency, RECORD_FOLDER, Scratch, SourceRecord, Store};
+use progress::human_size;
 
 /// How many lines of a log a failed build shows.
 const LOG_LINES: usize = 20;

@@ -9,16 +9,15 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use profiles::Digest;
-use profiles::resolved::VerityRef;
+use progress::Progress;
 use sha2::{Digest as _, Sha256};
 use squashfs::{
     Compressor, Entry, Kind, Metadata, Owners, ScanOptions, Times, Tree, WriteOptions, write_image,
 };
 
 use crate::error::{Error, Result};
-use crate::protection;
+use crate::protection::{self, Protected};
 use crate::recipe::PathMetadata;
-use crate::store::digest_of;
 
 /// The time that every file of a built image has, in seconds since 1970: 1980-01-01, the first that zip can hold.
 pub const SOURCE_DATE_EPOCH: u32 = 315_532_800;
@@ -64,17 +63,6 @@ impl fmt::Display for ImageFormat {
     }
 }
 
-/// An image that was written and synced.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Written {
-    /// SHA-256 of the whole file: file system, hash tree and error correction.
-    pub digest: Digest,
-    /// Its length in bytes.
-    pub size: u64,
-    /// What opens it through dm-verity.
-    pub verity: VerityRef,
-}
-
 /// The tree of a build's output: everything is root's and has one time.
 pub fn tree_of(output: &Path) -> Result<Tree> {
     refuse_usr_folders(output)?;
@@ -103,7 +91,7 @@ pub fn finish(tree: &mut Tree, metadata: &[PathMetadata], record: (&str, Vec<u8>
 }
 
 /// Writes `tree` with hash tree and error correction to the new file `path` and syncs it.
-pub fn write(tree: &Tree, options: &WriteOptions, path: &Path) -> Result<Written> {
+pub fn write(tree: &Tree, options: &WriteOptions, path: &Path) -> Result<Protected> {
     let file = File::options()
         .read(true)
         .write(true)
@@ -112,12 +100,10 @@ pub fn write(tree: &Tree, options: &WriteOptions, path: &Path) -> Result<Written
         .map_err(Error::on(path.display()))?;
     let mut keep = file.try_clone().map_err(Error::on(path.display()))?;
     let summary = write_image(tree, options, file, &mut |_| ()).map_err(Error::on(path.display()))?;
-    let data = Digest::from_bytes(summary.digest);
-    let verity =
-        protection::append(&keep, summary.size, data, options.jobs).map_err(Error::on(path.display()))?;
-    let (digest, size) = digest_of(&mut keep).map_err(Error::on(path.display()))?;
+    let (size, data) = (summary.size, Digest::from_bytes(summary.digest));
+    let written = protection::complete(&mut keep, path, (size, data), options.jobs, Progress::Silent)?;
     keep.sync_all().map_err(Error::on(path.display()))?;
-    Ok(Written { digest, size, verity })
+    Ok(written)
 }
 
 /// Names the first path whose entries differ between two images, for people.

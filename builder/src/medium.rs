@@ -5,11 +5,13 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use boot_ledger::Slots;
 use profiles::resolved::BootProfile;
 use profiles::{Digest, Name};
+use progress::{Meter, Progress, count};
 use unnamed_file::UnnamedFile;
 
 use crate::error::{Error, Result};
@@ -49,7 +51,7 @@ impl MediumPlan {
                 let from = store.image_path(&image.digest);
                 let length = fs::metadata(&from).map_err(Error::on(from.display()))?.len();
                 if length != image.size {
-                    let cause = format!("has {length} bytes, profile {name} says {}", image.size);
+                    let cause = format!("has {}, profile {name} says {}", count(length, "byte"), image.size);
                     return Err(Error::new(from.display(), cause).remedy("run `lamina store verify`"));
                 }
                 images.insert(image.digest, image.size);
@@ -78,19 +80,25 @@ impl MediumPlan {
     }
 
     /// Copies what is not there yet, and makes the slots that count boots.
-    pub fn carry_out(&self) -> Result<()> {
-        for (from, to) in &self.images {
-            let length = |path: &Path| fs::metadata(path).map(|found| found.len()).ok();
-            if length(to).is_none() || length(to) != length(from) {
-                copy(from, to)?;
-            }
+    pub fn carry_out(&self, progress: Progress) -> Result<()> {
+        let length = |path: &Path| fs::metadata(path).map(|found| found.len()).ok();
+        let missing: Vec<_> = self
+            .images
+            .iter()
+            .filter(|(from, to)| length(to).is_none() || length(to) != length(from))
+            .collect();
+        let bytes = missing.iter().filter_map(|(from, _)| length(from)).sum();
+        if !missing.is_empty() {
+            let what = format!("copying {} to {}", count(missing.len(), "image"), self.folder.display());
+            let meter = progress.meter(what, bytes);
+            missing.iter().try_for_each(|(from, to)| copy(from, to, &meter))?;
         }
         // Their number says nothing of their contents: another store may have counted on its own.
         for (from, to) in self.signatures.iter().chain(&self.profiles) {
             let bytes = fs::read(from).map_err(Error::on(from.display()))?;
             if fs::read(to).ok() != Some(bytes) {
                 self.drop_stale_signature(to)?;
-                copy(from, to)?;
+                copy(from, to, &Progress::Silent.work("copying"))?;
             }
         }
         Slots::create(&self.folder).map_err(Error::on(self.folder.join("boot").display()))
@@ -107,15 +115,19 @@ impl MediumPlan {
 }
 
 /// Copies a file so that it appears whole; on file systems that can, the two share their blocks (FICLONE, ioctl_ficlone(2)).
-fn copy(from: &Path, to: &Path) -> Result<()> {
+fn copy(from: &Path, to: &Path, meter: &Meter) -> Result<()> {
     if let Some(parent) = to.parent() {
         fs::create_dir_all(parent).map_err(Error::on(parent.display()))?;
     }
-    let mut source = File::open(from).map_err(Error::on(from.display()))?;
+    let source = File::open(from).map_err(Error::on(from.display()))?;
     let target = UnnamedFile::beside(to)?;
-    let mut file = target.handle()?;
+    let file = target.handle()?;
     if rustix::fs::ioctl_ficlone(&file, &source).is_err() {
-        std::io::copy(&mut source, &mut file).map_err(Error::on(to.display()))?;
+        let mut out = BufWriter::with_capacity(1 << 17, &file);
+        let copied = io::copy(&mut meter.reader(&source), &mut out).and_then(|_| out.flush());
+        copied.map_err(Error::on(to.display()))?;
+    } else {
+        meter.advance(source.metadata().map_or(0, |found| found.len()));
     }
     Ok(target.publish()?)
 }

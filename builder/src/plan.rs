@@ -82,11 +82,13 @@ impl fmt::Display for Plan<'_> {
 
 /// Why a package is built: its first time, a lost image, or what differs from the last build of its name.
 fn reason(graph: &Graph, package: &Package, store: &Store) -> Result<String> {
-    if store.record(&package.id)?.is_some() {
-        return Ok("its image is missing or has another size".to_owned());
+    match store.record(&package.id) {
+        Ok(Some(_)) => return Ok("its image is missing or has another size".to_owned()),
+        Err(finding) => return Ok(format!("its record is damaged ({})", finding.cause)),
+        Ok(None) => {}
     }
     let same_name = |record: &BuildRecord| record.name == package.recipe.name;
-    let earlier: Vec<BuildRecord> = store.records()?.into_iter().filter(same_name).collect();
+    let earlier: Vec<BuildRecord> = store.records()?.sound.into_iter().filter(same_name).collect();
     let fewest = earlier.iter().map(|record| differences(graph, package, record)).min_by_key(Vec::len);
     Ok(match fewest {
         None => "never built".to_owned(),

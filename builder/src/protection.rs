@@ -1,15 +1,17 @@
 //! dm-verity on images: the salt, the numbers that records and profiles keep of it, and adding it to images made elsewhere.
 
 use std::fs::File;
+use std::io::{self, BufWriter, Write};
 use std::num::NonZero;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use profiles::Digest;
 use profiles::resolved::VerityRef;
+use progress::Progress;
 use sha2::{Digest as _, Sha256};
 use unnamed_file::UnnamedFile;
-use verity::{BLOCK, DEFAULT_ROOTS, Format, Layout, Verity};
+use verity::{BLOCK, DEFAULT_ROOTS, Format, Layout, Verity, Work};
 
 use crate::error::{Error, Result};
 use crate::file_system::{self, FileSystem};
@@ -21,25 +23,25 @@ pub fn description() -> String {
 }
 
 /// Appends hash tree and error correction to the first `length` bytes of `file`, whose SHA-256 is `data`. That is the salt:
-/// the same data gives the same bytes, at any number of `jobs`.
+/// the same data gives the same bytes, on any number of threads.
 ///
 /// # Errors
 /// Those of [`verity::append`]; the file is half done then.
-pub fn append(
+pub fn append<'a>(
     file: &File,
     length: u64,
     data: Digest,
-    jobs: NonZero<usize>,
+    work: impl Into<Work<'a>>,
 ) -> Result<VerityRef, verity::Error> {
-    verity::append(file, length, &Format::new(*data.bytes()), jobs).map(|verity| numbers(&verity))
+    verity::append(file, length, &Format::new(*data.bytes()), work).map(|verity| numbers(&verity))
 }
 
 /// Checks every byte of `file`: data, hash tree, superblock and error correction.
 ///
 /// # Errors
 /// Those of [`verity::verify`]; the first bad place among them.
-pub fn check(file: &File, wanted: &VerityRef, jobs: NonZero<usize>) -> Result<(), verity::Error> {
-    verity::verify(file, &whole(wanted)?, jobs)
+pub fn check<'a>(file: &File, wanted: &VerityRef, work: impl Into<Work<'a>>) -> Result<(), verity::Error> {
+    verity::verify(file, &whole(wanted)?, work)
 }
 
 /// What a record or a profile keeps: the layout follows from it.
@@ -78,19 +80,45 @@ pub fn claimed(path: &Path, file: &File) -> Result<Option<VerityRef>> {
 /// An image that was given a hash tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Protected {
-    /// What the image holds.
-    pub kind: FileSystem,
-    /// SHA-256 of the whole file.
+    /// SHA-256 of the whole file: file system, hash tree and error correction.
     pub digest: Digest,
     /// Its length in bytes.
     pub size: u64,
-    /// What opens it.
+    /// What opens it through dm-verity.
     pub verity: VerityRef,
 }
 
+/// Appends hash tree and error correction to a file system of so many bytes with this SHA-256, which is all of `file`; `path` is
+/// for messages.
+///
+/// # Errors
+/// Those of [`append`]; the file is half done then.
+pub fn complete(
+    file: &mut File,
+    path: &Path,
+    (length, data): (u64, Digest),
+    jobs: NonZero<usize>,
+    progress: Progress,
+) -> Result<Protected> {
+    let on = || Error::on::<verity::Error>(path.display());
+    let layout =
+        Layout::new(length.div_ceil(BLOCK), Some(DEFAULT_ROOTS)).map_err(Error::on(path.display()))?;
+    let what = format!("protecting {}", path.display());
+    let meter = progress.passes(what, length, Work::bytes(&layout) + layout.total_len);
+    let work = Work { jobs, progress: &|bytes| meter.advance(bytes) };
+    let verity = append(file, length, data, work).map_err(on())?;
+    let (digest, size) = digest_of(file, &meter).map_err(Error::on(path.display()))?;
+    Ok(Protected { digest, size, verity })
+}
+
 /// Writes the image `from` with hash tree and error correction to `to`, which appears whole or not at all, and may be the
-/// same file. What lay behind the file system is left out.
-pub fn protect(from: &Path, to: &Path, jobs: NonZero<usize>) -> Result<Protected> {
+/// same file. What lay behind the file system is left out. Says also which file system it is.
+pub fn protect(
+    from: &Path,
+    to: &Path,
+    jobs: NonZero<usize>,
+    progress: Progress,
+) -> Result<(FileSystem, Protected)> {
     let source = file_system::open(from)?;
     let (kind, length) = file_system::find(from, &source)?;
     let target = UnnamedFile::beside(to)?;
@@ -98,14 +126,29 @@ pub fn protect(from: &Path, to: &Path, jobs: NonZero<usize>) -> Result<Protected
     // An image that only some may read stays so.
     let permissions = source.metadata().map_err(Error::on(from.display()))?.permissions();
     file.set_permissions(permissions).map_err(Error::on(to.display()))?;
-    let mut own = std::io::Read::take(&source, length);
-    let copied = std::io::copy(&mut own, &mut file).map_err(Error::on(to.display()))?;
+    let data = copy(from, &source, to, &mut file, length, progress)?;
+    let made = complete(&mut file, to, (length, data), jobs, progress)?;
+    target.publish()?;
+    Ok((kind, made))
+}
+
+/// Copies the first `length` bytes and gives their SHA-256.
+fn copy(
+    from: &Path,
+    source: &File,
+    to: &Path,
+    file: &mut File,
+    length: u64,
+    progress: Progress,
+) -> Result<Digest> {
+    let meter = progress.passes(format_args!("copying {}", from.display()), length, 2 * length);
+    let own = io::Read::take(source, length);
+    let mut out = BufWriter::with_capacity(1 << 17, &*file);
+    let copied = io::copy(&mut meter.reader(own), &mut out).and_then(|copied| out.flush().map(|()| copied));
+    drop(out);
+    let copied = copied.map_err(Error::on(to.display()))?;
     if copied != length {
         return Err(Error::new(from.display(), "became shorter while it was read").remedy("try again"));
     }
-    let (data, _) = digest_of(&mut file).map_err(Error::on(to.display()))?;
-    let verity = append(&file, length, data, jobs).map_err(Error::on(to.display()))?;
-    let (digest, size) = digest_of(&mut file).map_err(Error::on(to.display()))?;
-    target.publish()?;
-    Ok(Protected { kind, digest, size, verity })
+    Ok(digest_of(file, &meter).map_err(Error::on(to.display()))?.0)
 }

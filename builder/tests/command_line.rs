@@ -1,36 +1,12 @@
 //! The command as a program: images, media, messages, and what a killed command leaves.
 
+mod program;
+
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-fn lamina(folder: &Path, arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_lamina"))
-        .args(arguments)
-        .env("LAMINA_STORE", folder.join("store"))
-        .env_remove("LAMINA_TREE")
-        .current_dir(folder)
-        .output()
-        .unwrap()
-}
-
-fn told(output: &Output) -> String {
-    String::from_utf8_lossy(&[output.stdout.as_slice(), &output.stderr].concat()).into_owned()
-}
-
-fn json(folder: &Path, arguments: &[&str]) -> serde_json::Value {
-    let output = lamina(folder, arguments);
-    assert!(output.status.success(), "{}", told(&output));
-    serde_json::from_slice(&output.stdout).unwrap()
-}
-
-/// A folder with a tree to make an image of.
-fn site() -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    fs::create_dir_all(folder.path().join("site/etc")).unwrap();
-    fs::write(folder.path().join("site/etc/motd"), "hello\n").unwrap();
-    folder
-}
+use program::{json, lamina, site, told};
 
 #[test]
 fn an_image_is_made_and_inspected() {
@@ -225,6 +201,7 @@ fn a_killed_image_create_leaves_nothing() {
             .args(["image", "create", "site", "-o", "out.sqfs", "--level", "19"])
             .current_dir(folder.path())
             .stdin(Stdio::null())
+            .stderr(Stdio::null())
             .spawn()
             .unwrap();
         // It has the nameless file open as soon as it writes.
@@ -294,29 +271,6 @@ fn help_completions_and_manual_pages_are_there() {
     assert!(lamina(folder.path(), &["man", "pages"]).status.success());
     let page = fs::read_to_string(folder.path().join("pages/lamina-profile-lock.1")).unwrap();
     assert!(page.starts_with(".TH LAMINA-PROFILE-LOCK 1\n"), "{page}");
-}
-
-#[test]
-fn an_empty_store_is_sound_and_lists_nothing() {
-    let folder = tempfile::tempdir().unwrap();
-    assert_eq!(json(folder.path(), &["store", "list", "--json"]), serde_json::json!([]));
-    let report = json(folder.path(), &["store", "verify", "--json"]);
-    assert_eq!(report, serde_json::json!({"images": 0, "bytes": 0, "records": 0, "findings": []}));
-}
-
-#[test]
-fn verify_fails_when_an_image_is_damaged() {
-    let folder = tempfile::tempdir().unwrap();
-    lamina(folder.path(), &["store", "list"]);
-    let name = format!("{}.sqfs", "0".repeat(64));
-    fs::write(folder.path().join("store/images").join(&name), "x").unwrap();
-    let output = lamina(folder.path(), &["store", "verify"]);
-    assert_eq!(output.status.code(), Some(1));
-    let message = told(&output);
-    assert!(
-        message.contains(&format!("images/{name}: its SHA-256 is")) && message.contains("help: remove it"),
-        "{message}"
-    );
 }
 
 #[test]

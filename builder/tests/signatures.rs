@@ -1,22 +1,12 @@
 //! Signatures of profiles: Debian's minisign judges ours, and makes some for us.
 
+mod program;
+
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 
-fn lamina(folder: &Path, arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_lamina"))
-        .args(arguments)
-        .env("LAMINA_STORE", folder.join("store"))
-        .env_remove("MINISIGN_PASSWORD")
-        .current_dir(folder)
-        .output()
-        .unwrap()
-}
-
-fn told(output: &Output) -> String {
-    String::from_utf8_lossy(&[output.stdout.as_slice(), &output.stderr].concat()).into_owned()
-}
+use program::{lamina, told};
 
 fn minisign(folder: &Path, arguments: &[&str]) {
     let output = Command::new("minisign").args(arguments).current_dir(folder).output();

@@ -105,6 +105,7 @@ impl fmt::Display for Diagnostics {
         }
         match self.0.len().saturating_sub(MOST_SHOWN) {
             0 => Ok(()),
+            1 => f.write_str("\n... and 1 more error"),
             more => write!(f, "\n... and {more} more errors"),
         }
     }

@@ -13,6 +13,7 @@ mod solver;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
+use progress::count;
 use squashfs::Tree;
 
 pub use description::Description;
@@ -60,8 +61,8 @@ impl Bootstrap {
     pub fn tree(&self, packages: &[PathBuf], scratch: &Path) -> Result<Tree> {
         if packages.len() != self.lock.packages.len() {
             let cause = format!(
-                "{} packages were given for {} in the lock",
-                packages.len(),
+                "{} given for {} in the lock",
+                count(packages.len(), "package"),
                 self.lock.packages.len()
             );
             return Err(Error::new(LOCK_FILE, cause));

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use argh::{ArgsInfo, FromArgs};
 use profiles::Name;
 use profiles::written::Composition;
+use progress::count;
 use serde_json::json;
 
 use super::{print, print_json};
@@ -205,7 +206,7 @@ impl Build {
         if plan.to_build().is_empty() && !self.check {
             context
                 .report
-                .line(format_args!("nothing to build: {} packages are up to date", plan.kept().len()));
+                .line(format_args!("nothing to build; up to date: {}", count(plan.kept().len(), "package")));
             return Ok(plan.kept());
         }
         let access = choose_access(&Facts::observe())?;
@@ -239,12 +240,13 @@ impl Fetch {
         let (graph, _) = Graph::resolve(&recipes, &wanted.requests)?;
         let store = context.store()?;
         let fetcher = context.fetcher(&store)?;
-        let mut count = 0;
+        let mut fetched = 0;
         for package in graph.packages() {
             let sources = package.sources()?;
-            count += fetcher.fetch_all(&sources, &package.recipe.folder, &Console::new())?.len();
+            fetched += fetcher.fetch_all(&sources, &package.recipe.folder, &Console::new())?.len();
         }
-        context.report.line(format_args!("{count} sources are in {}", store.sources().display()));
+        let folder = store.sources();
+        context.report.line(format_args!("{}: {}", folder.display(), count(fetched, "source")));
         Ok(ExitCode::SUCCESS)
     }
 }

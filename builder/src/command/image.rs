@@ -2,15 +2,16 @@
 
 use std::fs::{self, File};
 use std::num::NonZero;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use argh::{ArgsInfo, FromArgs};
 use profiles::Digest;
 use profiles::resolved::VerityRef;
+use progress::{Progress, count, human_size};
 use serde_json::json;
 use squashfs::{
-    Compressor, Image, Kind, Metadata, Owners, ScanOptions, Times, Tree, WriteOptions, write_image,
+    Compressor, Image, Kind, Metadata, Owners, ScanOptions, Summary, Times, Tree, WriteOptions, write_image,
 };
 use unnamed_file::UnnamedFile;
 
@@ -19,8 +20,6 @@ use crate::context::{Context, jobs_or_processors};
 use crate::error::{Error, Result};
 use crate::file_system::{self, FileSystem};
 use crate::protection;
-use crate::report::human_size;
-use crate::store::digest_of;
 
 /// Make images, and look into them.
 #[derive(FromArgs, ArgsInfo, Debug)]
@@ -103,8 +102,8 @@ impl ImageCommand {
             Action::Cat(cat) => cat.run(context),
             Action::Create(create) => create.run(context),
             Action::Inspect(inspect) => inspect.run(),
-            Action::Protect(protect) => protect.run(),
-            Action::Verify(verify) => verify.run(),
+            Action::Protect(protect) => protect.run(context),
+            Action::Verify(verify) => verify.run(context),
         }
     }
 }
@@ -117,7 +116,10 @@ impl Create {
             times: self.time.map_or(Times::Keep, Times::Set),
             xattrs: squashfs::Xattrs::Keep,
         };
+        let progress = context.report.progress();
+        let reading = progress.work(format_args!("reading {}", self.dir.display()));
         let tree = Tree::from_directory(&self.dir, &scan).map_err(Error::on(""))?;
+        drop(reading);
         let options = WriteOptions {
             compressor: Compressor::Zstd { level: self.level },
             block_size: self.block_size.saturating_mul(1024),
@@ -126,20 +128,15 @@ impl Create {
             exportable: true,
         };
         let file = UnnamedFile::beside(&output)?;
-        let summary =
-            write_image(&tree, &options, file.handle()?, &mut |_| ()).map_err(Error::on(output.display()))?;
-        let data = Digest::from_bytes(summary.digest);
-        let append = || {
-            protection::append(&file.handle()?, summary.size, data, options.jobs)
-                .map_err(Error::on(output.display()))
-        };
-        let verity = (!self.no_verity).then(append).transpose()?;
-        let (digest, size) = match verity {
-            Some(_) => digest_of(&mut file.handle()?).map_err(Error::on(output.display()))?,
-            None => (data, summary.size),
-        };
+        let summary = write(&tree, &options, file.handle()?, &output, progress)?;
+        let data = (summary.size, Digest::from_bytes(summary.digest));
+        let protect = || protection::complete(&mut file.handle()?, &output, data, options.jobs, progress);
+        let protected = (!self.no_verity).then(protect).transpose()?;
+        let (size, digest) = protected.map_or(data, |made| (made.size, made.digest));
+        let verity = protected.map(|made| made.verity);
         file.publish()?;
-        context.report.detail(format_args!("{} inodes, {} duplicates", summary.inodes, summary.duplicates));
+        let (inodes, duplicates) = (count(summary.inodes, "inode"), count(summary.duplicates, "duplicate"));
+        context.report.detail(format_args!("{inodes}, {duplicates}"));
         if self.json {
             print_json(&json!({
                 "file": output, "digest": digest.to_string(), "size": size, "content": summary.content,
@@ -167,6 +164,15 @@ impl Create {
         name.push(".sqfs");
         Ok(PathBuf::from(name))
     }
+}
+
+fn write(tree: &Tree, options: &WriteOptions, out: File, path: &Path, progress: Progress) -> Result<Summary> {
+    let mut meter = None;
+    let mut tell = |now: squashfs::Progress| {
+        let begin = || progress.meter(format_args!("writing {}", path.display()), now.total);
+        meter.get_or_insert_with(begin).reach(now.done);
+    };
+    write_image(tree, options, out, &mut tell).map_err(Error::on(path.display()))
 }
 
 /// What `inspect` shows.
@@ -238,12 +244,12 @@ impl Inspect {
     fn print(&self, seen: &Seen) -> Result<()> {
         let (file, superblock) = (self.file.display(), &seen.superblock);
         print(format_args!(
-            "{file}: squashfs 4.0, {:?}, blocks of {}, {} inodes, {} fragments, {} owners",
+            "{file}: squashfs 4.0, {:?}, blocks of {}, {}, {}, {}",
             superblock.compressor,
             human_size(u64::from(superblock.block_size)),
-            superblock.inodes,
-            superblock.fragments,
-            superblock.ids,
+            count(superblock.inodes, "inode"),
+            count(superblock.fragments, "fragment"),
+            count(superblock.ids, "owner"),
         ))?;
         let (size, content) = (human_size(seen.size), human_size(seen.content));
         print(format_args!("{size} on disk, {content} of files, ratio {:.2}", seen.ratio()))?;

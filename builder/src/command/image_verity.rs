@@ -8,13 +8,13 @@ use argh::{ArgsInfo, FromArgs};
 use profiles::Digest;
 use profiles::resolved::VerityRef;
 use serde_json::{Value, json};
-use verity::BLOCK;
+use verity::{BLOCK, Work};
 
 use super::{print, print_json};
-use crate::context::jobs_or_processors;
+use crate::context::{Context, jobs_or_processors};
 use crate::error::{Error, Result};
-use crate::report::human_size;
 use crate::{file_system, protection};
+use progress::{count, human_size};
 
 /// Check every byte of an image against the root hash of its dm-verity tree.
 #[derive(FromArgs, ArgsInfo, Debug)]
@@ -63,7 +63,7 @@ pub(super) struct Protect {
 }
 
 impl Verify {
-    pub(super) fn run(self) -> Result<ExitCode> {
+    pub(super) fn run(self, context: &Context) -> Result<ExitCode> {
         let wanted = Digest::parse(&self.root_hash)
             .map_err(|error| Error::new(format!("--root-hash {}", self.root_hash), error))?;
         let file = file_system::open(&self.file)?;
@@ -72,28 +72,38 @@ impl Verify {
                 .remedy("`lamina image protect FILE` adds one")
         })?;
         let verity = VerityRef { root_hash: wanted, ..claimed };
-        protection::check(&file, &verity, jobs_or_processors(self.jobs)).map_err(|error| {
+        let layout = protection::whole(&verity).map_err(Error::on(self.file.display()))?.layout;
+        let what = format!("checking {}", self.file.display());
+        let meter = context.report.progress().passes(what, layout.total_len, Work::bytes(&layout));
+        let work = Work { jobs: jobs_or_processors(self.jobs), progress: &|bytes| meter.advance(bytes) };
+        protection::check(&file, &verity, work).map_err(|error| {
             Error::new(self.file.display(), error).remedy(
                 "the root hash is that of another image, or the image was changed or damaged: get it again",
             )
         })?;
+        drop(meter);
         if self.json {
             print_json(&json!({ "file": self.file, "verified": true, "verity": as_json(&verity)? }))?;
         } else {
-            let blocks = verity.data_blocks;
-            print(format_args!("{}: {blocks} data blocks, all as the root hash says", self.file.display()))?;
+            let blocks = count(verity.data_blocks, "data block");
+            print(format_args!("{}: {blocks}, all as the root hash says", self.file.display()))?;
         }
         Ok(ExitCode::SUCCESS)
     }
 }
 
 impl Protect {
-    pub(super) fn run(self) -> Result<ExitCode> {
+    pub(super) fn run(self, context: &Context) -> Result<ExitCode> {
         let output = self.output.as_ref().unwrap_or(&self.file);
-        let made = protection::protect(&self.file, output, jobs_or_processors(self.jobs))?;
+        let (kind, made) = protection::protect(
+            &self.file,
+            output,
+            jobs_or_processors(self.jobs),
+            context.report.progress(),
+        )?;
         if self.json {
             print_json(&json!({
-                "file": output, "file_system": made.kind.to_string(), "digest": made.digest.to_string(),
+                "file": output, "file_system": kind.to_string(), "digest": made.digest.to_string(),
                 "size": made.size, "verity": as_json(&made.verity)?,
             }))?;
         } else {

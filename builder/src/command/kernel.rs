@@ -12,7 +12,7 @@ use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::fetch::{self, Console, Fetcher};
 use crate::kernels::{self, PinnedKernel};
-use crate::report::human_size;
+use progress::human_size;
 
 /// Get kernels, and check what they lack.
 #[derive(FromArgs, ArgsInfo, Debug)]

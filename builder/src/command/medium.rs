@@ -10,7 +10,7 @@ use super::print;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::medium::MediumPlan;
-use crate::report::human_size;
+use progress::{count, human_size};
 
 /// Make boot media.
 #[derive(FromArgs, ArgsInfo, Debug)]
@@ -79,11 +79,13 @@ impl Create {
             }
             return Ok(ExitCode::SUCCESS);
         }
-        plan.carry_out()?;
-        let (profiles, images, size) = (plan.profiles.len(), plan.images.len(), human_size(plan.size));
-        context
-            .report
-            .line(format_args!("{}: {profiles} profiles, {images} images, {size}", self.dir.display()));
+        plan.carry_out(context.report.progress())?;
+        let (profiles, images) = (count(plan.profiles.len(), "profile"), count(plan.images.len(), "image"));
+        context.report.line(format_args!(
+            "{}: {profiles}, {images}, {}",
+            self.dir.display(),
+            human_size(plan.size)
+        ));
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use argh::{ArgsInfo, FromArgs};
 use profiles::Name;
 use profiles::written::Composition;
+use progress::count;
 use serde_json::json;
 
 use super::build::builds;
@@ -50,7 +51,7 @@ struct Check {
     profile: Vec<String>,
 }
 
-/// List the written profiles and the newest generation of each in the store.
+/// List the written profiles and the newest generation of each in the store; exit status 1 when one cannot be read.
 #[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(subcommand, name = "list", example = "lamina profile list --json")]
 struct List {
@@ -121,38 +122,58 @@ impl ProfileCommand {
 impl Check {
     fn run(self, context: &Context) -> Result<ExitCode> {
         require(&self.profile)?;
-        for name in &self.profile {
-            let composition = if name.contains('/') || name.ends_with(".kdl") {
-                context.profiles()?.compose_file(Path::new(name))?
-            } else {
-                compose(context, name)?
-            };
-            let (graph, roots) = resolve(context, &composition)?;
-            let layers = Layers::of(&graph, &composition, &roots)?;
-            print(format_args!("{}: {} packages", composition.name, layers.stack.len()))?;
-            for index in layers.all() {
-                let recipe = &graph.packages()[index].recipe;
-                let origin = match () {
-                    () if layers.optional.contains(&index) => " (optional)",
-                    () if roots.contains(&index) => "",
-                    () => " (needed by another)",
-                };
-                print(format_args!("  {} {}{origin}", recipe.name, recipe.version))?;
+        let (_, status) = what_works(context, self.profile.iter().map(|name| check(context, name)));
+        Ok(status)
+    }
+}
+
+/// Prints what a profile comes to.
+fn check(context: &Context, name: &str) -> Result<()> {
+    let composition = if name.contains('/') || name.ends_with(".kdl") {
+        context.profiles()?.compose_file(Path::new(name))?
+    } else {
+        compose(context, name)?
+    };
+    let (graph, roots) = resolve(context, &composition)?;
+    let layers = Layers::of(&graph, &composition, &roots)?;
+    print(format_args!("{}: {}", composition.name, count(layers.stack.len(), "package")))?;
+    for index in layers.all() {
+        let recipe = &graph.packages()[index].recipe;
+        let origin = match () {
+            () if layers.optional.contains(&index) => " (optional)",
+            () if roots.contains(&index) => "",
+            () => " (needed by another)",
+        };
+        print(format_args!("  {} {}{origin}", recipe.name, recipe.version))?;
+    }
+    Ok(())
+}
+
+/// What can be had, and the exit status. What cannot is told on standard error, and is no reason to leave out the rest.
+fn what_works<T>(context: &Context, results: impl Iterator<Item = Result<T>>) -> (Vec<T>, ExitCode) {
+    let (mut found, mut status) = (Vec::new(), ExitCode::SUCCESS);
+    for result in results {
+        match result {
+            Ok(value) => found.push(value),
+            Err(error) => {
+                context.report.line(format_args!("lamina: {error}"));
+                status = ExitCode::FAILURE;
             }
         }
-        Ok(ExitCode::SUCCESS)
     }
+    (found, status)
 }
 
 impl List {
     fn run(self, context: &Context) -> Result<ExitCode> {
         let (store, profiles) = (context.store()?, context.profiles()?);
-        let mut listed = Vec::new();
-        for name in profiles.names() {
-            let composition = compose(context, &name)?;
+        let look = |name: &String| -> Result<(String, Composition, Option<u64>)> {
+            let composition = compose(context, name)?;
             let generation = lock::newest(&store, &composition.name)?.map(|(number, _)| number);
-            listed.push((name, composition, generation));
-        }
+            Ok((name.clone(), composition, generation))
+        };
+        let names = profiles.names();
+        let (listed, status) = what_works(context, names.iter().map(look));
         if self.json {
             let as_json = |(name, composition, generation): &(String, Composition, Option<u64>)| {
                 json!({
@@ -161,14 +182,14 @@ impl List {
                 })
             };
             print_json(&listed.iter().map(as_json).collect::<Vec<_>>())?;
-            return Ok(ExitCode::SUCCESS);
+            return Ok(status);
         }
         for (name, composition, generation) in &listed {
             let state = generation.map_or("not locked".to_owned(), |number| format!("generation {number}"));
             let description = composition.description.as_deref().unwrap_or_default();
             print(format_args!("{name:<16} {state:<16} {description}"))?;
         }
-        Ok(ExitCode::SUCCESS)
+        Ok(status)
     }
 }
 
@@ -209,12 +230,12 @@ impl Verify {
     fn run(self, context: &Context) -> Result<ExitCode> {
         require(&self.name)?;
         let store = context.store()?;
-        for name in &self.name {
+        let verify = |name: &String| {
             let signed = signature::verify(&store, &parse(name)?, &self.public_key)?;
             let (generation, comment) = (signed.generation, &signed.comment);
-            print(format_args!("profile {name} generation {generation}: signed, and says \"{comment}\""))?;
-        }
-        Ok(ExitCode::SUCCESS)
+            print(format_args!("profile {name} generation {generation}: signed, and says \"{comment}\""))
+        };
+        Ok(what_works(context, self.name.iter().map(verify)).1)
     }
 }
 
@@ -274,14 +295,12 @@ pub(super) fn publish(context: &Context, store: &Store, locked: &Locked) -> Resu
         ));
     }
     let (generation, new) = lock::publish(store, &locked.profile)?;
-    let (name, layers) = (&locked.profile.name, locked.profile.images.len());
+    let (name, layers) = (&locked.profile.name, count(locked.profile.images.len(), "layer"));
     let state = if new { "locked as" } else { "is unchanged," };
     let optional = match locked.profile.optional.len() {
         0 => String::new(),
         count => format!(", {count} optional"),
     };
-    context
-        .report
-        .line(format_args!("profile {name} {state} generation {generation}: {layers} layers{optional}"));
+    context.report.line(format_args!("profile {name} {state} generation {generation}: {layers}{optional}"));
     Ok(())
 }

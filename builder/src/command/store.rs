@@ -8,8 +8,8 @@ use serde_json::json;
 use super::{print, print_json};
 use crate::context::{Context, jobs_or_processors};
 use crate::error::Result;
-use crate::report::human_size;
 use crate::store::BuildRecord;
+use progress::{count, human_size};
 
 /// Look into the store.
 #[derive(FromArgs, ArgsInfo, Debug)]
@@ -26,7 +26,7 @@ enum Action {
     Verify(Verify),
 }
 
-/// List the builds of the store: name, version, size, id, digest.
+/// List the builds of the store: name, version, size, id, digest; exit status 1 when a record is damaged.
 #[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(subcommand, name = "list", example = "lamina store list --json")]
 struct List {
@@ -57,15 +57,20 @@ impl List {
     fn run(self, context: &Context) -> Result<ExitCode> {
         let records = context.store()?.records()?;
         if self.json {
-            print_json(&records.iter().map(as_json).collect::<Vec<_>>())?;
-            return Ok(ExitCode::SUCCESS);
+            print_json(&records.sound.iter().map(as_json).collect::<Vec<_>>())?;
+        } else {
+            records.sound.iter().try_for_each(print_line)?;
         }
-        for record in &records {
-            let (name, size) = (format!("{} {}", record.name, record.version), human_size(record.size));
-            print(format_args!("{name:<32} {size:>10}  id {}  {}", &record.id.hex()[..12], record.digest))?;
+        for finding in &records.damaged {
+            context.report.line(format_args!("lamina: {finding}"));
         }
-        Ok(ExitCode::SUCCESS)
+        Ok(if records.damaged.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
+}
+
+fn print_line(record: &BuildRecord) -> Result<()> {
+    let (name, size) = (format!("{} {}", record.name, record.version), human_size(record.size));
+    print(format_args!("{name:<32} {size:>10}  id {}  {}", &record.id.hex()[..12], record.digest))
 }
 
 pub(super) fn as_json(record: &BuildRecord) -> serde_json::Value {
@@ -101,18 +106,18 @@ pub(super) fn as_json(record: &BuildRecord) -> serde_json::Value {
 
 impl Verify {
     fn run(self, context: &Context) -> Result<ExitCode> {
-        let report = context.store()?.verify(jobs_or_processors(None))?;
+        let report = context.store()?.verify(jobs_or_processors(None), context.report.progress())?;
         let sound = report.findings.is_empty();
         if self.json {
             print_json(&report)?;
         } else {
             for finding in &report.findings {
-                print(format_args!("{}: {}\nhelp: {}", finding.object, finding.cause, finding.remedy))?;
+                print(finding)?;
             }
             let verdict =
                 if sound { "all sound".to_owned() } else { format!("{} wrong", report.findings.len()) };
-            let (images, size, records) = (report.images, human_size(report.bytes), report.records);
-            print(format_args!("{images} images ({size}) and {records} records: {verdict}"))?;
+            let (images, records) = (count(report.images, "image"), count(report.records, "record"));
+            print(format_args!("{images} ({}) and {records}: {verdict}", human_size(report.bytes)))?;
         }
         Ok(if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }

@@ -9,7 +9,7 @@ use profiles::Digest;
 use sha2::{Digest as _, Sha256};
 use unnamed_file::UnnamedFile;
 
-use super::progress::{Event, Progress};
+use super::events::{Event, Progress};
 use super::source::Source;
 use crate::error::{Error, Result};
 

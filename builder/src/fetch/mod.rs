@@ -10,8 +10,8 @@
 
 mod apt;
 mod download;
+mod events;
 mod mirror;
-mod progress;
 mod source;
 
 use std::fs::{self, File};
@@ -21,9 +21,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 pub use apt::Archives;
+pub use events::{Console, Event, Progress};
 pub use mirror::Mirror;
 use profiles::Digest;
-pub use progress::{Console, Event, Progress};
 pub use source::Source;
 use unnamed_file::UnnamedFile;
 

@@ -16,6 +16,7 @@ use nix::fcntl::{Flock, FlockArg};
 use profiles::Digest;
 
 use crate::error::{Error, Result};
+use crate::text_file;
 
 pub use record::{BuildRecord, Dependency, RECORD_FOLDER, SourceRecord};
 pub use scratch::Scratch;
@@ -125,7 +126,8 @@ impl Store {
     ///
     /// This is the whole check of an up-to-date build: one small file and one `stat`. `lamina store verify` hashes.
     pub fn finished_build(&self, id: &Digest) -> Result<Option<BuildRecord>> {
-        let Some(record) = self.record(id)? else { return Ok(None) };
+        // A damaged record is as good as none: the build writes it anew.
+        let Ok(Some(record)) = self.record(id) else { return Ok(None) };
         match fs::metadata(self.image_path(&record.digest)) {
             Ok(image) if image.len() == record.size => Ok(Some(record)),
             Ok(_) => Ok(None),
@@ -135,25 +137,57 @@ impl Store {
     }
 
     /// The record of the build `id`, whatever became of its image.
-    pub fn record(&self, id: &Digest) -> Result<Option<BuildRecord>> {
+    ///
+    /// # Errors
+    /// It is damaged.
+    pub fn record(&self, id: &Digest) -> Result<Option<BuildRecord>, Finding> {
         let path = self.record_path(id);
-        match fs::read(&path) {
-            Ok(bytes) => BuildRecord::parse(&path.display().to_string(), &bytes).map(Some),
+        match fs::symlink_metadata(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(Error::new(path.display(), error)),
+            _ => self.read_record(&path).map(Some),
         }
     }
 
-    /// Every record, sorted by name, version and id.
-    pub fn records(&self) -> Result<Vec<BuildRecord>> {
-        let mut records = Vec::new();
+    /// Every record, sorted by name, version and id, and every one that is damaged. An error is only for a folder that cannot be
+    /// read.
+    pub fn records(&self) -> Result<Records> {
+        let mut records = Records::default();
         for path in files_in(&self.root.join("builds"))? {
-            let bytes = fs::read(&path).map_err(Error::on(path.display()))?;
-            records.push(BuildRecord::parse(&path.display().to_string(), &bytes)?);
+            match self.read_record(&path) {
+                Ok(record) => records.sound.push(record),
+                Err(finding) => records.damaged.push(finding),
+            }
         }
-        records.sort_by(|a, b| (&a.name, &a.version, a.id.hex()).cmp(&(&b.name, &b.version, b.id.hex())));
+        let sound = &mut records.sound;
+        sound.sort_by(|a, b| (&a.name, &a.version, a.id.hex()).cmp(&(&b.name, &b.version, b.id.hex())));
         Ok(records)
     }
+
+    fn read_record(&self, path: &Path) -> Result<BuildRecord, Finding> {
+        let object = path.strip_prefix(&self.root).unwrap_or(path).display().to_string();
+        let damaged = |cause: String| {
+            let remedy = "remove it; `lamina build` makes it again when it is needed".to_owned();
+            Finding { object: object.clone(), cause, remedy }
+        };
+        let bytes = text_file::read(path).map_err(|error| damaged(error.cause().to_owned()))?;
+        let record = record::decode(&object, &bytes).map_err(|errors| {
+            let first = errors.iter().next().map(|it| format!("line {}: {}", it.position().0, it.message()));
+            damaged(first.unwrap_or_default())
+        })?;
+        match self.record_path(&record.id) == path {
+            true => Ok(record),
+            false => Err(damaged(format!("is the record of another build, {}", record.id.hex()))),
+        }
+    }
+}
+
+/// What `builds/` holds.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Records {
+    /// The records that can be read.
+    pub sound: Vec<BuildRecord>,
+    /// Those that cannot.
+    pub damaged: Vec<Finding>,
 }
 
 impl Store {

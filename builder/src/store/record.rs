@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use profiles::decode::{Block, Node, Shape, Value, read};
 use profiles::quote::Quoted;
 use profiles::resolved::VerityRef;
-use profiles::{Digest, Name};
+use profiles::{Diagnostics, Digest, Name};
 
 use crate::error::{Error, Result};
 
@@ -92,11 +92,8 @@ impl BuildRecord {
 
     /// Reads a record of the store; `label` names the text in messages.
     pub fn parse(label: &str, bytes: &[u8]) -> Result<Self> {
-        let record = read(label, bytes, |top| {
-            top.allow(&["build"]);
-            record(top.required("build")?)
-        });
-        record.map_err(|error| Error::new("", error).remedy("remove this record and build again"))
+        decode(label, bytes)
+            .map_err(|error| Error::new("", error).remedy("remove this record and build again"))
     }
 
     fn write_kdl(&self, image: &str) -> String {
@@ -131,6 +128,13 @@ impl BuildRecord {
         text.push_str("}\n");
         text
     }
+}
+
+pub(super) fn decode(label: &str, bytes: &[u8]) -> Result<BuildRecord, Diagnostics> {
+    read(label, bytes, |top| {
+        top.allow(&["build"]);
+        record(top.required("build")?)
+    })
 }
 
 fn record(node: Node<'_>) -> Option<BuildRecord> {

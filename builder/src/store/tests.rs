@@ -4,6 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 
 use profiles::resolved::VerityRef;
+use progress::Progress;
 use sha2::{Digest as _, Sha256};
 
 use super::*;
@@ -83,16 +84,45 @@ fn a_finished_build_needs_its_image_in_full() {
 fn verify_names_the_bad_image_and_the_remedy() {
     let folder = tempfile::tempdir().unwrap();
     let (store, record) = store_with(folder.path(), "image");
-    assert_eq!(store.verify(JOBS).unwrap().findings, []);
+    assert_eq!(store.verify(JOBS, Progress::Silent).unwrap().findings, []);
     fs::write(store.image_path(&record.digest), "imagE").unwrap();
-    let report = store.verify(JOBS).unwrap();
+    let report = store.verify(JOBS, Progress::Silent).unwrap();
     assert_eq!((report.images, report.records, report.bytes), (1, 1, 5));
     let [finding] = report.findings.as_slice() else { panic!("{report:?}") };
     assert_eq!(finding.object, format!("images/{}.sqfs", record.digest.hex()));
     assert!(finding.cause.contains(&digest("imagE").hex()) && finding.remedy.contains("lamina build hello"));
     fs::remove_file(store.image_path(&record.digest)).unwrap();
-    let findings = store.verify(JOBS).unwrap().findings;
+    let findings = store.verify(JOBS, Progress::Silent).unwrap().findings;
     assert_eq!(findings[0].cause, "the image of hello 2.10 is missing");
+}
+
+#[test]
+fn a_damaged_record_hides_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, record) = store_with(folder.path(), "image");
+    let bad = |name: &str, bytes: &[u8]| fs::write(store.root().join("builds").join(name), bytes).unwrap();
+    let other = digest("other");
+    bad(&format!("{}.kdl", other.hex()), &record.to_kdl().as_bytes()[..40]);
+    bad("empty.kdl", b"");
+    bad("copied.kdl", record.to_kdl().as_bytes());
+    fs::create_dir(store.root().join("builds/folder.kdl")).unwrap();
+    let records = store.records().unwrap();
+    assert_eq!(records.sound, std::slice::from_ref(&record));
+    let mut causes: Vec<_> =
+        records.damaged.iter().map(|it| format!("{}: {}", it.object, it.cause)).collect();
+    causes.sort();
+    assert_eq!(causes.len(), 4, "{causes:?}");
+    let other_name = format!("builds/{}.kdl: line 2: ", other.hex());
+    assert!(causes.iter().any(|it| it.starts_with(&other_name)), "{causes:?}");
+    assert!(causes.contains(&"builds/folder.kdl: is not a regular file".to_owned()), "{causes:?}");
+    let copied = format!("builds/copied.kdl: is the record of another build, {}", record.id.hex());
+    assert!(causes.contains(&copied), "{causes:?}");
+    let report = store.verify(JOBS, Progress::Silent).unwrap();
+    assert_eq!((report.images, report.records, report.findings.len()), (1, 5, 4));
+    assert!(report.findings.iter().all(|it| it.remedy.contains("remove it")), "{report:?}");
+    // A damaged record is built over, not stumbled over.
+    assert_eq!(store.finished_build(&other).unwrap(), None);
+    assert!(store.record(&other).is_err());
 }
 
 #[test]
@@ -112,7 +142,7 @@ fn verify_compares_the_hash_tree_with_the_record() {
     };
     let findings = |record: &BuildRecord| {
         store.write(&store.record_path(&record.id), record.to_kdl().as_bytes()).unwrap();
-        store.verify(NonZero::new(3).unwrap()).unwrap().findings
+        store.verify(NonZero::new(3).unwrap(), Progress::Silent).unwrap().findings
     };
     assert_eq!(findings(&record), []);
     record.verity = Some(VerityRef { root_hash: digest("another"), ..written.verity });

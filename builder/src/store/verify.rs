@@ -1,19 +1,23 @@
 //! Hashes every image of the store and compares it, and its hash tree, with its name and its record.
 
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Seek};
 use std::num::NonZero;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use profiles::Digest;
+use profiles::resolved::VerityRef;
+use progress::{Meter, Progress, count};
 use serde::Serialize;
+use verity::Work;
 
-use super::{BuildRecord, Store};
+use super::{BuildRecord, Records, Store};
 use crate::error::{Error, Result};
 use crate::{file_system, protection};
 
-/// Something wrong in the store.
+/// Something wrong in the store. Its Display is object, cause and remedy, as of an error.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
     /// The file, as a path below the store.
@@ -22,6 +26,12 @@ pub struct Finding {
     pub cause: String,
     /// What to do.
     pub remedy: String,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}: {}\nhelp: {}", self.object, self.cause, self.remedy)
+    }
 }
 
 /// What `verify` saw.
@@ -40,44 +50,54 @@ pub struct VerifyReport {
 impl Store {
     /// Hashes every image, checks its hash tree and error correction against its record, and checks every record; `jobs`
     /// images at a time. An error is only for what keeps the check itself from running.
-    pub fn verify(&self, jobs: NonZero<usize>) -> Result<VerifyReport> {
-        let mut report = VerifyReport::default();
-        let records = self.records()?;
+    pub fn verify(&self, jobs: NonZero<usize>, progress: Progress) -> Result<VerifyReport> {
+        let Records { sound, damaged } = self.records()?;
         let images = super::files_in(&self.root.join("images"))?;
-        for seen in each(&images, jobs, |path| look(path, &records)) {
-            let (size, finding) = seen?;
+        let looks: Vec<Look> = images.iter().map(|path| Look::plan(path, &sound)).collect();
+        let bytes = looks.iter().map(|look| look.size).sum();
+        let work = looks.iter().map(Look::work).sum();
+        let meter = progress.passes(format_args!("checking {}", count(images.len(), "image")), bytes, work);
+        let mut report = VerifyReport { records: sound.len() + damaged.len(), ..VerifyReport::default() };
+        for (size, finding) in each(&looks, jobs, |look| look.carry_out(&meter)) {
             report.images += 1;
             report.bytes += size;
             report.findings.extend(finding);
         }
-        for record in &records {
-            report.records += 1;
-            if !self.image_path(&record.digest).exists() {
-                report.findings.push(Finding {
-                    object: format!("builds/{}.kdl", record.id.hex()),
-                    cause: format!("the image of {} {} is missing", record.name, record.version),
-                    remedy: format!("`lamina build {}` makes it again", record.name),
-                });
-            }
+        report.findings.extend(damaged);
+        for record in sound.iter().filter(|record| !self.image_path(&record.digest).exists()) {
+            report.findings.push(Finding {
+                object: format!("builds/{}.kdl", record.id.hex()),
+                cause: format!("the image of {} {} is missing", record.name, record.version),
+                remedy: format!("`lamina build {}` makes it again", record.name),
+            });
         }
         Ok(report)
     }
 }
 
-/// What `work` makes of each path, in their order, on up to `jobs` threads.
-fn each<T: Send>(paths: &[PathBuf], jobs: NonZero<usize>, work: impl Fn(&Path) -> T + Sync) -> Vec<T> {
+/// One image to look at.
+struct Look<'a> {
+    path: &'a Path,
+    /// Its length, 0 where it cannot be asked.
+    size: u64,
+    /// The record of the build that made it.
+    maker: Option<&'a BuildRecord>,
+}
+
+/// What `work` makes of each item, in their order, on up to `jobs` threads.
+fn each<I: Sync, T: Send>(items: &[I], jobs: NonZero<usize>, work: impl Fn(&I) -> T + Sync) -> Vec<T> {
     let (next, work) = (AtomicUsize::new(0), &work);
     let worker = || {
         let mut done = Vec::new();
-        while let Some((index, path)) = Some(next.fetch_add(1, Ordering::Relaxed))
-            .and_then(|index| paths.get(index).map(|path| (index, path)))
+        while let Some((index, item)) = Some(next.fetch_add(1, Ordering::Relaxed))
+            .and_then(|index| items.get(index).map(|item| (index, item)))
         {
-            done.push((index, work(path)));
+            done.push((index, work(item)));
         }
         done
     };
     let mut done: Vec<(usize, T)> = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..jobs.get().min(paths.len())).map(|_| scope.spawn(worker)).collect();
+        let threads: Vec<_> = (0..jobs.get().min(items.len())).map(|_| scope.spawn(worker)).collect();
         let join = |thread: std::thread::ScopedJoinHandle<'_, Vec<(usize, T)>>| {
             thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         };
@@ -87,41 +107,61 @@ fn each<T: Send>(paths: &[PathBuf], jobs: NonZero<usize>, work: impl Fn(&Path) -
     done.into_iter().map(|(_, result)| result).collect()
 }
 
-/// The size of an image and what is wrong with it.
-fn look(path: &Path, records: &[BuildRecord]) -> Result<(u64, Option<Finding>)> {
-    let file_name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let mut file = match file_system::open(path) {
-        Ok(file) => file,
-        Err(error) => {
-            let (object, cause) = (format!("images/{file_name}"), error.cause().to_owned());
+impl<'a> Look<'a> {
+    fn plan(path: &'a Path, records: &'a [BuildRecord]) -> Self {
+        let size = std::fs::metadata(path).map_or(0, |found| found.len());
+        let stem = path.file_name().and_then(|name| name.to_str()?.strip_suffix(".sqfs"));
+        let maker = records.iter().find(|record| stem == Some(record.digest.hex().as_str()));
+        Look { path, size, maker }
+    }
+
+    fn verity(&self) -> Option<VerityRef> {
+        self.maker.and_then(|record| record.verity)
+    }
+
+    /// How many bytes it goes over.
+    fn work(&self) -> u64 {
+        let verity = self.verity().and_then(|verity| protection::whole(&verity).ok());
+        self.size + verity.map_or(0, |verity| Work::bytes(&verity.layout))
+    }
+
+    /// The size of the image and what is wrong with it.
+    fn carry_out(&self, meter: &Meter) -> (u64, Option<Finding>) {
+        let object = format!("images/{}", self.path.file_name().unwrap_or_default().to_string_lossy());
+        let unreadable = |cause: String| {
             let remedy = "make it a file that can be read, or remove it".to_owned();
-            return Ok((0, Some(Finding { object, cause, remedy })));
-        }
-    };
-    let (digest, size) = digest_of(&mut file).map_err(Error::on(path.display()))?;
-    let maker = records.iter().find(|record| file_name == format!("{}.sqfs", record.digest.hex()));
-    let cause = if file_name == format!("{}.sqfs", digest.hex()) {
-        let verity = maker.and_then(|record| record.verity);
-        let bad = verity.and_then(|verity| protection::check(&file, &verity, NonZero::<usize>::MIN).err());
-        bad.map(|error| format!("{error}: it is not what its record says"))
-    } else {
-        Some(format!("its SHA-256 is {}: the file was changed or damaged", digest.hex()))
-    };
-    let remedy = match maker {
-        Some(record) => format!("remove it, then `lamina build {}` makes it again", record.name),
-        None => "remove it; no build record names it".to_owned(),
-    };
-    let object = format!("images/{file_name}");
-    Ok((size, cause.map(|cause| Finding { object, cause, remedy })))
+            (0, Some(Finding { object: object.clone(), cause, remedy }))
+        };
+        let mut file = match file_system::open(self.path) {
+            Ok(file) => file,
+            Err(error) => return unreadable(error.cause().to_owned()),
+        };
+        let (digest, size) = match digest_of(&mut file, meter) {
+            Ok(found) => found,
+            Err(error) => return unreadable(error.to_string()),
+        };
+        let cause = if object == format!("images/{}.sqfs", digest.hex()) {
+            let work = Work { jobs: NonZero::<usize>::MIN, progress: &|bytes| meter.advance(bytes) };
+            let bad = self.verity().and_then(|verity| protection::check(&file, &verity, work).err());
+            bad.map(|error| format!("{error}: it is not what its record says"))
+        } else {
+            Some(format!("its SHA-256 is {}: the file was changed or damaged", digest.hex()))
+        };
+        let remedy = match self.maker {
+            Some(record) => format!("remove it, then `lamina build {}` makes it again", record.name),
+            None => "remove it; no build record names it".to_owned(),
+        };
+        (size, cause.map(|cause| Finding { object, cause, remedy }))
+    }
 }
 
 /// The SHA-256 and the length of a file.
 pub fn digest_file(path: &Path) -> Result<(Digest, u64)> {
-    File::open(path).and_then(|mut file| digest_of(&mut file)).map_err(Error::on(path.display()))
+    File::open(path).and_then(Digest::of).map_err(Error::on(path.display()))
 }
 
-/// The SHA-256 and the length of an open file, from its start.
-pub fn digest_of(file: &mut File) -> io::Result<(Digest, u64)> {
+/// The SHA-256 and the length of an open file, from its start; what is read advances the meter.
+pub fn digest_of(file: &mut File, meter: &Meter) -> io::Result<(Digest, u64)> {
     file.rewind()?;
-    Digest::of(file)
+    Digest::of(meter.reader(file))
 }

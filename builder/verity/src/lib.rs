@@ -36,6 +36,7 @@
 //! | `tree` | the hash tree: write it, check it |
 //! | `reed_solomon` | the code: many interleaved codewords at once |
 //! | `parity` | error correction: which bytes make a codeword; write it, check it |
+//! | `work` | on how many threads, and who is told how far it came |
 //! | `units` | work shared among threads, with a result that does not depend on them |
 //!
 //! The formats: the kernel's `Documentation/admin-guide/device-mapper/verity.rst` for the tree and the table of the target,
@@ -47,12 +48,13 @@ mod reed_solomon;
 mod superblock;
 mod tree;
 mod units;
+mod work;
 
 use std::fs::File;
-use std::num::NonZero;
 
 pub use error::{Error, Place};
 pub use stack::verity_layout::{BLOCK, DEFAULT_ROOTS, Fec, Layout, Unprotectable};
+pub use work::Work;
 
 /// What to append.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,14 +93,20 @@ pub struct Verity {
 /// # Errors
 /// [`Error::Unprotectable`] for no data, more than the format can number, or a number of roots out of range;
 /// [`Error::Short`] for a file of less than `data_len` bytes; and [`Error::Io`]. None of them knows the file's name.
-pub fn append(file: &File, data_len: u64, format: &Format, jobs: NonZero<usize>) -> Result<Verity, Error> {
+pub fn append<'a>(
+    file: &File,
+    data_len: u64,
+    format: &Format,
+    work: impl Into<Work<'a>>,
+) -> Result<Verity, Error> {
+    let work = &work.into();
     let layout = Layout::new(data_len.div_ceil(BLOCK), format.fec_roots)?;
     make_room(file, data_len, &layout)?;
-    let root_hash = tree::write(file, &layout, &format.salt, jobs)?;
+    let root_hash = tree::write(file, &layout, &format.salt, work)?;
     let verity = Verity { root_hash, salt: format.salt, layout };
     superblock::write(file, &verity)?;
     if let Some(fec) = &layout.fec {
-        parity::write(file, &layout, fec, jobs)?;
+        parity::write(file, &layout, fec, work)?;
     }
     Ok(verity)
 }
@@ -122,10 +130,11 @@ pub fn describe(file: &File, data_len: u64) -> Result<Option<([u8; 32], Layout)>
 /// # Errors
 /// [`Error::Mismatch`] with the first bad place, the same at any number of `jobs`; [`Error::Io`], also for a file that ends
 /// too early.
-pub fn verify(file: &File, verity: &Verity, jobs: NonZero<usize>) -> Result<(), Error> {
-    tree::check(file, verity, jobs)?;
+pub fn verify<'a>(file: &File, verity: &Verity, work: impl Into<Work<'a>>) -> Result<(), Error> {
+    let work = &work.into();
+    tree::check(file, verity, work)?;
     superblock::check(file, verity)?;
-    verity.layout.fec.iter().try_for_each(|fec| parity::check(file, &verity.layout, fec, jobs))
+    verity.layout.fec.iter().try_for_each(|fec| parity::check(file, &verity.layout, fec, work))
 }
 
 /// Ends the file after its data, which drops what an earlier run appended, and makes it as long as it will be, with zeros.

@@ -10,27 +10,26 @@
 //! Sources: `drivers/md/dm-verity-fec.c` (`fec_interleave`), cryptsetup's `lib/verity/verity_fec.c`.
 
 use std::fs::File;
-use std::num::NonZero;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
 use crate::reed_solomon::Code;
-use crate::{Error, Place, units};
+use crate::{Error, Place, Work, units};
 use stack::verity_layout::{BLOCK, Fec, Layout};
 
 /// Codewords in a stripe.
 const STRIPE: u64 = 64 * 1024;
 
 /// Writes the parity of everything before it.
-pub fn write(file: &File, layout: &Layout, fec: &Fec, jobs: NonZero<usize>) -> Result<(), Error> {
-    for_each_stripe(file, layout, fec, jobs, |parity, offset| {
+pub fn write(file: &File, layout: &Layout, fec: &Fec, work: &Work) -> Result<(), Error> {
+    for_each_stripe(file, layout, fec, work, |parity, offset| {
         file.write_all_at(parity, offset).map_err(Error::io("write the error correction", offset))
     })
 }
 
 /// Checks the parity against everything before it, which must have been checked.
-pub fn check(file: &File, layout: &Layout, fec: &Fec, jobs: NonZero<usize>) -> Result<(), Error> {
-    for_each_stripe(file, layout, fec, jobs, |parity, offset| {
+pub fn check(file: &File, layout: &Layout, fec: &Fec, work: &Work) -> Result<(), Error> {
+    for_each_stripe(file, layout, fec, work, |parity, offset| {
         let mut found = vec![0; parity.len()];
         file.read_exact_at(&mut found, offset).map_err(Error::io("read the error correction", offset))?;
         match found.iter().zip(parity).position(|(found, expected)| found != expected) {
@@ -45,15 +44,19 @@ fn for_each_stripe(
     file: &File,
     layout: &Layout,
     fec: &Fec,
-    jobs: NonZero<usize>,
+    work: &Work,
     act: impl Fn(&[u8], u64) -> Result<(), Error> + Sync,
 ) -> Result<(), Error> {
     let code = Code::new(fec.roots);
     let stripes = fec.codewords().div_ceil(STRIPE);
-    units::for_each(stripes, jobs, Vec::new, |stripe, buffer| {
+    units::for_each(stripes, work.jobs, Vec::new, |stripe, buffer| {
         let codewords = stripe * STRIPE..fec.codewords().min((stripe + 1) * STRIPE);
         let offset = fec.offset + codewords.start * u64::from(fec.roots);
-        act(&stripe_parity(file, layout, fec, &code, codewords, buffer)?, offset)
+        // A codeword has bytes of each part, and the last parts may be beyond the end.
+        let bytes = (codewords.end - codewords.start) * (fec.blocks * BLOCK).div_ceil(fec.codewords());
+        let parity = stripe_parity(file, layout, fec, &code, codewords, buffer)?;
+        (work.progress)(bytes);
+        act(&parity, offset)
     })
 }
 

@@ -6,13 +6,12 @@
 //! Source: the kernel's `Documentation/admin-guide/device-mapper/verity.rst`, hash type 1.
 
 use std::fs::File;
-use std::num::NonZero;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::{Error, Place, Verity, units};
+use crate::{Error, Place, Verity, Work, units};
 use stack::verity_layout::{BLOCK, BLOCK_BYTES, HASHES_PER_BLOCK, Layout};
 
 const HASH: usize = 32;
@@ -49,12 +48,14 @@ fn steps(layout: &Layout) -> Vec<Step> {
 }
 
 /// Writes the tree of the data in `file`; gives the root hash.
-pub fn write(file: &File, layout: &Layout, salt: &[u8; 32], jobs: NonZero<usize>) -> Result<[u8; 32], Error> {
+pub fn write(file: &File, layout: &Layout, salt: &[u8; 32], work: &Work) -> Result<[u8; 32], Error> {
     let hasher = Hasher::new(file, salt);
     for step in steps(layout) {
-        units::for_each(step.nodes(), jobs, Vec::new, |index, buffer| {
+        units::for_each(step.nodes(), work.jobs, Vec::new, |index, buffer| {
             let Node { block, children } = step.node(index);
+            let bytes = (children.end - children.start) * BLOCK;
             let hashes = hasher.hash_all(children, buffer)?;
+            (work.progress)(bytes);
             file.write_all_at(&hashes, block * BLOCK).map_err(Error::io("write the hash tree", block * BLOCK))
         })?;
     }
@@ -62,17 +63,18 @@ pub fn write(file: &File, layout: &Layout, salt: &[u8; 32], jobs: NonZero<usize>
 }
 
 /// Checks the tree from its root down to the data, so that no hash is believed that has not itself been checked.
-pub fn check(file: &File, verity: &Verity, jobs: NonZero<usize>) -> Result<(), Error> {
+pub fn check(file: &File, verity: &Verity, work: &Work) -> Result<(), Error> {
     let hasher = Hasher::new(file, &verity.salt);
     let top = top(&verity.layout);
     if hasher.hash(top)? != verity.root_hash {
         return Err(mismatch(&verity.layout, top));
     }
     for step in steps(&verity.layout).iter().rev() {
-        units::for_each(step.nodes(), jobs, Vec::new, |index, buffer| {
+        units::for_each(step.nodes(), work.jobs, Vec::new, |index, buffer| {
             let Node { block, children } = step.node(index);
-            let first = children.start;
+            let (first, bytes) = (children.start, (children.end - children.start) * BLOCK);
             let found = hasher.hash_all(children, buffer)?;
+            (work.progress)(bytes);
             let expected = read(file, block..block + 1, buffer)?;
             match found
                 .chunks(HASH)

@@ -1,0 +1,40 @@
+//! The program `lamina`, run in a folder of its own.
+
+// Each test program uses some of it.
+#![allow(dead_code)]
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+/// Runs `lamina` in `folder`, with the store `store` there.
+pub fn lamina(folder: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_lamina"))
+        .args(arguments)
+        .env("LAMINA_STORE", folder.join("store"))
+        .env_remove("LAMINA_TREE")
+        .env_remove("MINISIGN_PASSWORD")
+        .current_dir(folder)
+        .output()
+        .unwrap()
+}
+
+/// Both its outputs, standard output first.
+pub fn told(output: &Output) -> String {
+    String::from_utf8_lossy(&[output.stdout.as_slice(), &output.stderr].concat()).into_owned()
+}
+
+/// What a command that succeeds prints as JSON.
+pub fn json(folder: &Path, arguments: &[&str]) -> serde_json::Value {
+    let output = lamina(folder, arguments);
+    assert!(output.status.success(), "{}", told(&output));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// A folder with a tree to make an image of.
+pub fn site() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir_all(folder.path().join("site/etc")).unwrap();
+    fs::write(folder.path().join("site/etc/motd"), "hello\n").unwrap();
+    folder
+}
