@@ -1,7 +1,8 @@
 //! Samples of the soak tests (`make soak` runs the whole): every number that they print must be a good one.
 
 use qemu_tests::medium::FileSystem;
-use qemu_tests::soak::faults::{self, Stage};
+use qemu_tests::soak::fault_stage::Stage;
+use qemu_tests::soak::faults::{self, Extent};
 use qemu_tests::soak::flips::{Fixture, Opening, Outcome, Region, Table};
 use qemu_tests::soak::power::{Life, Recording, Summary};
 use qemu_tests::{Failure, Story, artifacts};
@@ -54,9 +55,9 @@ fn error_correction_heals_bits_and_blocks() -> Story {
 fn a_system_call_that_fails_never_ends_in_a_kernel_panic() -> Story {
     let stage = Stage::prepare()?;
     let calls = stage.count()?;
-    let step = (calls.last - calls.first) / 10;
     let deadline = Instant::now() + Duration::from_secs(600);
-    let summary = faults::all(&stage, 1, step, deadline, &mut |run| println!("{run:?}"))?;
+    let extent = Extent { rounds: 1, step: calls.last / 12, guests: 1, deadline };
+    let summary = faults::all(&stage, extent, &mut |run| println!("{run:?}"))?;
     println!("{}", summary.to_markdown());
     assert!(summary.bad().is_empty(), "{:?}", summary.bad());
     Ok(())

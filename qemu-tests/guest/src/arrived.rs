@@ -13,6 +13,9 @@ pub fn arrive() -> Result<(), String> {
     let top = value(&report, "\"top\"", "\"action\"").unwrap_or("none");
     let fell_back = value(&report, "\"top\"", "\"fell_back\"").is_some_and(|why| why != "null");
     let top = if fell_back { "fell back" } else { top.trim_matches('"') };
+    let attempt = value(&report, "\"ledger\"", "\"attempt\"").unwrap_or("unknown");
+    let verified = value(&report, "\"layers\"", "\"verified\"").unwrap_or("unknown").trim_matches('"');
+    say(&format!("checked by {verified}, attempt {attempt}"));
     say(&format!("arrived generation {generation} top {top}"));
     switch_off()
 }

@@ -8,6 +8,7 @@ use nix::errno::Errno;
 use qemu_tests::Failure;
 use qemu_tests::artifacts;
 use qemu_tests::medium::FileSystem;
+use qemu_tests::soak::fault_stage::Stage;
 use qemu_tests::soak::faults;
 use qemu_tests::soak::flips::{Fixture, Flip, Opening, Outcome, Region, Table};
 use qemu_tests::soak::power::{Life, Recording, Summary};
@@ -38,6 +39,9 @@ struct Faults {
     /// take every n-th call only (default 1)
     #[argh(option, default = "1")]
     step: u64,
+    /// how many guests at once, while the machine has nothing else to do (default 2)
+    #[argh(option, default = "2")]
+    guests: usize,
     /// only this call, with --error
     #[argh(option)]
     call: Option<u64>,
@@ -118,18 +122,20 @@ fn deadline(minutes: u64) -> Instant {
 
 impl Faults {
     fn run(&self) -> Result<bool, Failure> {
-        let stage = faults::Stage::prepare()?;
+        let stage = Stage::prepare()?;
         if let Some(call) = self.call {
             let known = faults::ERRORS.into_iter().find(|error| format!("{error:?}") == self.error);
             let error = known.unwrap_or(Errno::EIO);
-            let outcome = stage.run(call, error)?;
-            println!("call {call}, {error:?}: {outcome:?}");
-            return Ok(outcome.is_good());
+            let run = stage.run(call, error, 0)?;
+            println!("{run:?}");
+            return Ok(run.outcome.is_good());
         }
         let mut told = |run: &faults::Run| {
             eprintln!("soak: call {} {:?}: {:?}", run.call, run.error, run.outcome);
         };
-        let summary = faults::all(&stage, self.rounds, self.step, deadline(self.minutes), &mut told)?;
+        let &Self { rounds, step, guests, .. } = self;
+        let extent = faults::Extent { rounds, step, guests, deadline: deadline(self.minutes) };
+        let summary = faults::all(&stage, extent, &mut told)?;
         println!("{}", summary.to_markdown());
         Ok(summary.bad().is_empty())
     }
