@@ -179,6 +179,7 @@ fn stand_up(
     let folder = session.folder(candidate.place);
     let stages = plan::root(&folder, &profile, &top, session.request.root_access);
     execute(&stages, &session.machine, &mut session.journal)?;
+    warn_of_no_correction(session, &profile);
     session.keep_profile(stored.bytes.clone());
     Ok(profile)
 }
@@ -247,6 +248,20 @@ fn warn(session: &mut Session, profile: &BootProfile) {
     }
     if profile.root == WritableTop::None && session.request.root_access == RootAccess::Writable {
         session.journal.warn("rw was ignored: the profile has no writable top".to_owned());
+    }
+}
+
+/// The images have error correction, and this kernel's dm-verity was built without: they are checked all the same.
+fn warn_of_no_correction(session: &mut Session, profile: &BootProfile) {
+    let corrects = |name: &str| session.machine.facts(name).is_none_or(|facts| facts.corrects_errors);
+    let protected =
+        profile.images.iter().filter(|image| image.verity.as_ref().is_some_and(|it| it.fec_roots.is_some()));
+    let count = protected.filter(|image| !corrects(image.name.as_str())).count();
+    if profile.verify == Verify::Verity && count > 0 && session.request.verbosity > Verbosity::Quiet {
+        session.journal.warn(format!(
+            "this kernel corrects no errors (no CONFIG_DM_VERITY_FEC): damage in {} is noticed and not healed",
+            plan::count(count, "layer")
+        ));
     }
 }
 

@@ -5,6 +5,7 @@ use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use qemu_tests::artifacts;
 use qemu_tests::guest::Guest;
@@ -12,7 +13,9 @@ use qemu_tests::medium::flip_a_bit;
 use qemu_tests::protection::HashTree;
 use qemu_tests::report::BootReport;
 use qemu_tests::scene::Scene;
+use qemu_tests::soak::log_folder;
 use qemu_tests::store::{ImageLine, Layer, ProfileText};
+use qemu_tests::uml::{Archive, Uml};
 use qemu_tests::{Failure, Story};
 use sha2::{Digest, Sha256};
 use soak_guest::hex;
@@ -127,6 +130,37 @@ fn without_error_correction_a_flipped_bit_is_an_error_and_never_wrong_data() -> 
 #[test]
 fn without_error_correction_a_flipped_bit_is_an_error_on_the_newer_kernel() -> Story {
     a_flipped_bit_is_an_error("6.12")
+}
+
+/// Debian's user-mode Linux: dm-verity, and no CONFIG_DM_VERITY_FEC.
+#[test]
+fn a_kernel_that_cannot_correct_errors_boots_the_same_images_and_says_so() -> Story {
+    let (scene, images) = scene("no-correction", "6.1", ROOTS)?;
+    flip_a_bit(&damaged(&scene, &images))?;
+    let init = artifacts::init()?;
+    let archive = Archive::new().program("init", fs::read(&init).map_err(Failure::at(&init))?);
+    let initramfs = scene.scratch().join("uml.cpio");
+    archive
+        .modules(&["loop", "squashfs", "overlay", "dm_mod", "dm_bufio", "dm_verity"])?
+        .write(&initramfs)?;
+    let machine = Uml::new(&initramfs).disk(&scene.disk()?);
+    let log = log_folder()?.join("no-correction.log");
+    let mut guest = machine.parameters("lamina.store=LABEL=LAMINA lamina.profile=one").boot(&log)?;
+    let ended = guest.wait_for_any(&["story: end", "[p] power off"], Duration::from_secs(120));
+    let text = guest.text();
+    assert_eq!(ended, Ok(0), "{text}");
+    let said = format!(
+        "warning: this kernel corrects no errors (no CONFIG_DM_VERITY_FEC): damage in {} layers is noticed and not healed",
+        images.len()
+    );
+    assert!(text.contains(&said), "{text}");
+    assert!(text.contains("I/O error") || text.contains("Input/output error"), "{text}");
+    let report = text.split_once("story: begin\n").and_then(|(_, rest)| rest.split_once('{'));
+    let report = report.and_then(|(_, rest)| rest.split_once("report: end")).map_or("", |(report, _)| report);
+    let report = BootReport::parse(&format!("{{{report}"))?;
+    assert_eq!(report.layers.len(), images.len());
+    assert!(report.layers.iter().all(|layer| layer.verified == "verity" && !layer.corrects_errors));
+    Ok(())
 }
 
 #[test]
