@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use qemu_tests::artifacts;
+use qemu_tests::artifacts::{self, Kernel};
 use qemu_tests::guest::Guest;
+use qemu_tests::initramfs::Initramfs;
 use qemu_tests::medium::flip_a_bit;
 use qemu_tests::protection::HashTree;
 use qemu_tests::report::BootReport;
@@ -160,6 +161,52 @@ fn a_kernel_that_cannot_correct_errors_boots_the_same_images_and_says_so() -> St
     let report = BootReport::parse(&format!("{{{report}"))?;
     assert_eq!(report.layers.len(), images.len());
     assert!(report.layers.iter().all(|layer| layer.verified == "verity" && !layer.corrects_errors));
+    Ok(())
+}
+
+/// The kernel 6.1 as a package that has no dm-verity.
+fn kernel_without_verity(scene: &Scene) -> Result<Kernel, Failure> {
+    let whole = artifacts::kernel("6.1")?;
+    let folder = scene.scratch().join("kernel");
+    let status = Command::new("dpkg-deb").arg("-x").arg(&whole.package).arg(&folder).status();
+    assert!(status.map_err(Failure::about("dpkg-deb"))?.success(), "{}", folder.display());
+    let modules = folder.join("lib/modules");
+    let release = fs::read_dir(&modules).map_err(Failure::at(&modules))?.flatten().next();
+    let module = release.expect("one release").path().join("kernel/drivers/md/dm-verity.ko");
+    fs::remove_file(&module).map_err(Failure::at(&module))?;
+    Ok(Kernel {
+        package: folder,
+        digest: format!("{} without dm-verity", whole.digest),
+        vmlinuz: whole.vmlinuz,
+    })
+}
+
+#[test]
+fn a_kernel_without_dm_verity_is_told_with_the_module_and_the_chain_goes_on() -> Story {
+    let (scene, _) = scene("no-module", "6.1", ROOTS)?;
+    scene.profile_that_runs("small", &[], "echo small is up")?;
+    let disk = scene.disk()?;
+    let start = |initramfs: &Initramfs, parameters: &str| {
+        let parameters = format!("lamina.store=LABEL=LAMINA lamina.profile=one {parameters}");
+        Guest::boot(&scene.machine_with(&initramfs.write()?, &parameters)?.disk(&disk))
+    };
+    let initramfs = Initramfs::new(&kernel_without_verity(&scene)?);
+    let told = ["the kernel has no target verity", "the module dm-verity", "mkinitramfs --group verity"];
+    let mut guest = start(&initramfs, "lamina.fallback=small")?;
+    guest.expect("trying lamina.fallback=small")?;
+    told.iter().for_each(|words| assert!(guest.text().contains(words), "{words}: {}", guest.text()));
+    guest.expect("small is up")?;
+    guest.expect_off()?;
+    start(&initramfs, "")?.expect_screen(&told)?;
+    let mut guest = start(&initramfs, "lamina.verify=digest")?;
+    guest.expect(&format!("sum={} /data/noise", sum(&noise())))?;
+
+    // Without device-mapper altogether, because somebody chose the modules.
+    let mut initramfs = Initramfs::new(&artifacts::kernel("6.1")?);
+    for group in ["core", "media", "vm"] {
+        initramfs = initramfs.option("--group", Some(Path::new(group)));
+    }
+    start(&initramfs, "")?.expect_screen(&["the module dm-mod", "mkinitramfs --group verity"])?;
     Ok(())
 }
 

@@ -23,8 +23,10 @@ use crate::{Error, Result};
 const MOST_NAMES: usize = 16;
 const SECTOR: u64 = 512;
 /// `/dev/mapper/control` cannot be opened, and cannot be made from `/proc/misc`.
-const NO_DEVICE_MAPPER: &str =
-    "/dev/mapper/control is missing: load the module dm-mod, or build the kernel with CONFIG_BLK_DEV_DM";
+const NO_DEVICE_MAPPER: &str = "/dev/mapper/control is missing: the kernel needs the module dm-mod in its initramfs (mkinitramfs --group verity), \
+                                or CONFIG_BLK_DEV_DM=y; or check whole images: verify \"digest\"";
+const NO_VERITY: &str = "the kernel has no target verity: it needs the module dm-verity in its initramfs (mkinitramfs --group verity), or \
+                         CONFIG_DM_VERITY=y; or check whole images: verify \"digest\"";
 
 /// What a reader must know to open a protected image: blocks of 4096 bytes, SHA-256.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -162,9 +164,7 @@ fn no_device(errno: Errno) -> &'static str {
 fn explain(control: &Control, device: &LoopDevice, layout: &Layout, errno: Errno, error: Error) -> Error {
     let found = device.length().unwrap_or(u64::MAX);
     match errno {
-        Errno::EINVAL if !control.may_have_target("verity") => error.with_remedy(
-            "the kernel has no target verity: load the module dm-verity, or build it with CONFIG_DM_VERITY",
-        ),
+        Errno::EINVAL if !control.may_have_target("verity") => error.with_remedy(NO_VERITY),
         Errno::ENOENT => error.with_remedy(
             "the kernel has no SHA-256: load the module sha256_generic, or build it with CONFIG_CRYPTO_SHA256",
         ),
