@@ -3,29 +3,69 @@
 use std::fs::File;
 use std::io::{IsTerminal, Write};
 use std::os::fd::AsFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+/// A console that takes nothing for so long is stuck: somebody pressed Ctrl-S, or a serial line with flow control waits for a
+/// terminal that is not there.
+pub const STUCK: Duration = Duration::from_secs(2);
+
+/// Whether the console was stuck once. It still gets what it takes at once, and is not waited for again.
+static GIVEN_UP: AtomicBool = AtomicBool::new(false);
 
 /// Standard error, which the kernel connects to the console before it starts PID 1; or the console itself where the
 /// initramfs had no node for it.
 pub fn write(text: &str) {
     // A console that does not take the text must not stop the boot.
-    let stderr = std::io::stderr();
-    if stderr.is_terminal() {
-        write_all(&stderr, text.as_bytes());
-    } else if let Ok(mut console) = File::options().write(true).open("/dev/console") {
-        let _ = console.write_all(text.as_bytes());
-    } else {
-        write_all(&stderr, text.as_bytes());
+    let Some(console) = open() else {
+        let mut stuck = false;
+        return write_patiently(&std::io::stderr(), text.as_bytes(), &mut stuck);
+    };
+    if GIVEN_UP.load(Ordering::Relaxed) {
+        let _ = nix::unistd::write(&console, text.as_bytes());
+        return;
+    }
+    let mut stuck = false;
+    write_patiently(&console, text.as_bytes(), &mut stuck);
+    if stuck && !GIVEN_UP.swap(true, Ordering::Relaxed) {
+        to_kernel_log(4, "warning: the console takes nothing: it is not waited for any more");
     }
 }
 
-/// Without the lock of the standard library: a thread that panicked may hold it for ever.
-fn write_all(to: impl AsFd, mut bytes: &[u8]) {
+/// An opening of its own, because O_NONBLOCK of the one that was inherited would hold for the real init as well.
+fn open() -> Option<File> {
+    let flags = OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+    let open = |path: &str| File::options().write(true).custom_flags(flags.bits()).open(path).ok();
+    let of_its_own = || open("/dev/console");
+    if std::io::stderr().is_terminal() { open("/proc/self/fd/2").or_else(of_its_own) } else { of_its_own() }
+}
+
+/// Writes to a console that was opened with O_NONBLOCK. It is waited for as long as it takes something every now and then;
+/// `stuck` becomes true when it took nothing for [`STUCK`], and false when it takes something again. One that is stuck already
+/// is not waited for.
+pub fn write_patiently(to: &impl AsFd, mut bytes: &[u8], stuck: &mut bool) {
+    let mut until = None;
     while !bytes.is_empty() {
-        match nix::unistd::write(&to, bytes) {
-            Ok(length @ 1..) => bytes = &bytes[length..],
+        match nix::unistd::write(to, bytes) {
+            Ok(length @ 1..) => {
+                (*stuck, until) = (false, None);
+                bytes = &bytes[length..];
+            }
             Err(Errno::EINTR) => {}
+            Err(Errno::EAGAIN) if !*stuck => {
+                let now = Instant::now();
+                let left = until.get_or_insert(now + STUCK).saturating_duration_since(now);
+                let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
+                // Also when the time was over without a sign: a slow line says that it has room only when it is nearly empty.
+                *stuck = left.is_zero();
+                let _ = poll(&mut [PollFd::new(to.as_fd(), PollFlags::POLLOUT)], timeout);
+            }
+            // What a dead console misses, others and the kernel's log have.
             _ => return,
         }
     }
@@ -41,5 +81,50 @@ pub fn to_kernel_log(level: u8, line: &str) {
     if let Ok(mut log) = File::options().write(true).open("/dev/kmsg") {
         let one_line = line.replace('\n', " ");
         let _ = log.write_all(format!("<{level}>lamina: {one_line}\n").as_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use nix::pty::{grantpt, posix_openpt, ptsname_r, unlockpt};
+
+    /// Ctrl-S and Ctrl-Q of ascii(7).
+    const XOFF: u8 = 0x13;
+    const XON: u8 = 0x11;
+
+    #[test]
+    fn a_console_that_was_stopped_is_stuck_until_it_goes_on() {
+        let master = posix_openpt(OFlag::O_RDWR | OFlag::O_NOCTTY).unwrap();
+        grantpt(&master).unwrap();
+        unlockpt(&master).unwrap();
+        let flags = (OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits();
+        let path = ptsname_r(&master).unwrap();
+        let console = File::options().read(true).write(true).custom_flags(flags).open(path).unwrap();
+        let mut stuck = false;
+        write_patiently(&console, b"before", &mut stuck);
+        assert!(!stuck);
+
+        nix::unistd::write(&master, &[XOFF]).unwrap();
+        // The terminal takes the character in its own time.
+        while !stuck {
+            write_patiently(&console, b".", &mut stuck);
+        }
+        // Not waited for: that would take six hours.
+        (0..10_000).for_each(|_| write_patiently(&console, b"lost", &mut stuck));
+        assert!(stuck);
+
+        nix::unistd::write(&master, &[XON]).unwrap();
+        while stuck {
+            write_patiently(&console, b" after", &mut stuck);
+        }
+        let mut read = [0; 64];
+        let mut text = String::new();
+        while !text.ends_with("after") {
+            let length = nix::unistd::read(&master, &mut read).unwrap();
+            text += &String::from_utf8_lossy(&read[..length]);
+        }
+        assert!(text.starts_with("before") && !text.contains("lost"), "{text:?}");
     }
 }

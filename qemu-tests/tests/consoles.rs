@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use qemu_tests::guest::Guest;
 use qemu_tests::scene::{DISK, Scene};
+use qemu_tests::store::Layer;
 use qemu_tests::{Failure, Story, qr};
 
 /// A profile that the store does not have.
@@ -113,6 +114,28 @@ fn noise_does_not_hold_up_the_time_that_panic_gives() -> Story {
         guest.send_noise(b"zz\xff\0\x1b[Azz")?;
         std::thread::sleep(Duration::from_millis(200));
     }
+    guest.expect_off()
+}
+
+#[test]
+fn ctrl_s_on_the_console_does_not_stop_the_boot() -> Story {
+    const CTRL_S: u8 = 0x13;
+    const CTRL_Q: u8 = 0x11;
+    let scene = Scene::new("ctrl-s")?;
+    // With a line for each step these are more than the 4 KiB that the driver of a serial line keeps.
+    let layers: Vec<Layer> = (0..40).map(|number| Layer::new(&format!("layer-{number}"))).collect();
+    scene.profile_that_runs("many", &layers, "true")?;
+    // The wait for a state that is not there is the time to press the key; what the kernel says itself is not stopped.
+    let parameters =
+        "lamina.profile=many lamina.debug lamina.state=LABEL=NOWHERE lamina.timeout=8 loglevel=7";
+    let mut guest = scene.boot(&scene.disk()?, parameters)?;
+    guest.expect("read the profile")?;
+    guest.send_noise(&[CTRL_S])?;
+    guest.expect("lamina: warning: the state LABEL=NOWHERE cannot be used")?;
+    guest.expect("lamina: warning: the console takes nothing: it is not waited for any more")?;
+    guest.expect("starting /story")?;
+    guest.send_noise(&[CTRL_Q])?;
+    guest.expect("story: end")?;
     guest.expect_off()
 }
 

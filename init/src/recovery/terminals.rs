@@ -4,10 +4,11 @@
 //! is a serial line. Consoles may be slow, stuck, hung up or without a keyboard; none of them may stop the others.
 
 use std::fs::{self, File};
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, Read};
 use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -22,14 +23,16 @@ use crate::console;
 
 /// Where the kernel lists its consoles (`Documentation/ABI/testing/sysfs-tty`), that of `/dev/console` last.
 const ACTIVE: &str = "/sys/class/tty/console/active";
-/// A console that takes nothing for so long is stuck: a serial line waits for a terminal that is not there.
-const STUCK: Duration = Duration::from_secs(2);
 /// A console that was lost is opened again so often.
 const AGAIN: Duration = Duration::from_secs(1);
 /// What comes within this time belongs together: a key, an escape sequence, or noise on the line.
 const TOGETHER: Duration = Duration::from_millis(50);
 /// The longest input that is looked at.
 const LONGEST: usize = 64;
+
+/// Consoles that were stuck once: each candidate that fails shows a screen, and none of them should wait for the same one.
+/// Never waited for, since a thread that panicked may hold it.
+static STUCK_BEFORE: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
 /// All consoles.
 #[derive(Debug)]
@@ -43,7 +46,7 @@ pub struct Terminals {
 struct Terminal {
     path: PathBuf,
     open: Option<Open>,
-    /// It took nothing for as long as [`STUCK`], and is not waited for until it does.
+    /// It took nothing for as long as [`console::STUCK`], and is not waited for until it does.
     stuck: bool,
 }
 
@@ -74,7 +77,7 @@ impl Terminals {
     }
 
     fn of(paths: Vec<PathBuf>) -> Self {
-        let terminal = |path: PathBuf| Terminal { open: Open::new(&path), path, stuck: false };
+        let terminal = |path: PathBuf| Terminal { open: Open::new(&path), stuck: was_stuck(&path), path };
         let all: Vec<Terminal> = paths.into_iter().map(terminal).collect();
         let had_one = all.iter().any(|terminal| terminal.open.is_some());
         Self { all, had_one, looked: Instant::now() }
@@ -203,25 +206,19 @@ impl Terminals {
 }
 
 impl Terminal {
-    fn write(&mut self, mut bytes: &[u8]) {
-        let Some(open) = &mut self.open else { return };
-        while !bytes.is_empty() {
-            match open.file.write(bytes) {
-                Ok(length @ 1..) => {
-                    self.stuck = false;
-                    bytes = &bytes[length..];
-                }
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock && !self.stuck => {
-                    let timeout = PollTimeout::try_from(STUCK).unwrap_or(PollTimeout::MAX);
-                    let polled = poll(&mut [PollFd::new(open.file.as_fd(), PollFlags::POLLOUT)], timeout);
-                    self.stuck = polled == Ok(0);
-                }
-                // What a dead console misses, the others have.
-                _ => return,
-            }
+    fn write(&mut self, bytes: &[u8]) {
+        let Some(open) = &self.open else { return };
+        let was_stuck = self.stuck;
+        console::write_patiently(&open.file, bytes, &mut self.stuck);
+        if let (true, false, Ok(mut known)) = (self.stuck, was_stuck, STUCK_BEFORE.try_lock()) {
+            known.push(self.path.clone());
         }
     }
+}
+
+/// Whether this console was stuck when an earlier screen was shown.
+fn was_stuck(path: &PathBuf) -> bool {
+    STUCK_BEFORE.try_lock().is_ok_and(|known| known.contains(path))
 }
 
 impl Open {

@@ -8,8 +8,9 @@
 //!
 //! execve(2) is the way out, because it needs nothing of the broken process: the kernel ends the other threads, gives the
 //! memory back and closes the files. The new life learns of it from [`DIED`]. When it dies too, or cannot be started, the
-//! machine is restarted. What happens before `main`, and an execve(2) that fails when the old memory is gone already, cannot be
-//! caught.
+//! machine is restarted. What happens before `main`, an execve(2) that fails when the old memory is gone already, and a fault inside
+//! musl while it blocks all signals (it does so for a moment in pthread_create(3), fork(2), posix_spawn(3) and abort(3)) cannot be
+//! caught: then the kernel panics, and `panic=` of its command line decides.
 //!
 //! The handlers only make system calls: no allocation, no lock. They run on a stack of their own, since the ordinary one may be
 //! what has failed: the first thread's is here, and every other one has that of the standard library, 8 KiB, of which the
@@ -31,6 +32,7 @@ use std::time::Duration;
 
 use nix::fcntl::{OFlag, open};
 use nix::libc;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::reboot::{RebootMode, reboot};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, kill, raise, sigaction};
 use nix::sys::stat::Mode;
@@ -51,6 +53,8 @@ const DEADLY: [(Signal, &CStr); 7] = [
 ];
 const OVERFLOW: &CStr = c"LAMINA_DIED=SIGSEGV (stack overflow)";
 
+/// How long the console may take to have room for a line, in milliseconds.
+const CONSOLE_MS: u16 = 2000;
 /// Time to read one line, where `panic=` says nothing.
 const SECONDS_TO_READ: u64 = 30;
 /// The kernel gives PID 1 at most 32 arguments and 32 variables (MAX_INIT_ARGS, MAX_INIT_ENVS of its `init/main.c`).
@@ -244,7 +248,12 @@ fn say(line: std::fmt::Arguments<'_>) {
     let _ = rest.write_fmt(format_args!("\n{line}\n"));
     let left = rest.len();
     let text = &text[..text.len() - left];
-    let _ = nix::unistd::write(std::io::stderr().as_fd(), text);
+    let stderr = std::io::stderr();
+    // A console that was stopped with Ctrl-S would keep PID 1 for ever. One that is ready has room for a line.
+    let timeout = PollTimeout::from(CONSOLE_MS);
+    if poll(&mut [PollFd::new(stderr.as_fd(), PollFlags::POLLOUT)], timeout) == Ok(1) {
+        let _ = nix::unistd::write(stderr.as_fd(), text);
+    }
     if let Ok(log) = open(c"/dev/kmsg", OFlag::O_WRONLY | OFlag::O_CLOEXEC, Mode::empty()) {
         // A record is what one call writes; level 2 is "critical" of syslog(2).
         let record = [std::io::IoSlice::new(b"<2>"), std::io::IoSlice::new(&text[1..])];

@@ -140,6 +140,7 @@ fn noise_is_no_key_and_costs_little() {
 fn a_console_that_takes_nothing_does_not_keep_the_others_from_the_text() {
     let _turn = turn();
     let ((stuck, one), (other, two)) = (terminal(), terminal());
+    let path = one.clone();
     let mut terminals = Terminals::of(vec![one, two]);
     let began = Instant::now();
     let reader = thread::spawn(move || {
@@ -152,7 +153,9 @@ fn a_console_that_takes_nothing_does_not_keep_the_others_from_the_text() {
     terminals.write(&"y".repeat(300_000));
     reader.join().unwrap();
     // Waited for when it stopped taking anything, and not again for every piece of text.
-    assert!(began.elapsed() >= STUCK && began.elapsed() < 4 * STUCK, "{:?}", began.elapsed());
+    let stuck_for = console::STUCK;
+    assert!(began.elapsed() >= stuck_for && began.elapsed() < 4 * stuck_for, "{:?}", began.elapsed());
+    assert!(was_stuck(&path), "the next screen does not wait for it either");
     assert!(stuck.as_raw_fd() >= 0);
 }
 
