@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use boot_ledger::{Generation, Ledger, MOST_ATTEMPTS, Slots};
+use boot_ledger::{Generation, Ledger, Slots};
 use profiles::Name;
 
 use crate::error::Failure;
@@ -47,9 +47,9 @@ impl BootCounter {
         self.ledger.last_good(profile)
     }
 
-    /// Whether it was started so often without a blessing that something else should be tried first.
-    pub fn gave_up(&self, profile: &Name, generation: &Generation) -> bool {
-        self.ledger.attempts(profile, generation) >= MOST_ATTEMPTS
+    /// How often it was started without a blessing; 0 when attempts are not counted.
+    pub fn attempts(&self, profile: &Name, generation: &Generation) -> u32 {
+        self.ledger.attempts(profile, generation)
     }
 
     /// Notes an attempt and returns how many there were with it; `None` when they are not counted.

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use boot_ledger::Generation;
+use boot_ledger::{Generation, MOST_ATTEMPTS};
 use profiles::Name;
 
 use crate::request::WantedProfile;
@@ -44,6 +44,24 @@ pub struct Candidate {
     pub place: Place,
     /// The profile; `None` when the command line names none, which fails with a list of those that there are.
     pub wanted: Option<WantedProfile>,
+}
+
+impl Candidate {
+    /// Whether something else is tried first, after so many attempts without a blessing. What a person has just `chosen` on the
+    /// recovery screen never is.
+    pub fn is_put_off(&self, attempts: u32, chosen: bool) -> bool {
+        attempts >= MOST_ATTEMPTS && !(chosen && self.role == Role::Asked)
+    }
+}
+
+/// The order in which candidates are tried again when nothing else stands, each with its attempts without a blessing.
+///
+/// First the profile `rescue`: whatever crashed three times must not come before the one that is there to mend it, and whether
+/// a rescue that nobody blesses has crashed too, nobody can tell. Then the one that was tried least: what was bad three
+/// times may be good the fourth time, and none of them may keep the others from a try.
+pub fn once_more(mut put_off: Vec<(Candidate, u32)>) -> Vec<Candidate> {
+    put_off.sort_by_key(|(candidate, attempts)| (candidate.role != Role::Rescue, *attempts));
+    put_off.into_iter().map(|(candidate, _)| candidate).collect()
 }
 
 impl fmt::Display for Candidate {

@@ -26,7 +26,7 @@ use menu::Menu;
 pub use shell::{SHELL_NAME, become_shell};
 use terminals::Terminals;
 
-/// Names the profile that a person chose, for the init that starts anew.
+/// Says to the init that starts anew that a person wants it, and names the profile that was chosen, if one was.
 pub const CHOSEN: &str = "LAMINA_PROFILE";
 /// The thread that serves the menu. There is one screen and one menu, whoever failed.
 static SERVING: OnceLock<ThreadId> = OnceLock::new();
@@ -67,7 +67,7 @@ impl Context {
 /// The error of a boot that was told to stop: `lamina.rescue`.
 pub fn on_purpose() -> BootError {
     Failure::new("the kernel command line asks for it")
-        .try_this("leave the shell to come to the menu")
+        .try_this("leave the shell to come to the menu; its key `t` starts the boot")
         .at("rescue", "lamina.rescue")
 }
 
@@ -86,6 +86,11 @@ pub fn of_death() -> Option<BootError> {
         .try_this("if it does it again, this is a bug: keep this screen and report it")
         .at("run init", "PID 1");
     Some(error)
+}
+
+/// Whether a person stood before the recovery screen, and had init run itself anew.
+pub fn somebody_is_there() -> bool {
+    std::env::var_os(CHOSEN).is_some()
 }
 
 /// The profile that a person chose before init ran itself anew.

@@ -75,6 +75,8 @@ pub enum RootAccess {
 pub struct BootRequest {
     /// `lamina.profile=`; without it the boot stops later, where the profiles that exist can be listed.
     pub profile: Option<WantedProfile>,
+    /// Whether a person has just chosen it, or to try it again, on the recovery screen.
+    pub chosen: bool,
     /// `lamina.fallback=`: what to boot when that profile, and its last good generation, cannot be booted.
     pub fallback: Option<WantedProfile>,
     /// `lamina.add=`, `lamina.without=`, `lamina.verify=`, `lamina.state=`: what to change of the profile.
@@ -106,6 +108,7 @@ impl BootRequest {
     pub fn empty() -> Self {
         Self {
             profile: None,
+            chosen: false,
             fallback: None,
             overrides: Overrides::default(),
             store: None,

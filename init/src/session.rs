@@ -108,9 +108,13 @@ impl Session {
         Ok(())
     }
 
-    /// What a person chose on the recovery screen counts, unless the command line binds the profile's bytes and no
-    /// signature says that the other one is as good.
+    /// Whoever pressed a key on the recovery screen wants a boot: no other stop for rescue, and nothing in the place of a profile
+    /// that was put off. The profile that they chose counts, unless the command line binds the profile's bytes and no signature
+    /// says that the other one is as good.
     fn obey_the_person(&mut self) {
+        if recovery::somebody_is_there() {
+            (self.request.rescue, self.request.chosen) = (false, true);
+        }
         let Some(name) = recovery::chosen_profile() else { return };
         let bound = self.request.profile.as_ref().is_some_and(|wanted| wanted.digest.is_some());
         if !bound || self.trust.required {

@@ -27,14 +27,15 @@ const SPARE_TOP: TmpfsSize = TmpfsSize::Percent(50);
 enum Patience {
     /// A generation that was started three times without a blessing is put off.
     Counted,
-    /// Nothing else stood.
+    /// Nothing else stood: those that were put off, in the order of [`chain::once_more`].
     Endless,
 }
 
 /// What became of a candidate that did not fail.
 enum Outcome {
     Stands(BootProfile),
-    PutOff,
+    /// After so many attempts.
+    PutOff(u32),
     /// The same generation was tried under another role.
     Known,
 }
@@ -72,7 +73,7 @@ pub fn first_that_stands(
             }
             match try_one(session, &candidate, patience, &mut tried) {
                 Ok(Outcome::Stands(profile)) => return Ok(profile),
-                Ok(Outcome::PutOff) => put_off.push(candidate),
+                Ok(Outcome::PutOff(attempts)) => put_off.push((candidate, attempts)),
                 Ok(Outcome::Known) => {}
                 Err(error) => {
                     take_down::root();
@@ -81,7 +82,7 @@ pub fn first_that_stands(
                 }
             }
         }
-        round = put_off;
+        round = chain::once_more(put_off);
     }
     Err(first.unwrap_or_else(|| Failure::new("there is nothing to boot").at("find the profile", "the chain")))
 }
@@ -117,22 +118,23 @@ fn try_one(
     let result = find(session, candidate).and_then(|stored| {
         record.found(&stored);
         let attempt = attempt(&session.request, candidate, name, stored.generation);
-        if !tried.insert(attempt.clone()) {
+        if tried.contains(&attempt) {
             return Ok(Outcome::Known);
         }
-        if patience == Patience::Counted && gave_up(session, candidate, &stored) {
-            tried.remove(&attempt);
-            return Ok(Outcome::PutOff);
+        let attempts = attempts(session, candidate, &stored);
+        if patience == Patience::Counted && candidate.is_put_off(attempts, session.request.chosen) {
+            return Ok(Outcome::PutOff(attempts));
         }
+        tried.insert(attempt);
         stand_up(session, candidate, &stored).map(Outcome::Stands)
     });
-    if matches!(result, Ok(Outcome::PutOff) | Err(_)) {
+    if matches!(result, Ok(Outcome::PutOff(_)) | Err(_)) {
         record.suspects = suspects(session, candidate, &record);
     }
     match result {
         Ok(Outcome::Known) => return Ok(Outcome::Known),
         Ok(Outcome::Stands(_)) => record.outcome = "started",
-        Ok(Outcome::PutOff) => {
+        Ok(Outcome::PutOff(_)) => {
             record.skipped("it was started three times in a row, and never blessed");
             session.journal.alarm(record.line());
         }
@@ -161,10 +163,12 @@ fn generation(stored: &StoredProfile) -> Generation {
     Generation { number: stored.generation, digest: stored.digest }
 }
 
-fn gave_up(session: &Session, candidate: &Candidate, stored: &StoredProfile) -> bool {
-    let name = candidate.wanted.as_ref().map(|wanted| &wanted.name);
-    candidate.place == Place::Medium
-        && name.is_some_and(|name| session.counter.gave_up(name, &generation(stored)))
+/// How often it was started without a blessing, as far as that is counted.
+fn attempts(session: &Session, candidate: &Candidate, stored: &StoredProfile) -> u32 {
+    match (candidate.place, &candidate.wanted) {
+        (Place::Medium, Some(wanted)) => session.counter.attempts(&wanted.name, &generation(stored)),
+        _ => 0,
+    }
 }
 
 /// Reads the profile and builds its root.
@@ -279,9 +283,10 @@ fn note_attempt(session: &mut Session, candidate: &Candidate, profile: &Name, st
     let why_not = session.counter.why_not().map(str::to_owned);
     session.journal.ledger(LedgerRecord { counted: attempt.is_some(), attempt, why_not });
     if let Some(attempt @ 2..) = attempt {
+        let most = boot_ledger::MOST_ATTEMPTS;
+        let of = if attempt > most { String::new() } else { format!(" of {most}") };
         session.journal.say(&format!(
-            "attempt {attempt} of {} without a blessing; `lamina bless` in the running system gives it",
-            boot_ledger::MOST_ATTEMPTS
+            "attempt {attempt}{of} without a blessing; `lamina bless` in the running system gives it"
         ));
     }
 }

@@ -1,6 +1,7 @@
 use super::*;
 use std::fs;
 
+use boot_ledger::Ledger;
 use profiles::Digest;
 
 fn candidate(role: Role, place: Place, digest: Option<Digest>) -> Candidate {
@@ -42,4 +43,63 @@ fn an_image_of_another_profile_needs_as_much_trust_as_the_profile() {
     assert!(lend(Place::Medium, digest, true).unwrap_err().why.contains("is not signed"));
     // As the profiles of the initramfs themselves.
     assert!(lend(Place::Initramfs, digest, false).is_ok() && lend(Place::Initramfs, None, true).is_ok());
+}
+
+/// Boots so often, with what there is on the medium; every root stands, and nobody blesses. Who was started, by their initials.
+fn walk(boots: usize, there: &[(Role, Place, &str)], ledger: &mut Ledger) -> String {
+    let generation = Generation { number: 1, digest: Digest::from_bytes([1; 32]) };
+    let candidates = there.iter().map(|(role, place, name)| {
+        let wanted = WantedProfile { name: Name::parse(name).unwrap(), digest: None };
+        Candidate { role: *role, place: *place, wanted: Some(wanted) }
+    });
+    let candidates: Vec<Candidate> = candidates.collect();
+    let mut started = String::new();
+    for _ in 0..boots {
+        let name = |candidate: &Candidate| candidate.wanted.as_ref().unwrap().name.clone();
+        let attempts = |candidate: &Candidate| match candidate.place {
+            Place::Medium => ledger.attempts(&name(candidate), &generation),
+            Place::Initramfs => 0,
+        };
+        let counted = candidates.iter().map(|candidate| (candidate.clone(), attempts(candidate)));
+        let (put_off, free): (Vec<_>, Vec<_>) =
+            counted.partition(|(candidate, attempts)| candidate.is_put_off(*attempts, false));
+        let first = free.into_iter().map(|(candidate, _)| candidate).next();
+        let next = first.or_else(|| chain::once_more(put_off).into_iter().next()).unwrap();
+        if next.place == Place::Medium {
+            ledger.note_attempt(&name(&next), &generation);
+        }
+        started.push_str(&name(&next).as_str()[..1]);
+    }
+    started
+}
+
+#[test]
+fn a_rescue_that_nobody_blesses_stays_bootable_for_ever() {
+    let web = (Role::Asked, Place::Medium, "web");
+    let small = (Role::Fallback, Place::Medium, "small");
+    let rescue = (Role::Rescue, Place::Medium, "rescue");
+    let packed = (Role::Rescue, Place::Initramfs, "packed");
+    let walk = |there: &[_]| walk(12, there, &mut Ledger::default());
+    assert_eq!(walk(&[web, rescue]), "wwwrrrrrrrrr");
+    assert_eq!(walk(&[web, small, rescue]), "wwwsssrrrrrr");
+    // One that may have crashed gives way to the other one, which is not counted.
+    assert_eq!(walk(&[web, rescue, packed]), "wwwrrrpppppp");
+    assert_eq!(walk(&[web, packed]), "wwwppppppppp");
+    // None of those that are left keeps the other from a try.
+    assert_eq!(walk(&[web, small]), "wwwssswswsws");
+    assert_eq!(walk(&[web]), "wwwwwwwwwwww");
+}
+
+#[test]
+fn what_was_mended_or_chosen_by_a_person_is_tried_at_once() {
+    let there = [(Role::Asked, Place::Medium, "web"), (Role::Rescue, Place::Medium, "rescue")];
+    let mut ledger = Ledger::default();
+    assert_eq!(walk(8, &there, &mut ledger), "wwwrrrrr");
+    // A blessing; a new generation does the same.
+    let generation = Generation { number: 1, digest: Digest::from_bytes([1; 32]) };
+    ledger.bless(&Name::parse("web").unwrap(), &generation);
+    assert_eq!(walk(4, &there, &mut ledger), "wwwr");
+    let asked = candidate(Role::Asked, Place::Medium, None);
+    assert!(asked.is_put_off(3, false) && !asked.is_put_off(99, true));
+    assert!(candidate(Role::LastGood, Place::Medium, None).is_put_off(3, true));
 }

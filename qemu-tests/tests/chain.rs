@@ -94,3 +94,27 @@ fn three_boots_that_nobody_blessed_move_on_and_come_back_when_nothing_else_stand
     guest.expect("\"attempt\": 4")?;
     guest.expect_off()
 }
+
+#[test]
+fn a_rescue_that_nobody_blesses_boots_for_ever_and_what_a_person_chooses_boots_at_once() -> Story {
+    let scene = Scene::new("chain-rescue-for-ever")?.with_rescue_shell();
+    scene.store().boot_slots()?;
+    // A kernel panic in real life: for init it is a boot that nobody blessed.
+    scene.profile_that_runs("web", &[], "echo here is web")?;
+    scene.profile_that_runs("rescue", &[], "echo here is the rescue")?;
+    let disk = scene.disk()?;
+    let boot = |parameters: &str| scene.boot_kept(&disk, &format!("lamina.profile=web {parameters}"));
+    for here in ["web"; 3].into_iter().chain(["the rescue"; 5]) {
+        let mut guest = boot("")?;
+        let said = guest.expect("story: end")?;
+        assert!(said.contains(&format!("here is {here}")), "{said}");
+        guest.expect_off()?;
+    }
+    let mut guest = boot("lamina.rescue")?;
+    guest.expect("# ")?;
+    guest.type_line("exit")?;
+    guest.expect("[p] power off")?;
+    guest.type_text("t")?;
+    guest.expect("here is web")?;
+    guest.expect_off()
+}

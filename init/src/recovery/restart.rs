@@ -33,9 +33,7 @@ pub fn retry(profile: Option<&Name>) -> String {
     descriptors::as_before();
     let mut init = Command::new("/init");
     init.args(std::env::args_os().skip(1)).env_remove(stack::last_resort::DIED);
-    if let Some(profile) = profile {
-        init.env(CHOSEN, profile.as_str());
-    }
+    init.env(CHOSEN, profile.map_or("", Name::as_str));
     format!("cannot start /init again: {}", init.exec())
 }
 
