@@ -11,14 +11,19 @@ use crate::error::Failure;
 use crate::medium::{self, Medium, Protocol, Share, StoreSpec};
 use crate::report::ModuleRecord;
 use crate::uevents::{Uevents, Waited};
-use crate::wait_for_device::{self, nothing_answers};
+use crate::wait_for_device::{Waits, nothing_answers};
 
 /// Finds the medium that the request names, and waits for it at most `timeout`.
-pub fn find(spec: &StoreSpec, timeout: Duration, modules: &ModuleRecord) -> Result<Medium, Failure> {
+pub fn find(
+    spec: &StoreSpec,
+    timeout: Duration,
+    waits: &Waits,
+    modules: &ModuleRecord,
+) -> Result<Medium, Failure> {
     match spec {
         StoreSpec::Initramfs => Ok(Medium::Initramfs),
         StoreSpec::Share(share) => find_share(share, timeout, modules),
-        StoreSpec::Device(device) => find_device(device, spec, timeout, modules),
+        StoreSpec::Device(device) => find_device(device, spec, timeout, waits, modules),
     }
 }
 
@@ -38,13 +43,14 @@ fn find_device(
     spec: &DeviceSpec,
     store: &StoreSpec,
     timeout: Duration,
+    waits: &Waits,
     modules: &ModuleRecord,
 ) -> Result<Medium, Failure> {
     let absent = |devices: &[BlockDevice]| {
         let seen = devices.iter().map(ToString::to_string).collect();
         not_found(store, timeout, seen, modules, "disk")
     };
-    wait_for_device::wait(timeout, |devices| medium::choose(spec, devices), absent)
+    waits.wait(spec, timeout, |devices| medium::choose(spec, devices), absent)
 }
 
 fn find_share(share: &Share, timeout: Duration, modules: &ModuleRecord) -> Result<Medium, Failure> {
@@ -124,7 +130,8 @@ mod tests {
     fn waiting_for_a_device_that_never_comes_ends_in_time() {
         let begin = Instant::now();
         let spec = StoreSpec::parse("LABEL=no such volume on this machine").unwrap();
-        let failure = find(&spec, Duration::from_millis(50), &ModuleRecord::default()).unwrap_err();
+        let failure =
+            find(&spec, Duration::from_millis(50), &Waits::default(), &ModuleRecord::default()).unwrap_err();
         assert!(begin.elapsed() >= Duration::from_millis(50));
         assert!(failure.why.contains("no such volume"), "{failure:?}");
     }

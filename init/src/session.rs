@@ -20,6 +20,7 @@ use crate::recovery::{Choice, Context};
 use crate::report::ModuleRecord;
 use crate::request::BootRequest;
 use crate::trust::Trust;
+use crate::wait_for_device::Waits;
 use crate::{console, find_store, handover, modules, paths, plan, recovery, store};
 
 /// `panic=`, for the panic hook, which has no session.
@@ -42,6 +43,8 @@ pub struct Session {
     pub trust: Trust,
     /// What became of the kernel modules.
     pub modules: ModuleRecord,
+    /// The devices that were waited for in vain.
+    pub waits: Waits,
     kernel: String,
     profile_bytes: Vec<u8>,
 }
@@ -66,6 +69,7 @@ impl Session {
             counter: BootCounter::default(),
             trust: Trust::default(),
             modules: ModuleRecord::default(),
+            waits: Waits::default(),
             kernel: String::new(),
             profile_bytes: Vec::new(),
         }
@@ -149,7 +153,7 @@ impl Session {
                 Some(spec) => spec.clone(),
                 None => find_store::default_spec(&request.folder)?,
             };
-            let medium = find_store::find(&spec, request.timeout, &self.modules)?;
+            let medium = find_store::find(&spec, request.timeout, &self.waits, &self.modules)?;
             Ok((spec, medium))
         })?;
         let found = match &medium {

@@ -23,7 +23,7 @@ use crate::block_devices::BlockDevice;
 use crate::error::Failure;
 use crate::paths;
 use crate::report::ModuleRecord;
-use crate::wait_for_device::{self, nothing_answers};
+use crate::wait_for_device::{Waits, nothing_answers};
 
 mod decide;
 mod device;
@@ -49,6 +49,8 @@ pub struct Wanted<'a> {
     pub stack: Digest,
     /// How long to wait for the device.
     pub timeout: Duration,
+    /// What was waited for before.
+    pub waits: &'a Waits,
     /// For the message about a device that is not there.
     pub modules: &'a ModuleRecord,
 }
@@ -147,7 +149,7 @@ fn file_system(wanted: &Wanted, say: &mut dyn FnMut(&str)) -> Result<(String, St
         }
     };
     let choose = |devices: &[BlockDevice]| device::choose(wanted.state, devices, device::content);
-    match wait_for_device::wait(wanted.timeout, choose, absent)? {
+    match wanted.waits.wait(place, wanted.timeout, choose, absent)? {
         Found::Mount { path, driver } => Ok((path, driver.to_owned())),
         Found::Make { device, kind } => {
             say(&format!("{} is empty: making the file system {kind} on it for the state", device.path()));
@@ -242,7 +244,9 @@ mod tests {
         let modules = ModuleRecord::default();
         let timeout = Duration::from_millis(30);
         let stack = Digest::from_bytes([0; 32]);
-        let wanted = Wanted { state: &state, profile: &profile, stack, timeout, modules: &modules };
+        let waits = Waits::default();
+        let wanted =
+            Wanted { state: &state, profile: &profile, stack, timeout, waits: &waits, modules: &modules };
         let Err(Trouble::Broken(failure)) = open(&wanted, &mut |_| ()) else { panic!("it is not there") };
         assert!(failure.why.starts_with("nothing answers to LABEL=no such state"), "{failure:?}");
         assert!(failure.remedies.last().unwrap().contains("PARTLABEL"), "{failure:?}");

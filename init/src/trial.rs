@@ -310,19 +310,19 @@ fn put_top(session: &mut Session, profile: &BootProfile) -> Result<Top, BootErro
             profile: &profile.name,
             stack: profile.stack_digest(),
             timeout: session.request.timeout,
+            waits: &session.waits,
             modules: &session.modules,
         },
     };
     let object = wanted.state.place.to_string();
-    let mut said = Vec::new();
-    let opened = session.journal.step("open the state", &object, |_| {
-        match state::open(&wanted, &mut |line| said.push(line.to_owned())) {
+    // Said while it is done: making a file system takes its time.
+    let opened = session.journal.step("open the state", &object, |journal| {
+        match state::open(&wanted, &mut |line| journal.warn(line.to_owned())) {
             Ok(top) => Ok(Ok(top)),
             Err(Trouble::Broken(failure)) => Ok(Err(failure)),
             Err(Trouble::Refused(failure)) => Err(failure),
         }
     })?;
-    said.into_iter().for_each(|line| session.journal.warn(line));
     match opened {
         Ok(top) => {
             session.journal.top(top.record);

@@ -1,5 +1,6 @@
 //! Waits until a block device is there, without polling: the kernel says when something new is there.
 
+use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
 use profiles::DeviceSpec;
@@ -9,19 +10,41 @@ use crate::error::Failure;
 use crate::report::ModuleRecord;
 use crate::uevents::{Uevents, Waited};
 
-/// What the devices that are there mean to `choose`, as soon as that is something; it is asked again when devices come or
-/// change. `absent` says what it means when `timeout` is over: it gets the devices that were there.
-pub fn wait<T>(
-    timeout: Duration,
-    mut choose: impl FnMut(&[BlockDevice]) -> Result<Option<T>, Failure>,
-    absent: impl FnOnce(&[BlockDevice]) -> Failure,
-) -> Result<T, Failure> {
-    let mut chosen = None;
-    let left = until(timeout, &mut |devices| {
-        chosen = choose(devices)?;
-        Ok(chosen.is_some())
-    })?;
-    chosen.ok_or_else(|| absent(&left))
+/// A device that was waited for in vain has had its time: each candidate of the chain may want it again.
+const ONCE_MORE: Duration = Duration::from_millis(500);
+
+/// The devices that were waited for in vain, in this boot.
+#[derive(Debug, Default)]
+pub struct Waits {
+    in_vain: RefCell<Vec<DeviceSpec>>,
+}
+
+impl Waits {
+    /// How long to wait for it, where somebody asked for `timeout`.
+    fn patience(&self, spec: &DeviceSpec, timeout: Duration) -> Duration {
+        if self.in_vain.borrow().contains(spec) { timeout.min(ONCE_MORE) } else { timeout }
+    }
+
+    /// What the devices that are there mean to `choose`, as soon as that is something; it is asked again when devices come or
+    /// change. `absent` says what it means when `timeout` is over, or a moment where `spec` was waited for before: it gets the
+    /// devices that were there.
+    pub fn wait<T>(
+        &self,
+        spec: &DeviceSpec,
+        timeout: Duration,
+        mut choose: impl FnMut(&[BlockDevice]) -> Result<Option<T>, Failure>,
+        absent: impl FnOnce(&[BlockDevice]) -> Failure,
+    ) -> Result<T, Failure> {
+        let mut chosen = None;
+        let left = until(self.patience(spec, timeout), &mut |devices| {
+            chosen = choose(devices)?;
+            Ok(chosen.is_some())
+        })?;
+        chosen.ok_or_else(|| {
+            self.in_vain.borrow_mut().push(spec.clone());
+            absent(&left)
+        })
+    }
 }
 
 /// Waits until `ready` says so; the devices that were there at the end. Not generic, because it is a lot of code.
@@ -95,4 +118,29 @@ pub fn nothing_answers(
     failure
         .try_this(format!("if the {noun} is missing there, add its driver's module to the initramfs"))
         .try_this("if it is slow, give it more time: lamina.timeout=60")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_is_waited_for_once() {
+        let waits = Waits::default();
+        let (timeout, gone) = (Duration::from_millis(700), DeviceSpec::Label("no such disk".into()));
+        let wait = |timeout| waits.wait(&gone, timeout, |_| Ok(None::<()>), |_| Failure::new("gone"));
+        assert_eq!(waits.patience(&gone, timeout), timeout);
+        assert_eq!(wait(Duration::from_millis(10)).unwrap_err().why, "gone");
+        assert_eq!(waits.patience(&gone, timeout), ONCE_MORE);
+        assert_eq!(waits.patience(&gone, Duration::ZERO), Duration::ZERO);
+        assert_eq!(waits.patience(&DeviceSpec::Label("another".into()), timeout), timeout);
+        // What fails for another reason was there, and may be waited for again.
+        let broken = DeviceSpec::Path("/dev/broken".into());
+        let wait =
+            waits.wait(&broken, timeout, |_| Err::<Option<()>, _>(Failure::new("bad")), |_| Failure::new(""));
+        assert_eq!(wait.unwrap_err().why, "bad");
+        assert_eq!(waits.patience(&broken, timeout), timeout);
+        // It may have come by now.
+        assert!(waits.wait(&gone, timeout, |_| Ok(Some(())), |_| Failure::new("")).is_ok());
+    }
 }
