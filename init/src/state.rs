@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `device` | which device it is, and whether it is empty; pure |
 //! | `marker`, `make` | makes the file system at first use, so that a power cut meanwhile does no harm |
+//! | `supervised` | runs the program that makes it, for as long as that may take |
 //! | `decide` | what becomes of the folder that was found; pure |
 //! | `folder` | looks at the folders, and carries out one step at a time |
 //! | `stamp`, `tied` | whose a folder is, and whether another stack may go below it |
@@ -31,6 +32,7 @@ mod folder;
 mod make;
 mod marker;
 mod stamp;
+mod supervised;
 mod tied;
 pub mod top_size;
 

@@ -3,12 +3,15 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use profiles::{DeviceSpec, StateFileSystem};
 use stack::superblock;
 
 use super::marker;
+use super::supervised::{self, Ended};
 use crate::block_devices::{BlockDevice, Size};
+use crate::console;
 use crate::error::Failure;
 
 /// The label when the device was not named by one.
@@ -40,16 +43,16 @@ pub fn make(device: &BlockDevice, kind: StateFileSystem, place: &DeviceSpec) -> 
     let arguments = arguments(kind, label, uuid, &path, device.size - marker::FREE);
     let mut command = Command::new(&program);
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null());
-    let output = command.output().map_err(failure)?;
-    if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        return Err(Failure::new(format!(
-            "{} ended with {}: {}",
-            program.display(),
-            output.status,
-            said.trim()
-        ))
-        .having_seen([device.to_string()]));
+    let still = |time: Duration| {
+        console::write_line(&format!("still making the file system on {path}, for {} s", time.as_secs()));
+    };
+    let Ended { status, said } =
+        supervised::run(&mut command, &supervised::MAKING, still).map_err(|why| {
+            Failure::new(format!("{} {why}", program.display())).having_seen([device.to_string()])
+        })?;
+    if !status.success() {
+        return Err(Failure::new(format!("{} ended with {status}: {}", program.display(), said.trim()))
+            .having_seen([device.to_string()]));
     }
     node.sync_all().map_err(failure)?;
     let made = superblock::probe(&node).and_then(|found| found.uuid);
