@@ -50,6 +50,9 @@ impl<'a> Menu<'a> {
         if self.error.step == "rescue" && shell::is_there() {
             let on = self.terminals.main();
             self.open_shell(&on);
+            // Whoever left the shell is there, and cannot see the keys any more.
+            self.until = None;
+            self.show();
         }
         loop {
             match self.terminals.wait(self.until) {
