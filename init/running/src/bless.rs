@@ -137,13 +137,13 @@ impl Medium<'_> {
         let mounts = mounts::all(self.system);
         let mount = mounts::under(&mounts, &self.folder)
             .ok_or_else(|| Error::new(self.folder.display(), "lies on no mount that /proc knows"))?;
-        let place = self.system.path(&mount.point);
+        let place = self.system.path(&mount.target);
         stack::mount::remount(&place, false).map_err(|error| failed(error.cause))?;
         let done = action();
         // Somebody else may have had the file system writable at another place: that is theirs to end.
-        let protected = match mount.file_system_read_only {
-            true => stack::mount::remount(&place, true),
-            false => stack::mount::protect(&place),
+        let protected = match mount.file_system_writable {
+            true => stack::mount::protect(&place),
+            false => stack::mount::remount(&place, true),
         };
         done.map_err(failed)?;
         protected.map_err(|error| {

@@ -8,7 +8,7 @@ pub mod bless;
 pub mod chart;
 pub mod command;
 mod error;
-mod mounts;
+pub mod mounts;
 pub mod report;
 mod system;
 mod text;

@@ -28,7 +28,7 @@ pub fn why(system: &System, folder: &Path, paths: &[PathBuf]) -> Result<Vec<Answ
     let answer = |path: &PathBuf| {
         let path = absolute(folder, path);
         let mut answer = lookup::look_up(&layers, &path);
-        answer.mount = mounts::under(&mounts, &path).filter(|mount| mount.point != Path::new("/")).cloned();
+        answer.mount = mounts::under(&mounts, &path).filter(|mount| mount.target != Path::new("/")).cloned();
         answer.notes.extend(layers.notes.iter().cloned());
         answer
     };

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::absolute;
 use super::layers::{Kind, Source};
-use crate::mounts::Mount;
+use crate::mounts::Mounted;
 use crate::report::Top;
 use crate::text::{clean, count, size};
 
@@ -32,7 +32,7 @@ pub struct Answer {
     /// All that have it, top first.
     pub(super) entries: Vec<Entry>,
     /// The mount that lies over it, so that the layers do not count.
-    pub(super) mount: Option<Mount>,
+    pub(super) mount: Option<Mounted>,
     /// What else there is to know.
     pub notes: Vec<String>,
 }
@@ -99,7 +99,7 @@ impl Answer {
         let below = if folders > 1 { format!("{below} of {}", count(folders, "layer")) } else { below };
         match &self.mount {
             None => below,
-            Some(Mount { point, kind, source, .. }) => {
+            Some(Mounted { target: point, kind, source, .. }) => {
                 let mount = format!("{kind} ({source}) is mounted at {}", point.display());
                 format!("not from a layer: {mount}; below it: {below}")
             }
@@ -122,8 +122,8 @@ impl Answer {
         };
         let mut visible = self.visible().map(Entry::json);
         let shadowed = self.entries.iter().filter(|entry| entry.hidden || self.verdict != Verdict::Given);
-        let mount = |mount: &Mount| {
-            let (point, source) = (mount.point.to_string_lossy(), &mount.source);
+        let mount = |mount: &Mounted| {
+            let (point, source) = (mount.target.to_string_lossy(), &mount.source);
             json!({ "point": point, "file_system": mount.kind, "source": source })
         };
         json!({
