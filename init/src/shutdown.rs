@@ -18,6 +18,7 @@ mod ending;
 mod hands;
 mod plan;
 mod processes;
+mod swaps;
 
 use std::convert::Infallible;
 use std::os::unix::process::CommandExt;
@@ -60,7 +61,7 @@ pub fn as_pid_1(word: Option<&str>) -> ! {
         console::write_line(&format!("shutdown: cannot leave the root: {why}"));
         end_processes();
         write_back();
-        tell(&carry_out_all(&machine, &plan::protect(&machine.table())));
+        tell(&carry_out_all(&machine, &plan::protect(&machine.table(), &machine.swaps())));
         ending::end(verb)
     }
     end_processes();
@@ -90,7 +91,7 @@ pub fn from_the_system() -> ExitCode {
     end_processes();
     write_back();
     let machine = Machine::begin();
-    let left = carry_out_all(&machine, &plan::protect(&machine.table()));
+    let left = carry_out_all(&machine, &plan::protect(&machine.table(), &machine.swaps()));
     tell(&left);
     if left.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
@@ -115,7 +116,7 @@ fn leave(hands: &impl Hands) -> Outcome {
     let mut unmounted = 0;
     let mut failures = Vec::new();
     for pass in 0..MOST_PASSES {
-        let steps = plan::leave(&hands.table());
+        let steps = plan::leave(&hands.table(), &hands.swaps());
         let mut done = 0;
         failures.clear();
         for step in &steps {
@@ -174,6 +175,7 @@ fn mounts_of(table: &[Mounted], device: &str) -> Vec<u32> {
 mod tests {
     use super::*;
     use std::cell::RefCell;
+    use std::path::PathBuf;
 
     /// Refused until those are ended that serve file systems.
     const BY_STORAGE: usize = 1000;
@@ -202,6 +204,10 @@ mod tests {
             self.table.borrow().clone()
         }
 
+        fn swaps(&self) -> Vec<PathBuf> {
+            vec!["/oldroot/run/lamina/state/swap".into()]
+        }
+
         fn carry_out(&self, step: &Step) -> Result<(), String> {
             let text = step.to_string();
             for (refused, times) in self.refuses.borrow_mut().iter_mut() {
@@ -223,7 +229,7 @@ mod tests {
                     let at = table.iter().rposition(|mount| mount.target == object.target);
                     table.remove(at.ok_or("not mounted")?);
                 }
-                Step::ReadOnly(_) | Step::FreeDevices => {}
+                Step::SwapOff(_) | Step::ReadOnly(_) | Step::FreeDevices => {}
             }
             Ok(())
         }
@@ -235,9 +241,15 @@ mod tests {
 
     #[test]
     fn whatever_fails_once_is_tried_again() {
-        for step in
-            ["move", "unmount overlay", "unmount tmpfs", "unmount /dev/vda", "unmount /dev/vdb", "free"]
-        {
+        for step in [
+            "end swapping",
+            "move",
+            "unmount overlay",
+            "unmount tmpfs",
+            "unmount /dev/vda",
+            "unmount /dev/vdb",
+            "free",
+        ] {
             let fake = Fake::new(&[(step, 1)]);
             let outcome = leave(&fake);
             assert!(outcome.left.is_empty(), "{step}: {:?}", outcome.left);

@@ -82,6 +82,28 @@ fn busybox_init_makes_the_disks_read_only_with_one_line_in_its_script() -> Story
     state_disk::expect_clean_ext4(&state)
 }
 
+/// A file that the kernel swaps to keeps its file system busy, whoever ends the system.
+#[test]
+fn swap_on_a_file_of_the_state_is_ended_before_its_disk() -> Story {
+    let file = "/run/lamina/state/swap";
+    let swap = format!(
+        "dd if=/dev/zero of={file} bs=1M count=8 2>/dev/null; mkswap {file} >/dev/null && swapon {file}\n\
+         grep -c '^{file}' /proc/swaps"
+    );
+    for (name, end, said) in [
+        ("swap-unmounted", format!("exec {LAMINA} shutdown poweroff"), CLEAN),
+        ("swap-read-only", format!("{LAMINA} shutdown && echo all read-only"), "all read-only"),
+    ] {
+        let (scene, state) = scene_with_state(name, &[], &format!("{swap}\n{end}"))?;
+        let mut guest = boot(&scene, &scene.disk()?, &state)?;
+        guest.expect("story: begin\n1\n")?;
+        guest.expect(said)?;
+        guest.expect_off()?;
+        state_disk::expect_clean_ext4(&state)?;
+    }
+    Ok(())
+}
+
 #[test]
 fn who_keeps_a_disk_writable_is_named() -> Story {
     let hold = format!("exec 5>/held\n{LAMINA} shutdown 2>&1; echo status=$?");

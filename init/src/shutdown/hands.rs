@@ -18,6 +18,7 @@ use super::devices;
 use super::mounts_of;
 use super::plan::{Object, Step};
 use super::processes::{Hold, Spare, end_all, holders};
+use super::swaps;
 use crate::mounts::{Mounted, parse};
 
 /// How long one step may take: a disk that writes back gigabytes is slow, one that does not answer is lost.
@@ -29,6 +30,8 @@ const TOGETHER: Duration = Duration::from_secs(120);
 pub trait Hands {
     /// What is mounted now.
     fn table(&self) -> Vec<Mounted>;
+    /// The files that the kernel swaps to now.
+    fn swaps(&self) -> Vec<PathBuf>;
     /// Does it, or says why not and who is in the way.
     fn carry_out(&self, step: &Step) -> Result<(), String>;
     /// Ends what was spared before, because it serves file systems.
@@ -65,8 +68,18 @@ impl Hands for Machine {
         parse(&fs::read("/proc/self/mountinfo").unwrap_or_default())
     }
 
+    fn swaps(&self) -> Vec<PathBuf> {
+        swaps::files(&fs::read("/proc/swaps").unwrap_or_default())
+    }
+
     fn carry_out(&self, step: &Step) -> Result<(), String> {
         match step {
+            Step::SwapOff(file) => {
+                let file = file.clone();
+                let done = self
+                    .bounded(move || stack::swap::off(&file).map_err(|error| Errno::from_raw(error.errno())));
+                done.map_err(|errno| errno.map_or("it takes too long", Errno::desc).to_owned())
+            }
             Step::Move { from, to } => {
                 fs::create_dir_all(to).map_err(|error| error.to_string())?;
                 stack::mount::relocate(from, to).map_err(|error| error.why())

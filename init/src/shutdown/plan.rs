@@ -16,6 +16,8 @@ const KEPT: [&str; 5] = ["/", "/dev", "/proc", "/sys", "/run"];
 /// One thing to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
+    /// Let the kernel swap to this file no longer: its file system stays busy until then.
+    SwapOff(PathBuf),
     /// Move a mount, with all that lies on it.
     Move {
         /// From here,
@@ -63,6 +65,7 @@ impl fmt::Display for Object {
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::SwapOff(file) => write!(f, "end swapping to {}", file.display()),
             Self::Move { from, to } => write!(f, "move {} to {}", from.display(), to.display()),
             Self::Unmount(object) => write!(f, "unmount {object}"),
             Self::FreeDevices => f.write_str("free loop and device-mapper devices"),
@@ -92,10 +95,10 @@ fn by_rank(mounts: Vec<&Mounted>) -> Vec<&Mounted> {
 }
 
 /// The steps that leave nothing mounted but what this program runs on. `table` is that of a process whose root is
-/// `/run/initramfs`, with the old root below it.
-pub fn leave(table: &[Mounted]) -> Vec<Step> {
+/// `/run/initramfs`, with the old root below it; `swaps` are the files that the kernel swaps to.
+pub fn leave(table: &[Mounted], swaps: &[PathBuf]) -> Vec<Step> {
     let old_run = Path::new(OLD_ROOT).join("run");
-    let mut steps = Vec::new();
+    let mut steps = swap_off(swaps);
     let mut table = table.to_vec();
     if table.iter().any(|mount| mount.target == old_run) {
         for mount in &mut table {
@@ -134,13 +137,19 @@ pub fn give_up(table: &[Mounted]) -> Vec<Step> {
 }
 
 /// The steps for a system that its own PID 1 still runs on: no file system on a disk stays writable.
-pub fn protect(table: &[Mounted]) -> Vec<Step> {
+pub fn protect(table: &[Mounted], swaps: &[PathBuf]) -> Vec<Step> {
     let mut all = below(table, Path::new("/"));
     // What lies at `/` itself: the last of several is the one that is seen.
     all.extend(table.iter().rfind(|mount| mount.target == Path::new("/")));
     all.retain(|mount| keeps_data(mount));
     let of_order = |wanted| all.iter().copied().filter(move |mount| order(mount) == wanted);
-    once((0..=3).flat_map(of_order)).map(Step::ReadOnly).collect()
+    let read_only = once((0..=3).flat_map(of_order)).map(Step::ReadOnly);
+    swap_off(swaps).into_iter().chain(read_only).collect()
+}
+
+/// Before anything else, while the paths hold.
+fn swap_off(swaps: &[PathBuf]) -> Vec<Step> {
+    swaps.iter().cloned().map(Step::SwapOff).collect()
 }
 
 /// The stack lies on the state, and the state may lie on the medium.
@@ -223,19 +232,20 @@ mod tests {
     #[test]
     fn after_systemd_the_root_goes_before_what_it_stands_on() {
         let table = table("shutdown-pivoted.mountinfo");
-        golden("shutdown-pivoted", &leave(&table));
+        golden("shutdown-pivoted", &leave(&table, &["/oldroot/home/swap file".into()]));
         golden("shutdown-give-up", &give_up(&table));
     }
 
     #[test]
     fn while_the_system_runs_disks_are_made_read_only() {
-        golden("shutdown-protect", &protect(&table("shutdown-running.mountinfo")));
+        let swaps = ["/run/lamina/state/swap".into(), "/home/b/swap".into()];
+        golden("shutdown-protect", &protect(&table("shutdown-running.mountinfo"), &swaps));
     }
 
     #[test]
     fn nothing_mounted_means_only_devices_to_free() {
         let table = parse(b"1 1 0:1 / / rw - tmpfs tmpfs rw\n2 1 0:2 / /proc rw - proc proc rw\n");
-        assert_eq!(leave(&table), [Step::FreeDevices]);
-        assert!(give_up(&table).is_empty() && protect(&table).is_empty());
+        assert_eq!(leave(&table, &[]), [Step::FreeDevices]);
+        assert!(give_up(&table).is_empty() && protect(&table, &[]).is_empty());
     }
 }
