@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
@@ -333,6 +334,35 @@ static void read_protections(void)
     fclose(list);
 }
 
+/* What init leaves for the way back: a copy of itself in a file system of its own. The bytes are those of init. */
+static void leave_program(void)
+{
+    static const char *const folders[] = { "dev", "proc", "sys", "run", "oldroot" };
+    char path[64];
+    struct stat status;
+    prepare("/run/initramfs");
+    int exit = open_context("tmpfs", "exit");
+    check(fsconfig(exit, FSCONFIG_SET_STRING, "size", "8m", 0), "size");
+    check(fsconfig(exit, FSCONFIG_SET_STRING, "mode", "0755", 0), "mode");
+    mount_context(exit, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, "/run/initramfs");
+    for (int index = 0; index < 5; index++) {
+        snprintf(path, sizeof path, "/run/initramfs/%s", folders[index]);
+        make_folder(path);
+    }
+    int from = open("/init", O_RDONLY | O_CLOEXEC);
+    check(from, "/init");
+    int to = open("/run/initramfs/shutdown", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    check(to, "/run/initramfs/shutdown");
+    check(fstat(from, &status), "/init");
+    while (sendfile(to, from, NULL, 0x7ffff000) > 0)
+        ;
+    check(fchmod(to, 0755), "/run/initramfs/shutdown");
+    close(to);
+    close(from);
+    make_folder("/run/lamina/bin");
+    check(symlink("/run/initramfs/shutdown", "/run/lamina/bin/lamina"), "/run/lamina/bin/lamina");
+}
+
 static const char *const mount_points[] = { "/newroot/dev", "/newroot/proc", "/newroot/sys", "/newroot/run" };
 
 int main(int argc, char **argv)
@@ -364,6 +394,7 @@ int main(int argc, char **argv)
     for (int index = 0; index < 4; index++)
         make_folder(mount_points[index]);
     read_file("/newroot/sbin/init", 3);
+    leave_program();
     tell();
     write_file("/run/lamina/profile.kdl", profile_length);
     write_file("/run/lamina/report.json", 1024 + layers * 800);

@@ -38,7 +38,15 @@ fn whole_plan(medium: &Medium, store: &str, text: &str) -> Vec<Stage> {
     let profile = parsed(text);
     let mut stages = plan::early();
     stages.extend(plan::medium(medium));
-    stages.extend(plan::root(Path::new(store), &profile, &top(&profile), RootAccess::AsProfile));
+    stages.extend(plan_of_root(store, &profile, &top(&profile), RootAccess::AsProfile));
+    stages
+}
+
+/// All images are squashfs.
+fn plan_of_root(store: &str, profile: &BootProfile, top: &Top, access: RootAccess) -> Vec<Stage> {
+    let images = plan::images(Path::new(store), profile);
+    let mut stages = plan::open(&images);
+    stages.extend(plan::root(&images, |_| true, top, &profile.init, access));
     stages
 }
 
@@ -67,8 +75,16 @@ fn an_initramfs_without_checks_and_a_read_only_root() {
 fn hash_trees_and_a_top_that_was_there_before() {
     let profile = parsed(VERITY);
     let kept = Top::Kept("/run/lamina/state/lamina/vault".into());
-    let stages = plan::root(Path::new("/run/lamina/medium/lamina"), &profile, &kept, RootAccess::AsProfile);
+    let stages = plan_of_root("/run/lamina/medium/lamina", &profile, &kept, RootAccess::AsProfile);
     compare("disk-verity-kept-top", &stages);
+}
+
+#[test]
+fn an_image_that_needs_no_device_is_mounted_by_one_thread() {
+    let profile = parsed(READ_ONLY);
+    let images = plan::images(Path::new("/lamina"), &profile);
+    let stages = plan::root(&images, |_| false, &Top::None, &profile.init, RootAccess::AsProfile);
+    compare("initramfs-erofs", &stages);
 }
 
 #[test]
@@ -81,7 +97,7 @@ fn what_the_command_line_changes_is_in_the_plan() {
     }
     let other = |_: &profiles::Name| unreachable!("no other profile is named");
     let (changed, _) = overrides.apply(&parsed(VERITY), Some("/bin/sh"), other).unwrap();
-    let stages = plan::root(Path::new("/lamina"), &changed, &top(&changed), RootAccess::ReadOnly);
+    let stages = plan_of_root("/lamina", &changed, &top(&changed), RootAccess::ReadOnly);
     compare("overrides", &stages);
 }
 
@@ -89,8 +105,8 @@ fn what_the_command_line_changes_is_in_the_plan() {
 fn ro_protects_the_root_last_and_only_when_it_could_be_written() {
     let last = |text: &str, access| {
         let profile = parsed(text);
-        let stages = plan::root(Path::new("/lamina"), &profile, &top(&profile), access);
-        stages.last().and_then(|stage| stage.steps.last()).unwrap().to_string()
+        let stages = plan_of_root("/lamina", &profile, &top(&profile), access);
+        stages.last().and_then(|stage| stage.steps().last()).unwrap().to_string()
     };
     assert_eq!(last(WRITABLE, RootAccess::ReadOnly), "protect root /newroot");
     for (text, access) in [
@@ -147,7 +163,7 @@ fn every_step_that_fails_is_named_with_its_object_and_stops_the_boot() {
 
 fn each_step_fails_once(stages: &[Stage]) {
     for (index, stage) in stages.iter().enumerate() {
-        for step in &stage.steps {
+        for step in stage.steps() {
             let kernel = Fake::failing(std::slice::from_ref(step));
             let error = execute(stages, &kernel, &mut Journal::begin()).unwrap_err();
             assert_eq!((error.step, &error.object), (step.name(), &step.object()));
@@ -155,7 +171,9 @@ fn each_step_fails_once(stages: &[Stage]) {
             for part in [step.name(), &step.object(), "told to fail", "a remedy"] {
                 assert!(screen.contains(part), "{part} is not in\n{screen}");
             }
-            let later: Vec<_> = stages[index + 1..].iter().flat_map(|stage| &stage.steps).collect();
+            let lane = stage.lanes.iter().find(|lane| lane.contains(step)).unwrap();
+            let after = lane.iter().skip_while(|other| *other != step);
+            let later: Vec<_> = stages[index + 1..].iter().flat_map(Stage::steps).chain(after).collect();
             let done = kernel.done.lock().unwrap();
             assert!(done.iter().all(|step| !later.contains(&step)), "went on after {step}");
         }
@@ -166,8 +184,9 @@ fn each_step_fails_once(stages: &[Stage]) {
 fn all_missing_images_are_told_at_once() {
     let stages = whole_plan(&device(), "/run/lamina/medium/lamina", WRITABLE);
     let open = stages.iter().find(|stage| stage.name == "open images").unwrap();
-    let error = execute(&stages, &Fake::failing(&open.steps), &mut Journal::begin()).unwrap_err();
-    assert_eq!(error.object, open.steps[0].object());
+    let steps: Vec<Step> = open.steps().cloned().collect();
+    let error = execute(&stages, &Fake::failing(&steps), &mut Journal::begin()).unwrap_err();
+    assert_eq!(error.object, steps[0].object());
     assert_eq!(error.also, ["busybox 1.35.0: told to fail", "darkhttpd 1.14: told to fail"]);
 }
 
@@ -180,7 +199,7 @@ fn without_a_failure_every_step_is_done_and_reported_in_order() {
     let report: serde_json::Value = serde_json::from_str(&journal.json()).unwrap();
     let reported: Vec<_> =
         report["steps"].as_array().unwrap().iter().map(|step| step["object"].clone()).collect();
-    let planned: Vec<_> = stages.iter().flat_map(|stage| &stage.steps).map(Step::object).collect();
+    let planned: Vec<_> = stages.iter().flat_map(Stage::steps).map(Step::object).collect();
     assert_eq!(reported, planned);
     assert_eq!(kernel.done.lock().unwrap().len(), planned.len());
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use nix::sys::resource::{UsageWho, getrusage};
 use nix::time::ClockId;
 use profiles::resolved::BootProfile;
 
@@ -143,12 +144,17 @@ impl Journal {
         self.report.root = Some(profile.root.to_string());
         self.report.profile = Some(record);
         self.report.overrides = overrides;
-        self.report.layers = report::layers(profile, |_| None);
+        self.report.layers = report::layers(profile);
     }
 
     /// Notes what was found of the layers.
-    pub fn layers(&mut self, profile: &BootProfile, facts: impl Fn(&str) -> Option<LayerFacts>) {
-        self.report.layers = report::layers(profile, facts);
+    pub fn layers(&mut self, facts: impl Fn(&str) -> Option<LayerFacts>) {
+        for layer in &mut self.report.layers {
+            if let Some(facts) = facts(&layer.name) {
+                layer.file_system = facts.file_system;
+                layer.corrects_errors = facts.corrects_errors;
+            }
+        }
     }
 
     /// Notes what the writable top became.
@@ -188,13 +194,15 @@ impl Journal {
         self.report.outcome = Outcome::failed(error);
     }
 
-    /// The report as JSON, with a newline at its end.
+    /// The report as JSON on one line.
     pub fn json(&mut self) -> String {
         self.report.began_us = micros(self.began);
         self.report.ended_us = micros(now());
         self.report.peak_kib = peak_kib();
         // The report holds texts and numbers only, which always serialise.
-        serde_json::to_string_pretty(&self.report).unwrap_or_default() + "\n"
+        let mut text = serde_json::to_string(&self.report).unwrap_or_default();
+        text.push('\n');
+        text
     }
 }
 
@@ -202,11 +210,9 @@ fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
-/// VmHWM of `/proc/self/status` (proc(5)); 0 when it cannot be read.
+/// `ru_maxrss` of getrusage(2); 0 when the kernel does not tell.
 fn peak_kib() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    line.and_then(|rest| rest.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+    getrusage(UsageWho::RUSAGE_SELF).map_or(0, |usage| u64::try_from(usage.max_rss()).unwrap_or(0))
 }
 
 /// `12.3 ms`, right-aligned by the caller.

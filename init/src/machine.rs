@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use profiles::{Digest, Verify};
 use stack::image::{ImageKind, OpenImage};
 use stack::loop_device::{LoopDevice, attach};
-use stack::mount::{Attributes, Backing, Filesystem};
+use stack::mount::{Attributes, Backing, Filesystem, MountedLayer};
 use stack::overlay::{Features, Overlay, Upper};
 use stack::verity::{self, Protection, VerityDevice};
 
@@ -26,8 +27,8 @@ use crate::report::LayerFacts;
 #[derive(Debug, Default)]
 pub struct Machine {
     held: Mutex<BTreeMap<String, Held>>,
-    /// What was found of the layers that are mounted.
-    layers: Mutex<BTreeMap<String, LayerFacts>>,
+    /// The layers that are mounted, with what was found of each.
+    layers: Mutex<BTreeMap<String, (LayerFacts, Option<MountedLayer>)>>,
 }
 
 /// An image on its way to a layer.
@@ -54,15 +55,13 @@ impl Kernel for Machine {
             }
             Step::CheckImage(image) => self.with(image, |held| check(image, &held.image)),
             Step::AttachImage(image) => self.with(image, |held| {
-                if !may_lie_on_a_file(image, held.kind) {
-                    held.device = Some(attach(&held.image)?);
-                }
+                held.device = Some(attach(&held.image)?);
                 Ok(())
             }),
             Step::OpenVerity(image) => self.with(image, |held| open_verity(image, held)),
             Step::MountLayer(image) => {
-                let facts = mount_layer(image, take(&self.held, image)?)?;
-                put(&self.layers, image, facts);
+                let (facts, mounted) = mount_layer(image, take(&self.held, image)?)?;
+                put(&self.layers, image, (facts, Some(mounted)));
                 Ok(())
             }
             Step::StackLayers { lower, above } => self.stack_layers(lower, *above),
@@ -76,7 +75,14 @@ impl Kernel for Machine {
 impl Machine {
     /// What was found of a layer.
     pub fn facts(&self, name: &str) -> Option<LayerFacts> {
-        lock(&self.layers).get(name).copied()
+        lock(&self.layers).get(name).map(|(facts, _)| *facts)
+    }
+
+    /// Whether an image that was opened is mounted from a device. The kernel can read an EROFS from its file, when nothing
+    /// checks it on the way.
+    pub fn needs_device(&self, image: &Image) -> bool {
+        let kind = lock(&self.held).get(image.wanted.name.as_str()).and_then(|held| held.kind);
+        kind != Some(ImageKind::Erofs) || image.verify == Verify::Verity
     }
 
     /// Lets go of everything, so that another profile can be tried.
@@ -97,7 +103,12 @@ impl Machine {
         Ok(())
     }
 
-    fn stack_layers(&self, lower: &[Image], above: Above) -> Result<(), Failure> {
+    /// The mount of a layer, which stays at its place.
+    fn let_go(&self, image: &Image) -> Option<MountedLayer> {
+        lock(&self.layers).get_mut(image.wanted.name.as_str())?.1.take()
+    }
+
+    fn stack_layers(&self, lower: &[Arc<Image>], above: Above) -> Result<(), Failure> {
         let new_root = Path::new(paths::NEW_ROOT);
         make_folder(new_root)?;
         let upper = (above != Above::Nothing).then(|| {
@@ -109,8 +120,15 @@ impl Machine {
             make_folder(work)?;
         }
         let features = if above == Above::KeptTop { Features::AllOff } else { Features::KernelDefault };
-        let layers = lower.iter().map(Image::layer).collect();
-        Ok(Overlay { lower: layers, upper, userxattr: false, features }.mount(new_root)?)
+        let overlay = Overlay {
+            lower: lower.iter().map(|image| image.layer()).collect(),
+            upper,
+            userxattr: false,
+            features,
+        };
+        let mounted: Vec<MountedLayer> = lower.iter().map_while(|image| self.let_go(image)).collect();
+        let mounts: Vec<BorrowedFd<'_>> = mounted.iter().map(AsFd::as_fd).collect();
+        Ok(overlay.mount_open(&mounts, new_root)?)
     }
 }
 
@@ -130,11 +148,6 @@ fn put<T>(map: &Mutex<BTreeMap<String, T>>, image: &Image, value: T) {
     lock(map).insert(image.wanted.name.to_string(), value);
 }
 
-/// The kernel can read an EROFS from its file, without a loop device, when nothing checks it on the way.
-fn may_lie_on_a_file(image: &Image, kind: Option<ImageKind>) -> bool {
-    kind == Some(ImageKind::Erofs) && image.verify != Verify::Verity
-}
-
 fn open_verity(image: &Image, held: &mut Held) -> Result<(), Failure> {
     let Some(wanted) = &image.wanted.verity else {
         return Err(Failure::new("the profile has no root hash for it").try_this("lock the profile again"));
@@ -151,11 +164,13 @@ fn open_verity(image: &Image, held: &mut Held) -> Result<(), Failure> {
     let verity = verity::open(device, &name, &protection)?;
     held.kind = verity.file_system().or(held.kind);
     held.verity = Some(verity);
+    // dm-verity holds it open from here on.
+    held.device = None;
     Ok(())
 }
 
 /// The devices are let go at the end: the mount keeps them, and frees them when it ends.
-fn mount_layer(image: &Image, mut held: Held) -> Result<LayerFacts, Failure> {
+fn mount_layer(image: &Image, mut held: Held) -> Result<(LayerFacts, MountedLayer), Failure> {
     let path = held.image.path().to_owned();
     let kind = match held.kind {
         Some(kind) => kind,
@@ -176,10 +191,11 @@ fn mount_layer(image: &Image, mut held: Held) -> Result<LayerFacts, Failure> {
     let target = image.layer();
     make_folder(&target)?;
     mounted.show_at(&target)?;
-    Ok(LayerFacts {
+    let facts = LayerFacts {
         file_system: kind.driver(),
         corrects_errors: held.verity.as_ref().is_some_and(VerityDevice::corrects_errors),
-    })
+    };
+    Ok((facts, mounted))
 }
 
 /// The kernel says only EIO: that it was dm-verity which found the image changed stands in its log.

@@ -78,6 +78,7 @@ fn main() -> ExitCode {
 /// The story of a boot.
 fn boot(session: &mut Session) -> Result<Infallible, BootError> {
     execute(&plan::early(), &session.machine, &mut session.journal)?;
+    session.leave_programs();
     session.read_command_line()?;
     session.read_initramfs()?;
     if session.request.rescue {

@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use profiles::resolved::{BootProfile, ImageRef};
 use profiles::{TmpfsSize, Verify};
@@ -78,15 +79,15 @@ pub enum Step {
     /// Mount a file system.
     Mount(Mount),
     /// Open an image and compare its length.
-    OpenImage(Image),
+    OpenImage(Arc<Image>),
     /// Compare the SHA-256 of an open image.
-    CheckImage(Image),
+    CheckImage(Arc<Image>),
     /// Give an open image a loop device.
-    AttachImage(Image),
+    AttachImage(Arc<Image>),
     /// Put dm-verity over an attached image.
-    OpenVerity(Image),
+    OpenVerity(Arc<Image>),
     /// Mount the squashfs or EROFS of an image.
-    MountLayer(Image),
+    MountLayer(Arc<Image>),
     /// Make a folder visible at a second place.
     Bind {
         /// The folder.
@@ -97,7 +98,7 @@ pub enum Step {
     /// Join the layers.
     StackLayers {
         /// The layers, bottom first.
-        lower: Vec<Image>,
+        lower: Vec<Arc<Image>>,
         /// What goes above.
         above: Above,
     },
@@ -183,15 +184,13 @@ impl fmt::Display for Step {
     }
 }
 
-/// How the steps of a stage depend on each other.
+/// Who carries out the lanes of a stage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Order {
-    /// Each needs the one before: the first failure ends the stage.
-    Chain,
-    /// None needs another: all are tried, and all failures are told at once.
-    Each,
-    /// As `Each`, and on all processors, because each takes long.
-    Parallel,
+pub enum Hands {
+    /// One thread, lane after lane.
+    One,
+    /// Several threads, because each lane computes or sleeps for long.
+    Many,
 }
 
 /// Steps that belong together.
@@ -199,21 +198,34 @@ pub enum Order {
 pub struct Stage {
     /// What the console and the report call it.
     pub name: &'static str,
-    /// How its steps depend on each other.
-    pub order: Order,
-    /// In order.
-    pub steps: Vec<Step>,
+    /// Who carries it out.
+    pub hands: Hands,
+    /// Chains of steps: each step needs the one before it, and a failure ends its chain. No chain needs another: all are
+    /// tried, and all failures are told at once.
+    pub lanes: Vec<Vec<Step>>,
+}
+
+impl Stage {
+    /// One chain.
+    fn chain(name: &'static str, steps: Vec<Step>) -> Self {
+        Self { name, hands: Hands::One, lanes: vec![steps] }
+    }
+
+    /// All steps, lane after lane.
+    pub fn steps(&self) -> impl Iterator<Item = &Step> {
+        self.lanes.iter().flatten()
+    }
 }
 
 impl fmt::Display for Stage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let order = match self.order {
-            Order::Chain => "",
-            Order::Each => " (each)",
-            Order::Parallel => " (parallel)",
+        let how = match (self.hands, self.lanes.len()) {
+            (Hands::Many, _) => " (parallel)",
+            (Hands::One, 0 | 1) => "",
+            (Hands::One, _) => " (each)",
         };
-        writeln!(f, "{}{order}", self.name)?;
-        self.steps.iter().try_for_each(|step| writeln!(f, "  {step}"))
+        writeln!(f, "{}{how}", self.name)?;
+        self.steps().try_for_each(|step| writeln!(f, "  {step}"))
     }
 }
 
@@ -230,7 +242,7 @@ pub fn early() -> Vec<Stage> {
         // As systemd wants it: INITRD_INTERFACE of its documentation.
         mount("tmpfs", "/run", &["nosuid", "nodev", "strictatime", "mode=0755"]),
     ];
-    vec![Stage { name: "early mounts", order: Order::Chain, steps }]
+    vec![Stage::chain("early mounts", steps)]
 }
 
 /// How the medium comes to its place; nothing when the store is in the initramfs.
@@ -239,7 +251,7 @@ pub fn medium(medium: &Medium) -> Vec<Stage> {
         let always = ["ro", "nosuid", "nodev", "noexec"];
         let options = always.iter().chain(options).map(ToString::to_string).collect();
         let step = Step::Mount(Mount { kind, source: source.to_owned(), options, target: paths::MEDIUM });
-        vec![Stage { name: "medium", order: Order::Chain, steps: vec![step] }]
+        vec![Stage::chain("medium", vec![step])]
     };
     match medium {
         Medium::Initramfs => Vec::new(),
@@ -253,39 +265,50 @@ pub fn medium(medium: &Medium) -> Vec<Stage> {
     }
 }
 
-/// How the images of a profile become the new root. `store` is the folder that has `images/`.
-pub fn root(store: &Path, profile: &BootProfile, top: &Top, access: RootAccess) -> Vec<Stage> {
+/// The images of a profile, bottom first. `store` is the folder that has `images/`.
+pub fn images(store: &Path, profile: &BootProfile) -> Vec<Arc<Image>> {
     let image = |wanted: &ImageRef| Image {
         wanted: wanted.clone(),
         path: store.join("images").join(format!("{}.sqfs", wanted.digest.hex())),
         verify: profile.verify,
     };
-    let images: Vec<Image> = profile.images.iter().map(image).collect();
-    let stage = |name, order, step: fn(Image) -> Step| Stage {
-        name,
-        order,
-        steps: images.iter().cloned().map(step).collect(),
+    profile.images.iter().map(|wanted| Arc::new(image(wanted))).collect()
+}
+
+/// How the images are opened and their digests checked: all of them, before anything is done with one.
+pub fn open(images: &[Arc<Image>]) -> Vec<Stage> {
+    let stage = |name, hands, wanted: Option<Verify>, step: fn(Arc<Image>) -> Step| {
+        let wanted = |image: &&Arc<Image>| wanted.is_none_or(|wanted| image.verify == wanted);
+        let lanes: Vec<_> = images.iter().filter(wanted).map(|image| vec![step(image.clone())]).collect();
+        (!lanes.is_empty()).then_some(Stage { name, hands, lanes })
     };
-    let mut stages = vec![stage("open images", Order::Each, Step::OpenImage)];
-    if profile.verify == Verify::Digest {
-        stages.push(stage("check images", Order::Parallel, Step::CheckImage));
-    }
-    // Not parallel: both take the kernel's locks in turn, and two threads were no faster than one. The waiting for the
-    // disk overlaps anyway, because opening an image asks for its tables to be read ahead.
-    stages.push(stage("attach images", Order::Each, Step::AttachImage));
-    let mut order = Order::Each;
-    if profile.verify == Verify::Verity {
-        // Here the first blocks are hashed as they are read, which keeps a processor busy.
-        order = Order::Parallel;
-        stages.push(stage("open verity", order, Step::OpenVerity));
-    }
-    stages.push(stage("mount layers", order, Step::MountLayer));
-    stages.push(Stage { name: "root", order: Order::Chain, steps: join(images, top, &profile.init, access) });
-    stages
+    let open = stage("open images", Hands::One, None, Step::OpenImage);
+    let check = stage("check images", Hands::Many, Some(Verify::Digest), Step::CheckImage);
+    open.into_iter().chain(check).collect()
+}
+
+/// How open images become the new root. `needs_device` tells which of them are not mounted from their files.
+pub fn root(
+    images: &[Arc<Image>],
+    needs_device: impl Fn(&Image) -> bool,
+    top: &Top,
+    init: &str,
+    access: RootAccess,
+) -> Vec<Stage> {
+    let lane = |image: &Arc<Image>| {
+        let attach = needs_device(image).then(|| Step::AttachImage(image.clone()));
+        let protect = (image.verify == Verify::Verity).then(|| Step::OpenVerity(image.clone()));
+        attach.into_iter().chain(protect).chain([Step::MountLayer(image.clone())]).collect()
+    };
+    // A loop device sleeps: its file is read by another thread of the kernel, and its settings wait for readers of the old
+    // ones. dm-verity computes. A mount from the file does neither, and further threads would only cost their making.
+    let hands = if images.iter().any(|image| needs_device(image)) { Hands::Many } else { Hands::One };
+    let layers = Stage { name: "layers", hands, lanes: images.iter().map(lane).collect() };
+    vec![layers, Stage::chain("root", join(images.to_vec(), top, init, access))]
 }
 
 /// How the layers become one root with a top.
-fn join(images: Vec<Image>, top: &Top, init: &str, access: RootAccess) -> Vec<Step> {
+fn join(images: Vec<Arc<Image>>, top: &Top, init: &str, access: RootAccess) -> Vec<Step> {
     let (above, put_on) = match top {
         Top::None => (Above::Nothing, None),
         Top::Tmpfs(size) => (Above::FreshTop, Some(tmpfs(*size))),

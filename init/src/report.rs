@@ -50,7 +50,7 @@ pub struct Report {
     pub began_us: u64,
     /// CLOCK_BOOTTIME when the report was written, in microseconds.
     pub ended_us: u64,
-    /// The most memory that init had resident (VmHWM of proc(5)), in KiB.
+    /// The most memory that init had resident (`ru_maxrss` of getrusage(2)), in KiB.
     pub peak_kib: u64,
     /// In order.
     pub steps: Vec<StepRecord>,
@@ -256,26 +256,23 @@ impl Outcome {
     }
 }
 
-/// The layers of a profile, bottom first; `facts` tells what was found of each.
-pub fn layers(profile: &BootProfile, facts: impl Fn(&str) -> Option<LayerFacts>) -> Vec<LayerRecord> {
+/// The layers of a profile, bottom first, as far as they are known before they are mounted.
+pub fn layers(profile: &BootProfile) -> Vec<LayerRecord> {
     let verified = match profile.verify {
         Verify::None => "none",
         Verify::Digest => "digest",
         Verify::Verity => "verity",
     };
-    let record = |image: &profiles::resolved::ImageRef| {
-        let facts = facts(image.name.as_str());
-        LayerRecord {
-            name: image.name.as_str().to_owned(),
-            version: image.version.clone(),
-            id: image.id.map(|id| id.hex()),
-            digest: image.digest.to_string(),
-            size: image.size,
-            file_system: facts.map_or("unknown", |facts| facts.file_system),
-            verified: verified.to_owned(),
-            corrects_errors: facts.is_some_and(|facts| facts.corrects_errors),
-            path: format!("{}/{}", crate::paths::LAYERS, image.name),
-        }
+    let record = |image: &profiles::resolved::ImageRef| LayerRecord {
+        name: image.name.as_str().to_owned(),
+        version: image.version.clone(),
+        id: image.id.map(|id| id.hex()),
+        digest: image.digest.to_string(),
+        size: image.size,
+        file_system: "unknown",
+        verified: verified.to_owned(),
+        corrects_errors: false,
+        path: format!("{}/{}", crate::paths::LAYERS, image.name),
     };
     profile.images.iter().map(record).collect()
 }

@@ -4,6 +4,7 @@ use std::fs;
 use std::panic::PanicHookInfo;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+use std::thread::JoinHandle;
 
 use profiles::resolved::BootProfile;
 
@@ -47,6 +48,8 @@ pub struct Session {
     pub waits: Waits,
     kernel: String,
     profile_bytes: Vec<u8>,
+    /// What leaves the programs for the running system.
+    leaving: Option<JoinHandle<Result<(), Failure>>>,
 }
 
 /// A store that can be read.
@@ -72,6 +75,7 @@ impl Session {
             waits: Waits::default(),
             kernel: String::new(),
             profile_bytes: Vec::new(),
+            leaving: None,
         }
     }
 
@@ -180,7 +184,19 @@ impl Session {
         self.profile_bytes = bytes;
     }
 
-    /// Leaves profile, report and programs for the running system, and says goodbye.
+    /// Begins to leave the programs for the running system, as soon as `/run` is there.
+    pub fn leave_programs(&mut self) {
+        self.leaving = handover::begin();
+    }
+
+    fn programs_are_left(&mut self) -> Result<(), Failure> {
+        match self.leaving.take() {
+            Some(thread) => thread.join().unwrap_or_else(|_| Err(Failure::new("its thread panicked"))),
+            None => handover::leave_programs(),
+        }
+    }
+
+    /// Leaves profile and report, waits for the programs that are left for the running system, and says goodbye.
     pub fn leave_records(&mut self, profile: &BootProfile) {
         let summary = format!(
             "profile {}, {}, {}, verify {}",
@@ -190,14 +206,14 @@ impl Session {
             profile.verify
         );
         // Without them the system runs all the same.
-        if let Err(failure) = handover::leave_programs() {
+        if let Err(failure) = self.programs_are_left() {
             self.journal.warn(format!(
                 "the system will not end cleanly, because no program is left for that: {}",
                 failure.why
             ));
         }
         let machine = &self.machine;
-        self.journal.layers(profile, |name| machine.facts(name));
+        self.journal.layers(|name| machine.facts(name));
         self.journal.started(&profile.init, &summary);
         let report = self.journal.json();
         for (path, bytes) in

@@ -181,8 +181,12 @@ fn stand_up(
     note_attempt(session, candidate, &profile.name, stored);
     let top = put_top(session, &profile)?;
     let folder = session.folder(candidate.place);
-    let stages = plan::root(&folder, &profile, &top, session.request.root_access);
-    execute(&stages, &session.machine, &mut session.journal)?;
+    let (machine, journal) = (&session.machine, &mut session.journal);
+    let images = plan::images(&folder, &profile);
+    execute(&plan::open(&images), machine, journal)?;
+    let needs_device = |image: &plan::Image| machine.needs_device(image);
+    let stages = plan::root(&images, needs_device, &top, &profile.init, session.request.root_access);
+    execute(&stages, machine, journal)?;
     warn_of_no_correction(session, &profile);
     session.keep_profile(stored.bytes.clone());
     Ok(profile)
@@ -300,8 +304,7 @@ fn put_top(session: &mut Session, profile: &BootProfile) -> Result<Top, BootErro
             return Ok(Top::None);
         }
         WritableTop::Tmpfs { size } => {
-            let warning = top_size::memory().and_then(|memory| top_size::warning(*size, memory));
-            warning.into_iter().for_each(|warning| session.journal.warn(warning));
+            top_size::warning_here(*size).into_iter().for_each(|warning| session.journal.warn(warning));
             session.journal.top(TopRecord::tmpfs(None));
             return Ok(Top::Tmpfs(*size));
         }

@@ -23,8 +23,9 @@ impl Digest {
             Some(("sha256", hex)) => hex,
             Some((algorithm, _)) => return Err(DigestError::Algorithm(algorithm.to_owned())),
         };
-        if let Some(bad) = hex.chars().find(|c| !matches!(c, '0'..='9' | 'a'..='f')) {
-            return Err(DigestError::Character(bad));
+        if !hex.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
+            let bad = hex.chars().find(|c| !matches!(c, '0'..='9' | 'a'..='f'));
+            return Err(DigestError::Character(bad.unwrap_or('?')));
         }
         if hex.len() != 64 {
             return Err(DigestError::Length(hex.len()));
@@ -67,11 +68,13 @@ impl Digest {
 
     /// 64 lower-case hexadecimal digits, without a prefix: the form of file names.
     pub fn hex(&self) -> String {
-        self.0
-            .iter()
-            .flat_map(|byte| [byte >> 4, byte & 15])
-            .map(|n| char::from(b"0123456789abcdef"[usize::from(n)]))
-            .collect()
+        let mut text = String::with_capacity(64);
+        for byte in self.0 {
+            for digit in [byte >> 4, byte & 15] {
+                text.push(char::from(b"0123456789abcdef"[usize::from(digit)]));
+            }
+        }
+        text
     }
 }
 

@@ -3,8 +3,7 @@
 //! A tmpfs may be larger than the memory (tmpfs(5)): the kernel then ends programs, in the order that suits it, long before
 //! anybody reads "No space left on device".
 
-use std::fs;
-
+use nix::sys::sysinfo::sysinfo;
 use profiles::TmpfsSize;
 
 use crate::block_devices::Size;
@@ -12,15 +11,20 @@ use crate::block_devices::Size;
 /// What programs need beside a root that is full.
 const LEAST_LEFT: u64 = 64 << 20;
 
-/// The memory of this machine in bytes: `MemTotal` of proc_meminfo(5).
-pub fn memory() -> Option<u64> {
-    let text = fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
-    Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? << 10)
+/// Half of any memory leaves enough.
+const NEVER_TOO_MUCH: u8 = 50;
+
+/// A warning when a full root would leave too little memory for programs on this machine. The memory is `totalram` of
+/// sysinfo(2), which is not asked without need: the kernel adds up a lot for it.
+pub fn warning_here(size: TmpfsSize) -> Option<String> {
+    match size {
+        TmpfsSize::Percent(percent) if percent <= NEVER_TOO_MUCH => None,
+        _ => warning(size, sysinfo().ok()?.ram_total()),
+    }
 }
 
-/// A warning when a full root would leave too little memory for programs.
-pub fn warning(size: TmpfsSize, memory: u64) -> Option<String> {
+/// The same for a machine with `memory` bytes.
+fn warning(size: TmpfsSize, memory: u64) -> Option<String> {
     let (written, bytes) = match size {
         TmpfsSize::Percent(percent) => (size.to_string(), memory / 100 * u64::from(percent)),
         TmpfsSize::Bytes(bytes) => (Size(bytes).to_string(), bytes),
@@ -65,7 +69,9 @@ mod tests {
     }
 
     #[test]
-    fn this_machine_has_memory() {
-        assert!(memory().unwrap() > 16 << 20);
+    fn this_machine_has_memory_but_no_exabyte() {
+        assert_eq!(warning_here(TmpfsSize::Bytes(16 << 20)), None);
+        assert!(warning_here(TmpfsSize::Bytes(1 << 60)).unwrap().contains("more than the memory"));
+        assert_eq!(warning_here(TmpfsSize::Percent(50)), None);
     }
 }

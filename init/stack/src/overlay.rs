@@ -8,7 +8,7 @@
 //!    opened and named by their descriptor numbers, relative to `/proc/thread-self/fd`: 500 of them are 2 KB.
 
 use std::fs::File;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -98,6 +98,12 @@ impl Rung {
 impl Overlay {
     /// Joins the layers at `target`, which must exist. One layer without a top is bound there as it is.
     pub fn mount(&self, target: &Path) -> Result<()> {
+        self.mount_open(&[], target)
+    }
+
+    /// As [`Overlay::mount`], with descriptors of the layers' mounts in the order of `lower`, such as
+    /// [`crate::mount::MountedLayer`] has: kernels that take them look up no name. Where one is missing, its folder is opened.
+    pub fn mount_open(&self, mounts: &[BorrowedFd<'_>], target: &Path) -> Result<()> {
         let object = target.display();
         match (self.lower.as_slice(), &self.upper) {
             ([], _) => {
@@ -111,23 +117,27 @@ impl Overlay {
                 format!("{} layers, and the kernel joins at most {MOST_LAYERS}", lower.len()),
                 "merge small images into one, or take some out of the profile",
             )),
-            _ => self.climb_down(Rung::best_of(&release()), target),
+            _ => self.climb_down(Rung::best_of(&release()), mounts, target),
         }
     }
 
     /// Joins the layers in this one way, without trying another: for tests, and to see which way a kernel refuses.
     pub fn mount_on(&self, rung: Rung, target: &Path) -> Result<()> {
+        self.mount_open_on(rung, &[], target)
+    }
+
+    fn mount_open_on(&self, rung: Rung, mounts: &[BorrowedFd<'_>], target: &Path) -> Result<()> {
         match rung {
             Rung::OptionString => self.all_at_once(target),
-            Rung::Names | Rung::Descriptors => self.layer_by_layer(rung, target),
+            Rung::Names | Rung::Descriptors => self.layer_by_layer(rung, mounts, target),
         }
     }
 
     /// Tries `rung`, and those below it where the kernel does not know it.
-    fn climb_down(&self, rung: Rung, target: &Path) -> Result<()> {
-        match (rung, self.mount_on(rung, target)) {
+    fn climb_down(&self, rung: Rung, mounts: &[BorrowedFd<'_>], target: &Path) -> Result<()> {
+        match (rung, self.mount_open_on(rung, mounts, target)) {
             // What is refused for another reason is refused below too, and explained there.
-            (Rung::Descriptors, Err(_)) => self.climb_down(Rung::Names, target),
+            (Rung::Descriptors, Err(_)) => self.climb_down(Rung::Names, mounts, target),
             (Rung::Names, Err(error)) if is_unknown_parameter(&error) => {
                 self.mount_on(Rung::OptionString, target)
             }
@@ -136,7 +146,7 @@ impl Overlay {
     }
 
     /// The first two rungs of the ladder.
-    fn layer_by_layer(&self, rung: Rung, target: &Path) -> Result<()> {
+    fn layer_by_layer(&self, rung: Rung, mounts: &[BorrowedFd<'_>], target: &Path) -> Result<()> {
         let context = Context::open("overlay", format_args!("the stack at {}", target.display()))?;
         context.set("source", "lamina")?;
         // Kept open until the mount: a layer with an awkward name is named by its descriptor.
@@ -147,8 +157,11 @@ impl Overlay {
             }
             context.set(key, &*plain_name(folder, &mut open)?)
         };
-        for layer in self.lower.iter().rev() {
-            set("lowerdir+", layer)?;
+        for (index, layer) in self.lower.iter().enumerate().rev() {
+            match mounts.get(index) {
+                Some(mount) if rung == Rung::Descriptors => context.set_descriptor("lowerdir+", mount)?,
+                _ => set("lowerdir+", layer)?,
+            }
         }
         if let Some(Upper { upper, work }) = &self.upper {
             set("upperdir", upper)?;

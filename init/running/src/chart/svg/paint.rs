@@ -71,10 +71,9 @@ mod tests {
 
     #[test]
     fn stages_have_colours() {
-        let stages =
-            ["early mounts", "load modules", "find the store", "medium", "open images", "mount layers"];
+        let stages = ["early mounts", "load modules", "find the store", "medium", "open images", "layers"];
         assert_eq!(stages.map(colour), ["machine", "machine", "search", "search", "check", "stack"]);
-        assert_eq!(colour("attach images"), "check");
+        assert_eq!(colour("check images"), "check");
         assert_eq!(colour("whatever"), "other");
     }
 }
