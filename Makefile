@@ -9,6 +9,7 @@ MUSL ?= auto
 LAMINA_CACHE ?= $(HOME)/.cache/lamina
 LAMINA_STORE ?= $(LAMINA_CACHE)/store
 LAMINA_OUT ?= $(CURDIR)/out
+PREFIX ?= /usr/local
 export TOOLCHAIN MUSL LAMINA_CACHE LAMINA_STORE LAMINA_OUT
 
 KERNELS := 6.1 6.12
@@ -24,8 +25,14 @@ lint-packages = $(if $(filter debian,$(toolchain)),lint)
 musl = $(if $(filter auto,$(MUSL)),$(if $(filter debian,$(toolchain)),debian,auto),$(MUSL))
 target-dir = $(or $(CARGO_TARGET_DIR),target)$(if $(filter debian,$(toolchain)),/debian)
 lamina = $(LAMINA_OUT)/lamina
+# Where `install` puts things.
+bindir = $(DESTDIR)$(PREFIX)/bin
+share = $(DESTDIR)$(PREFIX)/share
+bash-completions = $(share)/bash-completion/completions
+zsh-completions = $(share)/zsh/site-functions
+fish-completions = $(share)/fish/vendor_completions.d
 
-.PHONY: help boot test unit vm-test vm-pieces lint build init packages kernels profiles initramfs bench soak soak-guest deps deps-test clean
+.PHONY: help boot test unit vm-test vm-pieces lint build install init packages kernels profiles initramfs bench soak soak-guest deps deps-test clean
 .DEFAULT_GOAL := help
 # cargo and lamina use all processors themselves, and two apt-get at once would fail.
 .NOTPARALLEL:
@@ -37,6 +44,7 @@ help:
 	@echo "make unit       tests without virtual machines"
 	@echo "make vm-test    tests in virtual machines, after making what they need"
 	@echo "make build      the programs lamina and mkinitramfs, in out/"
+	@echo "make install    them, their completions and manual pages [PREFIX=/usr/local] [DESTDIR=]"
 	@echo "make init       PID 1 of the initramfs, static with musl, in out/ (MUSL=toolchain|debian forces a way)"
 	@echo "make packages   every package of packages/, from source, into the store"
 	@echo "make profiles   the profiles of profiles/ and their packages, into the store"
@@ -59,6 +67,19 @@ build: deps
 	@.ci/cargo build --locked --quiet --release -p builder -p mkinitramfs -p qemu-tests
 	@mkdir -p $(LAMINA_OUT)
 	@ln -f $(target-dir)/release/lamina $(target-dir)/release/mkinitramfs $(target-dir)/release/boot $(LAMINA_OUT)/
+
+# Each shell and man(1) look below PREFIX/share by themselves when it is /usr or /usr/local.
+install: build
+	@install -d $(bindir) $(share)/man/man1 $(bash-completions) $(zsh-completions) $(fish-completions)
+	@install $(LAMINA_OUT)/lamina $(LAMINA_OUT)/mkinitramfs $(bindir)/
+	@$(lamina) man $(share)/man/man1
+	@$(LAMINA_OUT)/mkinitramfs --man $(share)/man/man1
+	@$(lamina) completions bash > $(bash-completions)/lamina
+	@$(lamina) completions zsh > $(zsh-completions)/_lamina
+	@$(lamina) completions fish > $(fish-completions)/lamina.fish
+	@$(LAMINA_OUT)/mkinitramfs --completions bash > $(bash-completions)/mkinitramfs
+	@$(LAMINA_OUT)/mkinitramfs --completions zsh > $(zsh-completions)/_mkinitramfs
+	@$(LAMINA_OUT)/mkinitramfs --completions fish > $(fish-completions)/mkinitramfs.fish
 
 init: deps
 	@MUSL=$(musl) init/build

@@ -82,6 +82,18 @@ impl Files {
     }
 }
 
+/// Refuses what may never end: a FIFO would wait for a writer, and a device such as /dev/zero has no end.
+pub(crate) fn regular(path: &Path) -> Result<(), KernelError> {
+    match fs::metadata(path) {
+        Ok(found) if !found.is_file() => Err(KernelError::new(
+            path,
+            "is neither a regular file nor a folder; give a kernel package, or the folder where one was unpacked",
+        )),
+        // What cannot be looked at is told when it is opened.
+        _ => Ok(()),
+    }
+}
+
 /// Reads all of `source`, and refuses more than a kernel's file can have.
 pub(crate) fn read_limited(source: impl Read) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();

@@ -7,7 +7,7 @@ use deb::Compression;
 
 use crate::config::Config;
 use crate::error::KernelError;
-use crate::files::{Files, read_limited};
+use crate::files::{Files, read_limited, regular};
 
 /// A kernel read from a Debian package or from the root folder of an unpacked one.
 ///
@@ -43,9 +43,14 @@ impl KernelPackage {
     /// Opens the Debian package, or the folder with `boot` and `lib/modules` (or `usr/lib/modules`) in it, at `path`.
     ///
     /// # Errors
-    /// It cannot be read, holds no kernel, or holds more than one.
+    /// It is neither a regular file nor a folder, cannot be read, holds no kernel, or holds more than one.
     pub fn open(path: &Path) -> Result<KernelPackage, KernelError> {
-        let files = if path.is_dir() { Files::of_folder(path)? } else { Files::of_package(path)? };
+        let files = if path.is_dir() {
+            Files::of_folder(path)?
+        } else {
+            regular(path)?;
+            Files::of_package(path)?
+        };
         let release = only_release(path, &files)?;
         let modules = find_modules(&files, &release);
         let mut kernel =

@@ -9,6 +9,7 @@ use std::io::{self, Read, Write};
 use std::path::Path;
 
 use cpio::newc::{Builder, ModeFileType, trailer};
+use progress::Meter;
 
 use crate::contents::{Contents, Entry, Source};
 use crate::error::Error;
@@ -17,9 +18,9 @@ use crate::error::Error;
 ///
 /// # Errors
 /// An entry of 4 GiB or more; a host file that is missing or changed its length; `out`, which is at `place`, refuses the data.
-pub(crate) fn write(contents: &Contents, out: impl Write, place: &Path) -> Result<(), Error> {
+pub(crate) fn write(contents: &Contents, out: impl Write, place: &Path, meter: &Meter) -> Result<(), Error> {
     let refused = RefCell::new(None);
-    let written = write_all(contents, Output { out, refused: &refused });
+    let written = write_all(contents, Output { out, refused: &refused, meter });
     // Which entry was being written then says nothing.
     written.map_err(|error| refused.take().map_or(error, |cause| full(place, cause)))
 }
@@ -76,15 +77,19 @@ fn copy(host: &Path, size: u64, out: &mut impl Write) -> Result<(), Error> {
     Ok(())
 }
 
-/// A writer that is not flushed before its end, and that keeps why it refused data.
+/// A writer that is not flushed before its end, that keeps why it refused data, and that tells how far it came.
 struct Output<'a, W> {
     out: W,
+    meter: &'a Meter,
     refused: &'a RefCell<Option<String>>,
 }
 
 impl<W: Write> Write for Output<'_, W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.out.write(bytes).inspect_err(|error| *self.refused.borrow_mut() = Some(error.to_string()))
+        let refused = |error: &io::Error| *self.refused.borrow_mut() = Some(error.to_string());
+        let written = self.out.write(bytes).inspect_err(refused)?;
+        self.meter.advance(written as u64);
+        Ok(written)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -96,6 +101,10 @@ impl<W: Write> Write for Output<'_, W> {
 mod tests {
     use super::*;
 
+    fn silent() -> Meter {
+        progress::Progress::Silent.work("writing")
+    }
+
     fn single(source: Source) -> Contents {
         let mut contents = Contents::default();
         contents.add("file", 0o644, source).expect("one file");
@@ -105,7 +114,8 @@ mod tests {
     #[test]
     fn a_file_that_newc_cannot_count_is_refused() {
         let huge = single(Source::HostFile("/nowhere".into(), 1 << 32));
-        let error = write(&huge, io::sink(), Path::new("out.img")).expect_err("too large").to_string();
+        let error =
+            write(&huge, io::sink(), Path::new("out.img"), &silent()).expect_err("too large").to_string();
         assert!(
             error.starts_with("file: has 4294967296 bytes, a newc archive holds less than 4 GiB"),
             "{error}"
@@ -117,12 +127,16 @@ mod tests {
         let file = tempfile::NamedTempFile::new().expect("a file");
         std::fs::write(&file, "12345").expect("five bytes");
         for size in [4, 6] {
-            let error =
-                write(&single(Source::HostFile(file.path().into(), size)), io::sink(), Path::new("out.img"))
-                    .expect_err("changed");
+            let error = write(
+                &single(Source::HostFile(file.path().into(), size)),
+                io::sink(),
+                Path::new("out.img"),
+                &silent(),
+            )
+            .expect_err("changed");
             assert!(error.to_string().contains("changed its length while it was read"), "{error}");
         }
-        write(&single(Source::HostFile(file.path().into(), 5)), io::sink(), Path::new("out.img"))
+        write(&single(Source::HostFile(file.path().into(), 5)), io::sink(), Path::new("out.img"), &silent())
             .expect("the right length");
     }
 }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use kernel_config::{Group, KernelPackage};
 use profiles::quote::Quoted;
 use profiles::{Name, StateFileSystem};
+use progress::{Progress, count};
 use unnamed_file::UnnamedFile;
 
 use crate::contents::{Contents, Source};
@@ -50,6 +51,8 @@ pub struct Request {
     pub store: Option<PathBuf>,
     /// The profiles of the store to pack, with their images; all when none is named.
     pub profiles: Vec<Name>,
+    /// Who is told how far reading and writing came.
+    pub progress: Progress,
 }
 
 impl Request {
@@ -78,6 +81,7 @@ impl Request {
             require_signatures: false,
             store: None,
             profiles: Vec::new(),
+            progress: Progress::Silent,
         }
     }
 
@@ -86,10 +90,12 @@ impl Request {
     /// # Errors
     /// Something is missing, damaged, or does not fit the kernel; names it, and what to do.
     pub fn plan(&self) -> Result<Plan, Error> {
+        let reading = self.progress.work(format_args!("reading {}", self.kernel.display()));
         let kernel = KernelPackage::open(&self.kernel).map_err(|error| Error::new("", error))?;
         let makers = self.make_file_systems.iter().map(|maker| maker.kind);
         let file_systems: Vec<_> = self.state_file_systems.iter().copied().chain(makers).collect();
         let modules = kernel_modules::pick(&kernel, &self.groups, &file_systems, &self.modules)?;
+        drop(reading);
         let mut contents = Contents::default();
         for folder in ["dev", "newroot", "proc", "run", "sys"] {
             contents.add(folder, 0o755, Source::Folder)?;
@@ -110,10 +116,11 @@ impl Request {
         }
         let makers = file_system_maker::add(&mut contents, &self.make_file_systems)?;
         let profiles = match &self.store {
-            Some(store) => store::add(&mut contents, store, &self.profiles, &keys)?,
+            Some(store) => store::add(&mut contents, store, &self.profiles, &keys, self.progress)?,
             None => Vec::new(),
         };
-        Ok(Plan { release: kernel.release().to_owned(), contents, modules, makers, profiles })
+        let (release, progress) = (kernel.release().to_owned(), self.progress);
+        Ok(Plan { release, contents, modules, makers, profiles, progress })
     }
 }
 
@@ -151,6 +158,7 @@ pub struct Plan {
     pub makers: Vec<MakerFile>,
     /// The packed profiles, as `NAME generation N`.
     pub profiles: Vec<String>,
+    progress: Progress,
 }
 
 /// What was written.
@@ -181,12 +189,13 @@ impl Plan {
         let mut encoder = zstd::Encoder::new(buffer, level).map_err(&failed)?;
         // The kernel checks the sum when it unpacks, and `--list` when it reads.
         encoder.include_checksum(true).map_err(&failed)?;
-        archive::write(&self.contents, &mut encoder, output)?;
+        let unpacked = self.contents.iter().map(|(_, entry)| entry.source.size()).sum();
+        let meter = self.progress.meter(format_args!("writing {}", output.display()), unpacked);
+        archive::write(&self.contents, &mut encoder, output, &meter)?;
         let whole = encoder.finish().and_then(|buffer| Ok(buffer.into_inner()?));
         let whole = whole.map_err(|error| archive::full(output, error))?;
         let packed = whole.metadata().map_err(&failed)?.len();
         file.publish()?;
-        let unpacked = self.contents.iter().map(|(_, entry)| entry.source.size()).sum();
         Ok(Written { entries: self.contents.iter().count(), unpacked, packed })
     }
 }
@@ -238,6 +247,7 @@ impl fmt::Display for Reason {
 
 impl fmt::Display for Written {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} in {} entries, {} compressed", Size(self.unpacked), self.entries, Size(self.packed))
+        let entries = count(self.entries, "entry");
+        write!(f, "{} in {entries}, {} compressed", Size(self.unpacked), Size(self.packed))
     }
 }

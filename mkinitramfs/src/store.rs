@@ -1,10 +1,12 @@
 //! A store packed into the initramfs: resolved profiles and the images that they name.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use profiles::resolved::{BootProfile, ImageRef};
 use profiles::{Digest, Name, suggest};
+use progress::{Meter, Progress, count};
 
 use crate::contents::{Contents, Source};
 use crate::error::Error;
@@ -24,6 +26,7 @@ pub(crate) fn add(
     store: &Path,
     wanted: &[Name],
     keys: &Keys,
+    progress: Progress,
 ) -> Result<Vec<String>, Error> {
     let known = profile_names(store)?;
     let names = if wanted.is_empty() { &known } else { wanted };
@@ -31,7 +34,7 @@ pub(crate) fn add(
         return Err(Error::new(store.join("profiles").display(), "holds no resolved profile")
             .remedy("make one with 'lamina profile lock NAME'"));
     }
-    let mut taken = Vec::new();
+    let (mut taken, mut packed) = (Vec::new(), Vec::new());
     for name in names {
         if !known.contains(name) {
             return Err(unknown(store, name, &known));
@@ -45,10 +48,18 @@ pub(crate) fn add(
             contents.add(format!("{place}.minisig"), 0o644, Source::Bytes(signature))?;
         }
         contents.add(place, 0o644, Source::Bytes(bytes))?;
-        for image in profile.images.iter().chain(&profile.optional) {
-            add_image(contents, store, &profile, image)?;
-        }
+        packed.push(profile);
         taken.push(format!("{name} generation {generation}"));
+    }
+    let images = packed.iter().flat_map(|profile| {
+        profile.images.iter().chain(&profile.optional).map(move |image| (profile, image))
+    });
+    // An image that several profiles have is packed once.
+    let bytes = images.clone().map(|(_, image)| (image.digest, image.size)).collect::<BTreeMap<_, _>>();
+    let what = format!("checking {}", count(bytes.len(), "image"));
+    let meter = progress.meter(what, bytes.into_values().fold(0, u64::saturating_add));
+    for (profile, image) in images {
+        add_image(contents, store, profile, image, &meter)?;
     }
     Ok(taken)
 }
@@ -102,6 +113,7 @@ fn add_image(
     store: &Path,
     profile: &BootProfile,
     image: &ImageRef,
+    meter: &Meter,
 ) -> Result<(), Error> {
     let inside = format!("images/{}.sqfs", image.digest.hex());
     let place = format!("{HOME}/{inside}");
@@ -114,7 +126,7 @@ fn add_image(
     };
     let remedy = "'lamina store verify' finds damaged images; 'lamina build' makes them again";
     let (digest, size) = host_file::open(&path)
-        .and_then(Digest::of)
+        .and_then(|file| Digest::of(meter.reader(file)))
         .map_err(|error| about(error.to_string()).remedy(remedy))?;
     if size != image.size {
         return Err(about(format!("has {size} bytes, the profile says {}", image.size)).remedy(remedy));

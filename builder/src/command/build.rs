@@ -10,7 +10,7 @@ use profiles::written::Composition;
 use progress::count;
 use serde_json::json;
 
-use super::{print, print_json};
+use super::{at_most_one, print, print_json};
 use crate::build::{Builder, Records};
 use crate::context::{Context, jobs_or_processors};
 use crate::error::{Error, Result};
@@ -122,6 +122,7 @@ impl Wanted {
 
 impl Build {
     pub(super) fn run(self, context: &Context) -> Result<ExitCode> {
+        self.check_options()?;
         let recipes = context.recipes()?;
         let wanted = self.wanted(context, &recipes)?;
         let (graph, roots) = Graph::resolve(&recipes, &wanted.requests)?;
@@ -148,14 +149,30 @@ impl Build {
         Ok(ExitCode::SUCCESS)
     }
 
+    fn check_options(&self) -> Result<()> {
+        at_most_one(&[("--package", self.package), ("--profile", self.profile)])?;
+        // --all means packages.
+        at_most_one(&[("--all", self.all), ("--profile", self.profile)])?;
+        at_most_one(&[
+            ("--dry-run", self.dry_run),
+            ("--check", self.check),
+            ("--explain-id", self.explain_id),
+        ])?;
+        at_most_one(&[("--explain-id", self.explain_id), ("--json", self.json)])?;
+        match self.with.iter().find(|feature| self.without.contains(feature)) {
+            Some(both) => {
+                let cause = format!("and --without {both} exclude each other");
+                Err(Error::new(format!("--with {both}"), cause).remedy("give one of them"))
+            }
+            None => Ok(()),
+        }
+    }
+
     fn wanted(&self, context: &Context, recipes: &RecipeFolder) -> Result<Wanted> {
         let meaning = match (self.package, self.profile) {
-            (true, true) => {
-                return Err(Error::new("--package", "and --profile exclude each other").remedy("give one"));
-            }
-            (true, false) => Meaning::Package,
-            (false, true) => Meaning::Profile,
-            (false, false) => Meaning::Any,
+            (true, _) => Meaning::Package,
+            (_, true) => Meaning::Profile,
+            _ => Meaning::Any,
         };
         let mut wanted = wanted(context, recipes, &self.target, self.all, meaning)?;
         let wishes =

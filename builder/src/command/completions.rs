@@ -3,20 +3,21 @@
 use std::process::ExitCode;
 
 use argh::{ArgsInfo, FromArgs};
-use argh_complete::Generator;
+use command_help::SHELLS;
 use profiles::suggest;
 
 use super::{Lamina, print};
 use crate::error::{Error, Result};
 
-const SHELLS: [&str; 3] = ["bash", "zsh", "fish"];
-
-/// Write a completion script for a shell.
+/// Write a completion script for a shell to standard output.
 #[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(
     subcommand,
     name = "completions",
-    example = "lamina completions bash > ~/.local/share/bash-completion/completions/lamina"
+    example = "lamina completions bash > ~/.local/share/bash-completion/completions/lamina\n\
+lamina completions zsh > ~/.zfunc/_lamina\nlamina completions fish > ~/.config/fish/completions/lamina.fish",
+    note = "bash reads that folder by itself (package bash-completion), and so does fish; zsh reads the folders of fpath: \
+`fpath+=~/.zfunc` before `compinit` in ~/.zshrc. `make install` puts all of them in their places."
 )]
 pub struct Completions {
     /// bash, zsh or fish
@@ -26,18 +27,11 @@ pub struct Completions {
 
 impl Completions {
     pub(super) fn run(self) -> Result<ExitCode> {
-        let lamina = Lamina::get_args_info();
-        let script = match self.shell.as_str() {
-            "bash" => argh_complete::bash::Bash::generate("lamina", &lamina),
-            "zsh" => argh_complete::zsh::Zsh::generate("lamina", &lamina),
-            // fish 3, as in Debian 12, knows the words before the cursor as -o only; fish 4 knows both.
-            "fish" => argh_complete::fish::Fish::generate("lamina", &lamina)
-                .replace("commandline -xpc", "commandline -opc"),
-            other => {
-                return Err(Error::new(format!("shell '{other}'"), "there are no completions for it")
-                    .remedy(suggest::remedy(other, &SHELLS)));
-            }
-        };
+        let script = command_help::completions(&self.shell, "lamina", &Lamina::get_args_info());
+        let script = script.ok_or_else(|| {
+            Error::new(format!("shell '{}'", self.shell), "there are no completions for it")
+                .remedy(suggest::remedy(&self.shell, &SHELLS))
+        })?;
         print(script.trim_end())?;
         Ok(ExitCode::SUCCESS)
     }

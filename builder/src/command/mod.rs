@@ -9,7 +9,7 @@ mod image_cat;
 mod image_verity;
 mod kernel;
 mod key;
-mod manual;
+mod man;
 mod medium;
 mod profile;
 mod running_system;
@@ -30,6 +30,7 @@ pub use arguments::prepare;
 #[argh(
     example = "lamina build console\nlamina profile lock console\nlamina store list",
     note = "--store, --tree and --verbose may stand anywhere on the command line; --name=value works as --name value.",
+    note = "`lamina completions SHELL` and `lamina man DIR` write completions and manual pages; `make install` puts them in place.",
     error_code(1, "The command failed; standard error says what, why, and what to do."),
     error_code(2, "The command line was not understood.")
 )]
@@ -61,7 +62,7 @@ enum Command {
     Image(image::ImageCommand),
     Kernel(kernel::KernelCommand),
     Key(key::KeyCommand),
-    Man(manual::Man),
+    Man(man::Man),
     Medium(medium::MediumCommand),
     Profile(profile::ProfileCommand),
     Report(running::command::Report),
@@ -87,6 +88,17 @@ pub fn run(lamina: Lamina) -> Result<ExitCode> {
         Command::Report(command) => running_system::tell(command.run(&System::here())),
         Command::Store(command) => command.run(&context),
         Command::Why(command) => running_system::tell(command.run(&System::here())),
+    }
+}
+
+/// Refuses options of which one alone makes sense; each with whether it was given.
+fn at_most_one(options: &[(&str, bool)]) -> Result<()> {
+    let given: Vec<&str> = options.iter().filter(|(_, given)| *given).map(|(name, _)| *name).collect();
+    match given[..] {
+        [first, second, ..] => {
+            Err(Error::new(first, format!("and {second} exclude each other")).remedy("give one of them"))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -109,8 +109,9 @@ impl Report {
     /// Draws the boot.
     ///
     /// # Errors
-    /// There is no report.
+    /// There is no report; two options contradict each other.
     pub fn run(&self, system: &System) -> Result<Said> {
+        self.check()?;
         if self.json {
             let text = report::text(system, self.file.as_deref())?;
             return Ok(Said::yes(String::from_utf8_lossy(&text).trim_end()));
@@ -124,6 +125,16 @@ impl Report {
             false => chart::terminal(&report, &self.style()),
         };
         Ok(Said::yes(drawn.trim_end()))
+    }
+
+    fn check(&self) -> Result<()> {
+        let pair = match (self.svg, self.json, self.ascii) {
+            (true, true, _) => ("--svg", "--json"),
+            (true, _, true) => ("--svg", "--ascii"),
+            (_, true, true) => ("--json", "--ascii"),
+            _ => return Ok(()),
+        };
+        Err(Error::new(pair.0, format!("and {} exclude each other", pair.1)).try_this("give one of them"))
     }
 
     fn style(&self) -> Style {
@@ -169,6 +180,17 @@ fn locale_is_utf8(variable: impl Fn(&str) -> Option<String>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_report_has_one_form() {
+        let refused = |svg, json, ascii| Report { svg, json, ascii, file: None }.check().is_err();
+        assert!(refused(true, true, false) && refused(true, false, true) && refused(false, true, true));
+        assert!(
+            !refused(true, false, false) && !refused(false, false, true) && !refused(false, false, false)
+        );
+        let error = Report { svg: true, json: true, ascii: false, file: None }.check().unwrap_err();
+        assert_eq!(error.to_string(), "--svg: and --json exclude each other\nhelp: give one of them");
+    }
 
     #[test]
     fn the_locale_decides_about_unicode() {

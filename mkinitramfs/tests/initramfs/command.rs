@@ -13,10 +13,15 @@ fn command(fixture: &Fixture, arguments: &[&str]) -> Command {
     command
 }
 
+/// What it gave: everything, its standard output, and its standard error without the lines of progress.
 fn run(fixture: &Fixture, arguments: &[&str]) -> (Output, String, String) {
     let output = command(fixture, arguments).output().expect("mkinitramfs runs");
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("UTF-8");
-    (output.clone(), text(&output.stdout), text(&output.stderr))
+    let told = text(&output.stderr);
+    let is_progress =
+        |line: &&str| ["reading ", "checking ", "writing "].iter().any(|it| line.starts_with(it));
+    let errors = told.lines().filter(|line| !is_progress(line)).map(|line| format!("{line}\n")).collect();
+    (output.clone(), text(&output.stdout), errors)
 }
 
 const PLAIN: [&str; 4] = ["--kernel", "kernel", "--init", "init"];
@@ -82,7 +87,7 @@ fn refusals_name_the_object_and_the_remedy() {
         ),
         (
             &["--kernel", "kernel", "--init", "init", "--output", "x", "--level", "22"],
-            "mkinitramfs: --level 22: zstd levels here are 1 to 19\n",
+            "mkinitramfs: --level 22: zstd levels here are 1 to 19\nhelp: leave it out for 15, or give one of them\n",
         ),
     ] {
         let (output, _, error) = run(&fixture, arguments);
@@ -115,7 +120,7 @@ fn a_full_disk_is_told_of_the_output() {
         .output()
         .expect("a shell");
     let error = String::from_utf8_lossy(&output.stderr);
-    assert!(error.starts_with("mkinitramfs: out.img: File too large"), "{error}");
+    assert!(error.contains("mkinitramfs: out.img: File too large"), "{error}");
     assert!(error.contains("help: make room on its file system"), "{error}");
     assert_eq!(fs::read_dir(fixture.path("")).expect("the folder").count(), before);
 }
@@ -126,13 +131,80 @@ fn what_may_never_end_is_refused_at_once() {
     shell(&fixture.path(""), "mkfifo fifo");
     for option in ["--init", "--busybox", "--key", "--list"] {
         for file in ["fifo", "/dev/zero"] {
-            let plain = ["--kernel", "kernel", "--init", "init", "--output", "x"];
-            let kept = if option == "--init" { &plain[..2] } else { &plain[..] };
+            let kept = match option {
+                "--init" => &["--kernel", "kernel", "--output", "x"][..],
+                "--list" => &[],
+                _ => &["--kernel", "kernel", "--init", "init", "--output", "x"],
+            };
             let (output, _, error) = run(&fixture, &[kept, &[option, file]].concat());
             assert_eq!(output.status.code(), Some(1), "{option} {file}");
             assert!(error.starts_with(&format!("mkinitramfs: {file}: is not a regular file")), "{error}");
         }
     }
+    for file in ["fifo", "/dev/zero"] {
+        let (output, _, error) = run(&fixture, &["--kernel", file, "--init", "init", "--output", "x"]);
+        assert_eq!(output.status.code(), Some(1), "{file}");
+        let expected =
+            format!("mkinitramfs: {file}: is neither a regular file nor a folder; give a kernel package");
+        assert!(error.starts_with(&expected), "{error}");
+    }
+}
+
+#[test]
+fn options_that_exclude_each_other_are_refused() {
+    let fixture = Fixture::new();
+    for (arguments, first, second) in [
+        (&["--list", "x", "--output", "y"][..], "--list", "--output"),
+        (&["--list", "x", "--dry-run"], "--list", "--dry-run"),
+        (&["--list", "x", "--man", "y"], "--man", "--list"),
+        (&["--completions", "bash", "--kernel", "kernel"], "--completions", "--kernel"),
+        (&["--man", "x", "--json"], "--man", "--json"),
+    ] {
+        let (output, _, error) = run(&fixture, arguments);
+        let expected =
+            format!("mkinitramfs: {first}: and {second} exclude each other\nhelp: give one of them\n");
+        assert_eq!((output.status.code(), error), (Some(1), expected), "{arguments:?}");
+    }
+    assert!(!fixture.path("y").exists() && !fixture.path("x").exists());
+}
+
+#[test]
+fn progress_is_plain_lines_without_a_terminal() {
+    let fixture = Fixture::new();
+    let output = command(&fixture, &[&PLAIN[..], &["--output=out.img"]].concat()).output().expect("it runs");
+    let told = String::from_utf8_lossy(&output.stderr);
+    let mut lines = told.lines();
+    assert_eq!(lines.next(), Some("reading kernel"), "{told}");
+    assert!(lines.next().is_some_and(|line| line.starts_with("writing out.img: ")), "{told}");
+    assert_eq!(lines.next(), None, "{told}");
+}
+
+#[test]
+fn completions_and_the_manual_page_name_every_option() {
+    let fixture = Fixture::new();
+    let (_, help, _) = run(&fixture, &["--help"]);
+    let (_, listed) = help.split_once("\nOptions:\n").expect("options");
+    let (listed, _) = listed.split_once("\n\n").expect("an end of them");
+    let first = |line: &'_ str| {
+        line.strip_prefix("  --").map(|rest| rest.split([',', ' ']).next().unwrap_or(rest).to_owned())
+    };
+    let options: Vec<String> = listed.lines().filter_map(first).map(|name| format!("--{name}")).collect();
+    assert!(["--kernel", "--man"].iter().all(|name| options.iter().any(|it| it == name)), "{options:?}");
+    let (output, _, error) = run(&fixture, &["--man", "share/man1"]);
+    assert!(output.status.success(), "{error}");
+    let page = fs::read_to_string(fixture.path("share/man1/mkinitramfs.1")).expect("the page");
+    for shell in ["bash", "zsh", "fish"] {
+        let (output, script, error) = run(&fixture, &["--completions", shell]);
+        assert!(output.status.success(), "{error}");
+        for option in &options {
+            let name = if shell == "fish" { option.trim_start_matches("--") } else { option.as_str() };
+            assert!(script.contains(name), "{shell}: {option}");
+            assert!(page.contains(&option.replace('-', "\\-")), "the page: {option}");
+        }
+    }
+    let (output, _, error) = run(&fixture, &["--completions", "bsah"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(error.contains("--completions bsah: ") && error.contains("did you mean 'bash'?"), "{error}");
 }
 
 #[test]

@@ -1,43 +1,48 @@
-//! `lamina man`: manual pages, made from the same texts as `--help`. The format: man(7).
+//! Manual pages. The format: man(7).
 
 use std::fmt::Write as _;
 use std::fs;
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::io::{self, Write as _};
+use std::path::Path;
 
-use argh::{ArgsInfo, CommandInfoWithArgs, FlagInfo, FlagInfoKind, FromArgs, Optionality};
-use unnamed_file::UnnamedFile;
+use argh::{CommandInfoWithArgs, FlagInfo, FlagInfoKind, Optionality};
+use unnamed_file::{Error, UnnamedFile};
 
-use super::Lamina;
-use crate::error::{Error, Result};
-
-/// Write manual pages: lamina.1, lamina-build.1 and so on.
-#[derive(FromArgs, ArgsInfo, Debug)]
-#[argh(subcommand, name = "man", example = "lamina man ~/.local/share/man/man1 && man lamina-build")]
-pub struct Man {
-    /// the folder to write to; made when missing
-    #[argh(positional)]
-    dir: PathBuf,
-}
-
-impl Man {
-    pub(super) fn run(self) -> Result<ExitCode> {
-        fs::create_dir_all(&self.dir).map_err(Error::on(self.dir.display()))?;
-        write_pages(&self.dir, &["lamina"], &Lamina::get_args_info())?;
-        Ok(ExitCode::SUCCESS)
-    }
-}
-
-fn write_pages(folder: &Path, path: &[&str], command: &CommandInfoWithArgs) -> Result<()> {
-    let file = folder.join(format!("{}.1", path.join("-")));
-    let page_file = UnnamedFile::beside(&file)?;
-    page_file.handle()?.write_all(page(path, command).as_bytes()).map_err(Error::on(file.display()))?;
-    page_file.publish()?;
-    for below in &command.commands {
-        write_pages(folder, &[path, &[below.name]].concat(), &below.command)?;
+/// Writes the pages of the command `name` to `folder`, which is made when it is missing. Each appears whole.
+///
+/// # Errors
+/// The folder cannot be made or written to.
+pub fn write_pages(folder: &Path, name: &str, command: &CommandInfoWithArgs) -> Result<(), Error> {
+    let failed = |path: &Path, cause: io::Error, remedy| Error {
+        object: path.display().to_string(),
+        cause: cause.to_string(),
+        remedy,
+    };
+    fs::create_dir_all(folder)
+        .map_err(|error| failed(folder, error, "give a folder that can be made and that you may write to"))?;
+    for (page, text) in pages(name, command) {
+        let path = folder.join(page);
+        let file = UnnamedFile::beside(&path)?;
+        file.handle()?
+            .write_all(text.as_bytes())
+            .map_err(|error| failed(&path, error, "make room on its file system"))?;
+        file.publish()?;
     }
     Ok(())
+}
+
+/// The pages of the command `name` and of all commands below it: `lamina-build.1` and its text.
+pub fn pages(name: &str, command: &CommandInfoWithArgs) -> Vec<(String, String)> {
+    let mut all = Vec::new();
+    add_pages(&[name], command, &mut all);
+    all
+}
+
+fn add_pages(path: &[&str], command: &CommandInfoWithArgs, all: &mut Vec<(String, String)>) {
+    all.push((format!("{}.1", path.join("-")), page(path, command)));
+    for below in &command.commands {
+        add_pages(&[path, &[below.name]].concat(), &below.command, all);
+    }
 }
 
 fn page(path: &[&str], command: &CommandInfoWithArgs) -> String {
@@ -102,10 +107,11 @@ fn add_lists(text: &mut String, command: &CommandInfoWithArgs) {
 }
 
 fn flag_name(flag: &FlagInfo) -> String {
+    let short = flag.short.map_or(String::new(), |letter| format!("\\fB\\-{letter}\\fR, "));
     match flag.kind {
-        FlagInfoKind::Switch => format!("\\fB{}\\fR", escape(flag.long)),
+        FlagInfoKind::Switch => format!("{short}\\fB{}\\fR", escape(flag.long)),
         FlagInfoKind::Option { arg_name } => {
-            format!("\\fB{}\\fR \\fI{}\\fR", escape(flag.long), escape(arg_name))
+            format!("{short}\\fB{}\\fR \\fI{}\\fR", escape(flag.long), escape(arg_name))
         }
     }
 }
@@ -123,43 +129,8 @@ fn escape(text: &str) -> String {
 mod tests {
     use super::*;
 
-    /// Every command, with its path.
-    fn all(path: String, command: &CommandInfoWithArgs, found: &mut Vec<(String, CommandInfoWithArgs)>) {
-        for below in &command.commands {
-            all(format!("{path} {}", below.name), &below.command, found);
-        }
-        found.push((path, command.clone()));
-    }
-
-    #[test]
-    fn every_command_has_an_example_and_a_description() {
-        let lamina = Lamina::get_args_info();
-        let mut commands = Vec::new();
-        all("lamina".to_owned(), &lamina, &mut commands);
-        assert!(commands.len() > 8);
-        for (path, command) in commands {
-            assert!(!command.examples.is_empty(), "{path} has no example");
-            assert!(
-                command.examples.iter().all(|example| example.contains(&path)),
-                "{path}: {:?}",
-                command.examples
-            );
-            assert!(!command.description.is_empty(), "{path} has no description");
-        }
-    }
-
     #[test]
     fn roff_is_escaped() {
         assert_eq!(escape("--a\\b\n.TH"), "\\-\\-a\\eb\n\\&.TH");
-    }
-
-    #[test]
-    fn a_page_has_name_options_and_examples() {
-        let page = page(&["lamina"], &Lamina::get_args_info());
-        for part in
-            [".TH LAMINA 1", "\\fB\\-\\-store\\fR \\fIdir\\fR", ".BR lamina\\-build (1)", ".SH EXIT STATUS"]
-        {
-            assert!(page.contains(part), "{part} in\n{page}");
-        }
     }
 }

@@ -1,0 +1,46 @@
+//! Completion scripts: what the crate `argh_complete` makes, with what it lacks.
+
+use argh::CommandInfoWithArgs;
+use argh_complete::Generator;
+
+/// The shells that there are scripts for.
+pub const SHELLS: [&str; 3] = ["bash", "zsh", "fish"];
+
+/// The script that completes the command `name` in `shell`; `None` for a shell that is not one of [`SHELLS`].
+pub fn completions(shell: &str, name: &str, command: &CommandInfoWithArgs) -> Option<String> {
+    match shell {
+        "bash" => Some(one_case_for_each_path(&argh_complete::bash::Bash::generate(name, command))),
+        "zsh" => Some(with_files(&argh_complete::zsh::Zsh::generate(name, command))),
+        // fish 3, as in Debian 12, knows the words before the cursor as -o only; fish 4 knows both.
+        "fish" => {
+            let script = argh_complete::fish::Fish::generate(name, command);
+            Some(script.replace("commandline -xpc", "commandline -opc"))
+        }
+        _ => None,
+    }
+}
+
+/// The script of `argh_complete` looks at each word alone, so that `list` of one family is taken for that of another. Here a
+/// word counts behind the command it follows: `lamina_store/list`.
+fn one_case_for_each_path(script: &str) -> String {
+    let mut lines: Vec<String> = script.lines().map(str::to_owned).collect();
+    for index in 1..lines.len() {
+        let set = lines[index].trim().strip_prefix("cmd=\"").and_then(|rest| rest.strip_suffix('"'));
+        let Some(full) = set.filter(|full| !full.is_empty()).map(str::to_owned) else { continue };
+        let Some(word) = lines[index - 1].trim().strip_suffix(')').map(str::to_owned) else { continue };
+        let pattern = match full.strip_suffix(&format!("_{word}")) {
+            Some(above) => format!("            {above}/{word})"),
+            // The name of the command itself: `lamina | */lamina`.
+            None => format!("            /{full} | /*/{full})"),
+        };
+        lines[index - 1] = pattern;
+    }
+    let script = lines.join("\n") + "\n";
+    script.replacen("case \"${i}\" in", "case \"${cmd}/${i}\" in", 1)
+}
+
+/// zsh offers files only where it is told to: as values of options, and as arguments of commands without further commands.
+fn with_files(script: &str) -> String {
+    let (last, and_files) = ("\n        && return 0", "\n        '*:file:_files' && return 0");
+    script.replace("': :'", "':value:_files'").replace(last, and_files)
+}

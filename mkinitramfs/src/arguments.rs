@@ -1,0 +1,261 @@
+//! The command line: what it says, and what may not stand in it together.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use argh::{ArgsInfo, EarlyExit, FromArgs};
+use kernel_config::Group;
+use mkinitramfs::{FileSystemMaker, LEVELS, Request};
+use profiles::{Name, StateFileSystem, suggest};
+use progress::Progress;
+
+/// The zstd level when none is given.
+const LEVEL: i32 = 15;
+
+/// Makes an initramfs with Lamina's init and the kernel modules it needs, or lists one.
+#[derive(FromArgs, ArgsInfo)]
+#[argh(
+    example = "mkinitramfs --kernel linux-image-6.1.0-50-cloud-amd64.deb --init out/init --output out/initramfs.img",
+    example = "mkinitramfs --kernel out/kernels/6.1.deb --init out/init --busybox busybox --store STORE --profile rescue --output rescue.img",
+    example = "mkinitramfs --list out/initramfs.img",
+    note = "--name=value works as --name value. --completions SHELL and --man DIR write completions and the manual page; \
+`make install` puts them in place.",
+    error_code(1, "The command failed; standard error says what, why, and what to do."),
+    error_code(2, "The command line was not understood.")
+)]
+pub struct Arguments {
+    /// a Debian kernel package, or the folder where one was unpacked
+    #[argh(option, arg_name = "file-or-folder")]
+    pub kernel: Option<PathBuf>,
+
+    /// the static program that becomes /init
+    #[argh(option, arg_name = "file")]
+    pub init: Option<PathBuf>,
+
+    /// where to write the initramfs
+    #[argh(option, arg_name = "file")]
+    pub output: Option<PathBuf>,
+
+    /// a group of modules: core, media, keyboard, vm, network, verity, state, console; may be repeated. Without it: all but state
+    #[argh(option, from_str_fn(group))]
+    pub group: Vec<Group>,
+
+    /// one more kernel module with all that it needs; may be repeated
+    #[argh(option, arg_name = "name")]
+    pub module: Vec<String>,
+
+    /// a file system besides ext4 to keep changes on: xfs, btrfs, f2fs; may be repeated
+    #[argh(option, arg_name = "name", from_str_fn(state_file_system))]
+    pub state_file_system: Vec<StateFileSystem>,
+
+    /// a file system that init makes on an empty partition when a profile says create="NAME": ext4, xfs, btrfs, f2fs; its kernel
+    /// module goes in too, and this machine's mkfs.NAME or the program FILE, with its shared libraries; may be repeated
+    #[argh(option, arg_name = "name[=file]", from_str_fn(file_system_maker))]
+    pub make_file_system: Vec<FileSystemMaker>,
+
+    /// a static busybox, for the rescue shell
+    #[argh(option, arg_name = "file")]
+    pub busybox: Option<PathBuf>,
+
+    /// a public key of minisign, whose signatures of profiles init accepts; may be repeated
+    #[argh(option, arg_name = "file")]
+    pub key: Vec<PathBuf>,
+
+    /// let init refuse every profile without a valid signature, whatever the kernel command line says; needs --key
+    #[argh(switch)]
+    pub require_signatures: bool,
+
+    /// a store whose profiles and images are packed, for lamina.store=initramfs
+    #[argh(option, arg_name = "folder")]
+    pub store: Option<PathBuf>,
+
+    /// a profile of the store to pack; may be repeated. Without it: all
+    #[argh(option, arg_name = "name", from_str_fn(profile))]
+    pub profile: Vec<Name>,
+
+    /// the zstd level, 1 to 19; 15 when not given
+    #[argh(option, arg_name = "n")]
+    pub level: Option<i32>,
+
+    /// decide and print what would go in, and write nothing
+    #[argh(switch)]
+    pub dry_run: bool,
+
+    /// list what is in an initramfs
+    #[argh(option, arg_name = "file")]
+    pub list: Option<PathBuf>,
+
+    /// print JSON
+    #[argh(switch)]
+    pub json: bool,
+
+    /// write a completion script for bash, zsh or fish to standard output
+    #[argh(option, arg_name = "shell")]
+    pub completions: Option<String>,
+
+    /// write the manual page mkinitramfs.1 into this folder, which is made when missing
+    #[argh(option, arg_name = "dir")]
+    pub man: Option<PathBuf>,
+}
+
+fn group(word: &str) -> Result<Group, String> {
+    let names = Group::ALL.map(Group::name);
+    let found = Group::ALL.into_iter().find(|group| group.name() == word);
+    found.ok_or_else(|| format!("there is no group of modules '{word}': {}", suggest::remedy(word, &names)))
+}
+
+fn state_file_system(word: &str) -> Result<StateFileSystem, String> {
+    StateFileSystem::parse(word).map_err(|_| {
+        let remedy = suggest::remedy(word, &["ext4", "xfs", "btrfs", "f2fs"]);
+        format!("changes cannot be kept on '{}': {remedy}", word.escape_debug())
+    })
+}
+
+fn file_system_maker(word: &str) -> Result<FileSystemMaker, String> {
+    let (kind, program) = match word.split_once('=') {
+        Some((_, "")) => return Err(format!("'{}' names no file after the =", word.escape_debug())),
+        Some((kind, program)) => (kind, Some(PathBuf::from(program))),
+        None => (word, None),
+    };
+    Ok(FileSystemMaker { kind: state_file_system(kind)?, program })
+}
+
+fn profile(word: &str) -> Result<Name, String> {
+    Name::parse(word).map_err(|error| format!("'{}': {error}", word.escape_debug()))
+}
+
+/// `--name=value` as two words, of which `argh` knows only the second form.
+fn split_values(words: Vec<String>) -> Vec<String> {
+    let split = |word: String| match word.split_once('=') {
+        Some((name, value)) if name.starts_with("--") => vec![name.to_owned(), value.to_owned()],
+        _ => vec![word],
+    };
+    words.into_iter().flat_map(split).collect()
+}
+
+/// The command line, or the exit status: 0 after --help, 2 when it was not understood.
+pub fn arguments() -> Result<Arguments, ExitCode> {
+    let not_understood = |message: &str| {
+        eprintln!("{}\nRun `mkinitramfs --help` for the options.", message.trim_end());
+        ExitCode::from(2)
+    };
+    let words: Vec<String> = std::env::args_os()
+        .skip(1)
+        .map(|word| word.into_string())
+        .collect::<Result<_, _>>()
+        .map_err(|word| not_understood(&format!("mkinitramfs: the argument {word:?} is not UTF-8")))?;
+    let words = split_values(words);
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    if words.is_empty() {
+        return Err(not_understood("mkinitramfs: --kernel, --init and --output are missing"));
+    }
+    Arguments::from_args(&["mkinitramfs"], &words).map_err(|EarlyExit { output, status }| match status {
+        Ok(()) => {
+            let _ = writeln!(std::io::stdout(), "{}", output.trim_end());
+            ExitCode::SUCCESS
+        }
+        Err(()) => not_understood(&output),
+    })
+}
+
+impl Arguments {
+    /// What is to be done.
+    ///
+    /// # Errors
+    /// Two things at once, or an option that the one thing does not take.
+    pub fn task(&self) -> Result<Task<'_>, String> {
+        let tasks = [
+            self.completions.as_deref().map(|shell| ("--completions", Task::Completions(shell))),
+            self.man.as_ref().map(|folder| ("--man", Task::Manual(folder))),
+            self.list.as_ref().map(|file| ("--list", Task::List(file))),
+        ];
+        let mut tasks = tasks.into_iter().flatten();
+        let Some((name, task)) = tasks.next() else { return Ok(Task::Make) };
+        let json = matches!(task, Task::List(_));
+        let also = tasks.next().map(|(name, _)| name);
+        match also.or_else(|| self.options_of_making().or((self.json && !json).then_some("--json"))) {
+            Some(other) => Err(format!("{name}: and {other} exclude each other\nhelp: give one of them")),
+            None => Ok(task),
+        }
+    }
+
+    /// The first option that says what to make.
+    fn options_of_making(&self) -> Option<&'static str> {
+        let given = [
+            ("--kernel", self.kernel.is_some()),
+            ("--init", self.init.is_some()),
+            ("--output", self.output.is_some()),
+            ("--group", !self.group.is_empty()),
+            ("--module", !self.module.is_empty()),
+            ("--state-file-system", !self.state_file_system.is_empty()),
+            ("--make-file-system", !self.make_file_system.is_empty()),
+            ("--busybox", self.busybox.is_some()),
+            ("--key", !self.key.is_empty()),
+            ("--require-signatures", self.require_signatures),
+            ("--store", self.store.is_some()),
+            ("--profile", !self.profile.is_empty()),
+            ("--level", self.level.is_some()),
+            ("--dry-run", self.dry_run),
+        ];
+        given.into_iter().find(|(_, given)| *given).map(|(name, _)| name)
+    }
+
+    /// The zstd level.
+    ///
+    /// # Errors
+    /// One that the kernel cannot unpack.
+    pub fn level(&self) -> Result<i32, String> {
+        let level = self.level.unwrap_or(LEVEL);
+        match LEVELS.contains(&level) {
+            true => Ok(level),
+            false => Err(format!(
+                "--level {level}: zstd levels here are {low} to {high}\nhelp: leave it out for {LEVEL}, or give one of them",
+                low = LEVELS.start(),
+                high = LEVELS.end()
+            )),
+        }
+    }
+}
+
+/// What one call does.
+pub enum Task<'a> {
+    /// Writes an initramfs, or says what would go in.
+    Make,
+    /// Lists the initramfs in this file.
+    List(&'a Path),
+    /// Writes the completion script for this shell.
+    Completions(&'a str),
+    /// Writes the manual page into this folder.
+    Manual(&'a Path),
+}
+
+/// What is asked for.
+pub fn request(arguments: &Arguments) -> Result<Request, String> {
+    let missing = |what: &str| format!("{what} is missing\nhelp: 'mkinitramfs --help' shows an example");
+    let kernel = arguments.kernel.clone().ok_or_else(|| missing("--kernel"))?;
+    let init = arguments.init.clone().ok_or_else(|| missing("--init"))?;
+    if arguments.output.is_none() && !arguments.dry_run {
+        return Err(
+            "--output is missing\nhelp: say where to write, or --dry-run to see what would go in".to_owned()
+        );
+    }
+    if arguments.store.is_none() && !arguments.profile.is_empty() {
+        return Err("--profile needs --store\nhelp: name the store that has the profile".to_owned());
+    }
+    let plain = Request::new(kernel, init);
+    let groups = if arguments.group.is_empty() { plain.groups.clone() } else { arguments.group.clone() };
+    Ok(Request {
+        groups,
+        modules: arguments.module.clone(),
+        state_file_systems: arguments.state_file_system.clone(),
+        busybox: arguments.busybox.clone(),
+        make_file_systems: arguments.make_file_system.clone(),
+        keys: arguments.key.clone(),
+        require_signatures: arguments.require_signatures,
+        store: arguments.store.clone(),
+        profiles: arguments.profile.clone(),
+        progress: Progress::on_stderr(),
+        ..plain
+    })
+}
