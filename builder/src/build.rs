@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use profiles::Digest;
+use progress::human_size;
 use squashfs::Tree;
 
 use crate::bootstrap::Bootstrap;
@@ -23,7 +24,6 @@ use crate::report::Report;
 use crate::sandbox::{self, Access, Bind, Layer, Spec, Step};
 use crate::schedule;
 use crate::store::{BuildRecord, Dependency, RECORD_FOLDER, Scratch, SourceRecord, Store};
-use progress::human_size;
 
 /// How many lines of a log a failed build shows.
 const LOG_LINES: usize = 20;

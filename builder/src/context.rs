@@ -31,7 +31,7 @@ impl Context {
     /// Opens the store, made when missing.
     pub fn store(&self) -> Result<Store> {
         let path = match &self.store {
-            Some(path) => PathBuf::from(path),
+            Some(path) => not_empty("--store", path)?,
             None => Store::default_path()?,
         };
         let store = Store::open(&path)?;
@@ -44,7 +44,7 @@ impl Context {
         let named =
             self.tree.clone().or_else(|| std::env::var("LAMINA_TREE").ok().filter(|text| !text.is_empty()));
         if let Some(path) = named {
-            let path = PathBuf::from(path);
+            let path = not_empty("--tree", &path)?;
             return match path.join(PACKAGES).is_dir() {
                 true => Ok(path),
                 false => Err(Error::new(path.display(), "has no folder packages/")
@@ -73,6 +73,13 @@ impl Context {
     /// Where sources come from: the store, the cache, the mirrors.
     pub fn fetcher(&self, store: &Store) -> Result<Fetcher> {
         Ok(Fetcher::new(store.sources()).with_cache(Fetcher::default_cache()?))
+    }
+}
+
+fn not_empty(option: &str, path: &str) -> Result<PathBuf> {
+    match path {
+        "" => Err(Error::new(option, "is empty").remedy("give a folder, or leave the option out")),
+        path => Ok(PathBuf::from(path)),
     }
 }
 

@@ -62,7 +62,7 @@ impl fmt::Display for Error {
     }
 }
 
-/// What helps against the answers of the system that any write may get (errno(3)), wherever the write was.
+/// What helps against the answers of the system that any path may get (errno(3)), wherever it was.
 fn usual_remedy(cause: &str) -> Option<&'static str> {
     let remedies = [
         (
@@ -73,6 +73,12 @@ fn usual_remedy(cause: &str) -> Option<&'static str> {
             "Disk quota exceeded",
             "make room, or write to another file system (the store: `--store DIR` or LAMINA_STORE)",
         ),
+        ("No such file or directory", "check the path"),
+        ("Is a directory", "give the path of a file"),
+        ("Not a directory", "a part of this path is a file: check the path"),
+        ("not a directory", "give the path of a folder"),
+        ("Permission denied", "ask whoever owns it for the right, or do this as root"),
+        ("Too many open files", "raise the limit with `ulimit -n`"),
         ("Read-only file system", "write to another file system (the store: `--store DIR` or LAMINA_STORE)"),
     ];
     remedies.into_iter().find(|(answer, _)| cause.contains(answer)).map(|(_, remedy)| remedy)
@@ -103,6 +109,18 @@ mod tests {
         assert!(
             Error::new("images/ab.sqfs", full).to_string().contains("\nhelp: make room on its file system")
         );
+    }
+
+    #[test]
+    fn what_the_system_says_of_a_path_has_one_too() {
+        let said = |errno| {
+            let error = std::io::Error::from_raw_os_error(errno as i32);
+            Error::new("x", error).to_string().lines().nth(1).map(str::to_owned)
+        };
+        assert_eq!(said(nix::errno::Errno::ENOENT).as_deref(), Some("help: check the path"));
+        assert_eq!(said(nix::errno::Errno::EISDIR).as_deref(), Some("help: give the path of a file"));
+        assert!(said(nix::errno::Errno::EACCES).is_some_and(|help| help.contains("root")));
+        assert_eq!(said(nix::errno::Errno::EIO), None);
     }
 
     #[test]

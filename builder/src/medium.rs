@@ -49,7 +49,11 @@ impl MediumPlan {
             let profile = BootProfile::parse(&path.display().to_string(), &bytes).map_err(Error::on(""))?;
             for image in profile.images.iter().chain(&profile.optional) {
                 let from = store.image_path(&image.digest);
-                let length = fs::metadata(&from).map_err(Error::on(from.display()))?.len();
+                let found = fs::metadata(&from).map_err(|error| {
+                    Error::new(from.display(), format!("profile {name} needs it: {error}"))
+                        .remedy(format!("`lamina build {name}` makes what is missing"))
+                })?;
+                let length = found.len();
                 if length != image.size {
                     let cause = format!("has {}, profile {name} says {}", count(length, "byte"), image.size);
                     return Err(Error::new(from.display(), cause).remedy("run `lamina store verify`"));

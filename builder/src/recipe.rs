@@ -11,7 +11,7 @@ use profiles::{Digest, Name, Place, suggest};
 
 use crate::error::{Error, Result};
 use crate::fetch::Source;
-use crate::text_file;
+use crate::{target, text_file};
 use profiles::version::{Condition, Version};
 
 /// The file of a `debian` recipe that says which packages are wanted.
@@ -244,7 +244,11 @@ impl RecipeFolder {
             let cause = format!("there is no {}/{}/recipe.kdl", self.path.display(), name.as_str());
             let names = self.names()?;
             let names: Vec<&str> = names.iter().map(String::as_str).collect();
-            return Err(Error::new(object, cause).remedy(suggest::remedy(name.as_str(), &names)));
+            return Err(Error::new(object, cause).remedy(suggest::remedy_or(
+                name.as_str(),
+                &names,
+                target::NONE_HERE,
+            )));
         }
         Recipe::load(&self.path, name)
     }

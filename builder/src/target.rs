@@ -4,13 +4,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use profiles::written::{self, Choice, Composition};
-use profiles::{Diagnostics, Name};
+use profiles::{Diagnostics, Name, suggest};
 
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Request};
 use crate::recipe::RecipeFolder;
 use crate::selection::Wishes;
 use crate::text_file;
+
+/// What to do when a tree has nothing of what is asked for.
+pub(crate) const NONE_HERE: &str = "there are none here: is it the right tree? `--tree DIR` names another";
 
 /// What a name stands for.
 #[derive(Debug, Clone)]
@@ -71,7 +74,7 @@ impl ProfileFolder {
                 format!("profile {name}"),
                 format!("there is no {}", self.file(name).display()),
             )
-            .remedy(profiles::suggest::remedy(name.as_str(), &names)));
+            .remedy(suggest::remedy_or(name.as_str(), &names, NONE_HERE)));
         }
         let profile = parse(&self.file(name), text_file::read_below(&self.path, &self.file(name)))?;
         if profile.name != *name {
@@ -98,7 +101,7 @@ impl ProfileFolder {
                     let message = format!("there is no profile '{}' ({})", mention.name, path.display());
                     let names = self.names();
                     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-                    let help = profiles::suggest::remedy(mention.name.as_str(), &names);
+                    let help = suggest::remedy_or(mention.name.as_str(), &names, NONE_HERE);
                     Err(Diagnostics::from(mention.place.error(message, help)))
                 }
             }
@@ -118,7 +121,10 @@ pub fn find(
     recipes: &RecipeFolder,
     profiles: &ProfileFolder,
 ) -> Result<Target> {
-    let parsed = Name::parse(name).map_err(Error::on(format!("'{name}'")))?;
+    let parsed = Name::parse(name)
+        .map_err(|error| Error::new(format!("'{name}'"), error).remedy(
+            "give the name of a package or a profile; a profile in a file has a slash or ends in .kdl, and only `profile check` reads one",
+        ))?;
     let (package, profile) = match meaning {
         Meaning::Any => (recipes.has(&parsed), profiles.has(&parsed)),
         Meaning::Package => (true, false),
@@ -134,7 +140,7 @@ pub fn find(
             names.extend(profiles.names());
             let names: Vec<&str> = names.iter().map(String::as_str).collect();
             Err(Error::new(format!("'{name}'"), "is neither a package nor a profile")
-                .remedy(profiles::suggest::remedy(name, &names)))
+                .remedy(suggest::remedy_or(name, &names, NONE_HERE)))
         }
     }
 }

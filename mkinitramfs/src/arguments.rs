@@ -125,15 +125,6 @@ fn profile(word: &str) -> Result<Name, String> {
     Name::parse(word).map_err(|error| format!("'{}': {error}", word.escape_debug()))
 }
 
-/// `--name=value` as two words, of which `argh` knows only the second form.
-fn split_values(words: Vec<String>) -> Vec<String> {
-    let split = |word: String| match word.split_once('=') {
-        Some((name, value)) if name.starts_with("--") => vec![name.to_owned(), value.to_owned()],
-        _ => vec![word],
-    };
-    words.into_iter().flat_map(split).collect()
-}
-
 /// The command line, or the exit status: 0 after --help, 2 when it was not understood.
 pub fn arguments() -> Result<Arguments, ExitCode> {
     let not_understood = |message: &str| {
@@ -145,7 +136,9 @@ pub fn arguments() -> Result<Arguments, ExitCode> {
         .map(|word| word.into_string())
         .collect::<Result<_, _>>()
         .map_err(|word| not_understood(&format!("mkinitramfs: the argument {word:?} is not UTF-8")))?;
-    let words = split_values(words);
+    let words = command_help::split_values(words);
+    command_help::check(&words, "mkinitramfs", &Arguments::get_args_info())
+        .map_err(|message| not_understood(&message))?;
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     if words.is_empty() {
         return Err(not_understood("mkinitramfs: --kernel, --init and --output are missing"));

@@ -34,8 +34,21 @@ impl fmt::Display for Error {
             "" => write!(f, "{}", self.cause)?,
             object => write!(f, "{object}: {}", self.cause)?,
         }
-        if self.remedy.is_empty() { Ok(()) } else { write!(f, "\nhelp: {}", self.remedy) }
+        match if self.remedy.is_empty() { usual_remedy(&self.cause) } else { self.remedy } {
+            "" => Ok(()),
+            remedy => write!(f, "\nhelp: {remedy}"),
+        }
     }
+}
+
+/// What helps against the usual answers of the system (errno(3)); empty for others.
+fn usual_remedy(cause: &str) -> &'static str {
+    let remedies = [
+        ("No such file or directory", "check the path"),
+        ("is not a regular file", "give the path of a file"),
+        ("Permission denied", "ask whoever owns it for the right, or do this as root"),
+    ];
+    remedies.into_iter().find(|(answer, _)| cause.contains(answer)).map_or("", |(_, remedy)| remedy)
 }
 
 impl std::error::Error for Error {}

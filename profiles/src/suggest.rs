@@ -27,6 +27,11 @@ pub fn remedy(word: &str, candidates: &[&str]) -> String {
     }
 }
 
+/// The same where it may be that there are none at all: then `none` is what to do.
+pub fn remedy_or(word: &str, candidates: &[&str], none: &str) -> String {
+    if candidates.is_empty() { none.to_owned() } else { remedy(word, candidates) }
+}
+
 /// Optimal string alignment distance, one table row at a time.
 fn slips(a: &str, b: &str) -> usize {
     let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());

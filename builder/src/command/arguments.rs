@@ -1,7 +1,7 @@
 //! What `argh` lacks: `--name=value`, options of the whole command anywhere, and a nearest name for an unknown command.
 
-use argh::{ArgsInfo, CommandInfoWithArgs};
-use profiles::suggest;
+use argh::ArgsInfo;
+use command_help::split_values;
 
 use super::Lamina;
 
@@ -11,33 +11,13 @@ const SWITCHES: [&str; 1] = ["--verbose"];
 
 /// The command line in the form that `argh` reads. The error is a message for the user.
 pub fn prepare(arguments: Vec<String>) -> Result<Vec<String>, String> {
-    let arguments = options_first(split_values(arguments));
-    check_commands(&arguments, &Lamina::get_args_info())?;
+    let arguments = options_first(split_values(arguments))?;
+    command_help::check(&arguments, "lamina", &Lamina::get_args_info())?;
     Ok(arguments)
 }
 
-/// `--name=value` as two words; what comes after `--` stays as it is.
-fn split_values(arguments: Vec<String>) -> Vec<String> {
-    let mut words = Vec::new();
-    let mut rest = arguments.into_iter();
-    for word in rest.by_ref() {
-        if word == "--" {
-            words.push(word);
-            break;
-        }
-        match word.split_once('=') {
-            Some((name, value)) if name.starts_with("--") => {
-                words.extend([name.to_owned(), value.to_owned()])
-            }
-            _ => words.push(word),
-        }
-    }
-    words.extend(rest);
-    words
-}
-
 /// Moves the options of the whole command before the first subcommand.
-fn options_first(arguments: Vec<String>) -> Vec<String> {
+fn options_first(arguments: Vec<String>) -> Result<Vec<String>, String> {
     let (mut first, mut others) = (Vec::new(), Vec::new());
     let mut rest = arguments.into_iter();
     while let Some(word) = rest.next() {
@@ -48,8 +28,7 @@ fn options_first(arguments: Vec<String>) -> Vec<String> {
         } else if WITH_VALUE.contains(&word.as_str()) {
             match rest.next() {
                 Some(value) => first.extend([word, value]),
-                // argh says that the value is missing.
-                None => others.push(word),
+                None => return Err(format!("lamina: {word} has no value\nhelp: give a folder after it")),
             }
         } else if SWITCHES.contains(&word.as_str()) {
             first.push(word);
@@ -58,41 +37,7 @@ fn options_first(arguments: Vec<String>) -> Vec<String> {
         }
     }
     first.extend(others);
-    first
-}
-
-/// Follows the subcommands; at the first unknown one, names the nearest.
-fn check_commands(arguments: &[String], lamina: &CommandInfoWithArgs) -> Result<(), String> {
-    let mut path = "lamina".to_owned();
-    let mut known = &lamina.commands;
-    for word in &arguments[leading_options(arguments)..] {
-        if known.is_empty() || word.starts_with('-') || word == "help" {
-            return Ok(());
-        }
-        let Some(command) = known.iter().find(|command| command.name == word) else {
-            let names: Vec<&str> = known.iter().map(|command| command.name).collect();
-            return Err(format!(
-                "{path}: there is no command '{word}'\nhelp: {}",
-                suggest::remedy(word, &names)
-            ));
-        };
-        path = format!("{path} {word}");
-        known = &command.command.commands;
-    }
-    Ok(())
-}
-
-/// How many words the options of the whole command take at the start.
-fn leading_options(arguments: &[String]) -> usize {
-    let mut count = 0;
-    while let Some(word) = arguments.get(count) {
-        count += match word.as_str() {
-            word if WITH_VALUE.contains(&word) => 2,
-            word if SWITCHES.contains(&word) => 1,
-            _ => break,
-        };
-    }
-    count.min(arguments.len())
+    Ok(first)
 }
 
 #[cfg(test)]
@@ -113,7 +58,7 @@ mod tests {
     fn options_of_the_whole_command_may_stand_anywhere() {
         assert_eq!(prepared("build x --store=/s --verbose").unwrap(), "--store /s --verbose build x");
         assert_eq!(prepared("--tree t store list").unwrap(), "--tree t store list");
-        assert_eq!(prepared("build x --store").unwrap(), "build x --store");
+        assert!(prepared("build x --store").unwrap_err().contains("--store has no value"));
     }
 
     #[test]
@@ -123,5 +68,19 @@ mod tests {
         let message = prepared("store lsit").unwrap_err();
         assert_eq!(message, "lamina store: there is no command 'lsit'\nhelp: did you mean 'list'?");
         assert!(prepared("frobnicate").unwrap_err().contains("known here: "));
+    }
+
+    #[test]
+    fn an_unknown_option_gets_the_nearest_name() {
+        let message = prepared("store verify --josn").unwrap_err();
+        assert_eq!(message, "lamina store verify: there is no option '--josn'\nhelp: did you mean '--json'?");
+        let message = prepared("--verbsoe store list").unwrap_err();
+        assert_eq!(message, "lamina: there is no option '--verbsoe'\nhelp: did you mean '--verbose'?");
+        // The value of an option, and what comes after --, is not looked at.
+        for line in
+            ["build x --with --odd", "image create x -o --odd", "why -- --odd", "build --help", "help"]
+        {
+            prepared(line).unwrap();
+        }
     }
 }

@@ -111,6 +111,7 @@ impl ImageCommand {
 impl Create {
     fn run(self, context: &Context) -> Result<ExitCode> {
         let output = self.output()?;
+        self.check(&output)?;
         let scan = ScanOptions {
             owners: if self.all_root { Owners::AllRoot } else { Owners::Keep },
             times: self.time.map_or(Times::Keep, Times::Set),
@@ -150,6 +151,39 @@ impl Create {
             }
         }
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// Refuses what would only be found when much was read already.
+    fn check(&self, output: &Path) -> Result<()> {
+        if !self.dir.is_dir() {
+            let cause = if self.dir.exists() { "is not a directory" } else { "No such file or directory" };
+            return Err(
+                Error::new(self.dir.display(), cause).remedy("give the folder that becomes the image")
+            );
+        }
+        if !(1..=22).contains(&self.level) {
+            return Err(
+                Error::new(format!("--level {}", self.level), "is no level of zstd").remedy("give 1 to 22")
+            );
+        }
+        if !(4..=1024).contains(&self.block_size) || !self.block_size.is_power_of_two() {
+            return Err(Error::new(
+                format!("--block-size {}", self.block_size),
+                "is not a size of squashfs's blocks",
+            )
+            .remedy("give 4, 8, 16, 32, 64, 128, 256, 512 or 1024"));
+        }
+        let real = |path: &Path| path.canonicalize().ok();
+        let folder =
+            output.parent().map(|folder| if folder.as_os_str().is_empty() { Path::new(".") } else { folder });
+        match (folder.and_then(real), real(&self.dir)) {
+            (Some(folder), Some(dir)) if folder.starts_with(&dir) => Err(Error::new(
+                output.display(),
+                "lies in the folder that becomes the image, and would be in the next one",
+            )
+            .remedy("write to another folder with `-o FILE`")),
+            _ => Ok(()),
+        }
     }
 
     fn output(&self) -> Result<PathBuf> {

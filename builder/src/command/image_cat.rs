@@ -49,14 +49,18 @@ fn read(file: &Path, path: &str) -> Result<Vec<u8>> {
     // It names the file itself.
     let image = Image::open(file).map_err(Error::on(""))?;
     image.read(path.as_bytes()).map_err(|error| {
-        Error::new(file.display(), format!("/{path}: {error}"))
+        // It names the file and the path itself.
+        Error::new("", error)
             .remedy(format!("`lamina image inspect {} --files` lists what is in it", file.display()))
     })
 }
 
 /// The image of a package as the tree has it now.
 fn built(context: &Context, name: &str) -> Result<PathBuf> {
-    let parsed = Name::parse(name).map_err(Error::on(format!("'{name}'")))?;
+    let parsed = Name::parse(name).map_err(|error| {
+        Error::new(format!("'{name}'"), error)
+            .remedy("give a package, or the path of an image, with a slash in it or .sqfs at its end")
+    })?;
     let (graph, roots) = Graph::resolve(&context.recipes()?, &[Request::plain(parsed)])?;
     let store = context.store()?;
     let id = roots.first().map(|root| graph.packages()[*root].id);

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use argh::{ArgsInfo, FromArgs};
 use profiles::Digest;
 use profiles::resolved::VerityRef;
+use progress::{count, human_size};
 use serde_json::{Value, json};
 use verity::{BLOCK, Work};
 
@@ -14,7 +15,6 @@ use super::{print, print_json};
 use crate::context::{Context, jobs_or_processors};
 use crate::error::{Error, Result};
 use crate::{file_system, protection};
-use progress::{count, human_size};
 
 /// Check every byte of an image against the root hash of its dm-verity tree.
 #[derive(FromArgs, ArgsInfo, Debug)]
@@ -64,8 +64,10 @@ pub(super) struct Protect {
 
 impl Verify {
     pub(super) fn run(self, context: &Context) -> Result<ExitCode> {
-        let wanted = Digest::parse(&self.root_hash)
-            .map_err(|error| Error::new(format!("--root-hash {}", self.root_hash), error))?;
+        let wanted = Digest::parse(&self.root_hash).map_err(|error| {
+            Error::new(format!("--root-hash {}", self.root_hash), error)
+                .remedy("give the 64 hexadecimal digits that `lamina image protect` printed")
+        })?;
         let file = file_system::open(&self.file)?;
         let claimed = protection::claimed(&self.file, &file)?.ok_or_else(|| {
             Error::new(self.file.display(), "has no dm-verity tree behind its data")

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use argh::{ArgsInfo, FromArgs};
 use kernel_config::{Finding, Severity, Subject};
+use progress::human_size;
 use serde_json::json;
 
 use super::{print, print_json};
@@ -12,7 +13,6 @@ use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::fetch::{self, Console, Fetcher};
 use crate::kernels::{self, PinnedKernel};
-use progress::human_size;
 
 /// Get kernels, and check what they lack.
 #[derive(FromArgs, ArgsInfo, Debug)]

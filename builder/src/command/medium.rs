@@ -5,12 +5,13 @@ use std::process::ExitCode;
 
 use argh::{ArgsInfo, FromArgs};
 use profiles::Name;
+use progress::{count, human_size};
+use serde_json::json;
 
-use super::print;
+use super::{print, print_json};
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::medium::MediumPlan;
-use progress::{count, human_size};
 
 /// Make boot media.
 #[derive(FromArgs, ArgsInfo, Debug)]
@@ -49,6 +50,9 @@ struct Create {
     /// print what would be copied, and do nothing
     #[argh(switch)]
     dry_run: bool,
+    /// write JSON
+    #[argh(switch)]
+    json: bool,
 }
 
 impl MediumCommand {
@@ -63,7 +67,10 @@ impl Create {
         if self.profile.is_empty() {
             return Err(Error::new("medium", "no profile is named").remedy("give `--profile NAME`"));
         }
-        let parse = |name: &String| Name::parse(name).map_err(Error::on(format!("'{name}'")));
+        let parse = |name: &String| {
+            let remedy = "`lamina profile list` says which there are";
+            Name::parse(name).map_err(|error| Error::new(format!("'{name}'"), error).remedy(remedy))
+        };
         let names = self.profile.iter().map(parse).collect::<Result<Vec<_>>>()?;
         let plan = MediumPlan::make(&context.store()?, &self.dir, &names)?;
         for path in &plan.outnumbered {
@@ -73,13 +80,19 @@ impl Create {
                 path.display()
             ));
         }
+        if !self.dry_run {
+            plan.carry_out(context.report.progress())?;
+        }
+        if self.json {
+            print_json(&self.as_json(&plan))?;
+            return Ok(ExitCode::SUCCESS);
+        }
         if self.dry_run {
             for (from, to) in plan.files() {
                 print(format_args!("copy {} to {}", from.display(), to.display()))?;
             }
             return Ok(ExitCode::SUCCESS);
         }
-        plan.carry_out(context.report.progress())?;
         let (profiles, images) = (count(plan.profiles.len(), "profile"), count(plan.images.len(), "image"));
         context.report.line(format_args!(
             "{}: {profiles}, {images}, {}",
@@ -87,5 +100,14 @@ impl Create {
             human_size(plan.size)
         ));
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// Every file that belongs there; those that are there already are not copied again.
+    fn as_json(&self, plan: &MediumPlan) -> serde_json::Value {
+        let files = plan.files().map(|(from, to)| json!({ "from": from, "to": to }));
+        json!({
+            "folder": self.dir, "written": !self.dry_run, "size": plan.size,
+            "files": files.collect::<Vec<_>>(), "outnumbered": plan.outnumbered,
+        })
     }
 }

@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::graph::Graph;
 use crate::lock::{self, Locked};
 use crate::plan::Plan;
-use crate::signature;
+use crate::signature::{self, Signed};
 use crate::store::Store;
 use crate::target::{self, Layers, Meaning, Target};
 
@@ -44,11 +44,18 @@ enum Action {
 
 /// Read profiles with all they include, and resolve their packages; nothing is built.
 #[derive(FromArgs, ArgsInfo, Debug)]
-#[argh(subcommand, name = "check", example = "lamina profile check web\nlamina profile check ./site.kdl")]
+#[argh(
+    subcommand,
+    name = "check",
+    example = "lamina profile check web\nlamina profile check ./site.kdl --json"
+)]
 struct Check {
     /// names of profiles, or files
     #[argh(positional)]
     profile: Vec<String>,
+    /// write JSON
+    #[argh(switch)]
+    json: bool,
 }
 
 /// List the written profiles and the newest generation of each in the store; exit status 1 when one cannot be read.
@@ -105,6 +112,9 @@ struct Verify {
     /// the public key
     #[argh(option, arg_name = "file")]
     public_key: PathBuf,
+    /// write JSON
+    #[argh(switch)]
+    json: bool,
 }
 
 impl ProfileCommand {
@@ -122,13 +132,33 @@ impl ProfileCommand {
 impl Check {
     fn run(self, context: &Context) -> Result<ExitCode> {
         require(&self.profile)?;
-        let (_, status) = what_works(context, self.profile.iter().map(|name| check(context, name)));
+        let (checked, status) = what_works(context, self.profile.iter().map(|name| check(context, name)));
+        if self.json {
+            print_json(&checked.iter().map(Checked::as_json).collect::<Vec<_>>())?;
+        } else {
+            checked.iter().try_for_each(Checked::print)?;
+        }
         Ok(status)
     }
 }
 
-/// Prints what a profile comes to.
-fn check(context: &Context, name: &str) -> Result<()> {
+/// What a profile comes to.
+struct Checked {
+    name: Name,
+    /// Those that are stacked.
+    layers: usize,
+    /// Name, version, and why it is there.
+    packages: Vec<(Name, String, Origin)>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Origin {
+    Named,
+    Needed,
+    Optional,
+}
+
+fn check(context: &Context, name: &str) -> Result<Checked> {
     let composition = if name.contains('/') || name.ends_with(".kdl") {
         context.profiles()?.compose_file(Path::new(name))?
     } else {
@@ -136,17 +166,44 @@ fn check(context: &Context, name: &str) -> Result<()> {
     };
     let (graph, roots) = resolve(context, &composition)?;
     let layers = Layers::of(&graph, &composition, &roots)?;
-    print(format_args!("{}: {}", composition.name, count(layers.stack.len(), "package")))?;
-    for index in layers.all() {
+    let package = |index: usize| {
         let recipe = &graph.packages()[index].recipe;
         let origin = match () {
-            () if layers.optional.contains(&index) => " (optional)",
-            () if roots.contains(&index) => "",
-            () => " (needed by another)",
+            () if layers.optional.contains(&index) => Origin::Optional,
+            () if roots.contains(&index) => Origin::Named,
+            () => Origin::Needed,
         };
-        print(format_args!("  {} {}{origin}", recipe.name, recipe.version))?;
+        (recipe.name.clone(), recipe.version.to_string(), origin)
+    };
+    let packages = layers.all().into_iter().map(package).collect();
+    Ok(Checked { name: composition.name.clone(), layers: layers.stack.len(), packages })
+}
+
+impl Checked {
+    fn print(&self) -> Result<()> {
+        print(format_args!("{}: {}", self.name, count(self.layers, "package")))?;
+        self.packages.iter().try_for_each(|(name, version, origin)| {
+            let origin = match origin {
+                Origin::Named => "",
+                Origin::Needed => " (needed by another)",
+                Origin::Optional => " (optional)",
+            };
+            print(format_args!("  {name} {version}{origin}"))
+        })
     }
-    Ok(())
+
+    fn as_json(&self) -> serde_json::Value {
+        let package = |(name, version, origin): &(Name, String, Origin)| {
+            json!({
+                "name": name.as_str(), "version": version,
+                "named": *origin != Origin::Needed, "optional": *origin == Origin::Optional,
+            })
+        };
+        json!({
+            "name": self.name.as_str(),
+            "packages": self.packages.iter().map(package).collect::<Vec<_>>(),
+        })
+    }
 }
 
 /// What can be had, and the exit status. What cannot is told on standard error, and is no reason to leave out the rest.
@@ -231,16 +288,29 @@ impl Verify {
         require(&self.name)?;
         let store = context.store()?;
         let verify = |name: &String| {
-            let signed = signature::verify(&store, &parse(name)?, &self.public_key)?;
-            let (generation, comment) = (signed.generation, &signed.comment);
-            print(format_args!("profile {name} generation {generation}: signed, and says \"{comment}\""))
+            signature::verify(&store, &parse(name)?, &self.public_key).map(|signed| (name.clone(), signed))
         };
-        Ok(what_works(context, self.name.iter().map(verify)).1)
+        let (signed, status) = what_works(context, self.name.iter().map(verify));
+        if self.json {
+            let as_json = |(name, signed): &(String, Signed)| {
+                json!({
+                    "name": name, "generation": signed.generation, "comment": signed.comment,
+                    "signature": signed.path,
+                })
+            };
+            print_json(&signed.iter().map(as_json).collect::<Vec<_>>())?;
+            return Ok(status);
+        }
+        for (name, Signed { generation, comment, .. }) in &signed {
+            print(format_args!("profile {name} generation {generation}: signed, and says \"{comment}\""))?;
+        }
+        Ok(status)
     }
 }
 
 fn parse(name: &str) -> Result<Name> {
-    Name::parse(name).map_err(Error::on(format!("'{name}'")))
+    let remedy = "`lamina profile list` says which there are";
+    Name::parse(name).map_err(|error| Error::new(format!("'{name}'"), error).remedy(remedy))
 }
 
 fn require(names: &[String]) -> Result<()> {

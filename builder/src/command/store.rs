@@ -3,13 +3,13 @@
 use std::process::ExitCode;
 
 use argh::{ArgsInfo, FromArgs};
+use progress::{count, human_size};
 use serde_json::json;
 
 use super::{print, print_json};
 use crate::context::{Context, jobs_or_processors};
 use crate::error::Result;
 use crate::store::BuildRecord;
-use progress::{count, human_size};
 
 /// Look into the store.
 #[derive(FromArgs, ArgsInfo, Debug)]

@@ -203,9 +203,7 @@ impl BootReport {
     /// # Errors
     /// The file cannot be read, or is no report.
     pub fn in_file(path: &Path) -> Result<Self> {
-        let name = path.display().to_string();
-        let file = File::open(path).map_err(|error| Error::new(&name, error))?;
-        BootReport::parse(&name, &read_all(&name, file)?)
+        BootReport::parse(&path.display().to_string(), &read_file(path)?)
     }
 
     /// Reads the text of a report; `name` is what messages call it.
@@ -241,10 +239,18 @@ impl BootReport {
 /// # Errors
 /// It cannot be read.
 pub fn text(system: &System, file: Option<&Path>) -> Result<Vec<u8>> {
-    let Some(path) = file else { return read_all(PATH, open(system)?) };
+    file.map_or_else(|| read_all(PATH, open(system)?), read_file)
+}
+
+/// Reads a file that somebody names: a FIFO would wait for a writer.
+fn read_file(path: &Path) -> Result<Vec<u8>> {
     let name = path.display().to_string();
-    let file = File::open(path).map_err(|error| Error::new(&name, error))?;
-    read_all(&name, file)
+    let remedy = format!("give a report that init left, such as {PATH}");
+    let failed = |error: std::io::Error| Error::new(&name, error).try_this(&remedy);
+    if !std::fs::metadata(path).map_err(failed)?.is_file() {
+        return Err(Error::new(&name, "is not a regular file").try_this(&remedy));
+    }
+    read_all(&name, File::open(path).map_err(failed)?)
 }
 
 /// Opens the report of the running system.
