@@ -21,6 +21,7 @@ pub mod debian_root;
 pub mod failure;
 pub mod guest;
 pub mod initramfs;
+pub mod installed;
 pub mod machine;
 pub mod medium;
 pub mod outside;

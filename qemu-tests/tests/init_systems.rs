@@ -1,14 +1,9 @@
 //! Real init systems on a stack: each boots to where a person can log in, and goes off by its own command, with the disks clean.
 
-use std::path::PathBuf;
-
 use qemu_tests::Story;
-use qemu_tests::debian_root::{self, Recipe};
-use qemu_tests::failure::Failure;
+use qemu_tests::debian_root::Recipe;
 use qemu_tests::guest::Guest;
-use qemu_tests::scene::{DISK, Scene};
-use qemu_tests::state_disk;
-use qemu_tests::store::{Layer, ProfileText};
+use qemu_tests::installed::{Installed, log_in};
 
 const SYSTEMD: Recipe = Recipe {
     name: "systemd",
@@ -32,59 +27,10 @@ const FINIT_AND_S6: Recipe =
 /// What the shutdown program says when it could unmount everything.
 const CLEAN: &str = "nothing is left mounted";
 
-/// A system with a persistent top on a disk of its own.
-struct Installed {
-    scene: Scene,
-    medium: PathBuf,
-    state: PathBuf,
-}
-
-impl Installed {
-    /// `recipe`, and above it a layer that lets root log in without a password, and whatever `story` adds.
-    fn new(recipe: &Recipe, story: impl FnOnce(Layer) -> Result<Layer, Failure>) -> Result<Self, Failure> {
-        let scene = Scene::new(recipe.name)?;
-        let (store, mut images) = debian_root::images(recipe)?;
-        images.iter().try_for_each(|image| scene.store().take(image, &store))?;
-        let layer = Layer::new("story")
-            .file("/etc/shadow", "root::19000:0:99999:7:::\n")?
-            .file("/etc/machine-id", "6c616d696e61400080000000000000aa\n")?
-            .file("/etc/hostname", "stacked\n")?;
-        images.push(scene.store().add(&story(layer)?)?);
-        let profile = ProfileText::new(recipe.name, &images).verify("none");
-        scene.store().profile(&profile.root("root writable=\"LABEL=state\""))?;
-        let medium = scene.disk()?;
-        let state = scene.scratch().join("state.img");
-        state_disk::ext4(&state, 256)?;
-        Ok(Self { scene, medium, state })
-    }
-
-    /// As if `init=` stood in the profile.
-    fn boot_with(&self, name: &str, more: &str) -> Result<Guest, Failure> {
-        let parameters = format!("lamina.store=LABEL={} lamina.profile={name} {more}", DISK.label);
-        let machine = self.scene.machine(&parameters)?.kept_disk(&self.medium).kept_disk(&self.state);
-        Guest::boot(&machine)
-    }
-
-    fn boot(&self, name: &str) -> Result<Guest, Failure> {
-        self.boot_with(name, "")
-    }
-
-    fn expect_clean(&self) -> Story {
-        state_disk::expect_clean_ext4(&self.medium)?;
-        state_disk::expect_clean_ext4(&self.state)
-    }
-}
-
-fn log_in(guest: &mut Guest) -> Story {
-    guest.expect("login:")?;
-    guest.type_line("root")?;
-    guest.expect("# ").map(drop)
-}
-
 #[test]
 fn systemd_in_three_layers_shows_the_time_of_the_initramfs_and_ends_cleanly() -> Story {
     let installed = Installed::new(&SYSTEMD, Ok)?;
-    let mut guest = installed.boot("systemd")?;
+    let mut guest = installed.boot()?;
     log_in(&mut guest)?;
     let times = guest.run("systemctl is-system-running --wait; systemd-analyze time")?;
     assert!(times.contains("(kernel) + ") && times.contains("(initrd) + "), "{times}");
@@ -94,7 +40,7 @@ fn systemd_in_three_layers_shows_the_time_of_the_initramfs_and_ends_cleanly() ->
     guest.expect_off()?;
     installed.expect_clean()?;
 
-    let mut guest = installed.boot("systemd")?;
+    let mut guest = installed.boot()?;
     log_in(&mut guest)?;
     assert!(guest.run("cat /var/note")?.contains("kept"));
     guest.type_line("systemctl reboot")?;
@@ -125,7 +71,7 @@ fn openrc_boots_and_ends_cleanly() -> Story {
                    s0:2:respawn:/sbin/getty 115200 ttyS0\n";
     let installed =
         Installed::new(&OPENRC, |layer| layer.script("/etc/init.d/rc", rc)?.file("/etc/inittab", inittab))?;
-    let mut guest = installed.boot(OPENRC.name)?;
+    let mut guest = installed.boot()?;
     ends_cleanly(&installed, &mut guest, "poweroff")
 }
 
@@ -134,7 +80,7 @@ fn runit_boots_and_ends_cleanly() -> Story {
     // runit goes off by itself after its stage 3.
     let stage_3 = "sv force-stop /etc/service/*; sv exit /etc/service/*; /run/lamina/bin/lamina shutdown";
     let installed = Installed::new(&RUNIT, |layer| layer.script("/etc/runit/3", stage_3))?;
-    let mut guest = installed.boot(RUNIT.name)?;
+    let mut guest = installed.boot()?;
     ends_cleanly(&installed, &mut guest, "init 0")
 }
 
@@ -144,7 +90,7 @@ fn finit_boots_and_ends_cleanly() -> Story {
     let installed = Installed::new(&FINIT_AND_S6, |layer| {
         layer.file("/etc/finit.conf", configuration)?.script("/etc/end", "/run/lamina/bin/lamina shutdown")
     })?;
-    let mut guest = installed.boot(FINIT_AND_S6.name)?;
+    let mut guest = installed.boot()?;
     ends_cleanly(&installed, &mut guest, "poweroff")
 }
 
@@ -160,7 +106,7 @@ fn s6_hands_pid_1_over_and_everything_is_unmounted() -> Story {
         let layer = layer.script("/etc/s6-init", begin)?.script("/etc/s6-console", console)?;
         layer.script("/etc/s6-finish", finish)
     })?;
-    let mut guest = installed.boot_with(FINIT_AND_S6.name, "init=/etc/s6-init")?;
+    let mut guest = installed.boot_with("init=/etc/s6-init")?;
     log_in(&mut guest)?;
     guest.type_line("s6-svscanctl -t /run/service")?;
     guest.expect(CLEAN)?;

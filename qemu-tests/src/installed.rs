@@ -1,0 +1,67 @@
+//! A real Debian system as a person would have it: on a medium, with its changes on a disk of its own.
+
+use std::path::PathBuf;
+
+use crate::debian_root::{self, Recipe};
+use crate::failure::Failure;
+use crate::guest::Guest;
+use crate::scene::{DISK, Scene};
+use crate::state_disk;
+use crate::store::{Layer, ProfileText};
+
+/// A system with a persistent top on a disk of its own. Both disks keep what a guest writes.
+#[derive(Debug)]
+pub struct Installed {
+    scene: Scene,
+    name: &'static str,
+    medium: PathBuf,
+    state: PathBuf,
+}
+
+impl Installed {
+    /// `recipe`, and above it a layer that lets root log in without a password, and whatever `story` adds.
+    pub fn new(
+        recipe: &Recipe,
+        story: impl FnOnce(Layer) -> Result<Layer, Failure>,
+    ) -> Result<Self, Failure> {
+        let scene = Scene::new(recipe.name)?;
+        let (store, mut images) = debian_root::images(recipe)?;
+        images.iter().try_for_each(|image| scene.store().take(image, &store))?;
+        let layer = Layer::new("story")
+            .file("/etc/shadow", "root::19000:0:99999:7:::\n")?
+            .file("/etc/machine-id", "6c616d696e61400080000000000000aa\n")?
+            .file("/etc/hostname", "stacked\n")?;
+        images.push(scene.store().add(&story(layer)?)?);
+        let profile = ProfileText::new(recipe.name, &images).verify("none");
+        scene.store().profile(&profile.root("root writable=\"LABEL=state\""))?;
+        let medium = scene.disk()?;
+        let state = scene.scratch().join("state.img");
+        state_disk::ext4(&state, 256)?;
+        Ok(Self { scene, name: recipe.name, medium, state })
+    }
+
+    /// Boots it.
+    pub fn boot(&self) -> Result<Guest, Failure> {
+        self.boot_with("")
+    }
+
+    /// As [`Installed::boot`], with more kernel parameters.
+    pub fn boot_with(&self, more: &str) -> Result<Guest, Failure> {
+        let parameters = format!("lamina.store=LABEL={} lamina.profile={} {more}", DISK.label, self.name);
+        let machine = self.scene.machine(&parameters)?.kept_disk(&self.medium).kept_disk(&self.state);
+        Guest::boot(&machine)
+    }
+
+    /// Asks e2fsck(8) whether both disks were left clean.
+    pub fn expect_clean(&self) -> Result<(), Failure> {
+        state_disk::expect_clean_ext4(&self.medium)?;
+        state_disk::expect_clean_ext4(&self.state)
+    }
+}
+
+/// Logs in as root, whom nobody asks for a password.
+pub fn log_in(guest: &mut Guest) -> Result<(), Failure> {
+    guest.expect("login:")?;
+    guest.type_line("root")?;
+    guest.expect("# ").map(drop)
+}
