@@ -61,10 +61,10 @@ pub fn other_than_init() -> Option<ExitCode> {
         return Some(ExitCode::FAILURE);
     }
     if std::process::id() == 1 {
-        let mut words = words.map(|word| word.to_string_lossy().into_owned());
-        return match (name, words.next()) {
-            (handover::PROGRAM, verb) => shutdown::as_pid_1(verb.as_deref()),
-            (NAME, Some(word)) if word == handover::PROGRAM => shutdown::as_pid_1(words.next().as_deref()),
+        let words: Vec<String> = words.map(|word| word.to_string_lossy().into_owned()).collect();
+        return match (name, words.split_first()) {
+            (handover::PROGRAM, _) => shutdown::as_pid_1(&words),
+            (NAME, Some((word, words))) if word == handover::PROGRAM => shutdown::as_pid_1(words),
             _ => None,
         };
     }

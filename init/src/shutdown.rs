@@ -29,8 +29,9 @@ use std::time::Duration;
 use crate::console;
 use crate::handover::{EXIT, PROGRAM};
 use crate::mounts::Mounted;
+use crate::recovery::panic_if_told;
 use deadline::within;
-pub use ending::Verb;
+use ending::{Ending, PARAMETER_OF_SYSTEMD};
 use hands::{Hands, Machine};
 use plan::{OLD_ROOT, Step};
 use processes::Spare;
@@ -39,30 +40,28 @@ use processes::Spare;
 const MOST_PASSES: usize = 4;
 /// sync(2) writes back all that the memory of a large machine holds, to media that may be slow.
 const SYNC: Duration = Duration::from_secs(60);
+/// Longer than all that has a limit of its own, together: behind it something hangs that nobody has thought of.
+const EVERYTHING: Duration = Duration::from_secs(6 * 60);
 
-/// As PID 1: unmounts everything and does what the verb says. Never returns.
-pub fn as_pid_1(word: Option<&str>) -> ! {
+/// As PID 1: unmounts everything and does what the words behind the program's name say. Never returns.
+pub fn as_pid_1(words: &[String]) -> ! {
     stack::last_resort::only_restart();
-    std::panic::set_hook(Box::new(|info| {
-        console::write_line(&format!("shutdown: {info}"));
-        write_back();
-        ending::end(Verb::PowerOff)
-    }));
-    let verb = word.and_then(Verb::parse).unwrap_or_else(|| {
-        let asked =
-            word.map_or_else(|| "nothing was asked for".to_owned(), |word| format!("`{word}` is not known"));
-        console::write_line(&format!("shutdown: {asked}; powering off"));
-        Verb::PowerOff
+    let left_by_systemd = std::fs::read_to_string(PARAMETER_OF_SYSTEMD).ok();
+    let ending = Ending::parse(words, left_by_systemd.as_deref()).unwrap_or_else(|why| {
+        console::write_line(&format!("shutdown: {why}; powering off"));
+        Ending::POWER_OFF
     });
+    whatever_happens(&ending);
+    panic_if_told("begin shutdown");
     hands::prepare();
     let machine = Machine::begin();
     if !machine.table().iter().any(|mount| mount.target == Path::new(OLD_ROOT)) {
-        let Err(why) = turn_around(verb);
+        let Err(why) = turn_around(&ending);
         console::write_line(&format!("shutdown: cannot leave the root: {why}"));
         end_processes();
         write_back();
         tell(&carry_out_all(&machine, &plan::protect(&machine.table(), &machine.swaps())));
-        ending::end(verb)
+        ending::end(&ending)
     }
     end_processes();
     write_back();
@@ -71,9 +70,29 @@ pub fn as_pid_1(word: Option<&str>) -> ! {
     write_back();
     if !hands::is_quiet() || !outcome.left.is_empty() {
         let end = if outcome.left.is_empty() { "nothing is left mounted" } else { "some of it is left" };
-        console::write_line(&format!("{} unmounted, {end}; {verb}", outcome.unmounted));
+        console::write_line(&format!("{} unmounted, {end}; {ending}", outcome.unmounted));
     }
-    ending::end(verb)
+    ending::end(&ending)
+}
+
+/// The machine ends as it was told to, although this program panics, dies or hangs; what was written is on the disks then, but
+/// nothing is unmounted.
+fn whatever_happens(ending: &Ending) {
+    if ending.stays_off() {
+        stack::last_resort::only_power_off();
+    }
+    let after_panic = ending.clone();
+    std::panic::set_hook(Box::new(move |info| {
+        console::write_line(&format!("shutdown: {info}"));
+        panic_if_told("end after a panic");
+        write_back();
+        ending::end(&after_panic)
+    }));
+    let too_late = ending.clone();
+    deadline::after(EVERYTHING, move || {
+        console::write_line(&format!("shutdown: something hangs; {too_late} all the same"));
+        ending::end(&too_late)
+    });
 }
 
 /// `lamina shutdown`, called by the scripts of an init that stays PID 1: ends all other processes and makes everything on
@@ -97,12 +116,12 @@ pub fn from_the_system() -> ExitCode {
 }
 
 /// The stack is still the root: pivot_root(2) to where this program lies, and begin again there.
-fn turn_around(verb: Verb) -> Result<Infallible, String> {
+fn turn_around(ending: &Ending) -> Result<Infallible, String> {
     end_processes();
     write_back();
     hands::pivot(Path::new(EXIT), OLD_ROOT)?;
     let program = format!("/{PROGRAM}");
-    Err(Command::new(&program).arg(verb.word()).exec().to_string())
+    Err(Command::new(&program).args(ending.words()).exec().to_string())
 }
 
 /// What became of [`leave`].

@@ -43,8 +43,9 @@ fn systemd_in_three_layers_shows_the_time_of_the_initramfs_and_ends_cleanly() ->
     let mut guest = installed.boot()?;
     log_in(&mut guest)?;
     assert!(guest.run("cat /var/note")?.contains("kept"));
-    guest.type_line("systemctl reboot")?;
-    guest.expect(&format!("{CLEAN}; rebooting"))?;
+    guest.type_line("systemctl reboot --reboot-argument=recovery")?;
+    guest.expect(&format!("{CLEAN}; rebooting with `recovery`"))?;
+    guest.expect("Restarting system with command 'recovery'")?;
     guest.expect_off()?;
     installed.expect_clean()
 }

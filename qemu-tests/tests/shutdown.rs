@@ -3,13 +3,13 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
-use qemu_tests::Story;
 use qemu_tests::failure::Failure;
 use qemu_tests::guest::Guest;
 use qemu_tests::medium::{FileSystem, Identity};
 use qemu_tests::scene::{DISK, Scene};
 use qemu_tests::state_disk;
 use qemu_tests::store::{Layer, ProfileText};
+use qemu_tests::{Story, artifacts};
 
 /// The command as it lies in the running system.
 const LAMINA: &str = "/run/lamina/bin/lamina";
@@ -123,4 +123,86 @@ fn without_a_loaded_kernel_kexec_becomes_a_reboot() -> Story {
     guest.expect("the kernel refuses")?;
     guest.expect_off()?;
     state_disk::expect_clean_ext4(&state)
+}
+
+#[test]
+fn a_reboot_hands_its_parameter_to_the_kernel() -> Story {
+    let (scene, state) =
+        scene_with_state("parameter", &[], &format!("exec {LAMINA} shutdown reboot recovery"))?;
+    let mut guest = boot(&scene, &scene.disk()?, &state)?;
+    guest.expect(&format!("{CLEAN}; rebooting with `recovery`"))?;
+    guest.expect("Restarting system with command 'recovery'")?;
+    guest.expect_off()?;
+    state_disk::expect_clean_ext4(&state)
+}
+
+/// A bug in the shutdown itself, at `places`: it says so, and the machine ends as it was told to. What the system wrote a moment
+/// before is there at the next boot, although nobody unmounted the disk.
+fn dies_and_ends(name: &str, places: &str, verb: &str, said: &[&str]) -> Story {
+    let lines = format!(
+        "if [ -e /note ]; then cat /note; exec {LAMINA} shutdown poweroff; fi\n\
+         echo it was written >/note\nexec {LAMINA} shutdown {verb}"
+    );
+    let (scene, state) = scene_with_state(name, &[], &lines)?;
+    let initramfs = scene.initramfs()?.init(&artifacts::init_that_panics()?).write()?;
+    let medium = scene.disk()?;
+    let boot = |more: &str| {
+        let parameters = format!("lamina.store=LABEL={} lamina.profile=end {more}", DISK.label);
+        Guest::boot(&scene.machine_with(&initramfs, &parameters)?.disk(&medium).kept_disk(&state))
+    };
+    let mut guest = boot(&format!("PANIC_FOR_TESTS={places}"))?;
+    for words in said {
+        guest.expect(words)?;
+    }
+    guest.expect_off()?;
+    let mut guest = boot("")?;
+    guest.expect("it was written")?;
+    guest.expect(CLEAN)?;
+    guest.expect_off()?;
+    state_disk::expect_clean_ext4(&state)
+}
+
+#[test]
+fn a_panic_at_the_begin_of_the_shutdown_writes_back_and_powers_off() -> Story {
+    dies_and_ends(
+        "end-panic",
+        "begin-shutdown",
+        "poweroff",
+        &["lamina: shutdown: panicked at", "told to at begin shutdown", "reboot: Power down"],
+    )
+}
+
+#[test]
+fn a_panic_half_way_reboots_when_that_was_asked() -> Story {
+    dies_and_ends(
+        "end-half-way",
+        "free-devices",
+        "reboot",
+        &["told to at free devices", "reboot: Restarting system"],
+    )
+}
+
+#[test]
+fn a_panic_of_a_thread_of_the_shutdown_powers_off() -> Story {
+    dies_and_ends("end-thread", "unmount", "poweroff", &["told to at unmount", "reboot: Power down"])
+}
+
+#[test]
+fn a_crash_of_the_shutdown_writes_back_and_reboots() -> Story {
+    dies_and_ends(
+        "end-crash",
+        "nowhere@begin-shutdown",
+        "reboot",
+        &["PID 1 died of SIGSEGV and cannot go on; rebooting in 0 s", "reboot: Restarting system"],
+    )
+}
+
+#[test]
+fn a_crash_of_the_last_words_of_the_shutdown_writes_back_and_powers_off() -> Story {
+    dies_and_ends(
+        "end-twice",
+        "begin-shutdown,abort@end-after-a-panic",
+        "poweroff",
+        &["PID 1 died of SIGABRT and cannot go on; powering off in 0 s", "reboot: Power down"],
+    )
 }

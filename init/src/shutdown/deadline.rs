@@ -26,6 +26,16 @@ pub fn within<T: Send + 'static>(limit: Duration, deed: impl FnOnce() -> T + Sen
     }
 }
 
+/// Does `deed` after so much time, unless the machine has ended before.
+pub fn after(limit: Duration, deed: impl FnOnce() + Send + 'static) {
+    let deed = move || {
+        thread::sleep(limit);
+        deed();
+    };
+    // Without memory for a thread there are still the limits of each step.
+    let _ = thread::Builder::new().stack_size(64 * 1024).spawn(deed);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -36,5 +46,12 @@ mod tests {
         assert_eq!(within(Duration::from_millis(20), || thread::sleep(Duration::from_secs(5))), None);
         assert!(start.elapsed() < Duration::from_secs(4));
         assert_eq!(within(Duration::from_secs(5), || 7), Some(7));
+    }
+
+    #[test]
+    fn what_comes_after_a_time_comes() {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        after(Duration::from_millis(1), move || sender.send(7).unwrap());
+        assert_eq!(receiver.recv(), Ok(7));
     }
 }

@@ -12,6 +12,7 @@ use nix::unistd::{chdir, chroot, close, dup2_stderr, dup2_stdin, dup2_stdout};
 use stack::mount::{Attributes, Filesystem};
 
 use crate::console;
+use crate::recovery::panic_if_told;
 
 use super::deadline::within;
 use super::devices;
@@ -88,10 +89,17 @@ impl Hands for Machine {
                 let target = object.target.clone();
                 // A link at the end of the path would lead to another mount.
                 let flags = MntFlags::UMOUNT_NOFOLLOW;
-                let done = self.bounded(move || umount2(&target, flags));
+                let done = self.bounded(move || {
+                    panic_if_told("unmount");
+                    umount2(&target, flags)
+                });
                 done.map_err(|errno| self.why(errno, object, Hold::Uses))
             }
-            Step::FreeDevices => free_devices(),
+            Step::FreeDevices => {
+                panic_if_told("free devices");
+                // To detach a device is to write back what it holds.
+                within(STEP, free_devices).unwrap_or_else(|| Err("one of them does not answer".to_owned()))
+            }
             Step::ReadOnly(object) => {
                 let target = object.target.clone();
                 let done = self.bounded(move || read_only(&target));

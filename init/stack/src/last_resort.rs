@@ -28,7 +28,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::ptr::{null, null_mut};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::fcntl::{OFlag, open};
 use nix::libc;
@@ -36,7 +36,8 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::reboot::{RebootMode, reboot};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, kill, raise, sigaction};
 use nix::sys::stat::Mode;
-use nix::unistd::{getpid, gettid};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::{Pid, getpid, gettid, sync};
 
 /// The environment variable that says, to the next life, which signal ended this one: `SIGSEGV`, or `SIGSEGV (stack overflow)`.
 pub const DIED: &str = "LAMINA_DIED";
@@ -57,6 +58,8 @@ const OVERFLOW: &CStr = c"LAMINA_DIED=SIGSEGV (stack overflow)";
 const CONSOLE_MS: u16 = 2000;
 /// Time to read one line, where `panic=` says nothing.
 const SECONDS_TO_READ: u64 = 30;
+/// How long the disks may take in the end.
+const MOST_FOR_SYNC: Duration = Duration::from_secs(30);
 /// The kernel gives PID 1 at most 32 arguments and 32 variables (MAX_INIT_ARGS, MAX_INIT_ENVS of its `init/main.c`).
 const MOST_WORDS: usize = 48;
 /// Room for the largest register sets (AT_MINSIGSTKSZ of getauxval(3) is 11 KiB with AMX) and for the handler.
@@ -72,6 +75,8 @@ static MAY_START_ANEW: AtomicBool = AtomicBool::new(false);
 static SECONDS: AtomicU64 = AtomicU64::new(SECONDS_TO_READ);
 /// Arguments and environment of the next life.
 static WORDS: OnceLock<Words> = OnceLock::new();
+/// Whether the end is off, and not a restart.
+static POWER_OFF: AtomicBool = AtomicBool::new(false);
 /// The thread that died first: the others wait for what it does.
 static DYING: AtomicI32 = AtomicI32::new(0);
 /// Whether that thread has died again, in the handler.
@@ -134,6 +139,12 @@ pub fn only_restart() {
     SECONDS.store(0, Ordering::Relaxed);
 }
 
+/// A death switches the machine off at once.
+pub fn only_power_off() {
+    only_restart();
+    POWER_OFF.store(true, Ordering::Relaxed);
+}
+
 /// Reads from address 0.
 #[cfg(feature = "panic-for-tests")]
 pub fn read_from_nowhere() -> u8 {
@@ -151,9 +162,7 @@ extern "C" fn died(number: c_int, info: *mut libc::siginfo_t, context: *mut c_vo
     match DYING.compare_exchange(0, this, Ordering::Relaxed, Ordering::Relaxed) {
         Ok(_) => {}
         // The handler itself has died: once more is too often.
-        Err(first) if first == this && !DIED_AGAIN.swap(true, Ordering::Relaxed) => {
-            restart("its last resort")
-        }
+        Err(first) if first == this && !DIED_AGAIN.swap(true, Ordering::Relaxed) => end("its last resort"),
         Err(_) => wait_for_ever(),
     }
     let _ = SigSet::empty().thread_set_mask();
@@ -163,7 +172,7 @@ extern "C" fn died(number: c_int, info: *mut libc::siginfo_t, context: *mut c_vo
         say(format_args!("lamina: PID 1 died of {cause}; starting it anew"));
         start_anew(variable);
     }
-    restart(cause)
+    end(cause)
 }
 
 fn variable(number: c_int) -> &'static CStr {
@@ -221,18 +230,48 @@ fn start_anew(variable: &CStr) {
     }
 }
 
-/// One line, time to read it, and reboot(2).
-fn restart(cause: &str) -> ! {
+/// One line, time to read it, what was written on the disks, and reboot(2).
+fn end(cause: &str) -> ! {
     let seconds = SECONDS.load(Ordering::Relaxed);
-    say(format_args!("lamina: PID 1 died of {cause} and cannot go on; rebooting in {seconds} s"));
+    let off = POWER_OFF.load(Ordering::Relaxed);
+    let what = if off { "powering off" } else { "rebooting" };
+    say(format_args!("lamina: PID 1 died of {cause} and cannot go on; {what} in {seconds} s"));
     std::thread::sleep(Duration::from_secs(seconds));
+    write_back();
     if getpid().as_raw() == 1 {
+        if off {
+            let _ = reboot(RebootMode::RB_POWER_OFF);
+        }
         let _ = reboot(RebootMode::RB_AUTOBOOT);
     } else {
         // A test of this module: the machine is not its own.
         let _ = kill(getpid(), Signal::SIGKILL);
     }
     wait_for_ever()
+}
+
+/// sync(2), in a child: a disk that does not answer keeps whoever asks it, for ever.
+fn write_back() {
+    // SAFETY: with no flag but the signal, clone(2) is fork(2), without what the C library's fork does besides, which may wait
+    // for a lock that the broken process holds. The child makes two system calls and needs nothing of the library.
+    let child = unsafe { libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0, 0, 0, 0) };
+    match i32::try_from(child) {
+        Ok(0) => {
+            sync();
+            // SAFETY: ends this process, and runs nothing before.
+            unsafe { libc::_exit(0) }
+        }
+        Ok(child @ 1..) => {
+            let deadline = Instant::now() + MOST_FOR_SYNC;
+            let still =
+                || waitpid(Pid::from_raw(child), Some(WaitPidFlag::WNOHANG)) == Ok(WaitStatus::StillAlive);
+            while still() && Instant::now() < deadline {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        }
+        // No room for a process.
+        _ => sync(),
+    }
 }
 
 fn wait_for_ever() -> ! {

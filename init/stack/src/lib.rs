@@ -14,7 +14,8 @@
 //! | [`partition_table`] | which partitions a disk has, their labels and their UUIDs |
 //!
 //! The only places of the project with `unsafe`: ioctls in [`loop_device`] and in the module `device_mapper` below [`verity`],
-//! signal handlers in [`last_resort`], swapoff(2) in [`swap`], and the names of the unwinder in `no_unwinder`.
+//! signal handlers in [`last_resort`], reboot(2) with a word in [`restart`], swapoff(2) in [`swap`], and the names of the unwinder
+//! in `no_unwinder`.
 //!
 //! The last two of the table are pure parsers over a [`bytes::ByteSource`]: they are fed with garbage in their tests and answer
 //! "nothing I know" instead of failing.
@@ -31,6 +32,7 @@ pub mod mount;
 mod no_unwinder;
 pub mod overlay;
 pub mod partition_table;
+pub mod restart;
 pub mod superblock;
 pub mod swap;
 pub mod verity;
