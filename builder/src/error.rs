@@ -69,6 +69,7 @@ fn usual_remedy(cause: &str) -> Option<&'static str> {
             "No space left on device",
             "make room on its file system, or write to another one (the store: `--store DIR` or LAMINA_STORE)",
         ),
+        ("File too large", "make room, or raise the limit of `ulimit -f`; FAT holds no file of 4 GiB"),
         (
             "Disk quota exceeded",
             "make room, or write to another file system (the store: `--store DIR` or LAMINA_STORE)",
