@@ -28,9 +28,14 @@ fn main() -> ExitCode {
     let lamina = match Lamina::from_args(&["lamina"], &words) {
         Ok(lamina) => lamina,
         Err(EarlyExit { output, status: Ok(()) }) => {
-            // A reader that has seen enough, such as `head`, is no error.
-            let _ = writeln!(std::io::stdout(), "{}", output.trim_end());
-            return ExitCode::SUCCESS;
+            return match writeln!(std::io::stdout(), "{}", output.trim_end()) {
+                // A reader that has seen enough, such as `head`, is no error.
+                Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+                    eprintln!("lamina: standard output: {error}");
+                    ExitCode::FAILURE
+                }
+                _ => ExitCode::SUCCESS,
+            };
         }
         Err(EarlyExit { output, .. }) => return misunderstood(output.trim_end()),
     };

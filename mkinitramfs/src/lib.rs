@@ -18,7 +18,6 @@ mod modinfo;
 mod plan;
 mod rescue;
 mod shared_libraries;
-mod size;
 mod store;
 
 pub use contents::{Contents, Entry, Source};
@@ -27,4 +26,3 @@ pub use file_system_maker::{FileSystemMaker, MakerFile};
 pub use kernel_modules::{Absent, Picked, Reason, Selection};
 pub use list::{Listed, list};
 pub use plan::{LEVELS, Plan, Request, Written};
-pub use size::Size;

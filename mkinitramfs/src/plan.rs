@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use kernel_config::{Group, KernelPackage};
 use profiles::quote::Quoted;
 use profiles::{Name, StateFileSystem};
-use progress::{Progress, count};
+use progress::{Progress, count, human_size};
 use unnamed_file::UnnamedFile;
 
 use crate::contents::{Contents, Source};
@@ -16,7 +16,6 @@ use crate::error::Error;
 use crate::file_system_maker::{FileSystemMaker, MakerFile};
 use crate::kernel_modules::{self, Reason, Selection};
 use crate::keys::Keys;
-use crate::size::Size;
 use crate::{archive, elf, file_system_maker, host_file, keys, rescue, store};
 
 /// The format of `etc/lamina/initramfs.kdl`, the contract between this crate and init.
@@ -202,26 +201,26 @@ impl Plan {
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let size = |path: &str| Size(self.contents.get(path).map_or(0, |entry| entry.source.size()));
+        let size = |path: &str| human_size(self.contents.get(path).map_or(0, |entry| entry.source.size()));
         writeln!(f, "kernel {}", self.release)?;
-        writeln!(f, "  {:24} {:>8}  PID 1", "init", size("init").to_string())?;
+        writeln!(f, "  {:24} {:>10}  PID 1", "init", size("init"))?;
         for module in &self.modules.picked {
             let size = match module.path {
-                Some(_) => Size(module.bytes.len() as u64).to_string(),
+                Some(_) => human_size(module.bytes.len() as u64),
                 None => "built in".to_owned(),
             };
-            writeln!(f, "  {:24} {size:>8}  {}", module.name, module.reason)?;
+            writeln!(f, "  {:24} {size:>10}  {}", module.name, module.reason)?;
         }
         for absent in &self.modules.absent {
             let lost = format!("not in this kernel (CONFIG_{}): {}", absent.symbol, absent.why);
-            writeln!(f, "  {:24} {:>8}  {lost}", absent.name, "-")?;
+            writeln!(f, "  {:24} {:>10}  {lost}", absent.name, "-")?;
         }
         if self.contents.get("bin/busybox").is_some() {
-            writeln!(f, "  {:24} {:>8}  the rescue shell", "bin/busybox", size("bin/busybox").to_string())?;
+            writeln!(f, "  {:24} {:>10}  the rescue shell", "bin/busybox", size("bin/busybox"))?;
         }
         for MakerFile { path, reason } in &self.makers {
             let name = path.rsplit('/').next().unwrap_or(path);
-            writeln!(f, "  {name:24} {:>8}  {reason}", size(path).to_string())?;
+            writeln!(f, "  {name:24} {:>10}  {reason}", size(path))?;
         }
         let keys =
             self.contents.iter().filter_map(|(path, _)| path.strip_prefix(keys::FOLDER)?.strip_prefix('/'));
@@ -248,6 +247,6 @@ impl fmt::Display for Reason {
 impl fmt::Display for Written {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let entries = count(self.entries, "entry");
-        write!(f, "{} in {entries}, {} compressed", Size(self.unpacked), Size(self.packed))
+        write!(f, "{} in {entries}, {} compressed", human_size(self.unpacked), human_size(self.packed))
     }
 }

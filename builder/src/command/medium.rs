@@ -71,7 +71,9 @@ impl Create {
             let remedy = "`lamina profile list` says which there are";
             Name::parse(name).map_err(|error| Error::new(format!("'{name}'"), error).remedy(remedy))
         };
-        let names = self.profile.iter().map(parse).collect::<Result<Vec<_>>>()?;
+        let mut names = self.profile.iter().map(parse).collect::<Result<Vec<_>>>()?;
+        names.sort();
+        names.dedup();
         let plan = MediumPlan::make(&context.store()?, &self.dir, &names)?;
         for path in &plan.outnumbered {
             context.report.line(format_args!(
