@@ -91,11 +91,14 @@ impl MediumPlan {
             .iter()
             .filter(|(from, to)| length(to).is_none() || length(to) != length(from))
             .collect();
-        let bytes = missing.iter().filter_map(|(from, _)| length(from)).sum();
+        let bytes: u64 = missing.iter().filter_map(|(from, _)| length(from)).sum();
         if !missing.is_empty() {
             let what = format!("copying {} to {}", count(missing.len(), "image"), self.folder.display());
-            let meter = progress.meter(what, bytes);
-            missing.iter().try_for_each(|(from, to)| copy(from, to, &meter))?;
+            let meter = progress.passes(what, bytes, 2 * bytes);
+            for (from, to) in missing {
+                check(from, &meter)?;
+                copy(from, to, &meter)?;
+            }
         }
         // Their number says nothing of their contents: another store may have counted on its own.
         for (from, to) in self.signatures.iter().chain(&self.profiles) {
@@ -116,6 +119,17 @@ impl MediumPlan {
         }
         fs::remove_file(&path).map_err(Error::on(path.display()))
     }
+}
+
+/// Whether an image of the store is what its name says: init would refuse another one, on a machine that is far away by then.
+fn check(image: &Path, meter: &Meter) -> Result<()> {
+    let digest = File::open(image).and_then(|file| Digest::of(meter.reader(file)));
+    let (digest, _) = digest.map_err(Error::on(image.display()))?;
+    if image.file_stem().is_some_and(|stem| stem == digest.hex().as_str()) {
+        return Ok(());
+    }
+    let cause = format!("its SHA-256 is {}: the file was changed or damaged", digest.hex());
+    Err(Error::new(image.display(), cause).remedy("`lamina store verify` says how to have it again"))
 }
 
 /// Copies a file so that it appears whole; on file systems that can, the two share their blocks (FICLONE, ioctl_ficlone(2)).

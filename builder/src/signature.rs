@@ -130,7 +130,11 @@ fn read_key(path: &Path) -> Result<String> {
         file.take(LARGEST_KEY).read_to_string(&mut text)?;
         Ok(text)
     };
-    read().map_err(|error: std::io::Error| Error::new(path.display(), error))
+    read().map_err(|error: std::io::Error| match error.kind() {
+        std::io::ErrorKind::InvalidData => Error::new(path.display(), "is no minisign key: it is not text")
+            .remedy("give a file that `lamina key create` or `minisign -G` wrote"),
+        _ => Error::new(path.display(), error),
+    })
 }
 
 /// Whoever else than its owner may read the secret key in the file `path`, as a sentence; `None` when nobody may.

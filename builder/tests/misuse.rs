@@ -55,6 +55,7 @@ const CASES: &[(&[&str], &str, &str)] = &[
     (&["profile", "check", "./fifo"], "./fifo: is not a regular file", "put a text file there"),
     (&["profile", "lock"], "profiles: none is named", "lamina profile list"),
     (&["profile", "sign", "web", "--key", "text"], "profile web: ", "lamina build web"),
+    (&["profile", "verify", "web", "--public-key", "text"], "profile web: ", "lamina build web"),
     (&["key", "create", "text"], "text: is there already", "another name"),
     (&["key", "create", "no/key"], "no: cannot make a file", "choose a folder"),
     (&["kernel", "check", "fifo"], "fifo: is neither a regular file nor a folder", "give a kernel package"),
@@ -166,21 +167,26 @@ fn a_full_disk_leaves_no_half_a_file() {
     }
 }
 
+/// Puts the image into the store, and a profile `web` that names it. Gives the image's name.
+fn fill_store(folder: &Path) -> String {
+    let digest = builder::store::digest_file(&folder.join("site.sqfs")).unwrap().0;
+    let (name, size) =
+        (format!("{}.sqfs", digest.hex()), fs::metadata(folder.join("site.sqfs")).unwrap().len());
+    lamina(folder, &["store", "list"]);
+    fs::copy(folder.join("site.sqfs"), folder.join("store/images").join(&name)).unwrap();
+    fs::create_dir(folder.join("store/profiles/web")).unwrap();
+    let text = format!(
+        "profile \"web\" format=1 {{\n    image \"site\" version=\"1\" digest=\"{digest}\" size={size}\n    \
+         root writable=\"no\"\n    verify \"none\"\n    init \"/init\"\n}}\n"
+    );
+    fs::write(folder.join("store/profiles/web/1.kdl"), text).unwrap();
+    name
+}
+
 #[test]
 fn two_commands_may_fill_one_medium() {
     let folder = workshop();
-    let image = fs::read(folder.path().join("site.sqfs")).unwrap();
-    let digest = builder::store::digest_file(&folder.path().join("site.sqfs")).unwrap().0;
-    lamina(folder.path(), &["store", "list"]);
-    let stored = folder.path().join(format!("store/images/{}.sqfs", digest.hex()));
-    fs::rename(folder.path().join("site.sqfs"), stored).unwrap();
-    fs::create_dir(folder.path().join("store/profiles/web")).unwrap();
-    let text = format!(
-        "profile \"web\" format=1 {{\n    image \"site\" version=\"1\" digest=\"{digest}\" size={}\n    \
-         root writable=\"no\"\n    verify \"none\"\n    init \"/init\"\n}}\n",
-        image.len()
-    );
-    fs::write(folder.path().join("store/profiles/web/1.kdl"), text).unwrap();
+    let name = fill_store(folder.path());
     std::thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
@@ -191,7 +197,24 @@ fn two_commands_may_fill_one_medium() {
         }
     });
     let images = folder.path().join("disk/images");
-    assert_eq!(names(&images), [format!("{}.sqfs", digest.hex())]);
-    assert_eq!(fs::read(images.join(format!("{}.sqfs", digest.hex()))).unwrap(), image);
+    assert_eq!(names(&images), [name.as_str()]);
+    assert_eq!(fs::read(images.join(&name)).unwrap(), fs::read(folder.path().join("site.sqfs")).unwrap());
     assert_eq!(names(&folder.path().join("disk/boot")), ["a", "b"]);
+}
+
+#[test]
+fn a_damaged_image_goes_onto_no_medium() {
+    let folder = workshop();
+    let stored = folder.path().join("store/images").join(fill_store(folder.path()));
+    let mut bytes = fs::read(&stored).unwrap();
+    bytes[200] ^= 1;
+    fs::write(&stored, bytes).unwrap();
+    let output = lamina(folder.path(), &["medium", "create", "disk", "--profile", "web"]);
+    let message = told(&output);
+    assert_eq!(output.status.code(), Some(1), "{message}");
+    assert!(
+        message.contains("the file was changed or damaged") && message.contains("store verify"),
+        "{message}"
+    );
+    assert!(!folder.path().join("disk").exists(), "nothing of it is there");
 }

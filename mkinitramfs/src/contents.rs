@@ -62,7 +62,8 @@ impl Contents {
             }
         }
         if self.entries.contains_key(&path) {
-            return Err(Error::new(&path, "would be in the initramfs twice"));
+            return Err(Error::new(&path, "would be in the initramfs twice")
+                .remedy("name it once; of two keys with one name, give one file another name"));
         }
         self.entries.insert(path, Entry { mode, source });
         Ok(())

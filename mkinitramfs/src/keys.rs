@@ -97,7 +97,10 @@ fn read(path: &Path) -> Result<Key, Error> {
             "--key takes a public key, which 'lamina key create' or 'minisign -G' writes to a file .pub",
         )
     };
-    let text = host_file::read_text(path).map_err(Error::at(path))?;
+    let text = host_file::read_text(path).map_err(|error| match error.kind() {
+        ErrorKind::InvalidData => no_key("is no public key: it is not text".to_owned()),
+        _ => Error::at(path)(error),
+    })?;
     let key = PublicKey::decode(text.trim()).map_err(|error| no_key(format!("is no public key: {error}")))?;
     let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let name =

@@ -29,13 +29,15 @@ pub(crate) fn add(
     progress: Progress,
 ) -> Result<Vec<String>, Error> {
     let known = profile_names(store)?;
-    let names = if wanted.is_empty() { &known } else { wanted };
+    let mut names = if wanted.is_empty() { known.clone() } else { wanted.to_vec() };
+    names.sort();
+    names.dedup();
     if names.is_empty() {
         return Err(Error::new(store.join("profiles").display(), "holds no resolved profile")
             .remedy("make one with 'lamina profile lock NAME'"));
     }
     let (mut taken, mut packed) = (Vec::new(), Vec::new());
-    for name in names {
+    for name in &names {
         if !known.contains(name) {
             return Err(unknown(store, name, &known));
         }

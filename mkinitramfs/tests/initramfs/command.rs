@@ -64,6 +64,7 @@ fn a_dry_run_writes_nothing() {
 fn refusals_name_the_object_and_the_remedy() {
     let fixture = Fixture::new();
     fixture.put("script", b"#!/bin/sh\n");
+    fixture.put("noise", &[0xff; 99]);
     for (arguments, expected) in [
         (
             &["--init", "init"][..],
@@ -80,6 +81,10 @@ fn refusals_name_the_object_and_the_remedy() {
         (
             &["--kernel", "kernel", "--init", "init", "--output", "x", "--profile", "web"],
             "mkinitramfs: --profile needs --store\nhelp: name the store that has the profile\n",
+        ),
+        (
+            &["--kernel", "kernel", "--init", "init", "--output", "x", "--key", "noise"],
+            "mkinitramfs: noise: is no public key: it is not text\nhelp: --key takes a public key, which 'lamina key create' or 'minisign -G' writes to a file .pub\n",
         ),
         (
             &["--kernel", "kernel", "--init", "init", "--output", "no/x"],

@@ -85,7 +85,10 @@ fn refusals_name_what_is_missing_and_the_package_that_has_it() {
     request.make_file_systems = vec![maker(StateFileSystem::Ext4, Some(fixture.path("absent")))];
     assert!(fixture.refusal(&request).starts_with("DIR/absent: No such file or directory"));
     request.make_file_systems = vec![maker(StateFileSystem::Ext4, None), maker(StateFileSystem::Ext4, None)];
-    assert_eq!(fixture.refusal(&request), "sbin/mkfs.ext4: would be in the initramfs twice");
+    assert_eq!(
+        fixture.refusal(&request),
+        "sbin/mkfs.ext4: would be in the initramfs twice\nhelp: name it once; of two keys with one name, give one file another name"
+    );
 }
 
 /// mkfs.ext4 of this machine, with the name of one library changed to one that no machine has.
