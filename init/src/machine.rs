@@ -17,6 +17,7 @@ use stack::verity::{self, Protection, VerityDevice};
 
 use crate::error::Failure;
 use crate::executor::Kernel;
+use crate::memory;
 use crate::paths;
 use crate::plan::{Above, Image, Mount, Step};
 use crate::real_init;
@@ -43,6 +44,9 @@ struct Held {
 
 impl Kernel for Machine {
     fn carry_out(&self, step: &Step) -> Result<(), Failure> {
+        if matches!(step, Step::AttachImage(_) | Step::OpenVerity(_) | Step::MountLayer(_)) {
+            memory::for_a_layer()?;
+        }
         match step {
             Step::Mount(mount) => self::mount(mount),
             Step::Bind { source, target } => {

@@ -21,6 +21,7 @@ mod handover;
 mod journal;
 mod machine;
 mod medium;
+mod memory;
 mod modules;
 mod mounts;
 mod overrides;

@@ -56,6 +56,23 @@ fn five_hundred_layers_are_one_system_on_the_newer_kernel() -> Story {
     as_many_as_the_kernel_joins("6.12", "none")
 }
 
+/// Without the check the kernel panics: `System is deadlocked on memory`.
+#[test]
+fn more_layers_than_the_memory_holds_give_way_to_a_smaller_profile() -> Story {
+    for verify in ["none", "verity"] {
+        let scene = many_layers("6.1", 400, verify)?;
+        scene.profile_that_runs("small", &[], "echo here is the small one")?;
+        let parameters = "lamina.store=LABEL=LAMINA lamina.profile=many lamina.fallback=small";
+        let machine = scene.machine(parameters)?.memory_mib(256).disk(&scene.disk()?);
+        let mut guest = qemu_tests::guest::Guest::boot(&machine)?;
+        guest.expect("the memory is used up: ")?;
+        guest.expect("boot a profile with fewer layers")?;
+        guest.expect("here is the small one")?;
+        guest.expect_off()?;
+    }
+    Ok(())
+}
+
 /// As many loop devices and as many dm devices.
 #[test]
 fn five_hundred_layers_are_checked_by_dm_verity() -> Story {
