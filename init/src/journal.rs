@@ -194,15 +194,17 @@ impl Journal {
         self.report.outcome = Outcome::failed(error);
     }
 
-    /// The report as JSON on one line.
+    /// The report as JSON, laid out for people, who meet it on the recovery screen.
     pub fn json(&mut self) -> String {
         self.report.began_us = micros(self.began);
         self.report.ended_us = micros(now());
         self.report.peak_kib = peak_kib();
+        // What several hundred steps take, so that the text does not move while it grows.
+        let mut text = Vec::with_capacity(4096 + 384 * self.report.steps.len());
         // The report holds texts and numbers only, which always serialise.
-        let mut text = serde_json::to_string(&self.report).unwrap_or_default();
-        text.push('\n');
-        text
+        let _ = serde_json::to_writer_pretty(&mut text, &self.report);
+        text.push(b'\n');
+        String::from_utf8(text).unwrap_or_default()
     }
 }
 
