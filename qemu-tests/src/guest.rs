@@ -16,6 +16,7 @@ use crate::console::{Console, Missed};
 use crate::failure::Failure;
 use crate::machine::{Machine, PLUG_IN};
 use crate::seat::{self, Seat};
+use crate::share::VirtioFsDaemon;
 
 /// How long one expectation may take. A boot takes 3 to 6 s under emulation on an idle computer; shared processors have
 /// been seen to be ten times slower.
@@ -33,6 +34,8 @@ pub struct Guest {
     /// All that the guest and QEMU itself printed, byte for byte.
     log_path: PathBuf,
     failed: bool,
+    /// What serves it a folder, and ends with it.
+    daemon: Option<VirtioFsDaemon>,
     /// Given back as soon as the machine is off: a story may keep the value and boot another.
     seat: Option<Seat>,
 }
@@ -68,6 +71,7 @@ impl Guest {
             monitor,
             log_path,
             failed: false,
+            daemon: None,
             seat: Some(seat),
         })
     }
@@ -82,6 +86,11 @@ impl Guest {
         self.console
             .wait_for(wanted, timeout)
             .map_err(|missed| self.failure(&format!("{wanted:?}"), &missed, timeout))
+    }
+
+    /// Keeps the daemon of a share as long as the machine.
+    pub fn keep(&mut self, daemon: VirtioFsDaemon) {
+        self.daemon = Some(daemon);
     }
 
     /// Plugs in the disk of [`Machine::late_disk`].

@@ -4,6 +4,7 @@ use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
 use crate::acceleration::Acceleration;
+use crate::share::Access;
 
 /// A forwarded TCP port: the host's `host` on the loopback address reaches the guest's `guest`.
 #[derive(Debug, Clone, Copy)]
@@ -17,7 +18,7 @@ pub struct ForwardedPort {
 /// Where the guest finds a folder of the host.
 #[derive(Debug, Clone)]
 enum Share {
-    NineP { tag: String, folder: PathBuf },
+    NineP { tag: String, folder: PathBuf, access: Access },
     VirtioFs { tag: String, socket: PathBuf },
 }
 
@@ -143,10 +144,10 @@ impl Machine {
         self.monitor.as_deref()
     }
 
-    /// Shares a folder of the host read-only over 9p.
+    /// Shares a folder of the host over 9p.
     #[must_use]
-    pub fn nine_p(mut self, tag: &str, folder: &Path) -> Self {
-        self.shares.push(Share::NineP { tag: tag.to_owned(), folder: folder.to_owned() });
+    pub fn nine_p(mut self, tag: &str, folder: &Path, access: Access) -> Self {
+        self.shares.push(Share::NineP { tag: tag.to_owned(), folder: folder.to_owned(), access });
         self
     }
 
@@ -231,8 +232,9 @@ fn late_disk(image: &Path) -> Vec<String> {
 impl Share {
     fn arguments(&self) -> Vec<String> {
         match self {
-            Self::NineP { tag, folder } => {
-                let options = "security_model=none,readonly=on,multidevs=remap";
+            Self::NineP { tag, folder, access } => {
+                let read_only = if *access == Access::Read { "on" } else { "off" };
+                let options = format!("security_model=none,readonly={read_only},multidevs=remap");
                 vec![
                     "-virtfs".to_owned(),
                     format!("local,path={},mount_tag={tag},{options}", escaped(folder)),
@@ -303,7 +305,9 @@ mod tests {
 
     #[test]
     fn only_virtiofs_needs_shared_memory() {
-        assert!(!arguments(&machine().nine_p("store", Path::new("/s"))).contains("memory-backend"));
+        assert!(
+            !arguments(&machine().nine_p("store", Path::new("/s"), Access::Read)).contains("memory-backend")
+        );
         let with = arguments(&machine().memory_mib(256).virtiofs("store", Path::new("/s")));
         assert!(with.contains("size=256M,share=on") && with.contains("q35,memory-backend=ram"), "{with}");
     }

@@ -1,4 +1,4 @@
-//! A folder of the host, shared over virtiofs.
+//! A folder of the host, shared over virtiofs, and who may write to a share.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -12,6 +12,15 @@ use crate::failure::Failure;
 /// The daemon of Debian's `qemu-system-common`.
 const VIRTIOFSD: &str = "/usr/lib/qemu/virtiofsd";
 
+/// What the guest may do with a share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Reads only: the host refuses the rest with EROFS.
+    Read,
+    /// Reads and writes.
+    Write,
+}
+
 /// A running virtiofsd. Dropping it ends it.
 #[derive(Debug)]
 pub struct VirtioFsDaemon {
@@ -22,9 +31,17 @@ pub struct VirtioFsDaemon {
 impl VirtioFsDaemon {
     /// Shares `folder` through a socket made in the folder `scratch`. It does not run as root: in a user namespace of its own the
     /// daemon may do its chroot, and a private tmpfs gives it the `/run` that it writes its process id to.
-    pub fn serve(folder: &Path, scratch: &Path) -> Result<Self, Failure> {
+    pub fn serve(folder: &Path, scratch: &Path, access: Access) -> Result<Self, Failure> {
         let socket = scratch.join("virtiofs");
-        let in_namespace = "mount -t tmpfs tmpfs /run && exec setpriv --pdeathsig KILL \"$@\"";
+        // The one of the guest before.
+        let _ = std::fs::remove_file(&socket);
+        // This daemon has no option for it: the mount that it sees is read-only.
+        let protect = match access {
+            Access::Read => "mount --bind \"$0\" \"$0\" && mount -o remount,bind,ro \"$0\" && ",
+            Access::Write => "",
+        };
+        let in_namespace =
+            format!("{protect}mount -t tmpfs tmpfs /run && exec setpriv --pdeathsig KILL \"$@\"");
         let process = without_other_groups()
             .args([
                 "unshare",
@@ -34,10 +51,10 @@ impl VirtioFsDaemon {
                 "private",
                 "sh",
                 "-c",
-                in_namespace,
-                "-",
-                VIRTIOFSD,
+                &in_namespace,
             ])
+            .arg(folder)
+            .arg(VIRTIOFSD)
             .arg(format!("--socket-path={}", socket.display()))
             .arg("-o")
             .arg(format!("source={},sandbox=chroot", folder.display()))

@@ -6,7 +6,7 @@ use std::time::Duration;
 use qemu_tests::guest::Guest;
 use qemu_tests::medium::{FileSystem, Identity, Partition, write_gpt};
 use qemu_tests::scene::{DISK, Scene};
-use qemu_tests::share::VirtioFsDaemon;
+use qemu_tests::share::{Access, VirtioFsDaemon};
 use qemu_tests::{Failure, Story};
 
 const PARTITION_NAME: &str = "lamina-store";
@@ -105,7 +105,7 @@ fn a_store_in_another_folder_is_named_by_lamina_dir() -> Story {
 #[test]
 fn a_folder_of_the_host_serves_over_virtiofs() -> Story {
     let scene = scene("virtiofs")?;
-    let daemon = VirtioFsDaemon::serve(&scene.medium_folder(), scene.scratch())?;
+    let daemon = VirtioFsDaemon::serve(&scene.medium_folder(), scene.scratch(), Access::Write)?;
     let machine =
         scene.machine("lamina.profile=one lamina.store=virtiofs:store")?.virtiofs("store", daemon.socket());
     runs(&mut Guest::boot(&machine)?)
@@ -117,7 +117,7 @@ fn a_folder_of_the_host_serves_over_9p() -> Story {
     let scene = Scene::on_kernel("9p", "6.1-all")?;
     scene.profile_that_runs("one", &[], "echo it runs")?;
     let machine = scene.machine("lamina.profile=one lamina.store=9p:store")?;
-    runs(&mut Guest::boot(&machine.nine_p("store", &scene.medium_folder()))?)
+    runs(&mut Guest::boot(&machine.nine_p("store", &scene.medium_folder(), Access::Read))?)
 }
 
 #[test]
