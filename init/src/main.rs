@@ -9,6 +9,7 @@ mod chain;
 mod cmdline;
 mod console;
 mod contract;
+mod deadline;
 mod descriptors;
 mod elf;
 mod error;

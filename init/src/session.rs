@@ -5,6 +5,7 @@ use std::panic::PanicHookInfo;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use profiles::resolved::BootProfile;
 
@@ -12,6 +13,7 @@ use crate::block_devices::Inventory;
 use crate::boot_counter::BootCounter;
 use crate::chain::Place;
 use crate::contract::{self, Contract};
+use crate::deadline::within_on;
 use crate::error::{BootError, Failure};
 use crate::executor::execute;
 use crate::journal::{self, Journal};
@@ -26,6 +28,12 @@ use crate::{console, find_store, handover, modules, paths, plan, recovery, store
 
 /// `panic=`, for the panic hook, which has no session.
 static PANIC_TIMEOUT: OnceLock<Option<i64>> = OnceLock::new();
+
+/// The recovery screen comes also when a disk, or the host that shares the store, does not answer any more.
+const MOST_FOR_A_LOOK: Duration = Duration::from_secs(10);
+
+/// As the first thread has it (RLIMIT_STACK); what is not used is no memory.
+const STACK_OF_A_PARSER: usize = 8 << 20;
 
 /// What a boot knows.
 #[derive(Debug)]
@@ -234,7 +242,9 @@ impl Session {
         let context = Context {
             report,
             profiles: self.choices(),
-            devices: devices(),
+            devices: within_on(STACK_OF_A_PARSER, MOST_FOR_A_LOOK, devices).unwrap_or_else(|| {
+                vec![format!("not all disks have answered within {} s", MOST_FOR_A_LOOK.as_secs())]
+            }),
             attempts: self.journal.failed_attempts(),
             ..Context::bare(self.request.panic, self.journal.began())
         };
@@ -245,7 +255,11 @@ impl Session {
     fn choices(&self) -> Vec<Choice> {
         let bound = self.request.profile.as_ref().is_some_and(|wanted| wanted.digest.is_some());
         match &self.store {
-            Some(store) if !bound || self.trust.required => store::choices(&store.folder),
+            Some(store) if !bound || self.trust.required => {
+                let folder = store.folder.clone();
+                within_on(STACK_OF_A_PARSER, MOST_FOR_A_LOOK, move || store::choices(&folder))
+                    .unwrap_or_default()
+            }
             _ => Vec::new(),
         }
     }

@@ -12,7 +12,6 @@
 //!
 //! Decisions are in `plan`; the table of mounts that they need in `mounts`.
 
-mod deadline;
 mod devices;
 mod ending;
 mod hands;
@@ -27,10 +26,10 @@ use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 use crate::console;
+use crate::deadline::{self, within};
 use crate::handover::{EXIT, PROGRAM};
 use crate::mounts::Mounted;
 use crate::recovery::panic_if_told;
-use deadline::within;
 use ending::{Ending, PARAMETER_OF_SYSTEMD};
 use hands::{Hands, Machine};
 use plan::{OLD_ROOT, Step};

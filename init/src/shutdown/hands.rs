@@ -14,12 +14,12 @@ use stack::mount::{Attributes, Filesystem};
 use crate::console;
 use crate::recovery::panic_if_told;
 
-use super::deadline::within;
 use super::devices;
 use super::mounts_of;
 use super::plan::{Object, Step};
 use super::processes::{Hold, Spare, end_all, holders};
 use super::swaps;
+use crate::deadline::within;
 use crate::mounts::{Mounted, parse};
 
 /// How long one step may take: a disk that writes back gigabytes is slow, one that does not answer is lost.

@@ -4,13 +4,25 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+/// Enough for a few system calls.
+const STACK: usize = 64 * 1024;
+
 /// Does `deed` on a thread of its own and waits for it so long at most. `None`: it has not ended, and its thread is left
 /// behind, which hinders neither reboot(2) nor power-off.
 pub fn within<T: Send + 'static>(limit: Duration, deed: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    within_on(STACK, limit, deed)
+}
+
+/// The same on a stack of so many bytes, for a deed that reads a nested text.
+pub fn within_on<T: Send + 'static>(
+    stack: usize,
+    limit: Duration,
+    deed: impl FnOnce() -> T + Send + 'static,
+) -> Option<T> {
     let deadline = Instant::now() + limit;
     let answer = Arc::new(Mutex::new(None));
     let (place, caller) = (Arc::clone(&answer), thread::current());
-    let started = thread::Builder::new().stack_size(64 * 1024).spawn(move || {
+    let started = thread::Builder::new().stack_size(stack).spawn(move || {
         let done = deed();
         *place.lock().unwrap_or_else(PoisonError::into_inner) = Some(done);
         caller.unpark();
@@ -33,7 +45,7 @@ pub fn after(limit: Duration, deed: impl FnOnce() + Send + 'static) {
         deed();
     };
     // Without memory for a thread there are still the limits of each step.
-    let _ = thread::Builder::new().stack_size(64 * 1024).spawn(deed);
+    let _ = thread::Builder::new().stack_size(STACK).spawn(deed);
 }
 
 #[cfg(test)]
