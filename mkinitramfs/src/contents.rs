@@ -97,7 +97,10 @@ mod tests {
         let mut contents = Contents::default();
         contents.add("a", 0o644, Source::Bytes(vec![])).expect("a file");
         let again = contents.add("a", 0o644, Source::Folder).expect_err("twice");
-        assert_eq!(again.to_string(), "a: would be in the initramfs twice");
+        assert_eq!(
+            again.to_string(),
+            "a: would be in the initramfs twice\nhelp: name it once; of two keys with one name, give one file another name"
+        );
         let below = contents.add("a/b", 0o644, Source::Folder).expect_err("below a file");
         assert_eq!(below.to_string(), "a/b: a of the initramfs is a file already");
     }

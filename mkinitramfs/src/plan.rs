@@ -89,6 +89,8 @@ impl Request {
     /// # Errors
     /// Something is missing, damaged, or does not fit the kernel; names it, and what to do.
     pub fn plan(&self) -> Result<Plan, Error> {
+        // The kernel last: it takes seconds, and what is wrong with the others shows at once.
+        let (init, keys) = (read_init(&self.init)?, Keys::read(&self.keys, self.require_signatures)?);
         let reading = self.progress.work(format_args!("reading {}", self.kernel.display()));
         let kernel = KernelPackage::open(&self.kernel).map_err(|error| Error::new("", error))?;
         let makers = self.make_file_systems.iter().map(|maker| maker.kind);
@@ -103,8 +105,7 @@ impl Request {
         // Where the kernel has no console, its open fails; Rust's runtime then puts this in the place of the standard streams,
         // and ends the process, which no PID 1 may, when it is not there either.
         contents.add("dev/null", 0o666, Source::CharDevice(1, 3))?;
-        contents.add("init", 0o755, Source::Bytes(read_init(&self.init)?))?;
-        let keys = Keys::read(&self.keys, self.require_signatures)?;
+        contents.add("init", 0o755, Source::Bytes(init))?;
         let signatures = if keys.required() { " signatures=\"required\"" } else { "" };
         let about = format!("initramfs format={FORMAT} kernel={}{signatures}\n", Quoted(kernel.release()));
         contents.add("etc/lamina/initramfs.kdl", 0o644, Source::Bytes(about.into_bytes()))?;

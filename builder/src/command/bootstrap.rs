@@ -1,13 +1,16 @@
 //! `lamina bootstrap`: the pins of the layer under every build.
 
+use std::collections::BTreeMap;
+use std::fmt;
 use std::io::Write;
 use std::process::ExitCode;
 
 use argh::{ArgsInfo, FromArgs};
 use profiles::Name;
+use serde::Serialize;
 use unnamed_file::UnnamedFile;
 
-use super::print;
+use super::{print, print_json};
 use crate::bootstrap::{DESCRIPTION_FILE, Description, LOCK_FILE, Lock, solve};
 use crate::context::Context;
 use crate::error::{Error, Result};
@@ -29,7 +32,7 @@ enum Action {
 
 /// Find all that debian.kdl wants with apt's solver, write lock.kdl, and print what changed.
 #[derive(FromArgs, ArgsInfo, Debug)]
-#[argh(subcommand, name = "lock", example = "lamina bootstrap lock\nlamina bootstrap lock --check")]
+#[argh(subcommand, name = "lock", example = "lamina bootstrap lock\nlamina bootstrap lock --check --json")]
 struct MakeLock {
     /// the recipe (default: bootstrap)
     #[argh(positional, default = "\"bootstrap\".to_owned()")]
@@ -37,6 +40,9 @@ struct MakeLock {
     /// write nothing; exit status 1 when the lock would change
     #[argh(switch)]
     check: bool,
+    /// write the changes as JSON
+    #[argh(switch)]
+    json: bool,
 }
 
 impl BootstrapCommand {
@@ -57,8 +63,10 @@ impl MakeLock {
         // A lock that cannot be read is replaced like one that is not there.
         let old = Lock::load(&path).ok();
         let changes = changes(old.as_ref(), &new);
-        for change in &changes {
-            print(change)?;
+        if self.json {
+            print_json(&changes)?;
+        } else {
+            changes.iter().try_for_each(print)?;
         }
         if old.as_ref() == Some(&new) {
             return Ok(ExitCode::SUCCESS);
@@ -73,24 +81,41 @@ impl MakeLock {
     }
 }
 
-/// One line for each package that came, went or has another version.
-fn changes(old: Option<&Lock>, new: &Lock) -> Vec<String> {
-    let versions = |lock: Option<&Lock>| -> std::collections::BTreeMap<String, String> {
+/// A package that came, went or has another version. Its Display is a line.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+struct Change {
+    package: String,
+    before: Option<String>,
+    after: Option<String>,
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = &self.package;
+        match (&self.before, &self.after) {
+            (Some(before), Some(after)) => write!(f, "~ {name} {before} -> {after}"),
+            (None, Some(after)) => write!(f, "+ {name} {after}"),
+            (before, None) => write!(f, "- {name} {}", before.as_deref().unwrap_or_default()),
+        }
+    }
+}
+
+/// What is new or has another version comes first, then what is gone; each by name.
+fn changes(old: Option<&Lock>, new: &Lock) -> Vec<Change> {
+    let versions = |lock: Option<&Lock>| -> BTreeMap<String, String> {
         let packages = lock.into_iter().flat_map(|lock| &lock.packages);
         packages.map(|package| (package.name.clone(), package.version.clone())).collect()
     };
     let (before, after) = (versions(old), versions(Some(new)));
-    let mut lines: Vec<String> = after
-        .iter()
-        .filter_map(|(name, version)| match before.get(name) {
-            None => Some(format!("+ {name} {version}")),
-            Some(known) if known != version => Some(format!("~ {name} {known} -> {version}")),
-            Some(_) => None,
+    let names = after.keys().chain(before.keys().filter(|name| !after.contains_key(*name)));
+    names
+        .map(|name| Change {
+            package: name.clone(),
+            before: before.get(name).cloned(),
+            after: after.get(name).cloned(),
         })
-        .collect();
-    let gone = before.iter().filter(|(name, _)| !after.contains_key(*name));
-    lines.extend(gone.map(|(name, version)| format!("- {name} {version}")));
-    lines
+        .filter(|change| change.before != change.after)
+        .collect()
 }
 
 #[cfg(test)]
@@ -109,7 +134,8 @@ mod tests {
         };
         let (old, new) =
             (lock(&[("a", "1"), ("b", "1"), ("c", "1")]), lock(&[("a", "1"), ("b", "2"), ("d", "1")]));
-        assert_eq!(changes(Some(&old), &new), ["~ b 1 -> 2", "+ d 1", "- c 1"]);
+        let lines: Vec<String> = changes(Some(&old), &new).iter().map(Change::to_string).collect();
+        assert_eq!(lines, ["~ b 1 -> 2", "+ d 1", "- c 1"]);
         assert_eq!(changes(None, &old).len(), 3);
         assert!(changes(Some(&old), &old).is_empty());
     }
