@@ -24,7 +24,16 @@ impl Installed {
         recipe: &Recipe,
         story: impl FnOnce(Layer) -> Result<Layer, Failure>,
     ) -> Result<Self, Failure> {
-        let scene = Scene::new(recipe.name)?;
+        Self::on_kernel("6.1", recipe, story)
+    }
+
+    /// As [`Installed::new`], with the kernel series named.
+    pub fn on_kernel(
+        series: &str,
+        recipe: &Recipe,
+        story: impl FnOnce(Layer) -> Result<Layer, Failure>,
+    ) -> Result<Self, Failure> {
+        let scene = Scene::on_kernel(recipe.name, series)?;
         let (store, mut images) = debian_root::images(recipe)?;
         images.iter().try_for_each(|image| scene.store().take(image, &store))?;
         let layer = Layer::new("story")

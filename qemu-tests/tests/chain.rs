@@ -34,7 +34,7 @@ fn a_fallback_boots_and_the_report_tells_of_both() -> Story {
 
 #[test]
 fn the_rescue_profile_of_the_store_is_the_last_that_is_tried() -> Story {
-    let scene = Scene::new("chain-rescue")?;
+    let scene = Scene::on_kernel("chain-rescue", "6.12")?;
     broken(&scene, "web")?;
     broken(&scene, "small")?;
     scene.profile_that_runs("rescue", &[], "true")?;

@@ -50,9 +50,24 @@ fn systemd_in_three_layers_shows_the_time_of_the_initramfs_and_ends_cleanly() ->
     installed.expect_clean()
 }
 
+#[test]
+fn systemd_does_so_on_a_newer_kernel() -> Story {
+    let installed = Installed::on_kernel("6.12", &SYSTEMD, Ok)?;
+    let mut guest = installed.boot()?;
+    log_in(&mut guest)?;
+    let times = guest.run("uname -r; systemctl is-system-running --wait; systemd-analyze time")?;
+    assert!(times.contains("6.12.") && times.contains("(initrd) + "), "{times}");
+    ends_cleanly_from_here(&installed, &mut guest, "systemctl poweroff")
+}
+
 /// One boot, a file written, the system's own command, and clean disks.
 fn ends_cleanly(installed: &Installed, guest: &mut Guest, command: &str) -> Story {
     log_in(guest)?;
+    ends_cleanly_from_here(installed, guest, command)
+}
+
+/// The same, when somebody is logged in.
+fn ends_cleanly_from_here(installed: &Installed, guest: &mut Guest, command: &str) -> Story {
     guest.run("echo kept >/var/note")?;
     guest.type_line(command)?;
     guest.expect_off()?;
@@ -70,8 +85,9 @@ fn openrc_boots_and_ends_cleanly() -> Story {
     let inittab = "id:2:initdefault:\nsi::sysinit:/etc/init.d/rcS\nl0:0:wait:/etc/init.d/rc 0\n\
                    l2:2:wait:/etc/init.d/rc 2\nl6:6:wait:/etc/init.d/rc 6\n\
                    s0:2:respawn:/sbin/getty 115200 ttyS0\n";
-    let installed =
-        Installed::new(&OPENRC, |layer| layer.script("/etc/init.d/rc", rc)?.file("/etc/inittab", inittab))?;
+    let installed = Installed::on_kernel("6.12", &OPENRC, |layer| {
+        layer.script("/etc/init.d/rc", rc)?.file("/etc/inittab", inittab)
+    })?;
     let mut guest = installed.boot()?;
     ends_cleanly(&installed, &mut guest, "poweroff")
 }

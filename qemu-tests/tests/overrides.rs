@@ -7,8 +7,8 @@ use qemu_tests::store::{Layer, ProfileText};
 
 /// A profile `web` with an image `extra` that it offers, and one `tools` whose image can be borrowed. Its first program
 /// lists what became of them.
-fn scene(name: &str, more: &[&str]) -> Result<Scene, Failure> {
-    let scene = Scene::new(name)?;
+fn scene(name: &str, kernel: &str, more: &[&str]) -> Result<Scene, Failure> {
+    let scene = Scene::on_kernel(name, kernel)?;
     let store = scene.store();
     let extra = store.add(&Layer::new("extra").file("/extra", "offered")?)?;
     let borrowed = store.add(&Layer::new("borrowed").file("/borrowed", "of another profile")?)?;
@@ -30,7 +30,7 @@ fn scene(name: &str, more: &[&str]) -> Result<Scene, Failure> {
 
 #[test]
 fn images_are_added_and_left_out_and_the_report_says_so() -> Story {
-    let scene = scene("overrides-images", &[])?;
+    let scene = scene("overrides-images", "6.1", &[])?;
     let parameters = "lamina.profile=web lamina.add=extra,tools/borrowed lamina.without=spare";
     let mut guest = scene.boot(&scene.disk()?, parameters)?;
     guest.expect("changed by the kernel command line: lamina.add=extra")?;
@@ -45,7 +45,7 @@ fn images_are_added_and_left_out_and_the_report_says_so() -> Story {
 
 #[test]
 fn the_top_and_the_checking_are_replaced() -> Story {
-    let scene = scene("overrides-top", &[])?;
+    let scene = scene("overrides-top", "6.12", &[])?;
     let mut guest = scene.boot(&scene.disk()?, "lamina.profile=web lamina.state=no lamina.verify=none")?;
     guest.expect("the images are not checked")?;
     let told = guest.expect("story: end")?;
@@ -55,7 +55,7 @@ fn the_top_and_the_checking_are_replaced() -> Story {
 
 #[test]
 fn what_is_not_offered_is_refused_with_what_is() -> Story {
-    let scene = scene("overrides-refused", &[])?;
+    let scene = scene("overrides-refused", "6.1", &[])?;
     let mut guest = scene.boot(&scene.disk()?, "lamina.profile=web lamina.add=nano")?;
     guest.expect_screen(&["the profile `web` offers no image `nano`", "`web` offers: extra"])?;
     Ok(())
@@ -63,7 +63,7 @@ fn what_is_not_offered_is_refused_with_what_is() -> Story {
 
 #[test]
 fn a_sealed_profile_refuses_each_by_name() -> Story {
-    let scene = scene("overrides-sealed", &["sealed"])?;
+    let scene = scene("overrides-sealed", "6.1", &["sealed"])?;
     let parameters = "lamina.profile=web lamina.verify=none lamina.without=spare init=/bin/sh";
     let mut guest = scene.boot(&scene.disk()?, parameters)?;
     let why = "the profile is sealed and refuses lamina.without=spare, lamina.verify=none, init=/bin/sh";
@@ -74,7 +74,7 @@ fn a_sealed_profile_refuses_each_by_name() -> Story {
 
 #[test]
 fn a_sealed_profile_boots_as_it_is() -> Story {
-    let scene = scene("overrides-sealed-boots", &["sealed"])?;
+    let scene = scene("overrides-sealed-boots", "6.1", &["sealed"])?;
     let mut guest = scene.boot(&scene.disk()?, "lamina.profile=web quiet")?;
     guest.expect("story: end")?;
     guest.expect_off()

@@ -33,7 +33,7 @@ fn threads_that_panic_together_come_to_one_recovery_screen() -> Story {
 
 #[test]
 fn a_panic_before_anything_is_mounted_comes_to_the_screen_and_can_be_tried_again() -> Story {
-    let scene = Scene::new("panic-early")?;
+    let scene = Scene::on_kernel("panic-early", "6.12")?;
     let mut guest = boot(&scene, "mount", "lamina.profile=one")?;
     guest.expect_screen(&["told to at mount"])?;
     guest.expect("[p] power off")?;

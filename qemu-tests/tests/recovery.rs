@@ -60,7 +60,7 @@ fn without_a_shell_a_key_reboots() -> Story {
 
 #[test]
 fn a_boot_can_be_tried_again() -> Story {
-    let scene = Scene::new("try-again")?;
+    let scene = Scene::on_kernel("try-again", "6.12")?;
     let mut guest = scene.boot(&scene.disk()?, PROFILE)?;
     guest.expect_screen(&["profile"])?;
     guest.type_text("t")?;

@@ -127,7 +127,7 @@ fn which_layer_gave_a_file_is_what_the_kernel_shows() -> Story {
 
 #[test]
 fn the_report_of_a_boot_is_drawn_in_the_system_that_booted() -> Story {
-    let scene = Scene::new("report")?;
+    let scene = Scene::on_kernel("report", "6.12")?;
     let lines =
         format!("{LAMINA} report\n{LAMINA} report --svg | tail -n 1\n{LAMINA} report --json | head -n 2");
     scene.profile_that_runs("web", &[], &lines)?;
