@@ -9,16 +9,16 @@ use profiles::DeviceSpec;
 use crate::block_devices::{BlockDevice, Inventory};
 use crate::error::Failure;
 use crate::medium::{self, Medium, Protocol, Share, StoreSpec};
-use crate::report::ModuleRecord;
+use crate::modules::Modules;
 use crate::uevents::{Uevents, Waited};
-use crate::wait_for_device::{Waits, nothing_answers};
+use crate::wait_for_device::{Patience, Waits, nothing_answers};
 
 /// Finds the medium that the request names, and waits for it at most `timeout`.
 pub fn find(
     spec: &StoreSpec,
     timeout: Duration,
     waits: &Waits,
-    modules: &ModuleRecord,
+    modules: &Modules,
 ) -> Result<Medium, Failure> {
     match spec {
         StoreSpec::Initramfs => Ok(Medium::Initramfs),
@@ -44,24 +44,26 @@ fn find_device(
     store: &StoreSpec,
     timeout: Duration,
     waits: &Waits,
-    modules: &ModuleRecord,
+    modules: &Modules,
 ) -> Result<Medium, Failure> {
     let absent = |devices: &[BlockDevice]| {
         let seen = devices.iter().map(ToString::to_string).collect();
         not_found(store, timeout, seen, modules, "disk")
     };
-    waits.wait(spec, timeout, |devices| medium::choose(spec, devices), absent)
+    waits.wait(spec, timeout, modules, |devices| medium::choose(spec, devices), absent)
 }
 
-fn find_share(share: &Share, timeout: Duration, modules: &ModuleRecord) -> Result<Medium, Failure> {
+fn find_share(share: &Share, timeout: Duration, modules: &Modules) -> Result<Medium, Failure> {
     let deadline = Instant::now() + timeout;
+    let mut patience = Patience::begin(deadline);
     let uevents = Uevents::subscribe()?;
     loop {
+        modules.follow_devices();
         let tags = tags(share.protocol);
         if tags.iter().any(|tag| tag.as_ref().is_none_or(|tag| *tag == share.tag)) {
             return Ok(Medium::Share(share.clone()));
         }
-        if uevents.wait(deadline)? == Waited::TimedOut {
+        if uevents.wait(patience.until)? == Waited::TimedOut && patience.is_over(modules) {
             let seen =
                 tags.into_iter().flatten().map(|tag| format!("{}:{tag}", share.protocol.driver())).collect();
             return Err(not_found(&StoreSpec::Share(share.clone()), timeout, seen, modules, "share"));
@@ -101,7 +103,7 @@ fn not_found(
     spec: &StoreSpec,
     timeout: Duration,
     seen: Vec<String>,
-    modules: &ModuleRecord,
+    modules: &Modules,
     noun: &str,
 ) -> Failure {
     nothing_answers(&spec.to_string(), timeout, seen, modules, noun, "lamina.store=")
@@ -113,8 +115,7 @@ mod tests {
 
     #[test]
     fn a_missing_store_names_what_was_seen_and_the_modules_that_failed() {
-        let modules =
-            ModuleRecord { failed: vec!["virtio_blk: made for another kernel".into()], ..Default::default() };
+        let modules = Modules::that_failed(&["virtio_blk: made for another kernel"]);
         let spec = StoreSpec::parse("/dev/disk/by-label/x").unwrap();
         let failure =
             not_found(&spec, Duration::from_secs(5), vec!["/dev/sr0 1 MiB".into()], &modules, "disk");
@@ -131,7 +132,7 @@ mod tests {
         let begin = Instant::now();
         let spec = StoreSpec::parse("LABEL=no such volume on this machine").unwrap();
         let failure =
-            find(&spec, Duration::from_millis(50), &Waits::default(), &ModuleRecord::default()).unwrap_err();
+            find(&spec, Duration::from_millis(50), &Waits::default(), &Modules::default()).unwrap_err();
         assert!(begin.elapsed() >= Duration::from_millis(50));
         assert!(failure.why.contains("no such volume"), "{failure:?}");
     }

@@ -128,6 +128,13 @@ impl Journal {
 
     /// Notes what became of the modules.
     pub fn modules(&mut self, modules: ModuleRecord) {
+        for module in &modules.loaded {
+            let length = Duration::from_micros(module.length_us);
+            self.debug(|| format!("{:>19} module {}: {}", milliseconds(length), module.name, module.why));
+        }
+        for module in &modules.failed {
+            self.debug(|| format!("module not loaded: {module}"));
+        }
         self.report.modules = modules;
     }
 
@@ -208,7 +215,8 @@ impl Journal {
     }
 }
 
-fn micros(time: Duration) -> u64 {
+/// Whole microseconds, as in the report.
+pub fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 

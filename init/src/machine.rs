@@ -18,6 +18,7 @@ use stack::verity::{self, Protection, VerityDevice};
 use crate::error::Failure;
 use crate::executor::Kernel;
 use crate::memory;
+use crate::modules::{Modules, needs};
 use crate::paths;
 use crate::plan::{Above, Image, Mount, Step};
 use crate::real_init;
@@ -27,6 +28,8 @@ use crate::report::LayerFacts;
 /// all of them use.
 #[derive(Debug, Default)]
 pub struct Machine {
+    /// The kernel modules of the initramfs.
+    pub modules: Modules,
     held: Mutex<BTreeMap<String, Held>>,
     /// The layers that are mounted, with what was found of each.
     layers: Mutex<BTreeMap<String, (LayerFacts, Option<MountedLayer>)>>,
@@ -47,6 +50,7 @@ impl Kernel for Machine {
         if matches!(step, Step::AttachImage(_) | Step::OpenVerity(_) | Step::MountLayer(_)) {
             memory::for_a_layer()?;
         }
+        self.modules.want(&needs::of_step(step));
         match step {
             Step::Mount(mount) => self::mount(mount),
             Step::Bind { source, target } => {
@@ -59,12 +63,12 @@ impl Kernel for Machine {
             }
             Step::CheckImage(image) => self.with(image, |held| check(image, &held.image)),
             Step::AttachImage(image) => self.with(image, |held| {
-                held.device = Some(attach(&held.image)?);
+                held.device = Some(self.attach(&held.image)?);
                 Ok(())
             }),
             Step::OpenVerity(image) => self.with(image, |held| open_verity(image, held)),
             Step::MountLayer(image) => {
-                let (facts, mounted) = mount_layer(image, take(&self.held, image)?)?;
+                let (facts, mounted) = self.mount_layer(image, take(&self.held, image)?)?;
                 put(&self.layers, image, (facts, Some(mounted)));
                 Ok(())
             }
@@ -134,6 +138,41 @@ impl Machine {
         let mounts: Vec<BorrowedFd<'_>> = mounted.iter().map(AsFd::as_fd).collect();
         Ok(overlay.mount_open(&mounts, new_root)?)
     }
+
+    fn attach(&self, image: &OpenImage) -> Result<LoopDevice, Failure> {
+        self.modules.want(&needs::of_loop_devices());
+        Ok(attach(image)?)
+    }
+
+    /// The devices are let go at the end: the mount keeps them, and frees them when it ends.
+    fn mount_layer(&self, image: &Image, mut held: Held) -> Result<(LayerFacts, MountedLayer), Failure> {
+        let path = held.image.path().to_owned();
+        let kind = match held.kind {
+            Some(kind) => kind,
+            None => held.image.file_system().map_err(|error| refused_by_verity(error.into()))?,
+        };
+        self.modules.want(&needs::of_file_system(kind.driver()));
+        let mounted = match (&held.verity, &held.device) {
+            (Some(verity), _) => stack::mount::layer(kind, &Backing::Verity(verity), &path)
+                .map_err(|error| refused_by_verity(error.into()))?,
+            (None, Some(device)) => stack::mount::layer(kind, &Backing::Loop(device), &path)?,
+            (None, None) => match stack::mount::layer(kind, &Backing::File(&held.image), &path) {
+                Err(error) if error.is_unsupported() => {
+                    let device = held.device.insert(self.attach(&held.image)?);
+                    stack::mount::layer(kind, &Backing::Loop(device), &path)?
+                }
+                other => other?,
+            },
+        };
+        let target = image.layer();
+        make_folder(&target)?;
+        mounted.show_at(&target)?;
+        let facts = LayerFacts {
+            file_system: kind.driver(),
+            corrects_errors: held.verity.as_ref().is_some_and(VerityDevice::corrects_errors),
+        };
+        Ok((facts, mounted))
+    }
 }
 
 /// A poisoned lock means that another thread panicked, and the panic hook shows that; the map itself is whole.
@@ -171,35 +210,6 @@ fn open_verity(image: &Image, held: &mut Held) -> Result<(), Failure> {
     // dm-verity holds it open from here on.
     held.device = None;
     Ok(())
-}
-
-/// The devices are let go at the end: the mount keeps them, and frees them when it ends.
-fn mount_layer(image: &Image, mut held: Held) -> Result<(LayerFacts, MountedLayer), Failure> {
-    let path = held.image.path().to_owned();
-    let kind = match held.kind {
-        Some(kind) => kind,
-        None => held.image.file_system().map_err(|error| refused_by_verity(error.into()))?,
-    };
-    let mounted = match (&held.verity, &held.device) {
-        (Some(verity), _) => stack::mount::layer(kind, &Backing::Verity(verity), &path)
-            .map_err(|error| refused_by_verity(error.into()))?,
-        (None, Some(device)) => stack::mount::layer(kind, &Backing::Loop(device), &path)?,
-        (None, None) => match stack::mount::layer(kind, &Backing::File(&held.image), &path) {
-            Err(error) if error.is_unsupported() => {
-                let device = held.device.insert(attach(&held.image)?);
-                stack::mount::layer(kind, &Backing::Loop(device), &path)?
-            }
-            other => other?,
-        },
-    };
-    let target = image.layer();
-    make_folder(&target)?;
-    mounted.show_at(&target)?;
-    let facts = LayerFacts {
-        file_system: kind.driver(),
-        corrects_errors: held.verity.as_ref().is_some_and(VerityDevice::corrects_errors),
-    };
-    Ok((facts, mounted))
 }
 
 /// The kernel says only EIO: that it was dm-verity which found the image changed stands in its log.

@@ -91,7 +91,7 @@ fn boot(session: &mut Session) -> Result<Infallible, BootError> {
     let unreached = session.reach_store().err();
     let profile = trial::first_that_stands(session, unreached)?;
 
-    session.leave_records(&profile);
+    let left = session.leave_records(&profile);
     // Irreversible, so never a step of a plan.
-    switch_root::switch_root(&profile.init, std::env::args_os().skip(1), session.journal.began())
+    switch_root::switch_root(&profile.init, std::env::args_os().skip(1), session.journal.began(), &left)
 }

@@ -1,118 +1,133 @@
-//! Kernel modules: the list that mkinitramfs wrote, loaded in its order (dependencies first).
+//! Kernel modules: each is loaded when a device, a file system or a step of the boot asks for it, after those that it needs.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | `list` | reads the list that mkinitramfs wrote |
+//! | `needs` | what a boot wants modules for; pure |
+//! | `devices`, `pattern` | which devices there are, and which module drives them |
+//! | `loader` | loads |
+//!
+//! Nothing is left out in the end, only put off: what nothing asked for is loaded when the store is not found at once, before
+//! another profile is tried, before the recovery screen, and else by a process of its own while the real init starts.
 
-use std::ffi::CString;
-use std::fs::{self, File};
-use std::path::{Path, PathBuf};
+mod devices;
+mod list;
+mod loader;
+pub mod needs;
+mod pattern;
 
-use nix::errno::Errno;
-use nix::kmod::{ModuleInitFlags, finit_module};
+use std::fs;
+use std::io;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::cmdline::{self, Parameter};
 use crate::error::Failure;
 use crate::paths;
 use crate::report::ModuleRecord;
+use crate::uevents::{Uevents, Waited};
+use devices::Device;
+pub use loader::Left;
+use loader::Loader;
+use needs::Need;
 
-const REMEDY: &str = "make the initramfs again with mkinitramfs";
-
-/// One line of the list.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Module {
-    name: String,
-    /// `None`: built into the kernel.
-    file: Option<PathBuf>,
+/// The modules of the initramfs, for the threads of init.
+#[derive(Debug, Default)]
+pub struct Modules {
+    loader: Mutex<Loader>,
 }
 
-/// Reads the list: `NAME<TAB>PATH` or `NAME<TAB>builtin` a line, `#` begins a comment line.
-fn parse(text: &str) -> Result<Vec<Module>, Failure> {
-    let numbered = (1..).zip(text.lines()).filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
-    let module = |(number, line): (usize, &str)| {
-        let (name, file) = line
-            .split_once('\t')
-            .filter(|(name, file)| !name.is_empty() && !file.is_empty())
-            .ok_or_else(|| {
-                Failure::new(format!("{}:{number}: not `NAME<TAB>PATH`: {line:?}", paths::MODULES))
-                    .try_this(REMEDY)
-            })?;
-        let file = (file != "builtin").then(|| Path::new("/").join(file));
-        Ok(Module { name: name.to_owned(), file })
-    };
-    numbered.map(module).collect()
+impl Modules {
+    /// Reads the list, and loads what is loaded always and what the devices of this machine ask for. A module that does not
+    /// load is no error yet: the machine may not need it, and the message about the missing store names it.
+    pub fn begin(&self, parameters: &[Parameter]) -> Result<(), Failure> {
+        let mut loader = self.lock();
+        *loader = Loader::new(read()?, parameters.to_vec());
+        loader.load_unasked();
+        // The order matters: what appears between the subscription and the look at /sys is announced.
+        match Uevents::subscribe() {
+            Ok(uevents) => loader.uevents = Some(uevents),
+            Err(_) => loader.load_left("devices cannot be listened for"),
+        }
+        load_drivers(&mut loader);
+        drop(loader);
+        self.follow_devices();
+        Ok(())
+    }
+
+    /// Loads what meets these needs, as far as the initramfs has it.
+    pub fn want(&self, needs: &[Need]) {
+        let mut loader = self.lock();
+        needs.iter().for_each(|need| loader.want(need));
+    }
+
+    /// Loads the drivers of the devices that have appeared since the last call.
+    pub fn follow_devices(&self) {
+        let mut loader = self.lock();
+        // Each driver may make further devices appear, which are announced before the call that loaded it is over.
+        while let Some(Ok(Some(waited))) = loader.uevents.as_ref().map(Uevents::pending) {
+            match waited {
+                Waited::Event(event) => {
+                    if let (Some(name), Some(modalias)) = (event.name, event.modalias) {
+                        loader.want(&Need::device(Device { name, modalias }));
+                    }
+                }
+                Waited::Overflow => load_drivers(&mut loader),
+                Waited::TimedOut => break,
+            }
+        }
+    }
+
+    /// Loads all that nothing has asked for; `why` is for the report.
+    pub fn load_left(&self, why: &str) {
+        self.lock().load_left(why);
+    }
+
+    /// Takes out what nothing has asked for, with its files open: the initramfs is about to go.
+    pub fn take_left(&self) -> Left {
+        self.lock().take_left()
+    }
+
+    /// What has become of the modules so far.
+    pub fn record(&self) -> ModuleRecord {
+        self.lock().record.clone()
+    }
+
+    /// As if these could not be loaded.
+    #[cfg(test)]
+    pub fn that_failed(failed: &[&str]) -> Self {
+        let modules = Self::default();
+        modules.lock().record.failed = failed.iter().map(ToString::to_string).collect();
+        modules
+    }
+
+    /// A poisoned lock means that another thread panicked, and the panic hook shows that.
+    fn lock(&self) -> MutexGuard<'_, Loader> {
+        self.loader.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
-/// Loads what the list names. A module that does not load is no error yet: the machine may not need it, and the
-/// message about the missing store names it.
-pub fn load(parameters: &[Parameter]) -> Result<ModuleRecord, Failure> {
-    let mut record = ModuleRecord::default();
-    let text = match fs::read_to_string(paths::MODULES) {
-        Ok(text) => text,
+fn load_drivers(loader: &mut Loader) {
+    if loader.has_left() {
+        let devices = devices::present(std::path::Path::new("/sys/bus"));
+        loader.want_in_order(&devices.into_iter().map(Need::device).collect::<Vec<_>>());
+    }
+}
+
+/// Loads every module, whatever came of others before: for the recovery screen, whose keyboard may need any of them.
+pub fn load_all() {
+    let parameters = fs::read_to_string("/proc/cmdline").map(|line| cmdline::parse(&line));
+    if let Ok(list) = read() {
+        Loader::new(list, parameters.unwrap_or_default()).load_left("the recovery screen");
+    }
+}
+
+fn read() -> Result<Vec<list::Module>, Failure> {
+    match fs::read_to_string(paths::MODULES) {
+        Ok(text) => list::parse(&text),
         // A kernel with everything built in needs no list.
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(record),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
         Err(error) => {
-            return Err(Failure::new(format!("cannot read {}: {error}", paths::MODULES)).try_this(REMEDY));
+            Err(Failure::new(format!("cannot read {}: {error}", paths::MODULES)).try_this(list::REMEDY))
         }
-    };
-    for Module { name, file } in parse(&text)? {
-        let Some(file) = file.filter(|_| !is_present(&name)) else {
-            record.present.push(name);
-            continue;
-        };
-        match insert(&file, &cmdline::module_options(parameters, &name)) {
-            Ok(()) => record.loaded.push(name),
-            Err(Errno::EEXIST) => record.present.push(name),
-            Err(errno) => record.failed.push(format!("{name}: {}", explain(errno))),
-        }
-    }
-    Ok(record)
-}
-
-/// `/sys/module` has a folder for each loaded module, and for built-in ones that have parameters.
-fn is_present(name: &str) -> bool {
-    Path::new("/sys/module").join(name.replace('-', "_")).exists()
-}
-
-/// finit_module(2).
-fn insert(file: &Path, options: &str) -> Result<(), Errno> {
-    let as_errno = |error: std::io::Error| Errno::from_raw(error.raw_os_error().unwrap_or(0));
-    let file = File::open(file).map_err(as_errno)?;
-    let options = CString::new(options).map_err(|_| Errno::EINVAL)?;
-    finit_module(&file, &options, ModuleInitFlags::empty())
-}
-
-/// The errors of finit_module(2) in the words of what to do.
-fn explain(errno: Errno) -> String {
-    match errno {
-        Errno::ENOEXEC => "made for another kernel: make the initramfs again for this one".into(),
-        Errno::ENOENT => "the file, or a symbol that it needs, is missing".into(),
-        Errno::ENODEV => "its hardware is not in this machine".into(),
-        Errno::EKEYREJECTED | Errno::ENOKEY => "not signed with a key that this kernel trusts".into(),
-        errno => errno.desc().into(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_list_is_read() {
-        let modules = parse("# made for 6.1\nloop\tlib/modules/6.1/loop.ko\next4\tbuiltin\n\n").unwrap();
-        assert_eq!(modules[0].file.as_deref(), Some(Path::new("/lib/modules/6.1/loop.ko")));
-        assert_eq!((modules[1].name.as_str(), modules.len()), ("ext4", 2));
-        assert_eq!(modules[1].file, None);
-    }
-
-    #[test]
-    fn a_broken_line_is_named() {
-        for broken in ["loop x", "\tx", "loop\t", "\u{1b}[2J\0"] {
-            let failure = parse(&format!("loop\tx\n{broken}\n")).unwrap_err();
-            assert!(failure.why.starts_with("/etc/lamina/modules:2: "), "{}", failure.why);
-            assert!(!failure.why.contains(char::is_control), "{}", failure.why);
-        }
-    }
-
-    #[test]
-    fn an_empty_list_is_no_modules() {
-        assert_eq!(parse("").unwrap(), []);
-        assert_eq!(parse("\n# nothing\n\n").unwrap(), []);
     }
 }

@@ -21,6 +21,7 @@ use profiles::Name;
 
 use crate::console;
 use crate::error::{BootError, Failure};
+use crate::modules;
 use crate::paths;
 use menu::Menu;
 pub use shell::{SHELL_NAME, become_shell};
@@ -111,6 +112,8 @@ pub fn enter(error: &BootError, context: &Context) -> ! {
     if *SERVING.get_or_init(|| this) != this {
         sleep_for_ever()
     }
+    // Keyboards may need any of them, and whatever failed may have come before they were loaded.
+    modules::load_all();
     Menu::new(error, context).serve()
 }
 

@@ -218,12 +218,27 @@ pub struct LedgerRecord {
 /// Modules by what became of them.
 #[derive(Debug, Default, Clone, Serialize)]
 pub struct ModuleRecord {
-    /// Loaded by init.
-    pub loaded: Vec<String>,
+    /// Loaded by init, in order.
+    pub loaded: Vec<LoadedModule>,
     /// Built in, or loaded already.
     pub present: Vec<String>,
     /// `NAME: why`.
     pub failed: Vec<String>,
+    /// Nothing had asked for them: loaded while the real init starts.
+    pub later: Vec<String>,
+}
+
+/// A module that was loaded, with its times in microseconds of CLOCK_BOOTTIME.
+#[derive(Debug, Clone, Serialize)]
+pub struct LoadedModule {
+    /// As in `lsmod`.
+    pub name: String,
+    /// What asked for it.
+    pub why: String,
+    /// When it began.
+    pub start_us: u64,
+    /// How long it took.
+    pub length_us: u64,
 }
 
 /// A step with its times, in microseconds of CLOCK_BOOTTIME.

@@ -19,12 +19,12 @@ use crate::executor::execute;
 use crate::journal::{self, Journal};
 use crate::machine::Machine;
 use crate::medium::{Medium, Protocol, StoreSpec};
+use crate::modules::Left;
 use crate::recovery::{Choice, Context};
-use crate::report::ModuleRecord;
 use crate::request::BootRequest;
 use crate::trust::Trust;
 use crate::wait_for_device::Waits;
-use crate::{console, find_store, handover, modules, paths, plan, recovery, store};
+use crate::{console, find_store, handover, paths, plan, recovery, store};
 
 /// `panic=`, for the panic hook, which has no session.
 static PANIC_TIMEOUT: OnceLock<Option<i64>> = OnceLock::new();
@@ -50,8 +50,6 @@ pub struct Session {
     pub counter: BootCounter,
     /// Keys and the rule about signatures.
     pub trust: Trust,
-    /// What became of the kernel modules.
-    pub modules: ModuleRecord,
     /// The devices that were waited for in vain.
     pub waits: Waits,
     kernel: String,
@@ -79,7 +77,6 @@ impl Session {
             store: None,
             counter: BootCounter::default(),
             trust: Trust::default(),
-            modules: ModuleRecord::default(),
             waits: Waits::default(),
             kernel: String::new(),
             profile_bytes: Vec::new(),
@@ -105,7 +102,8 @@ impl Session {
         result
     }
 
-    /// Learns what the initramfs was made to be, its keys, and loads its modules if they are for this kernel.
+    /// Learns what the initramfs was made to be, its keys, and loads the modules that this machine
+    /// needs if they are for this kernel.
     pub fn read_initramfs(&mut self) -> Result<(), BootError> {
         let (kernel, parameters) = (&self.kernel, &self.request.parameters);
         let contract: Contract = self.journal.step("check the initramfs", paths::INITRAMFS, |_| {
@@ -115,11 +113,8 @@ impl Session {
         })?;
         self.trust =
             self.journal.step("read keys", paths::KEYS, |_| Trust::read(contract.signatures_required))?;
-        self.modules = self.journal.step("load modules", paths::MODULES, |_| modules::load(parameters))?;
-        for module in &self.modules.failed {
-            self.journal.debug(|| format!("module not loaded: {module}"));
-        }
-        self.journal.modules(self.modules.clone());
+        let modules = &self.machine.modules;
+        self.journal.step("load modules", paths::MODULES, |_| modules.begin(parameters))?;
         self.obey_the_person();
         Ok(())
     }
@@ -165,7 +160,7 @@ impl Session {
                 Some(spec) => spec.clone(),
                 None => find_store::default_spec(&request.folder)?,
             };
-            let medium = find_store::find(&spec, request.timeout, &self.waits, &self.modules)?;
+            let medium = find_store::find(&spec, request.timeout, &self.waits, &self.machine.modules)?;
             Ok((spec, medium))
         })?;
         let found = match &medium {
@@ -204,8 +199,9 @@ impl Session {
         }
     }
 
-    /// Leaves profile and report, waits for the programs that are left for the running system, and says goodbye.
-    pub fn leave_records(&mut self, profile: &BootProfile) {
+    /// Leaves profile and report, waits for the programs that are left for the running system, and says goodbye. Returns the
+    /// modules that nothing has asked for.
+    pub fn leave_records(&mut self, profile: &BootProfile) -> Left {
         let summary = format!(
             "profile {}, {}, {}, verify {}",
             profile.name,
@@ -221,6 +217,8 @@ impl Session {
             ));
         }
         let machine = &self.machine;
+        let left = machine.modules.take_left();
+        self.journal.modules(machine.modules.record());
         self.journal.layers(|name| machine.facts(name));
         self.journal.started(&profile.init, &summary);
         let report = self.journal.json();
@@ -232,10 +230,13 @@ impl Session {
                 self.journal.warn(format!("{path} cannot be written: {error}"));
             }
         }
+        left
     }
 
     /// The end of a boot that failed.
     pub fn recover(&mut self, error: &BootError) -> ! {
+        self.machine.modules.load_left("the recovery screen");
+        self.journal.modules(self.machine.modules.record());
         self.journal.failed(error);
         let report = self.journal.json();
         recovery::leave_report(&report);

@@ -22,8 +22,8 @@ use stack::mount::{Attributes, Filesystem, bind, detach};
 
 use crate::block_devices::BlockDevice;
 use crate::error::Failure;
+use crate::modules::{Modules, needs};
 use crate::paths;
-use crate::report::ModuleRecord;
 use crate::wait_for_device::{Waits, nothing_answers};
 
 mod decide;
@@ -53,8 +53,8 @@ pub struct Wanted<'a> {
     pub timeout: Duration,
     /// What was waited for before.
     pub waits: &'a Waits,
-    /// For the message about a device that is not there.
-    pub modules: &'a ModuleRecord,
+    /// Drivers of the device and its file system.
+    pub modules: &'a Modules,
 }
 
 /// A top that is ready, bound to [`paths::TOP`]. overlayfs must be mounted over it with `stack::overlay::Features::AllOff`: that
@@ -119,6 +119,7 @@ impl TopRecord {
 /// person should know also when all went well: that something was made, set aside or kept.
 pub fn open(wanted: &Wanted, say: &mut dyn FnMut(&str)) -> Result<StateTop, Trouble> {
     let (device, driver) = file_system(wanted, say)?;
+    wanted.modules.want(&needs::of_file_system(&driver));
     mount(&device, &driver)?;
     let opened = prepare(wanted, &device, &driver, say);
     if opened.is_err() {
@@ -151,7 +152,7 @@ fn file_system(wanted: &Wanted, say: &mut dyn FnMut(&str)) -> Result<(String, St
         }
     };
     let choose = |devices: &[BlockDevice]| device::choose(wanted.state, devices, device::content);
-    match wanted.waits.wait(place, wanted.timeout, choose, absent)? {
+    match wanted.waits.wait(place, wanted.timeout, wanted.modules, choose, absent)? {
         Found::Mount { path, driver } => Ok((path, driver.to_owned())),
         Found::Make { device, kind } => {
             say(&format!("{} is empty: making the file system {kind} on it for the state", device.path()));
@@ -243,7 +244,7 @@ mod tests {
             changed: Default::default(),
         };
         let profile = Name::parse("web").unwrap();
-        let modules = ModuleRecord::default();
+        let modules = Modules::default();
         let timeout = Duration::from_millis(30);
         let stack = Digest::from_bytes([0; 32]);
         let waits = Waits::default();

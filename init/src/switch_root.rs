@@ -18,6 +18,7 @@ use nix::sys::statfs::{FsType, TMPFS_MAGIC, fstatfs};
 use nix::unistd::{UnlinkatFlags, chdir, chroot, getpid, unlinkat};
 
 use crate::error::{BootError, Failure};
+use crate::modules::Left;
 use crate::{descriptors, handover, paths, recovery};
 
 /// The step that errors of this module name.
@@ -27,13 +28,16 @@ const RAMFS_MAGIC: FsType = FsType(0x8584_58f6);
 
 /// Moves `/dev`, `/proc`, `/sys` and `/run` along, changes the root, frees the initramfs, and becomes the real init.
 ///
-/// Not a step of a plan: nothing can be retried after it. `began`: when this init did, on CLOCK_BOOTTIME.
+/// Not a step of a plan: nothing can be retried after it. `began`: when this init did, on CLOCK_BOOTTIME. `left`: modules
+/// that follow while the real init starts.
 pub fn switch_root(
     init: &str,
     arguments: impl IntoIterator<Item = OsString>,
     began: Duration,
+    left: &Left,
 ) -> Result<Infallible, BootError> {
     enter_new_root().map_err(|failure| failure.at(STEP, paths::NEW_ROOT))?;
+    load_aside(left);
     descriptors::as_before();
     // What is left is a new program in this process: exec returns only when it fails.
     let mut command = Command::new(init);
@@ -42,6 +46,23 @@ pub fn switch_root(
     Err(Failure::new(format!("the kernel refused to start it: {error}"))
         .try_this("check that its shared libraries are in the stack, and that a security module lets it run")
         .at("start init", init))
+}
+
+/// Loads what nothing has asked for in a process of its own, which has the lowest priority and ends by itself: the real init
+/// need not wait, and takes it over like every process without parents.
+fn load_aside(left: &Left) {
+    if left.is_empty() {
+        return;
+    }
+    let load = || {
+        let _ = rustix::process::setsid();
+        let _ = rustix::process::setpriority_process(None, 19);
+        let _ = std::fs::write("/proc/self/comm", "lamina-modules");
+        left.load();
+    };
+    if stack::aside::run(load).is_err() {
+        left.load();
+    }
 }
 
 fn enter_new_root() -> Result<(), Failure> {

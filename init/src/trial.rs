@@ -78,6 +78,7 @@ pub fn first_that_stands(
                 Err(error) => {
                     take_down::root();
                     session.machine.forget();
+                    session.machine.modules.load_left("a profile failed");
                     first.get_or_insert(error);
                 }
             }
@@ -314,7 +315,7 @@ fn put_top(session: &mut Session, profile: &BootProfile) -> Result<Top, BootErro
             stack: profile.stack_digest(),
             timeout: session.request.timeout,
             waits: &session.waits,
-            modules: &session.modules,
+            modules: &session.machine.modules,
         },
     };
     let object = wanted.state.place.to_string();

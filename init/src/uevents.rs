@@ -28,6 +28,10 @@ pub struct Uevent {
     pub subsystem: String,
     /// `vda1`, where the device has a node.
     pub device: Option<String>,
+    /// The kernel's name of the device, the last part of its path: `virtio1`.
+    pub name: Option<String>,
+    /// What its driver is chosen by, when it has come and there may be one.
+    pub modalias: Option<String>,
 }
 
 /// What came of waiting.
@@ -71,26 +75,34 @@ impl Uevents {
             if left.is_zero() {
                 return Ok(Waited::TimedOut);
             }
+            if let Some(waited) = self.pending()? {
+                return Ok(waited);
+            }
+            // Rounded up: a rest of half a millisecond must not become a busy loop.
+            let left = i32::try_from(left.as_millis() + 1).unwrap_or(i32::MAX);
+            let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
+            match poll(&mut [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)], timeout) {
+                Ok(_) | Err(Errno::EINTR) => {}
+                Err(errno) => {
+                    return Err(Failure::new(format!("cannot wait for devices: {}", errno.desc())));
+                }
+            }
+        }
+    }
+
+    /// What has been announced already; `None`: nothing that was not taken before.
+    pub fn pending(&self) -> Result<Option<Waited>, Failure> {
+        loop {
             let mut message = [0; LONGEST_MESSAGE];
             match recv(self.socket.as_raw_fd(), &mut message, MsgFlags::empty()) {
                 Ok(length) => {
                     if let Some(event) = parse(&message[..length]) {
-                        return Ok(Waited::Event(event));
+                        return Ok(Some(Waited::Event(event)));
                     }
                 }
-                Err(Errno::ENOBUFS) => return Ok(Waited::Overflow),
+                Err(Errno::ENOBUFS) => return Ok(Some(Waited::Overflow)),
                 Err(Errno::EINTR) => {}
-                Err(Errno::EAGAIN) => {
-                    // Rounded up: a rest of half a millisecond must not become a busy loop.
-                    let left = i32::try_from(left.as_millis() + 1).unwrap_or(i32::MAX);
-                    let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
-                    match poll(&mut [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)], timeout) {
-                        Ok(_) | Err(Errno::EINTR) => {}
-                        Err(errno) => {
-                            return Err(Failure::new(format!("cannot wait for devices: {}", errno.desc())));
-                        }
-                    }
-                }
+                Err(Errno::EAGAIN) => return Ok(None),
                 Err(errno) => {
                     return Err(Failure::new(format!("cannot read device events: {}", errno.desc())));
                 }
@@ -103,12 +115,14 @@ impl Uevents {
 fn parse(message: &[u8]) -> Option<Uevent> {
     let text = std::str::from_utf8(message).ok()?;
     let mut fields = text.split('\0');
-    fields.next()?.split_once('@')?;
-    let mut event = Uevent::default();
+    let (action, path) = fields.next()?.split_once('@')?;
+    let name = path.rsplit('/').next().map(str::to_owned);
+    let mut event = Uevent { name, ..Uevent::default() };
     for (key, value) in fields.filter_map(|field| field.split_once('=')) {
         match key {
             "SUBSYSTEM" => event.subsystem = value.to_owned(),
             "DEVNAME" => event.device = Some(value.to_owned()),
+            "MODALIAS" if action != "remove" => event.modalias = Some(value.to_owned()),
             _ => {}
         }
     }
@@ -137,7 +151,26 @@ mod tests {
     fn a_message_of_the_kernel() {
         let message =
             b"add@/devices/x/vda1\0ACTION=add\0DEVPATH=/devices/x/vda1\0SUBSYSTEM=block\0DEVNAME=vda1\0";
-        assert_eq!(parse(message), Some(Uevent { subsystem: "block".into(), device: Some("vda1".into()) }));
+        let expected = Uevent {
+            subsystem: "block".into(),
+            device: Some("vda1".into()),
+            name: Some("vda1".into()),
+            modalias: None,
+        };
+        assert_eq!(parse(message), Some(expected));
+    }
+
+    #[test]
+    fn a_device_that_comes_asks_for_its_driver() {
+        let alias = |action: &str| {
+            let message =
+                format!("{action}@/devices/pci0/virtio1\0SUBSYSTEM=virtio\0MODALIAS=virtio:d2v1AF4\0");
+            let event = parse(message.as_bytes()).unwrap();
+            assert_eq!(event.name.as_deref(), Some("virtio1"));
+            event.modalias
+        };
+        assert_eq!(alias("add").as_deref(), Some("virtio:d2v1AF4"));
+        assert_eq!(alias("remove"), None);
     }
 
     #[test]

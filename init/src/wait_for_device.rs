@@ -7,7 +7,7 @@ use profiles::DeviceSpec;
 
 use crate::block_devices::{BlockDevice, Inventory};
 use crate::error::Failure;
-use crate::report::ModuleRecord;
+use crate::modules::Modules;
 use crate::uevents::{Uevents, Waited};
 
 /// A device that was waited for in vain has had its time: each candidate of the chain may want it again.
@@ -32,11 +32,12 @@ impl Waits {
         &self,
         spec: &DeviceSpec,
         timeout: Duration,
+        modules: &Modules,
         mut choose: impl FnMut(&[BlockDevice]) -> Result<Option<T>, Failure>,
         absent: impl FnOnce(&[BlockDevice]) -> Failure,
     ) -> Result<T, Failure> {
         let mut chosen = None;
-        let left = until(self.patience(spec, timeout), &mut |devices| {
+        let left = until(self.patience(spec, timeout), modules, &mut |devices| {
             chosen = choose(devices)?;
             Ok(chosen.is_some())
         })?;
@@ -50,33 +51,66 @@ impl Waits {
 /// Waits until `ready` says so; the devices that were there at the end. Not generic, because it is a lot of code.
 fn until(
     timeout: Duration,
+    modules: &Modules,
     ready: &mut dyn FnMut(&[BlockDevice]) -> Result<bool, Failure>,
 ) -> Result<Vec<BlockDevice>, Failure> {
     let deadline = Instant::now() + timeout;
+    let mut patience = Patience::begin(deadline);
     // The order matters: what appears between the subscription and the first look is announced again.
     let uevents = Uevents::subscribe()?;
     let mut inventory = Inventory::default();
     loop {
+        modules.follow_devices();
         inventory.refresh();
         let devices = inventory.devices();
         if ready(&devices)? {
             return Ok(devices);
         }
         loop {
-            match uevents.wait(deadline)? {
+            match uevents.wait(patience.until)? {
                 Waited::Event(event) if event.subsystem == "block" => {
                     // Partitions of a disk whose medium changed are announced on their own.
                     event.device.iter().for_each(|device| inventory.forget(device));
                     break;
                 }
-                Waited::Event(_) => {}
+                Waited::Event(_) => modules.follow_devices(),
                 Waited::Overflow => {
                     inventory = Inventory::default();
                     break;
                 }
-                Waited::TimedOut => return Ok(devices),
+                Waited::TimedOut if patience.is_over(modules) => return Ok(devices),
+                Waited::TimedOut => break,
             }
         }
+    }
+}
+
+/// How long it is thought that what asked for a driver was all that is needed.
+#[derive(Debug)]
+pub struct Patience {
+    /// When to look at [`Patience::is_over`].
+    pub until: Instant,
+    deadline: Instant,
+    all_are_loaded: bool,
+}
+
+impl Patience {
+    /// Most disks have answered by then.
+    const FIRST: Duration = Duration::from_secs(1);
+
+    /// Waits until `deadline` at most.
+    pub fn begin(deadline: Instant) -> Self {
+        Self { until: deadline.min(Instant::now() + Self::FIRST), deadline, all_are_loaded: false }
+    }
+
+    /// The time is up. At first every module that is left is loaded, and there is another look at least: no boot is lost because
+    /// a device does not ask for its driver in the way that is expected.
+    pub fn is_over(&mut self, modules: &Modules) -> bool {
+        self.until = self.deadline;
+        if !self.all_are_loaded {
+            modules.load_left("nothing answered at once");
+        }
+        std::mem::replace(&mut self.all_are_loaded, true)
     }
 }
 
@@ -100,14 +134,14 @@ pub fn nothing_answers(
     spec: &str,
     timeout: Duration,
     mut seen: Vec<String>,
-    modules: &ModuleRecord,
+    modules: &Modules,
     noun: &str,
     parameter: &str,
 ) -> Failure {
     if seen.is_empty() {
         seen.push(format!("no {noun} at all"));
     }
-    seen.extend(modules.failed.iter().map(|module| format!("module not loaded: {module}")));
+    seen.extend(modules.record().failed.iter().map(|module| format!("module not loaded: {module}")));
     let mut failure = Failure::new(format!("nothing answers to {spec} after {} s", timeout.as_secs()))
         .having_seen(seen)
         .try_this(format!("compare {parameter} with what was seen"));
@@ -126,9 +160,10 @@ mod tests {
 
     #[test]
     fn a_device_is_waited_for_once() {
-        let waits = Waits::default();
+        let (waits, modules) = (Waits::default(), Modules::default());
         let (timeout, gone) = (Duration::from_millis(700), DeviceSpec::Label("no such disk".into()));
-        let wait = |timeout| waits.wait(&gone, timeout, |_| Ok(None::<()>), |_| Failure::new("gone"));
+        let wait =
+            |timeout| waits.wait(&gone, timeout, &modules, |_| Ok(None::<()>), |_| Failure::new("gone"));
         assert_eq!(waits.patience(&gone, timeout), timeout);
         assert_eq!(wait(Duration::from_millis(10)).unwrap_err().why, "gone");
         assert_eq!(waits.patience(&gone, timeout), ONCE_MORE);
@@ -136,11 +171,16 @@ mod tests {
         assert_eq!(waits.patience(&DeviceSpec::Label("another".into()), timeout), timeout);
         // What fails for another reason was there, and may be waited for again.
         let broken = DeviceSpec::Path("/dev/broken".into());
-        let wait =
-            waits.wait(&broken, timeout, |_| Err::<Option<()>, _>(Failure::new("bad")), |_| Failure::new(""));
+        let wait = waits.wait(
+            &broken,
+            timeout,
+            &modules,
+            |_| Err::<Option<()>, _>(Failure::new("bad")),
+            |_| Failure::new(""),
+        );
         assert_eq!(wait.unwrap_err().why, "bad");
         assert_eq!(waits.patience(&broken, timeout), timeout);
         // It may have come by now.
-        assert!(waits.wait(&gone, timeout, |_| Ok(Some(())), |_| Failure::new("")).is_ok());
+        assert!(waits.wait(&gone, timeout, &modules, |_| Ok(Some(())), |_| Failure::new("")).is_ok());
     }
 }

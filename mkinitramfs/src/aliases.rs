@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use kernel_config::{KernelPackage, Module};
 
 use crate::error::Error;
-use crate::modinfo::ModInfo;
+use crate::modinfo::{self, ModInfo};
 
 /// The algorithms of a kernel by their aliases.
 #[derive(Debug, Default)]
@@ -26,7 +26,7 @@ impl Aliases {
             let info = ModInfo::read(&bytes).map_err(|cause| {
                 Error::new(kernel.path().display(), format!("the module {} {cause}", module.name))
             })?;
-            for alias in info.aliases {
+            for alias in info.aliases.iter().filter_map(|alias| modinfo::name(alias)) {
                 aliases.modules.entry(alias).or_default().push(module.name.clone());
             }
         }

@@ -33,6 +33,11 @@ pub struct Picked {
     pub reason: Reason,
     /// The path below `lib/modules/RELEASE`; nothing for what is built in.
     pub path: Option<String>,
+    /// The modules that init loads before it: those that it needs, and those that it wants where there are such.
+    pub needs: Vec<String>,
+    /// What asks for it: patterns of devices, file systems, algorithms.
+    #[serde(skip)]
+    pub aliases: Vec<String>,
     /// The decompressed module.
     #[serde(skip)]
     pub bytes: Vec<u8>,
@@ -178,22 +183,26 @@ impl Picker<'_> {
                 .remedy("the kernel package is damaged: take another"));
             }
         }
-        let (path, bytes) = match self.kernel.module(name) {
-            None => (None, Vec::new()),
+        let (name, reason) = (name.to_owned(), reason.clone());
+        let picked = match self.kernel.module(&name) {
+            None => {
+                Picked { name, reason, path: None, needs: Vec::new(), aliases: Vec::new(), bytes: Vec::new() }
+            }
             Some(module) => {
                 let bytes = aliases::bytes(self.kernel, module)?;
-                self.pick_dependencies(name, &bytes)?;
-                (Some(module.path.clone()), bytes)
+                let info = self.info(&name, &bytes)?;
+                let needs = self.pick_dependencies(&name, &info)?;
+                Picked { name, reason, path: Some(module.path.clone()), needs, aliases: info.aliases, bytes }
             }
         };
-        self.state.insert(name.to_owned(), State::Done);
-        self.selection.picked.push(Picked { name: name.to_owned(), reason: reason.clone(), path, bytes });
+        self.state.insert(picked.name.clone(), State::Done);
+        self.selection.picked.push(picked);
         Ok(())
     }
 
-    fn pick_dependencies(&mut self, name: &str, bytes: &[u8]) -> Result<(), Error> {
+    /// The modules that it found and picked, in the order of loading.
+    fn pick_dependencies(&mut self, name: &str, info: &ModInfo) -> Result<Vec<String>, Error> {
         let package = self.kernel.path().display();
-        let info = self.info(name, bytes)?;
         if info.release != self.kernel.release() {
             let cause = format!(
                 "the module {name} is made for '{}', the kernel is '{}'",
@@ -203,25 +212,28 @@ impl Picker<'_> {
             return Err(Error::new(package, cause).remedy("unpack one kernel package into an empty folder"));
         }
         let reason = Reason::NeededBy { module: name.to_owned() };
-        for needed in info.depends {
-            if !self.has(&needed) {
+        let mut before = Vec::new();
+        for needed in &info.depends {
+            if !self.has(needed) {
                 let cause = format!(
                     "the module {name} needs the module {needed}, which is neither there nor built in"
                 );
                 return Err(Error::new(self.kernel.path().display(), cause)
                     .remedy("the kernel package is incomplete: take it anew, or unpack all of it"));
             }
-            self.pick(&needed, &reason)?;
+            self.pick(needed, &reason)?;
+            before.push(needed.clone());
         }
         // A kernel without such a module does without; two that want each other first do not stop the walk either.
-        for wanted in info.wanted_before {
-            for module in self.behind(&wanted)? {
+        for wanted in &info.wanted_before {
+            for module in self.behind(wanted)? {
                 if !self.needs_an_open_one(&module, &mut BTreeSet::new())? {
                     self.pick(&module, &reason)?;
+                    before.push(module);
                 }
             }
         }
-        Ok(())
+        Ok(before)
     }
 
     fn info(&self, name: &str, bytes: &[u8]) -> Result<ModInfo, Error> {

@@ -15,6 +15,7 @@ mod kernel_modules;
 mod keys;
 mod list;
 mod modinfo;
+mod module_list;
 mod plan;
 mod rescue;
 mod shared_libraries;

@@ -10,7 +10,7 @@ pub(crate) struct ModInfo {
     pub(crate) depends: Vec<String>,
     /// The modules, or aliases of modules, that should be there first, when there are such (`softdep=pre: a b post: c`).
     pub(crate) wanted_before: Vec<String>,
-    /// Other names that it answers to (`alias=crypto-crc32c`).
+    /// Other names that it answers to, as they stand: algorithms, file systems, patterns of devices (`alias=crypto-crc32c`).
     pub(crate) aliases: Vec<String>,
     /// The kernel release it was made for: the first word of `vermagic=`.
     pub(crate) release: String,
@@ -31,7 +31,7 @@ impl ModInfo {
             let line = String::from_utf8_lossy(line);
             match line.split_once('=') {
                 Some(("depends", names)) => info.depends.extend(names.split(',').filter_map(name)),
-                Some(("alias", text)) => info.aliases.extend(name(text)),
+                Some(("alias", text)) => info.aliases.push(text.trim().to_owned()),
                 Some(("softdep", text)) => info.wanted_before.extend(before(text)),
                 Some(("vermagic", text)) => {
                     info.release = text.split_whitespace().next().unwrap_or_default().to_owned();
@@ -44,7 +44,7 @@ impl ModInfo {
 }
 
 /// A module's name as the kernel writes it, with underscores.
-fn name(text: &str) -> Option<String> {
+pub(crate) fn name(text: &str) -> Option<String> {
     let text = text.trim();
     (!text.is_empty()).then(|| text.replace('-', "_"))
 }
@@ -75,7 +75,7 @@ mod tests {
         let info = ModInfo::parse(section);
         assert_eq!(info.depends, ["netfs", "9p_net"]);
         assert_eq!(info.wanted_before, ["sha256", "lib_crc"]);
-        assert_eq!(info.aliases, ["crypto_crc32c"]);
+        assert_eq!(info.aliases, ["crypto-crc32c"]);
         assert_eq!(info.release, "6.1.0-50-cloud-amd64");
         assert_eq!(ModInfo::parse(b"depends=\0"), ModInfo::default());
     }

@@ -16,7 +16,7 @@ use crate::error::Error;
 use crate::file_system_maker::{FileSystemMaker, MakerFile};
 use crate::kernel_modules::{self, Reason, Selection};
 use crate::keys::Keys;
-use crate::{archive, elf, file_system_maker, host_file, keys, rescue, store};
+use crate::{archive, elf, file_system_maker, host_file, keys, module_list, rescue, store};
 
 /// The format of `etc/lamina/initramfs.kdl`, the contract between this crate and init.
 const FORMAT: u64 = 1;
@@ -134,14 +134,13 @@ fn read_init(path: &Path) -> Result<Vec<u8>, Error> {
 }
 
 fn add_modules(contents: &mut Contents, release: &str, modules: &Selection) -> Result<(), Error> {
-    let mut list = format!("# Kernel modules of {release}, in the order of loading.\n");
     for module in &modules.picked {
-        let path = module.path.as_ref().map(|path| format!("lib/modules/{release}/{path}"));
-        list += &format!("{}\t{}\n", module.name, path.as_deref().unwrap_or("builtin"));
-        if let Some(path) = path {
+        if let Some(path) = &module.path {
+            let path = format!("lib/modules/{release}/{path}");
             contents.add(path, 0o644, Source::Bytes(module.bytes.clone()))?;
         }
     }
+    let list = module_list::text(release, modules);
     contents.add("etc/lamina/modules", 0o644, Source::Bytes(list.into_bytes()))
 }
 

@@ -47,6 +47,10 @@ pub struct BootReport {
     pub attempts: Vec<Attempt>,
     /// Whether this boot is counted on the medium.
     pub ledger: Ledger,
+    /// The kernel modules that were loaded before the system started, in order.
+    pub modules: Vec<Module>,
+    /// How many nothing had asked for: they were loaded while the system started.
+    pub later_modules: u64,
     /// What a person should know.
     pub warnings: Vec<String>,
     /// What was done, in order.
@@ -165,6 +169,17 @@ pub struct Ledger {
     pub attempt: u64,
     /// Why it was not counted.
     pub why_not: String,
+}
+
+/// A kernel module that was loaded.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Module {
+    /// Its name.
+    pub name: String,
+    /// What asked for it.
+    pub why: String,
+    /// In microseconds.
+    pub length: u64,
 }
 
 /// One step.

@@ -9,17 +9,19 @@
 //! | [`mount`] | a file system, mounted with the new mount API, with the kernel's own words when it refuses |
 //! | [`overlay`] | layers joined by overlayfs, on new kernels and on old ones |
 //! | [`swap`] | the end of swapping to a file |
+//! | [`aside`] | work that goes on while this process becomes another program |
 //! | [`last_resort`] | what is left when PID 1 crashes |
 //! | [`superblock`] | which file system lies on a device, its label and its UUID |
 //! | [`partition_table`] | which partitions a disk has, their labels and their UUIDs |
 //!
 //! The only places of the project with `unsafe`: ioctls in [`loop_device`] and in the module `device_mapper` below [`verity`],
-//! signal handlers in [`last_resort`], reboot(2) with a word in [`restart`], swapoff(2) in [`swap`], and the names of the unwinder
-//! in `no_unwinder`.
+//! signal handlers in [`last_resort`], fork(2) in [`aside`], reboot(2) with a word in [`restart`], swapoff(2) in [`swap`], and
+//! the names of the unwinder in `no_unwinder`.
 //!
 //! The last two of the table are pure parsers over a [`bytes::ByteSource`]: they are fed with garbage in their tests and answer
 //! "nothing I know" instead of failing.
 
+pub mod aside;
 pub mod bytes;
 mod device_mapper;
 mod error;

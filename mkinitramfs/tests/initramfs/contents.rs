@@ -95,11 +95,11 @@ fn init_finds_its_list_and_its_contract() {
     assert_eq!(
         text("etc/lamina/modules"),
         "# Kernel modules of 6.1.0-test, in the order of loading.\n\
-         loop\tlib/modules/6.1.0-test/kernel/drivers/block/loop.ko\n\
-         lib_b\tlib/modules/6.1.0-test/kernel/lib/lib-b.ko\n\
-         lib_a\tlib/modules/6.1.0-test/kernel/lib/lib-a.ko\n\
-         squashfs\tlib/modules/6.1.0-test/kernel/fs/squashfs.ko\n\
-         overlay\tlib/modules/6.1.0-test/kernel/fs/overlayfs/overlay.ko\n\
+         loop\tlib/modules/6.1.0-test/kernel/drivers/block/loop.ko\t\n\
+         lib_b\tlib/modules/6.1.0-test/kernel/lib/lib-b.ko\t\n\
+         lib_a\tlib/modules/6.1.0-test/kernel/lib/lib-a.ko\tlib_b\n\
+         squashfs\tlib/modules/6.1.0-test/kernel/fs/squashfs.ko\tlib_a,lib_b\n\
+         overlay\tlib/modules/6.1.0-test/kernel/fs/overlayfs/overlay.ko\t\n\
          ext4\tbuiltin\n"
     );
 }

@@ -5,11 +5,13 @@ use std::fmt::Write;
 use super::scale::{Scale, tick_label};
 use super::stages::{Stage, slowest};
 use super::words;
-use crate::report::{BootReport, Layer};
+use crate::report::{BootReport, Layer, Module};
 use crate::text::{clean, clip, milliseconds, size};
 
 /// More layers than these are counted, not listed.
 const MOST_LAYERS: usize = 40;
+/// More modules than these are counted, not listed.
+const MOST_MODULES: usize = 60;
 /// So many of the slowest steps are named.
 const MOST_STEPS: usize = 6;
 const RED: &str = "31";
@@ -45,6 +47,7 @@ pub fn draw(report: &BootReport, style: &Style) -> String {
         stages(&mut out, report, style);
     }
     layers(&mut out, &report.layers, style);
+    modules(&mut out, report, style);
     out
 }
 
@@ -145,6 +148,32 @@ fn layers(out: &mut String, layers: &[Layer], style: &Style) {
     if layers.len() > MOST_LAYERS {
         let _ =
             writeln!(out, "  and {} more: `lamina report --json` has them all", layers.len() - MOST_LAYERS);
+    }
+}
+
+fn modules(out: &mut String, report: &BootReport, style: &Style) {
+    if report.modules.is_empty() {
+        return;
+    }
+    style.section(out, "Kernel modules");
+    let shown = || report.modules.iter().take(MOST_MODULES);
+    let name = |module: &Module| clean(&module.name);
+    let width = shown().map(|module| name(module).chars().count()).max().unwrap_or_default().min(24);
+    for module in shown() {
+        let name = clip(&name(module), width);
+        let line = format!("  {:>12}  {name:<width$}  {}", milliseconds(module.length), clean(&module.why));
+        let _ = writeln!(out, "{}", clip(line.trim_end(), style.width));
+    }
+    let more = report.modules.len().saturating_sub(MOST_MODULES);
+    if more > 0 {
+        let _ = writeln!(out, "  and {more} more: `lamina report --json` has them all");
+    }
+    if report.later_modules > 0 {
+        let _ = writeln!(
+            out,
+            "  and {} that nothing had asked for, while the system started",
+            report.later_modules
+        );
     }
 }
 

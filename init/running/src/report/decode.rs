@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Attempt, BootReport, Layer, Ledger, Outcome, Profile, Step, Top};
+use super::{Attempt, BootReport, Layer, Ledger, Module, Outcome, Profile, Step, Top};
 
 /// The report in a JSON object.
 pub(super) fn report(value: &Value) -> BootReport {
@@ -22,6 +22,8 @@ pub(super) fn report(value: &Value) -> BootReport {
         overrides: node.texts("overrides"),
         attempts: node.each("attempts", Node::attempt),
         ledger: node.at("ledger").ledger(),
+        modules: node.at("modules").modules(),
+        later_modules: node.at("modules").each("later", |_| ()).len() as u64,
         warnings: node.texts("warnings"),
         steps: node.each("steps", Node::step),
         began: node.number("began_us"),
@@ -137,6 +139,16 @@ impl<'a> Node<'a> {
             attempt: self.number("attempt"),
             why_not: self.text("why_not"),
         }
+    }
+
+    /// The init of an earlier time left nothing but names, which say too little.
+    fn modules(self) -> Vec<Module> {
+        let modules = self.each("loaded", |node| Module {
+            name: node.text("name"),
+            why: node.text("why"),
+            length: node.number("length_us"),
+        });
+        modules.into_iter().filter(|module| !module.name.is_empty()).collect()
     }
 
     fn step(self) -> Step {

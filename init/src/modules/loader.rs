@@ -1,0 +1,250 @@
+//! Loads modules, each once, and notes why.
+
+use std::ffi::CString;
+use std::fs::File;
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::kmod::{ModuleInitFlags, finit_module};
+
+use super::list::Module;
+use super::needs::Need;
+use crate::cmdline::{self, Parameter};
+use crate::journal::{micros, now};
+use crate::report::{LoadedModule, ModuleRecord};
+use crate::uevents::Uevents;
+
+/// Loads modules.
+#[derive(Debug, Default)]
+pub(super) struct Loader {
+    /// In an order in which each could be loaded.
+    list: Vec<Module>,
+    /// For each of the list: it was loaded, or cannot be.
+    done: Vec<bool>,
+    /// Needs that were met or cannot be: hundreds of layers have the same.
+    met: Vec<String>,
+    parameters: Vec<Parameter>,
+    pub record: ModuleRecord,
+    /// Announces devices.
+    pub uevents: Option<Uevents>,
+}
+
+/// Modules that nothing has asked for, ready to be loaded without the initramfs.
+#[derive(Debug, Default)]
+pub struct Left {
+    modules: Vec<(File, CString)>,
+}
+
+impl Left {
+    /// Whether there is nothing.
+    pub fn is_empty(&self) -> bool {
+        self.modules.is_empty()
+    }
+
+    /// Loads them. What does not load is not needed either: nothing has asked for it.
+    pub fn load(&self) {
+        for (file, options) in &self.modules {
+            let _ = finit_module(file, options, ModuleInitFlags::empty());
+        }
+    }
+}
+
+impl Loader {
+    /// Nothing is loaded yet. `parameters`: the kernel command line.
+    pub fn new(list: Vec<Module>, parameters: Vec<Parameter>) -> Self {
+        Self { done: vec![false; list.len()], list, parameters, ..Self::default() }
+    }
+
+    /// Whether there is anything that nothing has asked for.
+    pub fn has_left(&self) -> bool {
+        self.done.contains(&false)
+    }
+
+    /// Loads what waits for no need: what the initramfs was told to load, and what has an option on the kernel command line,
+    /// which may be what makes its devices (`virtio_mmio.device=`).
+    pub fn load_unasked(&mut self) {
+        for index in 0..self.list.len() {
+            let Some(module) = self.list.get(index) else { continue };
+            if module.lazy.is_none() {
+                self.load(index, "always");
+            } else if !cmdline::module_options(&self.parameters, &module.name).is_empty() {
+                self.load(index, "an option on the kernel command line");
+            }
+        }
+    }
+
+    /// Loads what meets the need.
+    pub fn want(&mut self, need: &Need) {
+        if self.list.is_empty() || self.met.iter().any(|met| *met == need.what) {
+            return;
+        }
+        self.met.push(need.what.to_string());
+        self.want_in_order(std::slice::from_ref(need));
+    }
+
+    /// Loads what meets any of the needs, in the order of the list: with it, disks get the same names at each boot.
+    pub fn want_in_order(&mut self, needs: &[Need]) {
+        for index in 0..self.list.len() {
+            let Some(module) = self.list.get(index).filter(|_| self.done.get(index) == Some(&false)) else {
+                continue;
+            };
+            let answers = |need: &&Need| match need.what.strip_suffix('*') {
+                Some(begin) => module.name.starts_with(begin),
+                None => module.answers(&need.what),
+            };
+            if let Some(need) = needs.iter().find(answers) {
+                self.load(index, &need.why);
+            }
+        }
+    }
+
+    /// Loads all that is left.
+    pub fn load_left(&mut self, why: &str) {
+        for index in 0..self.list.len() {
+            self.load(index, why);
+        }
+    }
+
+    /// Opens what is left, which counts as loaded.
+    pub fn take_left(&mut self) -> Left {
+        let mut left = Left::default();
+        for (module, done) in self.list.iter().zip(&mut self.done) {
+            if std::mem::replace(done, true) {
+                continue;
+            }
+            let Some(path) = module.file.as_ref().filter(|_| !is_present(&module.name)) else {
+                self.record.present.push(module.name.clone());
+                continue;
+            };
+            let options = CString::new(cmdline::module_options(&self.parameters, &module.name));
+            if let (Ok(file), Ok(options)) = (File::open(path), options) {
+                left.modules.push((file, options));
+                self.record.later.push(module.name.clone());
+            }
+        }
+        left
+    }
+
+    /// Loads one, after those that it needs.
+    fn load(&mut self, index: usize, why: &str) {
+        let (Some(module), Some(done @ false)) = (self.list.get(index), self.done.get_mut(index)) else {
+            return;
+        };
+        *done = true;
+        let needed: Vec<usize> =
+            module.lazy.iter().flat_map(|lazy| &lazy.needs).filter_map(|name| self.find(name)).collect();
+        let because = format!("needed by {}", module.name);
+        needed.into_iter().for_each(|needed| self.load(needed, &because));
+        self.insert(index, why);
+    }
+
+    fn find(&self, name: &str) -> Option<usize> {
+        self.list.iter().position(|module| module.name == name)
+    }
+
+    fn insert(&mut self, index: usize, why: &str) {
+        let Some(Module { name, file, .. }) = self.list.get(index) else { return };
+        let record = &mut self.record;
+        let Some(file) = file.as_ref().filter(|_| !is_present(name)) else {
+            record.present.push(name.clone());
+            return;
+        };
+        let start = now();
+        match insert(file, &cmdline::module_options(&self.parameters, name)) {
+            Ok(()) => record.loaded.push(LoadedModule {
+                name: name.clone(),
+                why: why.to_owned(),
+                start_us: micros(start),
+                length_us: micros(now().saturating_sub(start)),
+            }),
+            Err(Errno::EEXIST) => record.present.push(name.clone()),
+            Err(errno) => record.failed.push(format!("{name}: {}", explain(errno))),
+        }
+    }
+}
+
+/// `/sys/module` has a folder for each loaded module, and for built-in ones that have parameters.
+fn is_present(name: &str) -> bool {
+    Path::new("/sys/module").join(name.replace('-', "_")).exists()
+}
+
+/// finit_module(2).
+fn insert(file: &Path, options: &str) -> Result<(), Errno> {
+    let as_errno = |error: std::io::Error| Errno::from_raw(error.raw_os_error().unwrap_or(0));
+    let file = File::open(file).map_err(as_errno)?;
+    let options = CString::new(options).map_err(|_| Errno::EINVAL)?;
+    finit_module(&file, &options, ModuleInitFlags::empty())
+}
+
+/// The errors of finit_module(2) in the words of what to do.
+fn explain(errno: Errno) -> String {
+    match errno {
+        Errno::ENOEXEC => "made for another kernel: make the initramfs again for this one".into(),
+        Errno::ENOENT => "the file, or a symbol that it needs, is missing".into(),
+        Errno::ENODEV => "its hardware is not in this machine".into(),
+        Errno::EKEYREJECTED | Errno::ENOKEY => "not signed with a key that this kernel trusts".into(),
+        errno => errno.desc().into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::list;
+    use super::super::needs::of_file_system;
+    use super::*;
+
+    /// None of its files is there, and no kernel has modules of these names: what was tried stands among what failed, in its order.
+    const LIST: &str = "t_overlay\tno/overlay.ko\t\tfs-overlay\n\
+                        t_fat\tno/fat.ko\t\n\
+                        t_vfat\tno/vfat.ko\tt_fat\tfs-vfat\n\
+                        nls_t\tno/nls.ko\t\n\
+                        t_libahci\tno/libahci.ko\t\n\
+                        t_ahci\tno/ahci.ko\tt_libahci,gone\tpci:v*d*sv*sd*bc01sc06i01*\n\
+                        t_mmio\tno/mmio.ko\t\tof:x\n\
+                        named\tno/named.ko\n";
+
+    fn loader(command_line: &str) -> Loader {
+        Loader::new(list::parse(LIST).unwrap(), cmdline::parse(command_line))
+    }
+
+    fn tried(loader: &Loader) -> Vec<&str> {
+        loader.record.failed.iter().filter_map(|line| line.split(':').next()).collect()
+    }
+
+    #[test]
+    fn only_what_was_named_is_loaded_unasked() {
+        let mut plain = loader("quiet");
+        plain.load_unasked();
+        assert_eq!(tried(&plain), ["named"]);
+        let mut told = loader("t-mmio.device=512@0xfeb00e00:12");
+        told.load_unasked();
+        assert_eq!(tried(&told), ["t_mmio", "named"]);
+    }
+
+    #[test]
+    fn a_need_brings_what_it_needs_first_and_once() {
+        let mut loader = loader("");
+        for _ in 0..2 {
+            of_file_system("vfat").iter().for_each(|need| loader.want(need));
+            of_file_system("overlay").iter().for_each(|need| loader.want(need));
+        }
+        assert_eq!(tried(&loader), ["t_fat", "t_vfat", "nls_t", "t_overlay"]);
+        assert!(loader.has_left());
+    }
+
+    #[test]
+    fn a_device_is_driven_and_what_is_left_is_loaded_in_the_end() {
+        let mut loader = loader("");
+        let device = |modalias: &str| {
+            let (name, modalias) = ("0000:00:1f.2".to_owned(), modalias.to_owned());
+            Need::device(super::super::devices::Device { name, modalias })
+        };
+        loader.want(&device("pci:v00008086d00002922sv00001AF4sd00001100bc02sc00i00"));
+        assert_eq!(tried(&loader), [""; 0]);
+        loader.want(&device("pci:v00008086d00002922sv00001AF4sd00001100bc01sc06i01"));
+        assert_eq!(tried(&loader), ["t_libahci", "t_ahci"]);
+        loader.load_left("the recovery screen");
+        assert_eq!(tried(&loader)[2..], ["t_overlay", "t_fat", "t_vfat", "nls_t", "t_mmio", "named"]);
+        assert!(!loader.has_left() && loader.take_left().is_empty());
+    }
+}

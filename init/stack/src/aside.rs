@@ -1,0 +1,44 @@
+//! Work that goes on while this process becomes another program: in a child of its own.
+
+use nix::unistd::{ForkResult, fork};
+
+use crate::{Error, Result};
+
+/// Does `work` in a new process that ends with it, and does not wait. The child is left to whatever this process becomes, as
+/// every orphan is to PID 1. It has a copy of all memory and all descriptors.
+///
+/// # Errors
+/// fork(2): no memory, or too many processes.
+pub fn run(work: impl FnOnce()) -> Result<()> {
+    // SAFETY: fork(2) is dangerous where another thread holds a lock that the child then waits for. The C library takes its own
+    // locks around it (musl since 1.2.2, glibc); of locks of Rust's the child must take none that other threads use, which is
+    // so for work that makes system calls with what it was given.
+    #[expect(unsafe_code, reason = "fork(2): see SAFETY")]
+    let forked = unsafe { fork() };
+    match forked {
+        Ok(ForkResult::Parent { .. }) => Ok(()),
+        Ok(ForkResult::Child) => {
+            work();
+            // SAFETY: _exit(2) ends this process and nothing else: no handler of the parent runs twice.
+            #[expect(unsafe_code, reason = "_exit(2): see SAFETY")]
+            unsafe {
+                nix::libc::_exit(0)
+            }
+        }
+        Err(errno) => Err(Error::new("start", "a process that works aside", std::io::Error::from(errno))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_work_is_done_by_another_process() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        run(|| drop(std::fs::write(file.path(), std::process::id().to_string()))).unwrap();
+        nix::sys::wait::wait().unwrap();
+        let pid: u32 = std::fs::read_to_string(file.path()).unwrap().parse().unwrap();
+        assert_ne!(pid, std::process::id());
+    }
+}
