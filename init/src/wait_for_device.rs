@@ -6,12 +6,16 @@ use std::time::{Duration, Instant};
 use profiles::DeviceSpec;
 
 use crate::block_devices::{BlockDevice, Inventory};
+use crate::console;
 use crate::error::Failure;
 use crate::modules::Modules;
 use crate::uevents::{Uevents, Waited};
 
 /// A device that was waited for in vain has had its time: each candidate of the chain may want it again.
 const ONCE_MORE: Duration = Duration::from_millis(500);
+
+/// After this time a person should know what the machine is doing, also when it is quiet.
+const SILENT: Duration = Duration::from_secs(5);
 
 /// The devices that were waited for in vain, in this boot.
 #[derive(Debug, Default)]
@@ -36,11 +40,20 @@ impl Waits {
         mut choose: impl FnMut(&[BlockDevice]) -> Result<Option<T>, Failure>,
         absent: impl FnOnce(&[BlockDevice]) -> Failure,
     ) -> Result<T, Failure> {
-        let mut chosen = None;
-        let left = until(self.patience(spec, timeout), modules, &mut |devices| {
-            chosen = choose(devices)?;
-            Ok(chosen.is_some())
-        })?;
+        let patience = self.patience(spec, timeout);
+        let (mut chosen, mut left) = (None, Vec::new());
+        for (time, is_silent) in [(patience.min(SILENT), true), (patience.saturating_sub(SILENT), false)] {
+            if !is_silent {
+                if chosen.is_some() || time.is_zero() {
+                    break;
+                }
+                console::write_line(&format!("waiting for {spec}, at most {} s more", time.as_secs()));
+            }
+            left = until(time, modules, &mut |devices| {
+                chosen = choose(devices)?;
+                Ok(chosen.is_some())
+            })?;
+        }
         chosen.ok_or_else(|| {
             self.in_vain.borrow_mut().push(spec.clone());
             absent(&left)

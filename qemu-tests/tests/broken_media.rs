@@ -92,9 +92,11 @@ fn a_profile_that_is_not_there_lists_those_that_are() -> Story {
 #[test]
 fn a_store_that_never_appears_tells_what_did() -> Story {
     let (scene, _) = scene("missing-store")?;
-    let machine = scene.machine("lamina.profile=one lamina.store=LABEL=ELSEWHERE lamina.timeout=3")?;
+    let machine = scene.machine("quiet lamina.profile=one lamina.store=LABEL=ELSEWHERE lamina.timeout=6")?;
     let mut guest = Guest::boot(&machine.disk(&scene.disk()?))?;
-    guest.expect_screen(&["LABEL=ELSEWHERE after 3 s", "/dev/vda", "ext4", "LAMINA", "lamina.timeout="])?;
+    // Nobody should have to guess for half a minute whether the machine hangs.
+    guest.expect("lamina: waiting for LABEL=ELSEWHERE, at most 1 s more")?;
+    guest.expect_screen(&["LABEL=ELSEWHERE after 6 s", "/dev/vda", "ext4", "LAMINA", "lamina.timeout="])?;
     Ok(())
 }
 
