@@ -42,6 +42,10 @@ const SETTINGS: [&str; 3] = ["soak_role", "soak_call", "soak_errno"];
 /// Calls that cannot fail in any kernel (x86-64): rt_sigreturn, sched_yield, getpid, exit, umask, getuid, getgid, geteuid,
 /// getegid, getppid, gettid, exit_group.
 const NEVER_FAIL: [u64; 12] = [15, 24, 39, 60, 95, 102, 104, 107, 108, 110, 186, 231];
+/// futex(2), and its operations that only wake others: with an address of this process they cannot fail, and a waiter whose
+/// waking was made to fail sleeps for ever, which no program can prevent.
+const FUTEX: u64 = 202;
+const FUTEX_WAKES: [u64; 2] = [1, 3];
 /// getpid, the first call of init's own `main`: what comes before belongs to the C library and Rust's runtime.
 const GETPID: u64 = 39;
 
@@ -127,6 +131,11 @@ pub fn trace() -> Result<(), String> {
             Err(errno) => return Err(format!("waiting for a stop: {errno}")),
         }
     }
+}
+
+/// Whether no kernel refuses this call. `second` is its second argument: the operation of futex(2), with flags from 128 up.
+fn cannot_fail(call: u64, second: u64) -> bool {
+    NEVER_FAIL.contains(&call) || call == FUTEX && FUTEX_WAKES.contains(&(second & 127))
 }
 
 /// The name under which a process that has just called execve(2) was started: its stack begins with the number of arguments and
@@ -216,7 +225,7 @@ impl Tracer {
             say(&format!("init began with call {}", self.calls));
         }
         if self.calls == self.fault.call {
-            let possible = !NEVER_FAIL.contains(&registers.orig_rax);
+            let possible = !cannot_fail(registers.orig_rax, registers.rsi);
             let verb = if possible { "fails" } else { "cannot fail" };
             say(&format!(
                 "call {} system call {} {verb} with {:?}",
@@ -227,5 +236,17 @@ impl Tracer {
                 tracee.failing = ptrace::setregs(pid, registers).is_ok();
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waking_cannot_fail_and_waiting_can() {
+        const PRIVATE: u64 = 128;
+        assert!(cannot_fail(FUTEX, 1 | PRIVATE) && cannot_fail(FUTEX, 3) && cannot_fail(GETPID, 0));
+        assert!(!cannot_fail(FUTEX, PRIVATE) && !cannot_fail(FUTEX, 9 | PRIVATE) && !cannot_fail(0, 1));
     }
 }
