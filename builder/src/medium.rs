@@ -132,10 +132,24 @@ fn check(image: &Path, meter: &Meter) -> Result<()> {
     Err(Error::new(image.display(), cause).remedy("`lamina store verify` says how to have it again"))
 }
 
+/// Makes a folder and those above it, each on the disk before what will lie in it.
+fn make_folder(folder: &Path) -> Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    let above = folder.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    make_folder(above)?;
+    match fs::create_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        made => made.and_then(|()| File::open(above)?.sync_all()),
+    }
+    .map_err(Error::on(folder.display()))
+}
+
 /// Copies a file so that it appears whole; on file systems that can, the two share their blocks (FICLONE, ioctl_ficlone(2)).
 fn copy(from: &Path, to: &Path, meter: &Meter) -> Result<()> {
     if let Some(parent) = to.parent() {
-        fs::create_dir_all(parent).map_err(Error::on(parent.display()))?;
+        make_folder(parent)?;
     }
     let source = File::open(from).map_err(Error::on(from.display()))?;
     let target = UnnamedFile::beside(to)?;

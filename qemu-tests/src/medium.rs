@@ -14,8 +14,10 @@ const PARTITION_START: u64 = MIB;
 /// A file system that will hold a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FileSystem {
-    /// mkfs.ext4(8)
+    /// mkfs.ext4(8) without a journal: small
     Ext4,
+    /// mkfs.ext4(8) as it is by itself
+    JournaledExt4,
     /// mkfs.vfat(8), filled with mcopy(1)
     Vfat,
     /// xorriso(1), with Rock Ridge names
@@ -34,15 +36,16 @@ pub struct Identity<'a> {
 /// Writes the disk `disk` whose only content is a file system that holds the folder `folder`.
 pub fn write(file_system: FileSystem, identity: Identity, folder: &Path, disk: &Path) -> Result<(), Failure> {
     match file_system {
-        FileSystem::Ext4 => write_ext4(identity, folder, disk),
+        FileSystem::Ext4 => write_ext4(identity, folder, disk, "^has_journal"),
+        FileSystem::JournaledExt4 => write_ext4(identity, folder, disk, "has_journal"),
         FileSystem::Vfat => write_vfat(identity, folder, disk),
         FileSystem::Iso9660 => write_iso(identity, folder, disk),
     }
 }
 
-fn write_ext4(identity: Identity, folder: &Path, disk: &Path) -> Result<(), Failure> {
+fn write_ext4(identity: Identity, folder: &Path, disk: &Path, journal: &str) -> Result<(), Failure> {
     let size = format!("{}M", size_mib(folder)?);
-    let options = ["-q", "-F", "-O", "^has_journal", "-m", "0"];
+    let options = ["-q", "-F", "-O", journal, "-m", "0"];
     let mut command = Command::new("/usr/sbin/mkfs.ext4");
     command
         .args(options)

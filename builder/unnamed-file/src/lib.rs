@@ -93,10 +93,7 @@ impl UnnamedFile {
             let _ = fs::remove_file(&name);
             Error::new(&self.target, error, "")
         })?;
-        // On FAT the new name has neither length nor blocks until the file itself is written once more (vfat_rename of the
-        // kernel's fs/fat/namei_vfat.c): a power cut would leave an empty file.
-        self.file.sync_all().map_err(Error::on(&self.target))?;
-        File::open(&self.folder).and_then(|folder| folder.sync_all()).map_err(Error::on(&self.folder))
+        self.sync_name()
     }
 
     /// The same, but never in place of a file that has the name already.
@@ -114,8 +111,15 @@ impl UnnamedFile {
             None => self.link(&self.target),
         };
         named.map_err(Error::on(&self.target))?;
-        self.file.sync_all().map_err(Error::on(&self.target))?;
-        File::open(&self.folder).and_then(|folder| folder.sync_all()).map_err(Error::on(&self.folder))
+        self.sync_name()
+    }
+
+    /// Has the name on the disk, and with it what the name leads to.
+    fn sync_name(&self) -> Result<(), Error> {
+        // On FAT the new name has neither length nor blocks until the file itself is written once more (vfat_rename of the
+        // kernel's fs/fat/namei_vfat.c): a power cut would leave an empty file.
+        sync_changed(&self.file).map_err(Error::on(&self.target))?;
+        File::open(&self.folder).and_then(|folder| sync_changed(&folder)).map_err(Error::on(&self.folder))
     }
 
     /// linkat(2) does not replace: this name is there for the moment between link and rename. Threads that publish the
@@ -131,6 +135,16 @@ impl UnnamedFile {
         let from = PathBuf::from(format!("/proc/self/fd/{}", self.file.as_raw_fd()));
         Ok(nix::unistd::linkat(AT_FDCWD, &from, AT_FDCWD, name, AtFlags::AT_SYMLINK_FOLLOW)?)
     }
+}
+
+/// Syncs a file or folder whose inode was changed by link(2), rename(2) or a new entry.
+///
+/// On ext4 without a journal such a change is in a buffer that fsync(2) does not look at, because the inode does not count as dirty
+/// (`ext4_mark_inode_dirty` and `ext4_fsync_nojournal` of the kernel's fs/ext4): the name was on the disk, and the file had no links
+/// there. Setting the mode that it has makes the inode dirty. Somebody else's folder cannot be set, and is synced as well as may be.
+fn sync_changed(file: &File) -> io::Result<()> {
+    let _ = file.set_permissions(file.metadata()?.permissions());
+    file.sync_all()
 }
 
 impl Drop for UnnamedFile {

@@ -15,7 +15,7 @@ use crate::artifacts;
 use crate::failure::Failure;
 use crate::medium::{self, FileSystem, Identity};
 use crate::soak::log_folder;
-use crate::soak::log_writes::{self, Cut, Entry};
+use crate::soak::log_writes::{self, Cut, Entry, Torn};
 use crate::soak::random::Random;
 use crate::store::{Layer, ProfileText, TestStore};
 use crate::uml::{Archive, Uml};
@@ -57,9 +57,18 @@ impl Life {
     pub fn name(self) -> &'static str {
         match self {
             Self::Medium(FileSystem::Vfat) => "medium on FAT",
+            Self::Medium(FileSystem::Ext4) => "medium on ext4 without a journal",
             Self::Medium(_) => "medium on ext4",
             Self::State => "state on ext4",
         }
+    }
+}
+
+impl Life {
+    /// Whether nothing may boot after this cut, and nobody can help it: without a journal ext4 writes a folder over itself, and a disk
+    /// that tears a block leaves one whose checksum is wrong. The kernel reads nothing of it then.
+    pub fn may_lose(self, cut: &Cut) -> bool {
+        self == Self::Medium(FileSystem::Ext4) && cut.torn == Torn::Sectors
     }
 }
 
