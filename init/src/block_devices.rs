@@ -1,7 +1,7 @@
 //! The block devices of this machine and what lies on them, from `/sys/class/block` and their first blocks.
 //!
 //! `Documentation/ABI/stable/sysfs-block` of the kernel: `size` counts 512-byte units whatever the device's own blocks
-//! are, `partition` is there only for partitions and holds their number.
+//! are, `partition` is there only for partitions and holds their number, `ro` is 1 for what cannot be written.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -26,6 +26,8 @@ pub struct BlockDevice {
     pub disk: Option<String>,
     /// Bytes.
     pub size: u64,
+    /// Nothing can be written to it: a switch on the medium, or whoever made the machine, says so.
+    pub write_protected: bool,
     /// What lies on it, when that is known.
     pub superblock: Option<Superblock>,
     /// Of a partition: its names in the partition table.
@@ -42,7 +44,8 @@ impl BlockDevice {
 impl fmt::Display for BlockDevice {
     /// `/dev/vda1 512 MiB ext4 LABEL=data UUID=...`, for the recovery screen.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.path(), Size(self.size))?;
+        let protected = if self.write_protected { " write-protected" } else { "" };
+        write!(f, "{} {}{protected}", self.path(), Size(self.size))?;
         match &self.superblock {
             None => f.write_str(" (no file system that init knows)")?,
             Some(found) => {
@@ -144,7 +147,8 @@ fn examine(name: &str) -> Option<BlockDevice> {
         partition_table::read(&node(disk)?, disk_size)?.partition(partition)
     });
     let superblock = node(name).and_then(|file| superblock::probe(&file));
-    Some(BlockDevice { name: name.to_owned(), disk, size, superblock, partition })
+    let write_protected = number(&folder.join("ro")).is_some_and(|value| value != 0);
+    Some(BlockDevice { name: name.to_owned(), disk, size, write_protected, superblock, partition })
 }
 
 #[cfg(test)]
@@ -153,10 +157,11 @@ mod tests {
 
     #[test]
     fn a_device_is_one_line_without_control_characters() {
-        let device = BlockDevice {
+        let mut device = BlockDevice {
             name: "vda1".into(),
             disk: Some("vda".into()),
             size: 64 << 20,
+            write_protected: false,
             superblock: Some(Superblock {
                 kind: "ext4",
                 driver: Some("ext4"),
@@ -166,6 +171,8 @@ mod tests {
             partition: Some(Partition { number: 1, uuid: "deadbeef-01".into(), label: None }),
         };
         assert_eq!(device.to_string(), r"/dev/vda1 64 MiB ext4 LABEL=a\u{1b}[2J PARTUUID=deadbeef-01");
+        device.write_protected = true;
+        assert!(device.to_string().starts_with("/dev/vda1 64 MiB write-protected ext4"), "{device}");
     }
 
     #[test]

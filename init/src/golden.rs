@@ -19,7 +19,7 @@ const READ_ONLY: &str = include_str!("../tests/golden/kiosk.kdl");
 const VERITY: &str = include_str!("../tests/golden/vault.kdl");
 
 fn device() -> Medium {
-    Medium::Device { path: "/dev/vda1".into(), driver: "ext4" }
+    Medium::Device { path: "/dev/vda1".into(), driver: "ext4", write_protected: false }
 }
 
 fn parsed(text: &str) -> BootProfile {
@@ -127,8 +127,14 @@ fn a_share_of_a_virtual_machine() {
 }
 
 #[test]
+fn a_write_protected_disk_whose_journal_cannot_be_replayed() {
+    let medium = Medium::Device { path: "/dev/sda1".into(), driver: "ext4", write_protected: true };
+    compare("write-protected", &plan::medium(&medium));
+}
+
+#[test]
 fn an_iso_on_a_usb_stick() {
-    let medium = Medium::Device { path: "/dev/sda".into(), driver: "iso9660" };
+    let medium = Medium::Device { path: "/dev/sda".into(), driver: "iso9660", write_protected: false };
     compare("iso", &plan::medium(&medium));
 }
 

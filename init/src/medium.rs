@@ -85,6 +85,8 @@ pub enum Medium {
         path: String,
         /// `ext4`, `vfat` or `iso9660`.
         driver: &'static str,
+        /// Nothing can be written to it, and so no journal be replayed.
+        write_protected: bool,
     },
     /// A shared folder.
     Share(Share),
@@ -119,7 +121,10 @@ pub fn choose(spec: &DeviceSpec, devices: &[BlockDevice]) -> Result<Option<Mediu
             None => {
                 Err(unusable(format!("{} has {}, which cannot hold a store", device.path(), superblock.kind)))
             }
-            Some(driver) => Ok(Some(Medium::Device { path: device.path(), driver })),
+            Some(driver) => {
+                let write_protected = device.write_protected;
+                Ok(Some(Medium::Device { path: device.path(), driver, write_protected }))
+            }
         },
     }
 }
@@ -140,6 +145,7 @@ mod tests {
             name: name.into(),
             disk: disk.map(str::to_owned),
             size: 1 << 30,
+            write_protected: false,
             superblock: Some(superblock),
             partition,
         }
@@ -173,7 +179,7 @@ mod tests {
     fn each_way_of_naming_finds_the_device() {
         let devices = [device("vda", None, "swap", "other"), device("vdb1", Some("vdb"), "ext4", "data")];
         for spec in ["LABEL=data", "PARTLABEL=os", "PARTUUID=DEADBEEF-01", "/dev/vdb1"] {
-            let medium = Medium::Device { path: "/dev/vdb1".into(), driver: "ext4" };
+            let medium = Medium::Device { path: "/dev/vdb1".into(), driver: "ext4", write_protected: false };
             assert_eq!(chosen(spec, &devices), Ok(Some(medium)), "{spec}");
         }
         assert_eq!(chosen("LABEL=DATA", &devices), Ok(None));
@@ -191,7 +197,7 @@ mod tests {
     fn a_hybrid_iso_is_its_disk() {
         let devices =
             [device("sda1", Some("sda"), "iso9660", "LIVE"), device("sda", None, "iso9660", "LIVE")];
-        let medium = Medium::Device { path: "/dev/sda".into(), driver: "iso9660" };
+        let medium = Medium::Device { path: "/dev/sda".into(), driver: "iso9660", write_protected: false };
         assert_eq!(chosen("LABEL=LIVE", &devices), Ok(Some(medium)));
     }
 

@@ -255,7 +255,10 @@ pub fn medium(medium: &Medium) -> Vec<Stage> {
     };
     match medium {
         Medium::Initramfs => Vec::new(),
-        Medium::Device { path, driver } => mount(driver, path, &[]),
+        // Without `noload` the kernel refuses an ext4 that was not unmounted and cannot be written: there is a journal to
+        // replay. What the journal would have changed is read as it was, and images are checked anyway.
+        Medium::Device { path, driver: "ext4", write_protected: true } => mount("ext4", path, &["noload"]),
+        Medium::Device { path, driver, .. } => mount(driver, path, &[]),
         Medium::Share(Share { protocol: Protocol::Virtiofs, tag }) => mount("virtiofs", tag, &[]),
         // Nobody writes to the medium while it is mounted, so the loosest cache is right; the largest messages that
         // virtio carries make one round trip of a read that would take sixty.

@@ -164,7 +164,7 @@ impl Session {
             Ok((spec, medium))
         })?;
         let found = match &medium {
-            Medium::Device { path, driver } => format!("{path} ({driver})"),
+            Medium::Device { path, driver, .. } => format!("{path} ({driver})"),
             Medium::Share(share) if share.protocol == Protocol::NineP => format!("9p:{}", share.tag),
             Medium::Share(share) => format!("virtiofs:{}", share.tag),
             Medium::Initramfs => "initramfs".to_owned(),

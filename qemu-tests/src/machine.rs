@@ -31,6 +31,8 @@ struct Disk {
     image: PathBuf,
     /// Whether what the guest writes is forgotten when it ends.
     forgets: bool,
+    /// Whether the guest can write at all.
+    access: Access,
 }
 
 /// A machine that is not running yet. Everything is named by the caller; nothing depends on the host.
@@ -101,14 +103,21 @@ impl Machine {
     /// serves several guests.
     #[must_use]
     pub fn disk(mut self, image: &Path) -> Self {
-        self.disks.push(Disk { image: image.to_owned(), forgets: true });
+        self.disks.push(Disk { image: image.to_owned(), forgets: true, access: Access::Write });
+        self
+    }
+
+    /// As [`Machine::disk`], write-protected: `/sys/block/vdX/ro` is 1.
+    #[must_use]
+    pub fn protected_disk(mut self, image: &Path) -> Self {
+        self.disks.push(Disk { image: image.to_owned(), forgets: false, access: Access::Read });
         self
     }
 
     /// As [`Machine::disk`], and what the guest writes is there afterwards, for the host to look at.
     #[must_use]
     pub fn kept_disk(mut self, image: &Path) -> Self {
-        self.disks.push(Disk { image: image.to_owned(), forgets: false });
+        self.disks.push(Disk { image: image.to_owned(), forgets: false, access: Access::Write });
         self
     }
 
@@ -187,7 +196,9 @@ impl Machine {
         arguments.extend(self.machine_arguments());
         for disk in &self.disks {
             let snapshot = if disk.forgets { "on" } else { "off" };
-            let drive = format!("file={},if=virtio,format=raw,snapshot={snapshot}", escaped(&disk.image));
+            let read_only = if disk.access == Access::Read { ",readonly=on" } else { "" };
+            let image = escaped(&disk.image);
+            let drive = format!("file={image},if=virtio,format=raw,snapshot={snapshot}{read_only}");
             arguments.extend(["-drive".to_owned(), drive]);
         }
         arguments.extend(self.late_disk.iter().flat_map(|image| late_disk(image)));

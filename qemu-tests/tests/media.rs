@@ -1,12 +1,15 @@
 //! Where the store may lie, and by which names it is found.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use qemu_tests::guest::Guest;
 use qemu_tests::medium::{FileSystem, Identity, Partition, write_gpt};
 use qemu_tests::scene::{DISK, Scene};
 use qemu_tests::share::{Access, VirtioFsDaemon};
+use qemu_tests::state_disk;
+use qemu_tests::store::ProfileText;
 use qemu_tests::{Failure, Story};
 
 const PARTITION_NAME: &str = "lamina-store";
@@ -39,6 +42,29 @@ fn ext4_is_found_by_label_uuid_and_path() -> Story {
     let scene = scene("ext4")?;
     let names = [format!("LABEL={}", DISK.label), format!("UUID={}", DISK.uuid), "/dev/vda".to_owned()];
     found_by(&scene, &scene.disk()?, &names)
+}
+
+/// As after a power cut, with the disk's switch set since then. The state's disk is write-protected too.
+#[test]
+fn write_protected_disks_serve_as_far_as_they_can() -> Story {
+    let scene = Scene::new("write-protected")?;
+    let mut images = scene.small_system()?;
+    images.push(scene.script_layer("write-protected", "touch /written && echo it runs")?);
+    let profile = ProfileText::new("one", &images).init("/story");
+    scene.store().profile(&profile.root("root writable=\"LABEL=state\""))?;
+    let medium = scene.disk_as(FileSystem::JournaledExt4, DISK)?;
+    let mark =
+        Command::new("/usr/sbin/debugfs").args(["-w", "-R", "feature needs_recovery"]).arg(&medium).output();
+    let mark = mark.map_err(Failure::at(&medium))?;
+    assert!(String::from_utf8_lossy(&mark.stdout).contains("needs_recovery"), "{mark:?}");
+    let state = scene.scratch().join("state.img");
+    state_disk::ext4(&state, 16)?;
+    let parameters = format!("lamina.profile=one lamina.store=LABEL={}", DISK.label);
+    let machine = scene.machine(&parameters)?.protected_disk(&medium).protected_disk(&state);
+    let mut guest = Guest::boot(&machine)?;
+    guest.expect("the state LABEL=state cannot be used: /dev/vdb is write-protected")?;
+    guest.expect("look for a switch on it")?;
+    runs(&mut guest)
 }
 
 #[test]

@@ -64,7 +64,8 @@ mod tests {
     #[test]
     fn a_medium_needs_its_file_system_and_fat_its_character_sets() {
         let what = |driver: &'static str| -> Vec<String> {
-            let stages = plan::medium(&Medium::Device { path: "/dev/vda".into(), driver });
+            let stages =
+                plan::medium(&Medium::Device { path: "/dev/vda".into(), driver, write_protected: false });
             let steps = stages.iter().flat_map(|stage| stage.steps());
             steps.flat_map(of_step).map(|need| need.what.into_owned()).collect()
         };

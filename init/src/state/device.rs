@@ -93,6 +93,13 @@ pub fn choose(
 fn judge(state: &State, device: &BlockDevice, content: Content) -> Result<Found, Failure> {
     let path = device.path();
     let failure = |why: String| Failure::new(why).having_seen([device.to_string()]);
+    if device.write_protected {
+        return Err(failure(format!("{path} is write-protected"))
+            .try_this("look for a switch on it, or give the virtual machine the disk writable")
+            .try_this(
+                "or write root writable=\"tmpfs\", or lamina.state=tmpfs, when nothing shall be kept",
+            ));
+    }
     let create = "to have one made at the next boot, write create=\"ext4\" beside root writable=, or lamina.state=PLACE,create=ext4";
     match (content, state.create, &device.superblock) {
         (Content::Blank | Content::HalfMade, Some(kind), _) => {
@@ -143,7 +150,14 @@ mod tests {
         });
         let partition =
             partition.map(|label| Partition { number: 1, uuid: "u".into(), label: Some(label.to_owned()) });
-        BlockDevice { name: name.into(), disk: None, size: 1 << 30, superblock, partition }
+        BlockDevice {
+            name: name.into(),
+            disk: None,
+            size: 1 << 30,
+            write_protected: false,
+            superblock,
+            partition,
+        }
     }
 
     fn state(place: &str, create: Option<StateFileSystem>) -> State {
@@ -187,6 +201,16 @@ mod tests {
         for label in [Some("home"), None] {
             let devices = [device("vda1", Some("ext4"), label, Some("state"))];
             assert_eq!(choose(&state("LABEL=state", EXT4), &devices, |_| Content::Something), Ok(None));
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_named_whatever_is_on_it() {
+        for content in [Content::Blank, Content::HalfMade, Content::Something] {
+            let mut device = device("vdb", Some("ext4"), Some("state"), None);
+            device.write_protected = true;
+            let failure = choose(&state("LABEL=state", EXT4), &[device], |_| content).unwrap_err();
+            assert_eq!(failure.why, "/dev/vdb is write-protected");
         }
     }
 
