@@ -107,7 +107,8 @@ peers() {
     echo
     "$here/peers" "$out" "$cache" "$(share 25)" >"$work/peers" || status=1
     echo "QEMU without KVM, 2 processors, Debian's Linux $(dpkg-deb -f "$(readlink -f "$out/kernels/6.1.deb")" Version);" \
-        "$(paste -sd, "$cache"/peers-*/versions | sed 's/,/, /g'). The kernel's log is the clock; nobody verifies the image."
+        "$(paste -sd, "$cache"/peers-*/versions | sed 's/,/, /g'). The kernel's log is the clock; nobody verifies the image. Ours leaves the modules that nothing asked for" \
+        "to a process that goes on beside the real init; the others load what they load before."
     echo
     table peers "$work/peers"
 }
