@@ -91,12 +91,10 @@ impl TestStore {
         let line = self.add(layer)?;
         let squashfs = self.image_path(&line);
         let (folder, image) = (squashfs.with_extension("tree"), squashfs.with_extension("part"));
-        output(Command::new("unsquashfs").args(["-no-progress", "-d"]).args([&*folder, &*squashfs]))?;
-        output(
-            Command::new("mkfs.erofs")
-                .args(["--quiet", "--all-root", "-T0", "-zlz4hc"])
-                .args([&*image, &*folder]),
-        )?;
+        // fakeroot(1): unsquashfs makes device nodes, such as the whiteouts of overlayfs, only for root.
+        let both = "unsquashfs -no-progress -d \"$1\" \"$2\" && mkfs.erofs --quiet --all-root -T0 -zlz4hc \"$3\" \"$1\"";
+        let mut command = Command::new("fakeroot");
+        output(command.args(["--", "sh", "-c", both, "sh"]).args([&*folder, &*squashfs, &*image]))?;
         fs::remove_dir_all(&folder).map_err(Failure::at(&folder))?;
         fs::remove_file(&squashfs).map_err(Failure::at(&squashfs))?;
         self.adopt(&line.name, &image)

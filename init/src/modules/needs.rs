@@ -48,7 +48,8 @@ pub fn of_step(step: &Step) -> Vec<Need> {
         Step::OpenVerity(_) => {
             // Not all of these need each other's symbols: the hash is found by its name.
             let why = "images checked by dm-verity";
-            vec![Need::new("crypto-sha256", why), Need::new("dm_verity", why)]
+            // device-mapper by its own name too: without dm-verity the kernel shall say that it is this target that is missing.
+            ["crypto-sha256", "dm_mod", "dm_verity"].map(|what| Need::new(what, why)).to_vec()
         }
         Step::StackLayers { .. } => of_file_system("overlay"),
         _ => Vec::new(),

@@ -46,7 +46,11 @@ pub fn mount_kernel_file_systems() -> Result<(), String> {
 pub fn load_modules() -> Result<(), String> {
     const LIST: &str = "/etc/lamina/modules";
     let list = fs::read_to_string(LIST).map_err(|error| format!("{LIST}: {error}"))?;
-    let modules = list.lines().filter_map(|line| line.split_once('\t'));
+    // What a module needs and what asks for it stand behind its file: here all of them are loaded, in the order of the list.
+    let modules = list.lines().filter_map(|line| {
+        let (name, rest) = line.split_once('\t')?;
+        Some((name, rest.split('\t').next()?))
+    });
     for (name, path) in modules.filter(|(_, path)| *path != "builtin") {
         let path = Path::new("/").join(path);
         let file = File::open(&path).map_err(|error| format!("{}: {error}", path.display()))?;
