@@ -23,14 +23,18 @@ use crate::share::VirtioFsDaemon;
 const PATIENCE: Duration = Duration::from_secs(150);
 /// How much of the console a failure shows; the whole is in the log.
 const SHOWN_LINES: usize = 30;
+/// How often a machine is started whose kernel dies before it comes to init. QEMU's emulation of several processors can lose
+/// against a kernel that patches its own code (`Oops: int3` in `start_kernel`): seen once in some hundred boots.
+const MOST_STARTS: u32 = 3;
 
 /// A running QEMU. Dropping it kills it; the console log is kept when the story failed.
 #[derive(Debug)]
 pub struct Guest {
-    name: String,
+    machine: Machine,
+    acceleration: Acceleration,
+    starts: u32,
     qemu: Child,
     console: Console,
-    monitor: Option<PathBuf>,
     /// All that the guest and QEMU itself printed, byte for byte.
     log_path: PathBuf,
     failed: bool,
@@ -50,25 +54,13 @@ impl Guest {
     pub fn boot_on(machine: &Machine, acceleration: Acceleration) -> Result<Self, Failure> {
         let seat = seat::take()?;
         let log_path = log_path(&machine.name)?;
-        let log = File::create(&log_path).map_err(Failure::at(&log_path))?;
-        // setpriv: a test program that is killed must not leave QEMU behind.
-        let mut qemu = Command::new("setpriv")
-            .args(["--pdeathsig", "KILL", artifacts::QEMU])
-            .args(machine.arguments(acceleration))
-            .args(["-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(log.try_clone().map_err(Failure::at(&log_path))?)
-            .spawn()
-            .map_err(Failure::about("starting QEMU with setpriv"))?;
-        let (output, input) = qemu.stdout.take().zip(qemu.stdin.take()).expect("both are piped");
-        let console = Console::new(output, input, log);
-        let monitor = machine.monitor().map(Path::to_owned);
+        let (qemu, console) = start(machine, acceleration, &log_path)?;
         Ok(Self {
-            name: machine.name.clone(),
+            machine: machine.clone(),
+            acceleration,
+            starts: 1,
             qemu,
             console,
-            monitor,
             log_path,
             failed: false,
             daemon: None,
@@ -83,9 +75,34 @@ impl Guest {
 
     /// As [`Guest::expect`], with a timeout.
     pub fn expect_within(&mut self, wanted: &str, timeout: Duration) -> Result<String, Failure> {
-        self.console
-            .wait_for(wanted, timeout)
-            .map_err(|missed| self.failure(&format!("{wanted:?}"), &missed, timeout))
+        loop {
+            match self.console.wait_for(wanted, timeout) {
+                Ok(text) => return Ok(text),
+                Err(_) if self.never_began() => self.start_again()?,
+                Err(missed) => return Err(self.failure(&format!("{wanted:?}"), &missed, timeout)),
+            }
+        }
+    }
+
+    /// Whether the emulated kernel died before it came to init: nothing was tried of what the story is about.
+    fn never_began(&self) -> bool {
+        self.starts < MOST_STARTS && self.daemon.is_none() && died_before_init(self.console.text())
+    }
+
+    /// Starts the machine once more, and keeps the log of the first.
+    fn start_again(&mut self) -> Result<(), Failure> {
+        let kept = self.log_path.with_extension(format!("{}.log", self.starts));
+        eprintln!(
+            "guest {}: its kernel died before init, see {}; once more",
+            self.machine.name,
+            kept.display()
+        );
+        let _ = self.qemu.kill();
+        self.qemu.wait().map_err(Failure::about("waiting for QEMU"))?;
+        fs::rename(&self.log_path, &kept).map_err(Failure::at(&kept))?;
+        (self.qemu, self.console) = start(&self.machine, self.acceleration, &self.log_path)?;
+        self.starts += 1;
+        Ok(())
     }
 
     /// Keeps the daemon of a share as long as the machine.
@@ -109,7 +126,7 @@ impl Guest {
     }
 
     fn order(&mut self, order: &str) -> Result<(), Failure> {
-        let monitor = self.monitor.as_ref().expect("the machine has a monitor");
+        let monitor = self.machine.monitor().expect("the machine has a monitor");
         let mut stream = UnixStream::connect(monitor).map_err(Failure::at(monitor))?;
         stream.write_all(order.as_bytes()).map_err(Failure::at(monitor))?;
         // QEMU drops what it has not read when the connection ends, so its prompt after the order is waited for.
@@ -180,7 +197,7 @@ impl Guest {
         let last = lines[lines.len().saturating_sub(SHOWN_LINES)..].join("\n    ");
         Failure::new(format!(
             "guest {}: {message}\n  the console ended with:\n    {last}\n  whole log: {}",
-            self.name,
+            self.machine.name,
             self.log_path.display()
         ))
     }
@@ -193,6 +210,32 @@ impl Guest {
         };
         self.told(&format!("{why} {wanted}"))
     }
+}
+
+/// The kernel names the process that it died in; before it has started a program that is one of its own, `swapper`.
+fn died_before_init(printed: &str) -> bool {
+    let last = printed.rsplit_once(" Comm: ").map(|(_, name)| name.starts_with("swapper"));
+    printed.contains("Kernel panic") && last == Some(true) && !printed.contains("lamina: ")
+}
+
+/// setpriv: a test program that is killed must not leave QEMU behind.
+fn start(
+    machine: &Machine,
+    acceleration: Acceleration,
+    log_path: &Path,
+) -> Result<(Child, Console), Failure> {
+    let log = File::create(log_path).map_err(Failure::at(log_path))?;
+    let mut qemu = Command::new("setpriv")
+        .args(["--pdeathsig", "KILL", artifacts::QEMU])
+        .args(machine.arguments(acceleration))
+        .args(["-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(log.try_clone().map_err(Failure::at(log_path))?)
+        .spawn()
+        .map_err(Failure::about("starting QEMU with setpriv"))?;
+    let (output, input) = qemu.stdout.take().zip(qemu.stdin.take()).expect("both are piped");
+    Ok((qemu, Console::new(output, input, log)))
 }
 
 impl Drop for Guest {
@@ -213,4 +256,21 @@ fn log_path(name: &str) -> Result<PathBuf, Failure> {
     let folder = target.join("qemu-logs");
     fs::create_dir_all(&folder).map_err(Failure::at(&folder))?;
     Ok(folder.join(format!("{name}.log")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_kernel_that_dies_before_init_is_started_again() {
+        let warning = "CPU: 0 UID: 0 PID: 0 Comm: swapper/0 Not tainted 6.12.95\n";
+        let panic = "Kernel panic - not syncing: Fatal exception in interrupt\n";
+        assert!(died_before_init(&format!("{warning}{panic}")));
+        assert!(!died_before_init(warning));
+        let init = "CPU: 1 PID: 1 Comm: init Not tainted 6.12.95\nKernel panic - not syncing: Attempted to kill init!\n";
+        assert!(!died_before_init(init));
+        assert!(!died_before_init(&format!("{warning}{init}")));
+        assert!(!died_before_init(&format!("lamina: kernel 6.12.95\n{warning}{panic}")));
+    }
 }
