@@ -24,7 +24,8 @@ pub fn execute(plan: &[Stage], kernel: &impl Kernel, journal: &mut Journal) -> R
         journal.debug(|| stage.to_string().trim_end().to_owned());
         let lanes = match stage.hands {
             Hands::One => stage.lanes.iter().map(|lane| run(lane, kernel)).collect(),
-            Hands::Many => on_threads(&stage.lanes, kernel),
+            Hands::Processors => on_threads(processors(), &stage.lanes, kernel),
+            Hands::Many => on_threads(processors().max(FEWEST_HANDS), &stage.lanes, kernel),
         };
         let mut failures = Vec::new();
         let mut times = Vec::new();
@@ -65,7 +66,7 @@ fn run(lane: &[Step], kernel: &impl Kernel) -> Vec<Done> {
 }
 
 /// Each thread takes the next lane until none is left. Results come back in the order of the plan.
-fn on_threads(lanes: &[Vec<Step>], kernel: &impl Kernel) -> Vec<Vec<Done>> {
+fn on_threads(threads: usize, lanes: &[Vec<Step>], kernel: &impl Kernel) -> Vec<Vec<Done>> {
     let next = AtomicUsize::new(0);
     let done = Mutex::new(Vec::with_capacity(lanes.len()));
     let work = || {
@@ -75,7 +76,7 @@ fn on_threads(lanes: &[Vec<Step>], kernel: &impl Kernel) -> Vec<Vec<Done>> {
         }
     };
     std::thread::scope(|scope| {
-        for _ in 1..processors().max(FEWEST_HANDS).min(lanes.len()) {
+        for _ in 1..threads.min(lanes.len()) {
             // Where the kernel gives no further thread, those that there are do it all.
             let _ = std::thread::Builder::new().spawn_scoped(scope, work);
         }

@@ -80,7 +80,7 @@ fn hash_trees_and_a_top_that_was_there_before() {
 }
 
 #[test]
-fn an_image_that_needs_no_device_is_mounted_by_one_thread() {
+fn an_image_that_needs_no_device_is_mounted_without_one() {
     let profile = parsed(READ_ONLY);
     let images = plan::images(Path::new("/lamina"), &profile);
     let stages = plan::root(&images, |_| false, &Top::None, &profile.init, RootAccess::AsProfile);

@@ -189,7 +189,9 @@ impl fmt::Display for Step {
 pub enum Hands {
     /// One thread, lane after lane.
     One,
-    /// Several threads, because each lane computes or sleeps for long.
+    /// One thread a processor.
+    Processors,
+    /// Several threads however few processors there are, because lanes sleep.
     Many,
 }
 
@@ -220,8 +222,9 @@ impl Stage {
 impl fmt::Display for Stage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let how = match (self.hands, self.lanes.len()) {
-            (Hands::Many, _) => " (parallel)",
-            (Hands::One, 0 | 1) => "",
+            (_, 0 | 1) => "",
+            (Hands::Many, _) => " (parallel, sleeping)",
+            (Hands::Processors, _) => " (parallel)",
             (Hands::One, _) => " (each)",
         };
         writeln!(f, "{}{how}", self.name)?;
@@ -286,7 +289,7 @@ pub fn open(images: &[Arc<Image>]) -> Vec<Stage> {
         (!lanes.is_empty()).then_some(Stage { name, hands, lanes })
     };
     let open = stage("open images", Hands::One, None, Step::OpenImage);
-    let check = stage("check images", Hands::Many, Some(Verify::Digest), Step::CheckImage);
+    let check = stage("check images", Hands::Processors, Some(Verify::Digest), Step::CheckImage);
     open.into_iter().chain(check).collect()
 }
 
@@ -304,8 +307,8 @@ pub fn root(
         attach.into_iter().chain(protect).chain([Step::MountLayer(image.clone())]).collect()
     };
     // A loop device sleeps: its file is read by another thread of the kernel, and its settings wait for readers of the old
-    // ones. dm-verity computes. A mount from the file does neither, and further threads would only cost their making.
-    let hands = if images.iter().any(|image| needs_device(image)) { Hands::Many } else { Hands::One };
+    // ones. A mount from the file does not.
+    let hands = if images.iter().any(|image| needs_device(image)) { Hands::Many } else { Hands::Processors };
     let layers = Stage { name: "layers", hands, lanes: images.iter().map(lane).collect() };
     vec![layers, Stage::chain("root", join(images.to_vec(), top, init, access))]
 }
