@@ -34,6 +34,8 @@ impl Installed {
         story: impl FnOnce(Layer) -> Result<Layer, Failure>,
     ) -> Result<Self, Failure> {
         let scene = Scene::on_kernel(recipe.name, series)?;
+        // As `lamina medium create` makes them: boots of a real medium are counted.
+        scene.store().boot_slots()?;
         let (store, mut images) = debian_root::images(recipe)?;
         images.iter().try_for_each(|image| scene.store().take(image, &store))?;
         let layer = Layer::new("story")
