@@ -1,9 +1,9 @@
 //! The commands of the running system, in running systems: blessing, the report, and which layer gave a file.
 
-use qemu_tests::Story;
 use qemu_tests::medium::{FileSystem, Identity};
 use qemu_tests::scene::{DISK, Scene};
 use qemu_tests::store::{Layer, ProfileText, sha256};
+use qemu_tests::{Failure, Story};
 
 const LAMINA: &str = "/run/lamina/bin/lamina";
 
@@ -61,14 +61,44 @@ fn three_boots_without_a_blessing_give_way_to_the_last_good_generation() -> Stor
         guest.expect("the second generation")?;
         guest.expect_off()?;
     }
-    // The first one blesses itself again, and the second one stays what it was: given up.
+    // The first one blesses itself again, and the second one stays what it was: given up. Two of its three layers are those of
+    // the first one, and not suspected.
     for _ in 0..2 {
         let mut guest = scene.boot_kept(&disk, "lamina.profile=web")?;
-        guest.expect("never blessed")?;
+        guest.expect("never blessed (suspect: story-second 1)")?;
         guest.expect("the first generation")?;
         guest.expect_off()?;
     }
     Ok(())
+}
+
+/// Named on the screen, and in the report: the layers that the good generation does not have.
+#[test]
+fn a_generation_that_fails_gives_way_to_the_last_good_one_and_its_new_layers_are_suspected() -> Story {
+    let scene = Scene::new("suspects")?;
+    scene.store().boot_slots()?;
+    scene.profile_that_runs("web", &[], &format!("{LAMINA} bless; cat /run/lamina/report.json"))?;
+    let mut images = scene.small_system()?;
+    let lost = scene.store().add(&Layer::new("lost").file("/lost", "gone")?)?;
+    let path = scene.store().image_path(&lost);
+    std::fs::remove_file(&path).map_err(Failure::at(&path))?;
+    images.extend([lost, scene.store().add(&Layer::new("new").file("/new", "there")?)?]);
+    scene.store().generation(2, &ProfileText::new("web", &images))?;
+    let disk = scene.disk()?;
+    let first = sha256(&scene.store().folder().join("profiles/web/1.kdl"))?;
+    let mut guest = scene.boot_kept(&disk, &format!("lamina.profile=web@sha256:{first}"))?;
+    guest.expect("is good from now on")?;
+    guest.expect_off()?;
+
+    let mut guest = scene.boot_kept(&disk, "lamina.profile=web")?;
+    let screen = guest.expect("trying the last good generation of web")?;
+    assert!(screen.contains("  suspect: lost 1\n           new 1\n"), "{screen}");
+    guest.expect("story: begin")?;
+    let report = guest.expect("story: end")?;
+    let suspects = report.split_once("\"suspects\": [").map_or("", |(_, rest)| rest);
+    let suspects: Vec<&str> = suspects.split('"').skip(1).step_by(2).take(2).collect();
+    assert_eq!(suspects, ["lost 1", "new 1"], "{report}");
+    guest.expect_off()
 }
 
 #[test]
