@@ -1,5 +1,6 @@
 //! The plans of typical boots, compared with `tests/golden/*.plan`, and each of their steps failed in turn. No root needed.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Mutex;
 
@@ -71,20 +72,27 @@ fn an_initramfs_without_checks_and_a_read_only_root() {
     compare("initramfs-unchecked-read-only", &whole_plan(&Medium::Initramfs, "/lamina", READ_ONLY));
 }
 
+/// With hash trees, and a top that was there before.
+fn plan_of_a_kept_top(access: RootAccess) -> Vec<Stage> {
+    let kept = Top::Kept("/run/lamina/state/lamina/vault".into());
+    plan_of_root("/run/lamina/medium/lamina", &parsed(VERITY), &kept, access)
+}
+
 #[test]
 fn hash_trees_and_a_top_that_was_there_before() {
-    let profile = parsed(VERITY);
-    let kept = Top::Kept("/run/lamina/state/lamina/vault".into());
-    let stages = plan_of_root("/run/lamina/medium/lamina", &profile, &kept, RootAccess::AsProfile);
-    compare("disk-verity-kept-top", &stages);
+    compare("disk-verity-kept-top", &plan_of_a_kept_top(RootAccess::AsProfile));
+}
+
+/// EROFS images that are mounted from their files.
+fn plan_without_devices() -> Vec<Stage> {
+    let profile = parsed(READ_ONLY);
+    let images = plan::images(Path::new("/lamina"), &profile);
+    plan::root(&images, |_| false, &Top::None, &profile.init, RootAccess::AsProfile)
 }
 
 #[test]
 fn an_image_that_needs_no_device_is_mounted_without_one() {
-    let profile = parsed(READ_ONLY);
-    let images = plan::images(Path::new("/lamina"), &profile);
-    let stages = plan::root(&images, |_| false, &Top::None, &profile.init, RootAccess::AsProfile);
-    compare("initramfs-erofs", &stages);
+    compare("initramfs-erofs", &plan_without_devices());
 }
 
 #[test]
@@ -162,12 +170,33 @@ impl Kernel for Fake {
 
 #[test]
 fn every_step_that_fails_is_named_with_its_object_and_stops_the_boot() {
-    for text in [WRITABLE, READ_ONLY, VERITY] {
-        each_step_fails_once(&whole_plan(&device(), "/run/lamina/medium/lamina", text));
+    let share = |protocol| Medium::Share(Share { protocol, tag: "store".into() });
+    let mut failed: BTreeSet<&str> = BTreeSet::new();
+    for medium in [device(), share(Protocol::NineP), share(Protocol::Virtiofs), Medium::Initramfs] {
+        for text in [WRITABLE, READ_ONLY, VERITY] {
+            failed.extend(each_step_fails_once(&whole_plan(&medium, "/run/lamina/medium/lamina", text)));
+        }
     }
+    failed.extend(each_step_fails_once(&plan_of_a_kept_top(RootAccess::ReadOnly)));
+    failed.extend(each_step_fails_once(&plan_without_devices()));
+    let every = [
+        "mount",
+        "open image",
+        "check image",
+        "attach image",
+        "open verity",
+        "mount layer",
+        "bind",
+        "stack layers",
+        "find mount points",
+        "check init",
+        "protect root",
+    ];
+    assert_eq!(failed, BTreeSet::from(every), "a step that no plan has, or that nobody failed");
 }
 
-fn each_step_fails_once(stages: &[Stage]) {
+/// Returns the names of the steps that failed.
+fn each_step_fails_once(stages: &[Stage]) -> BTreeSet<&'static str> {
     for (index, stage) in stages.iter().enumerate() {
         for step in stage.steps() {
             let kernel = Fake::failing(std::slice::from_ref(step));
@@ -184,6 +213,7 @@ fn each_step_fails_once(stages: &[Stage]) {
             assert!(done.iter().all(|step| !later.contains(&step)), "went on after {step}");
         }
     }
+    stages.iter().flat_map(Stage::steps).map(Step::name).collect()
 }
 
 #[test]
