@@ -68,10 +68,10 @@ impl Journal {
         }
     }
 
-    /// A line for `lamina.debug`.
-    pub fn debug(&self, line: impl FnOnce() -> String) {
+    /// A line, or several, for `lamina.debug`.
+    pub fn debug(&self, lines: impl FnOnce() -> String) {
         if self.verbosity >= Verbosity::Debug {
-            console::write_line(&line());
+            console::write_line(&lines().replace('\n', "\nlamina: "));
         }
     }
 

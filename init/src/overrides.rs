@@ -19,8 +19,8 @@ pub struct Overrides {
     pub without: Vec<Name>,
     /// `lamina.verify=`.
     pub verify: Option<Verify>,
-    /// `lamina.state=`: what lies on top.
-    pub top: Option<WritableTop>,
+    /// `lamina.state=`: what lies on top, and as it was written.
+    pub top: Option<(WritableTop, String)>,
 }
 
 /// An image to add.
@@ -62,8 +62,8 @@ impl Overrides {
             }
             _ => {
                 let top = WritableTop::parse_parameter(value);
-                self.top =
-                    Some(top.map_err(|problem| Failure::new(&problem.message).try_this(problem.help))?);
+                let top = top.map_err(|problem| Failure::new(&problem.message).try_this(problem.help))?;
+                self.top = Some((top, value.to_owned()));
             }
         }
         Ok(())
@@ -74,7 +74,7 @@ impl Overrides {
         let added = self.add.iter().map(|image| format!("lamina.add={image}"));
         let without = self.without.iter().map(|name| format!("lamina.without={name}"));
         let verify = self.verify.iter().map(|way| format!("lamina.verify={way}"));
-        let top = self.top.iter().map(|top| format!("lamina.state: {top}"));
+        let top = self.top.iter().map(|(_, written)| format!("lamina.state={written}"));
         added.chain(without).chain(verify).chain(top).collect()
     }
 
@@ -124,7 +124,9 @@ impl Overrides {
                 "lock the profile again with images that carry hash trees, or use lamina.verify=digest",
             ));
         }
-        changed.root = self.top.clone().unwrap_or(changed.root);
+        if let Some((top, _)) = &self.top {
+            changed.root.clone_from(top);
+        }
         changed.init = init.map_or(changed.init, str::to_owned);
         Ok((changed, changes))
     }
@@ -254,7 +256,8 @@ mod tests {
 
     #[test]
     fn the_way_of_checking_and_the_top_are_replaced() {
-        let (changed, _) = apply(&web(""), &[("verify", "none"), ("state", "tmpfs,size=64M")]).unwrap();
+        let (changed, told) = apply(&web(""), &[("verify", "none"), ("state", "tmpfs,size=64M")]).unwrap();
+        assert_eq!(told, ["lamina.verify=none", "lamina.state=tmpfs,size=64M"]);
         assert_eq!(changed.verify, Verify::None);
         assert_eq!(changed.root, WritableTop::parse_parameter("tmpfs,size=64M").unwrap());
     }
@@ -266,8 +269,8 @@ mod tests {
             [("add", "tools/lua"), ("without", "base"), ("verify", "none"), ("state", "tmpfs")]
         {
             let failure = apply(&sealed, &[(name, value)]).unwrap_err();
-            assert!(failure.why.starts_with("the profile is sealed and refuses lamina."), "{failure:?}");
-            assert!(failure.why.contains(name), "{failure:?}");
+            let why = format!("the profile is sealed and refuses lamina.{name}={value}");
+            assert_eq!((&failure.why, failure.remedies.len()), (&why, 1));
         }
         let other = |_: &Name| Err(Failure::new("not asked"));
         let failure = Overrides::default().apply(&sealed, Some("/bin/sh"), other).unwrap_err();

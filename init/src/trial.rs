@@ -252,7 +252,7 @@ fn lender(folder: &Path, candidate: &Candidate, trust: &Trust, name: &Name) -> R
 }
 
 fn warn(session: &mut Session, profile: &BootProfile) {
-    if profile.verify == Verify::None && session.request.verbosity > Verbosity::Quiet {
+    if profile.verify == Verify::None {
         session.journal.warn("verify \"none\": the images are not checked".to_owned());
     }
     if profile.root == WritableTop::None && session.request.root_access == RootAccess::Writable {

@@ -154,6 +154,49 @@ fn a_machine_without_any_console_restarts_by_itself() -> Story {
     Ok(())
 }
 
+/// What a boot says on the console before the system starts, and what the kernel's log has of it.
+fn said(scene: &Scene, loudness: &str) -> Result<(Vec<String>, String), Failure> {
+    let parameters = format!("lamina.profile=one lamina.colour=red {loudness}");
+    let mut guest = scene.boot(&scene.disk()?, &parameters)?;
+    let console = guest.expect("story: begin\n")?;
+    let log = guest.expect("story: end")?;
+    guest.expect_off()?;
+    let ours = console.lines().filter_map(|line| line.trim_end().strip_prefix("lamina: "));
+    Ok((ours.map(str::to_owned).collect(), log))
+}
+
+#[test]
+fn quiet_normal_and_debug_say_as_much_as_was_asked_for() -> Story {
+    let scene = Scene::new("loudness")?;
+    scene.profile_that_runs("one", &[], "dmesg | grep 'lamina: '")?;
+    let has = |lines: &[String], part: &str| lines.iter().any(|line| line.contains(part));
+    let warning = "warning: lamina.colour is unknown";
+    // A stage, a step of it, a line of the plan, the last line.
+    let (stage, step) = ("check images: 3 steps", "check image busybox ");
+    let (plan, last) = ("against sha256:", "profile one, 3 layers, ");
+
+    let (quiet, log) = said(&scene, "quiet")?;
+    assert!(quiet.len() == 1 && quiet[0].starts_with(warning), "{quiet:?}");
+    let (normal, log_of_normal) = said(&scene, "")?;
+    for part in ["kernel 6.1.", stage, last, warning] {
+        assert!(has(&normal, part), "{part}: {normal:?}");
+    }
+    assert!(!has(&normal, step) && !has(&normal, plan), "{normal:?}");
+    let (debug, log_of_debug) = said(&scene, "quiet lamina.debug")?;
+    for part in ["kernel 6.1.", "command line: ", stage, step, "load modules\n", last, warning] {
+        assert!(has(&debug, part.trim_end()), "{part}: {debug:?}");
+    }
+    assert!(debug.len() > 2 * normal.len(), "{debug:?}");
+    // The kernel's log has the warning and the last line, however loud the console is.
+    for log in [log, log_of_normal, log_of_debug] {
+        assert!(
+            log.contains(&format!("lamina: {warning}")) && log.contains(&format!("lamina: {last}")),
+            "{log}"
+        );
+    }
+    Ok(())
+}
+
 /// A machine whose menu is there, because the store has no such profile.
 fn failed(scene: &Scene, parameters: &str) -> Result<Guest, Failure> {
     scene.profile_that_runs("one", &[], "true")?;
