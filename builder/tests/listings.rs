@@ -12,7 +12,9 @@ fn an_empty_store_is_sound_and_lists_nothing() {
     let folder = tempfile::tempdir().unwrap();
     assert_eq!(json(folder.path(), &["store", "list", "--json"]), serde_json::json!([]));
     let report = json(folder.path(), &["store", "verify", "--json"]);
-    assert_eq!(report, serde_json::json!({"images": 0, "bytes": 0, "records": 0, "findings": []}));
+    let nothing =
+        serde_json::json!({"images": 0, "sources": 0, "bytes": 0, "trees": 0, "records": 0, "findings": []});
+    assert_eq!(report, nothing);
 }
 
 #[test]
@@ -28,6 +30,20 @@ fn verify_fails_when_an_image_is_damaged() {
         message.contains(&format!("images/{name}: its SHA-256 is")) && message.contains("help: remove it"),
         "{message}"
     );
+}
+
+#[test]
+fn verify_fails_when_a_source_is_damaged() {
+    let folder = tempfile::tempdir().unwrap();
+    lamina(folder.path(), &["store", "list"]);
+    let name = "0".repeat(64);
+    fs::write(folder.path().join("store/sources").join(&name), "x").unwrap();
+    let output = lamina(folder.path(), &["store", "verify"]);
+    assert_eq!(output.status.code(), Some(1));
+    let message = told(&output);
+    assert!(message.contains(&format!("sources/{name}: its SHA-256 is 2d711642b726b04")), "{message}");
+    assert!(message.contains("help: remove it; `lamina build` fetches it again"), "{message}");
+    assert!(message.contains("0 images, 1 source (1 B), 0 trees, 0 records: 1 wrong"), "{message}");
 }
 
 #[test]
@@ -56,7 +72,8 @@ fn one_damaged_record_is_named_and_the_rest_is_listed() {
     assert_eq!(listed.as_array().map(Vec::len), Some(1));
     // Two findings: the record, and the image that is missing.
     assert!(
-        told(&lamina(folder.path(), &["store", "verify"])).contains("0 images (0 B) and 2 records: 2 wrong")
+        told(&lamina(folder.path(), &["store", "verify"]))
+            .contains("0 images, 0 sources (0 B), 0 trees, 2 records: 2 wrong")
     );
 }
 
@@ -93,7 +110,7 @@ fn long_work_shows_a_line_that_moves_on_a_terminal_and_plain_lines_elsewhere() {
     let without_sizes = String::from_utf8_lossy(&plain.stderr).replace(|c: char| c.is_ascii_digit(), "");
     assert_eq!(without_sizes, "copying site.sqfs:  B\nprotecting site.sqfs:  B\n");
     let plain = lamina(folder.path(), &["store", "verify", "--json"]);
-    assert_eq!(String::from_utf8_lossy(&plain.stderr), "checking 0 images: 0 B\n");
+    assert_eq!(String::from_utf8_lossy(&plain.stderr), "checking 0 images and 0 sources: 0 B\n");
     // script(1) gives it a terminal; what the terminal gets comes back, with a return before each newline.
     let line = format!("{} image create site", env!("CARGO_BIN_EXE_lamina"));
     let terminal = Command::new("script")

@@ -114,7 +114,7 @@ impl Wanted {
         for (composition, stack) in self.profiles.iter().zip(&self.stacks) {
             let layers = Layers::of(graph, composition, &roots[stack.clone()])?;
             let locked = lock::lock(composition, &builds(&layers, records), store)?;
-            super::profile::publish(context, store, &locked)?;
+            super::locked::publish(context, store, &locked)?;
         }
         Ok(())
     }

@@ -9,6 +9,7 @@ mod image_cat;
 mod image_verity;
 mod kernel;
 mod key;
+mod locked;
 mod man;
 mod medium;
 mod profile;

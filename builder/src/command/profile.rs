@@ -10,7 +10,7 @@ use progress::count;
 use serde_json::json;
 
 use super::build::builds;
-use super::{print, print_json};
+use super::{locked, print, print_json};
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::graph::Graph;
@@ -83,6 +83,9 @@ struct Lock {
     /// print the resolved profile instead of putting it into the store
     #[argh(switch)]
     dry_run: bool,
+    /// write JSON
+    #[argh(switch)]
+    json: bool,
 }
 
 /// Sign the newest generation of profiles with a minisign key, for an initramfs that has the public one.
@@ -254,15 +257,22 @@ impl Lock {
     fn run(self, context: &Context) -> Result<ExitCode> {
         require(&self.name)?;
         let store = context.store()?;
+        let mut done = Vec::new();
         for name in &self.name {
             let composition = compose(context, name)?;
             let locked = lock_built(context, &store, &composition)?;
-            if self.dry_run {
+            let published =
+                if self.dry_run { None } else { Some(locked::publish(context, &store, &locked)?) };
+            if self.json {
+                done.push(locked::as_json(&locked, published));
+            } else if self.dry_run {
                 print(locked.profile.to_kdl().trim_end())?;
             } else {
-                publish(context, &store, &locked)?;
                 print(lock::boot_parameter(&locked.profile))?;
             }
+        }
+        if self.json {
+            print_json(&done)?;
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -348,29 +358,4 @@ fn lock_built(context: &Context, store: &Store, composition: &Composition) -> Re
             .remedy(format!("`lamina build {}` builds and locks", composition.name)));
     }
     lock::lock(composition, &builds(&layers, &records), store)
-}
-
-/// Puts a locked profile into the store and says what was seen.
-pub(super) fn publish(context: &Context, store: &Store, locked: &Locked) -> Result<()> {
-    for shadow in &locked.shadowed {
-        context.report.line(format_args!(
-            "{}: {} hides that of {}, as allowed",
-            shadow.path, shadow.seen, shadow.hidden
-        ));
-    }
-    for path in &locked.idle_overrides {
-        context.report.line(format_args!(
-            "profile {}: override \"{path}\" allows what does not happen",
-            locked.profile.name
-        ));
-    }
-    let (generation, new) = lock::publish(store, &locked.profile)?;
-    let (name, layers) = (&locked.profile.name, count(locked.profile.images.len(), "layer"));
-    let state = if new { "locked as" } else { "is unchanged," };
-    let optional = match locked.profile.optional.len() {
-        0 => String::new(),
-        count => format!(", {count} optional"),
-    };
-    context.report.line(format_args!("profile {name} {state} generation {generation}: {layers}{optional}"));
-    Ok(())
 }

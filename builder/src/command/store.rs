@@ -35,9 +35,14 @@ struct List {
     json: bool,
 }
 
-/// Hash every image, check its hash tree, and compare both with its name and record; exit status 1 when anything is wrong.
+/// Hash every image and source, check hash trees and records, and compare unpacked trees with images; status 1 when anything is wrong.
 #[derive(FromArgs, ArgsInfo, Debug)]
-#[argh(subcommand, name = "verify", example = "lamina store verify")]
+#[argh(
+    subcommand,
+    name = "verify",
+    example = "lamina store verify",
+    note = "Not looked at: locked profiles (`lamina profile verify` checks signatures), logs, and the cache of sources outside of the store."
+)]
 struct Verify {
     /// write JSON
     #[argh(switch)]
@@ -116,8 +121,9 @@ impl Verify {
             }
             let verdict =
                 if sound { "all sound".to_owned() } else { format!("{} wrong", report.findings.len()) };
-            let (images, records) = (count(report.images, "image"), count(report.records, "record"));
-            print(format_args!("{images} ({}) and {records}: {verdict}", human_size(report.bytes)))?;
+            let hashed = format!("{}, {}", count(report.images, "image"), count(report.sources, "source"));
+            let (trees, records) = (count(report.trees, "tree"), count(report.records, "record"));
+            print(format_args!("{hashed} ({}), {trees}, {records}: {verdict}", human_size(report.bytes)))?;
         }
         Ok(if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }

@@ -5,6 +5,7 @@
 
 mod record;
 mod scratch;
+mod trees;
 mod verify;
 
 use std::fs::{self, File};

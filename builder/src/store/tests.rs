@@ -151,6 +151,81 @@ fn verify_compares_the_hash_tree_with_the_record() {
     assert!(finding.remedy.contains("`lamina build hello`"), "{finding:?}");
 }
 
+/// A store with an image that has all kinds of entries.
+fn store_with_every_kind(folder: &Path) -> (Store, Digest) {
+    use squashfs::{Content, Device, Entry, Kind, Metadata, Tree};
+    let store = Store::open(folder).unwrap();
+    let mut tree = Tree::new();
+    let large: Vec<u8> = (0..300_000u32).flat_map(u32::to_le_bytes).collect();
+    for (path, mode, kind) in [
+        ("bin", 0o755, Kind::Directory),
+        ("bin/su", 0o4755, Kind::File(Content::from(b"program".to_vec()))),
+        ("bin/large", 0o644, Kind::File(Content::from(large))),
+        ("bin/link", 0o777, Kind::Symlink(b"su".to_vec())),
+        ("bin/pipe", 0o600, Kind::Fifo),
+        ("gone", 0, Kind::CharDevice(Device { major: 0, minor: 0 })),
+        ("null", 0o666, Kind::CharDevice(Device { major: 1, minor: 3 })),
+    ] {
+        tree.insert(path.as_bytes(), Entry::new(Metadata::mode(mode), kind)).unwrap();
+    }
+    let scratch = store.scratch("test").unwrap();
+    let path = scratch.path().join("image");
+    let options = crate::image::ImageFormat::PACKAGE.write_options(JOBS);
+    let written = crate::image::write(&tree, &options, &path).unwrap();
+    store.publish(&path, &store.image_path(&written.digest)).unwrap();
+    (store, written.digest)
+}
+
+/// Each change of an unpacked image is found, and an unchanged one is as its image.
+#[test]
+fn verify_compares_a_tree_with_its_image() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, digest) = store_with_every_kind(folder.path());
+    let cause = || {
+        let report = store.verify(JOBS, Progress::Silent).unwrap();
+        assert_eq!((report.images, report.trees), (1, 1));
+        report.findings.first().map(|finding| {
+            assert!(finding.object.starts_with("trees/") && finding.remedy.starts_with("remove the folder"));
+            finding.cause.clone()
+        })
+    };
+    let place = store.unpacked(&digest).unwrap();
+    assert_eq!(cause(), None);
+    let changes: [(&dyn Fn(), &str); 6] = [
+        (&|| fs::write(place.join("bin/su"), "progrAm").unwrap(), "/bin/su: has other contents"),
+        (
+            &|| fs::set_permissions(place.join("bin/su"), fs::Permissions::from_mode(0o777)).unwrap(),
+            "/bin/su: has other permissions",
+        ),
+        (
+            &|| {
+                fs::remove_file(place.join("bin/link")).unwrap();
+                std::os::unix::fs::symlink("sh", place.join("bin/link")).unwrap();
+            },
+            "/bin/link: leads elsewhere",
+        ),
+        (&|| fs::write(place.join("more"), "").unwrap(), "/more: is not in the image"),
+        (&|| fs::remove_file(place.join("bin/large")).unwrap(), "/bin/large: No such file"),
+        (
+            &|| {
+                fs::remove_file(place.join("bin/pipe")).unwrap();
+                fs::create_dir(place.join("bin/pipe")).unwrap();
+            },
+            "/bin/pipe: is something else",
+        ),
+    ];
+    for (change, wanted) in changes {
+        fs::remove_dir_all(&place).unwrap();
+        store.unpacked(&digest).unwrap();
+        change();
+        let cause = cause().unwrap_or_default();
+        assert!(cause.starts_with(wanted), "{wanted}: {cause}");
+    }
+    fs::remove_dir_all(&place).unwrap();
+    fs::create_dir(store.root().join("trees").join("0".repeat(64))).unwrap();
+    assert!(cause().unwrap().starts_with("its image cannot be read: "));
+}
+
 #[test]
 fn writing_leaves_nothing_in_tmp() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,5 @@
-//! Hashes every image of the store and compares it, and its hash tree, with its name and its record.
+//! Hashes every image and every source of the store and compares them with their names, images also with their records, and the
+//! trees with their images.
 
 use std::fmt;
 use std::fs::File;
@@ -13,7 +14,7 @@ use progress::{Meter, Progress, count};
 use serde::Serialize;
 use verity::Work;
 
-use super::{BuildRecord, Records, Store};
+use super::{BuildRecord, Records, Store, trees};
 use crate::error::{Error, Result};
 use crate::{file_system, protection};
 
@@ -39,8 +40,12 @@ impl fmt::Display for Finding {
 pub struct VerifyReport {
     /// Images hashed.
     pub images: usize,
-    /// Their size in bytes.
+    /// Sources hashed.
+    pub sources: usize,
+    /// The size in bytes of all that was hashed.
     pub bytes: u64,
+    /// Trees compared with their images.
+    pub trees: usize,
     /// Records read.
     pub records: usize,
     /// Everything wrong; empty when the store is sound.
@@ -48,20 +53,36 @@ pub struct VerifyReport {
 }
 
 impl Store {
-    /// Hashes every image, checks its hash tree and error correction against its record, and checks every record; `jobs`
-    /// images at a time. An error is only for what keeps the check itself from running.
+    /// Hashes every image and every source, checks the hash tree and error correction of images against their records, compares
+    /// every tree with its image, and checks every record; `jobs` at a time. An error is only for what keeps the check itself from
+    /// running.
     pub fn verify(&self, jobs: NonZero<usize>, progress: Progress) -> Result<VerifyReport> {
         let Records { sound, damaged } = self.records()?;
-        let images = super::files_in(&self.root.join("images"))?;
-        let looks: Vec<Look> = images.iter().map(|path| Look::plan(path, &sound)).collect();
+        let [images, sources, trees] =
+            ["images", "sources", "trees"].map(|folder| super::files_in(&self.root.join(folder)));
+        let (images, sources, trees) = (images?, sources?, trees?);
+        let mut looks: Vec<Look> = images.iter().map(|path| Look::at_image(path, &sound)).collect();
+        looks.extend(sources.iter().map(|path| Look::at_source(path)));
         let bytes = looks.iter().map(|look| look.size).sum();
         let work = looks.iter().map(Look::work).sum();
-        let meter = progress.passes(format_args!("checking {}", count(images.len(), "image")), bytes, work);
-        let mut report = VerifyReport { records: sound.len() + damaged.len(), ..VerifyReport::default() };
+        let what =
+            format!("checking {} and {}", count(images.len(), "image"), count(sources.len(), "source"));
+        let meter = progress.passes(what, bytes, work);
+        let mut report = VerifyReport {
+            images: images.len(),
+            sources: sources.len(),
+            trees: trees.len(),
+            records: sound.len() + damaged.len(),
+            ..VerifyReport::default()
+        };
         for (size, finding) in each(&looks, jobs, |look| look.carry_out(&meter)) {
-            report.images += 1;
             report.bytes += size;
             report.findings.extend(finding);
+        }
+        drop(meter);
+        if !trees.is_empty() {
+            let _meter = progress.work(format_args!("comparing {}", count(trees.len(), "tree")));
+            report.findings.extend(each(&trees, jobs, |path| self.look_at_tree(path)).into_iter().flatten());
         }
         report.findings.extend(damaged);
         for record in sound.iter().filter(|record| !self.image_path(&record.digest).exists()) {
@@ -73,15 +94,35 @@ impl Store {
         }
         Ok(report)
     }
+
+    fn look_at_tree(&self, path: &Path) -> Option<Finding> {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let image = self.root.join("images").join(format!("{name}.sqfs"));
+        let compared = squashfs::Image::open(&image)
+            .map_err(|error| format!("its image cannot be read: {error}"))
+            .and_then(|image| trees::compare(&image, path));
+        compared.err().map(|cause| Finding {
+            object: format!("trees/{name}"),
+            cause,
+            remedy: "remove the folder; `lamina build` unpacks the image again when it needs it".to_owned(),
+        })
+    }
 }
 
-/// One image to look at.
+/// A file to hash.
 struct Look<'a> {
     path: &'a Path,
     /// Its length, 0 where it cannot be asked.
     size: u64,
-    /// The record of the build that made it.
-    maker: Option<&'a BuildRecord>,
+    what: What<'a>,
+}
+
+/// Which of the two kinds of files that are named by their digests.
+#[derive(Clone, Copy)]
+enum What<'a> {
+    /// An image, with the record of the build that made it.
+    Image(Option<&'a BuildRecord>),
+    Source,
 }
 
 /// What `work` makes of each item, in their order, on up to `jobs` threads.
@@ -108,15 +149,30 @@ fn each<I: Sync, T: Send>(items: &[I], jobs: NonZero<usize>, work: impl Fn(&I) -
 }
 
 impl<'a> Look<'a> {
-    fn plan(path: &'a Path, records: &'a [BuildRecord]) -> Self {
-        let size = std::fs::metadata(path).map_or(0, |found| found.len());
+    fn at_image(path: &'a Path, records: &'a [BuildRecord]) -> Self {
         let stem = path.file_name().and_then(|name| name.to_str()?.strip_suffix(".sqfs"));
         let maker = records.iter().find(|record| stem == Some(record.digest.hex().as_str()));
-        Look { path, size, maker }
+        Look { what: What::Image(maker), ..Self::at_source(path) }
+    }
+
+    fn at_source(path: &'a Path) -> Self {
+        let size = std::fs::metadata(path).map_or(0, |found| found.len());
+        Look { path, size, what: What::Source }
     }
 
     fn verity(&self) -> Option<VerityRef> {
-        self.maker.and_then(|record| record.verity)
+        match self.what {
+            What::Image(maker) => maker.and_then(|record| record.verity),
+            What::Source => None,
+        }
+    }
+
+    /// The folder of the store, and what stands behind the digest.
+    fn place(&self) -> (&'static str, &'static str) {
+        match self.what {
+            What::Image(_) => ("images", ".sqfs"),
+            What::Source => ("sources", ""),
+        }
     }
 
     /// How many bytes it goes over.
@@ -125,9 +181,10 @@ impl<'a> Look<'a> {
         self.size + verity.map_or(0, |verity| Work::bytes(&verity.layout))
     }
 
-    /// The size of the image and what is wrong with it.
+    /// The size of the file and what is wrong with it.
     fn carry_out(&self, meter: &Meter) -> (u64, Option<Finding>) {
-        let object = format!("images/{}", self.path.file_name().unwrap_or_default().to_string_lossy());
+        let (folder, ending) = self.place();
+        let object = format!("{folder}/{}", self.path.file_name().unwrap_or_default().to_string_lossy());
         let unreadable = |cause: String| {
             let remedy = "make it a file that can be read, or remove it".to_owned();
             (0, Some(Finding { object: object.clone(), cause, remedy }))
@@ -140,16 +197,19 @@ impl<'a> Look<'a> {
             Ok(found) => found,
             Err(error) => return unreadable(error.to_string()),
         };
-        let cause = if object == format!("images/{}.sqfs", digest.hex()) {
+        let cause = if object == format!("{folder}/{}{ending}", digest.hex()) {
             let work = Work { jobs: NonZero::<usize>::MIN, progress: &|bytes| meter.advance(bytes) };
             let bad = self.verity().and_then(|verity| protection::check(&file, &verity, work).err());
             bad.map(|error| format!("{error}: it is not what its record says"))
         } else {
             Some(format!("its SHA-256 is {}: the file was changed or damaged", digest.hex()))
         };
-        let remedy = match self.maker {
-            Some(record) => format!("remove it, then `lamina build {}` makes it again", record.name),
-            None => "remove it; no build record names it".to_owned(),
+        let remedy = match self.what {
+            What::Image(Some(record)) => {
+                format!("remove it, then `lamina build {}` makes it again", record.name)
+            }
+            What::Image(None) => "remove it; no build record names it".to_owned(),
+            What::Source => "remove it; `lamina build` fetches it again when it needs it".to_owned(),
         };
         (size, cause.map(|cause| Finding { object, cause, remedy }))
     }

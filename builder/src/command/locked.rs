@@ -1,0 +1,95 @@
+//! A locked profile: put into the store, told to people and to programs.
+
+use profiles::resolved::ImageRef;
+use progress::count;
+use serde_json::json;
+
+use crate::context::Context;
+use crate::error::Result;
+use crate::lock::{self, Locked};
+use crate::store::Store;
+
+/// Puts a locked profile into the store and says what was seen. Returns its generation, and whether that is new.
+pub(super) fn publish(context: &Context, store: &Store, locked: &Locked) -> Result<(u64, bool)> {
+    for shadow in &locked.shadowed {
+        context.report.line(format_args!(
+            "{}: {} hides that of {}, as allowed",
+            shadow.path, shadow.seen, shadow.hidden
+        ));
+    }
+    for path in &locked.idle_overrides {
+        context.report.line(format_args!(
+            "profile {}: override \"{path}\" allows what does not happen",
+            locked.profile.name
+        ));
+    }
+    let (generation, new) = lock::publish(store, &locked.profile)?;
+    let (name, layers) = (&locked.profile.name, count(locked.profile.images.len(), "layer"));
+    let state = if new { "locked as" } else { "is unchanged," };
+    let optional = match locked.profile.optional.len() {
+        0 => String::new(),
+        count => format!(", {count} optional"),
+    };
+    context.report.line(format_args!("profile {name} {state} generation {generation}: {layers}{optional}"));
+    Ok((generation, new))
+}
+
+/// A locked profile, with its generation and whether that is new when it was put into the store.
+pub(super) fn as_json(locked: &Locked, published: Option<(u64, bool)>) -> serde_json::Value {
+    let Locked { profile, shadowed, idle_overrides } = locked;
+    let image = |image: &ImageRef| {
+        json!({
+            "name": image.name.as_str(), "version": image.version, "id": image.id.map(|id| id.hex()),
+            "digest": image.digest.to_string(), "size": image.size,
+            "root_hash": image.verity.map(|verity| verity.root_hash.hex()),
+        })
+    };
+    let shadow = |shadow: &lock::Shadow| json!({ "path": shadow.path, "seen": shadow.seen.as_str(), "hidden": shadow.hidden.as_str() });
+    json!({
+        "name": profile.name.as_str(),
+        "generation": published.map(|(generation, _)| generation),
+        "new": published.is_some_and(|(_, new)| new),
+        "boot_parameter": lock::boot_parameter(profile),
+        "layers": profile.images.iter().map(image).collect::<Vec<_>>(),
+        "optional": profile.optional.iter().map(image).collect::<Vec<_>>(),
+        "shadowed": shadowed.iter().map(shadow).collect::<Vec<_>>(),
+        "idle_overrides": idle_overrides,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use profiles::Name;
+    use profiles::resolved::BootProfile;
+
+    use super::*;
+    use crate::lock::Shadow;
+
+    #[test]
+    fn a_program_learns_what_a_person_is_told() {
+        let hex = "ab".repeat(32);
+        let image = format!("image \"base\" version=\"1\" digest=\"sha256:{hex}\" size=4096");
+        let text = format!(
+            "profile \"web\" format=1 {{\n{image}\nroot writable=\"no\"\nverify \"digest\"\ninit \"/sbin/init\"\n}}\n"
+        );
+        let profile =
+            BootProfile::parse("test.kdl", text.as_bytes()).unwrap_or_else(|error| panic!("{error}"));
+        let name = |name| Name::parse(name).unwrap();
+        let shadowed = vec![Shadow { path: "/etc/motd".into(), seen: name("site"), hidden: name("base") }];
+        let locked = Locked { profile, shadowed, idle_overrides: vec!["/etc/issue".into()] };
+        let told = as_json(&locked, Some((4, true)));
+        assert_eq!(
+            (&told["name"], &told["generation"], &told["new"]),
+            (&json!("web"), &json!(4), &json!(true))
+        );
+        let parameter = told["boot_parameter"].as_str().unwrap();
+        assert!(parameter.starts_with("lamina.profile=web@sha256:"), "{parameter}");
+        assert_eq!(told["layers"][0]["digest"], json!(format!("sha256:{hex}")));
+        assert_eq!(told["layers"][0]["root_hash"], json!(null));
+        assert_eq!(told["shadowed"], json!([{ "path": "/etc/motd", "seen": "site", "hidden": "base" }]));
+        assert_eq!(told["idle_overrides"], json!(["/etc/issue"]));
+        // With --dry-run.
+        let told = as_json(&locked, None);
+        assert_eq!((&told["generation"], &told["new"]), (&json!(null), &json!(false)));
+    }
+}
