@@ -87,3 +87,7 @@ impl Trust {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "trust_tests.rs"]
+mod tests;

@@ -1,0 +1,130 @@
+use super::*;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+const PROFILE: &[u8] = b"profile \"web\" format=1 {}\n";
+
+/// A folder with key pairs and signatures of Debian's minisign.
+struct Signers {
+    folder: tempfile::TempDir,
+}
+
+impl Signers {
+    fn new(names: &[&str]) -> Self {
+        let signers = Self { folder: tempfile::tempdir().unwrap() };
+        fs::create_dir(signers.path("keys")).unwrap();
+        for name in names {
+            let public = signers.path(&format!("{name}.pub"));
+            minisign(&[
+                Path::new("-G"),
+                Path::new("-W"),
+                Path::new("-p"),
+                &public,
+                Path::new("-s"),
+                &signers.path(name),
+            ]);
+        }
+        signers
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Puts the public key among those of the initramfs.
+    fn packed(self, name: &str) -> Self {
+        fs::copy(self.path(&format!("{name}.pub")), self.path(&format!("keys/{name}.pub"))).unwrap();
+        self
+    }
+
+    fn trust(&self, required: bool) -> Trust {
+        Trust::read_from(&self.path("keys"), required).unwrap()
+    }
+
+    /// The signature of these bytes, with more options.
+    fn signed(&self, name: &str, bytes: &[u8], more: &[&str]) -> String {
+        let file = self.path("file");
+        fs::write(&file, bytes).unwrap();
+        let mut arguments = vec![Path::new("-S"), Path::new("-s")];
+        let key = self.path(name);
+        arguments.extend([key.as_path(), Path::new("-m"), &file]);
+        arguments.extend(more.iter().map(Path::new));
+        minisign(&arguments);
+        fs::read_to_string(self.path("file.minisig")).unwrap()
+    }
+}
+
+fn minisign(arguments: &[&Path]) {
+    let output = Command::new("minisign").args(arguments).stdin(Stdio::null()).output();
+    let output = output.expect("minisign, which Debian's package `minisign` has: make deps-test");
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+fn why(result: Result<Option<String>, Failure>) -> String {
+    let failure = result.unwrap_err();
+    assert!(!failure.remedies.is_empty(), "{failure:?}");
+    failure.why
+}
+
+#[test]
+fn any_key_of_the_initramfs_may_have_signed() {
+    let signers = Signers::new(&["old", "new"]).packed("old").packed("new");
+    for required in [true, false] {
+        let trust = signers.trust(required);
+        for name in ["old", "new"] {
+            let signature = signers.signed(name, PROFILE, &[]);
+            assert_eq!(trust.check(PROFILE, Some(&signature)), Ok(Some(name.to_owned())));
+        }
+    }
+}
+
+/// Also where no signature is required: somebody meant it to be checked.
+#[test]
+fn a_wrong_signature_is_refused_everywhere() {
+    let signers = Signers::new(&["ours", "theirs"]).packed("ours");
+    for required in [true, false] {
+        let trust = signers.trust(required);
+        let not_ours = "the signature is not by a key of this initramfs, or the profile was changed";
+        let good = signers.signed("ours", PROFILE, &[]);
+        assert_eq!(why(trust.check(b"profile \"web\" format=1 { }\n", Some(&good))), not_ours);
+        assert_eq!(why(trust.check(PROFILE, Some(&signers.signed("theirs", PROFILE, &[])))), not_ours);
+        // The comment that is trusted is signed too.
+        let comment = signers.signed("ours", PROFILE, &["-t", "generation 1"]);
+        assert_eq!(
+            why(trust.check(PROFILE, Some(&comment.replace("generation 1", "generation 2")))),
+            not_ours
+        );
+        // The old format signs the bytes and not their hash.
+        let legacy = signers.signed("ours", PROFILE, &["-l"]);
+        assert_eq!(why(trust.check(PROFILE, Some(&legacy))), not_ours);
+        for garbage in ["", "untrusted comment: x\n", &good[..good.len() / 2]] {
+            assert!(why(trust.check(PROFILE, Some(garbage))).starts_with("the signature cannot be read: "));
+        }
+    }
+}
+
+#[test]
+fn whether_none_will_do_is_for_the_initramfs_to_say() {
+    let signers = Signers::new(&["ours"]).packed("ours");
+    assert_eq!(signers.trust(false).check(PROFILE, None), Ok(None));
+    let failure = signers.trust(true).check(PROFILE, None).unwrap_err();
+    assert_eq!(failure.why, "the profile is not signed, and this initramfs requires a signature");
+    assert_eq!(failure.seen, ["keys of the initramfs: ours"]);
+    // Without a key nothing can be checked: then nothing is signed, and where that is required nothing boots.
+    let signature = signers.signed("ours", PROFILE, &[]);
+    let none = |required| Trust::read_from(&signers.path("no-keys"), required).unwrap();
+    assert_eq!(none(false).check(PROFILE, Some(&signature)), Ok(None));
+    assert!(none(true).check(PROFILE, Some(&signature)).is_err());
+}
+
+/// Passed over it would look as if nobody had signed.
+#[test]
+fn a_key_that_cannot_be_read_is_an_error_where_signatures_are_required() {
+    let signers = Signers::new(&["ours"]).packed("ours");
+    fs::write(signers.path("keys/bad.pub"), "no key\n").unwrap();
+    let failure = Trust::read_from(&signers.path("keys"), true).unwrap_err();
+    assert!(failure.why.contains("bad.pub is no minisign public key: "), "{failure:?}");
+    assert_eq!(failure.remedies.len(), 1);
+    let signature = signers.signed("ours", PROFILE, &[]);
+    assert_eq!(signers.trust(false).check(PROFILE, Some(&signature)), Ok(Some("ours".to_owned())));
+}
