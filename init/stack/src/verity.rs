@@ -201,6 +201,16 @@ mod tests {
     }
 
     #[test]
+    fn what_the_kernel_runs_into_is_named() {
+        for limit in [Errno::ENOSPC, Errno::ENOMEM] {
+            assert!(no_device(limit).starts_with("the kernel gives no further dm device: use fewer images"));
+        }
+        assert!(no_device(Errno::EBUSY).contains("of this name"));
+        assert!(no_device(Errno::EPERM).contains("only root"));
+        assert!(no_device(Errno::EIO).contains("dmesg"));
+    }
+
+    #[test]
     fn the_table_is_what_veritysetup_would_load() {
         let (root_hash, salt) = ("ab".repeat(32), "01".repeat(32));
         let plain = format!("1 7:300 7:300 4096 4096 300 301 sha256 {root_hash} {salt}");

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Barrier;
 
 use stack::image::{ImageKind, OpenImage};
 use stack::loop_device::{Caching, attach, attach_with};
@@ -32,20 +33,27 @@ fn loop_devices_are_free_again_when_their_last_user_is_gone() {
     });
 }
 
+/// Without another try after EBUSY some round fails.
 #[test]
 fn many_threads_attach_without_taking_each_others_device() {
+    const ROUNDS: usize = 50;
     in_namespace(|folder| {
         let image = make_image(folder, "one", &[("a", "a")]);
-        let devices: Vec<_> = std::thread::scope(|scope| {
-            let attach_some =
-                || (0..8).map(|_| attach(&OpenImage::open(&image).unwrap()).unwrap()).collect::<Vec<_>>();
-            let threads: Vec<_> = (0..4).map(|_| scope.spawn(attach_some)).collect();
-            threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
-        });
-        let mut paths: Vec<_> = devices.iter().map(|device| device.path().to_owned()).collect();
-        paths.sort();
-        paths.dedup();
-        assert_eq!(paths.len(), 32);
+        for _ in 0..ROUNDS {
+            let begin = Barrier::new(4);
+            let devices: Vec<_> = std::thread::scope(|scope| {
+                let attach_some = || {
+                    begin.wait();
+                    (0..8).map(|_| attach(&OpenImage::open(&image).unwrap()).unwrap()).collect::<Vec<_>>()
+                };
+                let threads: Vec<_> = (0..4).map(|_| scope.spawn(attach_some)).collect();
+                threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+            });
+            let mut paths: Vec<_> = devices.iter().map(|device| device.path().to_owned()).collect();
+            paths.sort();
+            paths.dedup();
+            assert_eq!(paths.len(), 32);
+        }
     });
 }
 
