@@ -72,6 +72,8 @@ build: deps
 install: build
 	@install -d $(bindir) $(share)/man/man1 $(bash-completions) $(zsh-completions) $(fish-completions)
 	@install $(LAMINA_OUT)/lamina $(LAMINA_OUT)/mkinitramfs $(bindir)/
+	@install -d $(share)/lamina/units
+	@install -m 644 init/units/* $(share)/lamina/units/
 	@$(lamina) man $(share)/man/man1
 	@$(LAMINA_OUT)/mkinitramfs --man $(share)/man/man1
 	@$(lamina) completions bash > $(bash-completions)/lamina

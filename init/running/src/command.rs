@@ -34,7 +34,7 @@ impl Said {
     name = "bless",
     example = "lamina bless",
     note = "init counts how often it tries a generation. After three tries without a blessing it takes the last one that \
-was blessed. Run this when the system has come up; a unit for systemd and scripts for others are in docs/running.md.",
+was blessed. Run this when the system has come up; a unit for systemd and scripts for others are in init/units of the sources.",
     error_code(0, "The generation is noted as good, or was it already."),
     error_code(1, "It could not be noted; standard error says why, and what to do.")
 )]
