@@ -31,6 +31,39 @@ pub fn expect_clean_ext4(disk: &Path) -> Result<(), Failure> {
     run(Command::new("/usr/sbin/e2fsck").arg("-fn").arg(disk)).map(drop)
 }
 
+/// Writes an empty XFS, btrfs or F2FS, by its mkfs.
+pub fn other(file_system: &str, disk: &Path, mib: u64) -> Result<(), Failure> {
+    let file = File::create(disk).map_err(Failure::at(disk))?;
+    file.set_len(mib * 1024 * 1024).map_err(Failure::at(disk))?;
+    let label = if file_system == "f2fs" { "-l" } else { "-L" };
+    let program = format!("/usr/sbin/mkfs.{file_system}");
+    run(Command::new(program).args(["-q", label, LABEL]).arg(disk)).map(drop)
+}
+
+/// Asks the tools of XFS, btrfs or F2FS: nothing to repair, and an empty log. btrfs has no mark of an unmount: what is on it
+/// stands in its last commit or nowhere, so that the file `written` must stand there.
+pub fn expect_clean_other(file_system: &str, disk: &Path, written: &str) -> Result<(), Failure> {
+    // The program that knows, and its words.
+    let (program, arguments, wanted): (_, &[&str], _) = match file_system {
+        "xfs" => ("/usr/sbin/xfs_logprint", &["-t"], "state: <CLEAN>".to_owned()),
+        "btrfs" => (
+            "/usr/bin/btrfs",
+            &["inspect-internal", "dump-tree", "--tree", "5"],
+            format!("name: {written}\n"),
+        ),
+        _ => ("/usr/sbin/fsck.f2fs", &["--dry-run"], " unmount\n".to_owned()),
+    };
+    let said = run(Command::new(program).args(arguments).arg(disk))?;
+    if !said.contains(&wanted) {
+        return Err(Failure::new(format!("{} was not left clean: {said}", disk.display())));
+    }
+    match file_system {
+        "xfs" => run(Command::new("/usr/sbin/xfs_repair").arg("-n").arg(disk)).map(drop),
+        "btrfs" => run(Command::new("/usr/bin/btrfs").args(["check", "--readonly"]).arg(disk)).map(drop),
+        _ => Ok(()),
+    }
+}
+
 /// Asks fsck.vfat(8), which tells of the dirty bit too.
 pub fn expect_clean_vfat(disk: &Path) -> Result<(), Failure> {
     let said = run(Command::new("/usr/sbin/fsck.vfat").arg("-n").arg(disk))?;

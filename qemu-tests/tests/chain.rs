@@ -69,6 +69,8 @@ fn a_bound_profile_gives_way_to_nothing_of_the_medium_that_is_not_bound() -> Sto
     let mut guest = scene.boot(&scene.disk()?, &parameters)?;
     let screen = guest.expect_screen(&["is not in the store"])?;
     assert!(!screen.contains("trying"), "{screen}");
+    // Nor may a person choose another.
+    assert!(screen.contains("[t] try again") && !screen.contains("[o] other profile"), "{screen}");
     guest.type_text("p")?;
     guest.expect_off()
 }

@@ -64,6 +64,10 @@ fn a_boot_can_be_tried_again() -> Story {
     let mut guest = scene.boot(&scene.disk()?, PROFILE)?;
     guest.expect_screen(&["profile"])?;
     guest.type_text("t")?;
+    // Not only the screen once more: a boot, from the first line on.
+    guest.expect("lamina: trying again")?;
+    guest.expect("lamina: kernel 6.12.")?;
+    guest.expect("find the profile")?;
     guest.expect_screen(&["profile"])?;
     guest.type_text("p")?;
     guest.expect_off()
@@ -131,6 +135,13 @@ fn the_time_of_panic_ends_in_a_reboot_and_a_key_stops_it() -> Story {
     std::thread::sleep(Duration::from_secs(7));
     guest.type_text("p")?;
     guest.expect("reboot: Power down")?;
+    guest.expect_off()?;
+
+    // At once, as the kernel understands a negative number, and not without a word.
+    let mut guest = scene.boot(&scene.disk()?, "lamina.profile=tow panic=-1 ignore_loglevel")?;
+    guest.expect_screen(&["no profile `tow`"])?;
+    guest.expect("  rebooting\n")?;
+    guest.expect("reboot: Restarting system")?;
     guest.expect_off()
 }
 
