@@ -20,7 +20,7 @@ use crate::executor::Kernel;
 use crate::memory;
 use crate::modules::{Modules, needs};
 use crate::paths;
-use crate::plan::{Above, Image, Mount, Step};
+use crate::plan::{self, Above, Image, Mount, Step};
 use crate::real_init;
 use crate::report::LayerFacts;
 
@@ -260,6 +260,7 @@ fn open(image: &Image) -> Result<Held, Failure> {
     let open = OpenImage::open(&image.path).map_err(|error| match error.cause.kind() {
         io::ErrorKind::NotFound => {
             Failure::new(format!("{}.sqfs is not in the store", image.wanted.digest.hex()))
+                .having_seen([images_beside(&image.path)])
                 .try_this(format!("copy the image of {image} to the medium"))
                 .try_this("or boot a profile that does not need it")
         }
@@ -277,6 +278,19 @@ fn open(image: &Image) -> Result<Held, Failure> {
         Verify::Digest | Verify::None => Some(open.file_system()?),
     };
     Ok(Held { image: open, kind, device: None, verity: None })
+}
+
+/// How many images there are where one is missing: none at all is another mistake than one too few.
+fn images_beside(path: &Path) -> String {
+    let folder = path.parent().unwrap_or(path);
+    let is_image = |entry: &fs::DirEntry| Path::new(&entry.file_name()).extension() == Some("sqfs".as_ref());
+    match fs::read_dir(folder) {
+        Ok(entries) => {
+            let images = entries.flatten().filter(is_image).count();
+            format!("{} holds {}", folder.display(), plan::count(images, "image"))
+        }
+        Err(error) => format!("{}: {error}", folder.display()),
+    }
 }
 
 fn check(image: &Image, open: &OpenImage) -> Result<(), Failure> {

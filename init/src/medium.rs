@@ -112,7 +112,7 @@ pub fn choose(spec: &DeviceSpec, devices: &[BlockDevice]) -> Result<Option<Mediu
         })?,
     };
     let unusable = |what: String| {
-        let remedy = "put the store on ext4, vfat or ISO 9660, or choose another device";
+        let remedy = "put the store on ext4, vfat, ISO 9660, XFS, btrfs or F2FS, or choose another device";
         Failure::new(what).having_seen([device.to_string()]).try_this(remedy)
     };
     match &device.superblock {

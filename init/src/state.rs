@@ -182,7 +182,8 @@ fn mount(device: &str, driver: &str) -> Result<(), Failure> {
             nix::errno::Errno::EBUSY => failure.try_this(
                 "when the store is on the same partition, it is mounted read-only there: give the state a partition of its own",
             ),
-            nix::errno::Errno::ENODEV => failure.try_this(format!("pack the module {driver} into the initramfs")),
+            // What the mount itself says is all there is to say.
+            nix::errno::Errno::ENODEV => failure,
             _ => failure.try_this(format!("check it on another system: fsck.{driver} {device}")),
         }
     })

@@ -1,4 +1,4 @@
-//! Disks with a store on them: ext4, FAT and ISO 9660, bare or in a GPT partition, made without root and without mounting.
+//! Disks with a store on them: ext4, FAT, ISO 9660 and btrfs, bare or in a GPT partition, made without root and without mounting.
 
 use std::fs::{self, File};
 use std::io::{self, Seek, SeekFrom, Write};
@@ -22,6 +22,8 @@ pub enum FileSystem {
     Vfat,
     /// xorriso(1), with Rock Ridge names
     Iso9660,
+    /// mkfs.btrfs(8)
+    Btrfs,
 }
 
 /// The names by which a file system can be found.
@@ -29,7 +31,7 @@ pub enum FileSystem {
 pub struct Identity<'a> {
     /// At most 11 upper-case characters, so that it serves for FAT too.
     pub label: &'a str,
-    /// As blkid prints it: `8-4-4-4-12` hex digits for ext4, `XXXX-XXXX` for FAT, `YYYY-MM-DD-hh-mm-ss-cc` for ISO 9660.
+    /// As blkid prints it: `8-4-4-4-12` hex digits for ext4 and btrfs, `XXXX-XXXX` for FAT, `YYYY-MM-DD-hh-mm-ss-cc` for ISO 9660.
     pub uuid: &'a str,
 }
 
@@ -40,6 +42,7 @@ pub fn write(file_system: FileSystem, identity: Identity, folder: &Path, disk: &
         FileSystem::JournaledExt4 => write_ext4(identity, folder, disk, "has_journal"),
         FileSystem::Vfat => write_vfat(identity, folder, disk),
         FileSystem::Iso9660 => write_iso(identity, folder, disk),
+        FileSystem::Btrfs => write_btrfs(identity, folder, disk),
     }
 }
 
@@ -74,6 +77,15 @@ fn write_iso(identity: Identity, folder: &Path, disk: &Path) -> Result<(), Failu
     let mut command = Command::new("xorriso");
     command.args(["-as", "mkisofs", "-quiet", "-R", "-V", identity.label]);
     run(command.arg(format!("--modification-date={date}")).arg("-o").arg(disk).arg(folder))
+}
+
+fn write_btrfs(identity: Identity, folder: &Path, disk: &Path) -> Result<(), Failure> {
+    // It takes no smaller one than 110 MiB.
+    let size = (size_mib(folder)? + 128) * MIB;
+    File::create(disk).and_then(|file| file.set_len(size)).map_err(Failure::at(disk))?;
+    let mut command = Command::new("/usr/sbin/mkfs.btrfs");
+    command.args(["-q", "-L", identity.label, "-U", identity.uuid, "--rootdir"]);
+    run(command.arg(folder).arg(disk))
 }
 
 /// A partition of a GPT disk.

@@ -83,6 +83,30 @@ fn iso_9660_is_found_by_label_and_uuid() -> Story {
 }
 
 #[test]
+fn btrfs_serves_when_the_initramfs_has_it_and_is_written_to_like_the_others() -> Story {
+    // Debian's cloud kernel 6.1 has no btrfs.
+    let scene = Scene::on_kernel("btrfs", "6.12")?;
+    scene.store().boot_slots()?;
+    scene.profile_that_runs(
+        "one",
+        &[],
+        "/run/lamina/bin/lamina bless && grep -A2 '\"ledger\"' /run/lamina/report.json",
+    )?;
+    let disk = scene.disk_as(FileSystem::Btrfs, DISK)?;
+    let parameters = format!("lamina.profile=one lamina.store=UUID={}", DISK.uuid);
+    let initramfs = scene.initramfs()?.option("--state-file-system", Some(Path::new("btrfs"))).write()?;
+    for _ in 0..2 {
+        let mut guest = Guest::boot(&scene.machine_with(&initramfs, &parameters)?.kept_disk(&disk))?;
+        guest.expect("is good from now on")?;
+        guest.expect("\"attempt\": 1")?;
+        guest.expect_off()?;
+    }
+    let mut guest = Guest::boot(&scene.machine(&parameters)?.disk(&disk))?;
+    guest.expect_screen(&["/dev/vda (btrfs) at /run/lamina/medium", "mkinitramfs --module btrfs"])?;
+    Ok(())
+}
+
+#[test]
 fn a_partition_is_found_by_its_own_name_and_identifier() -> Story {
     let scene = scene("partition")?;
     let disk = second_of_two_partitions(&scene)?;

@@ -36,7 +36,7 @@ impl Context {
             Err(rustix::io::Errno::NODEV) => {
                 let error = Error::new("mount", object, rustix::io::Errno::NODEV);
                 Err(error.with_remedy(format!(
-                    "this kernel does not know the file system {filesystem}: load its module or build it in"
+                    "this kernel does not know the file system {filesystem}: pack its module into the initramfs (mkinitramfs --module {filesystem}), or build it in"
                 )))
             }
             Err(errno) => Err(Error::new("mount", object, errno)),
