@@ -9,6 +9,7 @@
 #include <linux/dm-ioctl.h>
 #include <linux/loop.h>
 #include <linux/mount.h>
+#include <linux/netlink.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -16,8 +17,10 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/sendfile.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysinfo.h>
 #include <sys/sysmacros.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -133,6 +136,24 @@ static void make_folder(const char *path)
         check(stat(path, &status), path);
 }
 
+/* Asks how much memory there is, as init does before it adds layers. */
+static void ask_for_memory(void)
+{
+    struct sysinfo info;
+    check(sysinfo(&info), "sysinfo");
+}
+
+/* Listens for new devices, as init does as long as it may need drivers. */
+static void listen_for_devices(void)
+{
+    struct sockaddr_nl kernel = { .nl_family = AF_NETLINK, .nl_groups = 1 };
+    int events = socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_KOBJECT_UEVENT), size = 1 << 20;
+    check(events, "socket");
+    setsockopt(events, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size);
+    check(bind(events, (struct sockaddr *)&kernel, sizeof kernel), "bind");
+    recv(events, &size, sizeof size, 0);
+}
+
 /* Leaves a line in the kernel's log. */
 static void tell(void)
 {
@@ -145,16 +166,19 @@ static void tell(void)
 
 static int open_image(int number)
 {
-    char image[64], head[4096];
+    char image[64], magic[4];
     struct stat status;
     snprintf(image, sizeof image, "/lamina/images/%d.%s", number, kind);
     int file = open(image, O_RDONLY | O_CLOEXEC);
     check(file, image);
     check(fstat(file, &status), image);
-    posix_fadvise(file, 0, 4096, POSIX_FADV_WILLNEED);
-    posix_fadvise(file, status.st_size > 65536 ? status.st_size - 65536 : 0, 65536, POSIX_FADV_WILLNEED);
     /* The magic number says which file system it is. */
-    check(pread(file, head, 2048, 0), image);
+    int erofs = !strcmp(kind, "erofs");
+    check(pread(file, magic, sizeof magic, 0), image);
+    if (erofs)
+        check(pread(file, magic, sizeof magic, 1024), image);
+    if (!erofs || !strcmp(verify, "verity"))
+        posix_fadvise(file, status.st_size > 65536 ? status.st_size - 65536 : 0, 81920, POSIX_FADV_WILLNEED);
     return file;
 }
 
@@ -378,13 +402,16 @@ int main(int argc, char **argv)
     read_file("/proc/sys/kernel/osrelease", 2);
     read_kernel();
     look_for("/etc/lamina/initramfs.kdl");
+    look_for("/etc/lamina/keys");
     look_for("/etc/lamina/modules");
+    listen_for_devices();
     snprintf(profile, sizeof profile, "/lamina/profiles/%s-%s-%d", kind, verify, layers);
     list_folder(profile);
     strcat(profile, "/1.kdl");
     long profile_length = read_file(profile, 1000);
     if (!strcmp(verify, "verity"))
         read_protections();
+    ask_for_memory();
     for (int helper = 1; helper < threads && helper < 64; helper++)
         check(-pthread_create(&helpers[helper], NULL, mount_layers, NULL), "pthread_create");
     mount_layers(NULL);

@@ -1,15 +1,16 @@
 //! Carries out a plan, and stops at the first stage in which a step fails.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, mpsc};
 
+use crate::crew::Crew;
 use crate::error::{BootError, Failure};
 use crate::journal::{Journal, Timed, now};
 use crate::plan::{Hands, Stage, Step};
 use crate::recovery;
 
 /// What can do a step: the real kernel, or in tests one that fails where it is told to.
-pub trait Kernel: Sync {
+pub trait Kernel: Send + Sync + 'static {
     /// Does it, or says why not.
     fn carry_out(&self, step: &Step) -> Result<(), Failure>;
 }
@@ -19,14 +20,20 @@ pub trait Kernel: Sync {
 const FEWEST_HANDS: usize = 4;
 
 /// Carries out all stages in order.
-pub fn execute(plan: &[Stage], kernel: &impl Kernel, journal: &mut Journal) -> Result<(), BootError> {
+pub fn execute(
+    plan: &[Stage],
+    kernel: &Arc<impl Kernel>,
+    crew: &Crew,
+    journal: &mut Journal,
+) -> Result<(), BootError> {
     plan.iter().try_for_each(|stage| {
         journal.debug(|| stage.to_string().trim_end().to_owned());
-        let lanes = match stage.hands {
-            Hands::One => stage.lanes.iter().map(|lane| run(lane, kernel)).collect(),
-            Hands::Processors => on_threads(processors(), &stage.lanes, kernel),
-            Hands::Many => on_threads(processors().max(FEWEST_HANDS), &stage.lanes, kernel),
+        let hands = match stage.hands {
+            Hands::One => 1,
+            Hands::Processors => processors(),
+            Hands::Many => processors().max(FEWEST_HANDS),
         };
+        let lanes = share(hands, &stage.lanes, kernel, crew);
         let mut failures = Vec::new();
         let mut times = Vec::new();
         for (lane, done) in stage.lanes.iter().zip(lanes) {
@@ -65,26 +72,24 @@ fn run(lane: &[Step], kernel: &impl Kernel) -> Vec<Done> {
     done
 }
 
-/// Each thread takes the next lane until none is left. Results come back in the order of the plan.
-fn on_threads(threads: usize, lanes: &[Vec<Step>], kernel: &impl Kernel) -> Vec<Vec<Done>> {
-    let next = AtomicUsize::new(0);
-    let done = Mutex::new(Vec::with_capacity(lanes.len()));
-    let work = || {
-        while let Some((index, lane)) = take(&next, lanes) {
-            let result = run(lane, kernel);
-            done.lock().unwrap_or_else(PoisonError::into_inner).push((index, result));
+/// So many threads, this one among them, take the next lane until none is left. Results come back in the order of the plan.
+fn share(hands: usize, lanes: &Arc<[Vec<Step>]>, kernel: &Arc<impl Kernel>, crew: &Crew) -> Vec<Vec<Done>> {
+    let (sender, results) = mpsc::channel();
+    let (next, shared, kernel) = (Arc::new(AtomicUsize::new(0)), lanes.clone(), kernel.clone());
+    let work = move || {
+        while let Some((index, lane)) = take(&next, &shared) {
+            // Somebody receives as long as a lane is missing.
+            let _ = sender.send((index, run(lane, &*kernel)));
         }
     };
-    std::thread::scope(|scope| {
-        for _ in 1..threads.min(lanes.len()) {
-            // Where the kernel gives no further thread, those that there are do it all.
-            let _ = std::thread::Builder::new().spawn_scoped(scope, work);
-        }
-        work();
-    });
-    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
-    done.sort_by_key(|(index, _)| *index);
-    done.into_iter().map(|(_, result)| result).collect()
+    crew.share(hands.min(lanes.len()).saturating_sub(1), &work);
+    work();
+    let mut done: Vec<Vec<Done>> = lanes.iter().map(|_| Vec::new()).collect();
+    // Counted: the thread that stays may still have to find out that nothing is left for it.
+    for (index, result) in results.iter().take(lanes.len()) {
+        done[index] = result;
+    }
+    done
 }
 
 /// How many processors this process may use. Not `available_parallelism` of the standard library: it reads the files of

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use profiles::WritableTop;
 use profiles::resolved::BootProfile;
 
+use crate::crew::Crew;
 use crate::error::Failure;
 use crate::executor::{Kernel, execute};
 use crate::journal::Journal;
@@ -46,8 +47,8 @@ fn whole_plan(medium: &Medium, store: &str, text: &str) -> Vec<Stage> {
 /// All images are squashfs.
 fn plan_of_root(store: &str, profile: &BootProfile, top: &Top, access: RootAccess) -> Vec<Stage> {
     let images = plan::images(Path::new(store), profile);
-    let mut stages = plan::open(&images);
-    stages.extend(plan::root(&images, |_| true, top, &profile.init, access));
+    let mut stages = plan::layers(&images, false);
+    stages.extend(plan::root(&images, top, &profile.init, access));
     stages
 }
 
@@ -87,7 +88,7 @@ fn hash_trees_and_a_top_that_was_there_before() {
 fn plan_without_devices() -> Vec<Stage> {
     let profile = parsed(READ_ONLY);
     let images = plan::images(Path::new("/lamina"), &profile);
-    plan::root(&images, |_| false, &Top::None, &profile.init, RootAccess::AsProfile)
+    plan::layers(&images, true)
 }
 
 #[test]
@@ -199,8 +200,8 @@ fn every_step_that_fails_is_named_with_its_object_and_stops_the_boot() {
 fn each_step_fails_once(stages: &[Stage]) -> BTreeSet<&'static str> {
     for (index, stage) in stages.iter().enumerate() {
         for step in stage.steps() {
-            let kernel = Fake::failing(std::slice::from_ref(step));
-            let error = execute(stages, &kernel, &mut Journal::begin()).unwrap_err();
+            let kernel = Arc::new(Fake::failing(std::slice::from_ref(step)));
+            let error = execute(stages, &kernel, &Crew::default(), &mut Journal::begin()).unwrap_err();
             assert_eq!((error.step, &error.object), (step.name(), &step.object()));
             let screen = error.to_string();
             for part in [step.name(), &step.object(), "told to fail", "a remedy"] {
@@ -219,9 +220,10 @@ fn each_step_fails_once(stages: &[Stage]) -> BTreeSet<&'static str> {
 #[test]
 fn all_missing_images_are_told_at_once() {
     let stages = whole_plan(&device(), "/run/lamina/medium/lamina", WRITABLE);
-    let open = stages.iter().find(|stage| stage.name == "open images").unwrap();
-    let steps: Vec<Step> = open.steps().cloned().collect();
-    let error = execute(&stages, &Fake::failing(&steps), &mut Journal::begin()).unwrap_err();
+    let steps: Vec<Step> =
+        stages.iter().flat_map(Stage::steps).filter(|step| step.name() == "open image").cloned().collect();
+    let error = execute(&stages, &Arc::new(Fake::failing(&steps)), &Crew::default(), &mut Journal::begin())
+        .unwrap_err();
     assert_eq!(error.object, steps[0].object());
     assert_eq!(error.also, ["busybox 1.35.0: told to fail", "darkhttpd 1.14: told to fail"]);
 }
@@ -229,9 +231,10 @@ fn all_missing_images_are_told_at_once() {
 #[test]
 fn without_a_failure_every_step_is_done_and_reported_in_order() {
     let stages = whole_plan(&device(), "/run/lamina/medium/lamina", WRITABLE);
-    let kernel = Fake::failing(&[]);
-    let mut journal = Journal::begin();
-    execute(&stages, &kernel, &mut journal).unwrap();
+    let kernel = Arc::new(Fake::failing(&[]));
+    let (mut crew, mut journal) = (Crew::default(), Journal::begin());
+    crew.hire();
+    execute(&stages, &kernel, &crew, &mut journal).unwrap();
     let report: serde_json::Value = serde_json::from_str(&journal.json()).unwrap();
     let reported: Vec<_> =
         report["steps"].as_array().unwrap().iter().map(|step| step["object"].clone()).collect();

@@ -7,7 +7,6 @@ use std::io::{self, Seek, Write};
 use std::os::fd::{IntoRawFd, RawFd};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use nix::sys::memfd::{MFdFlags, memfd_create};
@@ -27,12 +26,6 @@ const LINK: &str = "/run/lamina/bin/lamina";
 const EXIT_SIZE: &str = "size=8m";
 /// systemd makes those that are missing, except the one for the old root; others need them too.
 const FOLDERS: [&str; 5] = ["dev", "proc", "sys", "run", "oldroot"];
-
-/// Begins to leave the programs, on a thread of its own: to copy a megabyte takes as long as to mount several layers. Nothing
-/// when there is no further thread, and then [`leave_programs`] does it later.
-pub fn begin() -> Option<JoinHandle<Result<(), Failure>>> {
-    std::thread::Builder::new().spawn(leave_programs).ok()
-}
 
 /// Leaves this program in `/run/initramfs/shutdown`. Without it the system runs as well, and ends less cleanly: a failure is
 /// a warning.

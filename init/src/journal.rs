@@ -6,13 +6,13 @@ use nix::sys::resource::{UsageWho, getrusage};
 use nix::time::ClockId;
 use profiles::resolved::BootProfile;
 
-use crate::console;
 use crate::error::{BootError, Failure};
 use crate::report::{
     self, AttemptRecord, LayerFacts, LedgerRecord, ModuleRecord, Outcome, ProfileRecord, Report, StepRecord,
 };
 use crate::request::Verbosity;
 use crate::state::TopRecord;
+use crate::{console, layout};
 
 /// A step with its two times.
 #[derive(Debug)]
@@ -208,8 +208,7 @@ impl Journal {
         self.report.peak_kib = peak_kib();
         // What several hundred steps take, so that the text does not move while it grows.
         let mut text = Vec::with_capacity(4096 + 384 * self.report.steps.len());
-        // The report holds texts and numbers only, which always serialise.
-        let _ = serde_json::to_writer_pretty(&mut text, &self.report);
+        layout::append(&mut text, &self.report);
         text.push(b'\n');
         String::from_utf8(text).unwrap_or_default()
     }

@@ -50,7 +50,7 @@ impl Kernel for Machine {
         if matches!(step, Step::AttachImage(_) | Step::OpenVerity(_) | Step::MountLayer(_)) {
             memory::for_a_layer()?;
         }
-        self.modules.want(&needs::of_step(step));
+        self.modules.want(|| needs::of_step(step));
         match step {
             Step::Mount(mount) => self::mount(mount),
             Step::Bind { source, target } => {
@@ -86,11 +86,12 @@ impl Machine {
         lock(&self.layers).get(name).map(|(facts, _)| *facts)
     }
 
-    /// Whether an image that was opened is mounted from a device. The kernel can read an EROFS from its file, when nothing
-    /// checks it on the way.
-    pub fn needs_device(&self, image: &Image) -> bool {
-        let kind = lock(&self.held).get(image.wanted.name.as_str()).and_then(|held| held.kind);
-        kind != Some(ImageKind::Erofs) || image.verify == Verify::Verity
+    /// Whether images are mounted from their files: the kernel can do that with EROFS, when nothing checks it on the way. Guessed
+    /// from the lowest, because stacks are seldom mixed: an image that is something else gets its device when it is mounted.
+    pub fn mounts_from_files(&self, images: &[Arc<Image>]) -> bool {
+        let lowest = images.first().filter(|image| image.verify != Verify::Verity);
+        let kind = lowest.and_then(|image| OpenImage::open(&image.path).ok()?.file_system().ok());
+        kind == Some(ImageKind::Erofs)
     }
 
     /// Lets go of everything, so that another profile can be tried.
@@ -140,7 +141,7 @@ impl Machine {
     }
 
     fn attach(&self, image: &OpenImage) -> Result<LoopDevice, Failure> {
-        self.modules.want(&needs::of_loop_devices());
+        self.modules.want(needs::of_loop_devices);
         Ok(attach(image)?)
     }
 
@@ -151,7 +152,7 @@ impl Machine {
             Some(kind) => kind,
             None => held.image.file_system().map_err(|error| refused_by_verity(error.into()))?,
         };
-        self.modules.want(&needs::of_file_system(kind.driver()));
+        self.modules.want(|| needs::of_file_system(kind.driver()));
         let mounted = match (&held.verity, &held.device) {
             (Some(verity), _) => stack::mount::layer(kind, &Backing::Verity(verity), &path)
                 .map_err(|error| refused_by_verity(error.into()))?,
@@ -272,11 +273,14 @@ fn open(image: &Image) -> Result<Held, Failure> {
         return Err(Failure::new(format!("the image is {how}: expected {expected} bytes, found {found}"))
             .try_this("copy the image to the medium again, and unmount the medium before you unplug it"));
     }
-    open.read_ahead();
     let kind = match image.verify {
         Verify::Verity => open.file_system().ok(),
         Verify::Digest | Verify::None => Some(open.file_system()?),
     };
+    // EROFS has its tables in front, where its magic was just read.
+    if kind != Some(ImageKind::Erofs) || image.verify == Verify::Verity {
+        open.read_ahead(image.wanted.verity.map_or(found, |verity| verity.length()));
+    }
     Ok(Held { image: open, kind, device: None, verity: None })
 }
 

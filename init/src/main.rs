@@ -9,6 +9,7 @@ mod chain;
 mod cmdline;
 mod console;
 mod contract;
+mod crew;
 mod deadline;
 mod descriptors;
 mod elf;
@@ -20,6 +21,7 @@ mod find_store;
 mod golden;
 mod handover;
 mod journal;
+mod layout;
 mod machine;
 mod medium;
 mod memory;
@@ -50,8 +52,12 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use error::BootError;
-use executor::execute;
 use session::Session;
+
+/// musl's own asks the kernel for every few kilobytes and gives them back at once: 70 mmap(2) and as many munmap(2) a boot, and
+/// the pages between them are touched anew each time.
+#[global_allocator]
+static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
 
 fn main() -> ExitCode {
     if std::process::id() == 1 {
@@ -68,7 +74,7 @@ fn main() -> ExitCode {
         // A rescue shell of the life before would take the keys that are meant for the screen.
         let _ = kill(Pid::from_raw(-1), Signal::SIGKILL);
         // What recovery uses; as much of it as there is.
-        let _ = execute(&plan::early(), &session.machine, &mut session.journal);
+        let _ = session.carry_out(&plan::early());
         let _ = session.read_command_line();
         session.recover(&error)
     }
@@ -79,7 +85,7 @@ fn main() -> ExitCode {
 
 /// The story of a boot.
 fn boot(session: &mut Session) -> Result<Infallible, BootError> {
-    execute(&plan::early(), &session.machine, &mut session.journal)?;
+    session.carry_out(&plan::early())?;
     session.leave_programs();
     session.read_command_line()?;
     session.read_initramfs()?;

@@ -54,10 +54,13 @@ impl Modules {
         Ok(())
     }
 
-    /// Loads what meets these needs, as far as the initramfs has it.
-    pub fn want(&self, needs: &[Need]) {
+    /// Loads what meets these needs, as far as the initramfs has it. With nothing left to load they are not made: layers ask
+    /// by the hundred.
+    pub fn want(&self, needs: impl FnOnce() -> Vec<Need>) {
         let mut loader = self.lock();
-        needs.iter().for_each(|need| loader.want(need));
+        if loader.has_left() {
+            needs().iter().for_each(|need| loader.want(need));
+        }
     }
 
     /// Loads the drivers of the devices that have appeared since the last call.

@@ -204,13 +204,13 @@ pub struct Stage {
     pub hands: Hands,
     /// Chains of steps: each step needs the one before it, and a failure ends its chain. No chain needs another: all are
     /// tried, and all failures are told at once.
-    pub lanes: Vec<Vec<Step>>,
+    pub lanes: Arc<[Vec<Step>]>,
 }
 
 impl Stage {
     /// One chain.
     fn chain(name: &'static str, steps: Vec<Step>) -> Self {
-        Self { name, hands: Hands::One, lanes: vec![steps] }
+        Self { name, hands: Hands::One, lanes: Arc::new([steps]) }
     }
 
     /// All steps, lane after lane.
@@ -281,40 +281,33 @@ pub fn images(store: &Path, profile: &BootProfile) -> Vec<Arc<Image>> {
     profile.images.iter().map(|wanted| Arc::new(image(wanted))).collect()
 }
 
-/// How the images are opened and their digests checked: all of them, before anything is done with one.
-pub fn open(images: &[Arc<Image>]) -> Vec<Stage> {
-    let stage = |name, hands, wanted: Option<Verify>, step: fn(Arc<Image>) -> Step| {
-        let wanted = |image: &&Arc<Image>| wanted.is_none_or(|wanted| image.verify == wanted);
-        let lanes: Vec<_> = images.iter().filter(wanted).map(|image| vec![step(image.clone())]).collect();
-        (!lanes.is_empty()).then_some(Stage { name, hands, lanes })
-    };
-    let open = stage("open images", Hands::One, None, Step::OpenImage);
-    let check = stage("check images", Hands::Processors, Some(Verify::Digest), Step::CheckImage);
-    open.into_iter().chain(check).collect()
-}
-
-/// How open images become the new root. `needs_device` tells which of them are not mounted from their files.
-pub fn root(
-    images: &[Arc<Image>],
-    needs_device: impl Fn(&Image) -> bool,
-    top: &Top,
-    init: &str,
-    access: RootAccess,
-) -> Vec<Stage> {
+/// How the images become layers. Those with a digest are all checked before anything is done with one; the others are opened
+/// when it is their turn.
+///
+/// `from_files` says that the images are mounted from their files, without loop devices.
+pub fn layers(images: &[Arc<Image>], from_files: bool) -> Vec<Stage> {
+    let checked = |image: &&Arc<Image>| image.verify == Verify::Digest;
+    let check = |image: &Arc<Image>| vec![Step::OpenImage(image.clone()), Step::CheckImage(image.clone())];
+    let lanes: Arc<[_]> = images.iter().filter(checked).map(check).collect();
+    let check =
+        (!lanes.is_empty()).then_some(Stage { name: "check images", hands: Hands::Processors, lanes });
     let lane = |image: &Arc<Image>| {
-        let attach = needs_device(image).then(|| Step::AttachImage(image.clone()));
-        let protect = (image.verify == Verify::Verity).then(|| Step::OpenVerity(image.clone()));
-        attach.into_iter().chain(protect).chain([Step::MountLayer(image.clone())]).collect()
+        let verity = image.verify == Verify::Verity;
+        let open = (image.verify != Verify::Digest).then(|| Step::OpenImage(image.clone()));
+        let attach = (verity || !from_files).then(|| Step::AttachImage(image.clone()));
+        let protect = verity.then(|| Step::OpenVerity(image.clone()));
+        let steps = [open, attach, protect, Some(Step::MountLayer(image.clone()))];
+        steps.into_iter().flatten().collect()
     };
     // A loop device sleeps: its file is read by another thread of the kernel, and its settings wait for readers of the old
     // ones. A mount from the file does not.
-    let hands = if images.iter().any(|image| needs_device(image)) { Hands::Many } else { Hands::Processors };
+    let hands = if from_files { Hands::Processors } else { Hands::Many };
     let layers = Stage { name: "layers", hands, lanes: images.iter().map(lane).collect() };
-    vec![layers, Stage::chain("root", join(images.to_vec(), top, init, access))]
+    check.into_iter().chain([layers]).collect()
 }
 
 /// How the layers become one root with a top.
-fn join(images: Vec<Arc<Image>>, top: &Top, init: &str, access: RootAccess) -> Vec<Step> {
+pub fn root(images: &[Arc<Image>], top: &Top, init: &str, access: RootAccess) -> Vec<Stage> {
     let (above, put_on) = match top {
         Top::None => (Above::Nothing, None),
         Top::Tmpfs(size) => (Above::FreshTop, Some(tmpfs(*size))),
@@ -324,13 +317,13 @@ fn join(images: Vec<Arc<Image>>, top: &Top, init: &str, access: RootAccess) -> V
     };
     let writable = above != Above::Nothing;
     let mut steps: Vec<Step> = put_on.into_iter().collect();
-    steps.push(Step::StackLayers { lower: images, above });
+    steps.push(Step::StackLayers { lower: images.to_vec(), above });
     steps.push(Step::MountPoints { writable });
     steps.push(Step::CheckInit(init.to_owned()));
     if writable && access == RootAccess::ReadOnly {
         steps.push(Step::ProtectRoot);
     }
-    steps
+    vec![Stage::chain("root", steps)]
 }
 
 fn tmpfs(size: TmpfsSize) -> Step {

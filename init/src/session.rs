@@ -3,8 +3,8 @@
 use std::fs;
 use std::panic::PanicHookInfo;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
-use std::thread::JoinHandle;
+use std::sync::mpsc::{self, Receiver};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use profiles::resolved::BootProfile;
@@ -13,6 +13,7 @@ use crate::block_devices::Inventory;
 use crate::boot_counter::BootCounter;
 use crate::chain::Place;
 use crate::contract::{self, Contract};
+use crate::crew::Crew;
 use crate::deadline::within_on;
 use crate::error::{BootError, Failure};
 use crate::executor::execute;
@@ -20,11 +21,12 @@ use crate::journal::{self, Journal};
 use crate::machine::Machine;
 use crate::medium::{Medium, Protocol, StoreSpec};
 use crate::modules::Left;
+use crate::plan::{self, Stage};
 use crate::recovery::{Choice, Context};
 use crate::request::BootRequest;
 use crate::trust::Trust;
 use crate::wait_for_device::Waits;
-use crate::{console, find_store, handover, paths, plan, recovery, store};
+use crate::{console, find_store, handover, paths, recovery, store};
 
 /// `panic=`, for the panic hook, which has no session.
 static PANIC_TIMEOUT: OnceLock<Option<i64>> = OnceLock::new();
@@ -43,7 +45,9 @@ pub struct Session {
     /// What has happened.
     pub journal: Journal,
     /// What carries out plans.
-    pub machine: Machine,
+    pub machine: Arc<Machine>,
+    /// The threads that help.
+    crew: Crew,
     /// The store that was asked for, when it was found.
     pub store: Option<Store>,
     /// Boot attempts.
@@ -55,7 +59,7 @@ pub struct Session {
     kernel: String,
     profile_bytes: Vec<u8>,
     /// What leaves the programs for the running system.
-    leaving: Option<JoinHandle<Result<(), Failure>>>,
+    leaving: Option<Receiver<Result<(), Failure>>>,
 }
 
 /// A store that can be read.
@@ -73,7 +77,8 @@ impl Session {
         Self {
             request: BootRequest::empty(),
             journal: Journal::begin(),
-            machine: Machine::default(),
+            machine: Arc::default(),
+            crew: Crew::default(),
             store: None,
             counter: BootCounter::default(),
             trust: Trust::default(),
@@ -137,7 +142,7 @@ impl Session {
     /// Finds the store, waits for its medium where needed, and mounts it.
     pub fn reach_store(&mut self) -> Result<(), BootError> {
         let medium = self.find_medium()?;
-        execute(&plan::medium(&medium), &self.machine, &mut self.journal)?;
+        self.carry_out(&plan::medium(&medium))?;
         let (place, root) = match medium {
             Medium::Initramfs => (Place::Initramfs, "/"),
             _ => (Place::Medium, paths::MEDIUM),
@@ -187,15 +192,25 @@ impl Session {
         self.profile_bytes = bytes;
     }
 
-    /// Begins to leave the programs for the running system, as soon as `/run` is there.
-    pub fn leave_programs(&mut self) {
-        self.leaving = handover::begin();
+    /// Carries out a plan.
+    pub fn carry_out(&mut self, plan: &[Stage]) -> Result<(), BootError> {
+        execute(plan, &self.machine, &self.crew, &mut self.journal)
     }
 
+    /// Begins to leave the programs for the running system, as soon as `/run` is there: to copy a megabyte takes as long as to mount
+    /// several layers.
+    pub fn leave_programs(&mut self) {
+        self.crew.hire();
+        let (sender, left) = mpsc::channel();
+        let given = self.crew.give(move || drop(sender.send(handover::leave_programs())));
+        self.leaving = given.then_some(left);
+    }
+
+    /// Where nobody could begin it is done now.
     fn programs_are_left(&mut self) -> Result<(), Failure> {
-        match self.leaving.take() {
-            Some(thread) => thread.join().unwrap_or_else(|_| Err(Failure::new("its thread panicked"))),
-            None => handover::leave_programs(),
+        match self.leaving.take().map(|left| left.recv()) {
+            Some(Ok(result)) => result,
+            Some(Err(_)) | None => handover::leave_programs(),
         }
     }
 
@@ -216,6 +231,7 @@ impl Session {
                 failure.why
             ));
         }
+        self.crew.dismiss();
         let machine = &self.machine;
         let left = machine.modules.take_left();
         self.journal.modules(machine.modules.record());

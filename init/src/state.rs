@@ -119,7 +119,7 @@ impl TopRecord {
 /// person should know also when all went well: that something was made, set aside or kept.
 pub fn open(wanted: &Wanted, say: &mut dyn FnMut(&str)) -> Result<StateTop, Trouble> {
     let (device, driver) = file_system(wanted, say)?;
-    wanted.modules.want(&needs::of_file_system(&driver));
+    wanted.modules.want(|| needs::of_file_system(&driver));
     mount(&device, &driver)?;
     let opened = prepare(wanted, &device, &driver, say);
     if opened.is_err() {

@@ -9,7 +9,6 @@ use profiles::{Name, TmpfsSize, Verify, WritableTop};
 
 use crate::chain::{self, Candidate, Place, Role, Wishes};
 use crate::error::{BootError, Failure};
-use crate::executor::execute;
 use crate::plan::{self, Top};
 use crate::report::{AttemptRecord, LedgerRecord, ProfileRecord};
 use crate::request::{BootRequest, RootAccess, Verbosity, WantedProfile};
@@ -182,12 +181,10 @@ fn stand_up(
     note_attempt(session, candidate, &profile.name, stored);
     let top = put_top(session, &profile)?;
     let folder = session.folder(candidate.place);
-    let (machine, journal) = (&session.machine, &mut session.journal);
     let images = plan::images(&folder, &profile);
-    execute(&plan::open(&images), machine, journal)?;
-    let needs_device = |image: &plan::Image| machine.needs_device(image);
-    let stages = plan::root(&images, needs_device, &top, &profile.init, session.request.root_access);
-    execute(&stages, machine, journal)?;
+    let mut stages = plan::layers(&images, session.machine.mounts_from_files(&images));
+    stages.extend(plan::root(&images, &top, &profile.init, session.request.root_access));
+    session.carry_out(&stages)?;
     warn_of_no_correction(session, &profile);
     session.keep_profile(stored.bytes.clone());
     Ok(profile)

@@ -1,6 +1,6 @@
 //! Writing KDL strings.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 /// Shows a text as a quoted KDL 2.0 string, with every character escaped that a string may not hold.
 pub struct Quoted<'a>(pub &'a str);
@@ -20,7 +20,7 @@ impl fmt::Display for Quoted<'_> {
                 {
                     write!(f, "\\u{{{:x}}}", u32::from(c))?;
                 }
-                _ => write!(f, "{c}")?,
+                _ => f.write_char(c)?,
             }
         }
         f.write_str("\"")

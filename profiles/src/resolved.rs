@@ -22,6 +22,9 @@ const BLOCK: u64 = 4096;
 /// What dm-verity takes as `fec_roots` (Documentation/admin-guide/device-mapper/verity.rst).
 const FEC_ROOTS: std::ops::RangeInclusive<u64> = 2..=24;
 
+/// Bytes of the node of an image, of which few are longer.
+const LONGEST_IMAGE: usize = 480;
+
 const LOCK_AGAIN: &str = "run 'lamina profile lock' again";
 
 const PROFILE: Shape = Shape::argument("name").properties(&["format"]).block(&[
@@ -114,7 +117,8 @@ impl BootProfile {
 
     /// The profile as KDL: the same bytes for the same profile, and [`BootProfile::parse`] reads the same profile back.
     pub fn to_kdl(&self) -> String {
-        let mut out = format!("profile {} format={FORMAT} {{\n", Quoted(self.name.as_str()));
+        let mut out = String::with_capacity(1024 + LONGEST_IMAGE * (self.images.len() + self.optional.len()));
+        let _ = writeln!(out, "profile {} format={FORMAT} {{", Quoted(self.name.as_str()));
         if let Some(description) = &self.description {
             let _ = writeln!(out, "    description {}", Quoted(description));
         }
@@ -297,6 +301,11 @@ impl VerityRef {
             return node.refuse_property("fec-roots", "dm-verity takes 2 to 24 roots", LOCK_AGAIN);
         }
         Some(Some(verity))
+    }
+
+    /// Bytes that are covered: the length of the file system, up to a block.
+    pub fn length(&self) -> u64 {
+        self.data_blocks.saturating_mul(BLOCK)
     }
 
     /// Whether a file of `size` bytes can hold the blocks and something behind them.

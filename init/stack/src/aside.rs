@@ -1,8 +1,13 @@
 //! Work that goes on while this process becomes another program: in a child of its own.
 
+use std::sync::Once;
+
 use nix::unistd::{ForkResult, fork};
 
 use crate::{Error, Result};
+
+/// Tells the allocator of init of fork(2), once.
+static ALLOCATOR: Once = Once::new();
 
 /// Does `work` in a new process that ends with it, and does not wait. The child is left to whatever this process becomes, as
 /// every orphan is to PID 1. It has a copy of all memory and all descriptors.
@@ -10,9 +15,12 @@ use crate::{Error, Result};
 /// # Errors
 /// fork(2): no memory, or too many processes.
 pub fn run(work: impl FnOnce()) -> Result<()> {
+    // SAFETY: it registers handlers of pthread_atfork(3), for which nothing is asked but that this is not done twice.
+    #[expect(unsafe_code, reason = "dlmalloc: see SAFETY")]
+    ALLOCATOR.call_once(|| unsafe { dlmalloc::enable_alloc_after_fork() });
     // SAFETY: fork(2) is dangerous where another thread holds a lock that the child then waits for. The C library takes its own
-    // locks around it (musl since 1.2.2, glibc); of locks of Rust's the child must take none that other threads use, which is
-    // so for work that makes system calls with what it was given.
+    // locks around it (musl since 1.2.2, glibc), the allocator of init was told to do so; of locks of Rust's the child must take
+    // none that other threads use, which is so for work that makes system calls with what it was given.
     #[expect(unsafe_code, reason = "fork(2): see SAFETY")]
     let forked = unsafe { fork() };
     match forked {

@@ -16,8 +16,10 @@ use crate::{Error, Result};
 /// Bytes read and hashed at a time: large enough that system calls do not count, small enough for a small machine.
 const CHUNK: usize = 1 << 20;
 
-/// Bytes at the end of an image that a mount reads: enough for the tables of an image with thousands of files.
+/// Bytes at the end of a squashfs that a mount reads: enough for the tables of an image with thousands of files.
 const TABLES: u64 = 64 << 10;
+/// Bytes at the beginning of a hash tree, where its upper levels are.
+const TREE: u64 = 16 << 10;
 
 /// The file system in an image, told by its magic alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,14 +111,13 @@ impl OpenImage {
         })
     }
 
-    /// Asks the kernel to read what a mount will need, without waiting: the superblock at the front, and the tables of
-    /// inodes, directories and ids at the end, where squashfs has them (`Documentation/filesystems/squashfs.rst`).
-    pub fn read_ahead(&self) {
-        let tables = self.size.saturating_sub(TABLES);
-        for (offset, length) in [(0, 4096), (tables, TABLES)] {
-            // Advice: a file system that does not take it reads later.
-            let _ = fadvise(&self.file, offset, NonZeroU64::new(length), Advice::WillNeed);
-        }
+    /// Asks the kernel to read what a mount will need, without waiting: the tables of inodes, directories and ids, which a squashfs
+    /// has at its end (`Documentation/filesystems/squashfs.rst`), and the top of the hash tree that may follow. The file system is
+    /// `length` bytes long.
+    pub fn read_ahead(&self, length: u64) {
+        let tables = length.min(self.size).saturating_sub(TABLES);
+        // Advice: a file system that does not take it reads later.
+        let _ = fadvise(&self.file, tables, NonZeroU64::new(TABLES + TREE), Advice::WillNeed);
     }
 
     /// SHA-256 of the whole file; `progress` is told the number of bytes of each piece that was hashed.

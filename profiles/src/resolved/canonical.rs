@@ -17,20 +17,28 @@ use crate::{
 /// The profile whose KDL is exactly `bytes`; `None` says nothing about them.
 pub(super) fn read(bytes: &[u8]) -> Option<BootProfile> {
     let text = std::str::from_utf8(bytes).ok().filter(|text| text.len() <= LARGEST)?;
-    let line = |start: &str| text.lines().find_map(|line| line.strip_prefix(start));
-    let images = |start: &str| -> Option<Vec<ImageRef>> {
-        text.lines().filter_map(|line| line.strip_prefix(start)).map(image).collect()
-    };
-    let profile = BootProfile {
-        name: Name::parse(quoted(line("profile ")?)?).ok()?,
-        description: line("    description ").and_then(quoted).map(str::to_owned),
-        images: images("    image ")?,
-        optional: images("    optional ")?,
-        root: root(line("    root ")?)?,
-        verify: Verify::parse(quoted(line("    verify ")?)?)?,
-        init: SystemPath::parse(quoted(line("    init ")?)?).ok()?.0,
-        sealed: line("    sealed").is_some(),
-    };
+    let (mut images, mut optional) = (Vec::new(), Vec::new());
+    let (mut name, mut description, mut sealed) = (None, None, false);
+    let (mut top, mut verify, mut init) = (None, None, None);
+    for line in text.lines() {
+        let Some((word, rest)) = line.trim_start().split_once(' ') else {
+            sealed |= line == "    sealed";
+            continue;
+        };
+        let mut rest = Rest(rest);
+        match word {
+            "profile" => name = Some(Name::parse(rest.text("\"")?).ok()?),
+            "description" => description = Some(rest.text("\"")?.to_owned()),
+            "image" => images.push(image(rest)?),
+            "optional" => optional.push(image(rest)?),
+            "root" => top = Some(root(rest)?),
+            "verify" => verify = Some(Verify::parse(rest.text("\"")?)?),
+            "init" => init = Some(SystemPath::parse(rest.text("\"")?).ok()?.0),
+            _ => return None,
+        }
+    }
+    let (name, root, verify, init) = (name?, top?, verify?, init?);
+    let profile = BootProfile { name, description, images, optional, root, verify, init, sealed };
     (keeps_the_rules(&profile) && profile.to_kdl() == text).then_some(profile)
 }
 
@@ -45,51 +53,63 @@ fn keeps_the_rules(profile: &BootProfile) -> bool {
         && (profile.verify != Verify::Verity || all().all(|image| image.verity.is_some()))
 }
 
-fn image(line: &str) -> Option<ImageRef> {
-    let property = |name: &str| quoted(line.split_once(name)?.1);
-    let version = Version::parse(property(" version=")?).ok()?;
-    Some(ImageRef {
-        name: Name::parse(quoted(line)?).ok()?,
-        version: version.as_str().to_owned(),
-        id: property(" id=").and_then(|id| Digest::parse(id).ok()),
-        digest: Digest::parse(property(" digest=")?).ok()?,
-        size: number(line, " size=")?,
-        verity: verity(line),
-    })
-}
+/// What is left of a line. Its properties come in one order only.
+#[derive(Clone, Copy)]
+struct Rest<'a>(&'a str);
 
-fn verity(line: &str) -> Option<VerityRef> {
-    let digest = |name: &str| Digest::parse(quoted(line.split_once(name)?.1)?).ok();
-    let roots = number(line, " fec-roots=").filter(|roots| FEC_ROOTS.contains(roots));
-    Some(VerityRef {
-        root_hash: digest(" root-hash=")?,
-        salt: digest(" salt=")?,
-        data_blocks: number(line, " data-blocks=")?,
-        fec_roots: roots.and_then(|roots| u8::try_from(roots).ok()),
-    })
-}
+impl<'a> Rest<'a> {
+    /// The text behind `before`, up to the next quote. One with escapes comes out wrong, and is not written back alike.
+    fn text(&mut self, before: &str) -> Option<&'a str> {
+        let (text, rest) = self.0.strip_prefix(before)?.split_once('"')?;
+        self.0 = rest;
+        Some(text)
+    }
 
-/// The number behind `name`, up to the next space.
-fn number(line: &str, name: &str) -> Option<u64> {
-    line.split_once(name)?.1.split(' ').next()?.parse().ok()
-}
+    fn digest(&mut self, before: &str) -> Option<Digest> {
+        Digest::parse(self.text(before)?).ok()
+    }
 
-fn root(line: &str) -> Option<WritableTop> {
-    let property = |name: &str| quoted(line.split_once(name)?.1);
-    match property("writable=")? {
-        "no" => Some(WritableTop::None),
-        "tmpfs" => Some(WritableTop::Tmpfs { size: TmpfsSize::parse(property(" size=")?)? }),
-        place => Some(WritableTop::State(State {
-            place: DeviceSpec::parse(place)?,
-            create: property(" create=").and_then(|word| StateFileSystem::parse(word).ok()),
-            changed: WhenChanged::parse(property(" changed=")?).ok()?,
-        })),
+    fn number(&mut self, before: &str) -> Option<u64> {
+        let rest = self.0.strip_prefix(before)?;
+        let (number, rest) = rest.split_at(rest.find(' ').unwrap_or(rest.len()));
+        self.0 = rest;
+        number.parse().ok()
     }
 }
 
-/// The text between the quotes at the beginning of `text`. One with escapes comes out wrong, and is not written back alike.
-fn quoted(text: &str) -> Option<&str> {
-    Some(text.strip_prefix('"')?.split_once('"')?.0)
+fn image(mut rest: Rest<'_>) -> Option<ImageRef> {
+    Some(ImageRef {
+        name: Name::parse(rest.text("\"")?).ok()?,
+        version: Version::parse(rest.text(" version=\"")?).ok()?.as_str().to_owned(),
+        id: rest.digest(" id=\""),
+        digest: rest.digest(" digest=\"sha256:")?,
+        size: rest.number(" size=")?,
+        verity: verity(rest),
+    })
+}
+
+fn verity(mut rest: Rest<'_>) -> Option<VerityRef> {
+    Some(VerityRef {
+        root_hash: rest.digest(" root-hash=\"")?,
+        salt: rest.digest(" salt=\"")?,
+        data_blocks: rest.number(" data-blocks=")?,
+        fec_roots: rest
+            .number(" fec-roots=")
+            .filter(|roots| FEC_ROOTS.contains(roots))
+            .and_then(|roots| u8::try_from(roots).ok()),
+    })
+}
+
+fn root(mut rest: Rest<'_>) -> Option<WritableTop> {
+    match rest.text("writable=\"")? {
+        "no" => Some(WritableTop::None),
+        "tmpfs" => Some(WritableTop::Tmpfs { size: TmpfsSize::parse(rest.text(" size=\"")?)? }),
+        place => Some(WritableTop::State(State {
+            place: DeviceSpec::parse(place)?,
+            create: rest.text(" create=\"").and_then(|word| StateFileSystem::parse(word).ok()),
+            changed: WhenChanged::parse(rest.text(" changed=\"")?).ok()?,
+        })),
+    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,96 @@
+//! JSON laid out for people, byte for byte as `serde_json::to_string_pretty` does it.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+use serde_json::ser::{Formatter, Serializer};
+
+/// A comma, a line break, and more indentation than the report ever needs.
+const BREAK: &[u8] = b",\n                                ";
+
+/// `PrettyFormatter` of `serde_json` writes each step of an indentation by itself, which is half of the work for a report of several
+/// hundred layers.
+#[derive(Default)]
+struct Indented {
+    depth: usize,
+    has_value: bool,
+}
+
+impl Indented {
+    fn open(&mut self, bracket: &[u8], writer: &mut (impl Write + ?Sized)) -> io::Result<()> {
+        (self.depth, self.has_value) = (self.depth + 1, false);
+        writer.write_all(bracket)
+    }
+
+    fn close(&mut self, bracket: &[u8], writer: &mut (impl Write + ?Sized)) -> io::Result<()> {
+        self.depth = self.depth.saturating_sub(1);
+        if self.has_value {
+            self.next(true, writer)?;
+        }
+        self.has_value = true;
+        writer.write_all(bracket)
+    }
+
+    fn next(&self, first: bool, writer: &mut (impl Write + ?Sized)) -> io::Result<()> {
+        let end = (2 + 2 * self.depth).min(BREAK.len());
+        writer.write_all(&BREAK[usize::from(first)..end])
+    }
+}
+
+impl Formatter for Indented {
+    fn begin_array<W: Write + ?Sized>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.open(b"[", writer)
+    }
+
+    fn end_array<W: Write + ?Sized>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.close(b"]", writer)
+    }
+
+    fn begin_array_value<W: Write + ?Sized>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
+        self.next(first, writer)
+    }
+
+    fn end_array_value<W: Write + ?Sized>(&mut self, _: &mut W) -> io::Result<()> {
+        self.has_value = true;
+        Ok(())
+    }
+
+    fn begin_object<W: Write + ?Sized>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.open(b"{", writer)
+    }
+
+    fn end_object<W: Write + ?Sized>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.close(b"}", writer)
+    }
+
+    fn begin_object_key<W: Write + ?Sized>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
+        self.next(first, writer)
+    }
+
+    fn begin_object_value<W: Write + ?Sized>(&mut self, writer: &mut W) -> io::Result<()> {
+        writer.write_all(b": ")
+    }
+
+    fn end_object_value<W: Write + ?Sized>(&mut self, _: &mut W) -> io::Result<()> {
+        self.has_value = true;
+        Ok(())
+    }
+}
+
+/// Appends the value to `text`. One that holds texts and numbers only always serialises.
+pub fn append(text: &mut Vec<u8>, value: &impl Serialize) {
+    let _ = value.serialize(&mut Serializer::with_formatter(text, Indented::default()));
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn it_is_what_serde_json_writes() {
+        let value = serde_json::json!({
+            "empty": [{}, []], "plain": [1, "two\n", null], "deep": [{ "a": { "b": [[true]] }, "c": {} }]
+        });
+        let mut text = Vec::new();
+        super::append(&mut text, &value);
+        assert_eq!(String::from_utf8(text).unwrap(), serde_json::to_string_pretty(&value).unwrap());
+    }
+}
