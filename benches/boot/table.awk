@@ -52,6 +52,11 @@ function yardstick(key,    threads, who, best) {
     }
     return best == "" ? "c" : best
 }
+# How much faster than the shell the C program is: nothing that makes the same calls can be much better.
+function bound(key, c) {
+    if (!((key, "shell") in wall) || !((key, c) in wall)) return ""
+    return sprintf(" (C: %.1f)", ratio(quantile(wall[key, "shell"], 2), quantile(wall[key, c], 2)))
+}
 function contests(    i, key, c) {
     print "| file system, verify, layers | init | C, threads | init / C (goal: at most 1.15) | the same, processor time | shell | shell / init (goal: at least 10) | peak of init |"
     print "|---|---|---|---|---|---|---|---|"
@@ -60,7 +65,7 @@ function contests(    i, key, c) {
         c = yardstick(key)
         print "| " key " | " cell(key, "init") " | " cell(key, c) ", " (c == "c" ? 1 : substr(c, 3)) " | " compared(key, "init", c, 1.15, 1) " | " \
             ((key, "init") in cpu && (key, c) in cpu ? sprintf("%.2f", ratio(quantile(cpu[key, "init"], 2), quantile(cpu[key, c], 2))) : "") \
-            " | " cell(key, "shell") " | " compared(key, "shell", "init", 10, 0) " | " \
+            " | " cell(key, "shell") " | " compared(key, "shell", "init", 10, 0) bound(key, c) " | " \
             ((key, "init") in wall ? peak[key, "init"] " KiB, " verdict(peak[key, "init"] / (8192 + 64 * layers[key]), 1, 1) : "") " |"
     }
 }
