@@ -1,13 +1,16 @@
 //! Layers joined by overlayfs.
 
 use std::fs;
+use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use nix::mount::{MsFlags, mount as old_mount};
 use rustix::fs::{StatVfsMountFlags, statvfs};
-use stack::mount::protect;
+use stack::image::{ImageKind, OpenImage};
+use stack::loop_device::attach;
+use stack::mount::{self, Backing, MountedLayer, protect};
 use stack::overlay::{Features, Overlay, Rung};
 
 use super::{in_namespace, make_folder, make_image, mount_image, writable};
@@ -166,6 +169,41 @@ fn every_way_to_tell_the_layers_gives_the_same_root() {
             }
         });
     }
+}
+
+/// As init does it. The places that stand for the layers are not there: whoever asked for a name would fail.
+#[test]
+fn layers_are_told_by_the_descriptors_of_their_mounts() {
+    let release = nix::sys::utsname::uname().unwrap().release().to_string_lossy().into_owned();
+    if Rung::best_of(&release) < Rung::Descriptors {
+        println!(
+            "Linux {release} takes no descriptors: the stories of virtual machines are about such kernels"
+        );
+        return;
+    }
+    in_namespace(|folder| {
+        let mounted: Vec<MountedLayer> = ["low", "high"]
+            .iter()
+            .map(|name| {
+                let image = make_image(folder, name, &[("who", name), (name, name)]);
+                let device = attach(&OpenImage::open(&image).unwrap()).unwrap();
+                mount::layer(ImageKind::Squashfs, &Backing::Loop(&device), &image).unwrap()
+            })
+            .collect();
+        let mounts: Vec<_> = mounted.iter().map(AsFd::as_fd).collect();
+        let lower = ["low", "high"].map(|name| folder.join("nowhere").join(name)).to_vec();
+        let (root, upper) = (make_folder(folder, "root"), Some(writable(folder)));
+        let overlay = Overlay { lower, upper, userxattr: false, features: Features::KernelDefault };
+        overlay.mount_open(&mounts, &root).unwrap();
+        let read = |name| fs::read_to_string(root.join(name)).unwrap();
+        assert_eq!([read("who"), read("low"), read("high")], ["high", "low", "high"]);
+        drop(mounted);
+        fs::write(root.join("low"), "changed").unwrap();
+        assert_eq!(read("low"), "changed");
+        // By their names they cannot be had.
+        let other = make_folder(folder, "other");
+        assert!(overlay.mount(&other).is_err());
+    });
 }
 
 /// The kernel prints what differs from its default, so that each option is put to the proof by its contrary.
