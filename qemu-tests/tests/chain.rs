@@ -65,7 +65,8 @@ fn a_bound_profile_gives_way_to_nothing_of_the_medium_that_is_not_bound() -> Sto
     scene.profile_that_runs("small", &[], "true")?;
     let profile = scene.store().folder().join("profiles/web/1.kdl");
     let digest = sha256(&profile)?;
-    let parameters = format!("lamina.profile=web@sha256:{digest} lamina.fallback=small");
+    // The last word is what the recovery screen hands to the next init; the kernel takes it from anybody.
+    let parameters = format!("lamina.profile=web@sha256:{digest} lamina.fallback=small LAMINA_PROFILE=small");
     let mut guest = scene.boot(&scene.disk()?, &parameters)?;
     let screen = guest.expect_screen(&["is not in the store"])?;
     assert!(!screen.contains("trying"), "{screen}");
