@@ -178,7 +178,7 @@ fn print_report(report: &BootReport) {
         "boot: report of init: profile {}, generation {}, kernel {kernel}",
         profile.name, profile.generation
     );
-    for Step { step, object, start_us, length_us } in steps {
+    for Step { step, object, start_us, length_us, .. } in steps {
         let (start, length) = (*start_us as f64 / 1000.0, *length_us as f64 / 1000.0);
         println!("  {start:9.1} ms {length:9.1} ms  {step} {object}");
     }
