@@ -13,27 +13,22 @@ use crate::store::{Layer, ProfileText};
 #[derive(Debug)]
 pub struct Installed {
     scene: Scene,
-    name: &'static str,
+    series: String,
+    profile: &'static str,
     medium: PathBuf,
     state: PathBuf,
 }
 
 impl Installed {
-    /// `recipe`, and above it a layer that lets root log in without a password, and whatever `story` adds.
+    /// `recipe`, and above it a layer that lets root log in without a password, and whatever `story` adds. The kernel is
+    /// that of `series`. The console log is `NAME-SERIES.log`: several stories of one recipe run at once.
     pub fn new(
-        recipe: &Recipe,
-        story: impl FnOnce(Layer) -> Result<Layer, Failure>,
-    ) -> Result<Self, Failure> {
-        Self::on_kernel("6.1", recipe, story)
-    }
-
-    /// As [`Installed::new`], with the kernel series named.
-    pub fn on_kernel(
+        name: &str,
         series: &str,
         recipe: &Recipe,
         story: impl FnOnce(Layer) -> Result<Layer, Failure>,
     ) -> Result<Self, Failure> {
-        let scene = Scene::on_kernel(recipe.name, series)?;
+        let scene = Scene::on_kernel(&format!("{name}-{series}"), series)?;
         // As `lamina medium create` makes them: boots of a real medium are counted.
         scene.store().boot_slots()?;
         let (store, mut images) = debian_root::images(recipe)?;
@@ -48,19 +43,21 @@ impl Installed {
         let medium = scene.disk()?;
         let state = scene.scratch().join("state.img");
         state_disk::ext4(&state, 256)?;
-        Ok(Self { scene, name: recipe.name, medium, state })
+        Ok(Self { scene, series: series.to_owned(), profile: recipe.name, medium, state })
     }
 
-    /// Boots it.
+    /// Boots it, and waits until init has named the kernel.
     pub fn boot(&self) -> Result<Guest, Failure> {
         self.boot_with("")
     }
 
     /// As [`Installed::boot`], with more kernel parameters.
     pub fn boot_with(&self, more: &str) -> Result<Guest, Failure> {
-        let parameters = format!("lamina.store=LABEL={} lamina.profile={} {more}", DISK.label, self.name);
+        let parameters = format!("lamina.store=LABEL={} lamina.profile={} {more}", DISK.label, self.profile);
         let machine = self.scene.machine(&parameters)?.kept_disk(&self.medium).kept_disk(&self.state);
-        Guest::boot(&machine)
+        let mut guest = Guest::boot(&machine)?;
+        expect_kernel(&mut guest, &self.series)?;
+        Ok(guest)
     }
 
     /// Asks e2fsck(8) whether both disks were left clean.
@@ -68,6 +65,11 @@ impl Installed {
         state_disk::expect_clean_ext4(&self.medium)?;
         state_disk::expect_clean_ext4(&self.state)
     }
+}
+
+/// Waits until init names the kernel that runs it, as at the begin of each boot.
+pub fn expect_kernel(guest: &mut Guest, series: &str) -> Result<(), Failure> {
+    guest.expect(&format!("lamina: kernel {series}.")).map(drop)
 }
 
 /// Logs in as root, whom nobody asks for a password.

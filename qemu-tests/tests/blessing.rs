@@ -42,8 +42,9 @@ fn expect_first_attempt(guest: &mut Guest) -> Story {
 #[test]
 fn systemd_blesses_the_boot_when_the_system_is_up() -> Story {
     let unit = String::from_utf8_lossy(&hook("lamina-bless.service")?).into_owned();
-    let installed =
-        Installed::new(&SYSTEMD, |layer| layer.file("/usr/lib/systemd/system/lamina-bless.service", &unit))?;
+    let installed = Installed::new("bless-systemd", "6.1", &SYSTEMD, |layer| {
+        layer.file("/usr/lib/systemd/system/lamina-bless.service", &unit)
+    })?;
     let mut guest = installed.boot()?;
     log_in(&mut guest)?;
     expect_first_attempt(&mut guest)?;
@@ -74,7 +75,7 @@ fn openrc_blesses_the_boot_last_in_its_runlevel() -> Story {
               *) exec /sbin/openrc default ;;\nesac";
     let inittab = "id:2:initdefault:\nsi::sysinit:/etc/init.d/rcS\nl0:0:wait:/etc/init.d/rc 0\n\
                    l2:2:wait:/etc/init.d/rc 2\ns0:2:respawn:/sbin/getty 115200 ttyS0\n";
-    let installed = Installed::on_kernel("6.12", &OPENRC, |layer| {
+    let installed = Installed::new("bless-openrc", "6.12", &OPENRC, |layer| {
         let layer = layer.script("/etc/init.d/rc", rc)?.file("/etc/inittab", inittab)?;
         layer.program("/etc/init.d/lamina-bless", script)
     })?;

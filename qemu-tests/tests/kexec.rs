@@ -9,7 +9,7 @@ use qemu_tests::debian_root::Recipe;
 use qemu_tests::failure::Failure;
 use qemu_tests::guest::Guest;
 use qemu_tests::initramfs::Initramfs;
-use qemu_tests::installed::{Installed, log_in};
+use qemu_tests::installed::{Installed, expect_kernel, log_in};
 
 const SYSTEM: Recipe = Recipe {
     name: "kexec",
@@ -26,8 +26,8 @@ const LEFT: &str = "nothing is left mounted; starting the loaded kernel";
 const DIRTY: [&str; 2] = ["recovery complete", "mounting unchecked fs"];
 
 /// A system with the kernel and the initramfs in `/boot`, and a program to start with in systemd's place.
-fn installed() -> Result<Installed, Failure> {
-    let kernel = artifacts::kernel("6.1")?;
+fn installed(name: &str, series: &str) -> Result<Installed, Failure> {
+    let kernel = artifacts::kernel(series)?;
     let initramfs = Initramfs::new(&kernel).write()?;
     let bytes = |path| fs::read(path).map_err(Failure::at(path));
     let story = format!(
@@ -35,16 +35,16 @@ fn installed() -> Result<Installed, Failure> {
          exec /run/lamina/bin/lamina shutdown poweroff\nfi\n\
          echo kept >/var/note\n{LOAD} && exec /run/lamina/bin/lamina shutdown kexec"
     );
-    Installed::new(&SYSTEM, |layer| {
+    Installed::new(name, series, &SYSTEM, |layer| {
         let layer = layer.program("/boot/vmlinuz", bytes(&kernel.vmlinuz)?)?;
         layer.program("/boot/initrd", bytes(&initramfs)?)?.script("/story", &story)
     })
 }
 
 /// The console begins anew: what a firmware prints is not on it, and the kernel's own time starts at zero.
-fn expect_second_boot(guest: &mut Guest) -> Story {
+fn expect_second_boot(guest: &mut Guest, series: &str) -> Story {
     guest.expect(LEFT)?;
-    guest.expect("lamina: kernel ").map(drop)
+    expect_kernel(guest, series)
 }
 
 fn expect_found_clean(guest: &mut Guest, log: &str) -> Story {
@@ -56,12 +56,21 @@ fn expect_found_clean(guest: &mut Guest, log: &str) -> Story {
 
 #[test]
 fn systemd_starts_the_loaded_kernel_from_clean_disks() -> Story {
-    let installed = installed()?;
+    systemd_starts_the_loaded_kernel("6.1")
+}
+
+#[test]
+fn systemd_does_so_on_the_newer_kernel() -> Story {
+    systemd_starts_the_loaded_kernel("6.12")
+}
+
+fn systemd_starts_the_loaded_kernel(series: &str) -> Story {
+    let installed = installed("kexec-systemd", series)?;
     let mut guest = installed.boot()?;
     log_in(&mut guest)?;
     guest.run(&format!("echo kept >/var/note; {LOAD}"))?;
     guest.type_line("systemctl kexec")?;
-    expect_second_boot(&mut guest)?;
+    expect_second_boot(&mut guest, series)?;
     log_in(&mut guest)?;
     guest.run("grep second.boot /proc/cmdline && grep kept /var/note")?;
     let log = guest.run("dmesg | grep EXT4")?;
@@ -72,12 +81,21 @@ fn systemd_starts_the_loaded_kernel_from_clean_disks() -> Story {
     installed.expect_clean()
 }
 
-/// The program turns the root around itself, as PID 1.
 #[test]
 fn an_init_that_hands_over_starts_the_loaded_kernel_from_clean_disks() -> Story {
-    let installed = installed()?;
+    an_init_that_hands_over_starts_the_loaded_kernel("6.1")
+}
+
+#[test]
+fn an_init_that_hands_over_does_so_on_the_newer_kernel() -> Story {
+    an_init_that_hands_over_starts_the_loaded_kernel("6.12")
+}
+
+/// The program turns the root around itself, as PID 1.
+fn an_init_that_hands_over_starts_the_loaded_kernel(series: &str) -> Story {
+    let installed = installed("kexec-script", series)?;
     let mut guest = installed.boot_with("init=/story")?;
-    expect_second_boot(&mut guest)?;
+    expect_second_boot(&mut guest, series)?;
     let log = guest.expect("kept\n")?;
     expect_found_clean(&mut guest, &log)?;
     guest.expect("nothing is left mounted; powering off")?;

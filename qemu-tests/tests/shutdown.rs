@@ -20,7 +20,10 @@ const ON_A_DISK: &str = "root writable=\"LABEL=state\"";
 
 /// The small system, its images under dm-verity, its changes on a disk. Without `lines` its init is busybox.
 fn scene_with_state(name: &str, layers: &[Layer], lines: &str) -> Result<(Scene, PathBuf), Failure> {
-    let scene = Scene::new(name)?;
+    with_state(Scene::new(name)?, name, layers, lines)
+}
+
+fn with_state(scene: Scene, name: &str, layers: &[Layer], lines: &str) -> Result<(Scene, PathBuf), Failure> {
     let mut images = scene.small_system()?;
     for layer in layers {
         images.push(scene.store().add(layer)?);
@@ -93,9 +96,19 @@ fn every_file_system_of_a_state_is_left_clean() -> Story {
 
 #[test]
 fn busybox_init_makes_the_disks_read_only_with_one_line_in_its_script() -> Story {
+    busybox_init_makes_the_disks_read_only("6.1")
+}
+
+#[test]
+fn busybox_init_does_so_on_the_newer_kernel() -> Story {
+    busybox_init_makes_the_disks_read_only("6.12")
+}
+
+fn busybox_init_makes_the_disks_read_only(series: &str) -> Story {
     let end =
         Layer::new("end").script("/etc/init.d/rcK", &format!("{LAMINA} shutdown && echo all read-only"))?;
-    let (scene, state) = scene_with_state("busybox-end", &[end], "")?;
+    let scene = Scene::on_kernel(&format!("busybox-end-{series}"), series)?;
+    let (scene, state) = with_state(scene, "busybox-end", &[end], "")?;
     let medium = scene.disk()?;
     let mut guest = boot(&scene, &medium, &state)?;
     guest.expect("# ")?;
