@@ -200,6 +200,7 @@ fn a_kernel_without_dm_verity_is_told_with_the_module_and_the_chain_goes_on() ->
     start(&initramfs, "")?.expect_screen(&told)?;
     let mut guest = start(&initramfs, "lamina.verify=digest")?;
     guest.expect(&format!("sum={} /data/noise", sum(&noise())))?;
+    guest.expect_off()?;
 
     // Without device-mapper altogether, because somebody chose the modules.
     let mut initramfs = Initramfs::new(&artifacts::kernel("6.1")?);
