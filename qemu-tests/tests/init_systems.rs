@@ -1,4 +1,7 @@
 //! Real init systems on a stack: each boots to where a person can log in, and goes off by its own command, with the disks clean.
+//!
+//! Each is told on both kernels, as are busybox init (`shutdown.rs`) and kexec (`kexec.rs`). The second kernel costs `make test` some
+//! 160 seconds of processor time, about 80 seconds on two idle processors, so that none is left out on either.
 
 use qemu_tests::Story;
 use qemu_tests::debian_root::Recipe;
