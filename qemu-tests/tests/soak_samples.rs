@@ -66,7 +66,7 @@ fn a_system_call_that_fails_never_ends_in_a_kernel_panic() -> Story {
 fn power_cuts(life: Life, count: usize) -> Story {
     let recording = Recording::make(life)?;
     let deadline = Instant::now() + Duration::from_secs(600);
-    let summary = Summary::of(&recording, SEED, count, deadline)?;
+    let summary = Summary::of(&recording, SEED, count, None, deadline)?;
     println!("{}", summary.to_markdown(&recording, SEED));
     assert!(summary.bad.iter().all(|cut| life.may_lose(cut)), "{:?}", summary.bad);
     Ok(())

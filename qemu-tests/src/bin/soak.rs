@@ -96,6 +96,12 @@ struct Power {
     /// stop after this many minutes for each disk
     #[argh(option, default = "60")]
     minutes: u64,
+    /// only the disks whose name in the summary begins with this, as in `state`
+    #[argh(option, default = "String::new()")]
+    only: String,
+    /// every cut is after so many entries of the log, to look at one moment closely
+    #[argh(option)]
+    after: Option<usize>,
 }
 
 fn main() -> ExitCode {
@@ -219,10 +225,11 @@ impl Power {
         let mut good = true;
         println!("## Power cuts\n");
         let media = [FileSystem::JournaledExt4, FileSystem::Vfat, FileSystem::Ext4].map(Life::Medium);
-        for life in media.into_iter().chain([Life::State]) {
+        let lives = media.into_iter().chain([Life::State]);
+        for life in lives.filter(|life| life.name().starts_with(&self.only)) {
             let recording = Recording::make(life)?;
             eprintln!("soak: {}: {} entries", life.name(), recording.length());
-            let summary = Summary::of(&recording, self.seed, self.count, deadline(self.minutes))?;
+            let summary = Summary::of(&recording, self.seed, self.count, self.after, deadline(self.minutes))?;
             println!("{}", summary.to_markdown(&recording, self.seed));
             good &= summary.bad.iter().all(|cut| life.may_lose(cut));
         }

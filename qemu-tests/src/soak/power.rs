@@ -96,6 +96,8 @@ pub enum Verdict {
         generation: u64,
         /// What init did with the state: `created`, `reused`, `fell back`, ...
         top: String,
+        /// Why a tmpfs served in place of the state, and where the console's log and the disk are kept.
+        gave_up: Option<String>,
     },
     /// Not at all.
     Unbootable,
@@ -138,9 +140,10 @@ impl Recording {
         self.entries.len() - self.first
     }
 
-    /// A random moment.
-    pub fn cut(&self, random: &mut Random) -> Cut {
-        Cut::random(random, self.first, self.entries.len())
+    /// A random moment, or one behind so many entries of the log.
+    pub fn cut(&self, random: &mut Random, after: Option<usize>) -> Cut {
+        let cut = Cut::random(random, self.first, self.entries.len());
+        Cut { after: after.map_or(cut.after, |after| after.min(self.entries.len())), ..cut }
     }
 
     /// What had been done at that moment.
@@ -172,7 +175,8 @@ impl Recording {
             // The label is on the disk only when the file system was made: the device is named as it was then.
             machine = machine.disk(&medium).parameters(&state_parameter("ubdb"));
         }
-        let log = log_folder()?.join(format!("cut-{}-{}.log", self.life.name().replace(' ', "-"), cut.after));
+        let name = format!("cut-{}-{}-{}.log", self.life.name().replace(' ', "-"), cut.after, cut.seed);
+        let log = log_folder()?.join(name);
         let mut guest = machine.disk(&path).boot(&log)?;
         if guest.wait_for_any(&["soak: arrived", "[p] power off", "reboot: "], PATIENCE) != Ok(0) {
             return Ok(Verdict::Unbootable);
@@ -182,9 +186,25 @@ impl Recording {
         let line = words.lines().next().unwrap_or_default();
         let (generation, top) = line.split_once(" top ").unwrap_or((line, "none"));
         let generation = generation.parse().map_err(Failure::about(log.display()))?;
-        fs::remove_file(&log).map_err(Failure::at(&log))?;
-        Ok(Verdict::Booted { generation, top: top.to_owned() })
+        let gave_up =
+            (top == FELL_BACK).then(|| format!("{}; console: {}", reason(guest.text()), log.display()));
+        if gave_up.is_some() {
+            let disk = log.with_extension("img");
+            fs::copy(&path, &disk).map_err(Failure::at(&disk))?;
+        } else {
+            fs::remove_file(&log).map_err(Failure::at(&log))?;
+        }
+        Ok(Verdict::Booted { generation, top: top.to_owned(), gave_up })
     }
+}
+
+/// What the guest calls a top that is not the state.
+const FELL_BACK: &str = "fell back";
+
+/// Why init gave the state up, from the line that it shows in red.
+fn reason(console: &str) -> &str {
+    let line = console.split_once(" cannot be used: ").map_or("no reason was given", |(_, rest)| rest);
+    line.split(['\n', ';']).next().unwrap_or(line)
 }
 
 fn state_parameter(device: &str) -> String {
@@ -290,23 +310,32 @@ pub struct Summary {
     tops: BTreeMap<String, usize>,
     /// The cuts after which an older generation booted than the one that `lamina medium create` had just put there.
     older: Vec<Cut>,
+    /// The cuts after which a tmpfs served in place of the state, with the reason.
+    gave_up: Vec<(Cut, String)>,
     /// The cuts after which nothing booted.
     pub bad: Vec<Cut>,
 }
 
 impl Summary {
-    /// Cuts the power `count` times, or until `deadline`.
-    pub fn of(recording: &Recording, seed: u64, count: usize, deadline: Instant) -> Result<Self, Failure> {
+    /// Cuts the power `count` times, or until `deadline`; at random moments, or always after so many entries of the log.
+    pub fn of(
+        recording: &Recording,
+        seed: u64,
+        count: usize,
+        after: Option<usize>,
+        deadline: Instant,
+    ) -> Result<Self, Failure> {
         let mut random = Random::new(seed);
         let mut summary = Self::default();
         while summary.cuts < count && Instant::now() < deadline {
-            let cut = recording.cut(&mut random);
+            let cut = recording.cut(&mut random, after);
             summary.cuts += 1;
             *summary.phases.entry(recording.phase(&cut).to_owned()).or_default() += 1;
             match recording.judge(&cut)? {
                 Verdict::Unbootable => summary.bad.push(cut),
-                Verdict::Booted { generation, top } => {
+                Verdict::Booted { generation, top, gave_up } => {
                     *summary.tops.entry(top).or_default() += 1;
+                    summary.gave_up.extend(gave_up.map(|why| (cut, why)));
                     if generation < recording.expected(&cut) {
                         summary.older.push(cut);
                     }
@@ -336,6 +365,9 @@ impl Summary {
         );
         for cut in self.bad.iter().chain(&self.older) {
             text += &format!("- {cut:?}, behind `{}`\n", recording.phase(cut));
+        }
+        for (cut, why) in &self.gave_up {
+            text += &format!("- {cut:?}, behind `{}`: the state was given up: {why}\n", recording.phase(cut));
         }
         text
     }
