@@ -7,6 +7,7 @@
 //! | `supervised` | runs the program that makes it, for as long as that may take |
 //! | `decide` | what becomes of the folder that was found; pure |
 //! | `folder` | looks at the folders, and carries out one step at a time |
+//! | `room` | what it means that it is full; pure |
 //! | `stamp`, `tied` | whose a folder is, and whether another stack may go below it |
 //! | `top_size` | whether a tmpfs fits into the memory |
 //!
@@ -21,8 +22,9 @@ use serde::Serialize;
 use stack::mount::{Attributes, Filesystem, bind, detach};
 
 use crate::block_devices::BlockDevice;
-use crate::error::Failure;
+use crate::error::{BootError, Failure};
 use crate::modules::{Modules, needs};
+use crate::mounts;
 use crate::paths;
 use crate::wait_for_device::{Waits, nothing_answers};
 
@@ -31,6 +33,7 @@ mod device;
 mod folder;
 mod make;
 mod marker;
+mod room;
 mod stamp;
 mod supervised;
 mod tied;
@@ -39,6 +42,7 @@ pub mod top_size;
 use decide::{Decision, FOLDER, Wish};
 use device::Found;
 use folder::Tops;
+use room::Room;
 
 /// What is asked for.
 #[derive(Debug)]
@@ -126,7 +130,10 @@ pub fn open(wanted: &Wanted, say: &mut dyn FnMut(&str)) -> Result<StateTop, Trou
         // The tmpfs that may follow needs neither, and a disk with errors is better left alone.
         let _ = detach(Path::new(paths::STATE));
     }
-    opened
+    opened.map_err(|trouble| match trouble {
+        Trouble::Broken(failure) => Trouble::Broken(of_device(&device, failure)),
+        refused @ Trouble::Refused(_) => refused,
+    })
 }
 
 /// The device and its driver, with a file system on it.
@@ -182,11 +189,48 @@ fn mount(device: &str, driver: &str) -> Result<(), Failure> {
             nix::errno::Errno::EBUSY => failure.try_this(
                 "when the store is on the same partition, it is mounted read-only there: give the state a partition of its own",
             ),
+            // EFSBADCRC and EFSCORRUPTED of the kernel.
+            nix::errno::Errno::EBADMSG | nix::errno::Errno::EUCLEAN => failure.try_this(format!(
+                "its metadata is damaged, perhaps by a power cut: repair it from another system or from the rescue shell: {}",
+                repair(driver, device)
+            )),
             // What the mount itself says is all there is to say.
             nix::errno::Errno::ENODEV => failure,
             _ => failure.try_this(format!("check it on another system: fsck.{driver} {device}")),
         }
     })
+}
+
+/// The command that repairs it and keeps its files: e2fsck(8), xfs_repair(8), btrfs(8), fsck.f2fs(8).
+fn repair(driver: &str, device: &str) -> String {
+    match driver {
+        "ext4" => format!("e2fsck -f -y {device}"),
+        "xfs" => format!("xfs_repair {device}"),
+        "btrfs" => format!("btrfs check {device}"),
+        _ => format!("fsck.{driver} {device}"),
+    }
+}
+
+/// Why there is no root over the top, when the state may be what it is about: then there is one without it. `None` where it is not.
+pub fn why_not_stacked(error: &BootError) -> Option<Failure> {
+    let room = Room::of(rustix::fs::statvfs(paths::STATE));
+    let step = error.step;
+    let failure = match (step, room.is_used_up()) {
+        ("stack layers" | "find mount points", true) => {
+            let full = std::io::Error::from_raw_os_error(nix::libc::ENOSPC);
+            room.failure(&format!("{step} over the top"), full)
+        }
+        ("stack layers", false) => (*error.failure).clone(),
+        _ => return None,
+    };
+    let mounts = mounts::parse(&fs::read("/proc/self/mountinfo").unwrap_or_default());
+    let state = mounts.iter().find(|mount| mount.target == Path::new(paths::STATE));
+    Some(of_device(state.map_or("the state", |state| &state.source), failure))
+}
+
+/// With the name of the device in front.
+fn of_device(device: &str, failure: Failure) -> Failure {
+    Failure { why: format!("{device}: {}", failure.why), ..failure }
 }
 
 /// Has the profile's folder ready, and binds it to its place.
@@ -201,7 +245,7 @@ fn prepare(
     let observed = tops.observe(&wish)?;
     let Decision { action, aside, say: line, steps } =
         decide::decide(&observed, &wish).map_err(Trouble::Refused)?;
-    steps.iter().try_for_each(|step| tops.carry_out(step))?;
+    tops.carry_out_all(&steps, &wish)?;
     line.iter().for_each(|line| say(line));
 
     let name = wanted.profile.as_str();

@@ -180,14 +180,31 @@ fn stand_up(
     let profile = read(session, candidate, stored)?;
     note_attempt(session, candidate, &profile.name, stored);
     let top = put_top(session, &profile)?;
-    let folder = session.folder(candidate.place);
-    let images = plan::images(&folder, &profile);
-    let mut stages = plan::layers(&images, session.machine.mounts_from_files(&images));
-    stages.extend(plan::root(&images, &top, &profile.init, session.request.root_access));
-    session.carry_out(&stages)?;
+    if let Err(error) = build(session, candidate, &profile, &top) {
+        let failure = state::why_not_stacked(&error).filter(|_| matches!(top, Top::Kept(_)));
+        let Some(failure) = failure else { return Err(error) };
+        take_down::root();
+        session.machine.forget();
+        let top = give_up(session, &profile, failure);
+        build(session, candidate, &profile, &top)?;
+    }
     warn_of_no_correction(session, &profile);
     session.keep_profile(stored.bytes.clone());
     Ok(profile)
+}
+
+/// Builds the root with this top.
+fn build(
+    session: &mut Session,
+    candidate: &Candidate,
+    profile: &BootProfile,
+    top: &Top,
+) -> Result<(), BootError> {
+    let folder = session.folder(candidate.place);
+    let images = plan::images(&folder, profile);
+    let mut stages = plan::layers(&images, session.machine.mounts_from_files(&images));
+    stages.extend(plan::root(&images, top, &profile.init, session.request.root_access));
+    session.carry_out(&stages)
 }
 
 /// Checks the signature, reads the language, and obeys what the command line changes. Only what was asked for is changed:
@@ -329,20 +346,23 @@ fn put_top(session: &mut Session, profile: &BootProfile) -> Result<Top, BootErro
             session.journal.top(top.record);
             Ok(Top::Kept(top.folder))
         }
-        Err(failure) => {
-            session.journal.alarm(format!(
-                "the state {object} cannot be used: {}; changes of this boot are lost at power-off",
-                failure.why
-            ));
-            failure
-                .remedies
-                .iter()
-                .take(2)
-                .for_each(|remedy| session.journal.warn(format!("to try: {remedy}")));
-            session.journal.top(TopRecord::tmpfs(Some(failure.why)));
-            Ok(Top::Tmpfs(SPARE_TOP))
-        }
+        Err(failure) => Ok(give_up(session, profile, failure)),
     }
+}
+
+/// A tmpfs in the place of a state.
+fn give_up(session: &mut Session, profile: &BootProfile, failure: Failure) -> Top {
+    let place = match &profile.root {
+        WritableTop::State(state) => state.place.to_string(),
+        _ => String::new(),
+    };
+    session.journal.alarm(format!(
+        "the state {place} cannot be used: {}; changes of this boot are lost at power-off",
+        failure.why
+    ));
+    failure.remedies.iter().take(2).for_each(|remedy| session.journal.warn(format!("to try: {remedy}")));
+    session.journal.top(TopRecord::tmpfs(Some(failure.why)));
+    Top::Tmpfs(SPARE_TOP)
 }
 
 /// The layers that the last good generation of the profile does not have: when that one was good, they are at fault.

@@ -206,22 +206,38 @@ fn a_state_that_is_broken_or_not_there_is_told_in_red_and_a_tmpfs_serves() -> St
     {
         stage.format("mkfs.ext4", &["-q", "-F", "-L", LABEL], 64 * MIB)?;
         stage.damage(offset, &bytes)?;
-        falls_back(&stage, "lamina.profile=one", why)?;
+        falls_back(&stage, "lamina.profile=one", &[why])?;
     }
     falls_back(
         &stage,
         "lamina.profile=one lamina.state=LABEL=elsewhere",
-        "nothing answers to LABEL=elsewhere after 5 s",
+        &["nothing answers to LABEL=elsewhere after 5 s"],
     )
 }
 
-fn falls_back(stage: &Stage, parameters: &str, why: &str) -> Story {
+/// What a power cut leaves when the disk writes one of the superblock's two sectors and not the other.
+#[test]
+fn a_torn_superblock_is_told_and_e2fsck_gives_the_files_back() -> Story {
+    let mut stage = Stage::new("state-torn")?;
+    stage.profile("one", "root writable=\"/dev/vdb\"", "1")?;
+    stage.run("lamina.profile=one")?;
+    // s_free_blocks_count of the kernel's ext4_super_block: the sector with it is older than the one with the checksum.
+    stage.damage(1024 + 12, &[0x55, 0x55])?;
+    let said = ["to try: its metadata is damaged, perhaps by a power cut: ", ": e2fsck -f -y /dev/vdb"];
+    falls_back(&stage, "lamina.profile=one", &said)?;
+    let repaired = Command::new("/usr/sbin/e2fsck").args(["-f", "-y"]).arg(&stage.state).output();
+    let repaired = repaired.map_err(Failure::about("e2fsck"))?;
+    // e2fsck(8): errors were corrected.
+    assert_eq!(repaired.status.code(), Some(1), "{}", String::from_utf8_lossy(&repaired.stdout));
+    assert_has(&stage.run("lamina.profile=one")?, &["count=2 ", "\"action\": \"reused\""]);
+    Ok(())
+}
+
+fn falls_back(stage: &Stage, parameters: &str, why: &[&str]) -> Story {
     let mut guest = stage.start(parameters)?;
     guest.expect("story: end")?;
-    assert_has(
-        guest.text(),
-        &["cannot be used: ", why, "count=1 ", "\"kind\": \"tmpfs\"", "\"fell_back\": \""],
-    );
+    assert_has(guest.text(), &["cannot be used: ", "count=1 ", "\"kind\": \"tmpfs\"", "\"fell_back\": \""]);
+    assert_has(guest.text(), why);
     let printed = String::from_utf8_lossy(guest.bytes()).into_owned();
     let red = printed.lines().any(|line| line.contains("\u{1b}[1;31m") && line.contains("cannot be used"));
     assert!(red, "not in red: {printed}");
@@ -296,14 +312,14 @@ fn what_is_not_empty_is_never_formatted() -> Story {
         stage.blank(64 * MIB)?;
         stage.damage(offset, precious)?;
         let before = fs::read(&stage.state).map_err(Failure::at(&stage.state))?;
-        falls_back(&stage, "lamina.profile=one", "/dev/vdb is not empty, and has no file system")?;
+        falls_back(&stage, "lamina.profile=one", &["/dev/vdb is not empty, and has no file system"])?;
         assert!(
             fs::read(&stage.state).map_err(Failure::at(&stage.state))? == before,
             "the disk was written to"
         );
     }
     stage.format("mkfs.vfat", &[], 64 * MIB)?;
-    falls_back(&stage, "lamina.profile=one", "/dev/vdb has vfat, which cannot hold a writable top")
+    falls_back(&stage, "lamina.profile=one", &["/dev/vdb has vfat, which cannot hold a writable top"])
 }
 
 #[test]
@@ -316,5 +332,58 @@ fn a_full_tmpfs_is_an_error_of_the_program_that_fills_it() -> Story {
     stage.profile_that_runs("two", "root writable=\"tmpfs\" size=\"4G\"", "1", "df /")?;
     let text = stage.run("lamina.profile=two quiet")?;
     assert_has(&text, &["root size=4096 MiB is more than the memory (", "write at most"]);
+    Ok(())
+}
+
+/// What is done with a state that is new: it keeps a note, and is filled, also with what root alone may use.
+fn once(fill: &str) -> String {
+    let new = "[ ! -e /note ] && grep -q '\"kind\": \"state\"' /run/lamina/report.json";
+    format!("{new} && {{ echo kept > /note; {fill}; }}; cat /note; {COUNT}; grep ' / ' /proc/mounts")
+}
+
+#[test]
+fn a_state_without_a_free_block_goes_on_and_takes_no_new_folder() -> Story {
+    let mut stage = Stage::new("state-no-blocks")?;
+    let fill = "dd if=/dev/zero of=/fill bs=64k 2>/dev/null; sync; dd if=/dev/zero of=/rest bs=512 2>/dev/null; sync; \
+                dd if=/dev/zero of=/last bs=512 2>&1 | grep -o 'No space left.*'";
+    stage.profile_that_runs("one", &root(""), "1", &once(fill))?;
+    assert_has(&stage.run("lamina.profile=one")?, &["\"action\": \"created\"", "No space left on device"]);
+    stage.profile("two", &root(""), "1")?;
+    let said = [
+        "LABEL=state cannot be used: /dev/vdb: cannot make lamina/two.new: it is full: ",
+        "remove large files",
+    ];
+    falls_back(&stage, "lamina.profile=two", &said)?;
+    // Another stack needs a new top: the old one stays where it was.
+    stage.profile_that_runs("one", &root(""), "2", COUNT)?;
+    falls_back(&stage, "lamina.profile=one", &["/dev/vdb: cannot make lamina/one.new: it is full: "])?;
+    stage.profile_that_runs("one", &root(""), "1", &once(fill))?;
+    let text = stage.run("lamina.profile=one")?;
+    assert_has(&text, &["kept\n", " folders one\n", "\"action\": \"reused\"", "lamina / overlay rw,"]);
+    Ok(())
+}
+
+#[test]
+fn a_state_without_a_free_inode_gives_way_until_a_file_is_removed() -> Story {
+    let mut stage = Stage::new("state-no-inodes")?;
+    stage.format("mkfs.ext4", &["-q", "-F", "-L", LABEL, "-N", "64"], 64 * MIB)?;
+    let fill = "number=0; while true > /none$number; do number=$((number + 1)); done";
+    stage.profile_that_runs("one", &root(""), "1", &once(fill))?;
+    assert_has(&stage.run("lamina.profile=one")?, &["\"action\": \"created\"", "No space left on device"]);
+    let full = " inodes are used, ";
+    // overlayfs itself makes a file when it is mounted.
+    let said =
+        ["/dev/vdb: cannot stack layers over the top: it is full: all ", full, "remove many small files"];
+    falls_back(&stage, "lamina.profile=one", &said)?;
+    stage.profile("two", &root(""), "1")?;
+    falls_back(&stage, "lamina.profile=two", &["/dev/vdb: cannot make lamina/two.new: ", full])?;
+    let free = |name: &str| format!("rm /lamina/one/upper/none{name}");
+    for name in ["1", "2", "3"] {
+        let done =
+            Command::new("/usr/sbin/debugfs").args(["-w", "-R", &free(name)]).arg(&stage.state).output();
+        assert!(done.map_err(Failure::about("debugfs"))?.status.success());
+    }
+    let text = stage.run("lamina.profile=one")?;
+    assert_has(&text, &["kept\n", " folders one\n", "\"action\": \"reused\"", "lamina / overlay rw,"]);
     Ok(())
 }

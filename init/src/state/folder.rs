@@ -10,12 +10,13 @@ use std::path::{Path, PathBuf};
 
 use profiles::WhenChanged;
 use rustix::fs::{
-    AtFlags, Dir, FileType, Mode, OFlags, RenameFlags, fsync, mkdirat, openat, renameat_with, statat,
-    unlinkat,
+    AtFlags, Dir, FileType, Mode, OFlags, RenameFlags, fstatvfs, fsync, mkdirat, openat, renameat_with,
+    statat, unlinkat,
 };
 use rustix::io::Errno;
 
 use super::decide::{Aside, FOLDER, Observed, Step, Top, Wish};
+use super::room::Room;
 use super::stamp::{self, Stamp};
 use super::tied;
 use crate::error::Failure;
@@ -30,6 +31,8 @@ const VOLATILE: &str = "work/work/incompat";
 /// The folder `lamina` of the state file system.
 #[derive(Debug)]
 pub struct Tops {
+    /// The root of the state file system.
+    root: OwnedFd,
     folder: OwnedFd,
 }
 
@@ -42,9 +45,9 @@ impl Tops {
         match mkdirat(&root, FOLDER, Mode::RWXU) {
             Ok(()) => fsync(&root).map_err(failure)?,
             Err(Errno::EXIST) => {}
-            Err(errno) => return Err(cannot("make", "", errno)),
+            Err(errno) => return Err(cannot_change(&root, &format!("make {FOLDER}"), errno)),
         }
-        Ok(Self { folder: directory(&root, FOLDER).map_err(failure)? })
+        Ok(Self { folder: directory(&root, FOLDER).map_err(failure)?, root })
     }
 
     /// An open top, for a mount that must not depend on names.
@@ -105,8 +108,26 @@ impl Tops {
         Ok(Top::Ours { stack: stamp.stack, tied, lacks_work })
     }
 
+    /// Carries out all steps. Where one fails, the folders get back the names that they had, and what was begun for `wish` is removed:
+    /// on a disk that is full, nothing is there that was not there before.
+    pub fn carry_out_all(&self, steps: &[Step], wish: &Wish) -> Result<(), Failure> {
+        for (done, step) in steps.iter().enumerate() {
+            let Err(failure) = self.carry_out(step) else { continue };
+            for step in steps.iter().take(done).rev() {
+                if let Step::Rename { from, to } = step {
+                    let _ = self.rename(to, from, RenameFlags::NOREPLACE);
+                }
+            }
+            let _ = self.clear(&wish.half_made());
+            // Not while anything is in it.
+            let _ = unlinkat(&self.root, FOLDER, AtFlags::REMOVEDIR);
+            return Err(failure);
+        }
+        Ok(())
+    }
+
     /// Carries out one step; it is on the disk when this returns.
-    pub fn carry_out(&self, step: &Step) -> Result<(), Failure> {
+    fn carry_out(&self, step: &Step) -> Result<(), Failure> {
         let done = match step {
             Step::Clear { name, aside } => match self.clear(name) {
                 Err(_) => self.rename(name, aside, RenameFlags::NOREPLACE),
@@ -121,16 +142,7 @@ impl Tops {
             Step::Rename { from, to } => self.rename(from, to, RenameFlags::NOREPLACE),
             Step::Exchange(one, other) => self.rename(one, other, RenameFlags::EXCHANGE),
         };
-        done.map_err(|errno| {
-            let failure = Failure::new(format!("cannot {step}: {errno}"));
-            match errno {
-                Errno::NOSPC | Errno::DQUOT => failure.try_this(format!(
-                    "the state file system is full: remove what was set aside, {FOLDER}/NAME.aside-N on it"
-                )),
-                Errno::ROFS => failure.try_this("the state file system turned read-only: check it with fsck"),
-                _ => failure.try_this("check the state file system with fsck"),
-            }
-        })
+        done.map_err(|errno| cannot_change(&self.folder, &step.to_string(), errno))
     }
 
     /// Only what [`Tops::make`] makes is removed: a folder that holds anything else stays.
@@ -161,8 +173,13 @@ impl Tops {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mut file = File::from(openat(&top, NEW_STAMP, flags, Mode::RUSR | Mode::WUSR)?);
         let written = file.write_all(stamp.to_kdl().as_bytes()).and_then(|()| file.sync_all());
-        written.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
-        renameat_with(&top, NEW_STAMP, &top, stamp::FILE, RenameFlags::empty())?;
+        let written = written
+            .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
+            .and_then(|()| renameat_with(&top, NEW_STAMP, &top, stamp::FILE, RenameFlags::empty()));
+        if written.is_err() {
+            let _ = unlinkat(&top, NEW_STAMP, AtFlags::empty());
+        }
+        written?;
         fsync(&top)
     }
 
@@ -210,6 +227,18 @@ fn stamp(top: &OwnedFd, name: &str) -> Result<Result<Stamp, String>, Failure> {
 fn directory(parent: impl AsFd, name: &str) -> Result<OwnedFd, Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     openat(parent, name, flags, Mode::empty())
+}
+
+/// A change that was refused; `folder` is on the file system.
+fn cannot_change(folder: &OwnedFd, what: &str, errno: Errno) -> Failure {
+    if matches!(errno, Errno::NOSPC | Errno::DQUOT) {
+        return Room::of(fstatvfs(folder)).failure(what, errno.into());
+    }
+    let failure = Failure::new(format!("cannot {what}: {errno}"));
+    failure.try_this(match errno {
+        Errno::ROFS => "the state file system turned read-only: check it with fsck",
+        _ => "check the state file system with fsck",
+    })
 }
 
 fn cannot(action: &str, name: &str, error: impl Into<io::Error>) -> Failure {
