@@ -7,9 +7,13 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::{self, File};
 use std::path::Path;
+use std::time::Instant;
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use stack::partition_table::{self, Partition};
 use stack::superblock::{self, Superblock};
+
+use crate::examination::Examination;
 
 /// Never a medium: memory, loop devices, and floppy drives, where a probe of an empty one takes seconds.
 const NOT_A_MEDIUM: [&str; 5] = ["loop", "ram", "zram", "nbd", "fd"];
@@ -18,7 +22,7 @@ const NOT_A_MEDIUM: [&str; 5] = ["loop", "ram", "zram", "nbd", "fd"];
 const LAYER: &str = "lamina-";
 
 /// One disk or partition.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct BlockDevice {
     /// The kernel's name, `vda1`.
     pub name: String,
@@ -32,6 +36,8 @@ pub struct BlockDevice {
     pub superblock: Option<Superblock>,
     /// Of a partition: its names in the partition table.
     pub partition: Option<Partition>,
+    /// It has not been read, because it does not answer.
+    pub silent: bool,
 }
 
 impl BlockDevice {
@@ -47,6 +53,7 @@ impl fmt::Display for BlockDevice {
         let protected = if self.write_protected { " write-protected" } else { "" };
         write!(f, "{} {}{protected}", self.path(), Size(self.size))?;
         match &self.superblock {
+            None if self.silent => f.write_str(" (does not answer)")?,
             None => f.write_str(" (no file system that init knows)")?,
             Some(found) => {
                 write!(f, " {}", found.kind)?;
@@ -81,10 +88,12 @@ impl fmt::Display for Size {
     }
 }
 
-/// What has been probed so far. Devices are probed once, and again when the kernel says that they changed.
+/// What has been probed so far. Devices are probed once, and again when the kernel says that they changed. One that does not answer
+/// holds nobody up for more than two seconds; it is listed without its contents until it answers.
 #[derive(Debug, Default)]
 pub struct Inventory {
     known: BTreeMap<String, BlockDevice>,
+    examinations: Vec<Examination>,
 }
 
 impl Inventory {
@@ -92,12 +101,66 @@ impl Inventory {
     pub fn refresh(&mut self) {
         let names = device_names(Path::new("/sys/class/block"));
         self.known.retain(|name, _| names.contains(name));
-        for name in names {
-            if !self.known.contains_key(&name)
-                && let Some(device) = examine(&name)
-            {
-                self.known.insert(name, device);
+        let new = names.iter().filter(|name| !self.known.contains_key(*name));
+        self.examine(new.filter_map(|name| look(name)).collect());
+        self.listen();
+        // One that does not answer must not hide those behind it.
+        let behind: Vec<BlockDevice> = self.examinations.iter_mut().flat_map(Examination::behind).collect();
+        if !behind.is_empty() {
+            behind.into_iter().for_each(|device| self.examine(vec![device]));
+            self.listen();
+        }
+    }
+
+    /// Whether a device is asked that has not answered yet.
+    pub fn is_waiting(&self) -> bool {
+        !self.examinations.is_empty()
+    }
+
+    fn examine(&mut self, devices: Vec<BlockDevice>) {
+        if devices.is_empty() {
+            return;
+        }
+        self.known.extend(devices.iter().map(|device| (device.name.clone(), device.clone())));
+        match Examination::begin(devices.clone()) {
+            Ok(examination) => self.examinations.push(examination),
+            // No process more: rather wait for all than find none.
+            Err(_) => devices.into_iter().for_each(|device| self.answer(device.that_was_read())),
+        }
+    }
+
+    /// Takes the answers that come, and waits for those that were asked just now.
+    fn listen(&mut self) {
+        while let Some(until) = self.examinations.iter().map(|examination| examination.until).max() {
+            let mut descriptors: Vec<PollFd> = self
+                .examinations
+                .iter()
+                .map(|examination| PollFd::new(examination.descriptor(), PollFlags::POLLIN))
+                .collect();
+            let left = until.saturating_duration_since(Instant::now());
+            let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
+            match poll(&mut descriptors, timeout) {
+                Ok(0) => return,
+                Ok(_) | Err(nix::errno::Errno::EINTR) => {}
+                Err(_) => return,
             }
+            let ready: Vec<bool> =
+                descriptors.iter().map(|descriptor| descriptor.any().unwrap_or(false)).collect();
+            let mut answers = Vec::new();
+            for (examination, ready) in self.examinations.iter_mut().zip(ready) {
+                if ready {
+                    answers.extend(examination.receive());
+                }
+            }
+            self.examinations.retain(|examination| !examination.is_over());
+            answers.into_iter().for_each(|device| self.answer(device));
+        }
+    }
+
+    /// What was forgotten, or has answered before, stays as it is.
+    fn answer(&mut self, device: BlockDevice) {
+        if let Some(known) = self.known.get_mut(&device.name).filter(|known| known.silent) {
+            *known = device;
         }
     }
 
@@ -130,25 +193,42 @@ fn is_layer(device: &Path) -> bool {
     fs::read_to_string(device.join("dm/name")).is_ok_and(|name| name.starts_with(LAYER))
 }
 
-/// Reads one device; `None` while it has no medium (size 0) or is gone already.
-fn examine(name: &str) -> Option<BlockDevice> {
+/// What the kernel knows of a device that was not read yet; `None` while it has no medium (size 0) or is gone already.
+fn look(name: &str) -> Option<BlockDevice> {
     let folder = fs::canonicalize(Path::new("/sys/class/block").join(name)).ok()?;
-    let number = |file: &Path| fs::read_to_string(file).ok()?.trim().parse::<u64>().ok();
     let size = number(&folder.join("size"))?.saturating_mul(512);
     if size == 0 {
         return None;
     }
-    let partition_number = number(&folder.join("partition")).and_then(|number| u32::try_from(number).ok());
     let parent = folder.parent().and_then(Path::file_name).and_then(|name| name.to_str());
-    let disk = partition_number.and(parent).map(str::to_owned);
-    let node = |name: &str| File::open(Path::new("/dev").join(name.replace('!', "/"))).ok();
-    let partition = partition_number.zip(disk.as_deref()).and_then(|(partition, disk)| {
-        let disk_size = number(&folder.parent()?.join("size"))?.saturating_mul(512);
-        partition_table::read(&node(disk)?, disk_size)?.partition(partition)
-    });
-    let superblock = node(name).and_then(|file| superblock::probe(&file));
+    let disk = number(&folder.join("partition")).and(parent).map(str::to_owned);
     let write_protected = number(&folder.join("ro")).is_some_and(|value| value != 0);
-    Some(BlockDevice { name: name.to_owned(), disk, size, write_protected, superblock, partition })
+    let name = name.to_owned();
+    Some(BlockDevice { name, disk, size, write_protected, silent: true, ..BlockDevice::default() })
+}
+
+fn number(file: &Path) -> Option<u64> {
+    fs::read_to_string(file).ok()?.trim().parse().ok()
+}
+
+fn node(name: &str) -> Option<File> {
+    File::open(Path::new("/dev").join(name.replace('!', "/"))).ok()
+}
+
+impl BlockDevice {
+    /// Reads what lies on it, and waits as long as that takes.
+    pub fn that_was_read(mut self) -> Self {
+        let folder = Path::new("/sys/class/block");
+        let partition = number(&folder.join(&self.name).join("partition"));
+        let partition = partition.and_then(|number| u32::try_from(number).ok());
+        self.partition = partition.zip(self.disk.as_deref()).and_then(|(partition, disk)| {
+            let size = number(&folder.join(disk).join("size"))?.saturating_mul(512);
+            partition_table::read(&node(disk)?, size)?.partition(partition)
+        });
+        self.superblock = node(&self.name).and_then(|file| superblock::probe(&file));
+        self.silent = false;
+        self
+    }
 }
 
 #[cfg(test)]
@@ -169,10 +249,14 @@ mod tests {
                 uuid: None,
             }),
             partition: Some(Partition { number: 1, uuid: "deadbeef-01".into(), label: None }),
+            silent: false,
         };
         assert_eq!(device.to_string(), r"/dev/vda1 64 MiB ext4 LABEL=a\u{1b}[2J PARTUUID=deadbeef-01");
         device.write_protected = true;
         assert!(device.to_string().starts_with("/dev/vda1 64 MiB write-protected ext4"), "{device}");
+        let silent =
+            BlockDevice { name: "sdb".into(), size: 1 << 30, silent: true, ..BlockDevice::default() };
+        assert_eq!(silent.to_string(), "/dev/sdb 1024 MiB (does not answer)");
     }
 
     #[test]

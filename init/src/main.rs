@@ -14,6 +14,7 @@ mod deadline;
 mod descriptors;
 mod elf;
 mod error;
+mod examination;
 mod executor;
 mod faces;
 mod find_store;

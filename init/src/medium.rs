@@ -148,6 +148,7 @@ mod tests {
             write_protected: false,
             superblock: Some(superblock),
             partition,
+            silent: false,
         }
     }
 

@@ -31,7 +31,7 @@ use crate::{console, find_store, handover, paths, recovery, store};
 /// `panic=`, for the panic hook, which has no session.
 static PANIC_TIMEOUT: OnceLock<Option<i64>> = OnceLock::new();
 
-/// The recovery screen comes also when a disk, or the host that shares the store, does not answer any more.
+/// The recovery screen comes also when the disk with the store, or the host that shares it, does not answer any more.
 const MOST_FOR_A_LOOK: Duration = Duration::from_secs(10);
 
 /// As the first thread has it (RLIMIT_STACK); what is not used is no memory.
@@ -259,9 +259,7 @@ impl Session {
         let context = Context {
             report,
             profiles: self.choices(),
-            devices: within_on(STACK_OF_A_PARSER, MOST_FOR_A_LOOK, devices).unwrap_or_else(|| {
-                vec![format!("not all disks have answered within {} s", MOST_FOR_A_LOOK.as_secs())]
-            }),
+            devices: devices(),
             attempts: self.journal.failed_attempts(),
             ..Context::bare(self.request.panic, self.journal.began())
         };

@@ -17,6 +17,9 @@ const ONCE_MORE: Duration = Duration::from_millis(500);
 /// After this time a person should know what the machine is doing, also when it is quiet.
 const SILENT: Duration = Duration::from_secs(5);
 
+/// How often it is looked whether a device that did not answer at first has done so.
+const ONCE_AGAIN: Duration = Duration::from_millis(100);
+
 /// The devices that were waited for in vain, in this boot.
 #[derive(Debug, Default)]
 pub struct Waits {
@@ -42,6 +45,9 @@ impl Waits {
     ) -> Result<T, Failure> {
         let patience = self.patience(spec, timeout);
         let (mut chosen, mut left) = (None, Vec::new());
+        // The order matters: what appears between the subscription and the first look is announced again.
+        let uevents = Uevents::subscribe()?;
+        let mut inventory = Inventory::default();
         for (time, is_silent) in [(patience.min(SILENT), true), (patience.saturating_sub(SILENT), false)] {
             if !is_silent {
                 if chosen.is_some() || time.is_zero() {
@@ -49,7 +55,7 @@ impl Waits {
                 }
                 console::write_line(&format!("waiting for {spec}, at most {} s more", time.as_secs()));
             }
-            left = until(time, modules, &mut |devices| {
+            left = until(time, modules, &uevents, &mut inventory, &mut |devices| {
                 chosen = choose(devices)?;
                 Ok(chosen.is_some())
             })?;
@@ -65,13 +71,12 @@ impl Waits {
 fn until(
     timeout: Duration,
     modules: &Modules,
+    uevents: &Uevents,
+    inventory: &mut Inventory,
     ready: &mut dyn FnMut(&[BlockDevice]) -> Result<bool, Failure>,
 ) -> Result<Vec<BlockDevice>, Failure> {
     let deadline = Instant::now() + timeout;
     let mut patience = Patience::begin(deadline);
-    // The order matters: what appears between the subscription and the first look is announced again.
-    let uevents = Uevents::subscribe()?;
-    let mut inventory = Inventory::default();
     loop {
         modules.follow_devices();
         inventory.refresh();
@@ -79,8 +84,10 @@ fn until(
         if ready(&devices)? {
             return Ok(devices);
         }
+        let again = Instant::now() + ONCE_AGAIN;
+        let until = if inventory.is_waiting() { patience.until.min(again) } else { patience.until };
         loop {
-            match uevents.wait(patience.until)? {
+            match uevents.wait(until)? {
                 Waited::Event(event) if event.subsystem == "block" => {
                     // Partitions of a disk whose medium changed are announced on their own.
                     event.device.iter().for_each(|device| inventory.forget(device));
@@ -88,9 +95,10 @@ fn until(
                 }
                 Waited::Event(_) => modules.follow_devices(),
                 Waited::Overflow => {
-                    inventory = Inventory::default();
+                    *inventory = Inventory::default();
                     break;
                 }
+                Waited::TimedOut if until < patience.until => break,
                 Waited::TimedOut if patience.is_over(modules) => return Ok(devices),
                 Waited::TimedOut => break,
             }
@@ -138,7 +146,8 @@ pub fn answers(spec: &DeviceSpec, device: &BlockDevice) -> bool {
         DeviceSpec::Uuid(uuid) => same(superblock.and_then(|found| found.uuid.as_ref()), uuid),
         DeviceSpec::PartLabel(label) => partition.and_then(|found| found.label.as_ref()) == Some(label),
         DeviceSpec::PartUuid(uuid) => same(partition.map(|found| &found.uuid), uuid),
-        DeviceSpec::Path(path) => *path == device.path(),
+        // What lies on one that does not answer cannot be known, and nobody could mount it.
+        DeviceSpec::Path(path) => *path == device.path() && !device.silent,
     }
 }
 

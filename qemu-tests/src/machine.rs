@@ -33,6 +33,8 @@ struct Disk {
     forgets: bool,
     /// Whether the guest can write at all.
     access: Access,
+    /// Stops to answer after so many bytes.
+    stops_after: Option<u64>,
 }
 
 /// A machine that is not running yet. Everything is named by the caller; nothing depends on the host.
@@ -103,21 +105,45 @@ impl Machine {
     /// serves several guests.
     #[must_use]
     pub fn disk(mut self, image: &Path) -> Self {
-        self.disks.push(Disk { image: image.to_owned(), forgets: true, access: Access::Write });
+        self.disks.push(Disk {
+            image: image.to_owned(),
+            forgets: true,
+            access: Access::Write,
+            stops_after: None,
+        });
         self
     }
 
     /// As [`Machine::disk`], write-protected: `/sys/block/vdX/ro` is 1.
     #[must_use]
     pub fn protected_disk(mut self, image: &Path) -> Self {
-        self.disks.push(Disk { image: image.to_owned(), forgets: false, access: Access::Read });
+        self.disks.push(Disk {
+            image: image.to_owned(),
+            forgets: false,
+            access: Access::Read,
+            stops_after: None,
+        });
         self
     }
 
     /// As [`Machine::disk`], and what the guest writes is there afterwards, for the host to look at.
     #[must_use]
     pub fn kept_disk(mut self, image: &Path) -> Self {
-        self.disks.push(Disk { image: image.to_owned(), forgets: false, access: Access::Write });
+        self.disks.push(Disk {
+            image: image.to_owned(),
+            forgets: false,
+            access: Access::Write,
+            stops_after: None,
+        });
+        self
+    }
+
+    /// As [`Machine::disk`], but it stops to answer when this many bytes were read: what follows takes a second for each byte (the
+    /// throttling of qemu(1)). The kernel itself reads 4 KiB when it looks for partitions and there are none.
+    #[must_use]
+    pub fn dying_disk(mut self, image: &Path, bytes: u64) -> Self {
+        let image = image.to_owned();
+        self.disks.push(Disk { image, forgets: true, access: Access::Write, stops_after: Some(bytes) });
         self
     }
 
@@ -198,7 +224,10 @@ impl Machine {
             let snapshot = if disk.forgets { "on" } else { "off" };
             let read_only = if disk.access == Access::Read { ",readonly=on" } else { "" };
             let image = escaped(&disk.image);
-            let drive = format!("file={image},if=virtio,format=raw,snapshot={snapshot}{read_only}");
+            let mut drive = format!("file={image},if=virtio,format=raw,snapshot={snapshot}{read_only}");
+            if let Some(bytes) = disk.stops_after {
+                drive += &format!(",throttling.bps-total=1,throttling.bps-total-max={bytes}");
+            }
             arguments.extend(["-drive".to_owned(), drive]);
         }
         arguments.extend(self.late_disk.iter().flat_map(|image| late_disk(image)));

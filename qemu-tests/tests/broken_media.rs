@@ -1,10 +1,15 @@
 //! A medium on which something is wrong. Each boot must stop with a screen that names the object, the cause and the remedy.
 
+use std::fs::File;
+
 use qemu_tests::guest::Guest;
 use qemu_tests::medium::{flip_a_bit, truncate};
-use qemu_tests::scene::Scene;
+use qemu_tests::scene::{DISK, Scene};
 use qemu_tests::store::{ImageLine, Layer, ProfileText};
 use qemu_tests::{Failure, Story};
+
+/// What the disk of the story gives before it stops: the one block in which the kernel looks for partitions.
+const DYING: u64 = 4 << 10;
 
 /// A bootable profile `one` with the layer `precious`, whose image the story may then damage.
 fn scene(name: &str) -> Result<(Scene, ImageLine), Failure> {
@@ -99,6 +104,33 @@ fn a_store_that_never_appears_tells_what_did() -> Story {
     // Nobody should have to guess for half a minute whether the machine hangs.
     guest.expect("lamina: waiting for LABEL=ELSEWHERE, at most 1 s more")?;
     guest.expect_screen(&["LABEL=ELSEWHERE after 6 s", "/dev/vda", "ext4", "LAMINA", "lamina.timeout="])?;
+    Ok(())
+}
+
+/// A disk that no longer answers, named before and behind the one with the store.
+#[test]
+fn a_disk_that_does_not_answer_holds_up_neither_the_boot_nor_the_screen() -> Story {
+    let scene = Scene::new("dying-disk")?;
+    scene.profile_that_runs("one", &[], "cat /proc/partitions")?;
+    let (store, dying) = (scene.disk()?, scene.scratch().join("dying.img"));
+    File::create(&dying).and_then(|file| file.set_len(64 << 20)).map_err(Failure::at(&dying))?;
+    let machine = |store: &str, timeout: u32| {
+        scene.machine(&format!("lamina.profile=one lamina.store=LABEL={store} lamina.timeout={timeout}"))
+    };
+    let with_store = machine(DISK.label, 60)?;
+    for machine in [
+        with_store.clone().disk(&store).dying_disk(&dying, DYING),
+        with_store.dying_disk(&dying, DYING).disk(&store),
+    ] {
+        let mut guest = Guest::boot(&machine)?;
+        guest.expect("story: begin")?;
+        guest.expect(" 65536 vd")?;
+        guest.expect_off()?;
+    }
+    let mut guest = Guest::boot(&machine("ELSEWHERE", 3)?.disk(&store).dying_disk(&dying, DYING))?;
+    let seen =
+        ["nothing answers to LABEL=ELSEWHERE after 3 s", "/dev/vda ", "/dev/vdb 64 MiB (does not answer)"];
+    guest.expect_screen(&seen)?;
     Ok(())
 }
 

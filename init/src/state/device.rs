@@ -157,6 +157,7 @@ mod tests {
             write_protected: false,
             superblock,
             partition,
+            silent: false,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Once;
 
-use nix::unistd::{ForkResult, fork};
+use nix::unistd::{ForkResult, Pid, fork};
 
 use crate::{Error, Result};
 
@@ -10,11 +10,11 @@ use crate::{Error, Result};
 static ALLOCATOR: Once = Once::new();
 
 /// Does `work` in a new process that ends with it, and does not wait. The child is left to whatever this process becomes, as
-/// every orphan is to PID 1. It has a copy of all memory and all descriptors.
+/// every orphan is to PID 1, or to whoever waits for the number that is returned. It has a copy of all memory and all descriptors.
 ///
 /// # Errors
 /// fork(2): no memory, or too many processes.
-pub fn run(work: impl FnOnce()) -> Result<()> {
+pub fn run(work: impl FnOnce()) -> Result<Pid> {
     // SAFETY: it registers handlers of pthread_atfork(3), for which nothing is asked but that this is not done twice.
     #[expect(unsafe_code, reason = "dlmalloc: see SAFETY")]
     ALLOCATOR.call_once(|| unsafe { dlmalloc::enable_alloc_after_fork() });
@@ -24,7 +24,7 @@ pub fn run(work: impl FnOnce()) -> Result<()> {
     #[expect(unsafe_code, reason = "fork(2): see SAFETY")]
     let forked = unsafe { fork() };
     match forked {
-        Ok(ForkResult::Parent { .. }) => Ok(()),
+        Ok(ForkResult::Parent { child }) => Ok(child),
         Ok(ForkResult::Child) => {
             work();
             // SAFETY: _exit(2) ends this process and nothing else: no handler of the parent runs twice.
@@ -44,9 +44,10 @@ mod tests {
     #[test]
     fn the_work_is_done_by_another_process() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        run(|| drop(std::fs::write(file.path(), std::process::id().to_string()))).unwrap();
-        nix::sys::wait::wait().unwrap();
-        let pid: u32 = std::fs::read_to_string(file.path()).unwrap().parse().unwrap();
-        assert_ne!(pid, std::process::id());
+        let child = run(|| drop(std::fs::write(file.path(), std::process::id().to_string()))).unwrap();
+        nix::sys::wait::waitpid(child, None).unwrap();
+        let pid: i32 = std::fs::read_to_string(file.path()).unwrap().parse().unwrap();
+        assert_eq!(pid, child.as_raw());
+        assert_ne!(child, Pid::this());
     }
 }
