@@ -35,6 +35,21 @@ pub struct Recipe {
     pub layers: &'static [(&'static str, &'static [&'static str])],
 }
 
+/// systemd, in three layers.
+pub const SYSTEMD: Recipe = Recipe {
+    name: "systemd",
+    packages: &["systemd", "systemd-sysv", "udev"],
+    layers: &[
+        ("base", &[]),
+        ("systemd", &["systemd", "udev", "ctl", "/usr/sbin/"]),
+        ("configuration", &["/etc/"]),
+    ],
+};
+
+/// OpenRC, which Debian has no inittab for.
+pub const OPENRC: Recipe =
+    Recipe { name: "openrc", packages: &["openrc", "sysvinit-core"], layers: &[("openrc", &[])] };
+
 /// The images of the system, bottom first, and the store that has them. Made when they are not there: that downloads
 /// about 50 MB and takes a quarter of a minute on an idle machine.
 pub fn images(recipe: &Recipe) -> Result<(PathBuf, Vec<ImageLine>), Failure> {

@@ -3,25 +3,12 @@
 
 use std::fs;
 
-use qemu_tests::debian_root::Recipe;
+use qemu_tests::debian_root::{OPENRC, SYSTEMD};
 use qemu_tests::guest::Guest;
 use qemu_tests::installed::{Installed, log_in};
 use qemu_tests::scene::Scene;
 use qemu_tests::store::{Layer, ProfileText};
 use qemu_tests::{Failure, Story, artifacts};
-
-const SYSTEMD: Recipe = Recipe {
-    name: "systemd",
-    packages: &["systemd", "systemd-sysv", "udev"],
-    layers: &[
-        ("base", &[]),
-        ("systemd", &["systemd", "udev", "ctl", "/usr/sbin/"]),
-        ("configuration", &["/etc/"]),
-    ],
-};
-
-const OPENRC: Recipe =
-    Recipe { name: "openrc", packages: &["openrc", "sysvinit-core"], layers: &[("openrc", &[])] };
 
 const LAMINA: &str = "/run/lamina/bin/lamina";
 /// What `lamina bless` says when somebody was there before.

@@ -4,22 +4,9 @@
 //! 160 seconds of processor time, about 80 seconds on two idle processors, so that none is left out on either.
 
 use qemu_tests::Story;
-use qemu_tests::debian_root::Recipe;
+use qemu_tests::debian_root::{OPENRC, Recipe, SYSTEMD};
 use qemu_tests::guest::Guest;
 use qemu_tests::installed::{Installed, log_in};
-
-const SYSTEMD: Recipe = Recipe {
-    name: "systemd",
-    packages: &["systemd", "systemd-sysv", "udev"],
-    layers: &[
-        ("base", &[]),
-        ("systemd", &["systemd", "udev", "ctl", "/usr/sbin/"]),
-        ("configuration", &["/etc/"]),
-    ],
-};
-
-const OPENRC: Recipe =
-    Recipe { name: "openrc", packages: &["openrc", "sysvinit-core"], layers: &[("openrc", &[])] };
 
 const RUNIT: Recipe = Recipe { name: "runit", packages: &["runit", "runit-init"], layers: &[("runit", &[])] };
 
