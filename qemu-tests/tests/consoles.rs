@@ -171,8 +171,8 @@ fn quiet_normal_and_debug_say_as_much_as_was_asked_for() -> Story {
     scene.profile_that_runs("one", &[], "dmesg | grep 'lamina: '")?;
     let has = |lines: &[String], part: &str| lines.iter().any(|line| line.contains(part));
     let warning = "warning: lamina.colour is unknown";
-    // A stage, a step of it, a line of the plan, the last line.
-    let (stage, step) = ("check images: 3 steps", "check image busybox ");
+    // A stage (each image is opened and checked), a step of it, a line of the plan, the last line.
+    let (stage, step) = ("check images: 6 steps", "check image busybox ");
     let (plan, last) = ("against sha256:", "profile one, 3 layers, ");
 
     let (quiet, log) = said(&scene, "quiet")?;
