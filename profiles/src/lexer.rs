@@ -2,13 +2,15 @@
 //!
 //! `kdl` 6.7 recurses once for each nested block, for each piece of a block comment and for most errors it recovers
 //! from, and takes exponential time on nested `/-`: hostile input could overflow the stack of PID 1. So the text is
-//! first read once, without recursion: size, nesting and tokens are checked, and block comments are blanked. What
-//! passes has no malformed token left that `kdl` would have to recover from.
+//! first read once, without recursion: size, nesting, tokens and their order are checked, and block comments are blanked.
+//! What passes has nothing left that `kdl` would have to recover from.
 //! Grammar: KDL 2.0.0, <https://kdl.dev/spec/>.
 
+use order::{Order, Token};
 use strings::string;
 
 mod number;
+mod order;
 mod strings;
 
 /// Largest text, in bytes.
@@ -37,13 +39,21 @@ fn fault<T>(start: usize, end: usize, message: impl Into<String>, help: &str) ->
 /// # Errors
 /// The first token that KDL 2.0 or a limit refuses.
 pub(crate) fn check(text: &str) -> Result<String, Fault> {
-    let mut lexer = Lexer { text, at: 0, blanks: Vec::new(), blocks: Vec::new(), slashdashes: vec![false] };
+    let mut lexer = Lexer {
+        text,
+        at: 0,
+        blanks: Vec::new(),
+        blocks: Vec::new(),
+        slashdashes: vec![false],
+        order: Order::BEGIN,
+    };
     if text.starts_with('\u{feff}') {
         lexer.blank(0, '\u{feff}'.len_utf8());
     }
     while let Some(c) = lexer.peek() {
         lexer.token(c)?;
     }
+    lexer.next_is(Token::End)?;
     if let Some(&open) = lexer.blocks.last() {
         return fault(open, open + 1, "this block is not closed", "add the missing '}'");
     }
@@ -87,6 +97,7 @@ struct Lexer<'a> {
     blocks: Vec<usize>,
     /// Whether a `/-` was seen, for the text and for each open block.
     slashdashes: Vec<bool>,
+    order: Order,
 }
 
 impl Lexer<'_> {
@@ -108,14 +119,26 @@ impl Lexer<'_> {
         self.at += self.rest().find(|c| !belongs(c)).unwrap_or(self.rest().len());
     }
 
+    /// Whether the token that starts here may stand here.
+    fn next_is(&mut self, token: Token) -> Result<(), Fault> {
+        let end = self.at + self.peek().map_or(0, char::len_utf8);
+        self.order.take(token).or_else(|(message, help)| fault(self.at, end, message, help))
+    }
+
     /// Checks the token that starts with `c` and moves behind it.
     fn token(&mut self, c: char) -> Result<(), Fault> {
         let start = self.at;
         match c {
-            _ if is_space(c) || is_newline(c) || c == ';' || c == '=' => self.at += c.len_utf8(),
+            _ if is_space(c) => self.at += c.len_utf8(),
+            _ if is_newline(c) => self.sign(Token::Newline, c)?,
+            ';' => self.sign(Token::Semicolon, c)?,
+            '=' => self.sign(Token::Equals, c)?,
             '{' => self.open()?,
             '}' => self.close()?,
-            '"' => self.string(0)?,
+            '"' => {
+                self.next_is(Token::Text)?;
+                self.string(0)?;
+            }
             '#' => self.hash()?,
             '/' => self.slash()?,
             '\\' => self.line_continuation()?,
@@ -141,10 +164,20 @@ impl Lexer<'_> {
         Ok(())
     }
 
+    /// A token of one character.
+    fn sign(&mut self, token: Token, c: char) -> Result<(), Fault> {
+        self.next_is(token)?;
+        self.at += c.len_utf8();
+        Ok(())
+    }
+
     /// A bare word or a number.
     fn word(&mut self) -> Result<(), Fault> {
         let start = self.at;
-        self.skip(is_word);
+        let length = self.rest().find(|c| !is_word(c)).unwrap_or(self.rest().len());
+        let is_number = number::looks_like(&self.text[start..start + length]);
+        self.next_is(if is_number { Token::Value } else { Token::Text })?;
+        self.at += length;
         let word = &self.text[start..self.at];
         if ["true", "false", "null", "nan", "inf", "-inf"].contains(&word) {
             return fault(
@@ -154,7 +187,7 @@ impl Lexer<'_> {
                 "write it with a '#' before it, or quote it to mean the text",
             );
         }
-        if number::looks_like(word) && !number::is(word) {
+        if is_number && !number::is(word) {
             let help = "quote it to mean a text; a number is like 42, -1.5, 1e9, 1_000 or 0xff";
             return fault(start, self.at, "this starts like a number and is none", help);
         }
@@ -190,6 +223,7 @@ impl Lexer<'_> {
                 "no profile or recipe needs that; look for a missing '}'",
             );
         }
+        self.next_is(Token::Open)?;
         self.blocks.push(self.at);
         self.slashdashes.push(false);
         self.at += 1;
@@ -205,6 +239,7 @@ impl Lexer<'_> {
                 "remove it, or add the missing '{'",
             );
         }
+        self.next_is(Token::Close)?;
         self.slashdashes.pop();
         self.at += 1;
         let after = self.rest().trim_start_matches(is_space);
@@ -233,8 +268,10 @@ impl Lexer<'_> {
     fn hash(&mut self) -> Result<(), Fault> {
         let start = self.at;
         let hashes = self.rest().bytes().take_while(|b| *b == b'#').count();
+        let is_string = self.rest()[hashes..].starts_with('"');
+        self.next_is(if is_string { Token::Text } else { Token::Value })?;
         self.at += hashes;
-        if self.peek() == Some('"') {
+        if is_string {
             return self.string(hashes);
         }
         let word_start = self.at;
@@ -266,6 +303,7 @@ impl Lexer<'_> {
             let message = format!("'/-' is nested more than {DEEPEST_SLASHDASH} deep");
             return fault(start, start + 2, message, "take the inner text out with '//' on each line");
         }
+        self.next_is(Token::Slashdash)?;
         self.at += 2;
         Ok(())
     }
@@ -315,14 +353,20 @@ impl Lexer<'_> {
                 break;
             }
         }
-        match self.peek() {
-            Some('/') if self.rest().starts_with("//") => self.line_comment(),
-            Some(c) if !is_newline(c) => {
-                let help = "a backslash joins a line to the next only at its end; elsewhere quote the text";
-                fault(start, start + 1, "a backslash inside a line", help)
-            }
-            _ => Ok(()),
+        if self.rest().starts_with("//") {
+            self.line_comment()?;
         }
+        match self.peek() {
+            // The line goes on, so that this is no token.
+            Some('\r') if self.rest().starts_with("\r\n") => self.at += 2,
+            Some(c) if is_newline(c) => self.at += c.len_utf8(),
+            Some(_) => {
+                let help = "a backslash joins a line to the next only at its end; elsewhere quote the text";
+                return fault(start, start + 1, "a backslash inside a line", help);
+            }
+            None => {}
+        }
+        Ok(())
     }
 }
 
