@@ -45,7 +45,7 @@ pub(crate) fn check(text: &str) -> Result<String, Fault> {
         blanks: Vec::new(),
         blocks: Vec::new(),
         slashdashes: vec![false],
-        order: Order::BEGIN,
+        order: Order::new(),
     };
     if text.starts_with('\u{feff}') {
         lexer.blank(0, '\u{feff}'.len_utf8());

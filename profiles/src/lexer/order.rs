@@ -30,18 +30,24 @@ enum Next {
     EntryOrEquals,
     /// The value of a property.
     Value,
+    /// The end of a node, or another block.
+    End,
 }
 
-/// The state between two tokens. The node that a block belongs to goes on behind it, so that nothing is stacked.
+/// The state between two tokens.
 #[derive(Debug)]
 pub(super) struct Order {
     next: Next,
     /// A `/-` waits for what it takes out.
     slashdash: bool,
+    /// Whether a `/-` takes out the node that has begun, after the same for each node around it.
+    taken_out: Vec<bool>,
 }
 
 impl Order {
-    pub(super) const BEGIN: Self = Self { next: Next::Node, slashdash: false };
+    pub(super) fn new() -> Self {
+        Self { next: Next::Node, slashdash: false, taken_out: vec![false] }
+    }
 
     /// Takes one more token.
     ///
@@ -61,10 +67,21 @@ impl Order {
                 }
             }
         }
-        self.slashdash = token == Token::Slashdash;
+        let before = std::mem::replace(&mut self.slashdash, token == Token::Slashdash);
+        match token {
+            Token::Text if self.next == Next::Node => self.take_out(before),
+            Token::Semicolon if self.taken_out.last() == Some(&true) => {
+                // A rule of `kdl` 6.7, not of KDL.
+                return Err(("';' cannot end a node that '/-' takes out", "start a new line in its place"));
+            }
+            Token::Open => self.taken_out.push(false),
+            Token::Close => drop(self.taken_out.pop()),
+            _ => {}
+        }
         self.next = match (self.next, token) {
             (Next::Node, Token::Newline | Token::Slashdash | Token::End) => Next::Node,
-            (Next::Node, Token::Text | Token::Close) => Next::Entry,
+            (Next::Node, Token::Text) => Next::Entry,
+            (Next::Node, Token::Close) => Next::End,
             (Next::Node, Token::Semicolon) => return Err(("';' without a node before it", "remove it")),
             (Next::Node, Token::Open) => {
                 return Err(("a block without a node before it", "write the node's name before its '{'"));
@@ -78,6 +95,10 @@ impl Order {
             (Next::Value, Token::Text | Token::Value) => Next::Entry,
             (Next::Value, _) => return Err(("the value behind '=' is missing", "a property is name=value")),
             (Next::EntryOrEquals, Token::Equals) => Next::Value,
+            (Next::End, Token::Text | Token::Value | Token::Equals) => {
+                return Err(("text after the end of a block", "start a new line after '}'"));
+            }
+            (Next::End, Token::Slashdash) => Next::End,
             (_, Token::Equals) => {
                 return Err((
                     "'=' without a property's name before it",
@@ -85,10 +106,18 @@ impl Order {
                 ));
             }
             (_, Token::Text) => Next::EntryOrEquals,
-            (_, Token::Value | Token::Slashdash | Token::Close) => Next::Entry,
+            (_, Token::Value | Token::Slashdash) => Next::Entry,
+            (_, Token::Close) => Next::End,
             (_, Token::Newline | Token::Semicolon | Token::Open | Token::End) => Next::Node,
         };
         Ok(())
+    }
+
+    /// Whether the node that begins counts.
+    fn take_out(&mut self, slashdash: bool) {
+        if let Some(node) = self.taken_out.last_mut() {
+            *node = slashdash;
+        }
     }
 }
 
@@ -117,6 +146,9 @@ mod tests {
             ("a /-", 4, "'/-' takes nothing out here"),
             ("a /- /- b", 5, "'/-' takes nothing out here"),
             ("a { /-}", 6, "'/-' takes nothing out here"),
+            ("/- a; b", 4, "';' cannot end a node that '/-' takes out"),
+            ("/- a { b; }; c", 11, "';' cannot end a node that '/-' takes out"),
+            ("a { } /- 1", 9, "text after the end of a block"),
         ] {
             let fault = check(text).expect_err(text);
             assert_eq!((fault.start, fault.message.as_str()), (at, message), "{text}");

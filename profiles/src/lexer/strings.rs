@@ -8,7 +8,7 @@ pub(super) fn string(text: &str, quote: usize, hashes: usize) -> Result<usize, F
     let start = quote - hashes;
     let after = &text[quote..];
     let multiline = after.starts_with("\"\"\"") && after[3..].starts_with(is_newline);
-    if after.starts_with("\"\"\"") && !multiline && hashes == 0 {
+    if after.starts_with("\"\"\"") && !multiline {
         let help = "a text of several lines starts on the line below its '\"\"\"'";
         return fault(start, quote + 3, "text on the line of the opening '\"\"\"'", help);
     }
