@@ -13,7 +13,7 @@ use squashfs::{FileData, Image, Item, Kind};
 /// Of the mode, what [`super::Store::unpacked`] keeps: the owner is another, so that the bits that borrow his rights go.
 const KEPT_MODE: u32 = 0o1777;
 /// Bytes that are compared at a time.
-const PIECE: usize = 1 << 16;
+const PIECE: u64 = 1 << 16;
 
 /// Compares names, kinds, permissions, contents of files and targets of links. Not owners, times, extended attributes, and device
 /// nodes, which are not unpacked as the image has them.
@@ -79,29 +79,19 @@ fn same(image: &Image, item: &Item, folder: &Path) -> Result<(), String> {
 
 /// Both to their end.
 fn equal(mut one: impl Read, mut other: impl Read) -> io::Result<bool> {
-    let (mut left, mut right) = (vec![0; PIECE], vec![0; PIECE]);
+    let (mut left, mut right) = (Vec::new(), Vec::new());
     loop {
-        let (first, second) = (fill(&mut one, &mut left)?, fill(&mut other, &mut right)?);
-        if left[..first] != right[..second] {
+        left.clear();
+        right.clear();
+        one.by_ref().take(PIECE).read_to_end(&mut left)?;
+        other.by_ref().take(PIECE).read_to_end(&mut right)?;
+        if left != right {
             return Ok(false);
         }
-        if first < PIECE {
+        if left.is_empty() {
             return Ok(true);
         }
     }
-}
-
-fn fill(from: &mut impl Read, piece: &mut [u8]) -> io::Result<usize> {
-    let mut filled = 0;
-    while filled < piece.len() {
-        match from.read(&mut piece[filled..]) {
-            Ok(0) => break,
-            Ok(length) => filled += length,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(filled)
 }
 
 /// Whether every name below `inside` is one of these.
