@@ -1,9 +1,9 @@
 //! Looks at devices in a process of its own: a disk that no longer answers keeps whoever reads from it, for minutes or for ever, and
 //! a thread that is kept so would keep execve(2) too, which ends all other threads first.
 //!
-//! The answers come through a pipe, one for each device in the order in which they were asked: eight fields, each ended by a NUL: the
-//! place in that order, then kind, driver, label and UUID of the superblock, then number, UUID and label in the partition table.
-//! A field that has something begins with `+`.
+//! The answers come through a pipe, one for each device in the order in which they were asked: seven fields, each ended by a NUL:
+//! kind, driver, label and UUID of the superblock, then number, UUID and label in the partition table. A field that has something
+//! begins with `+`.
 
 use std::io::{self, PipeReader, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -18,7 +18,7 @@ use crate::block_devices::BlockDevice;
 
 /// Longer than any disk takes that is at work.
 const PATIENCE: Duration = Duration::from_secs(1);
-const FIELDS: usize = 8;
+const FIELDS: usize = 7;
 
 /// Devices that are being looked at.
 #[derive(Debug)]
@@ -40,8 +40,8 @@ impl Examination {
             // The screen that a panic of PID 1 ends in is not for this process.
             std::panic::set_hook(Box::new(|_| std::process::exit(1)));
             let _ = std::fs::write("/proc/self/comm", "lamina-disks");
-            for (place, device) in devices.iter().enumerate() {
-                if writer.write_all(&encode(place, &device.clone().that_was_read())).is_err() {
+            for device in &devices {
+                if writer.write_all(&encode(&device.clone().that_was_read())).is_err() {
                     break;
                 }
             }
@@ -67,7 +67,9 @@ impl Examination {
             _ => return self.rest().into_iter().map(BlockDevice::that_was_read).collect(),
         }
         let mut answers = Vec::new();
-        while let Some((device, length)) = decode(&self.said, &self.devices) {
+        while let Some(asked) = self.devices.get(self.answered)
+            && let Some((device, length)) = decode(&self.said, asked)
+        {
             self.said.drain(..length);
             self.answered += 1;
             answers.push(device);
@@ -99,10 +101,9 @@ impl Drop for Examination {
     }
 }
 
-fn encode(place: usize, device: &BlockDevice) -> Vec<u8> {
+fn encode(device: &BlockDevice) -> Vec<u8> {
     let (superblock, partition) = (device.superblock.as_ref(), device.partition.as_ref());
     let fields: [Option<String>; FIELDS] = [
-        Some(place.to_string()),
         superblock.map(|found| found.kind.to_owned()),
         superblock.and_then(|found| found.driver).map(str::to_owned),
         superblock.and_then(|found| found.label.clone()),
@@ -122,12 +123,12 @@ fn encode(place: usize, device: &BlockDevice) -> Vec<u8> {
     bytes
 }
 
-/// The first answer and its length; `None`: it is not there yet.
-fn decode(bytes: &[u8], devices: &[BlockDevice]) -> Option<(BlockDevice, usize)> {
+/// The first answer, which is about `asked`, and its length; `None`: it is not there yet.
+fn decode(bytes: &[u8], asked: &BlockDevice) -> Option<(BlockDevice, usize)> {
     let parts: Vec<&[u8]> = bytes.split_inclusive(|byte| *byte == 0).take(FIELDS).collect();
     // The last one may still lack its end.
     let ends = parts.iter().all(|part| part.last() == Some(&0));
-    let [place, kind, driver, label, uuid, number, partition, name] =
+    let [kind, driver, label, uuid, number, partition, name] =
         <[&[u8]; FIELDS]>::try_from(parts.as_slice()).ok().filter(|_| ends)?;
     let text = |part: &[u8]| {
         let text = part.strip_prefix(b"+")?.strip_suffix(&[0])?;
@@ -135,8 +136,7 @@ fn decode(bytes: &[u8], devices: &[BlockDevice]) -> Option<(BlockDevice, usize)>
     };
     // A few bytes for each device, for as long as this program runs.
     let word = |part| text(part).map(|text| &*text.leak());
-    let mut device = devices.get(text(place)?.parse::<usize>().ok()?)?.clone();
-    device.silent = false;
+    let mut device = BlockDevice { silent: false, ..asked.clone() };
     device.superblock = word(kind).map(|kind| Superblock {
         kind,
         driver: word(driver),
@@ -169,15 +169,14 @@ mod tests {
             uuid: Some(String::new()),
         });
         read[1].partition = Some(Partition { number: 1, uuid: "u-01".into(), label: None });
-        for (place, device) in read.iter().enumerate() {
-            let bytes = encode(place, device);
-            assert_eq!(decode(&bytes, &asked), Some((device.clone(), bytes.len())));
-            assert_eq!(decode(&[bytes.as_slice(), b"+1"].concat(), &asked).unwrap().1, bytes.len());
+        for (asked, device) in asked.iter().zip(&read) {
+            let bytes = encode(device);
+            assert_eq!(decode(&bytes, asked), Some((device.clone(), bytes.len())));
+            assert_eq!(decode(&[bytes.as_slice(), b"+1"].concat(), asked).unwrap().1, bytes.len());
             for end in 0..bytes.len() {
-                assert_eq!(decode(&bytes[..end], &asked), None, "{end}");
+                assert_eq!(decode(&bytes[..end], asked), None, "{end}");
             }
         }
-        assert_eq!(decode(&encode(2, &read[0]), &asked), None);
     }
 
     /// The nodes of these devices do not exist, so that they answer at once, with nothing.
@@ -190,5 +189,16 @@ mod tests {
         }
         assert_eq!(names, ["no-1", "no-2"]);
         assert!(examination.behind().is_empty());
+    }
+
+    #[test]
+    fn an_answer_about_a_device_that_was_given_up_is_not_taken() {
+        let mut examination = Examination::begin(vec![device("no-1"), device("no-2")]).unwrap();
+        assert_eq!(examination.behind(), [device("no-2")]);
+        let mut names = Vec::new();
+        while !examination.is_over() {
+            names.extend(examination.receive().into_iter().map(|device| device.name));
+        }
+        assert_eq!(names, ["no-1"]);
     }
 }
