@@ -60,6 +60,7 @@ fn systemd_starts_the_loaded_kernel_from_clean_disks() -> Story {
 }
 
 #[test]
+#[ignore = "the same on the second kernel: `make soak` tells it"]
 fn systemd_does_so_on_the_newer_kernel() -> Story {
     systemd_starts_the_loaded_kernel("6.12")
 }
@@ -87,6 +88,7 @@ fn an_init_that_hands_over_starts_the_loaded_kernel_from_clean_disks() -> Story 
 }
 
 #[test]
+#[ignore = "the same on the second kernel: `make soak` tells it"]
 fn an_init_that_hands_over_does_so_on_the_newer_kernel() -> Story {
     an_init_that_hands_over_starts_the_loaded_kernel("6.12")
 }

@@ -52,6 +52,7 @@ fn five_hundred_layers_are_one_system() -> Story {
 
 /// Each layer on its own, by `lowerdir+`.
 #[test]
+#[ignore = "the same on the second kernel: `make soak` tells it"]
 fn five_hundred_layers_are_one_system_on_the_newer_kernel() -> Story {
     as_many_as_the_kernel_joins("6.12", "none")
 }

@@ -100,6 +100,7 @@ fn busybox_init_makes_the_disks_read_only_with_one_line_in_its_script() -> Story
 }
 
 #[test]
+#[ignore = "the same on the second kernel: `make soak` tells it"]
 fn busybox_init_does_so_on_the_newer_kernel() -> Story {
     busybox_init_makes_the_disks_read_only("6.12")
 }

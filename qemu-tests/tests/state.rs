@@ -122,6 +122,7 @@ fn a_file_survives_a_reboot() -> Story {
 }
 
 #[test]
+#[ignore = "the same on the second kernel: `make soak` tells it"]
 fn a_file_survives_a_reboot_on_the_newer_kernel() -> Story {
     survives(Stage::on_kernel("state-survives-6.12", "6.12")?)
 }

@@ -98,6 +98,7 @@ fn a_flipped_bit_is_healed_and_the_kernel_says_so() -> Story {
 }
 
 #[test]
+#[ignore = "the same on the second kernel: `make soak` tells it"]
 fn a_flipped_bit_is_healed_on_the_newer_kernel() -> Story {
     a_flipped_bit_is_healed("6.12")
 }
@@ -129,6 +130,7 @@ fn without_error_correction_a_flipped_bit_is_an_error_and_never_wrong_data() -> 
 }
 
 #[test]
+#[ignore = "the same on the second kernel: `make soak` tells it"]
 fn without_error_correction_a_flipped_bit_is_an_error_on_the_newer_kernel() -> Story {
     a_flipped_bit_is_an_error("6.12")
 }
