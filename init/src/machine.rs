@@ -23,6 +23,7 @@ use crate::paths;
 use crate::plan::{self, Above, Image, Mount, Step};
 use crate::real_init;
 use crate::report::LayerFacts;
+use crate::state;
 
 /// The machine that PID 1 runs on. Between the steps of an image it holds, by the image's name, the one descriptor that
 /// all of them use.
@@ -122,11 +123,15 @@ impl Machine {
         make_folder(new_root)?;
         let upper = (above != Above::Nothing).then(|| {
             let top = Path::new(paths::TOP);
-            Upper { upper: top.join("upper"), work: top.join("work") }
+            Upper { upper: top.join(state::UPPER), work: top.join(state::WORK) }
         });
         if let Some(Upper { upper, work }) = &upper {
             make_folder(upper)?;
             make_folder(work)?;
+            if let Some(highest) = lower.last() {
+                let is_tmpfs = above == Above::FreshTop;
+                state::fresh::give_attributes(&highest.layer(), Path::new(paths::TOP), is_tmpfs)?;
+            }
         }
         let features = if above == Above::KeptTop { Features::AllOff } else { Features::KernelDefault };
         let overlay = Overlay {

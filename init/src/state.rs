@@ -6,6 +6,7 @@
 //! | `marker`, `make` | makes the file system at first use, so that a power cut meanwhile does no harm |
 //! | `supervised` | runs the program that makes it, for as long as that may take |
 //! | `decide` | what becomes of the folder that was found; pure |
+//! | `fresh` | gives a new top the attributes of the root |
 //! | `folder` | looks at the folders, and carries out one step at a time |
 //! | `room` | what it means that it is full; pure |
 //! | `stamp`, `tied` | whose a folder is, and whether another stack may go below it |
@@ -31,6 +32,7 @@ use crate::wait_for_device::{Waits, nothing_answers};
 mod decide;
 mod device;
 mod folder;
+pub mod fresh;
 mod make;
 mod marker;
 mod room;
@@ -42,6 +44,7 @@ pub mod top_size;
 use decide::{Decision, FOLDER, Wish};
 use device::Found;
 use folder::Tops;
+pub use folder::{UPPER, WORK};
 use room::Room;
 
 /// What is asked for.
@@ -225,7 +228,8 @@ pub fn why_not_stacked(error: &BootError) -> Option<Failure> {
     };
     let mounts = mounts::parse(&fs::read("/proc/self/mountinfo").unwrap_or_default());
     let state = mounts.iter().find(|mount| mount.target == Path::new(paths::STATE));
-    Some(of_device(state.map_or("the state", |state| &state.source), failure))
+    let source = state.map_or("the state", |state| &state.source);
+    Some(of_device(source, folder::explained(failure, Path::new(source))))
 }
 
 /// With the name of the device in front.

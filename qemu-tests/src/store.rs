@@ -79,6 +79,14 @@ impl Layer {
         self.add(path, Metadata::mode(0), Kind::CharDevice(Device { major: 0, minor: 0 }))
     }
 
+    /// Gives the layer's own root directory this mode and this group.
+    pub fn root(mut self, mode: u32, group: u32) -> Result<Self, Failure> {
+        let root = self.tree.metadata_mut(b"/").map_err(Failure::about(&self.name))?;
+        let root = root.ok_or_else(|| Failure::new("a tree without a root"))?;
+        (root.mode, root.gid) = (mode, group);
+        Ok(self)
+    }
+
     fn add(mut self, path: &str, metadata: Metadata, kind: Kind) -> Result<Self, Failure> {
         for (slash, _) in path.match_indices('/').filter(|(slash, _)| *slash > 0) {
             let folder = Entry::new(Metadata::mode(0o755), Kind::Directory);

@@ -78,8 +78,9 @@ impl Stage {
 
     fn profile_that_runs(&mut self, name: &str, root: &str, version: &str, lines: &str) -> Story {
         let mut images = self.scene.small_system()?;
-        images.push(self.scene.store().add(&Layer::new("version").file("/version", version)?)?);
         images.push(self.scene.script_layer(name, lines)?);
+        let highest = Layer::new("version").file("/version", version)?.root(0o711, 12)?;
+        images.push(self.scene.store().add(&highest)?);
         self.scene.store().profile(&ProfileText::new(name, &images).init("/story").root(root))?;
         self.store = self.scene.disk()?;
         Ok(())
@@ -130,7 +131,8 @@ fn a_file_survives_a_reboot_on_the_newer_kernel() -> Story {
 fn survives(mut stage: Stage) -> Story {
     // A device node works on the root although the state itself is mounted without devices.
     let lines = format!(
-        "{COUNT}; [ -e /zero ] || mknod /zero c 1 5; echo zeros=$(head -c 4 /zero | wc -c); grep ' /run/lamina/' /proc/mounts"
+        "{COUNT}; [ -e /zero ] || mknod /zero c 1 5; echo zeros=$(head -c 4 /zero | wc -c); grep ' /run/lamina/' /proc/mounts; \
+         echo root=$(ls -ldn / | tr -s ' ' | cut -d ' ' -f 1,3,4); chmod 0751 /; sync"
     );
     stage.profile_that_runs("one", &root(""), "1", &lines)?;
     let folder = "\"folder\": \"/run/lamina/state/lamina/one\"";
@@ -140,8 +142,31 @@ fn survives(mut stage: Stage) -> Story {
         &text,
         &["/dev/vdb /run/lamina/state ext4 rw,nosuid,nodev,noexec,relatime", "/dev/vdb /run/lamina/top ext4"],
     );
+    // The root is that of the highest layer, and afterwards what the running system made of it.
+    assert_has(&text, &["root=drwx--x--x 0 12\n"]);
     let text = stage.run("lamina.profile=one")?;
-    assert_has(&text, &["count=2 ", "\"action\": \"reused\"", "zeros=4\n"]);
+    assert_has(&text, &["count=2 ", "\"action\": \"reused\"", "zeros=4\n", "root=drwxr-x--x 0 12\n"]);
+    let text = stage.run("lamina.profile=one lamina.state=tmpfs")?;
+    assert_has(&text, &["count=1 ", "root=drwx--x--x 0 12\n"]);
+    Ok(())
+}
+
+/// overlayfs would mount over all of them and only warn, or refuse with the reason in the kernel's log.
+#[test]
+fn a_file_system_that_overlayfs_cannot_use_gives_way_with_the_reason() -> Story {
+    let mut stage = Stage::new("state-unfit")?;
+    stage.options.push(("--state-file-system", "xfs".into()));
+    stage.profile("one", &root(""), "1")?;
+    let no_types =
+        "cannot be used: /dev/vdb: it cannot hold a writable top: its directory entries have no types";
+    for (program, options, said) in [
+        ("mkfs.ext4", &["-O", "^filetype"][..], no_types),
+        ("mkfs.xfs", &["-m", "crc=0", "-n", "ftype=0"], no_types),
+        ("mkfs.ext4", &["-O", "casefold"], "that do not tell capitals from small letters (casefold)"),
+    ] {
+        stage.format(program, &[&["-q", "-L", LABEL], options].concat(), 320 * MIB)?;
+        falls_back(&stage, "lamina.profile=one", &[said, "make the file system anew"])?;
+    }
     Ok(())
 }
 

@@ -14,8 +14,10 @@ use rustix::fs::{
     statat, unlinkat,
 };
 use rustix::io::Errno;
+use stack::upper::{Lack, folds_case};
 
 use super::decide::{Aside, FOLDER, Observed, Step, Top, Wish};
+use super::fresh;
 use super::room::Room;
 use super::stamp::{self, Stamp};
 use super::tied;
@@ -47,7 +49,14 @@ impl Tops {
             Err(Errno::EXIST) => {}
             Err(errno) => return Err(cannot_change(&root, &format!("make {FOLDER}"), errno)),
         }
-        Ok(Self { folder: directory(&root, FOLDER).map_err(failure)?, root })
+        let folder = directory(&root, FOLDER).map_err(failure)?;
+        // The kernel would mount over it all the same, and only warn.
+        if let Some(lack) = stack::upper::lack(root.as_fd(), FOLDER).map_err(failure)? {
+            // Not while anything is in it.
+            let _ = unlinkat(&root, FOLDER, AtFlags::REMOVEDIR);
+            return Err(unfit(lack));
+        }
+        Ok(Self { folder, root })
     }
 
     /// An open top, for a mount that must not depend on names.
@@ -151,6 +160,7 @@ impl Tops {
         let absent = |result| if result == Err(Errno::NOENT) { Ok(()) } else { result };
         absent(unlinkat(&top, UPPER, AtFlags::REMOVEDIR))?;
         absent(unlinkat(&top, WORK, AtFlags::REMOVEDIR))?;
+        absent(unlinkat(&top, fresh::FILE, AtFlags::empty()))?;
         absent(unlinkat(&top, stamp::FILE, AtFlags::empty()))?;
         absent(unlinkat(&top, NEW_STAMP, AtFlags::empty()))?;
         unlinkat(&self.folder, name, AtFlags::REMOVEDIR)?;
@@ -162,9 +172,12 @@ impl Tops {
         mkdirat(&self.folder, name, Mode::RWXU)?;
         let top = directory(&self.folder, name)?;
         mkdirat(&top, UPPER, Mode::RWXU)?;
-        // The merged root has the mode of this folder.
+        // The merged root has the mode of this folder. The layers say which it is, when they are mounted; this one is for an
+        // older init that comes between.
         rustix::fs::fchmod(directory(&top, UPPER)?, Mode::from_raw_mode(0o755))?;
         mkdirat(&top, WORK, Mode::RWXU)?;
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        openat(&top, fresh::FILE, flags, Mode::RUSR | Mode::WUSR)?;
         fsync(&top)
     }
 
@@ -227,6 +240,34 @@ fn stamp(top: &OwnedFd, name: &str) -> Result<Result<Stamp, String>, Failure> {
 fn directory(parent: impl AsFd, name: &str) -> Result<OwnedFd, Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     openat(parent, name, flags, Mode::empty())
+}
+
+/// overlayfs cannot keep changes on this file system.
+fn unfit(lack: Lack) -> Failure {
+    let failure = Failure::new(format!("it cannot hold a writable top: {lack}"));
+    match lack {
+        Lack::EntryTypes => failure.try_this(
+            "make the file system anew, as mkfs.ext4 and mkfs.xfs do it today, and copy its files back: types cannot be added to files that are there",
+        ),
+        Lack::Attributes => {
+            failure.try_this("use a kernel that has them, for F2FS with CONFIG_F2FS_FS_XATTR, or another file system")
+        }
+        Lack::CaseFolding => failure.try_this(format!(
+            "take the flag from the root of the file system while {FOLDER} is not there: chattr -F"
+        )),
+    }
+}
+
+/// A refusal of overlayfs, with a cause of which the kernel speaks in its log only.
+pub fn explained(failure: Failure, device: &Path) -> Failure {
+    if !File::open(device).is_ok_and(|source| folds_case(&source)) {
+        return failure;
+    }
+    let why = format!(
+        "the file system was made for folders that do not tell capitals from small letters (casefold), which overlayfs takes since Linux 6.17 only: {}",
+        failure.why
+    );
+    Failure { why, ..failure }.try_this("make the file system anew without casefold, and copy its files back")
 }
 
 /// A change that was refused; `folder` is on the file system.

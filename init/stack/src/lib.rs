@@ -8,6 +8,7 @@
 //! | [`verity_layout`] | where data, hash tree and error correction are in an image: pure |
 //! | [`mount`] | a file system, mounted with the new mount API, with the kernel's own words when it refuses |
 //! | [`overlay`] | layers joined by overlayfs, on new kernels and on old ones |
+//! | [`upper`] | the folder that takes an overlay's changes: what it must be able to do, and the attributes of the root |
 //! | [`swap`] | the end of swapping to a file |
 //! | [`aside`] | work that goes on while this process becomes another program |
 //! | [`last_resort`] | what is left when PID 1 crashes |
@@ -37,6 +38,7 @@ pub mod partition_table;
 pub mod restart;
 pub mod superblock;
 pub mod swap;
+pub mod upper;
 pub mod verity;
 pub mod verity_layout;
 

@@ -8,11 +8,11 @@ use stack::image::{ImageKind, OpenImage};
 use stack::loop_device::{Caching, attach, attach_with};
 use stack::mount::{self, Backing};
 
-use super::{in_namespace, make_erofs_image, make_folder, make_image};
+use super::{alone_in_namespace, in_namespace, make_erofs_image, make_folder, make_image};
 
 #[test]
 fn loop_devices_are_free_again_when_their_last_user_is_gone() {
-    in_namespace(|folder| {
+    alone_in_namespace(|folder| {
         // A name that no other test uses: the number of the device may be theirs a moment later.
         let image = make_image(folder, "freed", &[("a", "a")]);
         let device = attach_with(&OpenImage::open(&image).unwrap(), Caching::Direct).unwrap();

@@ -5,10 +5,12 @@
 mod images;
 mod mounts;
 mod overlays;
+mod uppers;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{PoisonError, RwLock};
 
 use nix::mount::{MsFlags, mount as old_mount};
 use nix::sched::{CloneFlags, unshare};
@@ -17,8 +19,23 @@ use stack::loop_device::attach;
 use stack::mount::{self, Backing, detach};
 use stack::overlay::Upper;
 
+/// A program that a test starts has the open files of all the others until it is another program, and keeps their mounts and
+/// devices busy for that moment.
+static MOMENT: RwLock<()> = RwLock::new(());
+
 /// Runs the story in a thread with its own mount namespace, on an empty tmpfs that vanishes with it.
 fn in_namespace(story: impl FnOnce(&Path) + Send + 'static) {
+    let _others_may_run = MOMENT.read().unwrap_or_else(PoisonError::into_inner);
+    in_thread(story);
+}
+
+/// As [`in_namespace`], while no other story is told: for those that look at what is left when something was let go.
+fn alone_in_namespace(story: impl FnOnce(&Path) + Send + 'static) {
+    let _alone = MOMENT.write().unwrap_or_else(PoisonError::into_inner);
+    in_thread(story);
+}
+
+fn in_thread(story: impl FnOnce(&Path) + Send + 'static) {
     assert!(
         rustix::process::geteuid().is_root(),
         "this test mounts: run it as root, as in `sudo -E cargo test -p stack --test real_mounts`"

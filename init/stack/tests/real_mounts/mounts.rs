@@ -7,7 +7,7 @@ use std::process::Command;
 use rustix::fs::{StatVfsMountFlags, statvfs};
 use stack::mount::{Attributes, Filesystem, protect, remount, unmount};
 
-use super::{in_namespace, make_folder, mount_at};
+use super::{alone_in_namespace, in_namespace, make_folder, mount_at};
 
 #[test]
 fn the_kernels_own_words_are_in_the_error() {
@@ -31,13 +31,13 @@ fn the_kernels_own_words_are_in_the_error() {
 
 #[test]
 fn a_mount_changes_to_writable_and_back_and_keeps_its_other_flags() {
-    in_namespace(|folder| {
+    alone_in_namespace(|folder| {
         let target = make_folder(folder, "medium");
         let disk = folder.join("disk");
         fs::File::create(&disk).unwrap().set_len(16 << 20).unwrap();
         let made = Command::new("mkfs.ext4").arg("-q").arg(&disk).status();
         assert!(made.expect("install e2fsprogs").success());
-        let device = attach_for_writing(&disk);
+        let device = attach_with_losetup(&disk, Access::Write);
         let attributes =
             Attributes::MOUNT_ATTR_RDONLY | Attributes::MOUNT_ATTR_NOSUID | Attributes::MOUNT_ATTR_NODEV;
         let source = device.to_str().unwrap();
@@ -60,14 +60,27 @@ fn a_mount_changes_to_writable_and_back_and_keeps_its_other_flags() {
         let line = mounts.lines().find(|line| line.contains("/medium ext4")).unwrap();
         assert!(line.contains(" ro,nosuid,nodev,"), "{line}");
         unmount(&target).unwrap();
-        let mut losetup = Command::new("losetup");
-        assert!(losetup.arg("-d").arg(&device).status().unwrap().success());
+        detach_with_losetup(&device);
     });
 }
 
-/// `losetup` of the machine: ours only attaches for reading.
-fn attach_for_writing(disk: &Path) -> PathBuf {
-    let output = Command::new("losetup").args(["-f", "--show"]).arg(disk).output().unwrap();
+/// What may be done with a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    Read,
+    Write,
+}
+
+/// `losetup` of the machine: ours only attaches for reading, and lets go when the value is dropped.
+pub fn attach_with_losetup(disk: &Path, access: Access) -> PathBuf {
+    let mut losetup = Command::new("losetup");
+    losetup.args(["-f", "--show"]).args((access == Access::Read).then_some("-r"));
+    let output = losetup.arg(disk).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     PathBuf::from(String::from_utf8(output.stdout).unwrap().trim())
+}
+
+/// Now, or when the file system on it ends.
+pub fn detach_with_losetup(device: &Path) {
+    assert!(Command::new("losetup").arg("-d").arg(device).status().unwrap().success());
 }
