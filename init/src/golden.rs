@@ -137,8 +137,9 @@ fn a_share_of_a_virtual_machine() {
 
 #[test]
 fn a_write_protected_disk_whose_journal_cannot_be_replayed() {
-    let medium = Medium::Device { path: "/dev/sda1".into(), driver: "ext4", write_protected: true };
-    compare("write-protected", &plan::medium(&medium));
+    let medium = |driver| Medium::Device { path: "/dev/sda1".into(), driver, write_protected: true };
+    let plans = ["ext4", "xfs", "btrfs", "f2fs", "vfat"].map(|driver| plan::medium(&medium(driver)));
+    compare("write-protected", &plans.concat());
 }
 
 #[test]

@@ -258,9 +258,10 @@ pub fn medium(medium: &Medium) -> Vec<Stage> {
     };
     match medium {
         Medium::Initramfs => Vec::new(),
-        // Without `noload` the kernel refuses an ext4 that was not unmounted and cannot be written: there is a journal to
-        // replay. What the journal would have changed is read as it was, and images are checked anyway.
-        Medium::Device { path, driver: "ext4", write_protected: true } => mount("ext4", path, &["noload"]),
+        // What the journal would have changed is read as it was, and images are checked anyway.
+        Medium::Device { path, driver, write_protected: true } => {
+            mount(driver, path, stack::journal::without_replay(driver))
+        }
         Medium::Device { path, driver, .. } => mount(driver, path, &[]),
         Medium::Share(Share { protocol: Protocol::Virtiofs, tag }) => mount("virtiofs", tag, &[]),
         // Nobody writes to the medium while it is mounted, so the loosest cache is right; the largest messages that

@@ -9,6 +9,7 @@
 //! | [`mount`] | a file system, mounted with the new mount API, with the kernel's own words when it refuses |
 //! | [`overlay`] | layers joined by overlayfs, on new kernels and on old ones |
 //! | [`upper`] | the folder that takes an overlay's changes: what it must be able to do, and the attributes of the root |
+//! | [`journal`] | mounting what was not unmounted and cannot be written: pure |
 //! | [`swap`] | the end of swapping to a file |
 //! | [`aside`] | work that goes on while this process becomes another program |
 //! | [`last_resort`] | what is left when PID 1 crashes |
@@ -27,6 +28,7 @@ pub mod bytes;
 mod device_mapper;
 mod error;
 pub mod image;
+pub mod journal;
 pub mod last_resort;
 pub mod loop_device;
 pub mod mount;

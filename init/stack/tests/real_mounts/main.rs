@@ -3,6 +3,7 @@
 //! They need root and `mksquashfs`; without them they fail and say so.
 
 mod images;
+mod journals;
 mod mounts;
 mod overlays;
 mod uppers;
