@@ -32,7 +32,7 @@ bash-completions = $(share)/bash-completion/completions
 zsh-completions = $(share)/zsh/site-functions
 fish-completions = $(share)/fish/vendor_completions.d
 
-.PHONY: help boot test unit vm-test vm-pieces lint build install init packages kernels profiles initramfs bench soak soak-guest deps deps-test clean
+.PHONY: help boot test unit vm-test vm-pieces lint build install init packages kernels profiles initramfs bench soak soak-guest fresh deps deps-test clean
 .DEFAULT_GOAL := help
 # cargo and lamina use all processors themselves, and two apt-get at once would fail.
 .NOTPARALLEL:
@@ -52,6 +52,7 @@ help:
 	@echo "make initramfs  out/initramfs-KERNEL.img"
 	@echo "make bench      the benchmarks of benches/"
 	@echo "make soak       long-running tests [MINUTES=60 for each part]; prints its numbers as Markdown"
+	@echo "make fresh      the two commands of the README on a Debian that has nothing [DEBIAN=12|13]; takes root"
 	@echo "make deps       the Debian packages that all this needs; the only step that uses root"
 	@echo "make clean      removes out/ and target/; the caches in $(LAMINA_CACHE) stay"
 	@echo
@@ -138,6 +139,10 @@ soak: vm-pieces
 # What runs inside the guests of the soak tests; samples of them are in `make test`.
 soak-guest: deps
 	@.ci/soak-guest
+
+fresh: DEBIAN ?= 12
+fresh: deps-test
+	@$(if $(filter 0,$(shell id -u)),,sudo env LAMINA_CACHE=$(LAMINA_CACHE)) .ci/fresh $(if $(filter 13,$(DEBIAN)),trixie,bookworm)
 
 clean:
 	rm -rf out target

@@ -77,7 +77,7 @@ fn an_image_with_verity_is_the_same_every_time_and_veritysetup_accepts_it() {
 
 /// veritysetup checks the file against the numbers that a command printed as JSON.
 fn veritysetup_accepts(folder: &Path, file: &str, verity: &serde_json::Value) {
-    let judge = Command::new("veritysetup")
+    let judge = Command::new("/usr/sbin/veritysetup")
         .args(["verify", file, file, verity["root_hash"].as_str().unwrap()])
         .arg(format!("--fec-device={file}"))
         .arg(format!("--hash-offset={}", verity["hash_offset"]))

@@ -145,7 +145,7 @@ fn veritysetup_accepts_images_with_the_numbers_of_their_records() {
         let (numbers, path) = (record.verity.unwrap(), store.image_path(&record.digest));
         let layout = builder::protection::whole(&numbers).unwrap().layout;
         assert_eq!(layout.total_len, record.size);
-        let judge = std::process::Command::new("veritysetup")
+        let judge = std::process::Command::new("/usr/sbin/veritysetup")
             .arg("verify")
             .args([&path, &path])
             .arg(numbers.root_hash.hex())

@@ -9,8 +9,19 @@ use nix::unistd::{getgid, getuid};
 
 use crate::failure::Failure;
 
-/// The daemon of Debian's `qemu-system-common`.
-const VIRTIOFSD: &str = "/usr/lib/qemu/virtiofsd";
+/// The daemon: Debian 13's `virtiofsd` and later, Debian 12's `qemu-system-common`.
+const DAEMONS: [&str; 2] = ["/usr/libexec/virtiofsd", "/usr/lib/qemu/virtiofsd"];
+
+/// The path of the daemon, and how it is told what to share. Both read `--socket-path` and `--rlimit-nofile`.
+fn daemon(folder: &Path) -> (&'static str, Vec<String>) {
+    let folder = folder.display();
+    let [newer, older] = DAEMONS;
+    if Path::new(newer).exists() {
+        (newer, vec![format!("--shared-dir={folder}"), "--sandbox=chroot".to_owned()])
+    } else {
+        (older, vec!["-o".to_owned(), format!("source={folder},sandbox=chroot")])
+    }
+}
 
 /// What the guest may do with a share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +37,7 @@ pub enum Access {
 pub struct VirtioFsDaemon {
     process: Child,
     socket: PathBuf,
+    program: &'static str,
 }
 
 impl VirtioFsDaemon {
@@ -42,6 +54,7 @@ impl VirtioFsDaemon {
         };
         let in_namespace =
             format!("{protect}mount -t tmpfs tmpfs /run && exec setpriv --pdeathsig KILL \"$@\"");
+        let (program, shared) = daemon(folder);
         let process = without_other_groups()
             .args([
                 "unshare",
@@ -54,18 +67,17 @@ impl VirtioFsDaemon {
                 &in_namespace,
             ])
             .arg(folder)
-            .arg(VIRTIOFSD)
+            .arg(program)
             .arg(format!("--socket-path={}", socket.display()))
-            .arg("-o")
-            .arg(format!("source={},sandbox=chroot", folder.display()))
+            .args(shared)
             // The default, 1000000, is above what an ordinary user may ask for.
             .arg("--rlimit-nofile=1024")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::inherit())
             .spawn()
-            .map_err(Failure::about(VIRTIOFSD))?;
-        let mut daemon = Self { process, socket };
+            .map_err(Failure::about(program))?;
+        let mut daemon = Self { process, socket, program };
         daemon.wait_for_socket()?;
         Ok(daemon)
     }
@@ -80,12 +92,13 @@ impl VirtioFsDaemon {
         while !self.socket.exists() {
             if let Ok(Some(status)) = self.process.try_wait() {
                 return Err(Failure::new(format!(
-                    "{VIRTIOFSD} ended with {status} before it listened; it needs user namespaces and the package \
-                     qemu-system-common: run `make deps`"
+                    "{} ended with {status} before it listened; it needs user namespaces, and its package: run \
+                     `make deps-test`",
+                    self.program
                 )));
             }
             if Instant::now() > deadline {
-                return Err(Failure::new(format!("{VIRTIOFSD} did not listen within 20 s")));
+                return Err(Failure::new(format!("{} did not listen within 20 s", self.program)));
             }
             thread::sleep(Duration::from_millis(20));
         }

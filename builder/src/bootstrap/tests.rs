@@ -170,6 +170,10 @@ impl Place {
             let path = tree.join(path);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(&path, text).unwrap();
+            // Whatever the umask of whoever tests.
+            set_mode(&path, 0o644);
+            let parents = path.ancestors().skip(1).take_while(|folder| folder.starts_with(&tree));
+            parents.for_each(|folder| set_mode(folder, 0o755));
             if path.ends_with("usr/bin/tool") {
                 set_mode(&path, 0o755);
                 fs::hard_link(&path, path.with_file_name("same")).unwrap();
