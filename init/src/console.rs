@@ -76,7 +76,8 @@ pub fn write_line(line: &str) {
     write(&format!("lamina: {line}\n"));
 }
 
-/// One record in the kernel's log, `level` as in syslog(2). Few: the kernel drops more than ten in five seconds.
+/// One record in the kernel's log, `level` as in syslog(2). The kernel counts for each opening of the node by itself, of which it drops more
+/// than ten records in five seconds (`devkmsg_open` of its `kernel/printk/printk.c`).
 pub fn to_kernel_log(level: u8, line: &str) {
     if let Ok(mut log) = File::options().write(true).open("/dev/kmsg") {
         let one_line = line.replace('\n', " ");

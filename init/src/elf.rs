@@ -1,5 +1,9 @@
 //! As much of an ELF file as tells whether the kernel will start it: elf(5).
 
+mod dynamic;
+
+pub use dynamic::{Dynamic, dynamic};
+
 /// What the header and the program headers say.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Program {

@@ -11,6 +11,8 @@ pub struct Failure {
     pub seen: Vec<String>,
     /// What to try, most promising first.
     pub remedies: Vec<String>,
+    /// Whether the writable top is at fault: the boot can go on without it.
+    pub of_top: bool,
 }
 
 impl Failure {

@@ -191,6 +191,7 @@ fn every_step_that_fails_is_named_with_its_object_and_stops_the_boot() {
         "bind",
         "stack layers",
         "find mount points",
+        "read init",
         "check init",
         "protect root",
     ];

@@ -154,12 +154,15 @@ impl Journal {
         self.report.layers = report::layers(profile);
     }
 
-    /// Notes what was found of the layers.
-    pub fn layers(&mut self, facts: impl Fn(&str) -> Option<LayerFacts>) {
+    /// Notes what was found of the layers. `log_from`: the first record of the kernel's log that can be about their devices.
+    pub fn layers(&mut self, log_from: u64, facts: impl Fn(&str) -> Option<LayerFacts>) {
+        self.report.log_from = log_from;
         for layer in &mut self.report.layers {
             if let Some(facts) = facts(&layer.name) {
                 layer.file_system = facts.file_system;
                 layer.corrects_errors = facts.corrects_errors;
+                layer.device = facts.device.map(|device| device.to_string());
+                layer.backing = facts.backing.map(|device| device.to_string());
             }
         }
     }

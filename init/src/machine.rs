@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use profiles::{Digest, Verify};
+use running::layer_devices::{LayerDevice, LayerDevices};
 use stack::image::{ImageKind, OpenImage};
 use stack::loop_device::{LoopDevice, attach};
 use stack::mount::{Attributes, Backing, Filesystem, MountedLayer};
@@ -21,9 +22,12 @@ use crate::memory;
 use crate::modules::{Modules, needs};
 use crate::paths;
 use crate::plan::{self, Above, Image, Mount, Step};
+use crate::read_init;
 use crate::real_init;
 use crate::report::LayerFacts;
 use crate::state;
+
+mod layers;
 
 /// The machine that PID 1 runs on. Between the steps of an image it holds, by the image's name, the one descriptor that
 /// all of them use.
@@ -34,6 +38,8 @@ pub struct Machine {
     held: Mutex<BTreeMap<String, Held>>,
     /// The layers that are mounted, with what was found of each.
     layers: Mutex<BTreeMap<String, (LayerFacts, Option<MountedLayer>)>>,
+    /// The devices of the layers, also of those that could not be mounted.
+    devices: Mutex<BTreeMap<String, LayerDevice>>,
 }
 
 /// An image on its way to a layer.
@@ -64,10 +70,10 @@ impl Kernel for Machine {
             }
             Step::CheckImage(image) => self.with(image, |held| check(image, &held.image)),
             Step::AttachImage(image) => self.with(image, |held| {
-                held.device = Some(self.attach(&held.image)?);
+                held.device = Some(self.attach(image, &held.image)?);
                 Ok(())
             }),
-            Step::OpenVerity(image) => self.with(image, |held| open_verity(image, held)),
+            Step::OpenVerity(image) => self.with(image, |held| self.open_verity(image, held)),
             Step::MountLayer(image) => {
                 let (facts, mounted) = self.mount_layer(image, take(&self.held, image)?)?;
                 put(&self.layers, image, (facts, Some(mounted)));
@@ -76,6 +82,9 @@ impl Kernel for Machine {
             Step::StackLayers { lower, above } => self.stack_layers(lower, *above),
             Step::MountPoints { writable } => mount_points(Path::new(paths::NEW_ROOT), *writable),
             Step::ProtectRoot => Ok(stack::mount::protect(Path::new(paths::NEW_ROOT))?),
+            Step::ReadInit { init, layers } => read_init::read(Path::new(paths::NEW_ROOT), init)
+                .map(drop)
+                .map_err(|unreadable| layers::unreadable(&unreadable, layers)),
             Step::CheckInit(init) => real_init::check(Path::new(paths::NEW_ROOT), init),
         }
     }
@@ -84,7 +93,18 @@ impl Kernel for Machine {
 impl Machine {
     /// What was found of a layer.
     pub fn facts(&self, name: &str) -> Option<LayerFacts> {
-        lock(&self.layers).get(name).map(|(facts, _)| *facts)
+        let mut facts = lock(&self.layers).get(name).map(|(facts, _)| *facts)?;
+        if let Some(known) = lock(&self.devices).get(name) {
+            (facts.device, facts.backing) = (Some(known.device), known.backing);
+        }
+        Some(facts)
+    }
+
+    /// The devices of all images that were attached.
+    pub fn layer_devices(&self) -> LayerDevices {
+        let mut devices: Vec<LayerDevice> = lock(&self.devices).values().cloned().collect();
+        devices.sort_by_key(|layer| (layer.device.major, layer.device.minor));
+        LayerDevices(devices)
     }
 
     /// Whether images are mounted from their files: the kernel can do that with EROFS, when nothing checks it on the way. Guessed
@@ -99,6 +119,7 @@ impl Machine {
     pub fn forget(&self) {
         lock(&self.held).clear();
         lock(&self.layers).clear();
+        lock(&self.devices).clear();
     }
 
     /// Takes the image out, so that several are worked on at the same time, and puts it back for the next step.
@@ -145,9 +166,47 @@ impl Machine {
         Ok(overlay.mount_open(&mounts, new_root)?)
     }
 
-    fn attach(&self, image: &OpenImage) -> Result<LoopDevice, Failure> {
+    fn attach(&self, image: &Image, open: &OpenImage) -> Result<LoopDevice, Failure> {
         self.modules.want(needs::of_loop_devices);
-        Ok(attach(image)?)
+        let device = attach(open)?;
+        self.note_device(image, device.number().ok(), None);
+        Ok(device)
+    }
+
+    /// Notes which device the kernel means when it speaks of this image.
+    fn note_device(&self, image: &Image, number: Option<u64>, backing: Option<u64>) {
+        if let Some(number) = number {
+            let layer = LayerDevice {
+                layer: image.to_string(),
+                device: layers::device(number),
+                backing: backing.map(layers::device),
+            };
+            put(&self.devices, image, layer);
+        }
+    }
+
+    fn open_verity(&self, image: &Image, held: &mut Held) -> Result<(), Failure> {
+        let Some(wanted) = &image.wanted.verity else {
+            return Err(
+                Failure::new("the profile has no root hash for it").try_this("lock the profile again")
+            );
+        };
+        let device = held.device.as_ref().ok_or_else(|| Failure::new("it has no loop device"))?;
+        let protection = Protection {
+            root_hash: *wanted.root_hash.bytes(),
+            salt: *wanted.salt.bytes(),
+            data_blocks: wanted.data_blocks,
+            fec_roots: wanted.fec_roots,
+        };
+        // By the layer's name, which is in the stack once: two layers may have the same bytes.
+        let name = format!("lamina-{}", image.wanted.name);
+        let verity = verity::open(device, &name, &protection)?;
+        self.note_device(image, verity.number().ok(), Some(verity.backing()));
+        held.kind = verity.file_system().or(held.kind);
+        held.verity = Some(verity);
+        // dm-verity holds it open from here on.
+        held.device = None;
+        Ok(())
     }
 
     /// The devices are let go at the end: the mount keeps them, and frees them when it ends.
@@ -164,7 +223,7 @@ impl Machine {
             (None, Some(device)) => stack::mount::layer(kind, &Backing::Loop(device), &path)?,
             (None, None) => match stack::mount::layer(kind, &Backing::File(&held.image), &path) {
                 Err(error) if error.is_unsupported() => {
-                    let device = held.device.insert(self.attach(&held.image)?);
+                    let device = held.device.insert(self.attach(image, &held.image)?);
                     stack::mount::layer(kind, &Backing::Loop(device), &path)?
                 }
                 other => other?,
@@ -176,6 +235,8 @@ impl Machine {
         let facts = LayerFacts {
             file_system: kind.driver(),
             corrects_errors: held.verity.as_ref().is_some_and(VerityDevice::corrects_errors),
+            device: None,
+            backing: None,
         };
         Ok((facts, mounted))
     }
@@ -195,27 +256,6 @@ fn take<T>(map: &Mutex<BTreeMap<String, T>>, image: &Image) -> Result<T, Failure
 
 fn put<T>(map: &Mutex<BTreeMap<String, T>>, image: &Image, value: T) {
     lock(map).insert(image.wanted.name.to_string(), value);
-}
-
-fn open_verity(image: &Image, held: &mut Held) -> Result<(), Failure> {
-    let Some(wanted) = &image.wanted.verity else {
-        return Err(Failure::new("the profile has no root hash for it").try_this("lock the profile again"));
-    };
-    let device = held.device.as_ref().ok_or_else(|| Failure::new("it has no loop device"))?;
-    let protection = Protection {
-        root_hash: *wanted.root_hash.bytes(),
-        salt: *wanted.salt.bytes(),
-        data_blocks: wanted.data_blocks,
-        fec_roots: wanted.fec_roots,
-    };
-    // By the layer's name, which is in the stack once: two layers may have the same bytes.
-    let name = format!("lamina-{}", image.wanted.name);
-    let verity = verity::open(device, &name, &protection)?;
-    held.kind = verity.file_system().or(held.kind);
-    held.verity = Some(verity);
-    // dm-verity holds it open from here on.
-    held.device = None;
-    Ok(())
 }
 
 /// The kernel says only EIO: that it was dm-verity which found the image changed stands in its log.

@@ -107,6 +107,13 @@ pub enum Step {
         /// Missing ones can be made.
         writable: bool,
     },
+    /// Read the real init and what it needs to start, so that damage shows now.
+    ReadInit {
+        /// The program.
+        init: String,
+        /// The layers that it may come from, bottom first.
+        layers: Vec<Arc<Image>>,
+    },
     /// See that the real init can be started.
     CheckInit(String),
     /// Hand the new root over read-only, as `ro` on the kernel command line asks.
@@ -126,6 +133,7 @@ impl Step {
             Self::Bind { .. } => "bind",
             Self::StackLayers { .. } => "stack layers",
             Self::MountPoints { .. } => "find mount points",
+            Self::ReadInit { .. } => "read init",
             Self::CheckInit(_) => "check init",
             Self::ProtectRoot => "protect root",
         }
@@ -145,7 +153,7 @@ impl Step {
                 format!("{} at {}", count(lower.len(), "layer"), paths::NEW_ROOT)
             }
             Self::MountPoints { .. } | Self::ProtectRoot => paths::NEW_ROOT.to_owned(),
-            Self::CheckInit(path) => path.clone(),
+            Self::ReadInit { init: path, .. } | Self::CheckInit(path) => path.clone(),
         }
     }
 
@@ -178,6 +186,7 @@ impl fmt::Display for Step {
             Self::StackLayers { above: Above::KeptTop, .. } => {
                 f.write_str(" under a top that was there before")
             }
+            Self::ReadInit { .. } => f.write_str(", its interpreters and its libraries"),
             Self::MountPoints { writable: true } => f.write_str(", making those that are missing"),
             _ => Ok(()),
         }
@@ -320,6 +329,10 @@ pub fn root(images: &[Arc<Image>], top: &Top, init: &str, access: RootAccess) ->
     let mut steps: Vec<Step> = put_on.into_iter().collect();
     steps.push(Step::StackLayers { lower: images.to_vec(), above });
     steps.push(Step::MountPoints { writable });
+    // With a digest all of it was read just now, and "none" asks for no checks.
+    if images.iter().any(|image| image.verify == Verify::Verity) {
+        steps.push(Step::ReadInit { init: init.to_owned(), layers: images.to_vec() });
+    }
     steps.push(Step::CheckInit(init.to_owned()));
     if writable && access == RootAccess::ReadOnly {
         steps.push(Step::ProtectRoot);

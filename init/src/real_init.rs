@@ -88,7 +88,7 @@ fn runnable(root: &File, path: &str, depth: usize) -> Result<(), String> {
 }
 
 /// openat2(2) with RESOLVE_IN_ROOT: absolute links and `..` stay below `root`.
-fn open_in(root: &File, path: &str) -> Result<File, Errno> {
+pub fn open_in(root: &File, path: &str) -> Result<File, Errno> {
     // Without O_NONBLOCK a FIFO under the name of init would hang PID 1.
     let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
     let how = OpenHow::new().flags(flags).resolve(ResolveFlag::RESOLVE_IN_ROOT);
@@ -96,7 +96,7 @@ fn open_in(root: &File, path: &str) -> Result<File, Errno> {
 }
 
 /// Up to `length` bytes at `offset`: fewer at the end of the file, none when it cannot be read.
-fn read_at(file: &File, offset: u64, length: usize) -> Vec<u8> {
+pub fn read_at(file: &File, offset: u64, length: usize) -> Vec<u8> {
     let mut bytes = vec![0; length];
     let mut filled = 0;
     while filled < length {
@@ -110,7 +110,7 @@ fn read_at(file: &File, offset: u64, length: usize) -> Vec<u8> {
 }
 
 /// The first word after `#!`.
-fn script_interpreter(head: &[u8]) -> Option<String> {
+pub fn script_interpreter(head: &[u8]) -> Option<String> {
     let line = head[2..].split(|byte| *byte == b'\n').next()?;
     let line = std::str::from_utf8(line).ok()?;
     line.split_ascii_whitespace().next().map(str::to_owned)

@@ -23,6 +23,7 @@ use crate::console;
 use crate::error::{BootError, Failure};
 use crate::modules;
 use crate::paths;
+pub use kernel_log::is_warning;
 use menu::Menu;
 pub use shell::{SHELL_NAME, become_shell};
 use terminals::Terminals;
@@ -47,6 +48,10 @@ pub struct Context {
     pub devices: Vec<String>,
     /// What was tried before, one line a candidate that failed.
     pub attempts: Vec<String>,
+    /// The last warnings of the kernel that init heard itself, with the layers that they are about.
+    pub kernel: Vec<String>,
+    /// The number of the first record of the kernel's log that init did not hear.
+    pub heard_to: u64,
 }
 
 /// A profile that a person may choose.
@@ -99,10 +104,10 @@ pub fn chosen_profile() -> Option<Name> {
     Name::parse(std::env::var_os(CHOSEN)?.to_str()?).ok()
 }
 
-/// Prints the screen without a menu: a candidate failed, and the next one is tried.
-pub fn show(error: &BootError) {
+/// Prints the screen without a menu: a candidate failed, and the next one is tried. `kernel`: its warnings about it.
+pub fn show(error: &BootError, kernel: &[String]) {
     let mut terminals = Terminals::open();
-    let text = screen::text(error, &Context::default(), &[], terminals.size(), 0);
+    let text = screen::text(error, &Context::default(), kernel, terminals.size(), 0);
     terminals.write(&text);
 }
 

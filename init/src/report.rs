@@ -2,6 +2,7 @@
 
 use profiles::Verify;
 use profiles::resolved::BootProfile;
+use running::layer_devices::Device;
 use serde::Serialize;
 
 use crate::error::BootError;
@@ -44,6 +45,8 @@ pub struct Report {
     pub ledger: LedgerRecord,
     /// Kernel modules.
     pub modules: ModuleRecord,
+    /// The first record of the kernel's log in which devices are those of `layers`.
+    pub log_from: u64,
     /// Sentences that stood on the console.
     pub warnings: Vec<String>,
     /// CLOCK_BOOTTIME when init began, in microseconds.
@@ -121,6 +124,10 @@ pub struct LayerRecord {
     pub corrects_errors: bool,
     /// Where it is mounted.
     pub path: String,
+    /// `MAJOR:MINOR` of the block device that is mounted; none for an EROFS that is mounted from its file.
+    pub device: Option<String>,
+    /// `MAJOR:MINOR` of the loop device below it, when dm-verity is between: what the kernel's log names.
+    pub backing: Option<String>,
 }
 
 /// What was found when a layer was mounted.
@@ -130,6 +137,10 @@ pub struct LayerFacts {
     pub file_system: &'static str,
     /// Whether damage is healed as it is read.
     pub corrects_errors: bool,
+    /// The device that is mounted.
+    pub device: Option<Device>,
+    /// The loop device below dm-verity.
+    pub backing: Option<Device>,
 }
 
 /// A profile that was tried.
@@ -153,6 +164,8 @@ pub struct AttemptRecord {
     pub why: Option<String>,
     /// Layers that the last good generation does not have.
     pub suspects: Vec<String>,
+    /// The kernel's warnings meanwhile, with the layers that they are about.
+    pub kernel: Vec<String>,
 }
 
 impl AttemptRecord {
@@ -168,6 +181,7 @@ impl AttemptRecord {
             object: None,
             why: None,
             suspects: Vec::new(),
+            kernel: Vec::new(),
         }
     }
 
@@ -288,6 +302,8 @@ pub fn layers(profile: &BootProfile) -> Vec<LayerRecord> {
         verified: verified.to_owned(),
         corrects_errors: false,
         path: format!("{}/{}", crate::paths::LAYERS, image.name),
+        device: None,
+        backing: None,
     };
     profile.images.iter().map(record).collect()
 }

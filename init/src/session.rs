@@ -18,6 +18,7 @@ use crate::deadline::within_on;
 use crate::error::{BootError, Failure};
 use crate::executor::execute;
 use crate::journal::{self, Journal};
+use crate::kernel_words::KernelWords;
 use crate::machine::Machine;
 use crate::medium::{Medium, Protocol, StoreSpec};
 use crate::modules::Left;
@@ -56,6 +57,8 @@ pub struct Session {
     pub trust: Trust,
     /// The devices that were waited for in vain.
     pub waits: Waits,
+    /// What the kernel said meanwhile.
+    pub words: KernelWords,
     kernel: String,
     profile_bytes: Vec<u8>,
     /// What leaves the programs for the running system.
@@ -83,6 +86,7 @@ impl Session {
             counter: BootCounter::default(),
             trust: Trust::default(),
             waits: Waits::default(),
+            words: KernelWords::default(),
             kernel: String::new(),
             profile_bytes: Vec::new(),
             leaving: None,
@@ -97,6 +101,7 @@ impl Session {
             // Boot loaders pass on what people typed in whatever encoding: that must not end the boot.
             Ok::<_, BootError>(String::from_utf8_lossy(&bytes).trim_end().to_owned())
         };
+        self.words.begin();
         let (line, kernel) = (read("/proc/cmdline")?, read("/proc/sys/kernel/osrelease")?);
         let (request, result) = BootRequest::parse(&line);
         self.journal.speak(request.verbosity, &kernel, &line);
@@ -197,6 +202,38 @@ impl Session {
         execute(plan, &self.machine, &self.crew, &mut self.journal)
     }
 
+    /// Hears what the kernel said about the layers of this attempt.
+    pub fn listen(&mut self) {
+        self.words.listen(&self.machine.layer_devices());
+    }
+
+    /// Lets go of what this attempt has attached and mounted; the kernel's log keeps which layer had which device.
+    pub fn forget(&mut self) {
+        self.listen();
+        self.log_devices();
+        self.machine.forget();
+        self.words.next_attempt();
+    }
+
+    /// Says in the kernel's log which layer has which device, in few lines, and not on the console: for whoever reads the kernel's words
+    /// later.
+    fn log_devices(&self) {
+        const DEBUG: u8 = 7;
+        self.machine.layer_devices().lines().iter().for_each(|line| console::to_kernel_log(DEBUG, line));
+    }
+
+    /// Tells of images whose damage was healed, or was not, while the root was built.
+    fn tell_of_damage(&mut self) {
+        self.listen();
+        for damage in self.words.damages().0.clone() {
+            match damage.lost {
+                0 => self.journal.warn(damage.sentence()),
+                _ => self.journal.alarm(damage.sentence()),
+            }
+        }
+        self.log_devices();
+    }
+
     /// Begins to leave the programs for the running system, as soon as `/run` is there: to copy a megabyte takes as long as to mount
     /// several layers.
     pub fn leave_programs(&mut self) {
@@ -232,10 +269,11 @@ impl Session {
             ));
         }
         self.crew.dismiss();
+        self.tell_of_damage();
         let machine = &self.machine;
         let left = machine.modules.take_left();
         self.journal.modules(machine.modules.record());
-        self.journal.layers(|name| machine.facts(name));
+        self.journal.layers(self.words.attempt_from(), |name| machine.facts(name));
         self.journal.started(&profile.init, &summary);
         let report = self.journal.json();
         for (path, bytes) in
@@ -251,6 +289,8 @@ impl Session {
 
     /// The end of a boot that failed.
     pub fn recover(&mut self, error: &BootError) -> ! {
+        self.listen();
+        self.log_devices();
         self.machine.modules.load_left("the recovery screen");
         self.journal.modules(self.machine.modules.record());
         self.journal.failed(error);
@@ -261,6 +301,8 @@ impl Session {
             profiles: self.choices(),
             devices: devices(),
             attempts: self.journal.failed_attempts(),
+            kernel: self.words.warnings().to_vec(),
+            heard_to: self.words.heard_to(),
             ..Context::bare(self.request.panic, self.journal.began())
         };
         recovery::enter(error, &context)

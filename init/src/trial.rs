@@ -60,7 +60,7 @@ pub fn first_that_stands(
         let mut record = AttemptRecord::of("the store".to_owned(), String::new());
         record.failed(error);
         session.journal.attempt(record);
-        recovery::show(error);
+        recovery::show(error, &[]);
     }
     let mut first = unreached;
     let mut tried = BTreeSet::new();
@@ -76,7 +76,7 @@ pub fn first_that_stands(
                 Ok(Outcome::Known) => {}
                 Err(error) => {
                     take_down::root();
-                    session.machine.forget();
+                    session.forget();
                     session.machine.modules.load_left("a profile failed");
                     first.get_or_insert(error);
                 }
@@ -141,8 +141,10 @@ fn try_one(
         Err(mut error) => {
             record.failed(&error);
             error.suspects.clone_from(&record.suspects);
+            session.listen();
+            record.kernel = session.words.of_attempt().to_vec();
             session.journal.attempt(record);
-            recovery::show(&error);
+            recovery::show(&error, session.words.of_attempt());
             return Err(error);
         }
     }
@@ -184,7 +186,7 @@ fn stand_up(
         let failure = state::why_not_stacked(&error).filter(|_| matches!(top, Top::Kept(_)));
         let Some(failure) = failure else { return Err(error) };
         take_down::root();
-        session.machine.forget();
+        session.forget();
         let top = give_up(session, &profile, failure);
         build(session, candidate, &profile, &top)?;
     }

@@ -58,6 +58,10 @@ pub struct Layer {
     pub verified: String,
     /// Whether damaged blocks are healed.
     pub corrects_errors: bool,
+    /// `MAJOR:MINOR` of the device that is mounted.
+    pub device: Option<String>,
+    /// `MAJOR:MINOR` of the loop device below it.
+    pub backing: Option<String>,
 }
 
 impl BootReport {

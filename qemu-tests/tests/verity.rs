@@ -43,7 +43,8 @@ fn sum(text: &str) -> String {
 fn scene(name: &str, kernel: &str, fec_roots: Option<u8>) -> Result<(Scene, Vec<ImageLine>), Failure> {
     let scene = Scene::on_kernel(&format!("verity-{name}-{kernel}"), kernel)?;
     let look = "echo sum=$(sha256sum /data/noise 2>&1); \
-                dmesg | grep 'device-mapper: verity'; \
+                dmesg | grep -E 'device-mapper: verity|lamina: layers: '; \
+                echo $(/run/lamina/bin/lamina report --ascii); \
                 echo devices=$(cat /sys/block/dm-*/dm/name | grep -c ^lamina-); \
                 cat /run/lamina/report.json; echo; echo report: end";
     let mut plain = scene.small_system()?;
@@ -81,7 +82,21 @@ fn overwrite(file: &Path, offset: u64, bytes: &[u8]) -> Result<(), Failure> {
 fn a_flipped_bit_is_healed(kernel: &str) -> Story {
     let (scene, images) = scene("healed", kernel, ROOTS)?;
     flip_a_bit(&damaged(&scene, &images))?;
-    let (seen, report) = told(&mut boot(&scene)?)?;
+    // In the middle of the real init's interpreter, which is read before the real init starts.
+    overwrite(&scene.store().image_path(&images[1]), images[1].size / 3, b"damage")?;
+    let mut guest = scene.boot(&scene.disk()?, "lamina.profile=one quiet")?;
+    guest.expect("lamina: warning: the image of busybox 1 is damaged: it was healed")?;
+    guest.expect("copy it to the medium again")?;
+    let (seen, report) = told(&mut guest)?;
+    // What was healed after init, too, and by name.
+    assert!(seen.contains("warning: the image of noise 1 is damaged: it was healed"), "{seen}");
+    let layer = |name: &str| report.layers.iter().find(|layer| layer.name == name).expect("a layer");
+    let backing = layer("noise").backing.as_deref().expect("a loop device");
+    assert!(seen.contains(&format!("{backing}: FEC ")), "{backing}: {seen}");
+    assert!(
+        seen.contains(&format!("{} on {backing} noise 1", layer("noise").device.as_deref().unwrap_or("?"))),
+        "{seen}"
+    );
     assert!(seen.contains(&format!("sum={} /data/noise", sum(&noise()))), "{seen}");
     assert!(seen.contains(": corrected "), "the kernel says so: {seen}");
     assert!(seen.contains(&format!("devices={}", images.len())), "{seen}");
@@ -111,6 +126,46 @@ fn a_flipped_bit_is_an_error(kernel: &str) -> Story {
     assert!(seen.contains("is corrupted"), "the kernel says so: {seen}");
     assert!(report.layers.iter().all(|layer| layer.verified == "verity" && !layer.corrects_errors));
     Ok(())
+}
+
+/// Before the switch to the new root, and not by a panic of the kernel behind it: the layer, the file, the block and the remedy are told,
+/// and what comes next is tried.
+#[test]
+fn an_init_that_is_damaged_beyond_repair_is_told_and_the_chain_goes_on() -> Story {
+    let (scene, images) = scene("beyond-repair", "6.1", ROOTS)?;
+    let busybox = scene.store().image_path(&images[1]);
+    // More than the code corrects: it spreads over three places of each codeword.
+    let third = images[1].size / 8 & !0xfff;
+    (1..=5).try_for_each(|place| overwrite(&busybox, place * third, &[0x5a; 8192]))?;
+    let look = "/run/lamina/bin/lamina report --ascii; dmesg | grep 'lamina: layers: '";
+    scene.profile_that_runs("small", &[], look)?;
+    let mut guest = scene.boot(&scene.disk()?, "lamina.profile=one lamina.fallback=small quiet")?;
+    guest.expect("step:    read init")?;
+    guest.expect("object:  /story")?;
+    let told = guest.expect("story: begin")?;
+    let told: String = told.split_whitespace().collect::<Vec<_>>().join(" ");
+    for words in [
+        "/bin/busybox cannot be read at byte ",
+        "the image of busybox 1, which it comes from, is damaged",
+        &format!(
+            "copy the image of busybox 1 to the medium again: /run/lamina/medium/lamina/images/{}.sqfs",
+            images[1].digest
+        ),
+        " is corrupted (layer busybox 1)",
+    ] {
+        assert!(told.contains(words), "{words}: {told}");
+    }
+    let seen: String = guest.expect("story: end")?.split_whitespace().collect::<Vec<_>>().join(" ");
+    for words in [
+        "read init: /story: ",
+        "the kernel: device-mapper: verity: 7:",
+        "is corrupted (layer busybox 1)",
+        "lamina: layers: 25",
+    ] {
+        assert!(seen.contains(words), "{words}: {seen}");
+    }
+    assert!(!guest.text().contains("Attempted to kill init"));
+    guest.expect_off()
 }
 
 /// Which file system it is, is told by the blocks that were healed, and not by the file.

@@ -118,7 +118,11 @@ impl Report {
         }
         let report = match &self.file {
             Some(file) => BootReport::in_file(file)?,
-            None => BootReport::of(system)?,
+            None => {
+                let mut report = BootReport::of(system)?;
+                report.hear_of_damage(system);
+                report
+            }
         };
         let drawn = match self.svg {
             true => chart::svg(&report),

@@ -7,7 +7,10 @@
 pub mod bless;
 pub mod chart;
 pub mod command;
+pub mod damage;
 mod error;
+pub mod kernel_log;
+pub mod layer_devices;
 pub mod mounts;
 pub mod report;
 mod system;

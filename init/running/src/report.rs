@@ -7,6 +7,9 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use crate::damage::Damages;
+use crate::kernel_log::{self, KernelLog};
+use crate::layer_devices::{Device, LayerDevice, LayerDevices};
 use crate::{Error, Result, System};
 
 mod decode;
@@ -49,6 +52,8 @@ pub struct BootReport {
     pub ledger: Ledger,
     /// The kernel modules that were loaded before the system started, in order.
     pub modules: Vec<Module>,
+    /// The first record of the kernel's log in which devices are those of `layers`.
+    pub log_from: u64,
     /// How many nothing had asked for: they were loaded while the system started.
     pub later_modules: u64,
     /// What a person should know.
@@ -135,6 +140,10 @@ pub struct Layer {
     pub verified: String,
     /// Whether damaged blocks are mended.
     pub corrects_errors: bool,
+    /// `MAJOR:MINOR` of the device that is mounted.
+    pub device: String,
+    /// `MAJOR:MINOR` of the loop device below it, when dm-verity is between.
+    pub backing: String,
     /// Where it is mounted by itself.
     pub path: String,
 }
@@ -158,6 +167,8 @@ pub struct Attempt {
     pub why: String,
     /// Layers that may be the reason.
     pub suspects: Vec<String>,
+    /// The kernel's warnings meanwhile.
+    pub kernel: Vec<String>,
 }
 
 /// Whether the boot was counted.
@@ -236,6 +247,42 @@ impl BootReport {
             return Err(no_report("is no report of a boot: `format` or `steps` is missing".to_owned()));
         }
         Ok(report)
+    }
+
+    /// The devices of the layers.
+    pub fn layer_devices(&self) -> LayerDevices {
+        let layer = |layer: &Layer| {
+            let device = Device::parse(&layer.device)?;
+            let title = format!("{} {}", layer.name, layer.version);
+            Some(LayerDevice { layer: title, device, backing: Device::parse(&layer.backing) })
+        };
+        LayerDevices(self.layers.iter().filter_map(layer).collect())
+    }
+
+    /// Adds to the warnings what the kernel's log says by now about damage of the layers.
+    pub fn hear_of_damage(&mut self, system: &System) {
+        let log = KernelLog::open(&system.path(kernel_log::PATH));
+        if !self.layers.iter().any(|layer| layer.verified == "verity") {
+            return;
+        }
+        let mut log = match log {
+            Ok(log) => log,
+            Err(error) => {
+                let why = format!(
+                    "{}: {error}: whether damage was healed since the boot is not known; ask as root",
+                    kernel_log::PATH
+                );
+                return self.warnings.push(why);
+            }
+        };
+        let (devices, mut damages) = (self.layer_devices(), Damages::default());
+        let records = log.records().into_iter().filter(|record| record.sequence >= self.log_from);
+        records.for_each(|record| damages.hear(&record, &devices));
+        for damage in &damages.0 {
+            // What init heard of it is older.
+            self.warnings.retain(|warning| !damage.is_told_by(warning));
+            self.warnings.push(damage.sentence());
+        }
     }
 
     /// What to say when the report is newer than this program.

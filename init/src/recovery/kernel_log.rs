@@ -1,45 +1,27 @@
 //! The kernel's last warnings, which often say what an error number does not.
 
-use std::fs::File;
-use std::io::Read;
-use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 use std::time::Duration;
 
-use nix::errno::Errno;
-use nix::fcntl::OFlag;
+use running::kernel_log::{self, KernelLog, Record};
 
 /// The last words of the kernel that fit on a screen.
 const LINES: usize = 5;
 
-/// The last warnings and errors of the kernel's log since then. A record of /dev/kmsg is `PRIORITY,SEQUENCE,TIME,FLAGS;TEXT`
-/// (`Documentation/ABI/testing/dev-kmsg`); the lowest three bits of the priority are the level.
-pub fn warnings(since: Duration) -> Vec<String> {
-    let Ok(mut log) = File::options().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open("/dev/kmsg")
-    else {
-        return Vec::new();
-    };
-    let mut lines = Vec::new();
-    let mut record = vec![0; 8192];
-    loop {
-        match log.read(&mut record) {
-            Ok(count @ 1..) => lines.extend(warning(&String::from_utf8_lossy(&record[..count]), since)),
-            // EPIPE: records were overwritten while they were read; the next read goes on with the oldest.
-            Err(error) if error.raw_os_error() == Some(Errno::EPIPE as i32) => {}
-            _ => break,
-        }
+/// The last warnings and errors of the kernel's log since then, those of before in front: `heard` are those that init heard itself, up to
+/// the record `heard_to`, with the names of the layers that they are about.
+pub fn warnings(since: Duration, heard: &[String], heard_to: u64) -> Vec<String> {
+    let mut lines = heard.to_vec();
+    if let Ok(mut log) = KernelLog::open(Path::new(kernel_log::PATH)) {
+        let new = |record: &Record| record.time >= since && record.sequence >= heard_to && is_warning(record);
+        lines.extend(log.records().into_iter().filter(new).map(|record| record.text));
     }
     lines.split_off(lines.len().saturating_sub(LINES))
 }
 
-fn warning(record: &str, since: Duration) -> Option<String> {
-    let (head, text) = record.split_once(';')?;
-    let mut fields = head.split(',').map(str::parse::<u64>);
-    let (priority, _sequence, micros) = (fields.next()?.ok()?, fields.next()?, fields.next()?.ok()?);
-    if Duration::from_micros(micros) < since {
-        return None;
-    }
-    let text = text.lines().next()?;
-    (priority & 7 <= 4 && !text.starts_with("lamina:")).then(|| text.to_owned())
+/// Warnings and worse, but not our own.
+pub fn is_warning(record: &Record) -> bool {
+    record.level <= 4 && !record.text.starts_with("lamina:")
 }
 
 #[cfg(test)]
@@ -48,11 +30,9 @@ mod tests {
 
     #[test]
     fn warnings_and_worse_are_kept_but_not_our_own() {
-        let warning = |record| warning(record, Duration::from_micros(50));
-        assert_eq!(warning("4,12,99,-;squashfs: bad\n SUBSYSTEM=x\n").as_deref(), Some("squashfs: bad"));
-        assert_eq!(warning("4,12,49,-;before init"), None);
-        assert_eq!(warning("30,12,99,-;information"), None);
-        assert_eq!(warning("3,12,99,-;lamina: boot stopped"), None);
-        assert_eq!(warning("garbage"), None);
+        let warning = |record| is_warning(&Record::parse(record).unwrap());
+        assert!(warning("4,12,99,-;squashfs: bad\n SUBSYSTEM=x\n"));
+        assert!(!warning("30,12,99,-;information"));
+        assert!(!warning("3,12,99,-;lamina: boot stopped"));
     }
 }

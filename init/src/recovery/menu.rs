@@ -89,7 +89,7 @@ impl<'a> Menu<'a> {
     /// The screen and the keys below it.
     fn show(&mut self) {
         super::panic_if_told("recovery");
-        let kernel = kernel_log::warnings(self.context.since);
+        let kernel = kernel_log::warnings(self.context.since, &self.context.kernel, self.context.heard_to);
         let text = screen::text(self.error, self.context, &kernel, self.terminals.size(), ROWS);
         self.terminals.write(&text);
         let left = self.until.map(|until| until.saturating_duration_since(Instant::now()));

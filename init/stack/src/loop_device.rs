@@ -109,7 +109,10 @@ impl LoopDevice {
     }
 
     /// Its device number, as in stat(2).
-    pub(crate) fn number(&self) -> io::Result<u64> {
+    ///
+    /// # Errors
+    /// fstat(2).
+    pub fn number(&self) -> io::Result<u64> {
         self.file.metadata().map(|metadata| metadata.rdev())
     }
 }

@@ -8,6 +8,7 @@
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -48,6 +49,7 @@ pub struct VerityDevice {
     file: File,
     path: PathBuf,
     image: PathBuf,
+    backing: u64,
     corrects_errors: bool,
 }
 
@@ -55,6 +57,19 @@ impl VerityDevice {
     /// The device node, `/dev/dm-N`.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Its device number, as in stat(2).
+    ///
+    /// # Errors
+    /// fstat(2).
+    pub fn number(&self) -> io::Result<u64> {
+        self.file.metadata().map(|metadata| metadata.rdev())
+    }
+
+    /// The device number of the loop device below it: the kernel's log calls this device so.
+    pub fn backing(&self) -> u64 {
+        self.backing
     }
 
     /// The image below it, for messages.
@@ -99,7 +114,7 @@ pub fn open(device: &LoopDevice, name: &str, protection: &Protection) -> Result<
         .map_err(|errno| explain(&control, device, &layout, errno, error(errno.into())))?;
     let (file, path) = created.start().map_err(error)?;
     created.keep().map_err(|errno| error(errno.into()))?;
-    Ok(VerityDevice { file, path, image: device.image().to_owned(), corrects_errors })
+    Ok(VerityDevice { file, path, image: device.image().to_owned(), backing: number, corrects_errors })
 }
 
 /// A new device of this name. What an earlier attempt has left and nobody uses goes first.

@@ -30,7 +30,10 @@ pub(super) fn troubles(report: &BootReport) -> Vec<String> {
         troubles.push(format!("failed: {}", report.outcome.why));
         troubles.extend(report.outcome.remedies.iter().map(|remedy| format!("try: {remedy}")));
     }
-    troubles.extend(report.attempts.iter().filter(|attempt| attempt.outcome != "started").map(attempt));
+    for tried in report.attempts.iter().filter(|attempt| attempt.outcome != "started") {
+        troubles.push(attempt(tried));
+        troubles.extend(tried.kernel.iter().map(|words| format!("the kernel: {words}")));
+    }
     if !report.top.fell_back.is_empty() {
         troubles.push(format!("changes are lost at power-off: {}", report.top.fell_back));
     }

@@ -24,6 +24,7 @@ pub(super) fn report(value: &Value) -> BootReport {
         ledger: node.at("ledger").ledger(),
         modules: node.at("modules").modules(),
         later_modules: node.at("modules").each("later", |_| ()).len() as u64,
+        log_from: node.number("log_from"),
         warnings: node.texts("warnings"),
         steps: node.each("steps", Node::step),
         began: node.number("began_us"),
@@ -114,6 +115,8 @@ impl<'a> Node<'a> {
             size: self.number("size"),
             file_system: self.text("file_system"),
             corrects_errors: self.truth("corrects_errors"),
+            device: self.text("device"),
+            backing: self.text("backing"),
             name,
             verified,
             path,
@@ -130,6 +133,7 @@ impl<'a> Node<'a> {
             object: self.text("object"),
             why: self.text("why"),
             suspects: self.texts("suspects"),
+            kernel: self.texts("kernel"),
         }
     }
 

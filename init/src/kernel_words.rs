@@ -1,0 +1,99 @@
+//! What the kernel says in its log while a root is built. A layer's devices have other numbers in the next attempt, so that it is
+//! heard, and explained, before they are given up.
+
+use std::path::Path;
+
+use running::damage::Damages;
+use running::kernel_log::{self, KernelLog};
+use running::layer_devices::LayerDevices;
+
+use crate::recovery::is_warning;
+
+/// The last ones are kept for the screen.
+const MOST: usize = 8;
+
+/// Listens to the kernel's log.
+#[derive(Debug, Default)]
+pub struct KernelWords {
+    log: Option<KernelLog>,
+    /// Its last warnings.
+    warnings: Vec<String>,
+    /// Those since the last attempt.
+    of_attempt: Vec<String>,
+    /// The number of the next record.
+    heard_to: u64,
+    /// The first record in which the devices are those of this attempt.
+    attempt_from: u64,
+    damages: Damages,
+}
+
+impl KernelWords {
+    /// Begins with what comes from here on. Without `/dev/kmsg` nothing is heard.
+    pub fn begin(&mut self) {
+        self.log = KernelLog::open(Path::new(kernel_log::PATH)).and_then(KernelLog::skip).ok();
+    }
+
+    /// Hears what was said since the last time, about layers with these devices.
+    pub fn listen(&mut self, devices: &LayerDevices) {
+        for record in self.log.iter_mut().flat_map(KernelLog::records) {
+            self.heard_to = record.sequence.saturating_add(1);
+            self.damages.hear(&record, devices);
+            if is_warning(&record) {
+                let words = devices.explain(&record.text);
+                keep(&mut self.of_attempt, &words);
+                keep(&mut self.warnings, &words);
+            }
+        }
+    }
+
+    /// The devices are given up.
+    pub fn next_attempt(&mut self) {
+        self.attempt_from = self.heard_to;
+        self.damages = Damages::default();
+        self.of_attempt.clear();
+    }
+
+    /// The last warnings, with the layers that they are about.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// Those of this attempt.
+    pub fn of_attempt(&self) -> &[String] {
+        &self.of_attempt
+    }
+
+    /// The number of the first record that was not heard.
+    pub fn heard_to(&self) -> u64 {
+        self.heard_to
+    }
+
+    /// The number of the first record of this attempt.
+    pub fn attempt_from(&self) -> u64 {
+        self.attempt_from
+    }
+
+    /// The damage of this attempt's layers.
+    pub fn damages(&self) -> &Damages {
+        &self.damages
+    }
+}
+
+fn keep(lines: &mut Vec<String>, line: &str) {
+    if lines.len() == MOST {
+        lines.remove(0);
+    }
+    lines.push(line.to_owned());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_lines_are_kept() {
+        let mut lines = Vec::new();
+        (0..20).for_each(|number| keep(&mut lines, &number.to_string()));
+        assert_eq!((lines.len(), lines[0].as_str(), lines[MOST - 1].as_str()), (MOST, "12", "19"));
+    }
+}

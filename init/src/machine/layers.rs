@@ -1,0 +1,52 @@
+//! Which layer is at fault.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use nix::errno::Errno;
+use nix::sys::stat::{major, minor};
+use running::layer_devices::Device;
+
+use crate::error::Failure;
+use crate::paths;
+use crate::plan::Image;
+use crate::read_init::{Unreadable, is_damage};
+
+/// A device number of stat(2).
+pub fn device(number: u64) -> Device {
+    // The kernel's own are 12 and 20 bits.
+    Device { major: major(number) as u32, minor: minor(number) as u32 }
+}
+
+/// Why a file of the new root that the real init needs cannot be read: with the layer that it comes from, and the image's file.
+pub fn unreadable(unreadable: &Unreadable, layers: &[Arc<Image>]) -> Failure {
+    let Unreadable { path, at, error } = unreadable;
+    let place = at.map_or_else(String::new, |at| format!(" at byte {at}"));
+    let what = format!("{} cannot be read{place}: {error}", path.display());
+    let below = path.strip_prefix("/").unwrap_or(path);
+    let upper = Path::new(paths::TOP).join("upper");
+    if is_there(&upper, below) {
+        return Failure {
+            of_top: true,
+            ..Failure::new(format!("{what}; it lies in the writable top, {}", upper.join(below).display()))
+                .try_this("check the file system of the state, or boot once without it: lamina.state=tmpfs")
+        };
+    }
+    let damaged = error.raw_os_error().is_some_and(|errno| is_damage(Errno::from_raw(errno)));
+    match layers.iter().rev().find(|image| is_there(&image.layer(), below)) {
+        Some(image) if damaged => {
+            Failure::new(format!("{what}; the image of {image}, which it comes from, is damaged"))
+                .try_this(format!("copy the image of {image} to the medium again: {}", image.path.display()))
+                .try_this("if that does not help, the medium itself may be failing")
+        }
+        Some(image) => Failure::new(format!("{what}; it comes from {image}")),
+        None => Failure::new(format!("{what}; the image that it comes from is damaged"))
+            .try_this("the kernel's words name the layer, and so does the kernel's log: copy its image to the medium again"),
+    }
+}
+
+/// Whether the layer has the file. What stands on the way is the layer's own: no link leads out of it, because the path has none left.
+fn is_there(layer: &Path, below: &Path) -> bool {
+    fs::symlink_metadata(layer.join(below)).is_ok_and(|metadata| metadata.is_file())
+}
