@@ -307,7 +307,7 @@ fn open(image: &Image) -> Result<Held, Failure> {
         io::ErrorKind::NotFound => {
             Failure::new(format!("{}.sqfs is not in the store", image.wanted.digest.hex()))
                 .having_seen([images_beside(&image.path)])
-                .try_this(format!("copy the image of {image} to the medium"))
+                .try_this(layers::how_to_have(image))
                 .try_this("or boot a profile that does not need it")
         }
         _ => error.into(),

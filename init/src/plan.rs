@@ -30,7 +30,9 @@ pub struct Mount {
 /// An image of the stack and where it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Image {
-    /// What the profile says.
+    /// The profile, which the image is there for.
+    pub profile: Arc<str>,
+    /// What it says.
     pub wanted: ImageRef,
     /// The file.
     pub path: PathBuf,
@@ -283,7 +285,9 @@ pub fn medium(medium: &Medium) -> Vec<Stage> {
 
 /// The images of a profile, bottom first. `store` is the folder that has `images/`.
 pub fn images(store: &Path, profile: &BootProfile) -> Vec<Arc<Image>> {
+    let name: Arc<str> = profile.name.as_str().into();
     let image = |wanted: &ImageRef| Image {
+        profile: name.clone(),
         wanted: wanted.clone(),
         path: store.join("images").join(format!("{}.sqfs", wanted.digest.hex())),
         verify: profile.verify,

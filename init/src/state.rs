@@ -134,7 +134,9 @@ pub fn open(wanted: &Wanted, say: &mut dyn FnMut(&str)) -> Result<StateTop, Trou
         let _ = detach(Path::new(paths::STATE));
     }
     opened.map_err(|trouble| match trouble {
-        Trouble::Broken(failure) => Trouble::Broken(of_device(&device, failure)),
+        Trouble::Broken(failure) => {
+            Trouble::Broken(of_device(&device, with_command(failure, &driver, &device)))
+        }
         refused @ Trouble::Refused(_) => refused,
     })
 }
@@ -165,8 +167,10 @@ fn file_system(wanted: &Wanted, say: &mut dyn FnMut(&str)) -> Result<(String, St
     match wanted.waits.wait(place, wanted.timeout, wanted.modules, choose, absent)? {
         Found::Mount { path, driver } => Ok((path, driver.to_owned())),
         Found::Make { device, kind } => {
+            wanted.modules.want(|| needs::of_file_system(&kind.to_string()));
+            let maker = make::prepare(&device, kind, place)?;
             say(&format!("{} is empty: making the file system {kind} on it for the state", device.path()));
-            make::make(&device, kind, place)?;
+            make::make(&maker)?;
             Ok((device.path(), kind.to_string()))
         }
     }
@@ -202,6 +206,13 @@ fn mount(device: &str, driver: &str) -> Result<(), Failure> {
             _ => failure.try_this(format!("check it on another system: fsck.{driver} {device}")),
         }
     })
+}
+
+/// With the command that checks it, where a remedy says no more than `fsck`.
+fn with_command(mut failure: Failure, driver: &str, device: &str) -> Failure {
+    let command = format!("with `{}`, from another system or the rescue shell", repair(driver, device));
+    failure.remedies.iter_mut().for_each(|remedy| *remedy = remedy.replace("with fsck", &command));
+    failure
 }
 
 /// The command that repairs it and keeps its files: e2fsck(8), xfs_repair(8), btrfs(8), fsck.f2fs(8).
@@ -283,6 +294,13 @@ mod tests {
         assert_eq!(keys, ["action", "aside", "device", "fell_back", "file_system", "folder", "kind", "path"]);
         assert_eq!((&json["kind"], &json["fell_back"]), (&"tmpfs".into(), &"gone".into()));
         assert_eq!(serde_json::to_value(TopRecord::none()).unwrap()["path"], serde_json::Value::Null);
+    }
+
+    #[test]
+    fn a_remedy_names_the_command_and_the_device() {
+        let failure = Failure::new("broken").try_this("check the state file system with fsck");
+        let failure = with_command(failure, "xfs", "/dev/vdb");
+        assert!(failure.remedies[0].contains("with `xfs_repair /dev/vdb`"), "{failure:?}");
     }
 
     #[test]

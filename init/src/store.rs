@@ -103,7 +103,10 @@ pub fn find_profile(store: &Path, wanted: Option<&WantedProfile>) -> Result<Stor
     }
     Err(Failure::new(format!("no generation of `{}` has {digest}", wanted.name))
         .having_seen(seen)
-        .try_this("the profile was changed, or the menu entry is older than it: write the digest anew if you changed it"))
+        .try_this(
+            "copy the original profile back to the medium: what lies there may have been changed by somebody",
+        )
+        .try_this("if you locked it anew yourself, write its digest into the boot entry"))
 }
 
 fn missing(store: &Path, why: String) -> Failure {
@@ -222,6 +225,7 @@ mod tests {
         let failure =
             find_profile(store.path(), Some(&wanted("web", Some(Digest::from_bytes([7; 32]))))).unwrap_err();
         assert_eq!(failure.seen.len(), 3);
+        assert!(failure.remedies[0].starts_with("copy the original profile back"), "{failure:?}");
     }
 
     #[test]

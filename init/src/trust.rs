@@ -11,6 +11,9 @@ use minisign_verify::{PublicKey, Signature};
 use crate::error::Failure;
 use crate::paths;
 
+/// Nobody should sign anew what somebody else changed.
+const ORIGINAL: &str = "copy the original profile back to the medium, with its signature: what lies there may have been changed by somebody";
+
 /// Keys and the rule.
 #[derive(Debug, Default)]
 pub struct Trust {
@@ -72,7 +75,7 @@ impl Trust {
             return Ok(None);
         }
         let signature = Signature::decode(text).map_err(|error| {
-            Failure::new(format!("the signature cannot be read: {error}")).try_this(remedy)
+            Failure::new(format!("the signature cannot be read: {error}")).try_this(ORIGINAL).try_this(remedy)
         })?;
         // Without the old format, which hashes nothing and reads all of a file into memory.
         let signer = self.keys.iter().find(|key| key.key.verify(bytes, &signature, false).is_ok());
@@ -82,7 +85,8 @@ impl Trust {
                 "the signature is not by a key of this initramfs, or the profile was changed",
             )
             .having_seen([format!("keys of the initramfs: {}", keys())])
-            .try_this(remedy)
+            .try_this(ORIGINAL)
+            .try_this("if you changed it yourself, sign it again with `lamina profile sign`")
             .try_this("or make the initramfs with the key that signed it: mkinitramfs --key FILE")),
         }
     }

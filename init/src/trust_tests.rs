@@ -86,7 +86,14 @@ fn a_wrong_signature_is_refused_everywhere() {
         let trust = signers.trust(required);
         let not_ours = "the signature is not by a key of this initramfs, or the profile was changed";
         let good = signers.signed("ours", PROFILE, &[]);
-        assert_eq!(why(trust.check(b"profile \"web\" format=1 { }\n", Some(&good))), not_ours);
+        let tampered = trust.check(b"profile \"web\" format=1 { }\n", Some(&good));
+        // Nobody is told to sign what somebody else changed.
+        assert!(
+            tampered
+                .as_ref()
+                .is_err_and(|failure| failure.remedies[0].starts_with("copy the original profile back"))
+        );
+        assert_eq!(why(tampered), not_ours);
         assert_eq!(why(trust.check(PROFILE, Some(&signers.signed("theirs", PROFILE, &[])))), not_ours);
         // The comment that is trusted is signed too.
         let comment = signers.signed("ours", PROFILE, &["-t", "generation 1"]);

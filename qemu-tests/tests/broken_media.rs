@@ -69,7 +69,13 @@ fn a_missing_image_is_named_with_its_file() -> Story {
     let file = format!("{}.sqfs is not in the store", precious.digest);
     // What is there instead: base-files, busybox and the script.
     let seen = "/run/lamina/medium/lamina/images holds 3 images";
-    boot(&scene)?.expect_screen(&["precious", &file, "copy the image of precious", seen])?;
+    boot(&scene)?.expect_screen(&[
+        "precious",
+        &file,
+        "copy the image of precious",
+        "lamina medium create --profile",
+        seen,
+    ])?;
     Ok(())
 }
 

@@ -135,7 +135,7 @@ fn an_init_that_is_damaged_beyond_repair_is_told_and_the_chain_goes_on() -> Stor
     let (scene, images) = scene("beyond-repair", "6.1", ROOTS)?;
     let busybox = scene.store().image_path(&images[1]);
     // More than the code corrects: it spreads over three places of each codeword.
-    let third = images[1].size / 8 & !0xfff;
+    let third = (images[1].size / 8) & !0xfff;
     (1..=5).try_for_each(|place| overwrite(&busybox, place * third, &[0x5a; 8192]))?;
     let look = "/run/lamina/bin/lamina report --ascii; dmesg | grep 'lamina: layers: '";
     scene.profile_that_runs("small", &[], look)?;

@@ -46,6 +46,18 @@ pub fn unreadable(unreadable: &Unreadable, layers: &[Arc<Image>]) -> Failure {
     }
 }
 
+/// How a missing image comes into its store. The command knows all images that a profile needs; a file that is copied by hand is one of them.
+pub fn how_to_have(image: &Image) -> String {
+    let folder = image.path.parent().unwrap_or(&image.path);
+    // The store of the initramfs has no other folder above it.
+    let medium = folder.parent().and_then(|store| store.strip_prefix(paths::MEDIUM).ok());
+    let again = match medium {
+        Some(store) => format!("lamina medium create --profile {} MEDIUM/{}", image.profile, store.display()),
+        None => format!("mkinitramfs --store STORE --profile {}", image.profile),
+    };
+    format!("copy the image of {image} there, or all images of the profile: {again}")
+}
+
 /// Whether the layer has the file. What stands on the way is the layer's own: no link leads out of it, because the path has none left.
 fn is_there(layer: &Path, below: &Path) -> bool {
     fs::symlink_metadata(layer.join(below)).is_ok_and(|metadata| metadata.is_file())

@@ -100,7 +100,10 @@ fn judge(state: &State, device: &BlockDevice, content: Content) -> Result<Found,
                 "or write root writable=\"tmpfs\", or lamina.state=tmpfs, when nothing shall be kept",
             ));
     }
-    let create = "to have one made at the next boot, write create=\"ext4\" beside root writable=, or lamina.state=PLACE,create=ext4";
+    let place = &state.place;
+    let create = format!(
+        "to have one made at the next boot, write create=\"ext4\" beside root writable=\"{place}\", or lamina.state={place},create=ext4"
+    );
     match (content, state.create, &device.superblock) {
         (Content::Blank | Content::HalfMade, Some(kind), _) => {
             Ok(Found::Make { device: device.clone(), kind })

@@ -19,11 +19,24 @@ const LABEL: &str = "lamina-state";
 /// A new random UUID at each reading: random(4).
 const RANDOM_UUID: &str = "/proc/sys/kernel/random/uuid";
 
-/// Makes a file system that answers to `place` on `device`, which is empty.
-pub fn make(device: &BlockDevice, kind: StateFileSystem, place: &DeviceSpec) -> Result<(), Failure> {
+/// A file system that can be made, as far as can be known before anything is written.
+pub struct Maker<'a> {
+    device: &'a BlockDevice,
+    kind: StateFileSystem,
+    label: &'a str,
+    program: PathBuf,
+}
+
+/// Looks whether a file system that answers to `place` can be made on `device`, which is empty, and mounted afterwards: so that nothing is
+/// announced, or written, that cannot be.
+pub fn prepare<'a>(
+    device: &'a BlockDevice,
+    kind: StateFileSystem,
+    place: &'a DeviceSpec,
+) -> Result<Maker<'a>, Failure> {
     let path = device.path();
-    let program = program_in(Path::new("/sbin"), kind)?;
     let label = label(kind, place)?;
+    let program = program_in(Path::new("/sbin"), kind, label, &path)?;
     let smallest = smallest(kind);
     if device.size < smallest {
         return Err(Failure::new(format!(
@@ -33,6 +46,25 @@ pub fn make(device: &BlockDevice, kind: StateFileSystem, place: &DeviceSpec) -> 
         ))
         .try_this("make the partition larger"));
     }
+    let known = fs::read_to_string("/proc/filesystems").unwrap_or_default();
+    if !knows(&known, kind) {
+        return Err(Failure::new(format!("the kernel has no driver for {kind}: {path} stays empty"))
+            .try_this(format!(
+                "make the initramfs again with mkinitramfs --make-file-system {kind}, which packs its module"
+            )));
+    }
+    Ok(Maker { device, kind, label, program })
+}
+
+/// Whether a line of `/proc/filesystems` is for this file system.
+fn knows(filesystems: &str, kind: StateFileSystem) -> bool {
+    filesystems.lines().any(|line| line.split_whitespace().last() == Some(&kind.to_string()))
+}
+
+/// Makes it.
+pub fn make(maker: &Maker) -> Result<(), Failure> {
+    let Maker { device, kind, label, program } = maker;
+    let (path, kind) = (device.path(), *kind);
     let failure =
         |error: std::io::Error| Failure::new(format!("cannot make a file system on {path}: {error}"));
     let uuid = fs::read_to_string(RANDOM_UUID).map_err(failure)?;
@@ -41,7 +73,7 @@ pub fn make(device: &BlockDevice, kind: StateFileSystem, place: &DeviceSpec) -> 
     marker::write(&node, device.size, Some(uuid)).map_err(failure)?;
 
     let arguments = arguments(kind, label, uuid, &path, device.size - marker::FREE);
-    let mut command = Command::new(&program);
+    let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null());
     let still = |time: Duration| {
         console::write_line(&format!("still making the file system on {path}, for {} s", time.as_secs()));
@@ -66,7 +98,7 @@ pub fn make(device: &BlockDevice, kind: StateFileSystem, place: &DeviceSpec) -> 
     marker::write(&node, device.size, None).map_err(failure)
 }
 
-fn program_in(folder: &Path, kind: StateFileSystem) -> Result<PathBuf, Failure> {
+fn program_in(folder: &Path, kind: StateFileSystem, label: &str, device: &str) -> Result<PathBuf, Failure> {
     let program = folder.join(format!("mkfs.{kind}"));
     if program.exists() {
         return Ok(program);
@@ -75,7 +107,16 @@ fn program_in(folder: &Path, kind: StateFileSystem) -> Result<PathBuf, Failure> 
     let option = if kind == StateFileSystem::F2fs { "-l" } else { "-L" };
     Err(Failure::new(format!("the initramfs has no {} to make the state with", program.display()))
         .try_this(format!("make the initramfs again with mkinitramfs --make-file-system {kind}"))
-        .try_this(format!("or make the file system from another system: mkfs.{kind} {option} LABEL DEVICE")))
+        .try_this(format!(
+            "or make the file system from another system: mkfs.{kind} {option} {} {device}",
+            quoted(label)
+        )))
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    if word.bytes().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
 }
 
 /// The smallest device that the program accepts, with what is left free at its end: mkfs.xfs and mkfs.btrfs say so, mkfs.f2fs ends by a
@@ -176,10 +217,19 @@ mod tests {
     }
 
     #[test]
+    fn a_driver_is_looked_for_by_its_whole_name() {
+        let known = "nodev\tsysfs\n\text4\n\text3\n";
+        assert!(knows(known, StateFileSystem::Ext4) && !knows(known, StateFileSystem::Xfs));
+        assert!(!knows("nodev\tnotext4\n", StateFileSystem::Ext4));
+    }
+
+    #[test]
     fn a_maker_that_is_not_there_is_told_with_how_to_pack_it() {
-        for (kind, by_hand) in [("f2fs", "mkfs.f2fs -l LABEL"), ("xfs", "mkfs.xfs -L LABEL")] {
+        for (kind, by_hand) in
+            [("f2fs", "mkfs.f2fs -l 'my state' /dev/vdb1"), ("xfs", "mkfs.xfs -L 'my state' /dev/vdb1")]
+        {
             let kind = StateFileSystem::parse(kind).unwrap();
-            let found = program_in(Path::new("/nowhere"), kind).unwrap_err();
+            let found = program_in(Path::new("/nowhere"), kind, "my state", "/dev/vdb1").unwrap_err();
             assert!(found.remedies[0].ends_with(&format!("--make-file-system {kind}")), "{found:?}");
             assert!(found.remedies[1].contains(by_hand), "{found:?}");
         }

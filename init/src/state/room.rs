@@ -39,6 +39,17 @@ impl Room {
         self.bytes < LITTLE || self.all_inodes > 0 && self.inodes < FEW
     }
 
+    /// ENOSPC although something is free: file systems hold blocks back for their own tables, and btrfs hands space out in pieces of many MiB.
+    fn too_little(&self) -> String {
+        let free = Size(self.bytes);
+        match self.bytes {
+            ..LITTLE => format!("it is full: {free} are free, and a new folder needs up to {}", Size(LITTLE)),
+            _ => format!(
+                "it is full: its {free} that are free are held back by the file system itself, and no file can have them"
+            ),
+        }
+    }
+
     /// `what` was refused with `error`, which is ENOSPC or EDQUOT. The error is the same for space and for inodes, and what helps is
     /// not: a few large files, or many small ones.
     pub fn failure(&self, what: &str, error: io::Error) -> Failure {
@@ -51,7 +62,7 @@ impl Room {
                 "remove many small files",
             )
         } else {
-            (format!("it is full: {} are free", Size(*bytes)), "remove large files")
+            (self.too_little(), "remove large files")
         };
         Failure::new(format!("cannot {what}: {why} ({error})"))
             .try_this(format!(
@@ -89,7 +100,18 @@ mod tests {
         let full = Room { bytes: 3 << 10, inodes: 900, all_inodes: 1000 };
         let no_inodes = Room { bytes: 40 << 20, inodes: 0, ..full };
         for (room, errno, cause, remedy) in [
-            (full, nix::libc::ENOSPC, "it is full: 3 KiB are free", "remove large files"),
+            (
+                full,
+                nix::libc::ENOSPC,
+                "it is full: 3 KiB are free, and a new folder needs up to 64 KiB",
+                "remove large files",
+            ),
+            (
+                Room { bytes: 1 << 20, ..full },
+                nix::libc::ENOSPC,
+                "its 1 MiB that are free are held back",
+                "remove large files",
+            ),
             (no_inodes, nix::libc::ENOSPC, "all 1000 inodes are used, 40 MiB are free", "remove many small"),
             (Room { inodes: 0, all_inodes: 0, ..full }, nix::libc::ENOSPC, "3 KiB are free", "large files"),
             (full, nix::libc::EDQUOT, "its quota is used up", "raise the quota"),
