@@ -5,6 +5,7 @@
 //! | `device` | which device it is, and whether it is empty; pure |
 //! | `marker`, `make` | makes the file system at first use, so that a power cut meanwhile does no harm |
 //! | `supervised` | runs the program that makes it, for as long as that may take |
+//! | `check` | looks at all of it with the file system's own program |
 //! | `decide` | what becomes of the folder that was found; pure |
 //! | `fresh` | gives a new top the attributes of the root |
 //! | `folder` | looks at the folders, and carries out one step at a time |
@@ -29,6 +30,7 @@ use crate::mounts;
 use crate::paths;
 use crate::wait_for_device::{Waits, nothing_answers};
 
+mod check;
 mod decide;
 mod device;
 mod folder;
@@ -41,6 +43,7 @@ mod supervised;
 mod tied;
 pub mod top_size;
 
+use check::Checked;
 use decide::{Decision, FOLDER, Wish};
 use device::Found;
 use folder::Tops;
@@ -106,6 +109,8 @@ pub struct TopRecord {
     pub action: Option<String>,
     /// The folder in which the top that was there is now.
     pub aside: Option<String>,
+    /// What the file system's own program found, when it was asked: `good`, `repaired` or `not packed`.
+    pub check: Option<&'static str>,
     /// Why a tmpfs serves in place of the state.
     pub fell_back: Option<String>,
 }
@@ -127,8 +132,12 @@ impl TopRecord {
 pub fn open(wanted: &Wanted, say: &mut dyn FnMut(&str)) -> Result<StateTop, Trouble> {
     let (device, driver) = file_system(wanted, say)?;
     wanted.modules.want(|| needs::of_file_system(&driver));
+    let check = check(wanted, &device, &driver, say)?;
     mount(&device, &driver)?;
-    let opened = prepare(wanted, &device, &driver, say);
+    let opened = prepare(wanted, &device, &driver, say).map(|mut top| {
+        top.record.check = check.map(Checked::word);
+        top
+    });
     if opened.is_err() {
         // The tmpfs that may follow needs neither, and a disk with errors is better left alone.
         let _ = detach(Path::new(paths::STATE));
@@ -139,6 +148,21 @@ pub fn open(wanted: &Wanted, say: &mut dyn FnMut(&str)) -> Result<StateTop, Trou
         }
         refused @ Trouble::Refused(_) => refused,
     })
+}
+
+/// Has it checked, when somebody asks for that.
+fn check(
+    wanted: &Wanted,
+    device: &str,
+    driver: &str,
+    say: &mut dyn FnMut(&str),
+) -> Result<Option<Checked>, Failure> {
+    if !wanted.state.check {
+        return Ok(None);
+    }
+    let mounted = || mount(device, driver).map(|()| PathBuf::from(paths::STATE));
+    let checked = check::check(device, driver, mounted, say);
+    checked.map(Some).map_err(|failure| of_device(device, with_command(failure, driver, device)))
 }
 
 /// The device and its driver, with a file system on it.
@@ -230,6 +254,8 @@ pub fn why_not_stacked(error: &BootError) -> Option<Failure> {
     let room = Room::of(rustix::fs::statvfs(paths::STATE));
     let step = error.step;
     let failure = match (step, room.is_used_up()) {
+        // The real init, or a library, lies in the top and cannot be read: the images have others.
+        _ if error.failure.of_top => (*error.failure).clone(),
         ("stack layers" | "find mount points", true) => {
             let full = std::io::Error::from_raw_os_error(nix::libc::ENOSPC);
             room.failure(&format!("{step} over the top"), full)
@@ -278,6 +304,7 @@ fn prepare(
         folder: Some(folder.display().to_string()),
         action: Some(action.to_string()),
         aside: aside.map(|aside| below(&aside).display().to_string()),
+        check: None,
         fell_back: None,
     };
     Ok(StateTop { folder, record })
@@ -291,9 +318,20 @@ mod tests {
     fn the_record_has_the_documented_keys() {
         let json = serde_json::to_value(TopRecord::tmpfs(Some("gone".into()))).unwrap();
         let keys: Vec<&String> = json.as_object().unwrap().keys().collect();
-        assert_eq!(keys, ["action", "aside", "device", "fell_back", "file_system", "folder", "kind", "path"]);
+        assert_eq!(
+            keys,
+            ["action", "aside", "check", "device", "fell_back", "file_system", "folder", "kind", "path"]
+        );
         assert_eq!((&json["kind"], &json["fell_back"]), (&"tmpfs".into(), &"gone".into()));
         assert_eq!(serde_json::to_value(TopRecord::none()).unwrap()["path"], serde_json::Value::Null);
+    }
+
+    #[test]
+    fn a_file_of_the_top_that_cannot_be_read_is_the_state_s_fault() {
+        let of_top = Failure { of_top: true, ..Failure::new("/sbin/init cannot be read") };
+        let why = why_not_stacked(&of_top.at("read init", "/sbin/init")).unwrap().why;
+        assert!(why.ends_with("/sbin/init cannot be read"), "{why}");
+        assert_eq!(why_not_stacked(&Failure::new("gone").at("read init", "/sbin/init")), None);
     }
 
     #[test]
@@ -309,6 +347,7 @@ mod tests {
             place: profiles::DeviceSpec::Label("no such state on this machine".into()),
             create: Some(profiles::StateFileSystem::Ext4),
             changed: Default::default(),
+            check: false,
         };
         let profile = Name::parse("web").unwrap();
         let modules = Modules::default();

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use argh::{ArgsInfo, EarlyExit, FromArgs};
 use kernel_config::Group;
-use mkinitramfs::{FileSystemMaker, LEVELS, Request};
+use mkinitramfs::{FileSystemMaker, LEVELS, Request, Task as Use};
 use profiles::{Name, StateFileSystem, suggest};
 use progress::Progress;
 
@@ -53,6 +53,11 @@ pub struct Arguments {
     /// module goes in too, and this machine's mkfs.NAME or the program FILE, with its shared libraries; may be repeated
     #[argh(option, arg_name = "name[=file]", from_str_fn(file_system_maker))]
     pub make_file_system: Vec<FileSystemMaker>,
+
+    /// a file system that init checks before it mounts it when a profile says check=#true: ext4, xfs, btrfs, f2fs; as for
+    /// --make-file-system, with this machine's fsck.ext4, xfs_repair, btrfs or fsck.f2fs; may be repeated
+    #[argh(option, arg_name = "name[=file]", from_str_fn(file_system_checker))]
+    pub check_file_system: Vec<FileSystemMaker>,
 
     /// a static busybox, for the rescue shell
     #[argh(option, arg_name = "file")]
@@ -113,12 +118,20 @@ fn state_file_system(word: &str) -> Result<StateFileSystem, String> {
 }
 
 fn file_system_maker(word: &str) -> Result<FileSystemMaker, String> {
+    file_system_program(word, Use::Make)
+}
+
+fn file_system_checker(word: &str) -> Result<FileSystemMaker, String> {
+    file_system_program(word, Use::Check)
+}
+
+fn file_system_program(word: &str, task: Use) -> Result<FileSystemMaker, String> {
     let (kind, program) = match word.split_once('=') {
         Some((_, "")) => return Err(format!("'{}' names no file after the =", word.escape_debug())),
         Some((kind, program)) => (kind, Some(PathBuf::from(program))),
         None => (word, None),
     };
-    Ok(FileSystemMaker { kind: state_file_system(kind)?, program })
+    Ok(FileSystemMaker { task, kind: state_file_system(kind)?, program })
 }
 
 fn profile(word: &str) -> Result<Name, String> {
@@ -183,6 +196,7 @@ impl Arguments {
             ("--module", !self.module.is_empty()),
             ("--state-file-system", !self.state_file_system.is_empty()),
             ("--make-file-system", !self.make_file_system.is_empty()),
+            ("--check-file-system", !self.check_file_system.is_empty()),
             ("--busybox", self.busybox.is_some()),
             ("--key", !self.key.is_empty()),
             ("--require-signatures", self.require_signatures),
@@ -243,7 +257,12 @@ pub fn request(arguments: &Arguments) -> Result<Request, String> {
         modules: arguments.module.clone(),
         state_file_systems: arguments.state_file_system.clone(),
         busybox: arguments.busybox.clone(),
-        make_file_systems: arguments.make_file_system.clone(),
+        make_file_systems: arguments
+            .make_file_system
+            .iter()
+            .chain(&arguments.check_file_system)
+            .cloned()
+            .collect(),
         keys: arguments.key.clone(),
         require_signatures: arguments.require_signatures,
         store: arguments.store.clone(),

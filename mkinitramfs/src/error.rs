@@ -1,5 +1,6 @@
 //! The one error of this crate.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::Path;
 
@@ -8,13 +9,13 @@ use std::path::Path;
 pub struct Error {
     object: String,
     cause: String,
-    remedy: &'static str,
+    remedy: Cow<'static, str>,
 }
 
 impl Error {
     /// An error about `object`, a path or the name of a module.
     pub(crate) fn new(object: impl fmt::Display, cause: impl fmt::Display) -> Error {
-        Error { object: object.to_string(), cause: cause.to_string(), remedy: "" }
+        Error { object: object.to_string(), cause: cause.to_string(), remedy: Cow::Borrowed("") }
     }
 
     /// For `map_err`: an error about the file at `path`.
@@ -23,8 +24,8 @@ impl Error {
     }
 
     /// The same error with what to do about it.
-    pub(crate) fn remedy(self, remedy: &'static str) -> Error {
-        Error { remedy, ..self }
+    pub(crate) fn remedy(self, remedy: impl Into<Cow<'static, str>>) -> Error {
+        Error { remedy: remedy.into(), ..self }
     }
 }
 
@@ -34,7 +35,7 @@ impl fmt::Display for Error {
             "" => write!(f, "{}", self.cause)?,
             object => write!(f, "{object}: {}", self.cause)?,
         }
-        match if self.remedy.is_empty() { usual_remedy(&self.cause) } else { self.remedy } {
+        match if self.remedy.is_empty() { usual_remedy(&self.cause) } else { &self.remedy } {
             "" => Ok(()),
             remedy => write!(f, "\nhelp: {remedy}"),
         }
@@ -55,6 +56,6 @@ impl std::error::Error for Error {}
 
 impl From<unnamed_file::Error> for Error {
     fn from(error: unnamed_file::Error) -> Error {
-        Error { object: error.object, cause: error.cause, remedy: error.remedy }
+        Error { object: error.object, cause: error.cause, remedy: error.remedy.into() }
     }
 }

@@ -1,4 +1,4 @@
-//! The programs with which init makes the file system of a writable top at its first use.
+//! The programs with which init makes the file system of a writable top at its first use, and checks it.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -14,12 +14,23 @@ use crate::shared_libraries::{self, Library, Missing};
 /// Where this machine has such programs.
 const FOLDERS: [&str; 4] = ["/usr/sbin", "/sbin", "/usr/local/sbin", "/usr/bin"];
 
-/// A file system that init can make on an empty device.
+/// What a program does for init.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Task {
+    /// Makes the file system on an empty device.
+    Make,
+    /// Checks it.
+    Check,
+}
+
+/// A file system that init can make on an empty device, or check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileSystemMaker {
+    /// What the program is for.
+    pub task: Task,
     /// Its kind; the kernel's driver goes into the initramfs too.
     pub kind: StateFileSystem,
-    /// The program that makes it, static or dynamic; this machine's `mkfs.KIND` when it is not named.
+    /// The program that does it, static or dynamic; this machine's own when it is not named.
     pub program: Option<PathBuf>,
 }
 
@@ -32,7 +43,7 @@ pub struct MakerFile {
     pub reason: String,
 }
 
-/// Adds `sbin/mkfs.KIND` of each, where init looks for it (under the name `mkfs.ext4`, mke2fs(8) makes an ext4), with the loader and the
+/// Adds `sbin/mkfs.KIND` or `sbin/fsck.KIND` of each, where init looks for it (under the name `mkfs.ext4`, mke2fs(8) makes an ext4), with the loader and the
 /// shared libraries of those that are dynamic. Returns the files.
 ///
 /// # Errors
@@ -41,13 +52,16 @@ pub(crate) fn add(contents: &mut Contents, makers: &[FileSystemMaker]) -> Result
     let mut programs = Vec::new();
     let mut libraries = BTreeMap::new();
     for maker in makers {
-        let path = format!("sbin/mkfs.{}", maker.kind);
+        let (path, reason) = match maker.task {
+            Task::Make => (format!("sbin/mkfs.{}", maker.kind), format!("makes {} for a state", maker.kind)),
+            Task::Check => (format!("sbin/fsck.{}", maker.kind), format!("checks {} of a state", maker.kind)),
+        };
         let (program, linked) = maker.read()?;
         if let Some(loader) = &linked.interpreter {
             maker.libraries(&program.path, &linked, loader, &mut libraries)?;
         }
         contents.add(&path, 0o755, Source::Bytes(program.bytes))?;
-        programs.push(MakerFile { path, reason: format!("makes {} for a state", maker.kind) });
+        programs.push(MakerFile { path, reason });
     }
     for (path, library) in libraries {
         let reason = format!("needed by {}", library.needed_by);
@@ -70,12 +84,30 @@ impl FileSystemMaker {
         Ok((Library { path, needed_by: String::new(), bytes }, linked))
     }
 
+    /// The program's name on this machine.
+    fn name(&self) -> String {
+        match (self.task, self.kind) {
+            (Task::Make, kind) => format!("mkfs.{kind}"),
+            // Debian's fsck.xfs and fsck.btrfs look at nothing.
+            (Task::Check, StateFileSystem::Xfs) => "xfs_repair".to_owned(),
+            (Task::Check, StateFileSystem::Btrfs) => "btrfs".to_owned(),
+            (Task::Check, kind) => format!("fsck.{kind}"),
+        }
+    }
+
+    fn option(&self) -> &'static str {
+        match self.task {
+            Task::Make => "--make-file-system",
+            Task::Check => "--check-file-system",
+        }
+    }
+
     fn find(&self) -> Result<PathBuf, Error> {
-        let name = format!("mkfs.{}", self.kind);
+        let name = self.name();
         let paths = FOLDERS.map(|folder| Path::new(folder).join(&name));
         paths.into_iter().find(|path| path.is_file()).ok_or_else(|| {
             let cause = format!("this machine has no {name} in {}", FOLDERS.join(", "));
-            Error::new(format!("--make-file-system {}", self.kind), cause).remedy(self.remedy())
+            Error::new(format!("{} {}", self.option(), self.kind), cause).remedy(self.remedy())
         })
     }
 
@@ -119,21 +151,22 @@ impl FileSystemMaker {
         Ok(())
     }
 
-    fn remedy(&self) -> &'static str {
-        match self.kind {
-            StateFileSystem::Ext4 => {
-                "install it (Debian's e2fsprogs), or name a program: --make-file-system ext4=FILE ('lamina build e2fsprogs' makes a \
-                 static one, and 'lamina image cat e2fsprogs usr/sbin/mkfs.ext4' takes it out of its image)"
+    fn remedy(&self) -> String {
+        let (option, kind) = (self.option(), self.kind);
+        let package = match kind {
+            StateFileSystem::Ext4 => "e2fsprogs",
+            StateFileSystem::Xfs => "xfsprogs",
+            StateFileSystem::Btrfs => "btrfs-progs",
+            StateFileSystem::F2fs => "f2fs-tools",
+        };
+        let own = match (self.task, kind) {
+            (Task::Make, StateFileSystem::Ext4) => {
+                " ('lamina build e2fsprogs' makes a static one, and 'lamina image cat e2fsprogs usr/sbin/mkfs.ext4' takes it out of its image)"
             }
-            StateFileSystem::Xfs => {
-                "install it with all that it needs (Debian's xfsprogs), or name a program: --make-file-system xfs=FILE"
-            }
-            StateFileSystem::Btrfs => {
-                "install it with all that it needs (Debian's btrfs-progs), or name a program: --make-file-system btrfs=FILE"
-            }
-            StateFileSystem::F2fs => {
-                "install it with all that it needs (Debian's f2fs-tools), or name a program: --make-file-system f2fs=FILE"
-            }
-        }
+            _ => "",
+        };
+        format!(
+            "install it with all that it needs (Debian's {package}), or name a program: {option} {kind}=FILE{own}"
+        )
     }
 }

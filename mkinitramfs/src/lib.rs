@@ -23,7 +23,7 @@ mod store;
 
 pub use contents::{Contents, Entry, Source};
 pub use error::Error;
-pub use file_system_maker::{FileSystemMaker, MakerFile};
+pub use file_system_maker::{FileSystemMaker, MakerFile, Task};
 pub use kernel_modules::{Absent, Picked, Reason, Selection};
 pub use list::{Listed, list};
 pub use plan::{LEVELS, Plan, Request, Written};

@@ -30,6 +30,8 @@ pub struct State {
     pub create: Option<StateFileSystem>,
     /// What to do with changes that were made over another stack.
     pub changed: WhenChanged,
+    /// Whether the file system's own checker looks at all of it before it is mounted.
+    pub check: bool,
 }
 
 /// A file system that can hold a writable top.
@@ -128,7 +130,7 @@ impl Value for WhenChanged {
 /// What a top may be, for remedies.
 const KINDS: [&str; 3] = ["tmpfs", "no", "LABEL=NAME"];
 /// The properties of `root` besides `writable`, and the options of `lamina.state=`.
-const OPTIONS: [&str; 3] = ["size", "create", "changed"];
+const OPTIONS: [&str; 4] = ["size", "create", "changed", "check"];
 
 /// The three kinds of top, before their options are known.
 enum Kind {
@@ -159,8 +161,10 @@ impl Kind {
     fn refusal(&self, option: &str) -> Option<&'static str> {
         match (self, option) {
             (Kind::No, "size") => Some("a root that is not writable has no size"),
-            (Kind::No, "create" | "changed") => Some("a root that is not writable keeps no changes"),
-            (Kind::Tmpfs, "create" | "changed") => Some("a tmpfs keeps no changes"),
+            (Kind::No, "create" | "changed" | "check") => {
+                Some("a root that is not writable keeps no changes")
+            }
+            (Kind::Tmpfs, "create" | "changed" | "check") => Some("a tmpfs keeps no changes"),
             (Kind::State(_), "size") => Some("a top on a disk has the size of its file system"),
             _ => None,
         }
@@ -172,12 +176,13 @@ impl Kind {
         size: Option<TmpfsSize>,
         create: Option<StateFileSystem>,
         changed: Option<WhenChanged>,
+        check: bool,
     ) -> WritableTop {
         match self {
             Kind::No => WritableTop::None,
             Kind::Tmpfs => WritableTop::Tmpfs { size: size.unwrap_or(TmpfsSize::Percent(50)) },
             Kind::State(place) => {
-                WritableTop::State(State { place, create, changed: changed.unwrap_or_default() })
+                WritableTop::State(State { place, create, changed: changed.unwrap_or_default(), check })
             }
         }
     }
@@ -185,7 +190,7 @@ impl Kind {
 
 impl WritableTop {
     /// The shape of the node `root`.
-    const SHAPE: Shape = Shape::BARE.properties(&["writable", "size", "create", "changed"]);
+    const SHAPE: Shape = Shape::BARE.properties(&["writable", "size", "create", "changed", "check"]);
 
     /// Reads a node such as `root writable="no"`, `root writable="tmpfs" size="50%"` or
     /// `root writable="LABEL=state" create="ext4" changed="reset"`.
@@ -205,18 +210,19 @@ impl WritableTop {
             return None;
         }
         // An option that cannot be read is an error already noted; the default stands in so that reading goes on.
-        Some(kind.with(node.optional("size"), node.optional("create"), node.optional("changed")))
+        let check = node.optional("check").unwrap_or_default();
+        Some(kind.with(node.optional("size"), node.optional("create"), node.optional("changed"), check))
     }
 
     /// Reads the value of `lamina.state=`: `no`, `tmpfs[,size=50%]` or a device such as
-    /// `LABEL=x[,create=ext4][,changed=keep|reset|refuse]`. The name of a device ends at the first comma.
+    /// `LABEL=x[,create=ext4][,changed=keep|reset|refuse][,check]`. The name of a device ends at the first comma.
     ///
     /// # Errors
     /// One sentence and its remedy.
     pub fn parse_parameter(text: &str) -> Result<WritableTop, Problem> {
         let mut parts = text.split(',');
         let kind = Kind::parse(parts.next().unwrap_or_default())?;
-        let (mut size, mut create, mut changed) = (None, None, None);
+        let (mut size, mut create, mut changed, mut check) = (None, None, None, false);
         for part in parts {
             let (option, value) = part.split_once('=').unwrap_or((part, ""));
             if let Some(message) = kind.refusal(option) {
@@ -226,6 +232,11 @@ impl WritableTop {
                 "size" => size.replace(tmpfs_size(value)?).is_none(),
                 "create" => create.replace(StateFileSystem::parse(value)?).is_none(),
                 "changed" => changed.replace(WhenChanged::parse(value)?).is_none(),
+                "check" if part == option => !std::mem::replace(&mut check, true),
+                "check" => {
+                    let message = format!("'{part}': the option 'check' takes no value");
+                    return Err(Problem::new(message, "write check, or leave it out"));
+                }
                 _ => {
                     let message = format!("unknown option '{option}' of a writable top");
                     return Err(Problem::new(message, suggest::remedy(option, &OPTIONS)));
@@ -235,7 +246,7 @@ impl WritableTop {
                 return Err(Problem::new(format!("the option '{option}' stands twice"), "keep one"));
             }
         }
-        Ok(kind.with(size, create, changed))
+        Ok(kind.with(size, create, changed, check))
     }
 }
 
@@ -245,12 +256,13 @@ impl fmt::Display for WritableTop {
         match self {
             WritableTop::None => f.write_str("root writable=\"no\""),
             WritableTop::Tmpfs { size } => write!(f, "root writable=\"tmpfs\" size=\"{size}\""),
-            WritableTop::State(State { place, create, changed }) => {
+            WritableTop::State(State { place, create, changed, check }) => {
                 write!(f, "root writable={}", Quoted(&place.to_string()))?;
                 if let Some(create) = create {
                     write!(f, " create=\"{create}\"")?;
                 }
-                write!(f, " changed=\"{changed}\"")
+                write!(f, " changed=\"{changed}\"")?;
+                if *check { f.write_str(" check=#true") } else { Ok(()) }
             }
         }
     }
@@ -323,6 +335,7 @@ mod tests {
             ("tmpfs", "root writable=\"tmpfs\" size=\"50%\""),
             ("tmpfs,size=1M", "root writable=\"tmpfs\" size=\"1048576\""),
             ("LABEL=state", "root writable=\"LABEL=state\" changed=\"reset\""),
+            ("LABEL=state,check", "root writable=\"LABEL=state\" changed=\"reset\" check=#true"),
             ("UUID=0A-1,changed=keep", "root writable=\"UUID=0A-1\" changed=\"keep\""),
             (
                 "/dev/vdb1,changed=refuse,create=f2fs",

@@ -91,6 +91,8 @@ fn a_flipped_bit_is_healed(kernel: &str) -> Story {
     // What was healed after init, too, and by name.
     assert!(seen.contains("warning: the image of noise 1 is damaged: it was healed"), "{seen}");
     let layer = |name: &str| report.layers.iter().find(|layer| layer.name == name).expect("a layer");
+    let read = report.steps.iter().find(|step| step.step == "read init").expect("the step");
+    eprintln!("read init: {} us of {}", read.length_us, report.ended_us - report.began_us);
     let backing = layer("noise").backing.as_deref().expect("a loop device");
     assert!(seen.contains(&format!("{backing}: FEC ")), "{backing}: {seen}");
     assert!(

@@ -165,7 +165,7 @@ mod tests {
     }
 
     fn state(place: &str, create: Option<StateFileSystem>) -> State {
-        State { place: DeviceSpec::parse(place).unwrap(), create, changed: Default::default() }
+        State { place: DeviceSpec::parse(place).unwrap(), create, changed: Default::default(), check: false }
     }
 
     const EXT4: Option<StateFileSystem> = Some(StateFileSystem::Ext4);

@@ -24,6 +24,8 @@ pub struct Limits {
     most: Duration,
     /// And after so long it is left behind: a process that waits for a disk dies when the disk has answered.
     after_kill: Duration,
+    /// Whether its standard output is heard as well.
+    all_words: bool,
 }
 
 /// For making a file system. `mke2fs` with lazy tables takes seconds on a disk of terabytes, and minutes on a bad USB stick.
@@ -31,14 +33,18 @@ pub const MAKING: Limits = Limits {
     every: Duration::from_secs(10),
     most: Duration::from_secs(600),
     after_kill: Duration::from_secs(5),
+    all_words: false,
 };
+
+/// For checking one, which reads all of its metadata: e2fsck needs some ten minutes for a disk of many terabytes.
+pub const CHECKING: Limits = Limits { most: Duration::from_secs(1800), all_words: true, ..MAKING };
 
 /// A program that ended by itself.
 #[derive(Debug)]
 pub struct Ended {
     /// How.
     pub status: ExitStatus,
-    /// What it wrote to its standard error.
+    /// What it wrote to its standard error, and to its standard output where that is heard.
     pub said: String,
 }
 
@@ -72,8 +78,14 @@ impl fmt::Display for Failed {
 /// Runs it. `still` is called every now and then, with the time that it has taken so far.
 pub fn run(command: &mut Command, limits: &Limits, mut still: impl FnMut(Duration)) -> Result<Ended, Failed> {
     let began = Instant::now();
-    let mut child = command.stderr(Stdio::piped()).spawn().map_err(Failed::Start)?;
-    let mut errors = child.stderr.take();
+    let (words, to) = io::pipe().map_err(Failed::Start)?;
+    if limits.all_words {
+        command.stdout(to.try_clone().map_err(Failed::Start)?);
+    }
+    let mut child = command.stderr(to).spawn().map_err(Failed::Start)?;
+    // The ends that this process has go, so that the program's end is the end of the pipe.
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    let mut errors = Some(words);
     let mut said = Vec::new();
     let mut told = 0;
     loop {
@@ -143,7 +155,12 @@ mod tests {
 
     fn limits(every: u64, most: u64) -> Limits {
         let milliseconds = Duration::from_millis;
-        Limits { every: milliseconds(every), most: milliseconds(most), after_kill: Duration::from_secs(60) }
+        Limits {
+            every: milliseconds(every),
+            most: milliseconds(most),
+            after_kill: Duration::from_secs(60),
+            ..MAKING
+        }
     }
 
     fn shell(script: &str) -> Command {

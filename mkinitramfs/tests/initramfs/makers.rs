@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 
 use crate::fixture::{Fixture, RELEASE, module, static_program};
-use mkinitramfs::{FileSystemMaker, Source};
+use mkinitramfs::{FileSystemMaker, Source, Task};
 use profiles::StateFileSystem;
 
 fn maker(kind: StateFileSystem, program: Option<PathBuf>) -> FileSystemMaker {
-    FileSystemMaker { kind, program }
+    FileSystemMaker { task: Task::Make, kind, program }
 }
 
 #[test]
@@ -98,4 +98,27 @@ fn needs_what_is_nowhere() -> Vec<u8> {
     let at = bytes.windows(name.len()).position(|window| window == name).expect("it needs libcom_err");
     bytes[at..at + name.len()].copy_from_slice(b"libnowhere.so.9\0");
     bytes
+}
+
+#[test]
+fn a_checker_goes_beside_the_maker_under_the_name_that_init_runs() {
+    let fixture = Fixture::new();
+    let mut request = fixture.request();
+    let program = |name: &str| Some(fixture.put(name, &static_program()));
+    let kind = StateFileSystem::Ext4;
+    let checker = FileSystemMaker { task: Task::Check, kind, program: program("e2fsck") };
+    request.make_file_systems = vec![maker(kind, program("mke2fs")), checker];
+    let plan = request.plan().expect("a plan");
+    for path in ["sbin/mkfs.ext4", "sbin/fsck.ext4"] {
+        assert_eq!(plan.contents.get(path).map(|entry| entry.mode), Some(0o755), "{plan}");
+    }
+    assert!(plan.to_string().contains("checks ext4 of a state"), "{plan}");
+    // That of this machine: fsck.xfs looks at nothing.
+    fixture.put_module("kernel/fs/xfs.ko", &module("", "", RELEASE));
+    let kind = StateFileSystem::Xfs;
+    request.make_file_systems = vec![FileSystemMaker { task: Task::Check, kind, program: None }];
+    let plan = request.plan().expect("a plan");
+    let whole = std::fs::read("/usr/sbin/xfs_repair").expect("Debian's xfsprogs");
+    let packed = plan.contents.get("sbin/fsck.xfs").map(|entry| &entry.source);
+    assert!(matches!(packed, Some(Source::Bytes(bytes)) if *bytes == whole));
 }

@@ -108,6 +108,7 @@ fn root(mut rest: Rest<'_>) -> Option<WritableTop> {
             place: DeviceSpec::parse(place)?,
             create: rest.text(" create=\"").and_then(|word| StateFileSystem::parse(word).ok()),
             changed: WhenChanged::parse(rest.text(" changed=\"")?).ok()?,
+            check: rest.0 == " check=#true",
         })),
     }
 }
