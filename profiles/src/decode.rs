@@ -39,7 +39,8 @@ pub use kdl::KdlValue;
 pub use shape::Shape;
 pub use value::{Problem, Value, text};
 
-/// Reads a KDL text of at most 1 MiB, nested at most 32 deep, with `decode`; `label` names it in messages.
+/// Reads a KDL text of at most 1 MiB, nested at most 32 deep and of at most 16,384 nodes, arguments and properties, with `decode`; `label`
+/// names it in messages.
 ///
 /// # Errors
 /// Everything that the parser or `decode` noted, by position.
@@ -72,7 +73,8 @@ impl Reading {
         Place::new(&self.source, span.0, span.1)
     }
 
-    /// Notes an error, unless there are many already: finding lines in a long text takes time.
+    /// Notes an error, unless there are many already: finding lines in a long text takes time. Loops end when it is full, because the
+    /// words of an error that is not noted take time too, with names of half a megabyte.
     fn note(&self, place: &Place, message: impl Into<String>, help: impl Into<String>) {
         if !self.is_full() {
             self.errors.borrow_mut().push(place.error(message, help));
@@ -143,6 +145,9 @@ impl<'a> Block<'a> {
         let mut first: BTreeMap<&str, Node<'a>> = BTreeMap::new();
         for node in self.all(name) {
             let Some(key) = node.key() else { continue };
+            if self.reading.is_full() {
+                return;
+            }
             match first.get(key) {
                 None => _ = first.insert(key, node),
                 Some(before) => {
@@ -157,6 +162,9 @@ impl<'a> Block<'a> {
     pub fn allow(&self, names: &[&str]) {
         let owner = self.owner.map_or("this file".to_owned(), |node| format!("'{}'", node.name()));
         for node in self.nodes().filter(|node| !names.contains(&node.name())) {
+            if self.reading.is_full() {
+                return;
+            }
             node.error(
                 format!("unknown node '{}' in {owner}", node.name()),
                 suggest::remedy(node.name(), names),
@@ -235,6 +243,9 @@ impl<'a> Node<'a> {
 
     fn check_arguments(&self, shape: &Shape) {
         for entry in self.entries(None).skip(shape.most_arguments) {
+            if self.reading.is_full() {
+                return;
+            }
             let (message, help) = match shape.most_arguments {
                 0 => (
                     format!("'{}' takes no value of its own", self.name()),
@@ -253,6 +264,9 @@ impl<'a> Node<'a> {
         let mut seen = BTreeSet::new();
         for entry in self.kdl.entries() {
             let Some(name) = entry.name().map(kdl::KdlIdentifier::value) else { continue };
+            if self.reading.is_full() {
+                return;
+            }
             if !seen.insert(name) {
                 let message = format!("the property '{name}' stands twice");
                 self.reading.note(&self.entry_place(entry), message, "keep one");
