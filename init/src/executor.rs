@@ -11,6 +11,9 @@ use crate::recovery;
 
 /// What can do a step: the real kernel, or in tests one that fails where it is told to.
 pub trait Kernel: Send + Sync + 'static {
+    /// Learns what the steps of a stage will want together, before the first of them.
+    fn begin(&self, _stage: &Stage) {}
+
     /// Does it, or says why not.
     fn carry_out(&self, step: &Step) -> Result<(), Failure>;
 }
@@ -28,6 +31,7 @@ pub fn execute(
 ) -> Result<(), BootError> {
     plan.iter().try_for_each(|stage| {
         journal.debug(|| stage.to_string().trim_end().to_owned());
+        kernel.begin(stage);
         let hands = match stage.hands {
             Hands::One => 1,
             Hands::Processors => processors(),
@@ -94,7 +98,7 @@ fn share(hands: usize, lanes: &Arc<[Vec<Step>]>, kernel: &Arc<impl Kernel>, crew
 
 /// How many processors this process may use. Not `available_parallelism` of the standard library: it reads the files of
 /// control groups too, which takes a quarter of a millisecond, and PID 1 is in none.
-fn processors() -> usize {
+pub fn processors() -> usize {
     let set = nix::sched::sched_getaffinity(nix::unistd::Pid::from_raw(0));
     let count = |set: nix::sched::CpuSet| {
         (0..nix::sched::CpuSet::count()).filter(|cpu| set.is_set(*cpu) == Ok(true)).count()

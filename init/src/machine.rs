@@ -17,11 +17,11 @@ use stack::overlay::{Features, Overlay, Upper};
 use stack::verity::{self, Protection, VerityDevice};
 
 use crate::error::Failure;
-use crate::executor::Kernel;
-use crate::memory;
+use crate::executor::{Kernel, processors};
+use crate::memory::{Budget, Layer, Part};
 use crate::modules::{Modules, needs};
 use crate::paths;
-use crate::plan::{self, Above, Image, Mount, Step};
+use crate::plan::{self, Above, Image, Mount, Stage, Step};
 use crate::read_init;
 use crate::real_init;
 use crate::report::LayerFacts;
@@ -40,6 +40,8 @@ pub struct Machine {
     layers: Mutex<BTreeMap<String, (LayerFacts, Option<MountedLayer>)>>,
     /// The devices of the layers, also of those that could not be mounted.
     devices: Mutex<BTreeMap<String, LayerDevice>>,
+    /// The memory that is left for layers.
+    budget: Budget,
 }
 
 /// An image on its way to a layer.
@@ -53,10 +55,14 @@ struct Held {
 }
 
 impl Kernel for Machine {
+    fn begin(&self, stage: &Stage) {
+        let steps = stage.lanes.iter().flatten();
+        let images: Vec<&Arc<Image>> =
+            steps.filter_map(|step| if let Step::MountLayer(image) = step { Some(image) } else { None }).collect();
+        self.budget.begin(images.len(), || self.what_they_hold(&images));
+    }
+
     fn carry_out(&self, step: &Step) -> Result<(), Failure> {
-        if matches!(step, Step::AttachImage(_) | Step::OpenVerity(_) | Step::MountLayer(_)) {
-            memory::for_a_layer()?;
-        }
         self.modules.want(|| needs::of_step(step));
         match step {
             Step::Mount(mount) => self::mount(mount),
@@ -70,12 +76,18 @@ impl Kernel for Machine {
             }
             Step::CheckImage(image) => self.with(image, |held| check(image, &held.image)),
             Step::AttachImage(image) => self.with(image, |held| {
+                let _promise = self.budget.promise(image.wanted.name.as_str(), Part::Device)?;
                 held.device = Some(self.attach(image, &held.image)?);
                 Ok(())
             }),
-            Step::OpenVerity(image) => self.with(image, |held| self.open_verity(image, held)),
+            Step::OpenVerity(image) => self.with(image, |held| {
+                let _promise = self.budget.promise(image.wanted.name.as_str(), Part::Device)?;
+                self.open_verity(image, held)
+            }),
             Step::MountLayer(image) => {
+                let promise = self.budget.promise(image.wanted.name.as_str(), Part::Mount)?;
                 let (facts, mounted) = self.mount_layer(image, take(&self.held, image)?)?;
+                promise.mounted(image.wanted.name.as_str());
                 put(&self.layers, image, (facts, Some(mounted)));
                 Ok(())
             }
@@ -120,6 +132,24 @@ impl Machine {
         lock(&self.held).clear();
         lock(&self.layers).clear();
         lock(&self.devices).clear();
+        self.budget.forget();
+    }
+
+    /// What the images hold, and whether the kernel makes one decompressor for each when it is asked to.
+    fn what_they_hold(&self, images: &[&Arc<Image>]) -> (BTreeMap<String, Layer>, bool) {
+        let held = lock(&self.held);
+        let layer = |image: &Image| match held.get(image.wanted.name.as_str()) {
+            Some(held) => Layer::of(&held.image),
+            // One that cannot be opened takes nothing: its own step says why.
+            None => OpenImage::open(&image.path).map_or(Layer::Erofs, |image| Layer::of(&image)),
+        };
+        let wanted: BTreeMap<String, Layer> =
+            images.iter().map(|image| (image.wanted.name.to_string(), layer(image))).collect();
+        let squashfs = wanted.values().any(|layer| *layer != Layer::Erofs);
+        if squashfs {
+            self.modules.want(|| needs::of_file_system(ImageKind::Squashfs.driver()));
+        }
+        (wanted, squashfs && stack::mount::squashfs_takes_threads())
     }
 
     /// Takes the image out, so that several are worked on at the same time, and puts it back for the next step.
@@ -217,14 +247,19 @@ impl Machine {
             None => held.image.file_system().map_err(|error| refused_by_verity(error.into()))?,
         };
         self.modules.want(|| needs::of_file_system(kind.driver()));
+        let mount = |backing: &Backing| {
+            let decompressors =
+                (kind == ImageKind::Squashfs).then(|| self.budget.decompressors(processors()));
+            stack::mount::layer_with(kind, backing, &path, decompressors)
+        };
         let mounted = match (&held.verity, &held.device) {
-            (Some(verity), _) => stack::mount::layer(kind, &Backing::Verity(verity), &path)
+            (Some(verity), _) => mount(&Backing::Verity(verity))
                 .map_err(|error| refused_by_verity(error.into()))?,
-            (None, Some(device)) => stack::mount::layer(kind, &Backing::Loop(device), &path)?,
-            (None, None) => match stack::mount::layer(kind, &Backing::File(&held.image), &path) {
+            (None, Some(device)) => mount(&Backing::Loop(device))?,
+            (None, None) => match mount(&Backing::File(&held.image)) {
                 Err(error) if error.is_unsupported() => {
                     let device = held.device.insert(self.attach(image, &held.image)?);
-                    stack::mount::layer(kind, &Backing::Loop(device), &path)?
+                    mount(&Backing::Loop(device))?
                 }
                 other => other?,
             },

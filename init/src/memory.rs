@@ -1,86 +1,217 @@
-//! Whether there is memory for one more layer.
+//! Whether there is memory for the layers.
 //!
-//! Layers live in the kernel's memory. When that is used up, the kernel ends programs; with PID 1 alone it panics (`System is
-//! deadlocked on memory`), and nobody learns that the profile was too large for the machine.
+//! Layers live in the kernel's memory, and a squashfs in a lot of it where the kernel keeps a decompressor for each processor that could
+//! ever be there: 86 MiB with 128 of them, which a virtual machine of two processors may promise. When memory is used up, the kernel
+//! ends programs; with PID 1 alone it panics (`System is deadlocked on memory`), and nobody learns that the profile was too large for
+//! the machine. `docs/results/2026-11-26-memory.md` has the figures.
 
-use std::fs;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
 
-use nix::sys::sysinfo::sysinfo;
+use stack::squashfs::Takes;
 
-use crate::block_devices::Size;
 use crate::error::Failure;
+use crate::memory::machine::Machine;
 
-/// Below this no layer is added: what the largest layers take that are mounted at the same time, and the recovery screen.
+mod machine;
+mod words;
+
+/// Below this no layer is added: what the recovery screen and the rest of a boot need.
 const LEAST: u64 = 12 << 20;
-/// With so much that nothing uses there is no need to look closer, which costs a hundred times as much.
-const PLENTY: u64 = 64 << 20;
-/// More than any layer takes: with blocks of 1 MiB it is about 4 MiB. The kernel adds up a lot for each answer, so that it is not asked
-/// again before the memory that it has told of can be used up.
-const MOST_OF_A_LAYER: u64 = 16 << 20;
+/// A loop device, dm-verity over it, and the mount: measured 64 to 250 KiB, and 8 KiB for each possible processor.
+const DEVICE: u64 = 256 << 10;
+const DEVICE_FOR_EACH: u64 = 10 << 10;
+/// Between two looks whether what others are mounting is there.
+const A_MOMENT: Duration = Duration::from_millis(1);
 
-/// So many layers have room before the kernel is asked again.
-static ROOM: AtomicU64 = AtomicU64::new(0);
+/// What a layer takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layer {
+    /// Nothing that is worth to be counted beside its device.
+    Erofs,
+    /// Its decompressors, too.
+    Squashfs(Takes),
+}
 
-/// Whether one more layer may be opened or mounted. Where the kernel does not tell, it may.
-///
-/// # Errors
-/// Less than 12 MiB of the memory are left.
-pub fn for_a_layer() -> Result<(), Failure> {
-    if ROOM.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |room| room.checked_sub(1)).is_ok() {
-        return Ok(());
+/// A part of the way from an image to a layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// A device is made.
+    Device,
+    /// The file system is mounted.
+    Mount,
+}
+
+/// What is left, and what still wants some of it.
+#[derive(Debug, Default)]
+pub struct Budget {
+    machine: Machine,
+    state: Mutex<State>,
+    /// Held while a layer is mounted, when room is tight.
+    one_at_a_time: Mutex<()>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Bytes that may be taken before the kernel is asked again, which adds up a lot for each answer.
+    room: u64,
+    /// Bytes that were promised to steps that are under way.
+    in_flight: u64,
+    /// For each squashfs; `None`: as many as there are possible processors, as far as is known.
+    decompressors: Option<u64>,
+    /// What is not mounted yet, by name; empty when there is plenty for whatever they are.
+    wanted: BTreeMap<String, Layer>,
+    /// They do not fit if there are as many decompressors as there are possible processors.
+    tight: bool,
+    /// Somebody was told so already.
+    refused: bool,
+}
+
+/// Room that was promised, until this value ends.
+#[derive(Debug)]
+pub struct Promise<'a> {
+    budget: &'a Budget,
+    bytes: u64,
+    /// With the vmalloc memory of the kernel before: what a first squashfs adds to it tells its decompressors.
+    alone: Option<(MutexGuard<'a, ()>, Option<u64>)>,
+}
+
+impl Budget {
+    /// Begins a stage that mounts so many layers. Only when there may be too little memory for them each image is looked at: `look`
+    /// tells what it holds, and whether the kernel makes one decompressor for each when it is asked to.
+    pub fn begin(&self, layers: usize, look: impl FnOnce() -> (BTreeMap<String, Layer>, bool)) {
+        let mut state = self.state();
+        (state.tight, state.refused) = (false, false);
+        state.wanted.clear();
+        let most = self.bytes(&Layer::Squashfs(Takes::MOST), state.decompressors);
+        let enough = most.saturating_mul(layers as u64).saturating_add(LEAST);
+        let unused = self.machine.unused();
+        if layers == 0 || unused >= enough {
+            state.room = unused.saturating_sub(LEAST);
+            return;
+        }
+        let (wanted, one_is_enough) = look();
+        if one_is_enough {
+            state.decompressors = Some(1);
+        }
+        state.wanted = wanted;
+        let left = self.machine.left();
+        let sum = self.sum(&state).saturating_add(LEAST);
+        state.tight = left.is_some_and(|left| left < sum);
+        state.room = 0;
     }
-    let unused = sysinfo().map_or(0, |info| info.ram_unused());
-    let left = match unused {
-        PLENTY.. => Some(unused),
-        // What the kernel could have by giving up caches counts as well.
-        _ => fs::read_to_string("/proc/meminfo").ok().and_then(|meminfo| available(&meminfo)),
-    };
-    let Some(left) = left else { return Ok(()) };
-    ROOM.store(judge(left)?, Ordering::Relaxed);
-    Ok(())
-}
 
-/// How many more layers have room beside the one that is asked for.
-fn judge(left: u64) -> Result<u64, Failure> {
-    match left.checked_sub(LEAST) {
-        Some(rest) => Ok(rest / MOST_OF_A_LAYER),
-        None => Err(Failure::new(format!("the memory is used up: {} are left", Size(left)))
-            .try_this("boot a profile with fewer layers, or give the machine more memory: a squashfs layer takes about 1 MiB of it, and one with blocks of 1 MiB more than 4 MiB")
-            .try_this("or make EROFS images, which take a tenth of it")),
+    /// How many decompressors a squashfs shall have, where the kernel lets us say that: with room enough, one for each processor.
+    pub fn decompressors(&self, processors: usize) -> usize {
+        if self.state().decompressors == Some(1) { 1 } else { processors }
+    }
+
+    /// Whether this part of this layer fits. Where the kernel does not tell, it does.
+    ///
+    /// # Errors
+    /// Less than 12 MiB would be left.
+    pub fn promise(&self, name: &str, part: Part) -> Result<Promise<'_>, Failure> {
+        let tight = self.state().tight;
+        let alone = (tight && part == Part::Mount).then(|| {
+            let guard = self.one_at_a_time.lock().unwrap_or_else(PoisonError::into_inner);
+            (guard, self.machine.vmalloc())
+        });
+        loop {
+            let mut state = self.state();
+            let bytes = self.part(&state, name, part);
+            let all = match state.decompressors {
+                Some(_) if tight => self.sum(&state),
+                _ => bytes,
+            };
+            if !tight && state.room >= bytes {
+                state.room -= bytes;
+            } else if let Some(left) = self.machine.left() {
+                let rest = left.checked_sub(LEAST.saturating_add(all));
+                match rest {
+                    Some(rest) if tight || rest >= state.in_flight => state.room = rest - state.in_flight.min(rest),
+                    // What they take may be gone already: then it was counted twice.
+                    _ if state.in_flight > 0 && !tight => {
+                        drop(state);
+                        thread::sleep(A_MOMENT);
+                        continue;
+                    }
+                    _ => return Err(self.refuse(&mut state, left, all)),
+                }
+            }
+            state.in_flight += bytes;
+            return Ok(Promise { budget: self, bytes, alone });
+        }
+    }
+
+    /// Another profile will be tried. What was learnt of the kernel stays true.
+    pub fn forget(&self) {
+        let mut state = self.state();
+        let decompressors = state.decompressors;
+        *state = State { decompressors, ..State::default() };
+    }
+
+    fn refuse(&self, state: &mut State, left: u64, all: u64) -> Failure {
+        if std::mem::replace(&mut state.refused, true) {
+            return Failure::new("it was not mounted either");
+        }
+        let count = state.decompressors.unwrap_or_else(|| self.machine.possible());
+        let squashfs = state.wanted.values().filter(|layer| matches!(layer, Layer::Squashfs(_)));
+        let each = squashfs.map(|layer| self.bytes(layer, Some(count))).max();
+        words::refusal(&words::Lack { left, all, layers: state.wanted.len(), each, decompressors: count })
+    }
+
+    fn part(&self, state: &State, name: &str, part: Part) -> u64 {
+        match (part, state.wanted.get(name)) {
+            (Part::Device, _) => self.bytes(&Layer::Erofs, None),
+            (Part::Mount, Some(layer)) => self.bytes(layer, state.decompressors),
+            (Part::Mount, None) => self.bytes(&Layer::Squashfs(Takes::MOST), state.decompressors),
+        }
+    }
+
+    fn sum(&self, state: &State) -> u64 {
+        let bytes = state.wanted.values().map(|layer| self.bytes(layer, state.decompressors));
+        bytes.fold(0, u64::saturating_add)
+    }
+
+    fn bytes(&self, layer: &Layer, decompressors: Option<u64>) -> u64 {
+        let possible = self.machine.possible();
+        let device = DEVICE.saturating_add(DEVICE_FOR_EACH.saturating_mul(possible));
+        match layer {
+            Layer::Erofs => device,
+            Layer::Squashfs(takes) => device.saturating_add(takes.with(decompressors.unwrap_or(possible))),
+        }
+    }
+
+    /// The state is whole also when a thread panicked that had it.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Bytes of proc_meminfo(5). Not those of cached names and inodes, of which `MemAvailable` has a half: mounts hold them. With 500
-/// layers it promised 14 MiB when there was nothing.
-fn available(meminfo: &str) -> Option<u64> {
-    Some(field(meminfo, "MemAvailable")?.saturating_sub(field(meminfo, "SReclaimable").unwrap_or(0)))
+impl Promise<'_> {
+    /// The layer of this name is mounted.
+    pub fn mounted(self, name: &str) {
+        let now = self.alone.as_ref().and_then(|(_, before)| Some((self.budget.machine.vmalloc()?, (*before)?)));
+        let mut state = self.budget.state();
+        if let (Some(Layer::Squashfs(takes)), Some((now, before)), None) =
+            (state.wanted.remove(name), now, state.decompressors)
+        {
+            // One and a half of them are more than one.
+            let several = now.saturating_sub(before).saturating_mul(2) >= takes.state.saturating_mul(3);
+            state.decompressors = Some(if several { self.budget.machine.possible() } else { 1 });
+        }
+    }
 }
 
-fn field(meminfo: &str, name: &str) -> Option<u64> {
-    let line = meminfo.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
-    Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? << 10)
+impl Drop for Promise<'_> {
+    fn drop(&mut self) {
+        let mut state = self.budget.state();
+        state.in_flight = state.in_flight.saturating_sub(self.bytes);
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_available_is_what_no_mount_holds() {
-        let text = "MemTotal:        2028884 kB\nMemAvailable:    9 kB\nHugePages_Total: 3\n";
-        assert_eq!((field(text, "MemTotal"), field(text, "Mem")), (Some(2_028_884 << 10), None));
-        assert_eq!(available(text), Some(9 << 10));
-        assert_eq!(available(&format!("{text}SReclaimable: 8 kB\n")), Some(1 << 10));
-        assert_eq!(available(&format!("{text}SReclaimable: 10 kB\n")), Some(0));
-        assert_eq!((available("MemAvailable: much\n"), field(text, "HugePages_Total")), (None, None));
-    }
-
-    #[test]
-    fn no_layer_is_added_when_the_memory_is_used_up() {
-        assert_eq!(judge(LEAST), Ok(0));
-        assert_eq!(judge(LEAST + 3 * MOST_OF_A_LAYER), Ok(3));
-        assert_eq!(judge(LEAST - 1).unwrap_err().why, "the memory is used up: 11 MiB are left");
-        assert!(for_a_layer().is_ok() && ROOM.load(Ordering::Relaxed) > 0);
-    }
-}
+#[path = "memory/tests.rs"]
+mod tests;

@@ -73,7 +73,8 @@ fn no_text_makes_its_reader_take_much_memory() {
         let output = again.args(["--nocapture", "--exact", "no_text_makes_its_reader_take_much_memory"]);
         let output = output.env(INDEX, index.to_string()).output().unwrap();
         let said = String::from_utf8_lossy(&output.stdout);
-        let took = said.split_once("took ").and_then(|(_, rest)| rest.split_once(" KiB")).expect("it ended well");
+        let took =
+            said.split_once("took ").and_then(|(_, rest)| rest.split_once(" KiB")).expect("it ended well");
         let took: u64 = took.0.parse().unwrap();
         assert!(took <= MOST_KIB, "{what}: {took} KiB, and {MOST_KIB} are the most");
         println!("{what}: {took} KiB");

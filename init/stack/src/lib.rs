@@ -38,6 +38,7 @@ mod no_unwinder;
 pub mod overlay;
 pub mod partition_table;
 pub mod restart;
+pub mod squashfs;
 pub mod superblock;
 pub mod swap;
 pub mod upper;

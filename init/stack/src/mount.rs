@@ -7,6 +7,7 @@ use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::{StatVfsMountFlags, statvfs};
 use rustix::mount::{
@@ -129,8 +130,22 @@ impl AsFd for MountedLayer {
 /// replace or take away, such as the old version of a program with a hole. Through overlayfs, whose own mount decides, all
 /// that is left of it works.
 pub fn layer(kind: ImageKind, backing: &Backing, object: &Path) -> Result<MountedLayer> {
+    layer_with(kind, backing, object, None)
+}
+
+/// As [`layer`]: a squashfs with at most so many decompressors, where the kernel lets us say that. Otherwise it makes as many as it was
+/// built to make, up to one for each processor that could ever be there.
+pub fn layer_with(
+    kind: ImageKind,
+    backing: &Backing,
+    object: &Path,
+    decompressors: Option<usize>,
+) -> Result<MountedLayer> {
     let object = object.display().to_string();
-    let context = Context::open(kind.driver(), &object)?;
+    let context = match decompressors {
+        Some(count) if kind == ImageKind::Squashfs => squashfs_context(&object, count)?,
+        _ => Context::open(kind.driver(), &object)?,
+    };
     match backing {
         Backing::Loop(device) => context.set("source", device.path())?,
         Backing::Verity(device) => context.set("source", device.path())?,
@@ -146,6 +161,28 @@ pub fn layer(kind: ImageKind, backing: &Backing, object: &Path) -> Result<Mounte
         | Attributes::MOUNT_ATTR_NOEXEC;
     let mount = context.create(attributes)?;
     Ok(MountedLayer { mount, object })
+}
+
+/// Whether `threads=` of squashfs was refused: asked once, a kernel answers the same for every image.
+static NO_THREADS: AtomicBool = AtomicBool::new(false);
+
+/// `threads=` is there since Linux 6.2, with CONFIG_SQUASHFS_CHOICE_DECOMP_BY_MOUNT or CONFIG_SQUASHFS_MOUNT_DECOMP_THREADS
+/// (`squashfs_parse_param_threads` in `fs/squashfs/super.c`).
+fn squashfs_context(object: &str, decompressors: usize) -> Result<Context> {
+    if !NO_THREADS.load(Ordering::Relaxed) {
+        let context = Context::open(ImageKind::Squashfs.driver(), object)?;
+        if context.set("threads", decompressors.to_string()).is_ok() {
+            return Ok(context);
+        }
+        NO_THREADS.store(true, Ordering::Relaxed);
+    }
+    // Anew: what the kernel said of the parameter would stand in the error of the mount.
+    Context::open(ImageKind::Squashfs.driver(), object)
+}
+
+/// Whether a squashfs can be mounted with one decompressor and no more. The driver must be there.
+pub fn squashfs_takes_threads() -> bool {
+    squashfs_context("squashfs", 1).is_ok() && !NO_THREADS.load(Ordering::Relaxed)
 }
 
 /// One file system to mount.

@@ -125,7 +125,10 @@ impl Order {
     fn count(&mut self, token: Token) -> Result<(), (&'static str, &'static str)> {
         self.parts += usize::from(matches!(token, Token::Text | Token::Value) && self.next != Next::Value);
         if self.parts > MOST_PARTS {
-            return Err((TOO_MANY, "nothing that Lamina reads needs so many: was a text copied in again and again?"));
+            return Err((
+                TOO_MANY,
+                "nothing that Lamina reads needs so many: was a text copied in again and again?",
+            ));
         }
         Ok(())
     }
@@ -145,8 +148,20 @@ mod tests {
 
     #[test]
     fn what_becomes_a_tree_is_counted_before_there_is_one() {
-        assert!(TOO_MANY.contains(&MOST_PARTS.to_string()) && TOO_MANY.contains(&(MOST_PARTS + 1).to_string()));
-        for part in ["a\n", "a;", "n b=c\n", "n 1\n", "n #true\n", "n \"\"\n", "/-n /-1\n", "n {m;}\n", "n /* a b */ \\\n 1\n"] {
+        assert!(
+            TOO_MANY.contains(&MOST_PARTS.to_string()) && TOO_MANY.contains(&(MOST_PARTS + 1).to_string())
+        );
+        for part in [
+            "a\n",
+            "a;",
+            "n b=c\n",
+            "n 1\n",
+            "n #true\n",
+            "n \"\"\n",
+            "/-n /-1\n",
+            "n {m;}\n",
+            "n /* a b */ \\\n 1\n",
+        ] {
             let per_part = if part.starts_with('a') { 1 } else { 2 };
             let fits = part.repeat(MOST_PARTS / per_part);
             assert_eq!(check(&fits), Ok(fits.replace("/* a b */", "         ")), "{part:?}");

@@ -1,0 +1,136 @@
+use super::*;
+use std::cell::Cell;
+use std::sync::OnceLock;
+
+const MIB: u64 = 1 << 20;
+/// zstd, blocks of 128 KiB, with fragments.
+const USUAL: Takes = Takes { once: (192 + 384) << 10, state: 608 << 10, block: 128 << 10 };
+
+thread_local! {
+    static LEFT: Cell<u64> = const { Cell::new(0) };
+    static VMALLOC: Cell<u64> = const { Cell::new(0) };
+}
+
+/// A machine with so much left and so many possible processors.
+fn budget(left: u64, possible: u64) -> Budget {
+    LEFT.set(left);
+    let meminfo = || {
+        let (left, vmalloc) = (LEFT.get() >> 10, VMALLOC.get() >> 10);
+        Some(format!("MemAvailable: {left} kB\nVmallocUsed: {vmalloc} kB\n"))
+    };
+    let possible = OnceLock::from(possible);
+    let machine = machine::Machine { unused: || LEFT.get(), meminfo, possible };
+    Budget { machine, ..Budget::default() }
+}
+
+fn layers(count: usize, layer: Layer) -> BTreeMap<String, Layer> {
+    (0..count).map(|index| (format!("layer-{index:03}"), layer)).collect()
+}
+
+/// Mounts all of them, each with so many decompressors, and says how many there were when it was refused, and why.
+fn mount(budget: &Budget, count: usize, layer: Layer, decompressors: u64) -> (usize, Option<String>) {
+    budget.begin(count, || (layers(count, layer), false));
+    for index in 0..count {
+        let name = format!("layer-{index:03}");
+        for part in [Part::Device, Part::Mount] {
+            let promise = match budget.promise(&name, part) {
+                Ok(promise) => promise,
+                Err(failure) => return (index, Some(failure.why)),
+            };
+            if part == Part::Mount {
+                let (all, state) = match layer {
+                    Layer::Erofs => (MIB / 2, 0),
+                    Layer::Squashfs(takes) => (takes.with(decompressors), decompressors * takes.state),
+                };
+                LEFT.set(LEFT.get().saturating_sub(all));
+                VMALLOC.set(VMALLOC.get() + state);
+                promise.mounted(&name);
+            }
+        }
+    }
+    (count, None)
+}
+
+/// Six layers in 512 MiB, of which some 400 are left when the layers' turn comes.
+#[test]
+fn the_console_does_not_fit_with_128_possible_processors_and_does_with_2() {
+    let squashfs = Layer::Squashfs(USUAL);
+    let (mounted, why) = mount(&budget(400 * MIB, 128), 6, squashfs, 128);
+    let expected = "the memory is used up: 307 MiB are left for 5 more layers, and about 470 MiB are wanted; a squashfs takes \
+                    94 MiB here, because this kernel keeps a decompressor for each of 128 possible processors";
+    assert_eq!((mounted, why.as_deref()), (1, Some(expected)));
+    assert_eq!(mount(&budget(400 * MIB, 2), 6, squashfs, 2), (6, None));
+    // EROFS keeps none.
+    assert_eq!(mount(&budget(400 * MIB, 128), 6, Layer::Erofs, 0), (6, None));
+}
+
+#[test]
+fn three_layers_do_not_fit_with_240_possible_processors_and_30_not_with_16() {
+    let squashfs = Layer::Squashfs(USUAL);
+    let (mounted, why) = mount(&budget(400 * MIB, 240), 3, squashfs, 240);
+    assert!(mounted == 1 && why.is_some_and(|why| why.contains("240 possible processors")));
+    let (mounted, why) = mount(&budget(300 * MIB, 16), 30, squashfs, 16);
+    assert!(mounted == 1 && why.is_some_and(|why| why.contains("for 29 more layers")));
+    // One that does not fit is not even begun.
+    let (mounted, why) = mount(&budget(100 * MIB, 240), 3, squashfs, 240);
+    assert!(mounted == 0 && why.is_some_and(|why| why.starts_with("the memory is used up: 100 MiB are left")));
+}
+
+/// CONFIG_SQUASHFS_DECOMP_SINGLE and _MULTI: the first layer shows it, and nothing is refused that fits.
+#[test]
+fn a_kernel_that_makes_one_decompressor_is_recognised_by_the_first_layer() {
+    let budget = budget(400 * MIB, 128);
+    assert_eq!(mount(&budget, 60, Layer::Squashfs(USUAL), 1), (60, None));
+    assert_eq!(budget.decompressors(2), 1);
+}
+
+#[test]
+fn a_kernel_that_takes_threads_gets_one_each_when_room_is_tight() {
+    let budget = budget(400 * MIB, 128);
+    assert_eq!(budget.decompressors(2), 2);
+    budget.begin(6, || (layers(6, Layer::Squashfs(USUAL)), true));
+    assert!(!budget.state().tight);
+    assert_eq!(budget.decompressors(2), 1);
+    assert!(budget.promise("layer-001", Part::Mount).is_ok());
+}
+
+#[test]
+fn with_plenty_nothing_is_looked_at_and_the_kernel_is_not_asked_again() {
+    let budget = budget(4096 * MIB, 2);
+    budget.begin(20, || panic!("there is plenty"));
+    LEFT.set(0);
+    for index in 0..20 {
+        budget.promise(&format!("layer-{index:03}"), Part::Mount).unwrap().mounted("layer-000");
+    }
+}
+
+#[test]
+fn what_is_being_mounted_is_waited_for_and_not_counted_twice() {
+    let budget = budget(200 * MIB, 2);
+    budget.begin(0, || unreachable!());
+    let most = budget.bytes(&Layer::Squashfs(Takes::MOST), None);
+    let fits = (188 * MIB / most) as usize;
+    let mut promised: Vec<_> = (0..fits).map(|_| budget.promise("a", Part::Mount).unwrap()).collect();
+    std::thread::scope(|scope| {
+        // Nothing else is left, until another has ended and has taken nothing.
+        let waits = scope.spawn(|| {
+            LEFT.set(200 * MIB);
+            budget.promise("b", Part::Mount).is_ok()
+        });
+        std::thread::sleep(Duration::from_millis(20));
+        assert!(!waits.is_finished());
+        promised.clear();
+        assert!(waits.join().unwrap());
+    });
+}
+
+#[test]
+fn only_the_first_layer_that_does_not_fit_says_all_and_another_profile_begins_anew() {
+    let budget = budget(13 * MIB, 128);
+    budget.begin(2, || (layers(2, Layer::Squashfs(USUAL)), false));
+    let why = |name| budget.promise(name, Part::Mount).unwrap_err().why;
+    assert!(why("layer-000").contains("possible processors"));
+    assert_eq!(why("layer-001"), "it was not mounted either");
+    budget.forget();
+    assert!(why("layer-001").starts_with("the memory is used up: 13 MiB are left"));
+}
