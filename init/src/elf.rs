@@ -24,6 +24,8 @@ const ET_DYN: u16 = 3;
 const PT_INTERP: u32 = 3;
 /// PATH_MAX of Linux.
 const LONGEST_PATH: usize = 4096;
+/// Bytes of program headers that the kernel reads (ELF_MIN_ALIGN and 64 KiB in load_elf_phdrs()).
+const LARGEST_TABLE: usize = 65_536;
 
 /// Whether this machine's kernel can run programs for `machine`. Unknown machines of ours accept all.
 pub fn runs_here(machine: u16) -> bool {
@@ -52,8 +54,15 @@ pub fn parse(read: impl Fn(u64, usize) -> Vec<u8>) -> Result<Program, &'static s
     };
     let (offset, size, count) =
         (offset.ok_or(cut)?, usize::from(size.ok_or(cut)?), usize::from(count.ok_or(cut)?));
+    // As the kernel does: load_elf_phdrs() of fs/binfmt_elf.c. A header alone must not decide how much is read.
+    if size != if bits == 32 { 32 } else { 56 } {
+        return Err("its program headers have a size that the kernel refuses");
+    }
+    if count == 0 || size * count > LARGEST_TABLE {
+        return Err("the number of its program headers is one that the kernel refuses");
+    }
     let table = read(offset, size * count);
-    if size < 32 || table.len() < size * count {
+    if table.len() < size * count {
         return Err("it is cut off within its program headers");
     }
     let mut entries = table.chunks_exact(size).map(|entry| Fields(entry.to_vec()));
@@ -114,6 +123,40 @@ mod tests {
         let program = parse_bytes(&bytes).unwrap();
         assert!(runs_here(program.machine));
         assert_eq!(program.bits, usize::BITS as u8);
+    }
+
+    /// 65,535 program headers of 65,535 bytes were an allocation of 4 GiB, which ended PID 1.
+    #[test]
+    fn no_header_makes_its_reader_take_more_than_the_kernel_does() {
+        let largest = std::cell::Cell::new(0);
+        let read = |bytes: &[u8], offset: u64, length: usize| {
+            largest.set(length.max(largest.get()));
+            let start = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
+            bytes[start..start.saturating_add(length).min(bytes.len())].to_vec()
+        };
+        for (bits, header, at) in [(1_u8, 52, 42), (2, 64, 54)] {
+            for size in [0, 1, 31, 32, 33, 55, 56, 57, u16::MAX] {
+                for count in [0, 1, 1_170, 1_171, 2_048, 2_049, u16::MAX] {
+                    let mut bytes = vec![0; 1 << 17];
+                    bytes[..6].copy_from_slice(&[0x7f, b'E', b'L', b'F', bits, 1]);
+                    (bytes[16], bytes[if bits == 1 { 28 } else { 32 }]) = (2, header);
+                    bytes[at..at + 2].copy_from_slice(&size.to_le_bytes());
+                    bytes[at + 2..at + 4].copy_from_slice(&count.to_le_bytes());
+                    let right = size == if bits == 1 { 32 } else { 56 };
+                    let few = (1..=if bits == 1 { 2_048 } else { 1_170 }).contains(&count);
+                    let parsed = parse(|offset, length| read(&bytes, offset, length));
+                    assert_eq!(parsed.is_ok(), right && few, "{bits} {size} {count}: {parsed:?}");
+                }
+            }
+        }
+        // A name of a loader as long as the file says.
+        let mut bytes = vec![0; 120];
+        bytes[..6].copy_from_slice(b"\x7fELF\x02\x01");
+        (bytes[16], bytes[32], bytes[54], bytes[56], bytes[64]) = (2, 64, 56, 1, 3);
+        bytes[64 + 32..64 + 40].copy_from_slice(&u64::MAX.to_le_bytes());
+        let named = parse(|offset, length| read(&bytes, offset, length));
+        assert_eq!(named, Err("it is cut off where it names its dynamic linker"));
+        assert!(largest.get() <= LARGEST_TABLE, "{}", largest.get());
     }
 
     #[test]

@@ -50,7 +50,9 @@ pub fn execute(
         let mut failures = failures.into_iter();
         let Some((step, failure)) = failures.next() else { return Ok(()) };
         let mut first = failure.at(step.name(), step.object());
-        first.also = failures.map(|(step, failure)| format!("{}: {}", step.subject(), failure.why)).collect();
+        let also = |why: String| if why == first.failure.why { "the same".to_owned() } else { why };
+        first.also =
+            failures.map(|(step, failure)| format!("{}: {}", step.subject(), also(failure.why))).collect();
         Err(first)
     })
 }

@@ -227,7 +227,7 @@ fn all_missing_images_are_told_at_once() {
     let error = execute(&stages, &Arc::new(Fake::failing(&steps)), &Crew::default(), &mut Journal::begin())
         .unwrap_err();
     assert_eq!(error.object, steps[0].object());
-    assert_eq!(error.also, ["busybox 1.35.0: told to fail", "darkhttpd 1.14: told to fail"]);
+    assert_eq!(error.also, ["busybox 1.35.0: the same", "darkhttpd 1.14: the same"]);
 }
 
 #[test]

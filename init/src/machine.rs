@@ -57,8 +57,9 @@ struct Held {
 impl Kernel for Machine {
     fn begin(&self, stage: &Stage) {
         let steps = stage.lanes.iter().flatten();
-        let images: Vec<&Arc<Image>> =
-            steps.filter_map(|step| if let Step::MountLayer(image) = step { Some(image) } else { None }).collect();
+        let images: Vec<&Arc<Image>> = steps
+            .filter_map(|step| if let Step::MountLayer(image) = step { Some(image) } else { None })
+            .collect();
         self.budget.begin(images.len(), || self.what_they_hold(&images));
     }
 
@@ -253,8 +254,9 @@ impl Machine {
             stack::mount::layer_with(kind, backing, &path, decompressors)
         };
         let mounted = match (&held.verity, &held.device) {
-            (Some(verity), _) => mount(&Backing::Verity(verity))
-                .map_err(|error| refused_by_verity(error.into()))?,
+            (Some(verity), _) => {
+                mount(&Backing::Verity(verity)).map_err(|error| refused_by_verity(error.into()))?
+            }
             (None, Some(device)) => mount(&Backing::Loop(device))?,
             (None, None) => match mount(&Backing::File(&held.image)) {
                 Err(error) if error.is_unsupported() => {
@@ -411,27 +413,5 @@ fn mount_points(root: &Path, writable: bool) -> Result<(), Failure> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::os::unix::fs::symlink;
-
-    #[test]
-    fn mount_points_are_made_only_on_a_writable_top() {
-        let root = tempfile::tempdir().unwrap();
-        fs::create_dir(root.path().join("dev")).unwrap();
-        let failure = mount_points(root.path(), false).unwrap_err();
-        assert!(failure.why.starts_with("the stack has no folder /proc, /sys, /run,"), "{}", failure.why);
-        mount_points(root.path(), true).unwrap();
-        mount_points(root.path(), false).unwrap();
-    }
-
-    #[test]
-    fn a_link_in_place_of_a_mount_point_is_refused() {
-        let root = tempfile::tempdir().unwrap();
-        symlink("/tmp", root.path().join("run")).unwrap();
-        for writable in [true, false] {
-            let failure = mount_points(root.path(), writable).unwrap_err();
-            assert_eq!(failure.why, "/run of the stack is not a folder");
-        }
-    }
-}
+#[path = "machine_tests.rs"]
+mod tests;

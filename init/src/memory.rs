@@ -10,6 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use stack::image::{ImageKind, OpenImage};
 use stack::squashfs::Takes;
 
 use crate::error::Failure;
@@ -33,6 +34,16 @@ pub enum Layer {
     Erofs,
     /// Its decompressors, too.
     Squashfs(Takes),
+}
+
+impl Layer {
+    /// What the image holds. One that is neither may turn out to be a squashfs when dm-verity has healed its beginning.
+    pub fn of(image: &OpenImage) -> Self {
+        match image.file_system() {
+            Ok(ImageKind::Erofs) => Self::Erofs,
+            Ok(ImageKind::Squashfs) | Err(_) => Self::Squashfs(Takes::of(image).unwrap_or(Takes::MOST)),
+        }
+    }
 }
 
 /// A part of the way from an image to a layer.
@@ -65,8 +76,8 @@ struct State {
     wanted: BTreeMap<String, Layer>,
     /// They do not fit if there are as many decompressors as there are possible processors.
     tight: bool,
-    /// Somebody was told so already.
-    refused: bool,
+    /// What the first that did not fit was told: the others wait for the same.
+    refused: Option<Failure>,
 }
 
 /// Room that was promised, until this value ends.
@@ -83,12 +94,15 @@ impl Budget {
     /// tells what it holds, and whether the kernel makes one decompressor for each when it is asked to.
     pub fn begin(&self, layers: usize, look: impl FnOnce() -> (BTreeMap<String, Layer>, bool)) {
         let mut state = self.state();
-        (state.tight, state.refused) = (false, false);
+        (state.tight, state.refused) = (false, None);
         state.wanted.clear();
+        if layers == 0 {
+            return;
+        }
         let most = self.bytes(&Layer::Squashfs(Takes::MOST), state.decompressors);
         let enough = most.saturating_mul(layers as u64).saturating_add(LEAST);
         let unused = self.machine.unused();
-        if layers == 0 || unused >= enough {
+        if unused >= enough {
             state.room = unused.saturating_sub(LEAST);
             return;
         }
@@ -130,7 +144,9 @@ impl Budget {
             } else if let Some(left) = self.machine.left() {
                 let rest = left.checked_sub(LEAST.saturating_add(all));
                 match rest {
-                    Some(rest) if tight || rest >= state.in_flight => state.room = rest - state.in_flight.min(rest),
+                    Some(rest) if tight || rest >= state.in_flight => {
+                        state.room = rest - state.in_flight.min(rest)
+                    }
                     // What they take may be gone already: then it was counted twice.
                     _ if state.in_flight > 0 && !tight => {
                         drop(state);
@@ -153,13 +169,14 @@ impl Budget {
     }
 
     fn refuse(&self, state: &mut State, left: u64, all: u64) -> Failure {
-        if std::mem::replace(&mut state.refused, true) {
-            return Failure::new("it was not mounted either");
+        if let Some(failure) = &state.refused {
+            return failure.clone();
         }
         let count = state.decompressors.unwrap_or_else(|| self.machine.possible());
         let squashfs = state.wanted.values().filter(|layer| matches!(layer, Layer::Squashfs(_)));
         let each = squashfs.map(|layer| self.bytes(layer, Some(count))).max();
-        words::refusal(&words::Lack { left, all, layers: state.wanted.len(), each, decompressors: count })
+        let lack = words::Lack { left, all, layers: state.wanted.len(), each, decompressors: count };
+        state.refused.insert(words::refusal(&lack)).clone()
     }
 
     fn part(&self, state: &State, name: &str, part: Part) -> u64 {
@@ -193,7 +210,8 @@ impl Budget {
 impl Promise<'_> {
     /// The layer of this name is mounted.
     pub fn mounted(self, name: &str) {
-        let now = self.alone.as_ref().and_then(|(_, before)| Some((self.budget.machine.vmalloc()?, (*before)?)));
+        let now =
+            self.alone.as_ref().and_then(|(_, before)| Some((self.budget.machine.vmalloc()?, (*before)?)));
         let mut state = self.budget.state();
         if let (Some(Layer::Squashfs(takes)), Some((now, before)), None) =
             (state.wanted.remove(name), now, state.decompressors)

@@ -142,9 +142,8 @@ mod tests {
         bytes[16] = 2;
         bytes[18..20].copy_from_slice(&machine.to_le_bytes());
         bytes[32] = 64;
-        bytes[54] = 56;
+        (bytes[54], bytes[56]) = (56, 1);
         if let Some(path) = interpreter {
-            bytes[56] = 1;
             bytes[64] = 3;
             bytes[64 + 8] = 120;
             bytes[64 + 32] = path.len() as u8 + 1;

@@ -143,7 +143,7 @@ pub const REQUIREMENTS: &[Requirement] = &[
     row(Core, "SQUASHFS", Module("squashfs"), Required, "images are squashfs", &["MISC_FILESYSTEMS"]),
     row(Core, "SQUASHFS_ZSTD", BuiltIn, Required, "images are compressed with zstd", &[]),
     row(Core, "SQUASHFS_XATTR", BuiltIn, Required, "capabilities and overlay marks are extended attributes of the images", &[]),
-    row(Core, "SQUASHFS_DECOMP_MULTI_PERCPU", BuiltIn, Optional, "several processors read one image at the same time", &["SQUASHFS_CHOICE_DECOMP_BY_MOUNT"]),
+    row(Core, "SQUASHFS_DECOMP_MULTI", BuiltIn, Optional, "several processors read one image at the same time, with memory for those that are there and not for each that is possible: init mounts with threads=", &["SQUASHFS_CHOICE_DECOMP_BY_MOUNT"]),
     row(Core, "EROFS_FS", Module("erofs"), Optional, "images can be EROFS", &["MISC_FILESYSTEMS"]),
     row(Core, "EROFS_FS_XATTR", BuiltIn, Optional, "capabilities and overlay marks are extended attributes of EROFS images, too", &[]),
     row(Core, "EROFS_FS_ZIP", BuiltIn, Optional, "EROFS images can be compressed", &[]),

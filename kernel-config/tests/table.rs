@@ -29,6 +29,7 @@ fn debian_kernels_boot_stacks_and_their_limits_are_named() {
     assert_eq!(
         lost(&findings("debian-6.1-cloud")),
         [
+            "SQUASHFS_DECOMP_MULTI",
             "EROFS_FS_BACKED_BY_FILE",
             "SATA_AHCI",
             "USB_XHCI_HCD",

@@ -56,6 +56,8 @@ pub struct Machine {
     shares: Vec<Share>,
     ports: Option<Vec<ForwardedPort>>,
     memory_mib: u32,
+    /// How many processors there could be; two are there.
+    possible: Option<u32>,
 }
 
 impl Machine {
@@ -82,6 +84,7 @@ impl Machine {
             shares: Vec::new(),
             ports: None,
             memory_mib: 512,
+            possible: None,
         }
     }
 
@@ -211,9 +214,19 @@ impl Machine {
         self
     }
 
+    /// Lets processors be added up to this number while it runs: the kernel prepares for each of them (6.1; newer kernels count only
+    /// those that are there).
+    #[must_use]
+    pub fn possible_processors(mut self, count: u32) -> Self {
+        self.possible = Some(count);
+        self
+    }
+
     /// The arguments of `qemu-system-x86_64`, with the guest's first serial port on standard input and output (see qemu(1)).
     pub fn arguments(&self, acceleration: Acceleration) -> Vec<String> {
-        let mut arguments = words("-nodefaults -no-user-config -no-reboot -display none -smp 2");
+        let mut arguments = words("-nodefaults -no-user-config -no-reboot -display none -smp");
+        let possible = self.possible.map_or_else(String::new, |count| format!(",maxcpus={count}"));
+        arguments.push(format!("2{possible}"));
         arguments.extend(acceleration.arguments());
         arguments.extend(["-m".to_owned(), format!("{}M", self.memory_mib)]);
         arguments.extend(["-kernel".to_owned(), text(&self.kernel)]);

@@ -41,11 +41,16 @@ impl Machine {
         field(&(self.meminfo)()?, "VmallocUsed")
     }
 
-    /// The processors that may ever be there (`Documentation/admin-guide/cputopology.rst`), read once; one when that cannot be read.
+    /// The processors that may ever be there (`Documentation/admin-guide/cputopology.rst`), read once; one as long as that cannot be
+    /// read, as before sysfs is mounted.
     pub(super) fn possible(&self) -> u64 {
-        *self.possible.get_or_init(|| {
-            fs::read_to_string(POSSIBLE).ok().and_then(|list| count(&list)).unwrap_or(1).max(1)
-        })
+        if let Some(possible) = self.possible.get() {
+            return *possible;
+        }
+        match fs::read_to_string(POSSIBLE).ok().and_then(|list| count(&list)) {
+            Some(possible @ 1..) => *self.possible.get_or_init(|| possible),
+            _ => 1,
+        }
     }
 }
 
@@ -85,7 +90,8 @@ mod tests {
 
     #[test]
     fn possible_processors_are_counted() {
-        let counts = ["0\n", "0-127\n", "0-3,8,10-11", "", "3-1", "a", "0-4294967295,0-4294967295"].map(count);
+        let counts =
+            ["0\n", "0-127\n", "0-3,8,10-11", "", "3-1", "a", "0-4294967295,0-4294967295"].map(count);
         assert_eq!(counts, [Some(1), Some(128), Some(7), None, None, None, Some(1 << 33)]);
         assert!(Machine::default().possible() > 0 && Machine::default().left() > Some(0));
     }
