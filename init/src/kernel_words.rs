@@ -35,15 +35,16 @@ impl KernelWords {
 
     /// Hears what was said since the last time, about layers with these devices.
     pub fn listen(&mut self, devices: &LayerDevices) {
-        for record in self.log.iter_mut().flat_map(KernelLog::records) {
-            self.heard_to = record.sequence.saturating_add(1);
-            self.damages.hear(&record, devices);
+        let Self { log: Some(log), warnings, of_attempt, heard_to, damages, .. } = self else { return };
+        log.each(|record| {
+            *heard_to = record.sequence.saturating_add(1);
+            damages.hear(&record, devices);
             if is_warning(&record) {
                 let words = devices.explain(&record.text);
-                keep(&mut self.of_attempt, &words);
-                keep(&mut self.warnings, &words);
+                keep(of_attempt, MOST, &words);
+                keep(warnings, MOST, &words);
             }
-        }
+        });
     }
 
     /// The devices are given up.
@@ -79,8 +80,9 @@ impl KernelWords {
     }
 }
 
-fn keep(lines: &mut Vec<String>, line: &str) {
-    if lines.len() == MOST {
+/// Adds a line, and keeps the last ones.
+pub fn keep(lines: &mut Vec<String>, most: usize, line: &str) {
+    if lines.len() >= most && !lines.is_empty() {
         lines.remove(0);
     }
     lines.push(line.to_owned());
@@ -93,7 +95,7 @@ mod tests {
     #[test]
     fn the_last_lines_are_kept() {
         let mut lines = Vec::new();
-        (0..20).for_each(|number| keep(&mut lines, &number.to_string()));
+        (0..20).for_each(|number| keep(&mut lines, MOST, &number.to_string()));
         assert_eq!((lines.len(), lines[0].as_str(), lines[MOST - 1].as_str()), (MOST, "12", "19"));
     }
 }

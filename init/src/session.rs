@@ -224,7 +224,10 @@ impl Session {
 
     /// Tells of images whose damage was healed, or was not, while the root was built.
     fn tell_of_damage(&mut self) {
-        self.listen();
+        // Nothing else tells of damage, and a boot without dm-verity need not wait for the log.
+        if self.machine.layer_devices().0.iter().any(|layer| layer.backing.is_some()) {
+            self.listen();
+        }
         for damage in self.words.damages().0.clone() {
             match damage.lost {
                 0 => self.journal.warn(damage.sentence()),

@@ -13,8 +13,8 @@ use nix::fcntl::OFlag;
 pub const PATH: &str = "/dev/kmsg";
 /// CONSOLE_EXT_LOG_MAX of the kernel: no record is longer.
 const LONGEST: usize = 8192;
-/// More are not read at once; the kernel's buffer holds some thousands.
-const MOST: usize = 1 << 16;
+/// More reads are not made at once; the kernel's buffer holds some thousands of records.
+const MOST: usize = 1 << 18;
 
 /// One record.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,16 +61,16 @@ impl KernelLog {
         self.0.seek(SeekFrom::End(0)).map(|_| self)
     }
 
-    /// The records that come next, to the newest one.
-    pub fn records(&mut self) -> Vec<Record> {
-        let mut records = Vec::new();
+    /// Gives the records that come next, to the newest one, one after the other: `log_buf_len=` can make the log larger than the memory that is
+    /// there for it.
+    pub fn each(&mut self, mut hear: impl FnMut(Record)) {
         let mut bytes = vec![0; LONGEST];
-        while records.len() < MOST {
+        for _ in 0..MOST {
             match self.0.read(&mut bytes) {
                 // One record a read; lines that begin with a blank belong to it.
                 Ok(length @ 1..) => {
                     let text = String::from_utf8_lossy(&bytes[..length]);
-                    records.extend(text.lines().filter_map(Record::parse));
+                    text.lines().filter_map(Record::parse).for_each(&mut hear);
                 }
                 // EPIPE: records were overwritten while they were read; the next read goes on with the oldest.
                 Err(error) if error.raw_os_error() == Some(Errno::EPIPE as i32) => {}
@@ -78,7 +78,6 @@ impl KernelLog {
                 _ => break,
             }
         }
-        records
     }
 }
 

@@ -276,8 +276,11 @@ impl BootReport {
             }
         };
         let (devices, mut damages) = (self.layer_devices(), Damages::default());
-        let records = log.records().into_iter().filter(|record| record.sequence >= self.log_from);
-        records.for_each(|record| damages.hear(&record, &devices));
+        log.each(|record| {
+            if record.sequence >= self.log_from {
+                damages.hear(&record, &devices);
+            }
+        });
         for damage in &damages.0 {
             // What init heard of it is older.
             self.warnings.retain(|warning| !damage.is_told_by(warning));

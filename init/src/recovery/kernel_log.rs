@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use running::kernel_log::{self, KernelLog, Record};
 
+use crate::kernel_words::keep;
+
 /// The last words of the kernel that fit on a screen.
 const LINES: usize = 5;
 
@@ -14,7 +16,11 @@ pub fn warnings(since: Duration, heard: &[String], heard_to: u64) -> Vec<String>
     let mut lines = heard.to_vec();
     if let Ok(mut log) = KernelLog::open(Path::new(kernel_log::PATH)) {
         let new = |record: &Record| record.time >= since && record.sequence >= heard_to && is_warning(record);
-        lines.extend(log.records().into_iter().filter(new).map(|record| record.text));
+        log.each(|record| {
+            if new(&record) {
+                keep(&mut lines, LINES, &record.text);
+            }
+        });
     }
     lines.split_off(lines.len().saturating_sub(LINES))
 }
