@@ -77,17 +77,18 @@ impl Kernel for Machine {
             }
             Step::CheckImage(image) => self.with(image, |held| check(image, &held.image)),
             Step::AttachImage(image) => self.with(image, |held| {
-                let _promise = self.budget.promise(image.wanted.name.as_str(), Part::Device)?;
+                let _promise = self.budget.promise(Part::Device)?;
                 held.device = Some(self.attach(image, &held.image)?);
                 Ok(())
             }),
             Step::OpenVerity(image) => self.with(image, |held| {
-                let _promise = self.budget.promise(image.wanted.name.as_str(), Part::Device)?;
+                let _promise = self.budget.promise(Part::Device)?;
                 self.open_verity(image, held)
             }),
             Step::MountLayer(image) => {
-                let promise = self.budget.promise(image.wanted.name.as_str(), Part::Mount)?;
-                let (facts, mounted) = self.mount_layer(image, take(&self.held, image)?)?;
+                let held = take(&self.held, image)?;
+                let promise = self.budget.promise(Part::Mount(Layer::of(&held.image, held.kind)))?;
+                let (facts, mounted) = self.mount_layer(image, held)?;
                 promise.mounted(image.wanted.name.as_str());
                 put(&self.layers, image, (facts, Some(mounted)));
                 Ok(())
@@ -140,9 +141,9 @@ impl Machine {
     fn what_they_hold(&self, images: &[&Arc<Image>]) -> (BTreeMap<String, Layer>, bool) {
         let held = lock(&self.held);
         let layer = |image: &Image| match held.get(image.wanted.name.as_str()) {
-            Some(held) => Layer::of(&held.image),
+            Some(held) => Layer::of(&held.image, held.kind),
             // One that cannot be opened takes nothing: its own step says why.
-            None => OpenImage::open(&image.path).map_or(Layer::Erofs, |image| Layer::of(&image)),
+            None => OpenImage::open(&image.path).map_or(Layer::Erofs, |image| Layer::of(&image, None)),
         };
         let wanted: BTreeMap<String, Layer> =
             images.iter().map(|image| (image.wanted.name.to_string(), layer(image))).collect();
@@ -366,14 +367,18 @@ fn open(image: &Image) -> Result<Held, Failure> {
     Ok(Held { image: open, kind, device: None, verity: None })
 }
 
+/// Names of a folder that are counted; it is done for each image that is missing.
+const MOST_BESIDE: usize = 10_000;
+
 /// How many images there are where one is missing: none at all is another mistake than one too few.
 fn images_beside(path: &Path) -> String {
     let folder = path.parent().unwrap_or(path);
     let is_image = |entry: &fs::DirEntry| Path::new(&entry.file_name()).extension() == Some("sqfs".as_ref());
     match fs::read_dir(folder) {
         Ok(entries) => {
-            let images = entries.flatten().filter(is_image).count();
-            format!("{} holds {}", folder.display(), plan::count(images, "image"))
+            let images = entries.flatten().take(MOST_BESIDE).filter(is_image).count();
+            let more = if images == MOST_BESIDE { " or more" } else { "" };
+            format!("{} holds {}{more}", folder.display(), plan::count(images, "image"))
         }
         Err(error) => format!("{}: {error}", folder.display()),
     }

@@ -38,10 +38,10 @@ pub enum Layer {
 
 impl Layer {
     /// What the image holds. One that is neither may turn out to be a squashfs when dm-verity has healed its beginning.
-    pub fn of(image: &OpenImage) -> Self {
-        match image.file_system() {
-            Ok(ImageKind::Erofs) => Self::Erofs,
-            Ok(ImageKind::Squashfs) | Err(_) => Self::Squashfs(Takes::of(image).unwrap_or(Takes::MOST)),
+    pub fn of(image: &OpenImage, kind: Option<ImageKind>) -> Self {
+        match kind.or_else(|| image.file_system().ok()) {
+            Some(ImageKind::Erofs) => Self::Erofs,
+            Some(ImageKind::Squashfs) | None => Self::Squashfs(Takes::of(image).unwrap_or(Takes::MOST)),
         }
     }
 }
@@ -51,8 +51,9 @@ impl Layer {
 pub enum Part {
     /// A device is made.
     Device,
-    /// The file system is mounted.
-    Mount,
+    /// The file system is mounted. What it takes is read from each image also where there was plenty for whatever they are: the dictionary
+    /// of an xz is as large as it says.
+    Mount(Layer),
 }
 
 /// What is left, and what still wants some of it.
@@ -126,15 +127,18 @@ impl Budget {
     ///
     /// # Errors
     /// Less than 12 MiB would be left.
-    pub fn promise(&self, name: &str, part: Part) -> Result<Promise<'_>, Failure> {
+    pub fn promise(&self, part: Part) -> Result<Promise<'_>, Failure> {
         let tight = self.state().tight;
-        let alone = (tight && part == Part::Mount).then(|| {
+        let alone = (tight && part != Part::Device).then(|| {
             let guard = self.one_at_a_time.lock().unwrap_or_else(PoisonError::into_inner);
             (guard, self.machine.vmalloc())
         });
         loop {
             let mut state = self.state();
-            let bytes = self.part(&state, name, part);
+            let bytes = match part {
+                Part::Device => self.bytes(&Layer::Erofs, None),
+                Part::Mount(layer) => self.bytes(&layer, state.decompressors),
+            };
             let all = match state.decompressors {
                 Some(_) if tight => self.sum(&state),
                 _ => bytes,
@@ -177,14 +181,6 @@ impl Budget {
         let each = squashfs.map(|layer| self.bytes(layer, Some(count))).max();
         let lack = words::Lack { left, all, layers: state.wanted.len(), each, decompressors: count };
         state.refused.insert(words::refusal(&lack)).clone()
-    }
-
-    fn part(&self, state: &State, name: &str, part: Part) -> u64 {
-        match (part, state.wanted.get(name)) {
-            (Part::Device, _) => self.bytes(&Layer::Erofs, None),
-            (Part::Mount, Some(layer)) => self.bytes(layer, state.decompressors),
-            (Part::Mount, None) => self.bytes(&Layer::Squashfs(Takes::MOST), state.decompressors),
-        }
     }
 
     fn sum(&self, state: &State) -> u64 {

@@ -317,7 +317,8 @@ impl Session {
         match &self.store {
             Some(store) if !bound || self.trust.required => {
                 let folder = store.folder.clone();
-                within_on(STACK_OF_A_PARSER, MOST_FOR_A_LOOK, move || store::choices(&folder))
+                let described = !self.trust.required || store.place == Place::Initramfs;
+                within_on(STACK_OF_A_PARSER, MOST_FOR_A_LOOK, move || store::choices(&folder, described))
                     .unwrap_or_default()
             }
             _ => Vec::new(),

@@ -17,6 +17,13 @@ use crate::request::WantedProfile;
 /// The limit of the profile language; one byte more is read, so that its parser can say that it is too much.
 const LONGEST_PROFILE: u64 = (1 << 20) + 1;
 
+/// More generations of one profile are not looked at: the newest are. A folder of a million names must not fill the memory.
+const MOST_GENERATIONS: usize = 1_024;
+/// More profiles are not listed.
+const MOST_LISTED: usize = 256;
+/// Of the generations that have another digest so many are shown.
+const MOST_SEEN: usize = 8;
+
 /// A profile as it lies in the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredProfile {
@@ -86,20 +93,25 @@ pub fn find_profile(store: &Path, wanted: Option<&WantedProfile>) -> Result<Stor
         return Err(missing(store, "no lamina.profile= on the kernel command line".into()));
     };
     let folder = store.join("profiles").join(wanted.name.as_str());
-    let mut generations = generations(&folder);
-    generations.sort_unstable_by_key(|generation| std::cmp::Reverse(*generation));
+    let generations = generations(&folder);
     let Some(newest) = generations.first() else {
         return Err(missing(store, format!("the store has no profile `{}`", wanted.name)));
     };
     let Some(digest) = &wanted.digest else { return StoredProfile::read(&folder, *newest) };
     let mut seen = Vec::new();
-    for generation in generations {
-        match StoredProfile::read(&folder, generation) {
+    for generation in &generations {
+        let other = match StoredProfile::read(&folder, *generation) {
             Ok(profile) if profile.digest == *digest => return Ok(profile),
-            Ok(profile) => seen.push(format!("{} {}", profile.path.display(), profile.digest)),
+            Ok(profile) => format!("{} {}", profile.path.display(), profile.digest),
             // A damaged generation must not hide the one that is asked for.
-            Err(failure) => seen.push(failure.why),
+            Err(failure) => failure.why,
+        };
+        if seen.len() < MOST_SEEN {
+            seen.push(other);
         }
+    }
+    if generations.len() > seen.len() {
+        seen.push(format!("and {} older ones", generations.len() - seen.len()));
     }
     Err(Failure::new(format!("no generation of `{}` has {digest}", wanted.name))
         .having_seen(seen)
@@ -133,10 +145,13 @@ pub fn has_profile(store: &Path, name: &Name) -> bool {
     !generations(&store.join("profiles").join(name.as_str())).is_empty()
 }
 
-/// The profiles of the store with what they say of themselves, sorted. One that cannot be read is listed too: who chooses
-/// it learns why it cannot.
-pub fn choices(store: &Path) -> Vec<Choice> {
+/// The profiles of the store, sorted, with what they say of themselves where they may be read for that (`described`): nothing that
+/// must be signed is parsed before it is checked. One that cannot be read is listed too: who chooses it learns why it cannot.
+pub fn choices(store: &Path, described: bool) -> Vec<Choice> {
     let description = |name: &Name| {
+        if !described {
+            return None;
+        }
         let wanted = WantedProfile { name: name.clone(), digest: None };
         find_profile(store, Some(&wanted)).ok()?.parse().ok()?.description
     };
@@ -146,14 +161,15 @@ pub fn choices(store: &Path) -> Vec<Choice> {
 /// The profiles that have at least one generation, sorted.
 fn profile_names(store: &Path) -> Vec<Name> {
     let entries = fs::read_dir(store.join("profiles")).into_iter().flatten().flatten();
-    let with_generations = entries.filter(|entry| !generations(&entry.path()).is_empty());
-    let mut names: Vec<Name> =
-        with_generations.filter_map(|entry| Name::parse(entry.file_name().to_str()?).ok()).collect();
+    let named = entries.filter_map(|entry| Some((Name::parse(entry.file_name().to_str()?).ok()?, entry)));
+    let with_generations = named.filter(|(_, entry)| !generations(&entry.path()).is_empty());
+    let mut names: Vec<Name> = with_generations.map(|(name, _)| name).take(MOST_LISTED).collect();
     names.sort_by(|left, right| left.as_str().cmp(right.as_str()));
     names
 }
 
-/// The numbers of the files `GENERATION.kdl`. Others, such as an editor's backups, are not generations.
+/// The numbers of the files `GENERATION.kdl`, the newest first, and of those the newest 1,024. Others, such as an editor's backups, are not
+/// generations.
 fn generations(folder: &Path) -> Vec<u64> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let number = |name: &str| {
@@ -162,7 +178,20 @@ fn generations(folder: &Path) -> Vec<u64> {
         // Only one spelling: `1`, never `01` or `+1`.
         (number > 0 && number.to_string() == digits).then_some(number)
     };
-    entries.filter_map(|entry| number(entry.file_name().to_str()?)).collect()
+    let mut newest = Vec::new();
+    for generation in entries.filter_map(|entry| number(entry.file_name().to_str()?)) {
+        if newest.len() == 2 * MOST_GENERATIONS {
+            keep_newest(&mut newest);
+        }
+        newest.push(generation);
+    }
+    keep_newest(&mut newest);
+    newest
+}
+
+fn keep_newest(generations: &mut Vec<u64>) {
+    generations.sort_unstable_by_key(|generation| std::cmp::Reverse(*generation));
+    generations.truncate(MOST_GENERATIONS);
 }
 
 #[cfg(test)]
@@ -207,7 +236,8 @@ mod tests {
     #[test]
     fn profiles_are_listed_for_a_person_and_signatures_are_found() {
         let store = store();
-        let names: Vec<String> = choices(store.path()).iter().map(|choice| choice.name.to_string()).collect();
+        let names: Vec<String> =
+            choices(store.path(), true).iter().map(|choice| choice.name.to_string()).collect();
         assert_eq!(names, ["db", "web"]);
         let name = |name| Name::parse(name).unwrap();
         assert!(has_profile(store.path(), &name("db")) && !has_profile(store.path(), &name("empty")));
@@ -215,6 +245,41 @@ mod tests {
         let signature = |name| find_profile(store.path(), Some(&wanted(name, None))).unwrap().signature();
         assert_eq!(signature("web"), Ok(Some("signature".into())));
         assert_eq!(signature("db"), Ok(None));
+    }
+
+    #[test]
+    fn folders_with_many_names_are_cut_where_it_does_not_hurt() {
+        let store = tempfile::tempdir().unwrap();
+        let folder = store.path().join("profiles/web");
+        fs::create_dir_all(&folder).unwrap();
+        // Of all orders in which a folder may name them.
+        for number in 1..=3_000_u64 {
+            fs::write(folder.join(format!("{}.kdl", number * 7_919 % 3_001)), number.to_string()).unwrap();
+        }
+        let newest = generations(&folder);
+        assert!(newest.len() == MOST_GENERATIONS && newest.is_sorted_by(|a, b| a > b) && newest[0] == 3_000);
+        let none = wanted("web", Some(Digest::from_bytes([7; 32])));
+        let failure = find_profile(store.path(), Some(&none)).unwrap_err();
+        assert_eq!(failure.seen.len(), MOST_SEEN + 1);
+        assert_eq!(failure.seen.last().map(String::as_str), Some("and 1016 older ones"));
+        for number in 0..400 {
+            let folder = store.path().join(format!("profiles/n{number}"));
+            fs::create_dir(&folder).unwrap();
+            fs::write(folder.join("1.kdl"), "x").unwrap();
+        }
+        assert_eq!(choices(store.path(), true).len(), MOST_LISTED);
+    }
+
+    #[test]
+    fn nothing_is_parsed_for_a_list_where_it_must_be_signed() {
+        let image = format!("image \"a\" version=\"1\" digest=\"sha256:{}\" size=1", "0".repeat(64));
+        let text = format!(
+            "profile \"db\" format=1 {{\ndescription \"D\"\n{image}\nroot writable=\"no\"\nverify \"digest\"\ninit \"/i\"\n}}\n"
+        );
+        let store = store();
+        fs::write(store.path().join("profiles/db/20.kdl"), text).unwrap();
+        let described = |described| choices(store.path(), described)[0].description.clone();
+        assert_eq!((described(true).as_deref(), described(false)), (Some("D"), None));
     }
 
     #[test]

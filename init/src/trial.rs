@@ -370,7 +370,12 @@ fn give_up(session: &mut Session, profile: &BootProfile, failure: Failure) -> To
 /// The layers that the last good generation of the profile does not have: when that one was good, they are at fault.
 fn suspects(session: &Session, candidate: &Candidate, record: &AttemptRecord) -> Vec<String> {
     let read = |wanted: &WantedProfile| {
-        store::find_profile(&session.folder(candidate.place), Some(wanted)).ok()?.parse().ok()
+        let stored = store::find_profile(&session.folder(candidate.place), Some(wanted)).ok()?;
+        // Nothing that must be signed is parsed before it is checked.
+        if candidate.place == Place::Medium {
+            session.trust.check(&stored.bytes, stored.signature().ok()?.as_deref()).ok()?;
+        }
+        stored.parse().ok()
     };
     let suspects = || {
         let name = &candidate.wanted.as_ref()?.name;

@@ -1,11 +1,16 @@
 //! What uses up memory gives way to something smaller, and never ends in a kernel panic.
 
+use std::fs;
+use std::path::Path;
+
 use qemu_tests::Story;
+use qemu_tests::failure::Failure;
 use qemu_tests::guest::Guest;
 use qemu_tests::scene::Scene;
+use qemu_tests::store::{ImageLine, Layer, ProfileText, sha256};
 
 /// A machine of 512 MiB whose kernel prepares for so many processors; each squashfs costs a decompressor for every one of them.
-fn console_and_rescue(possible: u32) -> Result<(Scene, Guest), qemu_tests::Failure> {
+fn console_and_rescue(possible: u32) -> Result<(Scene, Guest), Failure> {
     let scene = Scene::new(&format!("possible-{possible}"))?;
     scene.take_profile("console")?;
     scene.profile_that_runs(
@@ -42,5 +47,78 @@ fn with_240_possible_processors_the_screen_says_why_nothing_fits() -> Story {
     let screen = guest.expect_screen(&["the memory is used up: ", "240 possible processors", "nr_cpus=N"])?;
     assert!(screen.contains("EROFS"), "{screen}");
     guest.type_text("p")?;
+    guest.expect_off()
+}
+
+/// A file of 1 GiB that takes no room on the medium.
+fn sparse(path: &Path) -> Result<(), Failure> {
+    let folder = path.parent().unwrap_or(path);
+    fs::create_dir_all(folder).map_err(Failure::at(folder))?;
+    fs::File::create(path).and_then(|file| file.set_len(1 << 30)).map_err(Failure::at(path))
+}
+
+/// A program whose header tells of 65,535 program headers of 65,535 bytes, which are 4 GiB.
+fn hostile_program() -> Vec<u8> {
+    let mut bytes = vec![0; 4096];
+    bytes[..7].copy_from_slice(b"\x7fELF\x02\x01\x01");
+    (bytes[16], bytes[18], bytes[32]) = (2, 62, 64);
+    bytes[54..58].fill(0xff);
+    bytes
+}
+
+/// An image of which the kernel makes a decompressor of xz with a dictionary of 64 MiB, for each possible processor: the options of
+/// the compressor stand behind the superblock (`squashfs_xz_comp_opts` of fs/squashfs/xz_wrapper.c).
+fn hostile_image(scene: &Scene) -> Result<ImageLine, Failure> {
+    let mut line = scene.store().add(&Layer::new("dictionary").file("/x", "x")?)?;
+    let path = scene.store().image_path(&line);
+    let mut bytes = fs::read(&path).map_err(Failure::at(&path))?;
+    bytes[20] = 4;
+    bytes[25] |= 1 << 2;
+    bytes[96..98].copy_from_slice(&0x8008_u16.to_le_bytes());
+    bytes[98..102].copy_from_slice(&(64_u32 << 20).to_le_bytes());
+    bytes[102..106].fill(0);
+    fs::write(&path, &bytes).map_err(Failure::at(&path))?;
+    line.digest = sha256(&path)?;
+    fs::rename(&path, scene.store().image_path(&line)).map_err(Failure::at(&path))?;
+    Ok(line)
+}
+
+/// The smallest machine, and a medium with one thing after another that would fill its memory.
+#[test]
+fn hostile_files_of_each_kind_give_way_to_the_rescue_of_the_initramfs_in_128_mib() -> Story {
+    let scene = Scene::new("hostile")?;
+    let system = scene.small_system()?;
+    scene.profile_that_runs("rescue", &[], "echo here is the packed rescue")?;
+    let initramfs = scene.initramfs()?.store(scene.store().folder()).write()?;
+
+    let profiles = scene.store().folder().join("profiles");
+    // 500,000 arguments were a tree of 415 MB.
+    scene
+        .store()
+        .profile_text("web", &format!("profile \"web\" format=1 {{\n  a{}\n}}\n", " 1".repeat(500_000)))?;
+    let mut images = system.clone();
+    images.push(scene.store().add(&Layer::new("program").program("/hostile", hostile_program())?)?);
+    scene.store().profile(&ProfileText::new("small", &images).verify("none").init("/hostile"))?;
+    let mut images = system;
+    images.push(hostile_image(&scene)?);
+    scene.store().profile(&ProfileText::new("rescue", &images).verify("none"))?;
+    // What is beside them: a signature and slots that do not end, generations and profiles without number.
+    sparse(&profiles.join("web/1.kdl.minisig"))?;
+    ["a", "b"].iter().try_for_each(|slot| sparse(&scene.store().folder().join("boot").join(slot)))?;
+    for number in 0..3_000 {
+        scene.store().profile_text(&format!("n{number}"), "x")?;
+    }
+
+    let parameters = "lamina.store=LABEL=LAMINA lamina.profile=web lamina.fallback=small";
+    let machine = scene.machine_with(&initramfs, parameters)?.memory_mib(128).disk(&scene.disk()?);
+    let mut guest = Guest::boot(&machine)?;
+    guest.expect("1.kdl:2:")?;
+    guest.expect("this is the 16385th node, argument or property")?;
+    guest.expect("trying lamina.fallback=small")?;
+    guest.expect("its program headers have a size that the kernel refuses")?;
+    guest.expect("trying the profile rescue of the store")?;
+    guest.expect("the memory is used up: ")?;
+    guest.expect("trying the profile rescue of the initramfs")?;
+    guest.expect("here is the packed rescue")?;
     guest.expect_off()
 }

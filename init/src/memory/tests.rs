@@ -32,12 +32,12 @@ fn mount(budget: &Budget, count: usize, layer: Layer, decompressors: u64) -> (us
     budget.begin(count, || (layers(count, layer), false));
     for index in 0..count {
         let name = format!("layer-{index:03}");
-        for part in [Part::Device, Part::Mount] {
-            let promise = match budget.promise(&name, part) {
+        for part in [Part::Device, Part::Mount(layer)] {
+            let promise = match budget.promise(part) {
                 Ok(promise) => promise,
                 Err(failure) => return (index, Some(failure.why)),
             };
-            if part == Part::Mount {
+            if part != Part::Device {
                 let (all, state) = match layer {
                     Layer::Erofs => (MIB / 2, 0),
                     Layer::Squashfs(takes) => (takes.with(decompressors), decompressors * takes.state),
@@ -93,7 +93,7 @@ fn a_kernel_that_takes_threads_gets_one_each_when_room_is_tight() {
     budget.begin(6, || (layers(6, Layer::Squashfs(USUAL)), true));
     assert!(!budget.state().tight);
     assert_eq!(budget.decompressors(2), 1);
-    assert!(budget.promise("layer-001", Part::Mount).is_ok());
+    assert!(budget.promise(Part::Mount(Layer::Squashfs(USUAL))).is_ok());
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn with_plenty_nothing_is_looked_at_and_the_kernel_is_not_asked_again() {
     budget.begin(20, || panic!("there is plenty"));
     LEFT.set(0);
     for index in 0..20 {
-        budget.promise(&format!("layer-{index:03}"), Part::Mount).unwrap().mounted("layer-000");
+        budget.promise(Part::Mount(Layer::Squashfs(USUAL))).unwrap().mounted(&index.to_string());
     }
 }
 
@@ -110,14 +110,15 @@ fn with_plenty_nothing_is_looked_at_and_the_kernel_is_not_asked_again() {
 fn what_is_being_mounted_is_waited_for_and_not_counted_twice() {
     let budget = budget(200 * MIB, 2);
     budget.begin(1, || unreachable!());
-    let most = budget.bytes(&Layer::Squashfs(Takes::MOST), None);
+    let largest = Layer::Squashfs(Takes::MOST);
+    let most = budget.bytes(&largest, None);
     let fits = (188 * MIB / most) as usize;
-    let mut promised: Vec<_> = (0..fits).map(|_| budget.promise("a", Part::Mount).unwrap()).collect();
+    let mut promised: Vec<_> = (0..fits).map(|_| budget.promise(Part::Mount(largest)).unwrap()).collect();
     thread::scope(|scope| {
         // Nothing else is left, until another has ended and has taken nothing.
         let waits = scope.spawn(|| {
             LEFT.set(200 * MIB);
-            budget.promise("b", Part::Mount).is_ok()
+            budget.promise(Part::Mount(largest)).is_ok()
         });
         thread::sleep(Duration::from_millis(20));
         assert!(!waits.is_finished());
@@ -130,10 +131,21 @@ fn what_is_being_mounted_is_waited_for_and_not_counted_twice() {
 fn all_layers_that_do_not_fit_are_told_the_same_and_another_profile_begins_anew() {
     let budget = budget(13 * MIB, 128);
     budget.begin(2, || (layers(2, Layer::Squashfs(USUAL)), false));
-    let why = |name| budget.promise(name, Part::Mount).unwrap_err().why;
-    assert!(why("layer-000").contains("possible processors"));
+    let why = || budget.promise(Part::Mount(Layer::Squashfs(USUAL))).unwrap_err().why;
+    assert!(why().contains("possible processors"));
     LEFT.set(12 * MIB);
-    assert!(why("layer-001").starts_with("the memory is used up: 13 MiB are left"));
+    assert!(why().starts_with("the memory is used up: 13 MiB are left"));
     budget.forget();
-    assert!(why("layer-001").starts_with("the memory is used up: 12 MiB are left"));
+    assert!(why().starts_with("the memory is used up: 12 MiB are left"));
+}
+
+/// 64 MiB for each decompressor of an xz, in a machine that seems to have plenty.
+#[test]
+fn an_image_that_takes_more_than_any_should_is_refused_where_there_was_plenty() {
+    let budget = budget(100 * MIB, 2);
+    budget.begin(3, || unreachable!());
+    let hostile = Takes { once: MIB, state: 64 * MIB, block: MIB };
+    let failure = budget.promise(Part::Mount(Layer::Squashfs(hostile))).unwrap_err();
+    assert!(failure.why.starts_with("the memory is used up: 100 MiB are left"), "{failure:?}");
+    assert!(budget.promise(Part::Mount(Layer::Squashfs(USUAL))).is_ok());
 }

@@ -22,9 +22,10 @@ pub(super) struct Lack {
 pub(super) fn refusal(lack: &Lack) -> Failure {
     let Lack { left, all, layers, each, decompressors } = lack;
     let mut why = format!("the memory is used up: {} are left", Size(*left));
-    if *layers > 0 {
-        why += &format!(" for {}, and about {} are wanted", count(*layers, "more layer"), Size(*all));
-    }
+    why += &match layers {
+        0 => format!(", and this layer wants about {}", Size(*all)),
+        _ => format!(" for {}, and about {} are wanted", count(*layers, "more layer"), Size(*all)),
+    };
     let several = each.filter(|_| *decompressors > 1);
     if let Some(each) = several {
         why += &format!(

@@ -1,6 +1,7 @@
 //! Who still runs: read from `/proc`, as proc(5) describes it, and ended.
 
 use std::fs;
+use std::io::Read;
 use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -15,6 +16,9 @@ const KERNEL_THREAD: u64 = 0x0020_0000;
 const AFTER_TERM: Duration = Duration::from_secs(5);
 /// After SIGKILL only the kernel's own work is left.
 const AFTER_KILL: Duration = Duration::from_secs(2);
+
+/// What is read of `maps`: some 10,000 mappings, more than servers have. A process may have 65,530 of them, with paths of 4 KiB.
+const LONGEST_MAPS: u64 = 1 << 20;
 
 /// What matters of one process.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,11 +40,19 @@ fn all() -> Vec<Process> {
             let pid: i32 = entry.file_name().to_str()?.parse().ok()?;
             let stat = fs::read(entry.path().join("stat")).ok()?;
             let mut process = parse(pid, &String::from_utf8_lossy(&stat))?;
-            let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
+            let line = beginning(&entry.path().join("cmdline"), 1);
             process.serves_storage = line.first() == Some(&b'@');
             Some(process)
         })
         .collect()
+}
+
+/// At most so many bytes of a file that a process of any user decides upon: its arguments may take megabytes, its list of mappings hundreds.
+fn beginning(path: &Path, most: u64) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    // What cannot be read holds nothing: a process may be gone by now.
+    let _ = fs::File::open(path).and_then(|file| file.take(most).read_to_end(&mut bytes));
+    bytes
 }
 
 /// `PID (NAME) STATE PPID PGRP SESSION TTY TPGID FLAGS ...`; the name may hold anything, `)` too.
@@ -169,7 +181,8 @@ fn held_by(process: &Path, mounts: &[u32], target: &Path, hold: Hold) -> Option<
     let links = ["cwd", "root", "exe"].iter().filter_map(|name| fs::read_link(process.join(name)).ok());
     let link = links.into_iter().find(|link| link.starts_with(target));
     let maps = || {
-        let maps = fs::read_to_string(process.join("maps")).unwrap_or_default();
+        let maps = beginning(&process.join("maps"), LONGEST_MAPS);
+        let maps = String::from_utf8_lossy(&maps);
         let paths = maps.lines().filter_map(|line| line.find('/').and_then(|at| line.get(at..)));
         paths.map(Path::new).find(|path| path.starts_with(target)).map(Path::to_path_buf)
     };
