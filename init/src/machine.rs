@@ -21,7 +21,7 @@ use crate::executor::{Kernel, processors};
 use crate::memory::{Budget, Layer, Part};
 use crate::modules::{Modules, needs};
 use crate::paths;
-use crate::plan::{self, Above, Image, Mount, Stage, Step};
+use crate::plan::{Above, Image, Mount, Stage, Step};
 use crate::read_init;
 use crate::real_init;
 use crate::report::LayerFacts;
@@ -246,7 +246,7 @@ impl Machine {
         let path = held.image.path().to_owned();
         let kind = match held.kind {
             Some(kind) => kind,
-            None => held.image.file_system().map_err(|error| refused_by_verity(error.into()))?,
+            None => held.image.file_system().map_err(|error| layers::refused_by_verity(error.into()))?,
         };
         self.modules.want(|| needs::of_file_system(kind.driver()));
         let mount = |backing: &Backing| {
@@ -256,7 +256,7 @@ impl Machine {
         };
         let mounted = match (&held.verity, &held.device) {
             (Some(verity), _) => {
-                mount(&Backing::Verity(verity)).map_err(|error| refused_by_verity(error.into()))?
+                mount(&Backing::Verity(verity)).map_err(|error| layers::refused_by_verity(error.into()))?
             }
             (None, Some(device)) => mount(&Backing::Loop(device))?,
             (None, None) => match mount(&Backing::File(&held.image)) {
@@ -294,13 +294,6 @@ fn take<T>(map: &Mutex<BTreeMap<String, T>>, image: &Image) -> Result<T, Failure
 
 fn put<T>(map: &Mutex<BTreeMap<String, T>>, image: &Image, value: T) {
     lock(map).insert(image.wanted.name.to_string(), value);
-}
-
-/// The kernel says only EIO: that it was dm-verity which found the image changed stands in its log.
-fn refused_by_verity(failure: Failure) -> Failure {
-    failure
-        .try_this("the image is damaged or not the one that the profile means: copy it to the medium again")
-        .try_this("if it was made anew, lock the profile again")
 }
 
 fn make_folder(path: &Path) -> Result<(), Failure> {
@@ -344,7 +337,7 @@ fn open(image: &Image) -> Result<Held, Failure> {
     let open = OpenImage::open(&image.path).map_err(|error| match error.cause.kind() {
         io::ErrorKind::NotFound => {
             Failure::new(format!("{}.sqfs is not in the store", image.wanted.digest.hex()))
-                .having_seen([images_beside(&image.path)])
+                .having_seen([layers::images_beside(&image.path)])
                 .try_this(layers::how_to_have(image))
                 .try_this("or boot a profile that does not need it")
         }
@@ -365,23 +358,6 @@ fn open(image: &Image) -> Result<Held, Failure> {
         open.read_ahead(image.wanted.verity.map_or(found, |verity| verity.length()));
     }
     Ok(Held { image: open, kind, device: None, verity: None })
-}
-
-/// Names of a folder that are counted; it is done for each image that is missing.
-const MOST_BESIDE: usize = 10_000;
-
-/// How many images there are where one is missing: none at all is another mistake than one too few.
-fn images_beside(path: &Path) -> String {
-    let folder = path.parent().unwrap_or(path);
-    let is_image = |entry: &fs::DirEntry| Path::new(&entry.file_name()).extension() == Some("sqfs".as_ref());
-    match fs::read_dir(folder) {
-        Ok(entries) => {
-            let images = entries.flatten().take(MOST_BESIDE).filter(is_image).count();
-            let more = if images == MOST_BESIDE { " or more" } else { "" };
-            format!("{} holds {}{more}", folder.display(), plan::count(images, "image"))
-        }
-        Err(error) => format!("{}: {error}", folder.display()),
-    }
 }
 
 fn check(image: &Image, open: &OpenImage) -> Result<(), Failure> {

@@ -170,6 +170,31 @@ fn an_init_that_is_damaged_beyond_repair_is_told_and_the_chain_goes_on() -> Stor
     guest.expect_off()
 }
 
+/// A shared library of the real init, in another layer than the init.
+#[test]
+fn a_library_of_the_init_that_is_damaged_beyond_repair_is_told_with_its_layer() -> Story {
+    let scene = Scene::new("verity-library")?;
+    let file = |path: &str| fs::read(path).map_err(Failure::at(Path::new(path)));
+    let loader = "/lib64/ld-linux-x86-64.so.2";
+    let tool = Layer::new("tool").program("/tool", file("/usr/bin/true")?)?.program(loader, file(loader)?)?;
+    let library = "/lib/x86_64-linux-gnu/libc.so.6";
+    let library = Layer::new("libc").program(library, file(library)?)?;
+    let mut images = Vec::new();
+    for plain in [scene.store().add(&library)?, scene.store().add(&tool)?] {
+        images.push(scene.store().protect(&plain, None)?);
+    }
+    scene.store().profile(&ProfileText::new("one", &images).verify("verity").init("/tool"))?;
+    overwrite(&scene.store().image_path(&images[0]), images[0].size / 2, b"damage")?;
+    boot(&scene)?.expect_screen(&[
+        "step:    read init",
+        "object:  /tool",
+        "/lib/x86_64-linux-gnu/libc.so.6 cannot be read at byte ",
+        "the image of libc 1, which it comes from, is damaged",
+        " is corrupted (layer libc 1)",
+    ])?;
+    Ok(())
+}
+
 /// Which file system it is, is told by the blocks that were healed, and not by the file.
 #[test]
 fn a_damaged_magic_is_healed() -> Story {

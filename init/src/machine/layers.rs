@@ -10,7 +10,7 @@ use running::layer_devices::Device;
 
 use crate::error::Failure;
 use crate::paths;
-use crate::plan::Image;
+use crate::plan::{self, Image};
 use crate::read_init::{Unreadable, is_damage};
 
 /// A device number of stat(2).
@@ -56,6 +56,30 @@ pub fn how_to_have(image: &Image) -> String {
         None => format!("mkinitramfs --store STORE --profile {}", image.profile),
     };
     format!("copy the image of {image} there, or all images of the profile: {again}")
+}
+
+/// The kernel says only EIO: that it was dm-verity which found the image changed stands in its log.
+pub fn refused_by_verity(failure: Failure) -> Failure {
+    failure
+        .try_this("the image is damaged or not the one that the profile means: copy it to the medium again")
+        .try_this("if you made it anew yourself, lock the profile again")
+}
+
+/// Names of a folder that are counted; it is done for each image that is missing.
+const MOST_BESIDE: usize = 10_000;
+
+/// How many images there are where one is missing: none at all is another mistake than one too few.
+pub fn images_beside(path: &Path) -> String {
+    let folder = path.parent().unwrap_or(path);
+    let is_image = |entry: &fs::DirEntry| Path::new(&entry.file_name()).extension() == Some("sqfs".as_ref());
+    match fs::read_dir(folder) {
+        Ok(entries) => {
+            let images = entries.flatten().take(MOST_BESIDE).filter(is_image).count();
+            let more = if images == MOST_BESIDE { " or more" } else { "" };
+            format!("{} holds {}{more}", folder.display(), plan::count(images, "image"))
+        }
+        Err(error) => format!("{}: {error}", folder.display()),
+    }
 }
 
 /// Whether the layer has the file. What stands on the way is the layer's own: no link leads out of it, because the path has none left.
