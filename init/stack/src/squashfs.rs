@@ -3,7 +3,7 @@
 //! Superblock: `fs/squashfs/squashfs_fs.h` of Linux, struct squashfs_super_block; what is allocated at mount: `squashfs_fill_super` in
 //! `super.c`, `squashfs_cache_init` in `cache.c`, and `*_init` of the wrapper of each compressor.
 
-use crate::bytes::{ByteSource as _, le16, le32};
+use crate::bytes::{ByteSource as _, le16, le32, le64};
 use crate::image::OpenImage;
 
 /// SQUASHFS_FILE_MAX_SIZE.
@@ -12,6 +12,8 @@ const LARGEST_BLOCK: u64 = 1 << 20;
 const EVERY_MOUNT: u64 = 192 << 10;
 /// CONFIG_SQUASHFS_FRAGMENT_CACHE_SIZE, 3 in all distributions.
 const FRAGMENTS: u64 = 3;
+/// KMALLOC_MAX_SIZE of x86-64: no table takes more.
+const LARGEST_PIECE: u64 = 4 << 20;
 /// What a zstd decompressor takes beside a block: 416 KiB on Linux 6.1, 480 KiB on 6.12.
 const ZSTD: u64 = 480 << 10;
 
@@ -41,11 +43,11 @@ impl Takes {
 
     /// Reads the superblock; `None` when it is none, or cannot be read.
     pub fn of(image: &OpenImage) -> Option<Self> {
-        Self::parse(&image.file.array(0)?)
+        Self::parse(&image.file.array(0)?, |offset| image.file.array(offset))
     }
 
     /// Every number in it may be hostile: the kernel refuses blocks that are none, and what it would not refuse counts in full.
-    fn parse(head: &[u8; 104]) -> Option<Self> {
+    fn parse(head: &[u8; 104], read: impl Fn(u64) -> Option<[u8; 16]>) -> Option<Self> {
         if !head.starts_with(b"hsqs") {
             return None;
         }
@@ -62,8 +64,18 @@ impl Takes {
             4 => dictionary(head).unwrap_or(block) + (64 << 10),
             _ => ZSTD + block,
         };
-        Some(Self { once: EVERY_MOUNT + fragments * block, state, block })
+        Some(Self { once: EVERY_MOUNT + fragments * block + tables(head, read), state, block })
     }
+}
+
+/// Where the blocks of the tables lie, eight bytes for each block of metadata: of fragments (16 bytes), inodes (8) and extended attributes
+/// (16, counted where the table of these begins). The kernel reads them whole, each into one piece of memory.
+fn tables(head: &[u8; 104], read: impl Fn(u64) -> Option<[u8; 16]>) -> u64 {
+    let index =
+        |count: u32, size: u64| (u64::from(count) * size).div_ceil(8192).saturating_mul(8).min(LARGEST_PIECE);
+    let attributes = Some(le64(head, 56)).filter(|start| *start != u64::MAX).and_then(read);
+    let attributes = attributes.map_or(0, |table| le32(&table, 8));
+    index(le32(head, 16), 16) + index(le32(head, 4), 8) + index(attributes, 16)
 }
 
 /// The dictionary of xz, which the kernel makes as large as the image says, for each decompressor: behind the superblock, where its
@@ -83,11 +95,12 @@ mod tests {
         head[12..16].copy_from_slice(&block.to_le_bytes());
         head[16..20].copy_from_slice(&fragments.to_le_bytes());
         head[20..22].copy_from_slice(&compressor.to_le_bytes());
+        head[56..64].fill(0xff);
         head
     }
 
     fn kib(head: &[u8; 104], decompressors: u64) -> u64 {
-        Takes::parse(head).unwrap().with(decompressors) >> 10
+        Takes::parse(head, |_| None).unwrap().with(decompressors) >> 10
     }
 
     /// docs/results/2026-11-26-memory.md: measured 1,408 KiB with 2, 10,941 with 16, 86,552 with 128, 162,278 with 240 (6.1, without
@@ -108,13 +121,21 @@ mod tests {
     #[test]
     fn a_hostile_superblock_takes_no_less_than_what_the_kernel_makes_of_it() {
         for block in [0, 1, u32::MAX] {
-            assert_eq!(Takes::parse(&head(block, 1, 6)), Some(Takes::MOST));
+            assert_eq!(
+                Takes::parse(&head(block, 0, 6), |_| None).map(|takes| (takes.state, takes.block)),
+                Some((Takes::MOST.state, Takes::MOST.block))
+            );
         }
         let mut xz = head(4096, 0, 4);
         xz[25] = 1 << 2;
         xz[98..102].copy_from_slice(&u32::MAX.to_le_bytes());
         assert!(kib(&xz, 1) > 4 << 20);
         assert_eq!(Takes { once: 1, state: u64::MAX, block: 1 }.with(9), u64::MAX);
-        assert_eq!(Takes::parse(&[0; 104]), None);
+        assert_eq!(Takes::parse(&[0; 104], |_| None), None);
+        let mut tables = head(4096, u32::MAX, 6);
+        tables[4..8].fill(0xff);
+        tables[56..64].fill(0);
+        let takes = Takes::parse(&tables, |_| Some([0xff; 16])).unwrap();
+        assert_eq!(takes.once >> 20, 12);
     }
 }
