@@ -51,8 +51,8 @@ impl Layer {
 pub enum Part {
     /// A device is made.
     Device,
-    /// The file system is mounted. What it takes is read from each image also where there was plenty for whatever they are: the dictionary
-    /// of an xz is as large as it says.
+    /// The file system is mounted. What it takes is read from each image also where there was plenty for as many usual ones: the
+    /// dictionary of an xz is as large as it says.
     Mount(Layer),
 }
 
@@ -73,7 +73,7 @@ struct State {
     in_flight: u64,
     /// For each squashfs; `None`: as many as there are possible processors, as far as is known.
     decompressors: Option<u64>,
-    /// What is not mounted yet, by name; empty when there is plenty for whatever they are.
+    /// What is not mounted yet, by name; empty when there is plenty for as many usual ones.
     wanted: BTreeMap<String, Layer>,
     /// They do not fit if there are as many decompressors as there are possible processors.
     tight: bool,
@@ -100,8 +100,8 @@ impl Budget {
         if layers == 0 {
             return;
         }
-        let most = self.bytes(&Layer::Squashfs(Takes::MOST), state.decompressors);
-        let enough = most.saturating_mul(layers as u64).saturating_add(LEAST);
+        let usual = self.bytes(&Layer::Squashfs(Takes::USUAL), state.decompressors);
+        let enough = usual.saturating_mul(layers as u64).saturating_add(LEAST);
         let unused = self.machine.unused();
         if unused >= enough {
             state.room = unused.saturating_sub(LEAST);
@@ -157,7 +157,7 @@ impl Budget {
                         thread::sleep(A_MOMENT);
                         continue;
                     }
-                    _ => return Err(self.refuse(&mut state, left, all)),
+                    _ => return Err(self.refuse(&mut state, part, left, all)),
                 }
             }
             state.in_flight += bytes;
@@ -172,12 +172,13 @@ impl Budget {
         *state = State { decompressors, ..State::default() };
     }
 
-    fn refuse(&self, state: &mut State, left: u64, all: u64) -> Failure {
+    fn refuse(&self, state: &mut State, part: Part, left: u64, all: u64) -> Failure {
         if let Some(failure) = &state.refused {
             return failure.clone();
         }
         let count = state.decompressors.unwrap_or_else(|| self.machine.possible());
-        let squashfs = state.wanted.values().filter(|layer| matches!(layer, Layer::Squashfs(_)));
+        let this = if let Part::Mount(layer) = &part { Some(layer) } else { None };
+        let squashfs = state.wanted.values().chain(this).filter(|layer| matches!(layer, Layer::Squashfs(_)));
         let each = squashfs.map(|layer| self.bytes(layer, Some(count))).max();
         let lack = words::Lack { left, all, layers: state.wanted.len(), each, decompressors: count };
         state.refused.insert(words::refusal(&lack)).clone()

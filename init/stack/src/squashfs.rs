@@ -8,6 +8,7 @@ use crate::image::OpenImage;
 
 /// SQUASHFS_FILE_MAX_SIZE.
 const LARGEST_BLOCK: u64 = 1 << 20;
+const USUAL_BLOCK: u64 = 128 << 10;
 /// Eight blocks of metadata (SQUASHFS_CACHED_BLKS), the tables of a small image, inodes and the superblock of the VFS.
 const EVERY_MOUNT: u64 = 192 << 10;
 /// CONFIG_SQUASHFS_FRAGMENT_CACHE_SIZE, 3 in all distributions.
@@ -35,6 +36,10 @@ impl Takes {
         state: ZSTD + LARGEST_BLOCK,
         block: LARGEST_BLOCK,
     };
+
+    /// What an image takes as it is made here and by mksquashfs: zstd with blocks of 128 KiB, and with fragments.
+    pub const USUAL: Self =
+        Self { once: EVERY_MOUNT + FRAGMENTS * USUAL_BLOCK, state: ZSTD + USUAL_BLOCK, block: USUAL_BLOCK };
 
     /// With so many decompressors.
     pub fn with(&self, decompressors: u64) -> u64 {
