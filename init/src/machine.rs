@@ -143,11 +143,11 @@ impl Machine {
         let layer = |image: &Image| match held.get(image.wanted.name.as_str()) {
             Some(held) => Layer::of(&held.image, held.kind),
             // One that cannot be opened takes nothing: its own step says why.
-            None => OpenImage::open(&image.path).map_or(Layer::Erofs, |image| Layer::of(&image, None)),
+            None => OpenImage::open(&image.path).map_or(Layer::NOTHING, |image| Layer::of(&image, None)),
         };
         let wanted: BTreeMap<String, Layer> =
             images.iter().map(|image| (image.wanted.name.to_string(), layer(image))).collect();
-        let squashfs = wanted.values().any(|layer| *layer != Layer::Erofs);
+        let squashfs = wanted.values().any(|layer| matches!(layer, Layer::Squashfs(_)));
         if squashfs {
             self.modules.want(|| needs::of_file_system(ImageKind::Squashfs.driver()));
         }

@@ -30,17 +30,23 @@ const A_MOMENT: Duration = Duration::from_millis(1);
 /// What a layer takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Layer {
-    /// Nothing that is worth to be counted beside its device.
-    Erofs,
+    /// Buffers of so many bytes for each possible processor, of which the kernel has only the largest: all mounts share them.
+    Erofs {
+        /// Bytes.
+        buffers: u64,
+    },
     /// Its decompressors, too.
     Squashfs(Takes),
 }
 
 impl Layer {
+    /// Its device, and no more.
+    pub const NOTHING: Self = Self::Erofs { buffers: 0 };
+
     /// What the image holds. One that is neither may turn out to be a squashfs when dm-verity has healed its beginning.
     pub fn of(image: &OpenImage, kind: Option<ImageKind>) -> Self {
         match kind.or_else(|| image.file_system().ok()) {
-            Some(ImageKind::Erofs) => Self::Erofs,
+            Some(ImageKind::Erofs) => Self::Erofs { buffers: stack::erofs::buffers(image) },
             Some(ImageKind::Squashfs) | None => Self::Squashfs(Takes::of(image).unwrap_or(Takes::MOST)),
         }
     }
@@ -71,6 +77,8 @@ struct State {
     room: u64,
     /// Bytes that were promised to steps that are under way.
     in_flight: u64,
+    /// What the kernel has as buffers of EROFS for each possible processor, and keeps.
+    shared: u64,
     /// For each squashfs; `None`: as many as there are possible processors, as far as is known.
     decompressors: Option<u64>,
     /// What is not mounted yet, by name; empty when there is plenty for as many usual ones.
@@ -86,6 +94,7 @@ struct State {
 pub struct Promise<'a> {
     budget: &'a Budget,
     bytes: u64,
+    part: Part,
     /// With the vmalloc memory of the kernel before: what a first squashfs adds to it tells its decompressors.
     alone: Option<(MutexGuard<'a, ()>, Option<u64>)>,
 }
@@ -136,8 +145,8 @@ impl Budget {
         loop {
             let mut state = self.state();
             let bytes = match part {
-                Part::Device => self.bytes(&Layer::Erofs, None),
-                Part::Mount(layer) => self.bytes(&layer, state.decompressors),
+                Part::Device => self.bytes(&Layer::NOTHING, None),
+                Part::Mount(layer) => self.of_all(&state, [&layer].into_iter()),
             };
             let all = match state.decompressors {
                 Some(_) if tight => self.sum(&state),
@@ -161,15 +170,15 @@ impl Budget {
                 }
             }
             state.in_flight += bytes;
-            return Ok(Promise { budget: self, bytes, alone });
+            return Ok(Promise { budget: self, bytes, part, alone });
         }
     }
 
     /// Another profile will be tried. What was learnt of the kernel stays true.
     pub fn forget(&self) {
         let mut state = self.state();
-        let decompressors = state.decompressors;
-        *state = State { decompressors, ..State::default() };
+        let (decompressors, shared) = (state.decompressors, state.shared);
+        *state = State { decompressors, shared, ..State::default() };
     }
 
     fn refuse(&self, state: &mut State, part: Part, left: u64, all: u64) -> Failure {
@@ -185,15 +194,26 @@ impl Budget {
     }
 
     fn sum(&self, state: &State) -> u64 {
-        let bytes = state.wanted.values().map(|layer| self.bytes(layer, state.decompressors));
-        bytes.fold(0, u64::saturating_add)
+        self.of_all(state, state.wanted.values())
+    }
+
+    /// What these layers take together.
+    fn of_all<'a>(&self, state: &State, layers: impl Iterator<Item = &'a Layer>) -> u64 {
+        let (mut sum, mut largest) = (0_u64, state.shared);
+        for layer in layers {
+            sum = sum.saturating_add(self.bytes(layer, state.decompressors));
+            if let Layer::Erofs { buffers } = layer {
+                largest = largest.max(*buffers);
+            }
+        }
+        sum.saturating_add((largest - state.shared).saturating_mul(self.machine.possible()))
     }
 
     fn bytes(&self, layer: &Layer, decompressors: Option<u64>) -> u64 {
         let possible = self.machine.possible();
         let device = DEVICE.saturating_add(DEVICE_FOR_EACH.saturating_mul(possible));
         match layer {
-            Layer::Erofs => device,
+            Layer::Erofs { .. } => device,
             Layer::Squashfs(takes) => device.saturating_add(takes.with(decompressors.unwrap_or(possible))),
         }
     }
@@ -210,6 +230,9 @@ impl Promise<'_> {
         let now =
             self.alone.as_ref().and_then(|(_, before)| Some((self.budget.machine.vmalloc()?, (*before)?)));
         let mut state = self.budget.state();
+        if let Part::Mount(Layer::Erofs { buffers }) = self.part {
+            state.shared = state.shared.max(buffers);
+        }
         if let (Some(Layer::Squashfs(takes)), Some((now, before)), None) =
             (state.wanted.remove(name), now, state.decompressors)
         {

@@ -38,7 +38,7 @@ fn mount(budget: &Budget, count: usize, layer: Layer, decompressors: u64) -> (us
             };
             if part != Part::Device {
                 let (all, state) = match layer {
-                    Layer::Erofs => (MIB / 2, 0),
+                    Layer::Erofs { .. } => (MIB / 2, 0),
                     Layer::Squashfs(takes) => (takes.with(decompressors), decompressors * takes.state),
                 };
                 LEFT.set(LEFT.get().saturating_sub(all));
@@ -60,7 +60,7 @@ fn the_console_does_not_fit_with_128_possible_processors_and_does_with_2() {
     assert_eq!((mounted, why.as_deref()), (1, Some(expected)));
     assert_eq!(mount(&budget(400 * MIB, 2), 6, squashfs, 2), (6, None));
     // EROFS keeps none.
-    assert_eq!(mount(&budget(400 * MIB, 128), 6, Layer::Erofs, 0), (6, None));
+    assert_eq!(mount(&budget(400 * MIB, 128), 6, Layer::NOTHING, 0), (6, None));
 }
 
 #[test]
@@ -149,4 +149,18 @@ fn an_image_that_takes_more_than_any_should_is_refused_where_there_was_plenty() 
                     kernel keeps a decompressor for each of 2 possible processors";
     assert_eq!(failure.why, expected);
     assert!(budget.promise(Part::Mount(Layer::Squashfs(USUAL))).is_ok());
+}
+
+/// 8 MiB of a dictionary of LZMA for each of 16 processors, once: the second image finds them there.
+#[test]
+fn the_buffers_of_erofs_are_counted_once() {
+    let lzma = Layer::Erofs { buffers: 8 * MIB };
+    let budget = budget(160 * MIB, 16);
+    budget.begin(2, || (layers(2, lzma), false));
+    budget.promise(Part::Mount(lzma)).unwrap().mounted("layer-000");
+    LEFT.set(32 * MIB);
+    assert!(budget.promise(Part::Mount(lzma)).is_ok());
+    let larger = Layer::Erofs { buffers: 10 * MIB };
+    let why = budget.promise(Part::Mount(larger)).unwrap_err().why;
+    assert!(why.starts_with("the memory is used up: 32 MiB are left"), "{why}");
 }

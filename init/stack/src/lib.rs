@@ -26,6 +26,7 @@
 pub mod aside;
 pub mod bytes;
 mod device_mapper;
+pub mod erofs;
 mod error;
 pub mod image;
 pub mod journal;
