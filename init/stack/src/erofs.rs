@@ -43,10 +43,7 @@ fn parse(source: &impl ByteSource) -> u64 {
             1 => u64::from(le32(&configuration, 2)).min(LARGEST_DICTIONARY) + XZ,
             2 => DEFLATE,
             _ => {
-                1_u64
-                    .checked_shl(u32::from(configuration[3]) + 10)
-                    .unwrap_or(u64::MAX)
-                    .min(LARGEST_DICTIONARY)
+                1_u64.checked_shl(u32::from(configuration[3]) + 10).unwrap_or(u64::MAX).min(LARGEST_CLUSTER)
                     + ZSTD
             }
         };
