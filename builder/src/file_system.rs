@@ -7,6 +7,8 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use stack::image::ImageKind;
+
 use crate::error::{Error, Result};
 
 /// The file systems that a layer can be.
@@ -33,8 +35,6 @@ const EROFS_AT: usize = 1024;
 const HEAD: usize = EROFS_AT + 128;
 /// A larger block than this no kernel mounts.
 const EROFS_LARGEST_BLOCK: u8 = 16;
-/// EROFS_FEATURE_INCOMPAT_DEVICE_TABLE: parts of the data are in other files.
-const EROFS_OTHER_DEVICES: u32 = 0x8;
 /// EROFS_FEATURE_INCOMPAT_48BIT: the number of blocks has another 16 bits.
 const EROFS_48_BIT: u32 = 0x80;
 
@@ -63,6 +63,10 @@ pub fn find(path: &Path, file: &File) -> Result<(FileSystem, u64)> {
         Error::new(path.display(), "is no image: neither a squashfs nor an EROFS begins here")
             .remedy("make one with `lamina image create`, mksquashfs or mkfs.erofs")
     })?;
+    if found.is_ok_and(|(kind, _)| kind == FileSystem::Erofs) && !ImageKind::Erofs.is_whole(file) {
+        let cause = "its data is in other files as well, and a layer is one file";
+        return Err(Error::new(path.display(), cause));
+    }
     let (kind, own) = found.map_err(|cause| Error::new(path.display(), cause))?;
     if own == 0 || own > length {
         let cause = format!("its {kind} has {own} bytes, the file has {length}: it was cut short");
@@ -83,9 +87,6 @@ fn erofs(head: &[u8; HEAD]) -> Option<Found> {
         return None;
     }
     let (bits, features) = (head[12], number(head, 80, 4) as u32);
-    if features & EROFS_OTHER_DEVICES != 0 {
-        return Some(Err("its data is in other files as well, and a layer is one file"));
-    }
     let high = if features & EROFS_48_BIT != 0 { number(head, 14, 2) << 32 } else { 0 };
     let blocks = high | number(head, 36, 4);
     let bytes = (bits <= EROFS_LARGEST_BLOCK).then(|| blocks.checked_mul(1 << bits)).flatten();
@@ -136,7 +137,7 @@ mod tests {
             (b"hsqs".to_vec(), "has 0 bytes, the file has 4"),
             (vec![0; 4096], "is no image"),
             (erofs(12, 3, 0), "its erofs has 12288 bytes, the file has 8192: it was cut short"),
-            (erofs(12, 2, EROFS_OTHER_DEVICES), "in other files"),
+            (erofs(12, 2, 8), "in other files"),
             (erofs(64, 2, 0), "makes no sense"),
             (high, "has 17592186048512 bytes"),
         ] {

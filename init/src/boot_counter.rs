@@ -9,7 +9,6 @@ use boot_ledger::{Generation, Ledger, Slots};
 use profiles::Name;
 
 use crate::error::Failure;
-use crate::medium::Medium;
 use crate::paths;
 
 /// The ledger of the store in use.
@@ -21,12 +20,14 @@ pub struct BootCounter {
 }
 
 impl BootCounter {
-    /// Reads the ledger of the store.
-    pub fn open(store: &Path, medium: &Medium) -> Self {
+    /// Nothing can be noted in the initramfs.
+    pub fn of_initramfs() -> Self {
+        Self { why_not: Some("the store is in the initramfs".into()), ..Self::default() }
+    }
+
+    /// Reads the ledger of a store on a medium.
+    pub fn open(store: &Path) -> Self {
         let not = |why: String| Self { why_not: Some(why), ..Self::default() };
-        if *medium == Medium::Initramfs {
-            return not("the store is in the initramfs".into());
-        }
         match Slots::open(store) {
             Ok(Some(slots)) => {
                 let ledger = slots.read().ledger;

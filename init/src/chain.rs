@@ -9,6 +9,7 @@ use boot_ledger::{Generation, MOST_ATTEMPTS};
 use profiles::Name;
 
 use crate::request::WantedProfile;
+use crate::store::Place;
 
 /// The name of the profile that is tried last.
 const RESCUE: &str = "rescue";
@@ -24,15 +25,6 @@ pub enum Role {
     Fallback,
     /// The profile `rescue`.
     Rescue,
-}
-
-/// Which of the two stores.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
-    /// The one that `lamina.store=` names.
-    Medium,
-    /// The one that is packed into the initramfs.
-    Initramfs,
 }
 
 /// Something that may be booted.

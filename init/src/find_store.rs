@@ -10,6 +10,7 @@ use crate::block_devices::{BlockDevice, Inventory};
 use crate::error::Failure;
 use crate::medium::{self, Medium, Protocol, Share, StoreSpec};
 use crate::modules::Modules;
+use crate::store::Store;
 use crate::uevents::{Uevents, Waited};
 use crate::wait_for_device::{Patience, Waits, nothing_answers};
 
@@ -28,8 +29,8 @@ pub fn find(
 }
 
 /// Without `lamina.store=` only a store in the initramfs serves; guessing a disk would boot whatever was plugged in.
-pub fn default_spec(folder: &str) -> Result<StoreSpec, Failure> {
-    if Path::new("/").join(folder).join("profiles").is_dir() {
+pub fn default_spec(packed: Option<&Store>) -> Result<StoreSpec, Failure> {
+    if packed.is_some_and(Store::has_profiles) {
         return Ok(StoreSpec::Initramfs);
     }
     let mut inventory = Inventory::default();

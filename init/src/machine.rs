@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use profiles::{Digest, Verify};
 use running::layer_devices::{LayerDevice, LayerDevices};
+use stack::beneath::Directory;
 use stack::image::{ImageKind, OpenImage};
 use stack::loop_device::{LoopDevice, attach};
 use stack::mount::{Attributes, Backing, Filesystem, MountedLayer};
@@ -26,6 +27,7 @@ use crate::read_init;
 use crate::real_init;
 use crate::report::LayerFacts;
 use crate::state;
+use crate::store::Store;
 
 mod layers;
 
@@ -35,6 +37,8 @@ mod layers;
 pub struct Machine {
     /// The kernel modules of the initramfs.
     pub modules: Modules,
+    /// What images are opened beneath.
+    stores: Mutex<Vec<Arc<Directory>>>,
     held: Mutex<BTreeMap<String, Held>>,
     /// The layers that are mounted, with what was found of each.
     layers: Mutex<BTreeMap<String, (LayerFacts, Option<MountedLayer>)>>,
@@ -72,7 +76,7 @@ impl Kernel for Machine {
                 Ok(stack::mount::bind(source, Path::new(target))?)
             }
             Step::OpenImage(image) => {
-                put(&self.held, image, open(image)?);
+                put(&self.held, image, self.open(image)?);
                 Ok(())
             }
             Step::CheckImage(image) => self.with(image, |held| check(image, &held.image)),
@@ -121,11 +125,32 @@ impl Machine {
         LayerDevices(devices)
     }
 
+    /// Images of this store may be opened from now on.
+    pub fn reads_from(&self, store: &Store) {
+        let mut stores = self.stores.lock().unwrap_or_else(PoisonError::into_inner);
+        stores.extend(store.directory());
+    }
+
+    /// The opened store that has the image, and the image's name in it.
+    fn store_of<'a>(&self, image: &'a Image) -> io::Result<(Arc<Directory>, &'a Path)> {
+        let stores = self.stores.lock().unwrap_or_else(PoisonError::into_inner);
+        let within =
+            |store: &Arc<Directory>| Some((store.clone(), image.path.strip_prefix(store.path()).ok()?));
+        stores.iter().find_map(within).ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    fn open_file(&self, image: &Image) -> stack::Result<OpenImage> {
+        let (store, name) = self
+            .store_of(image)
+            .map_err(|error| stack::Error::new("open the image", image.path.display(), error))?;
+        OpenImage::beneath(&store, name)
+    }
+
     /// Whether images are mounted from their files: the kernel can do that with EROFS, when nothing checks it on the way. Guessed
     /// from the lowest, because stacks are seldom mixed: an image that is something else gets its device when it is mounted.
     pub fn mounts_from_files(&self, images: &[Arc<Image>]) -> bool {
         let lowest = images.first().filter(|image| image.verify != Verify::Verity);
-        let kind = lowest.and_then(|image| OpenImage::open(&image.path).ok()?.file_system().ok());
+        let kind = lowest.and_then(|image| self.open_file(image).ok()?.file_system().ok());
         kind == Some(ImageKind::Erofs)
     }
 
@@ -143,7 +168,7 @@ impl Machine {
         let layer = |image: &Image| match held.get(image.wanted.name.as_str()) {
             Some(held) => Layer::of(&held.image, held.kind),
             // One that cannot be opened takes nothing: its own step says why.
-            None => OpenImage::open(&image.path).map_or(Layer::NOTHING, |image| Layer::of(&image, None)),
+            None => self.open_file(image).map_or(Layer::NOTHING, |image| Layer::of(&image, None)),
         };
         let wanted: BTreeMap<String, Layer> =
             images.iter().map(|image| (image.wanted.name.to_string(), layer(image))).collect();
@@ -152,6 +177,42 @@ impl Machine {
             self.modules.want(|| needs::of_file_system(ImageKind::Squashfs.driver()));
         }
         (wanted, squashfs && stack::mount::squashfs_takes_threads())
+    }
+
+    fn open(&self, image: &Image) -> Result<Held, Failure> {
+        let open = self.open_file(image).map_err(|error| match error.cause.kind() {
+            io::ErrorKind::NotFound => {
+                Failure::new(format!("{}.sqfs is not in the store", image.wanted.digest.hex()))
+                    .having_seen(self.images_beside(image))
+                    .try_this(layers::how_to_have(image))
+                    .try_this("or boot a profile that does not need it")
+            }
+            _ => error.into(),
+        })?;
+        let (expected, found) = (image.wanted.size, open.size());
+        if found != expected {
+            let how = if found < expected { "truncated" } else { "too long" };
+            return Err(Failure::new(format!(
+                "the image is {how}: expected {expected} bytes, found {found}"
+            ))
+            .try_this("copy the image to the medium again, and unmount the medium before you unplug it"));
+        }
+        let kind = match image.verify {
+            Verify::Verity => open.file_system().ok(),
+            Verify::Digest | Verify::None => Some(open.file_system()?),
+        };
+        // EROFS has its tables in front, where its magic was just read.
+        if kind != Some(ImageKind::Erofs) || image.verify == Verify::Verity {
+            open.read_ahead(image.wanted.verity.map_or(found, |verity| verity.length()));
+        }
+        Ok(Held { image: open, kind, device: None, verity: None })
+    }
+
+    fn images_beside(&self, image: &Image) -> Vec<String> {
+        match self.store_of(image) {
+            Ok((store, name)) => layers::images_beside(&store, name),
+            Err(error) => vec![format!("{}: {error}", image.path.display())],
+        }
     }
 
     /// Takes the image out, so that several are worked on at the same time, and puts it back for the next step.
@@ -234,7 +295,7 @@ impl Machine {
         let name = format!("lamina-{}", image.wanted.name);
         let verity = verity::open(device, &name, &protection)?;
         self.note_device(image, verity.number().ok(), Some(verity.backing()));
-        held.kind = verity.file_system().or(held.kind);
+        held.kind = verity.file_system()?.or(held.kind);
         held.verity = Some(verity);
         // dm-verity holds it open from here on.
         held.device = None;
@@ -331,33 +392,6 @@ fn mount(mount: &Mount) -> Result<(), Failure> {
 fn is_mount_point(path: &Path) -> bool {
     let device = |path: &Path| fs::metadata(path).map(|metadata| metadata.dev()).ok();
     device(path) != device(Path::new("/"))
-}
-
-fn open(image: &Image) -> Result<Held, Failure> {
-    let open = OpenImage::open(&image.path).map_err(|error| match error.cause.kind() {
-        io::ErrorKind::NotFound => {
-            Failure::new(format!("{}.sqfs is not in the store", image.wanted.digest.hex()))
-                .having_seen([layers::images_beside(&image.path)])
-                .try_this(layers::how_to_have(image))
-                .try_this("or boot a profile that does not need it")
-        }
-        _ => error.into(),
-    })?;
-    let (expected, found) = (image.wanted.size, open.size());
-    if found != expected {
-        let how = if found < expected { "truncated" } else { "too long" };
-        return Err(Failure::new(format!("the image is {how}: expected {expected} bytes, found {found}"))
-            .try_this("copy the image to the medium again, and unmount the medium before you unplug it"));
-    }
-    let kind = match image.verify {
-        Verify::Verity => open.file_system().ok(),
-        Verify::Digest | Verify::None => Some(open.file_system()?),
-    };
-    // EROFS has its tables in front, where its magic was just read.
-    if kind != Some(ImageKind::Erofs) || image.verify == Verify::Verity {
-        open.read_ahead(image.wanted.verity.map_or(found, |verity| verity.length()));
-    }
-    Ok(Held { image: open, kind, device: None, verity: None })
 }
 
 fn check(image: &Image, open: &OpenImage) -> Result<(), Failure> {

@@ -6,6 +6,8 @@ pub const MODULES: &str = "/etc/lamina/modules";
 pub const INITRAMFS: &str = "/etc/lamina/initramfs.kdl";
 /// Minisign public keys, one a file, `NAME.pub`.
 pub const KEYS: &str = "/etc/lamina/keys";
+/// The store that is packed into the initramfs, below `/`. `lamina.dir=` has no say in it.
+pub const PACKED_STORE: &str = "lamina";
 /// All that init leaves for the running system is below it.
 pub const RUN: &str = "/run/lamina";
 /// The medium, mounted read-only.

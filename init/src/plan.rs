@@ -269,6 +269,8 @@ pub fn medium(medium: &Medium) -> Vec<Stage> {
     };
     match medium {
         Medium::Initramfs => Vec::new(),
+        // A short name that is stored in capitals, as old tools do, is shown in small letters: names in a store have no others.
+        Medium::Device { path, driver: "vfat", .. } => mount("vfat", path, &["shortname=lower"]),
         // What the journal would have changed is read as it was, and images are checked anyway.
         Medium::Device { path, driver, write_protected: true } => {
             mount(driver, path, stack::journal::without_replay(driver))

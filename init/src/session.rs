@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::panic::PanicHookInfo;
-use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -11,7 +10,6 @@ use profiles::resolved::BootProfile;
 
 use crate::block_devices::Inventory;
 use crate::boot_counter::BootCounter;
-use crate::chain::Place;
 use crate::contract::{self, Contract};
 use crate::crew::Crew;
 use crate::deadline::within_on;
@@ -25,9 +23,10 @@ use crate::modules::Left;
 use crate::plan::{self, Stage};
 use crate::recovery::{Choice, Context};
 use crate::request::BootRequest;
+use crate::store::{Place, Store};
 use crate::trust::Trust;
 use crate::wait_for_device::Waits;
-use crate::{console, find_store, handover, paths, recovery, store};
+use crate::{console, find_store, handover, paths, recovery};
 
 /// `panic=`, for the panic hook, which has no session.
 static PANIC_TIMEOUT: OnceLock<Option<i64>> = OnceLock::new();
@@ -49,8 +48,12 @@ pub struct Session {
     pub machine: Arc<Machine>,
     /// The threads that help.
     crew: Crew,
-    /// The store that was asked for, when it was found.
-    pub store: Option<Store>,
+    /// Where the store is that was asked for, when it was found.
+    pub place: Option<Place>,
+    /// The store on the medium, when that was found.
+    on_medium: Option<Store>,
+    /// The store that is packed into the initramfs, once it was looked for.
+    packed: Option<Store>,
     /// Boot attempts.
     pub counter: BootCounter,
     /// Keys and the rule about signatures.
@@ -65,15 +68,6 @@ pub struct Session {
     leaving: Option<Receiver<Result<(), Failure>>>,
 }
 
-/// A store that can be read.
-#[derive(Debug, Clone)]
-pub struct Store {
-    /// Which of the two it is.
-    pub place: Place,
-    /// The folder with `profiles/` and `images/`.
-    pub folder: PathBuf,
-}
-
 impl Session {
     /// Nothing is known yet.
     pub fn begin() -> Self {
@@ -82,7 +76,9 @@ impl Session {
             journal: Journal::begin(),
             machine: Arc::default(),
             crew: Crew::default(),
-            store: None,
+            place: None,
+            on_medium: None,
+            packed: None,
             counter: BootCounter::default(),
             trust: Trust::default(),
             waits: Waits::default(),
@@ -123,6 +119,9 @@ impl Session {
         })?;
         self.trust =
             self.journal.step("read keys", paths::KEYS, |_| Trust::read(contract.signatures_required))?;
+        let packed = Store::packed();
+        self.machine.reads_from(&packed);
+        self.packed = Some(packed);
         let modules = &self.machine.modules;
         self.journal.step("load modules", paths::MODULES, |_| modules.begin(parameters))?;
         self.obey_the_person();
@@ -148,27 +147,33 @@ impl Session {
     pub fn reach_store(&mut self) -> Result<(), BootError> {
         let medium = self.find_medium()?;
         self.carry_out(&plan::medium(&medium))?;
-        let (place, root) = match medium {
-            Medium::Initramfs => (Place::Initramfs, "/"),
-            _ => (Place::Medium, paths::MEDIUM),
-        };
-        let folder = Path::new(root).join(&self.request.folder);
-        // The initramfs is gone in the running system.
-        if place == Place::Medium {
-            self.journal.store_folder(folder.display().to_string());
+        if medium == Medium::Initramfs {
+            self.place = Some(Place::Initramfs);
+            self.counter = BootCounter::of_initramfs();
+            if self.request.folder != paths::PACKED_STORE {
+                self.journal.warn(format!(
+                    "lamina.dir={} was ignored: the store in the initramfs is in /{}",
+                    self.request.folder,
+                    paths::PACKED_STORE
+                ));
+            }
+            return Ok(());
         }
-        self.counter = BootCounter::open(&folder, &medium);
-        self.store = Some(Store { place, folder });
+        let store = Store::on_medium(&self.request.folder);
+        self.journal.store_folder(store.folder.display().to_string());
+        self.counter = BootCounter::open(&store.folder);
+        self.machine.reads_from(&store);
+        (self.place, self.on_medium) = (Some(Place::Medium), Some(store));
         Ok(())
     }
 
     fn find_medium(&mut self) -> Result<Medium, BootError> {
-        let request = &self.request;
+        let (request, packed) = (&self.request, self.packed.as_ref());
         let object = request.store.as_ref().map_or_else(|| "lamina.store=".to_owned(), ToString::to_string);
         let (spec, medium) = self.journal.step("find the store", &object, |_| {
             let spec: StoreSpec = match &request.store {
                 Some(spec) => spec.clone(),
-                None => find_store::default_spec(&request.folder)?,
+                None => find_store::default_spec(packed)?,
             };
             let medium = find_store::find(&spec, request.timeout, &self.waits, &self.machine.modules)?;
             Ok((spec, medium))
@@ -184,12 +189,16 @@ impl Session {
         Ok(medium)
     }
 
-    /// The folder of one of the two stores.
-    pub fn folder(&self, place: Place) -> PathBuf {
-        match (&self.store, place) {
-            (Some(store), place) if store.place == place => store.folder.clone(),
-            _ => Path::new("/").join(&self.request.folder),
-        }
+    /// One of the two stores.
+    ///
+    /// # Errors
+    /// It was not found.
+    pub fn store(&self, place: Place) -> Result<&Store, Failure> {
+        let store = match place {
+            Place::Medium => self.on_medium.as_ref(),
+            Place::Initramfs => self.packed.as_ref(),
+        };
+        store.ok_or_else(|| Failure::new("the store was not found"))
     }
 
     /// The bytes that `profile.kdl` will have.
@@ -314,11 +323,11 @@ impl Session {
     /// The profiles that a person may start instead: none when the command line binds the bytes of one.
     fn choices(&self) -> Vec<Choice> {
         let bound = self.request.profile.as_ref().is_some_and(|wanted| wanted.digest.is_some());
-        match &self.store {
+        match self.place.and_then(|place| self.store(place).ok()) {
             Some(store) if !bound || self.trust.required => {
-                let folder = store.folder.clone();
+                let store = store.clone();
                 let described = !self.trust.required || store.place == Place::Initramfs;
-                within_on(STACK_OF_A_PARSER, MOST_FOR_A_LOOK, move || store::choices(&folder, described))
+                within_on(STACK_OF_A_PARSER, MOST_FOR_A_LOOK, move || store.choices(described))
                     .unwrap_or_default()
             }
             _ => Vec::new(),

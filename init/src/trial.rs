@@ -1,20 +1,19 @@
 //! One candidate after another, until the root of one stands at `/newroot`.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
 use boot_ledger::Generation;
 use profiles::resolved::BootProfile;
 use profiles::{Name, TmpfsSize, Verify, WritableTop};
 
-use crate::chain::{self, Candidate, Place, Role, Wishes};
+use crate::chain::{self, Candidate, Role, Wishes};
 use crate::error::{BootError, Failure};
 use crate::plan::{self, Top};
 use crate::report::{AttemptRecord, LedgerRecord, ProfileRecord};
 use crate::request::{BootRequest, RootAccess, Verbosity, WantedProfile};
 use crate::session::Session;
 use crate::state::{self, TopRecord, Trouble, top_size};
-use crate::store::{self, StoredProfile};
+use crate::store::{Place, Store, StoredProfile};
 use crate::trust::Trust;
 use crate::{recovery, take_down};
 
@@ -96,12 +95,14 @@ fn candidates(session: &Session) -> Vec<Candidate> {
         profile: asked,
         fallback: request.fallback.as_ref(),
         last_good: last_good.as_ref(),
-        store: session.store.as_ref().map(|store| store.place),
+        store: session.place,
         signed: session.trust.required,
     };
     let mut chain = chain::chain(&wishes);
     chain.retain(|candidate| match (&candidate.wanted, candidate.role) {
-        (Some(wanted), Role::Rescue) => store::has_profile(&session.folder(candidate.place), &wanted.name),
+        (Some(wanted), Role::Rescue) => {
+            session.store(candidate.place).is_ok_and(|store| store.has_profile(&wanted.name))
+        }
         _ => true,
     });
     chain
@@ -154,10 +155,10 @@ fn try_one(
 
 /// Finds the candidate's profile and reads its bytes.
 fn find(session: &mut Session, candidate: &Candidate) -> Result<StoredProfile, BootError> {
-    let folder = session.folder(candidate.place);
+    let store = session.store(candidate.place).cloned();
     let wanted = candidate.wanted.as_ref();
     let object = wanted.map_or_else(|| "lamina.profile=".to_owned(), |wanted| wanted.name.to_string());
-    session.journal.step("find the profile", &object, |_| store::find_profile(&folder, wanted))
+    session.journal.step("find the profile", &object, |_| store?.find_profile(wanted))
 }
 
 /// Boots are counted on the medium only: the initramfs cannot be written.
@@ -202,8 +203,8 @@ fn build(
     profile: &BootProfile,
     top: &Top,
 ) -> Result<(), BootError> {
-    let folder = session.folder(candidate.place);
-    let images = plan::images(&folder, profile);
+    let store = session.store(candidate.place).map_err(|failure| failure.at("open image", "the store"))?;
+    let images = plan::images(&store.folder, profile);
     let mut stages = plan::layers(&images, session.machine.mounts_from_files(&images));
     stages.extend(plan::root(&images, top, &profile.init, session.request.root_access));
     session.carry_out(&stages)
@@ -216,20 +217,20 @@ fn read(
     candidate: &Candidate,
     stored: &StoredProfile,
 ) -> Result<BootProfile, BootError> {
-    let folder = session.folder(candidate.place);
+    let store = session.store(candidate.place).cloned();
     let path = stored.path.display().to_string();
     let (trust, request) = (&session.trust, &session.request);
     let read = session.journal.step("read the profile", &path, |_| {
         // The initramfs, profiles included, is what the keys themselves are trusted with.
         let signed_by = match candidate.place {
-            Place::Medium => trust.check(&stored.bytes, stored.signature()?.as_deref())?,
+            Place::Medium => trust.check(&stored.bytes, stored.signature()?)?,
             Place::Initramfs => None,
         };
         let profile = stored.parse()?;
         if candidate.role != Role::Asked {
             return Ok((profile, Vec::new(), signed_by));
         }
-        let other = |name: &Name| lender(&folder, candidate, trust, name);
+        let other = |name: &Name| lender(store.as_ref(), candidate, trust, name);
         let (profile, changes) = request.overrides.apply(&profile, request.init.as_deref(), other)?;
         Ok((profile, changes, signed_by))
     });
@@ -249,7 +250,12 @@ fn read(
 
 /// Another profile of the candidate's store, of which `lamina.add=` wants an image. It is trusted in no other way than the
 /// candidate itself: nothing binds its bytes.
-fn lender(folder: &Path, candidate: &Candidate, trust: &Trust, name: &Name) -> Result<BootProfile, Failure> {
+fn lender(
+    store: Result<&Store, &Failure>,
+    candidate: &Candidate,
+    trust: &Trust,
+    name: &Name,
+) -> Result<BootProfile, Failure> {
     let bound = candidate.wanted.as_ref().is_some_and(|wanted| wanted.digest.is_some());
     let on_medium = candidate.place == Place::Medium;
     if on_medium && bound && !trust.required {
@@ -260,9 +266,10 @@ fn lender(folder: &Path, candidate: &Candidate, trust: &Trust, name: &Name) -> R
             .try_this("list the image under `optional` in the profile that is booted, and lock it again")
             .try_this("or require signatures: mkinitramfs --require-signatures"));
     }
-    let other = store::find_profile(folder, Some(&WantedProfile { name: name.clone(), digest: None }))?;
+    let store = store.map_err(Failure::clone)?;
+    let other = store.find_profile(Some(&WantedProfile { name: name.clone(), digest: None }))?;
     if on_medium {
-        trust.check(&other.bytes, other.signature()?.as_deref())?;
+        trust.check(&other.bytes, other.signature()?)?;
     }
     other.parse()
 }
@@ -370,10 +377,10 @@ fn give_up(session: &mut Session, profile: &BootProfile, failure: Failure) -> To
 /// The layers that the last good generation of the profile does not have: when that one was good, they are at fault.
 fn suspects(session: &Session, candidate: &Candidate, record: &AttemptRecord) -> Vec<String> {
     let read = |wanted: &WantedProfile| {
-        let stored = store::find_profile(&session.folder(candidate.place), Some(wanted)).ok()?;
+        let stored = session.store(candidate.place).ok()?.find_profile(Some(wanted)).ok()?;
         // Nothing that must be signed is parsed before it is checked.
         if candidate.place == Place::Medium {
-            session.trust.check(&stored.bytes, stored.signature().ok()?.as_deref()).ok()?;
+            session.trust.check(&stored.bytes, stored.signature().ok()?).ok()?;
         }
         stored.parse().ok()
     };

@@ -35,7 +35,12 @@ fn an_image_of_another_profile_needs_as_much_trust_as_the_profile() {
     let lend = |place, digest, required| {
         let mut trust = Trust::default();
         trust.required = required;
-        lender(store.path(), &candidate(Role::Asked, place, digest), &trust, &Name::parse("tools").unwrap())
+        lender(
+            Ok(&Store::open(place, store.path(), "")),
+            &candidate(Role::Asked, place, digest),
+            &trust,
+            &Name::parse("tools").unwrap(),
+        )
     };
     assert!(lend(Place::Medium, None, false).is_ok());
     let failure = lend(Place::Medium, digest, false).unwrap_err();

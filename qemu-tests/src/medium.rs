@@ -22,6 +22,8 @@ pub enum FileSystem {
     Vfat,
     /// xorriso(1), with Rock Ridge names
     Iso9660,
+    /// xorriso(1), with the names of ISO 9660 alone
+    PlainIso9660,
     /// mkfs.btrfs(8)
     Btrfs,
 }
@@ -41,7 +43,8 @@ pub fn write(file_system: FileSystem, identity: Identity, folder: &Path, disk: &
         FileSystem::Ext4 => write_ext4(identity, folder, disk, "^has_journal"),
         FileSystem::JournaledExt4 => write_ext4(identity, folder, disk, "has_journal"),
         FileSystem::Vfat => write_vfat(identity, folder, disk),
-        FileSystem::Iso9660 => write_iso(identity, folder, disk),
+        FileSystem::Iso9660 => write_iso(identity, folder, disk, "-R"),
+        FileSystem::PlainIso9660 => write_iso(identity, folder, disk, "--norock"),
         FileSystem::Btrfs => write_btrfs(identity, folder, disk),
     }
 }
@@ -72,10 +75,10 @@ fn write_vfat(identity: Identity, folder: &Path, disk: &Path) -> Result<(), Fail
     run(copy.arg("::/"))
 }
 
-fn write_iso(identity: Identity, folder: &Path, disk: &Path) -> Result<(), Failure> {
+fn write_iso(identity: Identity, folder: &Path, disk: &Path, names: &str) -> Result<(), Failure> {
     let date = identity.uuid.replace('-', "");
     let mut command = Command::new("xorriso");
-    command.args(["-as", "mkisofs", "-quiet", "-R", "-V", identity.label]);
+    command.args(["-as", "mkisofs", "-quiet", names, "-V", identity.label]);
     run(command.arg(format!("--modification-date={date}")).arg("-o").arg(disk).arg(folder))
 }
 

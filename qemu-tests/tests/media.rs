@@ -82,6 +82,26 @@ fn iso_9660_is_found_by_label_and_uuid() -> Story {
     found_by(&scene, &disk, &["LABEL=LAMINA_ISO".to_owned(), format!("UUID={uuid}")])
 }
 
+/// A FAT that an old tool has filled has its names in capitals; an ISO without Rock Ridge has cut the long ones.
+#[test]
+fn names_in_capitals_are_found_and_names_that_were_cut_are_told() -> Story {
+    let scene = scene("names")?;
+    let identity = Identity { label: DISK.label, uuid: "2026-01-02-03-04-05-06" };
+    let cut = scene.disk_as(FileSystem::PlainIso9660, identity)?;
+    let mut guest = scene.boot(&cut, "lamina.profile=one")?;
+    let screen = guest.expect_screen(&["is not in the store", "may be it, under a name that was cut"])?;
+    assert!(screen.contains("an ISO needs Rock Ridge"), "{screen}");
+    drop(guest);
+    let profiles = scene.store().folder().join("profiles");
+    for (from, to) in [("one/1.kdl", "one/1.KDL"), ("one", "ONE"), ("../profiles", "../PROFILES")] {
+        let (from, to) = (profiles.join(from), profiles.join(to));
+        std::fs::rename(&from, &to).map_err(Failure::at(&from))?;
+    }
+    let identity = Identity { label: "CAPITALS", uuid: "1A2B-3C4D" };
+    let capitals = scene.disk_as(FileSystem::Vfat, identity)?;
+    runs(&mut scene.boot(&capitals, "lamina.profile=one lamina.store=LABEL=CAPITALS")?)
+}
+
 #[test]
 fn btrfs_serves_when_the_initramfs_has_it_and_is_written_to_like_the_others() -> Story {
     // Debian's cloud kernel 6.1 has no btrfs.

@@ -88,3 +88,19 @@ fn a_profile_that_was_changed_or_signed_by_another_is_refused() -> Story {
     }
     Ok(())
 }
+
+/// What is packed into the initramfs needs no signature: so nothing that the command line names may count as packed.
+#[test]
+fn no_folder_of_the_medium_counts_as_the_initramfs() -> Story {
+    let scene = Scene::new("not-packed")?;
+    let keys = keys(&scene, "release")?;
+    scene.profile_that_runs("web", &[], "echo it should not have started")?;
+    sign(&scene, "web", &keys)?;
+    scene.profile_that_runs("rescue", &[], "echo it should not have started")?;
+    for folder in ["run/lamina/medium/lamina", "proc/1/root/run/lamina/medium/lamina"] {
+        let mut guest = boot(&scene, &keys, &format!("lamina.profile=web lamina.dir={folder}"))?;
+        let screen = guest.expect_screen(&["the store has no profile `web`", folder])?;
+        assert!(!screen.contains("it should not have started"), "{screen}");
+    }
+    Ok(())
+}

@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, open, openat};
+use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, open, openat, openat2};
 use nix::sys::stat::Mode;
 
 use crate::codec::{Damage, SLOT_BYTES};
@@ -57,6 +57,16 @@ pub struct Reading {
 #[derive(Debug)]
 pub struct Slots {
     folder: PathBuf,
+    links: Links,
+}
+
+/// Whose the symbolic links on the way to the slots are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Links {
+    /// Of whoever has made the medium: none is followed, so that root reads and writes nowhere else.
+    OfTheMedium,
+    /// Of whoever makes the medium now.
+    OfTheUser,
 }
 
 impl Slots {
@@ -66,7 +76,7 @@ impl Slots {
     /// # Errors
     /// The folder is there and cannot be opened, or it is a link.
     pub fn open(store: &Path) -> io::Result<Option<Slots>> {
-        let slots = Slots { folder: store.join(FOLDER) };
+        let slots = Slots { folder: store.join(FOLDER), links: Links::OfTheMedium };
         match slots.open_folder() {
             Ok(_) => {}
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
@@ -82,7 +92,7 @@ impl Slots {
     /// # Errors
     /// The store cannot be written to; a slot is a link or no regular file.
     pub fn create(store: &Path) -> io::Result<()> {
-        let slots = Slots { folder: store.join(FOLDER) };
+        let slots = Slots { folder: store.join(FOLDER), links: Links::OfTheUser };
         std::fs::create_dir_all(&slots.folder)?;
         let folder = File::from(slots.open_folder()?);
         for slot in [Slot::A, Slot::B] {
@@ -139,7 +149,11 @@ impl Slots {
 
     fn open_folder(&self) -> io::Result<OwnedFd> {
         let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        Ok(open(&self.folder, flags, Mode::empty())?)
+        if self.links == Links::OfTheUser {
+            return Ok(open(&self.folder, flags, Mode::empty())?);
+        }
+        let how = OpenHow::new().flags(flags).resolve(ResolveFlag::RESOLVE_NO_SYMLINKS);
+        Ok(openat2(AT_FDCWD, &self.folder, how)?)
     }
 
     fn load(&self, slot: Slot) -> Result<(u64, Ledger), Damage> {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use nix::errno::Errno;
 use nix::sys::stat::{major, minor};
 use running::layer_devices::Device;
+use stack::beneath::Directory;
 
 use crate::error::Failure;
 use crate::paths;
@@ -68,18 +69,35 @@ pub fn refused_by_verity(failure: Failure) -> Failure {
 /// Names of a folder that are counted; it is done for each image that is missing.
 const MOST_BESIDE: usize = 10_000;
 
-/// How many images there are where one is missing: none at all is another mistake than one too few.
-pub fn images_beside(path: &Path) -> String {
-    let folder = path.parent().unwrap_or(path);
-    let is_image = |entry: &fs::DirEntry| Path::new(&entry.file_name()).extension() == Some("sqfs".as_ref());
-    match fs::read_dir(folder) {
-        Ok(entries) => {
-            let images = entries.flatten().take(MOST_BESIDE).filter(is_image).count();
-            let more = if images == MOST_BESIDE { " or more" } else { "" };
-            format!("{} holds {}{more}", folder.display(), plan::count(images, "image"))
-        }
-        Err(error) => format!("{}: {error}", folder.display()),
-    }
+/// How many images there are where one is missing: none at all is another mistake than one too few, and one whose name was cut a
+/// third.
+pub fn images_beside(store: &Directory, image: &Path) -> Vec<String> {
+    let folder = image.parent().unwrap_or(image);
+    let shown = store.path().join(folder);
+    let names = match store.names(folder) {
+        Ok(names) => names.take(MOST_BESIDE).filter_map(|name| String::from_utf8(name).ok()),
+        Err(error) => return vec![format!("{}: {error}", shown.display())],
+    };
+    let names: Vec<String> = names.collect();
+    let images = names.iter().filter(|name| name.ends_with(".sqfs")).count();
+    let more = if names.len() == MOST_BESIDE { " or more" } else { "" };
+    let count = format!("{} holds {}{more}", shown.display(), plan::count(images, "image"));
+    let wanted = image.file_name().unwrap_or_default().to_string_lossy();
+    let cut = names.iter().find(|name| is_cut(name, &wanted)).map(|name| {
+        format!(
+            "{} may be it, under a name that was cut: an ISO needs Rock Ridge (xorriso -as mkisofs -R), and FAT long names",
+            shown.join(name).display()
+        )
+    });
+    [Some(count), cut].into_iter().flatten().collect()
+}
+
+/// Whether `name` is what is left of `wanted` on an ISO 9660 without Rock Ridge or a FAT without long names: 6 characters and `~1`, 8, 30
+/// or 64, and as much of the rest.
+fn is_cut(name: &str, wanted: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    let stem = name.split(['.', '~', ';']).next().unwrap_or_default();
+    stem.len() >= 6 && name != wanted && wanted.starts_with(stem)
 }
 
 /// Whether the layer has the file. What stands on the way is the layer's own: no link leads out of it, because the path has none left.

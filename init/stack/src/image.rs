@@ -10,7 +10,8 @@ use nix::fcntl::OFlag;
 use rustix::fs::{Advice, fadvise};
 use sha2::{Digest, Sha256};
 
-use crate::bytes::ByteSource as _;
+use crate::beneath::Directory;
+use crate::bytes::{ByteSource, le32};
 use crate::{Error, Result};
 
 /// Bytes read and hashed at a time: large enough that system calls do not count, small enough for a small machine.
@@ -45,6 +46,26 @@ impl ImageKind {
             let (offset, magic) = kind.magic();
             file.array(offset) == Some(magic)
         })
+    }
+
+    /// Whether all of its data lie in this file. Of an EROFS parts may lie in others, which its superblock only names
+    /// (`feature_incompat` at byte 80, EROFS_FEATURE_INCOMPAT_DEVICE_TABLE of `fs/erofs/erofs_fs.h`): the kernel mounts it, and fails
+    /// whoever reads.
+    pub fn is_whole(self, source: &impl ByteSource) -> bool {
+        const DEVICE_TABLE: u32 = 0x8;
+        let features = || source.array::<4>(1024 + 80).map(|bytes| le32(&bytes, 0));
+        self == Self::Squashfs || features().is_some_and(|features| features & DEVICE_TABLE == 0)
+    }
+
+    /// The same, as an error about the file at `path`.
+    pub(crate) fn whole(self, source: &impl ByteSource, path: &Path) -> Result<Self> {
+        if self.is_whole(source) {
+            return Ok(self);
+        }
+        let why = "its data is in other files as well, and a layer is one file".to_owned();
+        let remedy =
+            "make it anew without other devices: `lamina image create`, or mkfs.erofs without --blobdev";
+        Err(Error::refused("use the image", path.display(), why, remedy))
     }
 
     /// Where its magic stands, and what it is.
@@ -86,6 +107,15 @@ impl OpenImage {
         Ok(Self { file, path: path.to_owned(), size: metadata.len() })
     }
 
+    /// Opens an image of a store: a regular file, wherever the store's own names lead.
+    pub fn beneath(store: &Directory, name: &Path) -> Result<Self> {
+        let path = store.path().join(name);
+        let error = |cause| Error::new("open the image", path.display(), cause);
+        let file = store.file(name).map_err(error)?;
+        let size = file.metadata().map_err(error)?.len();
+        Ok(Self { file, path, size })
+    }
+
     /// Where it was opened.
     pub fn path(&self) -> &Path {
         &self.path
@@ -99,16 +129,17 @@ impl OpenImage {
     /// Which file system it holds.
     ///
     /// # Errors
-    /// Neither squashfs nor EROFS: what is there instead is named, where it is known.
+    /// Neither squashfs nor EROFS: what is there instead is named, where it is known. An EROFS with data in other files.
     pub fn file_system(&self) -> Result<ImageKind> {
-        ImageKind::of(&self.file).ok_or_else(|| {
+        let kind = ImageKind::of(&self.file).ok_or_else(|| {
             let found = match crate::superblock::probe(&self.file) {
                 Some(other) => format!("it is neither squashfs nor EROFS, but {}", other.kind),
                 None => "it is neither squashfs nor EROFS".to_owned(),
             };
             let remedy = "build the image again, and copy it to the medium again";
             Error::refused("recognise the image", self.path.display(), found, remedy)
-        })
+        })?;
+        kind.whole(&self.file, &self.path)
     }
 
     /// Asks the kernel to read what a mount will need, without waiting: the tables of inodes, directories and ids, which a squashfs
@@ -186,6 +217,12 @@ mod tests {
         };
         assert_eq!(kind_of(0, b"hsqs"), Ok(ImageKind::Squashfs));
         assert_eq!(kind_of(1024, b"\xe2\xe1\xf5\xe0"), Ok(ImageKind::Erofs));
+        // EROFS with the magic, and with a device table.
+        let mut superblock = [0; 84];
+        superblock[..4].copy_from_slice(b"\xe2\xe1\xf5\xe0");
+        superblock[80] = 0x8;
+        let partial = kind_of(1024, &superblock);
+        assert_eq!(partial, Err("its data is in other files as well, and a layer is one file".into()));
         let other = kind_of(0, b"LUKS\xba\xbe");
         assert_eq!(other, Err("it is neither squashfs nor EROFS, but crypto_LUKS".into()));
         assert_eq!(kind_of(0, b""), Err("it is neither squashfs nor EROFS".into()));

@@ -10,6 +10,7 @@
 //! | [`overlay`] | layers joined by overlayfs, on new kernels and on old ones |
 //! | [`upper`] | the folder that takes an overlay's changes: what it must be able to do, and the attributes of the root |
 //! | [`journal`] | mounting what was not unmounted and cannot be written: pure |
+//! | [`beneath`] | files of a medium, opened beneath one directory and as nothing but files |
 //! | [`swap`] | the end of swapping to a file |
 //! | [`aside`] | work that goes on while this process becomes another program |
 //! | [`last_resort`] | what is left when PID 1 crashes |
@@ -24,6 +25,7 @@
 //! "nothing I know" instead of failing.
 
 pub mod aside;
+pub mod beneath;
 pub mod bytes;
 mod device_mapper;
 pub mod erofs;

@@ -79,8 +79,11 @@ impl VerityDevice {
 
     /// Which file system it holds, out of blocks that were checked, and healed where that was needed; `None` when they cannot be
     /// read, or have no magic that is known.
-    pub fn file_system(&self) -> Option<ImageKind> {
-        ImageKind::of(&self.file)
+    ///
+    /// # Errors
+    /// An EROFS with data in other files, which nothing checks.
+    pub fn file_system(&self) -> Result<Option<ImageKind>> {
+        ImageKind::of(&self.file).map(|kind| kind.whole(&self.file, &self.image)).transpose()
     }
 
     /// Whether damaged blocks are healed: the image has error correction, and the kernel knows it.

@@ -1,0 +1,171 @@
+//! Files of a medium, which somebody else has written: opened beneath one directory, and as nothing but regular files.
+//!
+//! openat2(2) with RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, RESOLVE_NO_MAGICLINKS and RESOLVE_NO_XDEV: no `..`, no link and no mount
+//! leads out of the directory, so that a name says where bytes lie. A file is looked at (O_PATH) before it is opened for reading: to
+//! open a device node or a FIFO can already do something.
+
+use std::fs::File;
+use std::io::{self, ErrorKind};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, Dir, FileType, Mode, OFlags, ResolveFlags, fstat, open, openat, openat2};
+use rustix::io::Errno;
+
+/// How often openat2(2) is asked again after EAGAIN, with which it answers a rename that happens meanwhile.
+const MOST_TRIES: usize = 16;
+
+/// A directory beneath which files are opened.
+#[derive(Debug)]
+pub struct Directory {
+    path: PathBuf,
+    descriptor: OwnedFd,
+}
+
+impl Directory {
+    /// The directory `folder` beneath `root`, which is trusted: `/` of the initramfs, or the place where a medium is mounted. An
+    /// empty `folder` is `root` itself.
+    ///
+    /// # Errors
+    /// There is none; a link or a mount leads to it; the kernel is older than 5.6.
+    pub fn open(root: &Path, folder: &Path) -> io::Result<Self> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let root_descriptor = openat(CWD, root, flags, Mode::empty())?;
+        if folder.as_os_str().is_empty() {
+            return Ok(Self { path: root.to_owned(), descriptor: root_descriptor });
+        }
+        Ok(Self { path: root.join(folder), descriptor: resolve(root_descriptor.as_fd(), folder, flags)? })
+    }
+
+    /// Where it was opened, for messages.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// A regular file, for reading.
+    ///
+    /// # Errors
+    /// It is not there, or is something else than a regular file.
+    pub fn file(&self, name: &Path) -> io::Result<File> {
+        self.regular_file(name, OFlags::RDONLY)
+    }
+
+    /// The same, for reading and writing; neither made nor cut.
+    ///
+    /// # Errors
+    /// As for [`Directory::file`]; the medium is read-only.
+    pub fn writable_file(&self, name: &Path) -> io::Result<File> {
+        self.regular_file(name, OFlags::RDWR)
+    }
+
+    /// The names in a directory, in no order; `.` and `..` are not among them. An empty `name` is the directory itself.
+    ///
+    /// # Errors
+    /// It is not there, or no directory. A name that cannot be read ends the iterator.
+    pub fn names(&self, name: &Path) -> io::Result<impl Iterator<Item = Vec<u8>> + use<>> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let name = if name.as_os_str().is_empty() { Path::new(".") } else { name };
+        let entries = Dir::new(resolve(self.descriptor.as_fd(), name, flags)?)?;
+        let names = entries.map_while(Result::ok).map(|entry| entry.file_name().to_bytes().to_vec());
+        Ok(names.filter(|name| !matches!(name.as_slice(), b"." | b"..")))
+    }
+
+    fn regular_file(&self, name: &Path, access: OFlags) -> io::Result<File> {
+        let seen = resolve(self.descriptor.as_fd(), name, OFlags::PATH | OFlags::CLOEXEC)?;
+        if FileType::from_raw_mode(fstat(&seen)?.st_mode) != FileType::RegularFile {
+            return Err(io::Error::new(ErrorKind::InvalidInput, "it is not a file"));
+        }
+        // What was looked at, by its descriptor: the name may mean something else by now. O_NONBLOCK changes nothing for files.
+        let same = format!("/proc/self/fd/{}", seen.as_raw_fd());
+        Ok(File::from(open(same, access | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty())?))
+    }
+}
+
+/// Opens `name` beneath the directory.
+fn resolve(directory: impl AsFd, name: &Path, flags: OFlags) -> io::Result<OwnedFd> {
+    let how = ResolveFlags::BENEATH
+        | ResolveFlags::NO_SYMLINKS
+        | ResolveFlags::NO_MAGICLINKS
+        | ResolveFlags::NO_XDEV;
+    let mut tries = 0;
+    loop {
+        match openat2(&directory, name, flags, Mode::empty(), how) {
+            Err(Errno::AGAIN | Errno::INTR) if tries < MOST_TRIES => tries += 1,
+            result => return result.map_err(explained),
+        }
+    }
+}
+
+/// The kernel's words for what is refused here speak of loops and devices.
+fn explained(errno: Errno) -> io::Error {
+    let why = match errno {
+        Errno::LOOP => "there is a symbolic link, and none is followed on a medium",
+        Errno::XDEV => "it leads out of the store",
+        Errno::NOSYS => "this kernel cannot open files beneath a directory (openat2, Linux 5.6)",
+        _ => return errno.into(),
+    };
+    io::Error::new(ErrorKind::InvalidInput, why)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::io::Read as _;
+    use std::os::unix::fs::symlink;
+
+    use nix::sys::stat::Mode as Permissions;
+    use nix::unistd::mkfifo;
+
+    fn read(directory: &Directory, name: &str) -> Result<String, String> {
+        let mut text = String::new();
+        let mut file = directory.file(Path::new(name)).map_err(|error| error.to_string())?;
+        file.read_to_string(&mut text).map_err(|error| error.to_string())?;
+        Ok(text)
+    }
+
+    #[test]
+    fn nothing_leads_out_of_the_directory() {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir_all(root.path().join("store/profiles")).unwrap();
+        fs::write(root.path().join("secret"), "secret").unwrap();
+        fs::write(root.path().join("store/profiles/1.kdl"), "one").unwrap();
+        symlink("../secret", root.path().join("store/out")).unwrap();
+        symlink("profiles", root.path().join("store/in")).unwrap();
+        symlink("store", root.path().join("link")).unwrap();
+        let store = Directory::open(root.path(), Path::new("store")).unwrap();
+        assert_eq!(read(&store, "profiles/1.kdl"), Ok("one".into()));
+        let link = "there is a symbolic link, and none is followed on a medium";
+        for name in ["out", "in/1.kdl", "profiles/../out"] {
+            assert_eq!(read(&store, name), Err(link.into()), "{name}");
+        }
+        for name in ["../secret", "/etc/passwd", "profiles/../../secret"] {
+            assert_eq!(read(&store, name), Err("it leads out of the store".into()), "{name}");
+        }
+        let linked = Directory::open(root.path(), Path::new("link")).unwrap_err();
+        assert_eq!(linked.to_string(), link);
+    }
+
+    #[test]
+    fn another_mount_is_not_part_of_the_directory() {
+        let proc = Directory::open(Path::new("/"), Path::new("proc")).unwrap_err();
+        assert_eq!(proc.to_string(), "it leads out of the store");
+    }
+
+    #[test]
+    fn only_regular_files_are_opened() {
+        let root = tempfile::tempdir().unwrap();
+        mkfifo(&root.path().join("fifo"), Permissions::S_IRWXU).unwrap();
+        fs::create_dir(root.path().join("folder")).unwrap();
+        let _listener = std::os::unix::net::UnixListener::bind(root.path().join("socket")).unwrap();
+        let directory = Directory::open(root.path(), Path::new("")).unwrap();
+        for name in ["fifo", "folder", "socket"] {
+            assert_eq!(read(&directory, name), Err("it is not a file".into()), "{name}");
+            assert!(directory.writable_file(Path::new(name)).is_err(), "{name}");
+        }
+        assert_eq!(directory.file(Path::new("nothing")).unwrap_err().kind(), ErrorKind::NotFound);
+        let mut names: Vec<_> = directory.names(Path::new("")).unwrap().collect();
+        names.sort();
+        assert_eq!(names, [&b"fifo"[..], b"folder", b"socket"]);
+    }
+}
