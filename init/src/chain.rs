@@ -1,6 +1,6 @@
 //! Never stranded: what is booted when what was asked for cannot be.
 //!
-//! The profile that was asked for, its last good generation, `lamina.fallback=`, the profile `rescue` of the medium, the
+//! The profile that was asked for, its last good generation, those of `lamina.fallback=`, the profile `rescue` of the medium, the
 //! profile `rescue` of the initramfs; after them the recovery screen. Pure: whether each exists is seen when it is tried.
 
 use std::fmt;
@@ -74,23 +74,24 @@ impl fmt::Display for Candidate {
 pub struct Wishes<'a> {
     /// `lamina.profile=`.
     pub profile: Option<&'a WantedProfile>,
-    /// `lamina.fallback=`.
-    pub fallback: Option<&'a WantedProfile>,
+    /// The command line says which bytes it has.
+    pub bound: bool,
+    /// `lamina.fallback=`, in the order in which they are tried.
+    pub fallbacks: &'a [WantedProfile],
     /// The generation of the profile that was blessed last.
     pub last_good: Option<&'a Generation>,
     /// The store that was asked for; `None` when it was not found.
     pub store: Option<Place>,
-    /// Every profile needs a signature: then one is as good as another, whatever digest the command line binds.
-    pub signed: bool,
 }
 
 /// The candidates, best first.
 ///
-/// A command line that binds the profile's digest is a promise that nothing else of the medium runs in its place. Such a
-/// boot falls back only to what is bound as well, or signed, or in the initramfs, which is as trusted as init itself.
+/// A command line that binds the profile's digest is a promise that nothing else of the medium runs in its place, signed or not:
+/// an older generation has a good signature too. Such a boot falls back only to what is bound as well, or in the initramfs, which is
+/// as trusted as init itself.
 pub fn chain(wishes: &Wishes<'_>) -> Vec<Candidate> {
     let candidate = |role, place, wanted| Candidate { role, place, wanted };
-    let bound = !wishes.signed && wishes.profile.is_some_and(|wanted| wanted.digest.is_some());
+    let bound = wishes.bound;
     let mut chain = Vec::new();
     if let Some(place) = wishes.store {
         chain.push(candidate(Role::Asked, place, wishes.profile.cloned()));
@@ -98,9 +99,8 @@ pub fn chain(wishes: &Wishes<'_>) -> Vec<Candidate> {
             let wanted = WantedProfile { name: asked.name.clone(), digest: Some(good.digest) };
             chain.push(candidate(Role::LastGood, place, Some(wanted)));
         }
-        if let Some(fallback) = wishes.fallback.filter(|fallback| !bound || fallback.digest.is_some()) {
-            chain.push(candidate(Role::Fallback, place, Some(fallback.clone())));
-        }
+        let fallbacks = wishes.fallbacks.iter().filter(|fallback| !bound || fallback.digest.is_some());
+        chain.extend(fallbacks.map(|fallback| candidate(Role::Fallback, place, Some(fallback.clone()))));
     }
     let rescue = Name::parse(RESCUE).ok().map(|name| WantedProfile { name, digest: None });
     if wishes.store == Some(Place::Medium) && !bound {
@@ -126,14 +126,14 @@ mod tests {
 
     #[test]
     fn everything_there_is_stands_in_order() {
-        let (web, small) = (wanted("web", None), wanted("small", None));
+        let (web, fallbacks) = (wanted("web", None), [wanted("small", None), wanted("tiny", Some(2))]);
         let good = Generation { number: 3, digest: Digest::from_bytes([3; 32]) };
         let wishes = Wishes {
             profile: Some(&web),
-            fallback: Some(&small),
+            bound: false,
+            fallbacks: &fallbacks,
             last_good: Some(&good),
             store: Some(Place::Medium),
-            signed: false,
         };
         assert_eq!(
             told(&wishes),
@@ -141,6 +141,7 @@ mod tests {
                 "the profile web",
                 "the last good generation of web",
                 "lamina.fallback=small",
+                "lamina.fallback=tiny",
                 "the profile rescue of the store",
                 "the profile rescue of the initramfs"
             ]
@@ -148,31 +149,36 @@ mod tests {
         assert_eq!(chain(&wishes)[1].wanted.as_ref().unwrap().digest, Some(good.digest));
     }
 
+    /// Whether signatures are required or not: the last good generation is what a forged slot says, and `rescue` whatever was signed once.
     #[test]
-    fn a_bound_profile_gives_way_only_to_what_is_as_trusted() {
-        let (web, loose, tight) = (wanted("web", Some(1)), wanted("small", None), wanted("small", Some(2)));
+    fn a_bound_profile_gives_way_only_to_what_is_bound_or_packed() {
+        let web = wanted("web", Some(1));
+        let fallbacks = [wanted("small", None), wanted("web", Some(3)), wanted("rescue", Some(2))];
         let good = Generation { number: 3, digest: Digest::from_bytes([3; 32]) };
-        let wishes = |fallback, signed| Wishes {
+        let wishes = |fallbacks| Wishes {
             profile: Some(&web),
-            fallback: Some(fallback),
+            bound: true,
+            fallbacks,
             last_good: Some(&good),
             store: Some(Place::Medium),
-            signed,
         };
-        let from_initramfs = "the profile rescue of the initramfs";
-        assert_eq!(told(&wishes(&loose, false)), ["the profile web", from_initramfs]);
+        let packed = "the profile rescue of the initramfs";
+        assert_eq!(told(&wishes(&[])), ["the profile web", packed]);
+        assert_eq!(told(&wishes(&fallbacks[..1])), ["the profile web", packed]);
         assert_eq!(
-            told(&wishes(&tight, false)),
-            ["the profile web", "lamina.fallback=small", from_initramfs]
+            told(&wishes(&fallbacks)),
+            ["the profile web", "lamina.fallback=web", "lamina.fallback=rescue", packed]
         );
-        assert_eq!(told(&wishes(&loose, true)).len(), 5);
+        assert!(chain(&wishes(&fallbacks)).iter().all(|candidate| {
+            candidate.place == Place::Initramfs || candidate.wanted.as_ref().unwrap().digest.is_some()
+        }));
     }
 
     #[test]
     fn without_a_store_only_the_initramfs_is_left() {
         let web = wanted("web", None);
         let wishes =
-            Wishes { profile: Some(&web), fallback: None, last_good: None, store: None, signed: false };
+            Wishes { profile: Some(&web), bound: false, fallbacks: &[], last_good: None, store: None };
         assert_eq!(told(&wishes), ["the profile rescue of the initramfs"]);
     }
 }

@@ -77,8 +77,8 @@ pub struct BootRequest {
     pub profile: Option<WantedProfile>,
     /// Whether a person has just chosen it, or to try it again, on the recovery screen.
     pub chosen: bool,
-    /// `lamina.fallback=`: what to boot when that profile, and its last good generation, cannot be booted.
-    pub fallback: Option<WantedProfile>,
+    /// `lamina.fallback=`: what to boot when that profile, and its last good generation, cannot be booted; tried in this order.
+    pub fallbacks: Vec<WantedProfile>,
     /// `lamina.add=`, `lamina.without=`, `lamina.verify=`, `lamina.state=`: what to change of the profile.
     pub overrides: Overrides,
     /// `lamina.store=`; without it only a store in the initramfs serves.
@@ -109,7 +109,7 @@ impl BootRequest {
         Self {
             profile: None,
             chosen: false,
-            fallback: None,
+            fallbacks: Vec::new(),
             overrides: Overrides::default(),
             store: None,
             folder: DEFAULT_FOLDER.to_owned(),
@@ -144,11 +144,24 @@ impl BootRequest {
 
     /// A person wants this profile in place of the one on the command line. What the command line changes was meant for that
     /// one: the other may have no such images and no such init.
-    pub fn choose(&mut self, name: Name) {
-        if self.profile.as_ref().is_none_or(|asked| asked.name != name) {
+    pub fn choose(&mut self, wanted: WantedProfile) {
+        if self.profile.as_ref().is_none_or(|asked| asked.name != wanted.name) {
             (self.overrides, self.init) = (Overrides::default(), None);
         }
-        self.profile = Some(WantedProfile { name, digest: None });
+        self.profile = Some(wanted);
+    }
+
+    /// Whether the command line says which bytes the profile has.
+    pub fn is_bound(&self) -> bool {
+        self.profile.as_ref().is_some_and(|wanted| wanted.digest.is_some())
+    }
+
+    /// What a person may choose in place of the profile that was asked for: anything, or what the command line binds as well.
+    pub fn may_choose(&self, name: &Name) -> Option<WantedProfile> {
+        if !self.is_bound() {
+            return Some(WantedProfile { name: name.clone(), digest: None });
+        }
+        self.fallbacks.iter().find(|wanted| wanted.name == *name && wanted.digest.is_some()).cloned()
     }
 
     /// Whether anything that [`Overrides::apply`] obeys was asked for.
@@ -199,7 +212,10 @@ impl BootRequest {
         }
         match name {
             "profile" => self.profile = Some(wanted_profile(name, text()?)?),
-            "fallback" => self.fallback = Some(wanted_profile(name, text()?)?),
+            "fallback" => {
+                let each = text()?.split(',').map(|one| wanted_profile(name, one));
+                self.fallbacks = each.collect::<Result<_, _>>()?;
+            }
             "add" | "without" | "verify" | "state" => self.overrides.take(name, text()?)?,
             "store" => self.store = Some(StoreSpec::parse(text()?)?),
             "dir" => self.folder = folder(text()?)?,

@@ -109,13 +109,13 @@ fn names_of_the_design_that_are_not_there_yet_are_refused() {
 #[test]
 fn what_changes_the_profile_is_read_and_slips_are_named() {
     let request = parsed(
-        "lamina.add=strace,web/lua lamina.add=nano lamina.without=a,b lamina.verify=verity lamina.fallback=small",
+        "lamina.add=strace,web/lua lamina.add=nano lamina.without=a,b lamina.verify=verity lamina.fallback=small,tiny",
     );
     let overrides = request.overrides;
     let added: Vec<String> = overrides.add.iter().map(ToString::to_string).collect();
     assert_eq!(added, ["strace", "web/lua", "nano"]);
     assert_eq!((overrides.without.len(), overrides.verify), (2, Some(profiles::Verify::Verity)));
-    assert_eq!(request.fallback.unwrap().name.as_str(), "small");
+    assert_eq!(request.fallbacks.iter().map(|it| it.name.as_str()).collect::<Vec<_>>(), ["small", "tiny"]);
     for line in [
         "lamina.add=a,,b",
         "lamina.add=a/b/c",
@@ -138,9 +138,9 @@ fn what_changes_a_profile_does_not_change_the_one_that_a_person_chose() {
     let line = "lamina.profile=web init=/sbin/web lamina.without=nano lamina.state=no";
     let (chosen, same) = (Name::parse("small").unwrap(), Name::parse("web").unwrap());
     let mut request = parsed(line);
-    request.choose(same);
+    request.choose(unbound(same));
     assert_eq!((request.overrides.without.len(), request.init.as_deref()), (1, Some("/sbin/web")));
-    request.choose(chosen.clone());
+    request.choose(unbound(chosen.clone()));
     assert_eq!((&request.overrides, &request.init), (&Overrides::default(), &None));
     assert_eq!(request.profile, Some(WantedProfile { name: chosen, digest: None }));
 }
@@ -159,4 +159,23 @@ fn all_errors_are_told_at_once_and_the_rest_still_counts() {
 fn values_are_needed_where_they_are_needed() {
     assert_eq!(refused("lamina.profile").failure.why, "it needs a value");
     assert_eq!(refused("lamina.store=").failure.why, "it needs a value");
+}
+
+fn unbound(name: Name) -> WantedProfile {
+    WantedProfile { name, digest: None }
+}
+
+#[test]
+fn a_person_chooses_among_what_the_command_line_binds() {
+    let name = |name| Name::parse(name).unwrap();
+    let free = parsed("lamina.profile=web lamina.fallback=small");
+    assert_eq!(free.may_choose(&name("db")), Some(unbound(name("db"))));
+    let digest = format!("sha256:{}", "1".repeat(64));
+    let bound = parsed(&format!("lamina.profile=web@{digest} lamina.fallback=small@{digest},loose"));
+    assert!(bound.is_bound() && bound.may_choose(&name("db")).is_none());
+    assert_eq!(bound.may_choose(&name("loose")), None);
+    // What was asked for is tried again by another key.
+    assert_eq!(bound.may_choose(&name("web")), None);
+    let wanted = bound.may_choose(&name("small")).unwrap();
+    assert!(wanted.digest.is_some_and(|found| found.to_string() == digest));
 }

@@ -129,17 +129,16 @@ impl Session {
     }
 
     /// Whoever pressed a key on the recovery screen wants a boot: no other stop for rescue, and nothing in the place of a profile
-    /// that was put off. The profile that they chose counts, unless the command line binds the profile's bytes and no signature
-    /// says that the other one is as good.
+    /// that was put off. The profile that they chose counts, unless the command line binds the profile's bytes and not those of the
+    /// other one.
     fn obey_the_person(&mut self) {
         if recovery::somebody_is_there() {
             (self.request.rescue, self.request.chosen) = (false, true);
         }
         let Some(name) = recovery::chosen_profile() else { return };
-        let bound = self.request.profile.as_ref().is_some_and(|wanted| wanted.digest.is_some());
-        if !bound || self.trust.required {
+        if let Some(wanted) = self.request.may_choose(&name) {
             self.journal.say(&format!("profile {name} was chosen on the recovery screen"));
-            self.request.choose(name);
+            self.request.choose(wanted);
         }
     }
 
@@ -320,18 +319,16 @@ impl Session {
         recovery::enter(error, &context)
     }
 
-    /// The profiles that a person may start instead: none when the command line binds the bytes of one.
+    /// The profiles that a person may start instead: when the command line binds the bytes of one, only what it binds as well.
     fn choices(&self) -> Vec<Choice> {
-        let bound = self.request.profile.as_ref().is_some_and(|wanted| wanted.digest.is_some());
-        match self.place.and_then(|place| self.store(place).ok()) {
-            Some(store) if !bound || self.trust.required => {
-                let store = store.clone();
-                let described = !self.trust.required || store.place == Place::Initramfs;
-                within_on(STACK_OF_A_PARSER, MOST_FOR_A_LOOK, move || store.choices(described))
-                    .unwrap_or_default()
-            }
-            _ => Vec::new(),
-        }
+        let Some(store) = self.place.and_then(|place| self.store(place).ok()).cloned() else {
+            return Vec::new();
+        };
+        let described = !self.trust.required || store.place == Place::Initramfs;
+        let choices = within_on(STACK_OF_A_PARSER, MOST_FOR_A_LOOK, move || store.choices(described));
+        let mut choices = choices.unwrap_or_default();
+        choices.retain(|choice| self.request.may_choose(&choice.name).is_some());
+        choices
     }
 }
 

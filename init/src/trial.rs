@@ -93,10 +93,10 @@ fn candidates(session: &Session) -> Vec<Candidate> {
     let last_good = asked.and_then(|wanted| session.counter.last_good(&wanted.name));
     let wishes = Wishes {
         profile: asked,
-        fallback: request.fallback.as_ref(),
+        bound: request.is_bound(),
+        fallbacks: &request.fallbacks,
         last_good: last_good.as_ref(),
         store: session.place,
-        signed: session.trust.required,
     };
     let mut chain = chain::chain(&wishes);
     chain.retain(|candidate| match (&candidate.wanted, candidate.role) {
@@ -258,13 +258,12 @@ fn lender(
 ) -> Result<BootProfile, Failure> {
     let bound = candidate.wanted.as_ref().is_some_and(|wanted| wanted.digest.is_some());
     let on_medium = candidate.place == Place::Medium;
-    if on_medium && bound && !trust.required {
+    if on_medium && bound {
         let why = format!(
             "lamina.add={name}/...: nothing vouches for the profile `{name}`, and lamina.profile= binds a digest"
         );
         return Err(Failure::new(why)
-            .try_this("list the image under `optional` in the profile that is booted, and lock it again")
-            .try_this("or require signatures: mkinitramfs --require-signatures"));
+            .try_this("list the image under `optional` in the profile that is booted, and lock it again"));
     }
     let store = store.map_err(Failure::clone)?;
     let other = store.find_profile(Some(&WantedProfile { name: name.clone(), digest: None }))?;

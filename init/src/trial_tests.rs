@@ -43,9 +43,11 @@ fn an_image_of_another_profile_needs_as_much_trust_as_the_profile() {
         )
     };
     assert!(lend(Place::Medium, None, false).is_ok());
-    let failure = lend(Place::Medium, digest, false).unwrap_err();
-    assert!(failure.why.contains("nothing vouches for the profile `tools`"), "{failure:?}");
-    assert!(lend(Place::Medium, digest, true).unwrap_err().why.contains("is not signed"));
+    for required in [false, true] {
+        let failure = lend(Place::Medium, digest, required).unwrap_err();
+        assert!(failure.why.contains("nothing vouches for the profile `tools`"), "{failure:?}");
+    }
+    assert!(lend(Place::Medium, None, true).unwrap_err().why.contains("is not signed"));
     // As the profiles of the initramfs themselves.
     assert!(lend(Place::Initramfs, digest, false).is_ok() && lend(Place::Initramfs, None, true).is_ok());
 }

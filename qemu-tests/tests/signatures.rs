@@ -7,6 +7,7 @@ use qemu_tests::Story;
 use qemu_tests::failure::Failure;
 use qemu_tests::guest::Guest;
 use qemu_tests::scene::{DISK, Scene};
+use qemu_tests::store::sha256;
 
 /// A pair of keys, made by Debian's minisign without a password.
 struct Keys {
@@ -103,4 +104,31 @@ fn no_folder_of_the_medium_counts_as_the_initramfs() -> Story {
         assert!(!screen.contains("it should not have started"), "{screen}");
     }
     Ok(())
+}
+
+/// An older generation and another profile have a good signature too: what the command line binds is bound all the same, and what it
+/// binds as a fallback is what comes up.
+#[test]
+fn a_signature_does_not_take_the_place_of_a_digest() -> Story {
+    let scene = Scene::new("signed-and-bound")?;
+    let keys = keys(&scene, "release")?;
+    for name in ["web", "rescue", "small", "bound"] {
+        scene.profile_that_runs(name, &[], &format!("echo here is {name}"))?;
+    }
+    let digest = |name: &str| sha256(&scene.store().folder().join(format!("profiles/{name}/1.kdl")));
+    let (web, bound) = (digest("web")?, digest("bound")?);
+    // Somebody takes the bound generation away and leaves one that is older and signed.
+    scene.profile_that_runs("web", &[], "echo here is the older web")?;
+    for name in ["web", "rescue", "small", "bound"] {
+        sign(&scene, name, &keys)?;
+    }
+    let parameters = |fallback: &str| format!("lamina.profile=web@sha256:{web} lamina.fallback={fallback}");
+    let mut guest = boot(&scene, &keys, &parameters("small"))?;
+    let screen = guest.expect_screen(&["no generation of `web` has sha256:"])?;
+    assert!(!screen.contains("here is") && !screen.contains("[o] other profile"), "{screen}");
+    drop(guest);
+    let mut guest = boot(&scene, &keys, &parameters(&format!("small,bound@sha256:{bound}")))?;
+    guest.expect("trying lamina.fallback=bound")?;
+    guest.expect("here is bound")?;
+    guest.expect_off()
 }
