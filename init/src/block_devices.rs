@@ -30,6 +30,8 @@ pub struct BlockDevice {
     pub disk: Option<String>,
     /// Bytes.
     pub size: u64,
+    /// Of a partition: the bytes of the disk before it.
+    pub start: u64,
     /// Nothing can be written to it: a switch on the medium, or whoever made the machine, says so.
     pub write_protected: bool,
     /// What lies on it, when that is known.
@@ -203,8 +205,9 @@ fn look(name: &str) -> Option<BlockDevice> {
     let parent = folder.parent().and_then(Path::file_name).and_then(|name| name.to_str());
     let disk = number(&folder.join("partition")).and(parent).map(str::to_owned);
     let write_protected = number(&folder.join("ro")).is_some_and(|value| value != 0);
+    let start = number(&folder.join("start")).unwrap_or(0).saturating_mul(512);
     let name = name.to_owned();
-    Some(BlockDevice { name, disk, size, write_protected, silent: true, ..BlockDevice::default() })
+    Some(BlockDevice { name, disk, size, start, write_protected, silent: true, ..BlockDevice::default() })
 }
 
 fn number(file: &Path) -> Option<u64> {
@@ -218,16 +221,25 @@ fn node(name: &str) -> Option<File> {
 impl BlockDevice {
     /// Reads what lies on it, and waits as long as that takes.
     pub fn that_was_read(mut self) -> Self {
-        let folder = Path::new("/sys/class/block");
-        let partition = number(&folder.join(&self.name).join("partition"));
-        let partition = partition.and_then(|number| u32::try_from(number).ok());
-        self.partition = partition.zip(self.disk.as_deref()).and_then(|(partition, disk)| {
-            let size = number(&folder.join(disk).join("size"))?.saturating_mul(512);
-            partition_table::read(&node(disk)?, size)?.partition(partition)
-        });
+        self.partition = self.names_of_partition(Path::new("/sys/class/block"));
         self.superblock = node(&self.name).and_then(|file| superblock::probe(&file));
         self.silent = false;
         self
+    }
+
+    /// Its names in the table of its disk, where that table says of the partition what the kernel says.
+    fn names_of_partition(&self, folder: &Path) -> Option<Partition> {
+        let disk = self.disk.as_deref()?;
+        let of_disk = folder.join(disk);
+        let number_of = |folder: &Path, name| number(&folder.join(name));
+        let own = u32::try_from(number_of(&folder.join(&self.name), "partition")?).ok()?;
+        let described = partition_table::Disk {
+            size: number_of(&of_disk, "size")?.saturating_mul(512),
+            sector: number_of(&of_disk, "queue/logical_block_size")?,
+            force_gpt: fs::read_to_string("/proc/cmdline")
+                .is_ok_and(|line| line.split_whitespace().any(|word| word == "gpt")),
+        };
+        partition_table::read(&node(disk)?, &described)?.partition(own, self.start, self.size)
     }
 }
 
@@ -241,7 +253,6 @@ mod tests {
             name: "vda1".into(),
             disk: Some("vda".into()),
             size: 64 << 20,
-            write_protected: false,
             superblock: Some(Superblock {
                 kind: "ext4",
                 driver: Some("ext4"),
@@ -249,7 +260,7 @@ mod tests {
                 uuid: None,
             }),
             partition: Some(Partition { number: 1, uuid: "deadbeef-01".into(), label: None }),
-            silent: false,
+            ..BlockDevice::default()
         };
         assert_eq!(device.to_string(), r"/dev/vda1 64 MiB ext4 LABEL=a\u{1b}[2J PARTUUID=deadbeef-01");
         device.write_protected = true;

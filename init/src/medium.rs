@@ -145,10 +145,9 @@ mod tests {
             name: name.into(),
             disk: disk.map(str::to_owned),
             size: 1 << 30,
-            write_protected: false,
             superblock: Some(superblock),
             partition,
-            silent: false,
+            ..BlockDevice::default()
         }
     }
 

@@ -157,10 +157,9 @@ mod tests {
             name: name.into(),
             disk: None,
             size: 1 << 30,
-            write_protected: false,
             superblock,
             partition,
-            silent: false,
+            ..BlockDevice::default()
         }
     }
 

@@ -1,55 +1,66 @@
-//! The GUID partition table: UEFI specification 2.10, section 5.3.
+//! The GUID partition table: UEFI specification 2.10, section 5.3, as far as `block/partitions/efi.c` of the kernel follows it.
 
-use super::Partition;
+use super::{Disk, Entry, MOST_PARTITIONS, Partition, mbr};
 use crate::bytes::{ByteSource, le16, le32, le64};
 
-/// Logical sectors of 512 bytes on most disks, of 4096 on some.
-const SECTOR_SIZES: [u64; 2] = [512, 4096];
-const HEADER: usize = 92;
-/// 128 entries is what everyone writes; 1024 of 512 bytes is more than anyone does.
-const MOST_ENTRIES: u32 = 1024;
-const ENTRY_SIZES: std::ops::RangeInclusive<u32> = 128..=512;
+/// The least that the kernel takes for a header; at most it is one logical block.
+const HEADER: u32 = 92;
+/// The only size that the kernel takes.
+const ENTRY: usize = 128;
+/// 128 entries is what everyone writes. The kernel takes 32,768, which would be 4 MiB to read for each partition of the disk.
+const MOST_ENTRIES: u32 = 8192;
 
-/// Reads the used entries from the primary header or, when that does not hold together, from the backup at the end.
-pub(super) fn read(source: &dyn ByteSource, size: u64) -> Option<Vec<Partition>> {
-    SECTOR_SIZES.iter().find_map(|sector| {
-        let backup = (size / sector).checked_sub(1);
-        [Some(1), backup].into_iter().flatten().find_map(|address| table_at(source, address, *sector))
-    })
+/// The entries that the kernel makes partitions of. The table counts only where the boot record says that there is one, and
+/// the backup only where the kernel was told `gpt`: otherwise it is what is left of a table that is dead.
+pub(super) fn read(source: &dyn ByteSource, disk: &Disk) -> Option<Vec<Entry>> {
+    if !disk.force_gpt && !mbr::protects_gpt(source) {
+        return None;
+    }
+    let backup = disk.force_gpt.then(|| disk.last_block()).flatten();
+    [Some(1), backup].into_iter().flatten().find_map(|address| table_at(source, address, disk))
 }
 
-fn table_at(source: &dyn ByteSource, address: u64, sector: u64) -> Option<Vec<Partition>> {
-    let mut header = source.vec(address.checked_mul(sector)?, HEADER)?;
+fn table_at(source: &dyn ByteSource, address: u64, disk: &Disk) -> Option<Vec<Entry>> {
+    let last = disk.last_block()?;
+    let sector = disk.sector;
+    let at = |block: u64| (block <= last).then(|| block.checked_mul(sector)).flatten();
+    let mut header = source.vec(at(address)?, usize::try_from(sector).ok()?)?;
     let (length, count, entry_size) = (le32(&header, 12), le32(&header, 80), le32(&header, 84));
+    let (first_usable, last_usable) = (le64(&header, 40), le64(&header, 48));
     let plausible = header[..8] == *b"EFI PART"
-        && length as usize == HEADER
+        && length >= HEADER
+        && u64::from(length) <= sector
         && le64(&header, 24) == address
+        && first_usable <= last_usable
+        && last_usable <= last
         && (1..=MOST_ENTRIES).contains(&count)
-        && ENTRY_SIZES.contains(&entry_size);
+        && entry_size as usize == ENTRY;
     if !plausible {
         return None;
     }
     let checksum = le32(&header, 16);
     header[16..20].fill(0);
-    if crc32(&header) != checksum {
+    if crc32(header.get(..length as usize)?) != checksum {
         return None;
     }
-    let entries = source.vec(le64(&header, 72).checked_mul(sector)?, count as usize * entry_size as usize)?;
+    let entries = source.vec(at(le64(&header, 72))?, count as usize * ENTRY)?;
     if crc32(&entries) != le32(&header, 88) {
         return None;
     }
-    Some(
-        (1..)
-            .zip(entries.chunks_exact(entry_size as usize))
-            .filter_map(|(number, entry)| partition(number, entry))
-            .collect(),
-    )
+    let used = (1..MOST_PARTITIONS).zip(entries.chunks_exact(ENTRY));
+    Some(used.filter_map(|(number, entry)| partition(number, entry, disk, last)).collect())
 }
 
-/// An entry of at least 128 bytes; an unused one has a type of zeros.
-fn partition(number: u32, entry: &[u8]) -> Option<Partition> {
+/// An unused entry has a type of zeros; one that reaches over the end of the disk makes no partition.
+fn partition(number: u32, entry: &[u8], disk: &Disk, last_block: u64) -> Option<Entry> {
     let used = entry[..16].iter().any(|byte| *byte != 0);
-    used.then(|| Partition { number, uuid: guid(&entry[16..32]), label: name(&entry[56..128]) })
+    let (first, last) = (le64(entry, 32), le64(entry, 40));
+    if !used || first > last_block || last > last_block {
+        return None;
+    }
+    let size = (last + 1).checked_sub(first)?.checked_mul(disk.sector)?;
+    let names = Partition { number, uuid: guid(&entry[16..32]), label: name(&entry[56..128]) };
+    Some(Entry { start: first.checked_mul(disk.sector)?, size, names })
 }
 
 /// The first three fields of a GUID are little-endian, the rest are bytes in order (UEFI specification, appendix A).
@@ -65,42 +76,54 @@ fn name(bytes: &[u8]) -> Option<String> {
     (!units.is_empty()).then(|| String::from_utf16_lossy(&units))
 }
 
-/// The CRC-32 of IEEE 802.3, which UEFI asks for. Bit by bit: a table is 16 KiB and read once a disk.
-fn crc32(bytes: &[u8]) -> u32 {
+/// The CRC-32 of IEEE 802.3, which UEFI asks for. Bit by bit: a table is 16 KiB as a rule.
+pub(super) fn crc32(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(!0, |crc, byte| {
         (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0xedb8_8320 & 0u32.wrapping_sub(crc & 1)))
     })
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    /// A disk of 64 sectors with one partition, number 2, and a header at `address`.
-    fn disk(address: u64, sector: usize) -> Vec<u8> {
-        let mut entries = vec![0; 4 * 128];
-        let entry = &mut entries[128..256];
+    /// A disk of 64 sectors with one partition, number 2, on the sectors 40 to 49, a protective boot record, and a header at
+    /// `address`.
+    pub(in crate::partition_table) fn disk(address: u64, sector: usize) -> Vec<u8> {
+        let mut entries = vec![0; 4 * ENTRY];
+        let entry = &mut entries[ENTRY..2 * ENTRY];
         entry[0] = 1;
         for (index, byte) in entry[16..32].iter_mut().enumerate() {
             *byte = index as u8;
         }
+        entry[32..40].copy_from_slice(&40u64.to_le_bytes());
+        entry[40..48].copy_from_slice(&49u64.to_le_bytes());
         for (index, unit) in "lamina".encode_utf16().enumerate() {
             entry[56 + 2 * index..58 + 2 * index].copy_from_slice(&unit.to_le_bytes());
         }
-        let mut header = vec![0; HEADER];
+        let mut header = vec![0; HEADER as usize];
         header[..8].copy_from_slice(b"EFI PART");
-        header[12..16].copy_from_slice(&92u32.to_le_bytes());
+        header[12..16].copy_from_slice(&HEADER.to_le_bytes());
         header[24..32].copy_from_slice(&address.to_le_bytes());
+        header[40..48].copy_from_slice(&3u64.to_le_bytes());
+        header[48..56].copy_from_slice(&62u64.to_le_bytes());
         header[72..80].copy_from_slice(&2u64.to_le_bytes());
         header[80..84].copy_from_slice(&4u32.to_le_bytes());
-        header[84..88].copy_from_slice(&128u32.to_le_bytes());
+        header[84..88].copy_from_slice(&(ENTRY as u32).to_le_bytes());
         header[88..92].copy_from_slice(&crc32(&entries).to_le_bytes());
         let checksum = crc32(&header);
         header[16..20].copy_from_slice(&checksum.to_le_bytes());
         let mut bytes = vec![0; 64 * sector];
-        bytes[address as usize * sector..][..HEADER].copy_from_slice(&header);
+        bytes[446 + 4] = 0xee;
+        bytes[446 + 8] = 1;
+        bytes[510..512].copy_from_slice(&[0x55, 0xaa]);
+        bytes[address as usize * sector..][..header.len()].copy_from_slice(&header);
         bytes[2 * sector..][..entries.len()].copy_from_slice(&entries);
         bytes
+    }
+
+    fn found(bytes: &Vec<u8>, sector: u64, force_gpt: bool) -> Option<Vec<Entry>> {
+        read(bytes, &Disk { size: bytes.len() as u64, sector, force_gpt })
     }
 
     #[test]
@@ -109,20 +132,42 @@ mod tests {
     }
 
     #[test]
-    fn number_guid_and_name_are_read() {
+    fn number_extent_guid_and_name_are_read() {
         for sector in [512, 4096] {
-            let bytes = disk(1, sector);
-            let found = read(&bytes, bytes.len() as u64).unwrap();
             let uuid = "03020100-0504-0706-0809-0a0b0c0d0e0f".to_owned();
-            assert_eq!(found, [Partition { number: 2, uuid, label: Some("lamina".into()) }]);
+            let names = Partition { number: 2, uuid, label: Some("lamina".into()) };
+            let entry = Entry { start: 40 * sector, size: 10 * sector, names };
+            let bytes = disk(1, sector as usize);
+            assert_eq!(found(&bytes, sector, false), Some(vec![entry]));
+            assert_eq!(
+                found(&bytes, if sector == 512 { 4096 } else { 512 }, false),
+                None,
+                "another block size"
+            );
         }
     }
 
     #[test]
-    fn the_backup_serves_when_the_primary_is_gone() {
+    fn the_backup_serves_only_where_the_kernel_was_told_to_use_it() {
         let bytes = disk(63, 512);
-        assert_eq!(read(&bytes, bytes.len() as u64).unwrap().len(), 1);
-        assert_eq!(read(&bytes, 0), None);
+        assert_eq!(found(&bytes, 512, false), None);
+        assert_eq!(found(&bytes, 512, true).unwrap().len(), 1);
+        assert_eq!(read(&bytes, &Disk { size: 0, sector: 512, force_gpt: true }), None);
+    }
+
+    #[test]
+    fn a_table_without_a_protective_boot_record_is_dead() {
+        for (at, value) in [(446 + 4, 0x83), (446 + 8, 2), (511, 0)] {
+            let mut bytes = disk(1, 512);
+            bytes[at] = value;
+            assert_eq!(found(&bytes, 512, false), None, "{at}");
+            assert!(found(&bytes, 512, true).is_some(), "{at}");
+        }
+        // A hybrid one protects it too.
+        let mut bytes = disk(1, 512);
+        bytes.copy_within(446..462, 462);
+        bytes[446 + 4] = 0x83;
+        assert!(found(&bytes, 512, false).is_some());
     }
 
     #[test]
@@ -130,7 +175,7 @@ mod tests {
         for offset in [512 + 80, 512 + 40, 1024 + 130] {
             let mut bytes = disk(1, 512);
             bytes[offset] ^= 1;
-            assert_eq!(read(&bytes, 0), None, "{offset}");
+            assert_eq!(found(&bytes, 512, false), None, "{offset}");
         }
     }
 }
