@@ -38,6 +38,8 @@ pub struct BlockDevice {
     pub superblock: Option<Superblock>,
     /// Of a partition: its names in the partition table.
     pub partition: Option<Partition>,
+    /// The devices that the kernel has made of it: of a RAID, a volume group, several paths to one disk.
+    pub holders: Vec<String>,
     /// It has not been read, because it does not answer.
     pub silent: bool,
 }
@@ -59,9 +61,15 @@ impl fmt::Display for BlockDevice {
             None => f.write_str(" (no file system that init knows)")?,
             Some(found) => {
                 write!(f, " {}", found.kind)?;
+                if let Some(what) = superblock::part_of(found.kind) {
+                    write!(f, " ({what})")?;
+                }
                 write_name(f, "LABEL", found.label.as_deref())?;
                 write_name(f, "UUID", found.uuid.as_deref())?;
             }
+        }
+        if !self.holders.is_empty() {
+            write!(f, " (in use by {})", self.holders.join(", "))?;
         }
         let partition = self.partition.as_ref();
         write_name(f, "PARTLABEL", partition.and_then(|found| found.label.as_deref()))?;
@@ -103,6 +111,8 @@ impl Inventory {
     pub fn refresh(&mut self) {
         let names = device_names(Path::new("/sys/class/block"));
         self.known.retain(|name, _| names.contains(name));
+        // These change without a word about the device itself.
+        self.known.values_mut().for_each(|device| device.holders = holders(&device.name));
         let new = names.iter().filter(|name| !self.known.contains_key(*name));
         self.examine(new.filter_map(|name| look(name)).collect());
         self.listen();
@@ -207,7 +217,30 @@ fn look(name: &str) -> Option<BlockDevice> {
     let write_protected = number(&folder.join("ro")).is_some_and(|value| value != 0);
     let start = number(&folder.join("start")).unwrap_or(0).saturating_mul(512);
     let name = name.to_owned();
-    Some(BlockDevice { name, disk, size, start, write_protected, silent: true, ..BlockDevice::default() })
+    let holders = holders(&name);
+    Some(BlockDevice {
+        name,
+        disk,
+        size,
+        start,
+        holders,
+        write_protected,
+        silent: true,
+        ..BlockDevice::default()
+    })
+}
+
+/// `holders/` of sysfs has a link for each (`Documentation/ABI/stable/sysfs-block`).
+fn holders(name: &str) -> Vec<String> {
+    let entries = fs::read_dir(Path::new("/sys/class/block").join(name).join("holders"));
+    let mut names: Vec<String> = entries
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .collect();
+    names.sort();
+    names
 }
 
 fn number(file: &Path) -> Option<u64> {
@@ -257,7 +290,7 @@ mod tests {
                 kind: "ext4",
                 driver: Some("ext4"),
                 label: Some("a\x1b[2J".into()),
-                uuid: None,
+                ..Superblock::default()
             }),
             partition: Some(Partition { number: 1, uuid: "deadbeef-01".into(), label: None }),
             ..BlockDevice::default()

@@ -1,8 +1,8 @@
 //! Looks at devices in a process of its own: a disk that no longer answers keeps whoever reads from it, for minutes or for ever, and
 //! a thread that is kept so would keep execve(2) too, which ends all other threads first.
 //!
-//! The answers come through a pipe, one for each device in the order in which they were asked: seven fields, each ended by a NUL:
-//! kind, driver, label and UUID of the superblock, then number, UUID and label in the partition table. A field that has something
+//! The answers come through a pipe, one for each device in the order in which they were asked: eight fields, each ended by a NUL:
+//! kind, driver, label, UUID and length of the superblock, then number, UUID and label in the partition table. A field that has something
 //! begins with `+`.
 
 use std::io::{self, PipeReader, Read, Write};
@@ -18,7 +18,7 @@ use crate::block_devices::BlockDevice;
 
 /// Longer than any disk takes that is at work.
 const PATIENCE: Duration = Duration::from_secs(1);
-const FIELDS: usize = 7;
+const FIELDS: usize = 8;
 
 /// Devices that are being looked at.
 #[derive(Debug)]
@@ -108,6 +108,7 @@ fn encode(device: &BlockDevice) -> Vec<u8> {
         superblock.and_then(|found| found.driver).map(str::to_owned),
         superblock.and_then(|found| found.label.clone()),
         superblock.and_then(|found| found.uuid.clone()),
+        superblock.and_then(|found| found.length).map(|length| length.to_string()),
         partition.map(|found| found.number.to_string()),
         partition.map(|found| found.uuid.clone()),
         partition.and_then(|found| found.label.clone()),
@@ -128,7 +129,7 @@ fn decode(bytes: &[u8], asked: &BlockDevice) -> Option<(BlockDevice, usize)> {
     let parts: Vec<&[u8]> = bytes.split_inclusive(|byte| *byte == 0).take(FIELDS).collect();
     // The last one may still lack its end.
     let ends = parts.iter().all(|part| part.last() == Some(&0));
-    let [kind, driver, label, uuid, number, partition, name] =
+    let [kind, driver, label, uuid, length, number, partition, name] =
         <[&[u8]; FIELDS]>::try_from(parts.as_slice()).ok().filter(|_| ends)?;
     let text = |part: &[u8]| {
         let text = part.strip_prefix(b"+")?.strip_suffix(&[0])?;
@@ -142,6 +143,7 @@ fn decode(bytes: &[u8], asked: &BlockDevice) -> Option<(BlockDevice, usize)> {
         driver: word(driver),
         label: text(label),
         uuid: text(uuid),
+        length: text(length).and_then(|length| length.parse().ok()),
     });
     device.partition = text(number)
         .and_then(|number| number.parse().ok())
@@ -167,6 +169,7 @@ mod tests {
             driver: Some("ext4"),
             label: Some("+a\nb".into()),
             uuid: Some(String::new()),
+            length: Some(u64::MAX),
         });
         read[1].partition = Some(Partition { number: 1, uuid: "u-01".into(), label: None });
         for (asked, device) in asked.iter().zip(&read) {

@@ -7,12 +7,14 @@ use std::time::{Duration, Instant};
 use profiles::DeviceSpec;
 
 use crate::block_devices::{BlockDevice, Inventory};
+use crate::console;
 use crate::error::Failure;
 use crate::medium::{self, Medium, Protocol, Share, StoreSpec};
 use crate::modules::Modules;
 use crate::store::Store;
 use crate::uevents::{Uevents, Waited};
 use crate::wait_for_device::{Patience, Waits, nothing_answers};
+use crate::which_device;
 
 /// Finds the medium that the request names, and waits for it at most `timeout`.
 pub fn find(
@@ -51,7 +53,16 @@ fn find_device(
         let seen = devices.iter().map(ToString::to_string).collect();
         not_found(store, timeout, seen, modules, "disk")
     };
-    waits.wait(spec, timeout, modules, |devices| medium::choose(spec, devices), absent)
+    let choose = |devices: &[BlockDevice]| {
+        let chosen = medium::choose(spec, devices)?;
+        if chosen.is_some()
+            && let Some(line) = which_device::about_whole_disk(spec, devices)
+        {
+            console::write_line(&line);
+        }
+        Ok(chosen)
+    };
+    waits.wait(spec, timeout, modules, choose, absent)
 }
 
 fn find_share(share: &Share, timeout: Duration, modules: &Modules) -> Result<Medium, Failure> {

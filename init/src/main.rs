@@ -47,6 +47,7 @@ mod trial;
 mod trust;
 mod uevents;
 mod wait_for_device;
+mod which_device;
 
 use std::convert::Infallible;
 use std::process::ExitCode;

@@ -7,6 +7,7 @@ use profiles::DeviceSpec;
 use crate::block_devices::BlockDevice;
 use crate::error::Failure;
 use crate::wait_for_device::answers;
+use crate::which_device;
 
 /// Where `lamina.store=` says that the store is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,20 +98,7 @@ pub enum Medium {
 /// Matches the request against the devices. `None`: not there (yet).
 pub fn choose(spec: &DeviceSpec, devices: &[BlockDevice]) -> Result<Option<Medium>, Failure> {
     let found: Vec<&BlockDevice> = devices.iter().filter(|device| answers(spec, device)).collect();
-    // A hybrid ISO shows its volume twice: on the disk and on its first partition. The disk is the medium.
-    let whole_disk = |device: &&&BlockDevice| {
-        let name = Some(&device.name);
-        found.iter().all(|other| other.name == device.name || other.disk.as_ref() == name)
-    };
-    let device = match found.as_slice() {
-        [] => return Ok(None),
-        [only] => only,
-        several => several.iter().find(whole_disk).ok_or_else(|| {
-            Failure::new(format!("{} devices answer to {spec}", several.len()))
-                .having_seen(several.iter().map(ToString::to_string))
-                .try_this("say which: lamina.store=UUID= or lamina.store=PARTUUID=")
-        })?,
-    };
+    let Some(device) = which_device::one(spec, found, devices, "lamina.store=")? else { return Ok(None) };
     let unusable = |what: String| {
         let remedy = "put the store on ext4, vfat, ISO 9660, XFS, btrfs or F2FS, or choose another device";
         Failure::new(what).having_seen([device.to_string()]).try_this(remedy)
@@ -137,8 +125,13 @@ mod tests {
 
     fn device(name: &str, disk: Option<&str>, kind: &'static str, label: &str) -> BlockDevice {
         let driver = matches!(kind, "ext4" | "vfat" | "iso9660").then_some(kind);
-        let superblock =
-            Superblock { kind, driver, label: Some(label.into()), uuid: Some("12AB-CD34".into()) };
+        let superblock = Superblock {
+            kind,
+            driver,
+            label: Some(label.into()),
+            uuid: Some("12AB-CD34".into()),
+            length: None,
+        };
         let partition =
             disk.map(|_| Partition { number: 1, uuid: "deadbeef-01".into(), label: Some("os".into()) });
         BlockDevice {
@@ -194,10 +187,10 @@ mod tests {
     }
 
     #[test]
-    fn a_hybrid_iso_is_its_disk() {
+    fn a_hybrid_iso_is_its_partition() {
         let devices =
             [device("sda1", Some("sda"), "iso9660", "LIVE"), device("sda", None, "iso9660", "LIVE")];
-        let medium = Medium::Device { path: "/dev/sda".into(), driver: "iso9660", write_protected: false };
+        let medium = Medium::Device { path: "/dev/sda1".into(), driver: "iso9660", write_protected: false };
         assert_eq!(chosen("LABEL=LIVE", &devices), Ok(Some(medium)));
     }
 

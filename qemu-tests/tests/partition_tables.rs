@@ -8,7 +8,8 @@ use std::process::{Command, Stdio};
 
 use qemu_tests::guest::Guest;
 use qemu_tests::medium::{Partition, write_gpt};
-use qemu_tests::scene::Scene;
+use qemu_tests::scene::{DISK, Scene};
+use qemu_tests::state_disk;
 use qemu_tests::store::ProfileText;
 use qemu_tests::{Failure, Story};
 
@@ -93,5 +94,65 @@ fn a_dead_table_names_nothing_and_nothing_is_formatted_in_its_name() -> Story {
         now[second as usize * 512..][..16 << 20].iter().all(|byte| *byte == 0),
         "the partition was written to"
     );
+    Ok(())
+}
+
+/// An ISO on a stick, with a partition behind it for what is to last: mounting the whole stick would keep that from use.
+#[test]
+fn a_hybrid_iso_leaves_the_state_behind_it_usable() -> Story {
+    let scene = scene("hybrid-iso", "root writable=\"LABEL=state\"")?;
+    let [state, disk] = ["state", "stick.iso"].map(|name| scene.scratch().join(name));
+    state_disk::ext4(&state, 16)?;
+    for begins_with_the_disk in [false, true] {
+        let mut command = Command::new("xorriso");
+        command.args(["-as", "mkisofs", "-quiet", "-R", "-V", "LIVE", "-partition_offset", "16"]);
+        command.args(["-append_partition", "2", "0x83"]).arg(&state).arg("-o").arg(&disk);
+        let output = command.arg(scene.medium_folder()).output().map_err(Failure::about("xorriso"))?;
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        if begins_with_the_disk {
+            // As isohybrid(1) has it: the first partition from the first block on, to where the second begins.
+            let table = fs::read(&disk).map_err(Failure::at(&disk))?[446..510].to_vec();
+            let first = [&[0x80, 0, 0, 0, 0x17, 0, 0, 0, 0, 0, 0, 0], &table[16 + 8..16 + 12]].concat();
+            write(&disk, 446, &first)?;
+        }
+        let machine =
+            scene.machine("lamina.profile=one lamina.store=LABEL=LIVE lamina.timeout=5")?.kept_disk(&disk);
+        let mut guest = Guest::boot(&machine)?;
+        guest.expect("it runs")?;
+        guest.expect_off()?;
+        let text = guest.text();
+        assert!(text.contains("\"kind\": \"state\"") && text.contains("\"device\": \"/dev/vda2\""), "{text}");
+    }
+    Ok(())
+}
+
+/// The medium is a disk that once was an ISO with the same label; the state is one half of a mirror whose superblock is at the end.
+#[test]
+fn what_was_there_before_stops_no_boot_and_half_a_mirror_is_left_alone() -> Story {
+    let scene = scene("left-over", "root writable=\"LABEL=state\" create=\"ext4\"")?;
+    let [disk, state] = ["disk.img", "state.img"].map(|name| scene.scratch().join(name));
+    write_gpt(&[Partition { name: "store", uuid: STATE_UUID, content: &scene.disk()? }], &disk)?;
+    let mut volume = vec![0; 2048];
+    volume[..7].copy_from_slice(b"\x01CD001\x01");
+    volume[40..72].fill(b' ');
+    volume[40..40 + DISK.label.len()].copy_from_slice(DISK.label.as_bytes());
+    volume[80..84].copy_from_slice(&20_000u32.to_le_bytes());
+    volume[128..130].copy_from_slice(&2048u16.to_le_bytes());
+    write(&disk, 32 << 10, &volume)?;
+    state_disk::ext4(&state, 16)?;
+    let at = 16 * MIB - 8192;
+    let mut md = vec![0; 256];
+    md[..8].copy_from_slice(b"\xfc\x4e\x2b\xa9\x01\0\0\0");
+    md[128..136].copy_from_slice(&(at / 512).to_le_bytes());
+    write(&state, at, &md)?;
+    let before = fs::read(&state).map_err(Failure::at(&state))?;
+    let parameters = format!("lamina.profile=one lamina.store=LABEL={} lamina.timeout=5", DISK.label);
+    let mut guest = Guest::boot(&scene.machine(&parameters)?.disk(&disk).kept_disk(&state))?;
+    guest.expect("/dev/vdb is a part of a RAID (md), and is not used by itself")?;
+    guest.expect("wipefs --all --types linux_raid_member /dev/vdb")?;
+    guest.expect("it runs")?;
+    guest.expect_off()?;
+    assert!(guest.text().contains("\"kind\": \"tmpfs\""), "{}", guest.text());
+    assert!(fs::read(&state).map_err(Failure::at(&state))? == before, "the mirror was written to");
     Ok(())
 }

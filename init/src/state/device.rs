@@ -9,6 +9,7 @@ use super::marker;
 use crate::block_devices::BlockDevice;
 use crate::error::Failure;
 use crate::wait_for_device::answers;
+use crate::which_device;
 
 const NEVER_FORMATTED: &str = "init never formats what is not empty: when nothing on it is needed, empty it with `wipefs --all` \
                                and overwrite its first and last MiB with zeros";
@@ -26,7 +27,7 @@ pub enum Found {
     /// Make a file system, then mount it.
     Make {
         /// The device, which is empty.
-        device: BlockDevice,
+        device: Box<BlockDevice>,
         /// The file system to make.
         kind: StateFileSystem,
     },
@@ -78,15 +79,18 @@ pub fn choose(
         found.extend(devices.iter().filter(|device| answers(&named, device)));
         found.retain(|device| device.superblock.is_none());
     }
-    let device = match found.as_slice() {
-        [] => return Ok(None),
-        [only] => *only,
-        several => {
-            return Err(Failure::new(format!("{} devices answer to {place}", several.len()))
-                .having_seen(several.iter().map(ToString::to_string))
-                .try_this("say which: UUID= or PARTUUID= in the profile or in lamina.state="));
-        }
-    };
+    let Some(device) = which_device::one(place, found, devices, "lamina.state=")? else { return Ok(None) };
+    // Whatever its first blocks look like: to write there would destroy the partitions.
+    let partitions = which_device::partitions(device, devices);
+    if !partitions.is_empty() {
+        let path = device.path();
+        return Err(Failure::new(format!(
+            "{path} is a disk with partitions, and cannot hold the state as a whole"
+        ))
+        .having_seen(partitions.into_iter().map(ToString::to_string))
+        .try_this("name one of its partitions: PARTUUID= or PARTLABEL= in the profile or in lamina.state=")
+        .try_this(NEVER_FORMATTED));
+    }
     judge(state, device, content(device)).map(Some)
 }
 
@@ -106,7 +110,7 @@ fn judge(state: &State, device: &BlockDevice, content: Content) -> Result<Found,
     );
     match (content, state.create, &device.superblock) {
         (Content::Blank | Content::HalfMade, Some(kind), _) => {
-            Ok(Found::Make { device: device.clone(), kind })
+            Ok(Found::Make { device: Box::new(device.clone()), kind })
         }
         (Content::Blank, None, _) => Err(failure(format!("{path} is empty")).try_this(create)),
         (Content::HalfMade, None, _) => {
@@ -149,7 +153,7 @@ mod tests {
             kind,
             driver: [DRIVERS.as_slice(), &["vfat"]].concat().into_iter().find(|driver| *driver == kind),
             label: label.map(str::to_owned),
-            uuid: None,
+            ..Superblock::default()
         });
         let partition =
             partition.map(|label| Partition { number: 1, uuid: "u".into(), label: Some(label.to_owned()) });
@@ -182,7 +186,7 @@ mod tests {
     fn an_empty_device_gets_a_file_system_only_when_the_profile_says_so() {
         let devices = [device("vda", None, None, None), device("vdb1", None, None, Some("state"))];
         for (place, name) in [("LABEL=state", 1), ("PARTLABEL=state", 1), ("/dev/vda", 0), ("/dev/vdb1", 1)] {
-            let made = Found::Make { device: devices[name].clone(), kind: StateFileSystem::Ext4 };
+            let made = Found::Make { device: Box::new(devices[name].clone()), kind: StateFileSystem::Ext4 };
             let choose = |create, content| choose(&state(place, create), &devices, |_| content);
             assert_eq!(choose(EXT4, Content::Blank), Ok(Some(made.clone())), "{place}");
             assert_eq!(choose(EXT4, Content::HalfMade), Ok(Some(made)), "{place}");

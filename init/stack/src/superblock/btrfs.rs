@@ -7,6 +7,7 @@ use crate::bytes::{ByteSource, field_text, le64};
 const OFFSET: u64 = 0x1_0000;
 const FSID: usize = 32;
 const MAGIC: usize = 64;
+const TOTAL_BYTES: usize = 112;
 const NUM_DEVICES: usize = 136;
 const LABEL: usize = 299;
 
@@ -17,8 +18,9 @@ pub(super) fn probe(source: &dyn ByteSource) -> Option<Superblock> {
         return None;
     }
     let driver = (le64(&block, NUM_DEVICES) == 1).then_some("btrfs");
+    let length = (driver.is_some()).then(|| le64(&block, TOTAL_BYTES));
     let label = field_text(&block[LABEL..LABEL + 256]);
-    Some(Superblock { kind: "btrfs", driver, label, uuid: uuid(&block[FSID..FSID + 16]) })
+    Some(Superblock { kind: "btrfs", driver, label, uuid: uuid(&block[FSID..FSID + 16]), length })
 }
 
 #[cfg(test)]

@@ -9,12 +9,13 @@ const MAGIC: u16 = 0xef53;
 
 const COMPAT_HAS_JOURNAL: u32 = 0x4;
 const INCOMPAT_JOURNAL_DEVICE: u32 = 0x8;
+const INCOMPAT_64BIT: u32 = 0x80;
 /// Extents, 64-bit, flexible groups: what ext3 does not have.
 const INCOMPAT_EXT4: u32 = 0x40 | 0x80 | 0x200;
 
 /// Reads an ext2, ext3 or ext4 superblock. All three are mounted by the driver `ext4`.
 pub(super) fn probe(source: &dyn ByteSource) -> Option<Superblock> {
-    let block = source.vec(OFFSET, 0x88)?;
+    let block = source.vec(OFFSET, 0x154)?;
     let (inodes, block_size_log, magic) = (le32(&block, 0), le32(&block, 0x18), le16(&block, 0x38));
     if magic != MAGIC || inodes == 0 || block_size_log > 6 {
         return None;
@@ -26,7 +27,11 @@ pub(super) fn probe(source: &dyn ByteSource) -> Option<Superblock> {
         () if compat & COMPAT_HAS_JOURNAL != 0 => ("ext3", Some("ext4")),
         () => ("ext2", Some("ext4")),
     };
-    Some(Superblock { kind, driver, label: field_text(&block[0x78..0x88]), uuid: uuid(&block[0x68..0x78]) })
+    let high = if incompat & INCOMPAT_64BIT != 0 { le32(&block, 0x150) } else { 0 };
+    let blocks = u64::from(high) << 32 | u64::from(le32(&block, 4));
+    let length = blocks.checked_mul(1024 << block_size_log);
+    let (label, uuid) = (field_text(&block[0x78..0x88]), uuid(&block[0x68..0x78]));
+    Some(Superblock { kind, driver, label, uuid, length })
 }
 
 #[cfg(test)]

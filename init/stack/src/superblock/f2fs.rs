@@ -1,11 +1,12 @@
 //! F2FS: `struct f2fs_super_block` of the kernel's `include/linux/f2fs_fs.h`.
 
 use super::{Superblock, uuid};
-use crate::bytes::{ByteSource, le16, le32};
+use crate::bytes::{ByteSource, le16, le32, le64};
 
 /// Where the first of the two superblocks begins.
 const OFFSET: u64 = 1024;
 const MAGIC: u32 = 0xf2f5_2010;
+const BLOCK_COUNT: usize = 36;
 const UUID: usize = 108;
 /// MAX_VOLUME_NAME units of UTF-16.
 const VOLUME_NAME: usize = 124;
@@ -19,10 +20,17 @@ pub(super) fn probe(source: &dyn ByteSource) -> Option<Superblock> {
     if magic != MAGIC || !(12..=16).contains(&log_block_size) {
         return None;
     }
+    let length = le64(&block, BLOCK_COUNT).checked_mul(1 << log_block_size);
     let units = (0..MAX_VOLUME_NAME).map(|index| le16(&block, VOLUME_NAME + 2 * index));
     let units: Vec<u16> = units.take_while(|unit| *unit != 0).collect();
     let label = Some(String::from_utf16_lossy(&units)).filter(|label| !label.is_empty());
-    Some(Superblock { kind: "f2fs", driver: Some("f2fs"), label, uuid: uuid(&block[UUID..UUID + 16]) })
+    Some(Superblock {
+        kind: "f2fs",
+        driver: Some("f2fs"),
+        label,
+        uuid: uuid(&block[UUID..UUID + 16]),
+        length,
+    })
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! ISO 9660: ECMA-119, sections 8.4 (primary volume descriptor) and 8.4.26.1 (dates).
 
 use super::Superblock;
-use crate::bytes::{ByteSource, field_text};
+use crate::bytes::{ByteSource, field_text, le16, le32};
 
 /// The first volume descriptor is in sector 16 of 2048 bytes.
 const OFFSET: u64 = 16 * 2048;
@@ -15,9 +15,10 @@ pub(super) fn probe(source: &dyn ByteSource) -> Option<Superblock> {
         return None;
     }
     let label = field_text(&descriptor[40..72]);
+    let length = Some(u64::from(le32(&descriptor, 80)) * u64::from(le16(&descriptor, 128)));
     let uuid =
         date(&descriptor[MODIFIED..MODIFIED + 16]).or_else(|| date(&descriptor[CREATED..CREATED + 16]));
-    Some(Superblock { kind: "iso9660", driver: Some("iso9660"), label, uuid })
+    Some(Superblock { kind: "iso9660", driver: Some("iso9660"), label, uuid, length })
 }
 
 /// `YYYYMMDDHHMMSSCC` as `YYYY-MM-DD-HH-MM-SS-CC`; all zeros mean that the date is not given.

@@ -2,19 +2,23 @@
 //!
 //! Six kinds can hold a store (ext4, XFS, Btrfs, F2FS, vfat, ISO 9660) and are read with label and UUID; the first four can
 //! hold what a running system has changed, too. Others are recognised by their
-//! magic only, so that a message can say "vda2 is swap" instead of "vda2 is something else".
+//! magic only, so that a message can say "vda2 is swap" instead of "vda2 is something else". What is a part of something else
+//! (a RAID, a volume group, an encrypted volume) goes before all: a file system in it is not for mounting.
 
 mod btrfs;
 mod ext4;
 mod f2fs;
 mod iso9660;
+mod member;
 mod vfat;
 mod xfs;
 
 use crate::bytes::ByteSource;
 
+pub use member::part_of;
+
 /// What a superblock says.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Superblock {
     /// Its name as blkid(8) has it: `ext2`, `ext3`, `ext4`, `xfs`, `btrfs`, `f2fs`, `vfat`, `iso9660`, `swap`, ...
     pub kind: &'static str,
@@ -24,6 +28,8 @@ pub struct Superblock {
     pub label: Option<String>,
     /// The UUID in the form of blkid(8): 36 characters, `1234-ABCD` for vfat, a date for ISO 9660.
     pub uuid: Option<String>,
+    /// The bytes that it fills from the beginning of the device on, when it says so.
+    pub length: Option<u64>,
 }
 
 impl Superblock {
@@ -34,26 +40,32 @@ impl Superblock {
     }
 }
 
-/// Kinds that are recognised but cannot hold a store: name, offset and bytes of the magic.
-const OTHERS: [(&str, u64, &[u8]); 7] = [
+/// File systems that are recognised but cannot hold a store: name, offset and bytes of the magic.
+const OTHERS: [(&str, u64, &[u8]); 6] = [
     ("squashfs", 0, b"hsqs"),
-    ("crypto_LUKS", 0, b"LUKS\xba\xbe"),
     ("ntfs", 3, b"NTFS    "),
     ("exfat", 3, b"EXFAT   "),
-    ("LVM2_member", 536, b"LVM2 001"),
+    ("bcachefs", 4096 + 24, b"\xc6\x85\x73\xf6\x66\xce\x90\xa9\xd9\x6a\x60\xcf\x80\x3d\xf7\xef"),
     ("erofs", 1024, b"\xe2\xe1\xf5\xe0"),
     ("swap", 4086, b"SWAPSPACE2"),
 ];
 
 /// Reads the superblock, `None` when nothing known lies there or the device cannot be read.
 pub fn probe(source: &dyn ByteSource) -> Option<Superblock> {
+    let file_system = file_system(source);
+    member::probe(source, file_system.as_ref())
+        .or(file_system)
+        .or_else(|| other(source))
+        .or_else(|| member::zfs(source))
+}
+
+fn file_system(source: &dyn ByteSource) -> Option<Superblock> {
     ext4::probe(source)
         .or_else(|| xfs::probe(source))
         .or_else(|| btrfs::probe(source))
         .or_else(|| f2fs::probe(source))
         .or_else(|| iso9660::probe(source))
         .or_else(|| vfat::probe(source))
-        .or_else(|| other(source))
 }
 
 /// How much is looked at, at each end of a device, before it is called blank: all that partition tables, RAID, LVM, LUKS and
@@ -85,7 +97,7 @@ fn other(source: &dyn ByteSource) -> Option<Superblock> {
     let has = |(_, offset, magic): &&(&str, u64, &[u8])| {
         source.vec(*offset, magic.len()).is_some_and(|bytes| bytes == *magic)
     };
-    OTHERS.iter().find(has).map(|(kind, ..)| Superblock { kind, driver: None, label: None, uuid: None })
+    OTHERS.iter().find(has).map(|(kind, ..)| Superblock { kind, ..Superblock::default() })
 }
 
 #[cfg(test)]

@@ -27,6 +27,8 @@ struct BootSector {
     root: Root,
     /// Where the extended boot record (signature, serial number, label) begins.
     extended: usize,
+    /// Of the volume, in bytes.
+    length: u64,
 }
 
 /// Reads a FAT boot sector. The label in the root directory wins over that in the boot sector, as in blkid(8).
@@ -46,7 +48,7 @@ pub(super) fn probe(source: &dyn ByteSource) -> Option<Superblock> {
     };
     let label = label_in_root(source, &boot.root).or_else(in_boot_sector);
     let uuid = serial.map(|serial| format!("{:04X}-{:04X}", serial >> 16, serial & 0xffff));
-    Some(Superblock { kind: "vfat", driver: Some("vfat"), label, uuid })
+    Some(Superblock { kind: "vfat", driver: Some("vfat"), label, uuid, length: Some(boot.length) })
 }
 
 fn boot_sector(sector: &[u8]) -> Option<BootSector> {
@@ -65,10 +67,19 @@ fn boot_sector(sector: &[u8]) -> Option<BootSector> {
     if !plausible {
         return None;
     }
+    let sectors = match le16(sector, 19) {
+        0 => u64::from(le32(sector, 32)),
+        few => u64::from(few),
+    };
+    let length = sectors * bytes_per_sector;
     let small_fat = u64::from(le16(sector, 22));
     if small_fat > 0 {
         let offset = (reserved + fats * small_fat) * bytes_per_sector;
-        return Some(BootSector { root: Root::Piece { offset, entries: root_entries }, extended: 38 });
+        return Some(BootSector {
+            root: Root::Piece { offset, entries: root_entries },
+            extended: 38,
+            length,
+        });
     }
     let (fat, first) = (u64::from(le32(sector, 36)), le32(sector, 44));
     let root = Root::Chain {
@@ -77,7 +88,7 @@ fn boot_sector(sector: &[u8]) -> Option<BootSector> {
         cluster: sectors_per_cluster * bytes_per_sector,
         first,
     };
-    (fat > 0 && root_entries == 0).then_some(BootSector { root, extended: 66 })
+    (fat > 0 && root_entries == 0).then_some(BootSector { root, extended: 66, length })
 }
 
 fn label_in_root(source: &dyn ByteSource, root: &Root) -> Option<String> {

@@ -10,8 +10,10 @@ pub(super) fn probe(source: &dyn ByteSource) -> Option<Superblock> {
     if block[..4] != *b"XFSB" || !block_size.is_power_of_two() || !(512..=65536).contains(&block_size) {
         return None;
     }
+    let blocks = u64::from(be32(&block, 8)) << 32 | u64::from(be32(&block, 12));
+    let length = blocks.checked_mul(u64::from(block_size));
     let label = field_text(&block[108..120]);
-    Some(Superblock { kind: "xfs", driver: Some("xfs"), label, uuid: uuid(&block[32..48]) })
+    Some(Superblock { kind: "xfs", driver: Some("xfs"), label, uuid: uuid(&block[32..48]), length })
 }
 
 #[cfg(test)]
