@@ -96,7 +96,7 @@ pub fn lock(composition: &Composition, builds: &Builds<'_>, store: &Store) -> Re
         root: composition.root.clone(),
         verify: composition.verify,
         init: composition.init.as_str().to_owned(),
-        sealed: composition.sealed,
+        sealed: composition.sealed.clone(),
     };
     Ok(Locked { profile, idle_overrides: idle_overrides.map(str::to_owned).collect(), shadowed })
 }

@@ -18,6 +18,11 @@ pub fn parse(line: &str) -> Vec<Parameter> {
     words(line).into_iter().take_while(|word| *word != "--").filter_map(parameter).collect()
 }
 
+/// The words behind a lone `--`, which are the real init's.
+pub fn for_init(line: &str) -> Vec<String> {
+    words(line).into_iter().skip_while(|word| *word != "--").skip(1).map(str::to_owned).collect()
+}
+
 /// The options that the command line gives to a module, `NAME.OPTION=VALUE` with `-` and `_` alike, in the form that
 /// finit_module(2) wants.
 pub fn module_options(parameters: &[Parameter], module: &str) -> String {

@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use profiles::Name;
 use profiles::decode::{self, Shape};
 
 use crate::error::Failure;
@@ -11,9 +12,12 @@ use crate::paths;
 
 /// The newest layout of the initramfs that this init understands.
 const FORMAT: u64 = 1;
-const SHAPE: Shape = Shape::BARE.properties(&["format", "kernel", "signatures"]);
+const SHAPE: Shape = Shape::BARE.properties(&["format", "kernel", "signatures", "shell"]).block(&["profile"]);
+const PROFILE: Shape = Shape::argument("name").properties(&["key", "lowest"]);
 /// The one value of `signatures`; without it a profile may come without a signature.
 const REQUIRED: &str = "required";
+/// The one value of `shell`; without it there is none where signatures are required.
+const ALLOWED: &str = "allowed";
 const REMEDY: &str =
     "make the initramfs again with the mkinitramfs that belongs to this init and this kernel";
 
@@ -24,6 +28,21 @@ pub struct Contract {
     kernel: Option<String>,
     /// `signatures="required"`: profiles without a valid signature are refused.
     pub signatures_required: bool,
+    /// `shell="allowed"`: there is a rescue shell although signatures are required.
+    shell_allowed: bool,
+    /// `profile "NAME"`: the profiles of a medium that may be booted; all of them when there is no such node.
+    pub profiles: Vec<AllowedProfile>,
+}
+
+/// A profile of the medium that may be booted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AllowedProfile {
+    /// Its name.
+    pub name: Name,
+    /// The key that must have signed it; any of the initramfs's when there is none.
+    pub key: Option<Name>,
+    /// The lowest generation, which a signature must name.
+    pub lowest: Option<u64>,
 }
 
 /// Reads the file. An initramfs without it, made by hand, promises nothing; a file that cannot be read may have promised that
@@ -54,8 +73,21 @@ pub fn parse(bytes: &[u8]) -> Result<Contract, Failure> {
         if signatures.as_deref().is_some_and(|word| word != REQUIRED) {
             return node.refuse_property("signatures", "the only value is 'required'", REMEDY);
         }
+        let shell = node.optional::<String>("shell");
+        if shell.as_deref().is_some_and(|word| word != ALLOWED) {
+            return node.refuse_property("shell", "the only value is 'allowed'", REMEDY);
+        }
         let kernel = node.optional("kernel");
-        Some((format, Contract { kernel, signatures_required: signatures.is_some() }))
+        let profiles = node.block().each("profile", |node| {
+            let node = node.shape(&PROFILE)?;
+            Some(AllowedProfile {
+                name: node.argument("name")?,
+                key: node.optional("key"),
+                lowest: node.optional("lowest"),
+            })
+        })?;
+        let (signatures_required, shell_allowed) = (signatures.is_some(), shell.is_some());
+        Some((format, Contract { kernel, signatures_required, shell_allowed, profiles }))
     });
     match read {
         Err(diagnostics) => Err(Failure::new(diagnostics.to_string().trim_end()).try_this(REMEDY)),
@@ -67,7 +99,17 @@ pub fn parse(bytes: &[u8]) -> Result<Contract, Failure> {
     }
 }
 
+/// Whether this initramfs may open its rescue shell. One that cannot be read may have promised that there is none.
+pub fn allows_shell() -> bool {
+    read().is_ok_and(|contract| contract.allows_shell())
+}
+
 impl Contract {
+    /// Whether there may be a rescue shell: where signatures are required, only when that was said when the initramfs was made.
+    pub fn allows_shell(&self) -> bool {
+        !self.signatures_required || self.shell_allowed
+    }
+
     /// Compares the running kernel with the one that the modules are for.
     pub fn check(&self, running: &str) -> Result<(), Failure> {
         match &self.kernel {
@@ -100,6 +142,27 @@ mod tests {
         assert!(!parse(b"initramfs format=1\n").unwrap().signatures_required);
         assert!(parse(b"initramfs format=1 signatures=\"required\"\n").unwrap().signatures_required);
         assert!(why("initramfs format=1 signatures=\"maybe\"\n").contains("the only value is 'required'"));
+    }
+
+    #[test]
+    fn a_shell_where_signatures_are_required_was_allowed_on_purpose() {
+        let allows = |text: &str| parse(text.as_bytes()).unwrap().allows_shell();
+        assert!(allows("initramfs format=1\n"));
+        assert!(!allows("initramfs format=1 signatures=\"required\"\n"));
+        assert!(allows("initramfs format=1 signatures=\"required\" shell=\"allowed\"\n"));
+        assert!(why("initramfs format=1 shell=\"yes\"\n").contains("the only value is 'allowed'"));
+    }
+
+    #[test]
+    fn profiles_have_their_keys_and_their_lowest_generations() {
+        let text = "initramfs format=1 signatures=\"required\" {\n    profile \"kiosk\" key=\"site\" lowest=7\n    profile \"rescue\"\n}\n";
+        let profiles = parse(text.as_bytes()).unwrap().profiles;
+        let name = |name| Name::parse(name).unwrap();
+        let kiosk = AllowedProfile { name: name("kiosk"), key: Some(name("site")), lowest: Some(7) };
+        assert_eq!(profiles, [kiosk, AllowedProfile { name: name("rescue"), key: None, lowest: None }]);
+        assert!(
+            why("initramfs format=1 {\n    profile \"a\" lwest=1\n}\n").contains("unknown property 'lwest'")
+        );
     }
 
     #[test]

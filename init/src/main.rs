@@ -37,6 +37,7 @@ mod real_init;
 mod recovery;
 mod report;
 mod request;
+mod seal;
 mod session;
 mod shutdown;
 mod state;

@@ -88,7 +88,7 @@ impl Overrides {
     ) -> Result<(BootProfile, Vec<String>), Failure> {
         let mut changes = self.parameters();
         changes.extend(init.map(|path| format!("init={path}")));
-        if profile.sealed && !changes.is_empty() {
+        if profile.sealed.is_some() && !changes.is_empty() {
             return Err(Failure::new(format!("the profile is sealed and refuses {}", changes.join(", ")))
                 .try_this("take it off the kernel command line, or lock a profile that is not sealed"));
         }

@@ -77,6 +77,8 @@ pub struct BootRequest {
     pub profile: Option<WantedProfile>,
     /// Whether a person has just chosen it, or to try it again, on the recovery screen.
     pub chosen: bool,
+    /// Whether that person wants another profile than the command line.
+    pub replaced: bool,
     /// `lamina.fallback=`: what to boot when that profile, and its last good generation, cannot be booted; tried in this order.
     pub fallbacks: Vec<WantedProfile>,
     /// `lamina.add=`, `lamina.without=`, `lamina.verify=`, `lamina.state=`: what to change of the profile.
@@ -101,6 +103,8 @@ pub struct BootRequest {
     pub warnings: Vec<String>,
     /// All parameters, for the options of modules.
     pub parameters: Vec<Parameter>,
+    /// What stands behind `--`.
+    pub for_init: Vec<String>,
 }
 
 impl BootRequest {
@@ -109,6 +113,7 @@ impl BootRequest {
         Self {
             profile: None,
             chosen: false,
+            replaced: false,
             fallbacks: Vec::new(),
             overrides: Overrides::default(),
             store: None,
@@ -121,6 +126,7 @@ impl BootRequest {
             panic: None,
             warnings: Vec::new(),
             parameters: Vec::new(),
+            for_init: Vec::new(),
         }
     }
 
@@ -128,7 +134,8 @@ impl BootRequest {
     ///
     /// The request is usable even when it comes with an error: recovery wants `panic=` and `quiet`.
     pub fn parse(line: &str) -> (Self, Result<(), BootError>) {
-        let mut request = Self { parameters: cmdline::parse(line), ..Self::empty() };
+        let mut request =
+            Self { parameters: cmdline::parse(line), for_init: cmdline::for_init(line), ..Self::empty() };
         let mut errors = Vec::new();
         for Parameter { name, value } in request.parameters.clone() {
             if let Err(failure) = request.take(&name, value.as_deref()) {
@@ -147,6 +154,7 @@ impl BootRequest {
     pub fn choose(&mut self, wanted: WantedProfile) {
         if self.profile.as_ref().is_none_or(|asked| asked.name != wanted.name) {
             (self.overrides, self.init) = (Overrides::default(), None);
+            self.replaced = true;
         }
         self.profile = Some(wanted);
     }

@@ -26,7 +26,7 @@ use crate::request::BootRequest;
 use crate::store::{Place, Store};
 use crate::trust::Trust;
 use crate::wait_for_device::Waits;
-use crate::{console, find_store, handover, paths, recovery};
+use crate::{console, find_store, handover, paths, recovery, seal};
 
 /// `panic=`, for the panic hook, which has no session.
 static PANIC_TIMEOUT: OnceLock<Option<i64>> = OnceLock::new();
@@ -58,6 +58,8 @@ pub struct Session {
     pub counter: BootCounter,
     /// Keys and the rule about signatures.
     pub trust: Trust,
+    /// What is known of the seal of the profile that was asked for.
+    pub asked: seal::Asked,
     /// The devices that were waited for in vain.
     pub waits: Waits,
     /// What the kernel said meanwhile.
@@ -81,6 +83,7 @@ impl Session {
             packed: None,
             counter: BootCounter::default(),
             trust: Trust::default(),
+            asked: seal::Asked::default(),
             waits: Waits::default(),
             words: KernelWords::default(),
             kernel: String::new(),
@@ -117,8 +120,7 @@ impl Session {
             contract.check(kernel)?;
             Ok(contract)
         })?;
-        self.trust =
-            self.journal.step("read keys", paths::KEYS, |_| Trust::read(contract.signatures_required))?;
+        self.trust = self.journal.step("read keys", paths::KEYS, |_| Trust::read(&contract))?;
         let packed = Store::packed();
         self.machine.reads_from(&packed);
         self.packed = Some(packed);

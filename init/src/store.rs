@@ -51,6 +51,8 @@ pub struct Store {
 /// A profile as it lies in the store.
 #[derive(Debug, Clone)]
 pub struct StoredProfile {
+    /// The profile that its folder names.
+    pub name: Name,
     /// The file, for messages.
     pub path: PathBuf,
     /// Its number.
@@ -136,7 +138,7 @@ impl Store {
             Err(error) => Err(Failure::new(format!("cannot read {}.minisig: {error}", path.display()))
                 .try_this("copy the signature to the medium again")),
         };
-        Ok(StoredProfile { path, generation, bytes, digest, signature })
+        Ok(StoredProfile { name: name.clone(), path, generation, bytes, digest, signature })
     }
 
     fn read_file(&self, name: &str) -> io::Result<Vec<u8>> {

@@ -1,5 +1,6 @@
 //! One candidate after another, until the root of one stands at `/newroot`.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 
 use boot_ledger::Generation;
@@ -15,7 +16,7 @@ use crate::session::Session;
 use crate::state::{self, TopRecord, Trouble, top_size};
 use crate::store::{Place, Store, StoredProfile};
 use crate::trust::Trust;
-use crate::{recovery, take_down};
+use crate::{recovery, seal, take_down};
 
 /// What takes the place of a persistent top that cannot be used.
 const SPARE_TOP: TmpfsSize = TmpfsSize::Percent(50);
@@ -124,6 +125,7 @@ fn try_one(
         }
         let attempts = attempts(session, candidate, &stored);
         if patience == Patience::Counted && candidate.is_put_off(attempts, session.request.chosen) {
+            learn_seal(session, candidate, &stored);
             return Ok(Outcome::PutOff(attempts));
         }
         tried.insert(attempt);
@@ -210,6 +212,17 @@ fn build(
     session.carry_out(&stages)
 }
 
+/// Also of a profile that is put off: what takes its place must know.
+fn learn_seal(session: &mut Session, candidate: &Candidate, stored: &StoredProfile) {
+    if candidate.role != Role::Asked || session.request.replaced {
+        return;
+    }
+    let vouched = candidate.place == Place::Initramfs || session.trust.vouches_for(stored).is_ok();
+    if let Some(profile) = vouched.then(|| stored.parse().ok()).flatten() {
+        session.asked = seal::Asked::of(profile.sealed.as_ref());
+    }
+}
+
 /// Checks the signature, reads the language, and obeys what the command line changes. Only what was asked for is changed:
 /// whatever takes its place should differ from it as much as it can.
 fn read(
@@ -219,14 +232,23 @@ fn read(
 ) -> Result<BootProfile, BootError> {
     let store = session.store(candidate.place).cloned();
     let path = stored.path.display().to_string();
-    let (trust, request) = (&session.trust, &session.request);
+    let (trust, request, learned) = (&session.trust, &session.request, Cell::new(session.asked));
     let read = session.journal.step("read the profile", &path, |_| {
         // The initramfs, profiles included, is what the keys themselves are trusted with.
         let signed_by = match candidate.place {
-            Place::Medium => trust.check(&stored.bytes, stored.signature()?)?,
+            Place::Medium => trust.vouches_for(stored)?,
             Place::Initramfs => None,
         };
         let profile = stored.parse()?;
+        // What a person chose takes the place of what the command line asks for.
+        if candidate.role == Role::Asked && !request.replaced {
+            learned.set(seal::Asked::of(profile.sealed.as_ref()));
+        } else if profile.sealed.is_none() {
+            learned.get().gives_way_to_open(trust.is_strict())?;
+        }
+        if let Some(seal) = &profile.sealed {
+            seal::check(seal, &request.parameters, &request.for_init)?;
+        }
         if candidate.role != Role::Asked {
             return Ok((profile, Vec::new(), signed_by));
         }
@@ -234,6 +256,7 @@ fn read(
         let (profile, changes) = request.overrides.apply(&profile, request.init.as_deref(), other)?;
         Ok((profile, changes, signed_by))
     });
+    session.asked = learned.get();
     let (profile, changes, signed_by) = read?;
     let bound = candidate.wanted.as_ref().is_some_and(|wanted| wanted.digest.is_some());
     let record = ProfileRecord {
@@ -268,7 +291,7 @@ fn lender(
     let store = store.map_err(Failure::clone)?;
     let other = store.find_profile(Some(&WantedProfile { name: name.clone(), digest: None }))?;
     if on_medium {
-        trust.check(&other.bytes, other.signature()?)?;
+        trust.vouches_for(&other)?;
     }
     other.parse()
 }
@@ -379,7 +402,7 @@ fn suspects(session: &Session, candidate: &Candidate, record: &AttemptRecord) ->
         let stored = session.store(candidate.place).ok()?.find_profile(Some(wanted)).ok()?;
         // Nothing that must be signed is parsed before it is checked.
         if candidate.place == Place::Medium {
-            session.trust.check(&stored.bytes, stored.signature().ok()?).ok()?;
+            session.trust.vouches_for(&stored).ok()?;
         }
         stored.parse().ok()
     };

@@ -1,4 +1,8 @@
 use super::*;
+use profiles::Name;
+
+use crate::request::WantedProfile;
+use crate::store::{Place, Store};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -60,7 +64,7 @@ fn minisign(arguments: &[&Path]) {
     assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
-fn why(result: Result<Option<String>, Failure>) -> String {
+fn why<T: std::fmt::Debug>(result: Result<T, Failure>) -> String {
     let failure = result.unwrap_err();
     assert!(!failure.remedies.is_empty(), "{failure:?}");
     failure.why
@@ -73,7 +77,10 @@ fn any_key_of_the_initramfs_may_have_signed() {
         let trust = signers.trust(required);
         for name in ["old", "new"] {
             let signature = signers.signed(name, PROFILE, &[]);
-            assert_eq!(trust.check(PROFILE, Some(&signature)), Ok(Some(name.to_owned())));
+            assert_eq!(
+                trust.check(PROFILE, Some(&signature)),
+                Ok(Some(Signed { by: name.to_owned(), claim: None }))
+            );
         }
     }
 }
@@ -133,5 +140,74 @@ fn a_key_that_cannot_be_read_is_an_error_where_signatures_are_required() {
     assert!(failure.why.contains("bad.pub is no minisign public key: "), "{failure:?}");
     assert_eq!(failure.remedies.len(), 1);
     let signature = signers.signed("ours", PROFILE, &[]);
-    assert_eq!(signers.trust(false).check(PROFILE, Some(&signature)), Ok(Some("ours".to_owned())));
+    assert_eq!(
+        signers.trust(false).check(PROFILE, Some(&signature)),
+        Ok(Some(Signed { by: "ours".to_owned(), claim: None }))
+    );
+}
+
+fn profile(name: &str, generation: u64, signature: Option<String>) -> StoredProfile {
+    let store = tempfile::tempdir().unwrap();
+    let folder = store.path().join("profiles").join(name);
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join(format!("{generation}.kdl")), PROFILE).unwrap();
+    if let Some(signature) = signature {
+        fs::write(folder.join(format!("{generation}.kdl.minisig")), signature).unwrap();
+    }
+    let wanted = WantedProfile { name: Name::parse(name).unwrap(), digest: None };
+    Store::open(Place::Medium, store.path(), "").find_profile(Some(&wanted)).unwrap()
+}
+
+fn allowed(name: &str, key: Option<&str>, lowest: Option<u64>) -> AllowedProfile {
+    let parse = |text: &str| Name::parse(text).unwrap();
+    AllowedProfile { name: parse(name), key: key.map(parse), lowest }
+}
+
+#[test]
+fn a_signature_is_that_of_one_generation_of_one_profile() {
+    let signers = Signers::new(&["ours"]).packed("ours");
+    let signed = |comment: &str| Some(signers.signed("ours", PROFILE, &["-t", comment]));
+    for required in [true, false] {
+        let trust = signers.trust(required);
+        let vouched =
+            |name, generation, comment: &str| trust.vouches_for(&profile(name, generation, signed(comment)));
+        assert_eq!(vouched("web", 3, "profile web generation 3"), Ok(Some("ours".into())));
+        // Other programs write other comments.
+        assert_eq!(vouched("web", 9, "timestamp:1\tfile:3.kdl"), Ok(Some("ours".into())));
+        let renamed = why(vouched("web", 9, "profile web generation 3"));
+        assert_eq!(
+            renamed,
+            "the signature is that of generation 3 of `web`, and the file is generation 9 of `web`"
+        );
+        assert!(why(vouched("kiosk", 3, "profile web generation 3")).contains("of `web`, and the file"));
+    }
+}
+
+#[test]
+fn the_initramfs_says_which_profiles_boot_who_signs_them_and_from_which_generation_on() {
+    let signers = Signers::new(&["site", "lab"]).packed("site").packed("lab");
+    let signed = |key: &str, comment: &str| Some(signers.signed(key, PROFILE, &["-t", comment]));
+    for required in [true, false] {
+        let mut trust = signers.trust(required);
+        trust.allowed = vec![allowed("kiosk", Some("site"), Some(7)), allowed("tools", None, None)];
+        let kiosk = |key: &str, generation: u64| {
+            let comment = format!("profile kiosk generation {generation}");
+            trust.vouches_for(&profile("kiosk", generation, signed(key, &comment)))
+        };
+        assert_eq!(kiosk("site", 7), Ok(Some("site".into())));
+        assert_eq!(
+            why(kiosk("site", 6)),
+            "generation 6 is older than 7, the lowest that this initramfs allows"
+        );
+        assert_eq!(
+            why(kiosk("lab", 8)),
+            "the profile is signed by lab, and this initramfs wants it from site"
+        );
+        let silent = trust.vouches_for(&profile("kiosk", 9, signed("site", "hello")));
+        assert!(why(silent).starts_with("the signature does not say which generation it is of"));
+        assert!(why(trust.vouches_for(&profile("kiosk", 9, None))).contains("is not signed"));
+        let rescue = trust.vouches_for(&profile("rescue", 1, signed("site", "profile rescue generation 1")));
+        assert_eq!(why(rescue), "this initramfs allows no profile `rescue` of a medium");
+        assert_eq!(trust.vouches_for(&profile("tools", 1, None)).is_ok(), !required);
+    }
 }

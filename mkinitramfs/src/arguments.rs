@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use argh::{ArgsInfo, EarlyExit, FromArgs};
 use kernel_config::Group;
-use mkinitramfs::{FileSystemMaker, LEVELS, Request, Task as Use};
+use mkinitramfs::{AllowedProfile, FileSystemMaker, LEVELS, Request, Task as Use};
 use profiles::{Name, StateFileSystem, suggest};
 use progress::Progress;
 
@@ -71,6 +71,15 @@ pub struct Arguments {
     #[argh(switch)]
     pub require_signatures: bool,
 
+    /// a profile of a medium that may boot, as NAME, NAME,key=KEY or NAME,lowest=N: signed by that key, and no older generation; no other
+    /// one boots then; may be repeated
+    #[argh(option, arg_name = "name[,key=name][,lowest=n]", from_str_fn(allowed_profile))]
+    pub allow_profile: Vec<AllowedProfile>,
+
+    /// let init open the rescue shell although signatures are required
+    #[argh(switch)]
+    pub allow_shell: bool,
+
     /// a store whose profiles and images are packed, for lamina.store=initramfs
     #[argh(option, arg_name = "folder")]
     pub store: Option<PathBuf>,
@@ -132,6 +141,10 @@ fn file_system_program(word: &str, task: Use) -> Result<FileSystemMaker, String>
         None => (word, None),
     };
     Ok(FileSystemMaker { task, kind: state_file_system(kind)?, program })
+}
+
+fn allowed_profile(word: &str) -> Result<AllowedProfile, String> {
+    word.parse()
 }
 
 fn profile(word: &str) -> Result<Name, String> {
@@ -200,6 +213,8 @@ impl Arguments {
             ("--busybox", self.busybox.is_some()),
             ("--key", !self.key.is_empty()),
             ("--require-signatures", self.require_signatures),
+            ("--allow-profile", !self.allow_profile.is_empty()),
+            ("--allow-shell", self.allow_shell),
             ("--store", self.store.is_some()),
             ("--profile", !self.profile.is_empty()),
             ("--level", self.level.is_some()),
@@ -265,6 +280,8 @@ pub fn request(arguments: &Arguments) -> Result<Request, String> {
             .collect(),
         keys: arguments.key.clone(),
         require_signatures: arguments.require_signatures,
+        allow_shell: arguments.allow_shell,
+        allowed_profiles: arguments.allow_profile.clone(),
         store: arguments.store.clone(),
         profiles: arguments.profile.clone(),
         progress: Progress::on_stderr(),

@@ -48,6 +48,16 @@ impl Keys {
         Ok(Keys { keys, required })
     }
 
+    /// Whether one of them has this name.
+    pub(crate) fn has(&self, name: &Name) -> bool {
+        self.keys.iter().any(|key| key.name == *name)
+    }
+
+    /// Whether there is none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
     /// Whether init refuses profiles without a valid signature.
     pub(crate) fn required(&self) -> bool {
         self.required

@@ -18,6 +18,7 @@ mod modinfo;
 mod module_list;
 mod plan;
 mod rescue;
+mod rules;
 mod shared_libraries;
 mod store;
 
@@ -27,3 +28,4 @@ pub use file_system_maker::{FileSystemMaker, MakerFile, Task};
 pub use kernel_modules::{Absent, Picked, Reason, Selection};
 pub use list::{Listed, list};
 pub use plan::{LEVELS, Plan, Request, Written};
+pub use rules::AllowedProfile;

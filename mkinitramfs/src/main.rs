@@ -95,6 +95,7 @@ fn to_json(plan: &Plan, written: Option<Written>) -> String {
         "modules": plan.modules.picked,
         "absent": plan.modules.absent,
         "profiles": plan.profiles,
+        "warnings": plan.warnings,
         "files": files,
         "written": written,
     });

@@ -6,7 +6,6 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use kernel_config::{Group, KernelPackage};
-use profiles::quote::Quoted;
 use profiles::{Name, StateFileSystem};
 use progress::{Progress, count, human_size};
 use unnamed_file::UnnamedFile;
@@ -16,6 +15,7 @@ use crate::error::Error;
 use crate::file_system_maker::{FileSystemMaker, MakerFile};
 use crate::kernel_modules::{self, Reason, Selection};
 use crate::keys::Keys;
+use crate::rules::{self, AllowedProfile};
 use crate::{archive, elf, file_system_maker, host_file, keys, module_list, rescue, store};
 
 /// The format of `etc/lamina/initramfs.kdl`, the contract between this crate and init.
@@ -46,6 +46,10 @@ pub struct Request {
     pub keys: Vec<PathBuf>,
     /// Init refuses a profile without a valid signature.
     pub require_signatures: bool,
+    /// The rescue shell may be opened although signatures are required.
+    pub allow_shell: bool,
+    /// The only profiles of a medium that boot; all when none is named.
+    pub allowed_profiles: Vec<AllowedProfile>,
     /// A store to pack.
     pub store: Option<PathBuf>,
     /// The profiles of the store to pack, with their images; all when none is named.
@@ -78,6 +82,8 @@ impl Request {
             make_file_systems: Vec::new(),
             keys: Vec::new(),
             require_signatures: false,
+            allow_shell: false,
+            allowed_profiles: Vec::new(),
             store: None,
             profiles: Vec::new(),
             progress: Progress::Silent,
@@ -106,8 +112,8 @@ impl Request {
         // and ends the process, which no PID 1 may, when it is not there either.
         contents.add("dev/null", 0o666, Source::CharDevice(1, 3))?;
         contents.add("init", 0o755, Source::Bytes(init))?;
-        let signatures = if keys.required() { " signatures=\"required\"" } else { "" };
-        let about = format!("initramfs format={FORMAT} kernel={}{signatures}\n", Quoted(kernel.release()));
+        let about =
+            rules::contract(FORMAT, kernel.release(), &keys, self.allow_shell, &self.allowed_profiles)?;
         contents.add("etc/lamina/initramfs.kdl", 0o644, Source::Bytes(about.into_bytes()))?;
         add_modules(&mut contents, kernel.release(), &modules)?;
         keys.add(&mut contents)?;
@@ -117,10 +123,13 @@ impl Request {
         let makers = file_system_maker::add(&mut contents, &self.make_file_systems)?;
         let profiles = match &self.store {
             Some(store) => store::add(&mut contents, store, &self.profiles, &keys, self.progress)?,
-            None => Vec::new(),
+            None => store::Packed::default(),
         };
         let (release, progress) = (kernel.release().to_owned(), self.progress);
-        Ok(Plan { release, contents, modules, makers, profiles, progress })
+        let shell = rules::about_shell(&keys, self.busybox.is_some(), self.allow_shell).map(str::to_owned);
+        let rescue = rules::about_rescue(&keys, &profiles.unsealed, self.allow_shell);
+        let (warnings, profiles) = (shell.into_iter().chain(rescue).collect(), profiles.taken);
+        Ok(Plan { release, contents, modules, makers, profiles, warnings, progress })
     }
 }
 
@@ -157,6 +166,8 @@ pub struct Plan {
     pub makers: Vec<MakerFile>,
     /// The packed profiles, as `NAME generation N`.
     pub profiles: Vec<String>,
+    /// What whoever makes this should know, one sentence each.
+    pub warnings: Vec<String>,
     progress: Progress,
 }
 
@@ -230,7 +241,7 @@ impl fmt::Display for Plan {
         for profile in &self.profiles {
             writeln!(f, "  profile {profile}, with its images")?;
         }
-        Ok(())
+        self.warnings.iter().try_for_each(|warning| writeln!(f, "warning: {warning}"))
     }
 }
 

@@ -21,13 +21,22 @@ const HOME: &str = "lamina";
 ///
 /// # Errors
 /// A profile or image is missing or damaged; a profile has no signature that init would accept.
+/// The profiles that were packed.
+#[derive(Debug, Default)]
+pub(crate) struct Packed {
+    /// As `NAME generation N`.
+    pub(crate) taken: Vec<String>,
+    /// Those that are not sealed.
+    pub(crate) unsealed: Vec<Name>,
+}
+
 pub(crate) fn add(
     contents: &mut Contents,
     store: &Path,
     wanted: &[Name],
     keys: &Keys,
     progress: Progress,
-) -> Result<Vec<String>, Error> {
+) -> Result<Packed, Error> {
     let known = profile_names(store)?;
     let mut names = if wanted.is_empty() { known.clone() } else { wanted.to_vec() };
     names.sort();
@@ -63,7 +72,9 @@ pub(crate) fn add(
     for (profile, image) in images {
         add_image(contents, store, profile, image, &meter)?;
     }
-    Ok(taken)
+    let unsealed = packed.iter().filter(|profile| profile.sealed.is_none());
+    let unsealed = unsealed.map(|profile| profile.name.clone()).collect();
+    Ok(Packed { taken, unsealed })
 }
 
 fn unknown(store: &Path, name: &Name, known: &[Name]) -> Error {

@@ -296,6 +296,11 @@ impl<'a> Node<'a> {
         self.entries(None).next().and_then(|entry| entry.value().as_string())
     }
 
+    /// Whether there is an argument.
+    pub fn has_arguments(&self) -> bool {
+        self.entries(None).next().is_some()
+    }
+
     /// All arguments that can be read; the others are noted. At least one is needed, called `what`.
     pub fn arguments<T: Value>(&self, what: &str) -> Option<Vec<T>> {
         let entries: Vec<&KdlEntry> = self.entries(None).collect();

@@ -9,6 +9,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::decode::{Node, Shape, read};
 use crate::quote::Quoted;
+use crate::seal::Seal;
 use crate::system::{SystemPath, Verify};
 use crate::version::Version;
 use crate::{Diagnostics, Digest, Name, WritableTop};
@@ -64,8 +65,8 @@ pub struct BootProfile {
     pub verify: Verify,
     /// The absolute path of the first program.
     pub init: String,
-    /// Whether overrides that would weaken it are refused.
-    pub sealed: bool,
+    /// Whether overrides that would weaken it are refused, and which kernel parameters are not.
+    pub sealed: Option<Seal>,
 }
 
 /// One image of a stack.
@@ -122,8 +123,8 @@ impl BootProfile {
         if let Some(description) = &self.description {
             let _ = writeln!(out, "    description {}", Quoted(description));
         }
-        if self.sealed {
-            out.push_str("    sealed\n");
+        if let Some(seal) = &self.sealed {
+            let _ = writeln!(out, "    {seal}");
         }
         for image in &self.images {
             let _ = writeln!(out, "    image {image}");
@@ -187,7 +188,7 @@ fn profile(node: Node<'_>) -> Option<BootProfile> {
     let name = node.argument("name");
     let description =
         block.at_most_one("description", |node| node.shape(&Shape::argument("text"))?.argument("text"));
-    let sealed = block.one("sealed").map(|node| node.shape(&Shape::BARE)).is_some();
+    let sealed = block.at_most_one("sealed", Seal::read);
     let root = block.required("root").and_then(WritableTop::read);
     let verify =
         block.required("verify").and_then(|node| node.shape(&Shape::argument("way"))?.argument("way"));
@@ -203,7 +204,7 @@ fn profile(node: Node<'_>) -> Option<BootProfile> {
         root: root?,
         verify: verify?,
         init: init?.0,
-        sealed,
+        sealed: sealed?,
     })
 }
 

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use crate::decode::{Block, KdlValue, Node, Problem, Shape, Value, read};
+use crate::seal::Seal;
 use crate::suggest;
 use crate::system::{SystemPath, Verify};
 use crate::version::Condition;
@@ -63,7 +64,7 @@ pub struct Profile {
     /// The paths that one package may take from packages below.
     pub overrides: Vec<Override>,
     /// Whether a boot refuses overrides that would weaken it.
-    pub sealed: bool,
+    pub sealed: Option<Seal>,
 }
 
 /// A name and where it is mentioned.
@@ -150,7 +151,7 @@ fn profile(node: Node<'_>) -> Option<Profile> {
     let verify = block.at_most_one("verify", |node| node.shape(&Shape::argument("way"))?.argument("way"));
     let init = block.at_most_one("init", |node| node.shape(&Shape::argument("path"))?.argument("path"));
     let overrides = overrides(&block);
-    let sealed = block.one("sealed").map(|node| node.shape(&Shape::BARE)).is_some();
+    let sealed = block.at_most_one("sealed", Seal::read);
     Some(Profile {
         name: name?,
         place: node.place(),
@@ -163,7 +164,7 @@ fn profile(node: Node<'_>) -> Option<Profile> {
         verify: verify?,
         init: init?,
         overrides: overrides?,
-        sealed,
+        sealed: sealed?,
     })
 }
 

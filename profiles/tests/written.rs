@@ -52,7 +52,7 @@ fn reads_every_part() {
 #[test]
 fn reads_seal_state_and_optional_packages() {
     let appliance = Profile::parse("appliance.kdl", APPLIANCE.as_bytes()).expect("a good profile");
-    assert!(appliance.sealed);
+    assert!(appliance.sealed.is_some());
     let place = DeviceSpec::PartLabel("state".to_owned());
     let state =
         State { place, create: Some(StateFileSystem::Btrfs), changed: WhenChanged::Reset, check: false };
@@ -77,11 +77,12 @@ fn a_package_is_where_the_last_wish_put_it() {
 #[test]
 fn a_seal_is_included_and_cannot_be_taken_off() {
     let site = ["profile site { include kiosk; verify none; }", "profile kiosk { sealed; }"];
-    assert!(composed(&site).expect("a composition").sealed);
+    assert!(composed(&site).expect("a composition").sealed.is_some());
     assert!(
-        !composed(&site.map(|text| text.replace("sealed;", "")).each_ref().map(String::as_str))
+        composed(&site.map(|text| text.replace("sealed;", "")).each_ref().map(String::as_str))
             .expect("a composition")
             .sealed
+            .is_none()
     );
 }
 
@@ -155,4 +156,19 @@ fn refuses_each_bad_profile_with_these_words() {
         Ok(profile) => panic!("{label} was accepted: {profile:?}"),
         Err(errors) => errors.to_string(),
     });
+}
+
+#[test]
+fn a_seal_names_the_parameters_that_it_allows_and_includes_add_theirs() {
+    let [base, kiosk] = [
+        "profile \"base\" {\n    packages { a }\n    sealed \"systemd.unit\"\n}\n",
+        "profile \"kiosk\" {\n    include \"base\"\n    sealed \"mitigations\" \"systemd.unit\"\n}\n",
+    ];
+    let seal = composed(&[kiosk, base]).expect("a composition").sealed.expect("a seal");
+    assert_eq!(seal.to_string(), "sealed \"systemd.unit\" \"mitigations\"");
+    assert!(seal.names("systemd.unit") && !seal.names("systemd.debug-shell"));
+    for wrong in ["sealed \"a=b\"", "sealed \"\"", "sealed \"a b\"", "sealed 1"] {
+        let text = format!("profile \"kiosk\" {{\n    packages {{ a }}\n    {wrong}\n}}\n");
+        assert!(Profile::parse("file.kdl", text.as_bytes()).is_err(), "{wrong}");
+    }
 }

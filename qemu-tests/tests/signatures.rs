@@ -7,7 +7,7 @@ use qemu_tests::Story;
 use qemu_tests::failure::Failure;
 use qemu_tests::guest::Guest;
 use qemu_tests::scene::{DISK, Scene};
-use qemu_tests::store::sha256;
+use qemu_tests::store::{ProfileText, sha256};
 
 /// A pair of keys, made by Debian's minisign without a password.
 struct Keys {
@@ -131,4 +131,48 @@ fn a_signature_does_not_take_the_place_of_a_digest() -> Story {
     guest.expect("trying lamina.fallback=bound")?;
     guest.expect("here is bound")?;
     guest.expect_off()
+}
+
+/// Who holds the medium in hands takes the sealed profile away, and leaves another one that the same key has signed; or adds a word to
+/// the command line with which the system itself would open a shell.
+#[test]
+fn a_sealed_kiosk_does_not_become_a_root_shell() -> Story {
+    let scene = Scene::new("kiosk")?.with_rescue_shell();
+    let keys = keys(&scene, "release")?;
+    let system = scene.small_system()?;
+    let script = scene.script_layer("script", "echo here is the kiosk")?;
+    let kiosk = ProfileText::new("kiosk", &[system, vec![script]].concat()).init("/story").line("sealed");
+    scene.store().profile(&kiosk)?;
+    scene.profile_that_runs("rescue", &[], "echo it should not have started")?;
+    for name in ["kiosk", "rescue"] {
+        sign(&scene, name, &keys)?;
+    }
+    let no_shell =
+        |screen: &str| !screen.contains("[s] shell") && !screen.contains("should not have started");
+    let mut guest = boot(&scene, &keys, "lamina.profile=kiosk systemd.debug-shell")?;
+    let screen = guest.expect_screen(&[
+        "the profile is sealed and refuses systemd.debug-shell on the kernel command line",
+        "the profile that was asked for is sealed, and this one is not",
+    ])?;
+    assert!(no_shell(&screen), "{screen}");
+    drop(guest);
+    let mut guest = boot(&scene, &keys, "lamina.profile=kiosk")?;
+    guest.expect("here is the kiosk")?;
+    guest.expect_off()?;
+    let folder = scene.store().folder().join("profiles/kiosk");
+    std::fs::remove_dir_all(&folder).map_err(Failure::at(&folder))?;
+    let mut guest = boot(&scene, &keys, "lamina.profile=kiosk lamina.rescue")?;
+    let screen = guest.expect("[p] power off")?;
+    assert!(no_shell(&screen), "{screen}");
+    guest.type_text("t")?;
+    let refused = "cannot be read and may be sealed, and this one is not";
+    let screen = guest.expect_screen(&[refused])?;
+    assert!(no_shell(&screen), "{screen}");
+    // Nor by the key of a person.
+    guest.type_text("o")?;
+    guest.expect("number of the profile")?;
+    guest.type_text("1")?;
+    let screen = guest.expect_screen(&[refused])?;
+    assert!(no_shell(&screen), "{screen}");
+    Ok(())
 }

@@ -10,14 +10,15 @@ use nix::errno::Errno;
 use nix::sys::wait::waitpid;
 use nix::unistd::{Pid, dup2_stderr, dup2_stdin, dup2_stdout, setsid};
 
-use crate::{console, paths};
+use crate::{console, contract, paths};
 
 /// The name under which init runs itself to become the shell: a new session needs a process that is not its leader.
 pub const SHELL_NAME: &str = "lamina-rescue-shell";
 
-/// Whether the initramfs has one.
+/// Whether the initramfs has one, and allows it.
 pub fn is_there() -> bool {
-    fs::metadata(paths::SHELL).is_ok_and(|metadata| metadata.is_file() && metadata.mode() & 0o111 != 0)
+    contract::allows_shell()
+        && fs::metadata(paths::SHELL).is_ok_and(|metadata| metadata.is_file() && metadata.mode() & 0o111 != 0)
 }
 
 /// Starts the shell on this console and waits for it; the sentence says why it did not start. PID 1 inherits every orphan, so

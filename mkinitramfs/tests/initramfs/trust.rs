@@ -102,3 +102,27 @@ fn a_signature_travels_with_its_profile() {
         std::fs::read_to_string(fixture.path("store/profiles/web/1.kdl.minisig")).expect("signed");
     assert_eq!(bytes(&request, "lamina/profiles/web/1.kdl.minisig"), Some(signature));
 }
+
+#[test]
+fn which_profiles_boot_and_whether_there_is_a_shell_are_fixed_too() {
+    let fixture = fixture();
+    let mut request = fixture.request();
+    request.keys = vec![fixture.path("site.pub")];
+    request.require_signatures = true;
+    request.allowed_profiles =
+        ["kiosk,key=site,lowest=7", "rescue"].map(|text| text.parse().expect("a rule")).into();
+    assert_eq!(
+        bytes(&request, "etc/lamina/initramfs.kdl").expect("the contract"),
+        "initramfs format=1 kernel=\"6.1.0-test\" signatures=\"required\" {\n    profile \"kiosk\" key=\"site\" lowest=7\n    \
+         profile \"rescue\"\n}\n"
+    );
+    let refused = |request: &Request| request.plan().expect_err("a rule that nothing could keep").to_string();
+    request.allowed_profiles = vec!["kiosk,key=other".parse().expect("a rule")];
+    assert!(refused(&request).starts_with("--allow-profile kiosk: there is no key 'other'\nhelp: "));
+    request.allowed_profiles = ["a", "a"].map(|text| text.parse().expect("a rule")).into();
+    assert!(refused(&request).contains("the profile is named twice"));
+    request.allowed_profiles = Vec::new();
+    request.allow_shell = true;
+    let about = bytes(&request, "etc/lamina/initramfs.kdl").expect("the contract");
+    assert!(about.ends_with(" signatures=\"required\" shell=\"allowed\"\n"), "{about}");
+}

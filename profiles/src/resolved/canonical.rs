@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 
 use super::{BootProfile, FEC_ROOTS, ImageRef, MOST_IMAGES, VerityRef};
 use crate::lexer::LARGEST;
+use crate::seal::Seal;
 use crate::version::Version;
 use crate::{
     DeviceSpec, Digest, Name, State, StateFileSystem, SystemPath, TmpfsSize, Verify, WhenChanged, WritableTop,
@@ -18,11 +19,13 @@ use crate::{
 pub(super) fn read(bytes: &[u8]) -> Option<BootProfile> {
     let text = std::str::from_utf8(bytes).ok().filter(|text| text.len() <= LARGEST)?;
     let (mut images, mut optional) = (Vec::new(), Vec::new());
-    let (mut name, mut description, mut sealed) = (None, None, false);
+    let (mut name, mut description, mut sealed) = (None, None, None);
     let (mut top, mut verify, mut init) = (None, None, None);
     for line in text.lines() {
         let Some((word, rest)) = line.trim_start().split_once(' ') else {
-            sealed |= line == "    sealed";
+            if line == "    sealed" {
+                sealed = Some(Seal::default());
+            }
             continue;
         };
         let mut rest = Rest(rest);

@@ -8,6 +8,7 @@
 
 use super::{Mention, Override, Package, Profile};
 use crate::diagnostics::{Diagnostic, Diagnostics};
+use crate::seal::Seal;
 use crate::suggest;
 use crate::system::{SystemPath, Verify};
 use crate::{Name, TmpfsSize, WritableTop};
@@ -37,7 +38,7 @@ pub struct Composition {
     /// The paths that may be shadowed, no path twice.
     pub overrides: Vec<Override>,
     /// Whether a boot refuses overrides that would weaken it.
-    pub sealed: bool,
+    pub sealed: Option<Seal>,
 }
 
 /// Joins `profile` with its includes, which `load` reads.
@@ -73,7 +74,7 @@ impl Joined {
             verify: Verify::Digest,
             init: SystemPath("/sbin/init".to_owned()),
             overrides: Vec::new(),
-            sealed: false,
+            sealed: None,
         };
         Joined { result, errors: Vec::new() }
     }
@@ -126,7 +127,9 @@ impl Joined {
             self.result.overrides.retain(|other| other.path != allowed.path);
             self.result.overrides.push(allowed.clone());
         }
-        self.result.sealed |= profile.sealed;
+        if let Some(seal) = &profile.sealed {
+            self.result.sealed.get_or_insert_default().join(seal);
+        }
         if let Some(root) = &profile.root {
             self.result.root = root.clone();
         }
