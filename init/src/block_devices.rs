@@ -18,6 +18,9 @@ use crate::examination::Examination;
 /// Never a medium: memory, loop devices, and floppy drives, where a probe of an empty one takes seconds.
 const NOT_A_MEDIUM: [&str; 5] = ["loop", "ram", "zram", "nbd", "fd"];
 
+/// How often it is looked for what has come in the meantime, at one time.
+const LOOKS: usize = 4;
+
 /// What the names of the verity devices of layers begin with.
 const LAYER: &str = "lamina-";
 
@@ -107,14 +110,29 @@ pub struct Inventory {
 }
 
 impl Inventory {
-    /// Brings the inventory up to date with `/sys/class/block`.
+    /// Brings the inventory up to date with `/sys/class/block`. A disk is there a moment before its partitions, and to open it waits
+    /// for them: so that no disk is taken for one without any, it is looked once more after each answer.
     pub fn refresh(&mut self) {
+        for _ in 0..LOOKS {
+            if !self.look_once() {
+                break;
+            }
+        }
+    }
+
+    /// Whether there was anything new.
+    fn look_once(&mut self) -> bool {
         let names = device_names(Path::new("/sys/class/block"));
         self.known.retain(|name, _| names.contains(name));
         // These change without a word about the device itself.
         self.known.values_mut().for_each(|device| device.holders = holders(&device.name));
-        let new = names.iter().filter(|name| !self.known.contains_key(*name));
-        self.examine(new.filter_map(|name| look(name)).collect());
+        let new: Vec<BlockDevice> = names
+            .iter()
+            .filter(|name| !self.known.contains_key(*name))
+            .filter_map(|name| look(name))
+            .collect();
+        let any = !new.is_empty();
+        self.examine(new);
         self.listen();
         // One that does not answer must not hide those behind it.
         let behind: Vec<BlockDevice> = self.examinations.iter_mut().flat_map(Examination::behind).collect();
@@ -122,6 +140,7 @@ impl Inventory {
             behind.into_iter().for_each(|device| self.examine(vec![device]));
             self.listen();
         }
+        any
     }
 
     /// Whether a device is asked that has not answered yet.

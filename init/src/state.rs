@@ -219,6 +219,9 @@ fn mount(device: &str, driver: &str) -> Result<(), Failure> {
         match nix::errno::Errno::from_raw(errno) {
             nix::errno::Errno::EBUSY => failure.try_this(
                 "when the store is on the same partition, it is mounted read-only there: give the state a partition of its own",
+            ).try_this(
+                "when the store is on the disk as a whole, that keeps all partitions of it from use: name the store's partition, \
+                 and write an ISO so that it has one (xorriso -partition_offset 16), or put the state on another disk",
             ),
             // EFSBADCRC and EFSCORRUPTED of the kernel.
             nix::errno::Errno::EBADMSG | nix::errno::Errno::EUCLEAN => failure.try_this(format!(

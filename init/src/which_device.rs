@@ -65,8 +65,11 @@ fn why_not(device: &BlockDevice, devices: &[BlockDevice]) -> Option<Failure> {
     }
     let whole = disk.filter(|disk| reaches(disk, device.start) && !is_of_last_partition(disk, devices));
     let member = [device].into_iter().chain(whole).find_map(|device| {
-        let kind = device.superblock.as_ref()?.kind;
-        part_of(kind).map(|what| (device, kind, what))
+        let found = device.superblock.as_ref()?;
+        // Mounting one of several devices takes a search for the others.
+        let one_of_several =
+            (found.kind == "btrfs" && found.driver.is_none()).then_some("one of several devices of a btrfs");
+        part_of(found.kind).or(one_of_several).map(|what| (device, found.kind, what))
     });
     let (member, kind, what) = member?;
     let of =

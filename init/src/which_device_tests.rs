@@ -127,6 +127,17 @@ fn a_part_of_something_else_is_named_with_what_it_is() {
 }
 
 #[test]
+fn one_of_several_devices_of_a_btrfs_is_named_so() {
+    let mut devices = ["vda", "vdb"].map(|name| device(name, None, Some(("btrfs", "data", "u", 0))));
+    devices.iter_mut().filter_map(|device| device.superblock.as_mut()).for_each(|found| found.driver = None);
+    let why = meant("LABEL=data", &devices).unwrap_err();
+    assert!(
+        why.starts_with("/dev/vda is one of several devices of a btrfs, and is not used by itself"),
+        "{why}"
+    );
+}
+
+#[test]
 fn a_partition_of_a_disk_that_is_a_part_of_something_else_is_one_too() {
     let ext4 = device("vda1", Some((1, 50)), Some(("ext4", "data", "u", 50)));
     let of = |kind, length| [device("vda", None, Some((kind, "", "", length))), ext4.clone()];
