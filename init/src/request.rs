@@ -1,13 +1,16 @@
 //! What the kernel command line asks of init: the `lamina.*` parameters, and `init=`, `ro`, `rw`, `quiet` and `panic=`.
 
+mod misread;
+
 use std::time::Duration;
 
 use profiles::{Digest, Name, SystemPath, suggest};
 
 use crate::cmdline::{self, Parameter};
-use crate::error::{BootError, Failure};
+use crate::error::Failure;
 use crate::medium::StoreSpec;
 use crate::overrides::Overrides;
+use misread::Misreadings;
 
 /// The step that this module's errors name.
 const STEP: &str = "read the command line";
@@ -101,6 +104,8 @@ pub struct BootRequest {
     pub panic: Option<i64>,
     /// Sentences about parameters that were not understood and not obeyed.
     pub warnings: Vec<String>,
+    /// Parameters that could not be read.
+    pub misread: Misreadings,
     /// All parameters, for the options of modules.
     pub parameters: Vec<Parameter>,
     /// What stands behind `--`.
@@ -125,28 +130,30 @@ impl BootRequest {
             rescue: false,
             panic: None,
             warnings: Vec::new(),
+            misread: Misreadings::default(),
             parameters: Vec::new(),
             for_init: Vec::new(),
         }
     }
 
-    /// Reads the line. Everything that is wrong is told at once; of a repeated parameter the last one holds.
-    ///
-    /// The request is usable even when it comes with an error: recovery wants `panic=` and `quiet`.
-    pub fn parse(line: &str) -> (Self, Result<(), BootError>) {
+    /// Reads the line. Of a repeated parameter the last one holds. What cannot be read stands in [`BootRequest::misread`].
+    pub fn parse(line: &str) -> Self {
         let mut request =
             Self { parameters: cmdline::parse(line), for_init: cmdline::for_init(line), ..Self::empty() };
-        let mut errors = Vec::new();
         for Parameter { name, value } in request.parameters.clone() {
-            if let Err(failure) = request.take(&name, value.as_deref()) {
-                let value = value.map(|value| format!("={value}")).unwrap_or_default();
-                errors.push(failure.at(STEP, format!("{name}{value}")));
+            let bound = request.is_bound() && name == "lamina.profile";
+            match request.take(&name, value.as_deref()) {
+                Ok(()) => request.misread.was_written_again(&name),
+                Err(failure) => {
+                    if name == "lamina.profile" {
+                        // Not an earlier one either: that is not what was asked for.
+                        request.profile = None;
+                    }
+                    request.misread.note(&name, value.as_deref(), failure, bound);
+                }
             }
         }
-        let mut errors = errors.into_iter();
-        let Some(mut first) = errors.next() else { return (request, Ok(())) };
-        first.also = errors.map(|error| format!("{}: {}", error.object, error.failure.why)).collect();
-        (request, Err(first))
+        request
     }
 
     /// A person wants this profile in place of the one on the command line. What the command line changes was meant for that
@@ -155,13 +162,14 @@ impl BootRequest {
         if self.profile.as_ref().is_none_or(|asked| asked.name != wanted.name) {
             (self.overrides, self.init) = (Overrides::default(), None);
             self.replaced = true;
+            self.misread.forget_asked();
         }
         self.profile = Some(wanted);
     }
 
-    /// Whether the command line says which bytes the profile has.
+    /// Whether the command line says which bytes the profile has, legibly or not.
     pub fn is_bound(&self) -> bool {
-        self.profile.as_ref().is_some_and(|wanted| wanted.digest.is_some())
+        self.profile.as_ref().is_some_and(|wanted| wanted.digest.is_some()) || self.misread.bind()
     }
 
     /// What a person may choose in place of the profile that was asked for: anything, or what the command line binds as well.
@@ -187,10 +195,15 @@ impl BootRequest {
             ("quiet", None) if self.verbosity == Verbosity::Normal => self.verbosity = Verbosity::Quiet,
             ("ro", None) => self.root_access = RootAccess::ReadOnly,
             ("rw", None) => self.root_access = RootAccess::Writable,
-            ("panic", Some(seconds)) => self.panic = seconds.parse().ok().or(self.panic),
+            ("panic", Some(seconds)) => {
+                let wrong = |_| Failure::new("it is not a whole number of seconds");
+                self.panic = Some(seconds.parse().map_err(wrong)?);
+            }
             _ => {
                 if let Some(ours) = name.strip_prefix("lamina.") {
-                    return self.take_ours(ours, value);
+                    // next_arg() of the kernel takes away quotes around a whole value only: `lamina.store=LABEL="my disk"` keeps them.
+                    let value = value.map(|value| value.replace('"', ""));
+                    return self.take_ours(ours, value.as_deref());
                 }
             }
         }
@@ -199,6 +212,10 @@ impl BootRequest {
 
     fn take_ours(&mut self, name: &str, value: Option<&str>) -> Result<(), Failure> {
         let Some((_, support)) = KNOWN.iter().find(|(known, _)| *known == name) else {
+            // It binds bytes, under whatever name: to go on without it would boot others.
+            if value.is_some_and(|value| value.contains("@sha256:")) {
+                return Err(Failure::new(unknown(name)).try_this("write lamina.profile=NAME@sha256:HEX"));
+            }
             self.warnings.push(unknown(name));
             return Ok(());
         };
@@ -221,8 +238,19 @@ impl BootRequest {
         match name {
             "profile" => self.profile = Some(wanted_profile(name, text()?)?),
             "fallback" => {
-                let each = text()?.split(',').map(|one| wanted_profile(name, one));
-                self.fallbacks = each.collect::<Result<_, _>>()?;
+                let (mut good, mut first_wrong) = (Vec::new(), None);
+                for one in text()?.split(',') {
+                    match wanted_profile(name, one) {
+                        Ok(wanted) => good.push(wanted),
+                        Err(mut failure) => {
+                            failure.why = format!("{one}: {}", failure.why);
+                            first_wrong.get_or_insert(failure);
+                        }
+                    }
+                }
+                // Those that can be read are as good as before.
+                self.fallbacks = good;
+                return first_wrong.map_or(Ok(()), Err);
             }
             "add" | "without" | "verify" | "state" => self.overrides.take(name, text()?)?,
             "store" => self.store = Some(StoreSpec::parse(text()?)?),

@@ -1,14 +1,20 @@
 use super::*;
+use crate::error::BootError;
 use profiles::DeviceSpec;
 
 fn parsed(line: &str) -> BootRequest {
-    let (request, result) = BootRequest::parse(line);
-    result.unwrap();
+    let request = BootRequest::parse(line);
+    assert_eq!(request.misread, Misreadings::default(), "{line}");
     request
 }
 
 fn refused(line: &str) -> BootError {
-    BootRequest::parse(line).1.unwrap_err()
+    let misread = BootRequest::parse(line).misread;
+    misread
+        .of_asked()
+        .or_else(|| misread.of_store())
+        .or_else(|| misread.of_folder())
+        .unwrap_or_else(|| panic!("{line}"))
 }
 
 #[test]
@@ -57,12 +63,6 @@ fn names_lead_nowhere_else_and_numbers_are_numbers() {
         "lamina.profile=..",
         "lamina.profile=",
         "lamina.dir=os/../..",
-        "lamina.timeout=abc",
-        "lamina.timeout=-1",
-        "lamina.timeout=1.5",
-        "lamina.timeout=4294967296",
-        "lamina.rescue=0",
-        "lamina.debug=no",
         "init=sbin/init",
     ] {
         let error = refused(line);
@@ -125,7 +125,6 @@ fn what_changes_the_profile_is_read_and_slips_are_named() {
         "lamina.verify=strict",
         "lamina.state=floppy",
         "lamina.state=tmpfs,size=0%",
-        "lamina.fallback=a@sha256:1",
     ] {
         let error = refused(line);
         assert_eq!((error.step, error.object.as_str()), (STEP, line));
@@ -147,11 +146,12 @@ fn what_changes_a_profile_does_not_change_the_one_that_a_person_chose() {
 
 #[test]
 fn all_errors_are_told_at_once_and_the_rest_still_counts() {
-    let (request, result) =
-        BootRequest::parse("lamina.timeout=soon lamina.store=floppy lamina.dir=../x panic=5");
-    let error = result.unwrap_err();
-    assert_eq!(error.object, "lamina.timeout=soon");
-    assert_eq!(error.also.len(), 2, "{error}");
+    let request =
+        BootRequest::parse("lamina.timeout=soon lamina.store=floppy lamina.dir=../x lamina.verify=x panic=5");
+    let error = request.misread.of_store().unwrap();
+    assert_eq!((error.object.as_str(), error.also.len()), ("lamina.store=floppy", 2), "{error}");
+    assert_eq!(request.misread.of_folder().unwrap().object, "lamina.dir=../x");
+    assert_eq!(request.misread.of_asked().unwrap().object, "lamina.verify=x");
     assert_eq!(request.panic, Some(5));
 }
 
@@ -159,6 +159,133 @@ fn all_errors_are_told_at_once_and_the_rest_still_counts() {
 fn values_are_needed_where_they_are_needed() {
     assert_eq!(refused("lamina.profile").failure.why, "it needs a value");
     assert_eq!(refused("lamina.store=").failure.why, "it needs a value");
+}
+
+#[test]
+fn what_has_a_default_gets_it_and_everybody_hears_of_it() {
+    let good = "lamina.profile=web lamina.store=LABEL=x";
+    for wrong in [
+        "lamina.timeout=30s",
+        "lamina.timeout=-1",
+        "lamina.timeout=1.5",
+        "lamina.timeout=4294967296",
+        "lamina.timeout=",
+        "lamina.debug=1",
+        "lamina.rescue=0",
+        "lamina.fallback=",
+        "lamina.fallback=a@sha256:1",
+        "panic=10s",
+    ] {
+        let request = BootRequest::parse(&format!("{good} {wrong}"));
+        let misread = &request.misread;
+        assert_eq!(
+            (misread.of_asked(), misread.of_store(), misread.of_folder()),
+            (None, None, None),
+            "{wrong}"
+        );
+        let told: Vec<String> = misread.warnings().collect();
+        assert_eq!(told.len(), 1, "{wrong}");
+        assert!(told[0].starts_with(&format!("{wrong} was ignored: ")), "{told:?}");
+        assert!(!request.is_bound() && !request.rescue && request.timeout == DEFAULT_TIMEOUT, "{wrong}");
+    }
+}
+
+#[test]
+fn what_says_what_is_booted_and_how_stops_what_was_asked_for_and_nothing_else() {
+    for wrong in [
+        "lamina.verify=x",
+        "lamina.state=tmpfs,size=lots",
+        "lamina.add=a,",
+        "lamina.without=,",
+        "init=sbin/init",
+        "init=",
+        "lamina.toram",
+        "lamina.menu",
+    ] {
+        let request = BootRequest::parse(&format!("lamina.profile=web {wrong}"));
+        assert_eq!(request.misread.of_asked().unwrap().object, wrong);
+        assert_eq!((request.misread.of_store(), request.is_bound()), (None, false));
+        // The last good generation of it may boot, as after every other failure.
+        assert_eq!(request.profile.unwrap().name.as_str(), "web");
+    }
+}
+
+#[test]
+fn a_digest_that_cannot_be_read_binds_all_the_same() {
+    let good = format!("web@sha256:{}", "ab".repeat(32));
+    for line in [
+        "lamina.profile=web@sha256:XYZ".to_owned(),
+        "lamina.profile=web@".to_owned(),
+        "lamina.profile=web@sha512:00".to_owned(),
+        format!("lamina.profile={good} lamina.profile=../web"),
+        format!("lamina.profle={good}"),
+        format!("lamina.Profile={good} lamina.profile=web"),
+    ] {
+        let mut request = BootRequest::parse(&line);
+        assert!(request.is_bound() && request.misread.of_asked().is_some(), "{line}");
+        assert_eq!(request.may_choose(&Name::parse("rescue").unwrap()), None, "{line}");
+        // Not the newest generation, which nothing binds, nor the one that was blessed last.
+        if !line.ends_with("=web") {
+            assert_eq!(request.profile, None, "{line}");
+        }
+        request.fallbacks = vec![wanted_profile("fallback", &good).unwrap()];
+        assert!(request.may_choose(&Name::parse("web").unwrap()).is_some());
+    }
+}
+
+#[test]
+fn the_last_one_that_is_written_counts_also_when_an_earlier_one_cannot_be_read() {
+    let request =
+        BootRequest::parse("lamina.verify=x lamina.profile=a@ lamina.verify=verity lamina.profile=web");
+    assert_eq!((request.misread.of_asked(), request.is_bound()), (None, false));
+    assert_eq!(request.misread.warnings().count(), 2);
+    let request = BootRequest::parse("lamina.verify=verity lamina.verify=x");
+    assert_eq!(request.misread.of_asked().unwrap().object, "lamina.verify=x");
+    // They add up: what could not be read of one is missing in the sum.
+    assert!(BootRequest::parse("lamina.without=a/b lamina.without=a").misread.of_asked().is_some());
+}
+
+#[test]
+fn quotes_inside_a_value_protect_blanks_and_are_no_part_of_it() {
+    for (line, store) in [
+        (r#"lamina.store=UUID="ab-12""#, "UUID=ab-12"),
+        (r#"lamina.store=LABEL="my disk""#, "LABEL=my disk"),
+        (r#"lamina.store="LABEL=my disk""#, "LABEL=my disk"),
+        (r#"lamina.store=PARTLABEL="x y""#, "PARTLABEL=x y"),
+        (r#"lamina.store=PARTUUID="1-01""#, "PARTUUID=1-01"),
+        (r#"lamina.store="/dev/vda1""#, "/dev/vda1"),
+    ] {
+        assert_eq!(parsed(line).store.unwrap().to_string(), store);
+    }
+    let (top, written) = parsed(r#"lamina.state=LABEL="my state",create=ext4"#).overrides.top.unwrap();
+    assert_eq!(written, "LABEL=my state,create=ext4");
+    assert!(matches!(top, profiles::WritableTop::State(_)));
+    assert!(refused(r#"lamina.store=LABEL="""#).object.ends_with("\"\""));
+}
+
+#[test]
+fn what_a_person_chose_has_none_of_the_slips() {
+    let mut request = BootRequest::parse("lamina.profile=web lamina.verify=x lamina.dir=../x");
+    let wanted = |name| WantedProfile { name: Name::parse(name).unwrap(), digest: None };
+    request.choose(wanted("web"));
+    assert!(request.misread.of_asked().is_some());
+    request.choose(wanted("small"));
+    assert_eq!(request.misread.of_asked(), None);
+    assert!(request.misread.of_folder().is_some());
+}
+
+#[test]
+fn absurd_values_and_bytes_that_are_no_text_are_survived() {
+    let long = "x".repeat(4096);
+    for name in KNOWN.map(|(name, _)| name) {
+        for value in [&*long, "\u{fffd}\u{fffd}", "=", ",", "@", "\u{1b}[2J"] {
+            BootRequest::parse(&format!("lamina.{name}={value} lamina.{}={value}", name.to_uppercase()));
+        }
+    }
+    let request = parsed("lamina.Timeout=5 lamina.to_ram lamina.to-ram");
+    assert_eq!((request.warnings.len(), request.timeout), (3, DEFAULT_TIMEOUT));
+    assert!(request.warnings[0].contains("did you mean lamina.timeout?"), "{:?}", request.warnings);
+    assert!(request.warnings[1].contains("did you mean lamina.toram?"), "{:?}", request.warnings);
 }
 
 fn unbound(name: Name) -> WantedProfile {

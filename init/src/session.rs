@@ -102,13 +102,14 @@ impl Session {
         };
         self.words.begin();
         let (line, kernel) = (read("/proc/cmdline")?, read("/proc/sys/kernel/osrelease")?);
-        let (request, result) = BootRequest::parse(&line);
+        let request = BootRequest::parse(&line);
         self.journal.speak(request.verbosity, &kernel, &line);
         let _ = PANIC_TIMEOUT.set(request.panic);
         stack::last_resort::wait_as(request.panic);
         request.warnings.iter().for_each(|warning| self.journal.warn(warning.clone()));
+        request.misread.warnings().for_each(|warning| self.journal.alarm(warning));
         (self.request, self.kernel) = (request, kernel);
-        result
+        Ok(())
     }
 
     /// Learns what the initramfs was made to be, its keys, and loads the modules that this machine
@@ -146,7 +147,11 @@ impl Session {
 
     /// Finds the store, waits for its medium where needed, and mounts it.
     pub fn reach_store(&mut self) -> Result<(), BootError> {
+        self.request.misread.of_store().map_or(Ok(()), Err)?;
         let medium = self.find_medium()?;
+        if medium != Medium::Initramfs {
+            self.request.misread.of_folder().map_or(Ok(()), Err)?;
+        }
         self.carry_out(&plan::medium(&medium))?;
         if medium == Medium::Initramfs {
             self.place = Some(Place::Initramfs);

@@ -157,6 +157,9 @@ fn try_one(
 
 /// Finds the candidate's profile and reads its bytes.
 fn find(session: &mut Session, candidate: &Candidate) -> Result<StoredProfile, BootError> {
+    if let Some(error) = session.request.misread.of_asked().filter(|_| candidate.role == Role::Asked) {
+        return Err(error);
+    }
     let store = session.store(candidate.place).cloned();
     let wanted = candidate.wanted.as_ref();
     let object = wanted.map_or_else(|| "lamina.profile=".to_owned(), |wanted| wanted.name.to_string());

@@ -76,6 +76,27 @@ fn a_bound_profile_gives_way_to_nothing_of_the_medium_that_is_not_bound() -> Sto
     guest.expect_off()
 }
 
+/// Each of them ended the boot, though the initramfs has a rescue; with `panic=` the machine would have started for ever.
+#[test]
+fn no_slip_on_the_command_line_ends_a_boot_that_has_something_to_boot() -> Story {
+    let scene = Scene::new("chain-slips")?;
+    scene.profile_that_runs("web", &[], "echo here is web")?;
+    scene.profile_that_runs("rescue", &[], "echo here is the rescue")?;
+    let initramfs = scene.initramfs()?.store(scene.store().folder()).write()?;
+    let boot = |parameters: &str| Guest::boot(&scene.machine_with(&initramfs, parameters)?);
+    let mut guest =
+        boot("quiet panic=-1 lamina.profile=web lamina.timeout=30s lamina.debug=1 lamina.fallback=")?;
+    guest.expect("lamina.timeout=30s was ignored: it is not a whole number of seconds")?;
+    guest.expect("lamina.debug=1 was ignored: it takes no value")?;
+    guest.expect("here is web")?;
+    guest.expect_off()?;
+    let mut guest =
+        boot("quiet panic=-1 lamina.profile=web lamina.verify=strict init=sbin/init lamina.toram")?;
+    guest.expect("lamina.verify=strict")?;
+    guest.expect("here is the rescue")?;
+    guest.expect_off()
+}
+
 #[test]
 fn three_boots_that_nobody_blessed_move_on_and_come_back_when_nothing_else_stands() -> Story {
     let scene = Scene::new("chain-counted")?;
