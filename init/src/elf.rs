@@ -1,8 +1,10 @@
 //! As much of an ELF file as tells whether the kernel will start it: elf(5).
 
 mod dynamic;
+mod load;
 
 pub use dynamic::{Dynamic, dynamic};
+pub use load::check as can_be_loaded;
 
 /// What the header and the program headers say.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,15 +19,17 @@ pub struct Program {
 
 /// The machines of the systems that Lamina boots, as `std::env::consts::ARCH` names them, with what else they run.
 const MACHINES: [(&str, &[u16]); 4] =
-    [("x86_64", &[62, 3]), ("x86", &[3]), ("aarch64", &[183, 40]), ("riscv64", &[243])];
+    [("x86_64", &[EM_X86_64, 3, 6]), ("x86", &[3, 6]), ("aarch64", &[183, 40]), ("riscv64", &[243])];
 
+const EM_X86_64: u16 = 62;
 const ET_EXEC: u16 = 2;
 const ET_DYN: u16 = 3;
 const PT_INTERP: u32 = 3;
 /// PATH_MAX of Linux.
 const LONGEST_PATH: usize = 4096;
-/// Bytes of program headers that the kernel reads (ELF_MIN_ALIGN and 64 KiB in load_elf_phdrs()).
-const LARGEST_TABLE: usize = 65_536;
+/// Bytes of program headers that the kernel reads: a page, and 64 KiB at most (load_elf_phdrs() of `fs/binfmt_elf.c`). Arm has pages of
+/// 4, 16 or 64 KiB.
+const LARGEST_TABLE: usize = if cfg!(target_arch = "aarch64") { 65_536 } else { 4096 };
 
 /// Whether this machine's kernel can run programs for `machine`. Unknown machines of ours accept all.
 pub fn runs_here(machine: u16) -> bool {
@@ -35,44 +39,90 @@ pub fn runs_here(machine: u16) -> bool {
 
 /// Reads the program; `read` gives up to `len` bytes at an offset. The error is a sentence about the file.
 pub fn parse(read: impl Fn(u64, usize) -> Vec<u8>) -> Result<Program, &'static str> {
-    let header = Fields(read(0, 64));
-    let bits = match header.0.get(4..6) {
-        Some([1, 1]) => 32,
-        Some([2, 1]) => 64,
-        Some(_) => return Err("its ELF header is of no little-endian 32 or 64 bit kind"),
-        None => return Err("it is cut off within its ELF header"),
-    };
-    let cut = "it is cut off within its ELF header";
-    let kind = header.u16(16).ok_or(cut)?;
-    if kind != ET_EXEC && kind != ET_DYN {
-        return Err("it is an ELF file, but not a program");
-    }
-    let machine = header.u16(18).ok_or(cut)?;
-    let (offset, size, count) = match bits {
-        32 => (header.u32(28).map(u64::from), header.u16(42), header.u16(44)),
-        _ => (header.u64(32), header.u16(54), header.u16(56)),
-    };
-    let (offset, size, count) =
-        (offset.ok_or(cut)?, usize::from(size.ok_or(cut)?), usize::from(count.ok_or(cut)?));
-    // As the kernel does: load_elf_phdrs() of fs/binfmt_elf.c. A header alone must not decide how much is read.
-    if size != if bits == 32 { 32 } else { 56 } {
-        return Err("its program headers have a size that the kernel refuses");
-    }
-    if count == 0 || size * count > LARGEST_TABLE {
-        return Err("the number of its program headers is one that the kernel refuses");
-    }
-    let table = read(offset, size * count);
-    if table.len() < size * count {
-        return Err("it is cut off within its program headers");
-    }
-    let mut entries = table.chunks_exact(size).map(|entry| Fields(entry.to_vec()));
-    let interpreter = match entries.find(|entry| entry.u32(0) == Some(PT_INTERP)) {
+    let Headers { bits, machine, entries, .. } = Headers::read(&read)?;
+    let interpreter = match entries.iter().find(|entry| entry.u32(0) == Some(PT_INTERP)) {
         None => None,
         Some(entry) => {
-            Some(interpreter(&entry, bits, read).ok_or("it is cut off where it names its dynamic linker")?)
+            Some(interpreter(entry, bits, read).ok_or("it is cut off where it names its dynamic linker")?)
         }
     };
     Ok(Program { machine, bits, interpreter })
+}
+
+/// The header and the program headers.
+struct Headers {
+    machine: u16,
+    /// 32 or 64.
+    bits: u8,
+    /// The address of the first instruction.
+    entry: u64,
+    entries: Vec<Fields>,
+}
+
+impl Headers {
+    fn read(read: &impl Fn(u64, usize) -> Vec<u8>) -> Result<Self, &'static str> {
+        let header = Fields(read(0, 64));
+        let bits = match header.0.get(4..6) {
+            Some([1, 1]) => 32,
+            Some([2, 1]) => 64,
+            Some(_) => return Err("its ELF header is of no little-endian 32 or 64 bit kind"),
+            None => return Err("it is cut off within its ELF header"),
+        };
+        let cut = "it is cut off within its ELF header";
+        let kind = header.u16(16).ok_or(cut)?;
+        if kind != ET_EXEC && kind != ET_DYN {
+            return Err("it is an ELF file, but not a program");
+        }
+        let machine = header.u16(18).ok_or(cut)?;
+        let (entry, offset, size, count) = match bits {
+            32 => {
+                (header.u32(24).map(u64::from), header.u32(28).map(u64::from), header.u16(42), header.u16(44))
+            }
+            _ => (header.u64(24), header.u64(32), header.u16(54), header.u16(56)),
+        };
+        let (entry, offset) = (entry.ok_or(cut)?, offset.ok_or(cut)?);
+        let (size, count) = (usize::from(size.ok_or(cut)?), usize::from(count.ok_or(cut)?));
+        // A header alone must not decide how much is read.
+        if size != if bits == 32 { 32 } else { 56 } {
+            return Err("its program headers have a size that the kernel refuses");
+        }
+        if count == 0 || size * count > LARGEST_TABLE {
+            return Err("the number of its program headers is one that the kernel refuses");
+        }
+        let table = read(offset, size * count);
+        if table.len() < size * count {
+            return Err("it is cut off within its program headers");
+        }
+        let entries = table.chunks_exact(size).map(|entry| Fields(entry.to_vec())).collect();
+        Ok(Self { machine, bits, entry, entries })
+    }
+}
+
+/// Whether this machine's kernel runs programs of so many bits for `machine`, as far as that can be known; `asks` reads a file of the kernel.
+/// The error is a sentence about the file.
+pub fn fits_the_kernel(program: &Program, asks: impl Fn(&str) -> Option<String>) -> Result<(), String> {
+    let here = std::env::consts::ARCH;
+    if !runs_here(program.machine) {
+        return Err(format!("is for another machine (ELF machine {}, this is {here})", program.machine));
+    }
+    if here != "x86_64" {
+        return Ok(());
+    }
+    match (program.machine, program.bits) {
+        (EM_X86_64, 64) => Ok(()),
+        // CONFIG_X86_X32_ABI is off nearly everywhere, and nothing tells.
+        (EM_X86_64, _) => Err("is for the x32 ABI, which kernels hardly ever have".to_owned()),
+        (_, 32) if runs_ia32(asks) => Ok(()),
+        (_, 32) => Err("is a program of 32 bits, and this kernel runs none (no CONFIG_IA32_EMULATION, or ia32_emulation=0)".to_owned()),
+        (machine, bits) => Err(format!("has a header of {bits} bits for ELF machine {machine}")),
+    }
+}
+
+/// The kernel has the file only with CONFIG_IA32_EMULATION (`arch/x86/entry/vdso/vdso32-setup.c`); since 6.7 a parameter switches it off.
+fn runs_ia32(asks: impl Fn(&str) -> Option<String>) -> bool {
+    let line = asks("/proc/cmdline").unwrap_or_default();
+    let told = line.split_whitespace().rev().find_map(|word| word.strip_prefix("ia32_emulation="));
+    asks("/proc/sys/abi/vsyscall32").is_some() && !matches!(told, Some("0" | "n" | "N" | "no" | "off"))
 }
 
 fn interpreter(entry: &Fields, bits: u8, read: impl Fn(u64, usize) -> Vec<u8>) -> Option<String> {
@@ -82,7 +132,9 @@ fn interpreter(entry: &Fields, bits: u8, read: impl Fn(u64, usize) -> Vec<u8>) -
     };
     let length = usize::try_from(length).ok().filter(|length| (2..=LONGEST_PATH).contains(length))?;
     let path = read(offset, length);
-    (path.len() == length).then(|| String::from_utf8_lossy(&path).trim_end_matches('\0').to_owned())
+    // The kernel wants a NUL at the end, and stops at the first.
+    let name = path.split(|byte| *byte == 0).next()?;
+    (path.len() == length && path.ends_with(&[0])).then(|| String::from_utf8_lossy(name).into_owned())
 }
 
 /// Little-endian numbers at byte offsets, `None` past the end.
@@ -125,6 +177,28 @@ mod tests {
         assert_eq!(program.bits, usize::BITS as u8);
     }
 
+    #[test]
+    #[cfg(target_arch = "x86_64")]
+    fn programs_of_32_bits_start_where_the_kernel_has_them() {
+        let program = |machine, bits| Program { machine, bits, interpreter: None };
+        let kernel = |line: &'static str, has_it: bool| {
+            move |file: &str| match file {
+                "/proc/cmdline" => Some(line.to_owned()),
+                _ => has_it.then(|| "1".to_owned()),
+            }
+        };
+        assert!(fits_the_kernel(&program(3, 32), kernel("quiet", true)).is_ok());
+        assert!(fits_the_kernel(&program(3, 32), kernel("ia32_emulation=0 ia32_emulation=1", true)).is_ok());
+        for (line, has_it) in [("quiet", false), ("ia32_emulation=0", true), ("ia32_emulation=off", true)] {
+            let why = fits_the_kernel(&program(6, 32), kernel(line, has_it)).unwrap_err();
+            assert!(why.contains("CONFIG_IA32_EMULATION"), "{why}");
+        }
+        assert!(fits_the_kernel(&program(62, 64), kernel("", false)).is_ok());
+        for (machine, bits) in [(62, 32), (3, 64), (183, 64)] {
+            assert!(fits_the_kernel(&program(machine, bits), kernel("", true)).is_err(), "{machine} {bits}");
+        }
+    }
+
     /// 65,535 program headers of 65,535 bytes were an allocation of 4 GiB, which ended PID 1.
     #[test]
     fn no_header_makes_its_reader_take_more_than_the_kernel_does() {
@@ -136,14 +210,15 @@ mod tests {
         };
         for (bits, header, at) in [(1_u8, 52, 42), (2, 64, 54)] {
             for size in [0, 1, 31, 32, 33, 55, 56, 57, u16::MAX] {
-                for count in [0, 1, 1_170, 1_171, 2_048, 2_049, u16::MAX] {
+                for count in [0, 1, 73, 74, 128, 129, 1_170, 1_171, 2_048, 2_049, u16::MAX] {
                     let mut bytes = vec![0; 1 << 17];
                     bytes[..6].copy_from_slice(&[0x7f, b'E', b'L', b'F', bits, 1]);
                     (bytes[16], bytes[if bits == 1 { 28 } else { 32 }]) = (2, header);
                     bytes[at..at + 2].copy_from_slice(&size.to_le_bytes());
                     bytes[at + 2..at + 4].copy_from_slice(&count.to_le_bytes());
                     let right = size == if bits == 1 { 32 } else { 56 };
-                    let few = (1..=if bits == 1 { 2_048 } else { 1_170 }).contains(&count);
+                    let few =
+                        (1..=LARGEST_TABLE / if bits == 1 { 32 } else { 56 }).contains(&usize::from(count));
                     let parsed = parse(|offset, length| read(&bytes, offset, length));
                     assert_eq!(parsed.is_ok(), right && few, "{bits} {size} {count}: {parsed:?}");
                 }

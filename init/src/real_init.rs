@@ -11,7 +11,7 @@ use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 use crate::elf;
 use crate::error::Failure;
 
-/// A script may name an interpreter that is a script: BINPRM recursion of the kernel ends at 5.
+/// So many scripts may be the interpreters of one another (`exec_binprm` of `fs/exec.c`).
 const DEEPEST_SCRIPT: usize = 5;
 /// BINPRM_BUF_SIZE: what the kernel looks at of a `#!` line.
 const LONGEST_SCRIPT_LINE: usize = 256;
@@ -47,44 +47,82 @@ pub fn check(root: &Path, init: &str) -> Result<(), Failure> {
 }
 
 fn runnable(root: &File, path: &str, depth: usize) -> Result<(), String> {
-    let file = open_in(root, path).map_err(|errno| match errno {
-        Errno::ENOENT => format!("{path} does not exist in the stack"),
-        Errno::ELOOP => format!("{path} is a link that leads in a circle"),
-        errno => format!("{path}: {}", errno.desc()),
-    })?;
-    let metadata = file.metadata().map_err(|error| format!("{path}: {error}"))?;
-    if !metadata.is_file() {
-        return Err(format!("{path} is not a file"));
-    }
-    if metadata.mode() & 0o111 == 0 {
-        return Err(format!("{path} may not be executed (its mode is {:o})", metadata.mode() & 0o7777));
-    }
+    let (file, length) = executable(root, path)?;
     let head = read_at(&file, 0, LONGEST_SCRIPT_LINE);
-    let interpreter = match head.as_slice() {
+    match head.as_slice() {
         [0x7f, b'E', b'L', b'F', ..] => {
-            let program = elf::parse(|offset, length| read_at(&file, offset, length));
-            let program = program.map_err(|why| format!("{path}: {why}"))?;
-            if !elf::runs_here(program.machine) {
-                let here = std::env::consts::ARCH;
-                return Err(format!(
-                    "{path} is for another machine (ELF machine {}, this is {here})",
-                    program.machine
-                ));
-            }
-            program.interpreter
+            let Some(linker) = program(path, &file, length)? else { return Ok(()) };
+            is_linker(root, &linker)
+                .map_err(|why| format!("{path} needs {linker}, which cannot start: {why}"))
         }
         [b'#', b'!', ..] => {
-            Some(script_interpreter(&head).ok_or_else(|| format!("{path}: `#!` names nothing"))?)
+            let interpreter = script_interpreter(&head).ok_or_else(|| {
+                format!("{path}: `#!` names nothing, or does not end within {LONGEST_SCRIPT_LINE} bytes")
+            })?;
+            if depth == 0 {
+                return Err(format!("{path}: interpreters are nested too deeply"));
+            }
+            runnable(root, &interpreter, depth - 1).map_err(|why| {
+                let shown = interpreter.escape_debug();
+                format!("{path} needs {shown}, which cannot start: {why}{}", stray(&interpreter))
+            })
         }
-        [] => return Err(format!("{path} is empty")),
-        _ => return Err(format!("{path} is neither an ELF program nor a script that begins with `#!`")),
-    };
-    match interpreter {
-        None => Ok(()),
-        Some(_) if depth == 0 => Err(format!("{path}: interpreters are nested too deeply")),
-        Some(interpreter) => runnable(root, &interpreter, depth - 1)
-            .map_err(|why| format!("{path} needs {interpreter}, which cannot start: {why}")),
+        [] => Err(format!("{path} is empty")),
+        _ => Err(format!("{path} is neither an ELF program nor a script that begins with `#!`")),
     }
+}
+
+/// What an editor has left at the end of a name: for the kernel only blanks and tabs end it.
+fn stray(interpreter: &str) -> &'static str {
+    match interpreter.chars().find(|character| character.is_whitespace() || character.is_control()) {
+        Some('\r') => " (its line ends as on Windows, with \\r\\n: write it anew with \\n)",
+        Some(_) => " (a character that is not seen belongs to the name)",
+        None => "",
+    }
+}
+
+/// Opens what the kernel lets be executed, and says how long it is (`do_open_execat` of `fs/exec.c`).
+fn executable(root: &File, path: &str) -> Result<(File, u64), String> {
+    let shown = path.escape_debug();
+    let file = open_in(root, path).map_err(|errno| match errno {
+        Errno::ENOENT => format!("{shown} does not exist in the stack"),
+        Errno::ELOOP => format!("{shown} is a link that leads in a circle"),
+        errno => format!("{shown}: {}", errno.desc()),
+    })?;
+    let metadata = file.metadata().map_err(|error| format!("{shown}: {error}"))?;
+    if !metadata.is_file() {
+        return Err(format!("{shown} is not a file"));
+    }
+    if metadata.mode() & 0o111 == 0 {
+        return Err(format!("{shown} may not be executed (its mode is {:o})", metadata.mode() & 0o7777));
+    }
+    let flags = rustix::fs::fstatvfs(&file).map(|stat| stat.f_flag);
+    if flags.is_ok_and(|flags| flags.contains(rustix::fs::StatVfsMountFlags::NOEXEC)) {
+        return Err(format!("{shown} may not be executed: its file system is mounted noexec"));
+    }
+    Ok((file, metadata.len()))
+}
+
+/// Checks an ELF program; its dynamic linker, if it has one.
+fn program(path: &str, file: &File, length: u64) -> Result<Option<String>, String> {
+    let read = |offset, length| read_at(file, offset, length);
+    let told = |why: String| format!("{path}: {why}");
+    let program = elf::parse(read).map_err(|why| told(why.to_owned()))?;
+    let asks = |file: &str| std::fs::read_to_string(file).ok();
+    elf::fits_the_kernel(&program, asks).map_err(|why| format!("{path} {why}"))?;
+    elf::can_be_loaded(read, length, program.interpreter.is_none()).map_err(told)?;
+    Ok(program.interpreter)
+}
+
+/// Checks a dynamic linker: an ELF file (ELIBBAD otherwise), whose own one is not asked for.
+fn is_linker(root: &File, path: &str) -> Result<(), String> {
+    let (file, length) = executable(root, path)?;
+    if read_at(&file, 0, 4) != b"\x7fELF" {
+        return Err(format!("{path} is no ELF file"));
+    }
+    program(path, &file, length)?;
+    elf::can_be_loaded(|offset, length| read_at(&file, offset, length), length, true)
+        .map_err(|why| format!("{path}: {why}"))
 }
 
 /// openat2(2) with RESOLVE_IN_ROOT: absolute links and `..` stay below `root`.
@@ -109,100 +147,24 @@ pub fn read_at(file: &File, offset: u64, length: usize) -> Vec<u8> {
     bytes
 }
 
-/// The first word after `#!`.
+/// The interpreter that the kernel finds in the first 256 bytes of a script (`load_script` of `fs/binfmt_script.c`): blanks and tabs stand
+/// around it, and everything else belongs to its name, as the `\r` of Windows does.
 pub fn script_interpreter(head: &[u8]) -> Option<String> {
-    let line = head[2..].split(|byte| *byte == b'\n').next()?;
-    let line = std::str::from_utf8(line).ok()?;
-    line.split_ascii_whitespace().next().map(str::to_owned)
+    let mut line: Vec<u8> = head.iter().copied().take(LONGEST_SCRIPT_LINE).collect();
+    // The rest of the kernel's buffer is zero.
+    line.resize(LONGEST_SCRIPT_LINE, 0);
+    let blank = |byte: &u8| matches!(byte, b' ' | b'\t');
+    let ends = |byte: &u8| blank(byte) || *byte == 0;
+    let newline =
+        line.iter().position(|byte| matches!(byte, b'\n' | 0)).filter(|at| line.get(*at) == Some(&b'\n'));
+    let text = line.get(2..newline.unwrap_or(LONGEST_SCRIPT_LINE))?;
+    let name = text.get(text.iter().position(|byte| !blank(byte))?..)?;
+    let end = name.iter().position(ends);
+    // A name that goes on where the kernel does not look is not used cut off.
+    let end = if newline.is_none() { end? } else { end.unwrap_or(name.len()) };
+    name.get(..end).and_then(|name| std::str::from_utf8(name).ok()).map(str::to_owned)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::fs;
-    use std::os::unix::fs::{PermissionsExt, symlink};
-
-    fn root() -> tempfile::TempDir {
-        let root = tempfile::tempdir().unwrap();
-        for folder in ["bin", "sbin"] {
-            fs::create_dir(root.path().join(folder)).unwrap();
-        }
-        root
-    }
-
-    fn program(root: &Path, path: &str, bytes: &[u8]) {
-        let path = root.join(path);
-        fs::write(&path, bytes).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-    }
-
-    fn elf(machine: u16, interpreter: Option<&str>) -> Vec<u8> {
-        let mut bytes = vec![0; 64 + 56];
-        bytes[..6].copy_from_slice(b"\x7fELF\x02\x01");
-        bytes[16] = 2;
-        bytes[18..20].copy_from_slice(&machine.to_le_bytes());
-        bytes[32] = 64;
-        (bytes[54], bytes[56]) = (56, 1);
-        if let Some(path) = interpreter {
-            bytes[64] = 3;
-            bytes[64 + 8] = 120;
-            bytes[64 + 32] = path.len() as u8 + 1;
-            bytes.extend(path.as_bytes());
-            bytes.push(0);
-        }
-        bytes
-    }
-
-    fn machine() -> u16 {
-        let header = fs::read("/proc/self/exe").unwrap();
-        u16::from_le_bytes([header[18], header[19]])
-    }
-
-    fn why(root: &Path, init: &str) -> String {
-        check(root, init).unwrap_err().why
-    }
-
-    #[test]
-    fn absolute_links_are_followed_inside_the_root() {
-        let root = root();
-        program(root.path(), "bin/busybox", &elf(machine(), None));
-        symlink("/bin/busybox", root.path().join("sbin/init")).unwrap();
-        check(root.path(), "/sbin/init").unwrap();
-        symlink("../../../../../../bin/busybox", root.path().join("sbin/up")).unwrap();
-        check(root.path(), "/sbin/up").unwrap();
-    }
-
-    #[test]
-    fn a_missing_init_lists_what_could_start() {
-        let root = root();
-        program(root.path(), "bin/sh", &elf(machine(), None));
-        let failure = check(root.path(), "/sbin/init").unwrap_err();
-        assert_eq!(failure.why, "/sbin/init does not exist in the stack");
-        assert_eq!(failure.seen, ["these can start: /bin/sh"]);
-    }
-
-    #[test]
-    fn each_thing_that_would_stop_the_kernel_is_told() {
-        let root = root();
-        let path = root.path();
-        fs::write(path.join("bin/plain"), elf(machine(), None)).unwrap();
-        assert!(why(path, "/bin/plain").contains("may not be executed"));
-        program(path, "bin/foreign", &elf(0xfff0, None));
-        assert!(why(path, "/bin/foreign").contains("is for another machine (ELF machine 65520"));
-        program(path, "bin/dynamic", &elf(machine(), Some("/lib/ld.so")));
-        let expected =
-            "/bin/dynamic needs /lib/ld.so, which cannot start: /lib/ld.so does not exist in the stack";
-        assert_eq!(why(path, "/bin/dynamic"), expected);
-        program(path, "bin/script", b"#! /bin/interpreter -x\n");
-        assert!(why(path, "/bin/script").contains("needs /bin/interpreter"));
-        program(path, "bin/text", b"hello");
-        assert!(why(path, "/bin/text").contains("neither an ELF program nor a script"));
-        program(path, "bin/empty", b"");
-        assert_eq!(why(path, "/bin/empty"), "/bin/empty is empty");
-        program(path, "bin/self", b"#!/bin/self\n");
-        assert!(why(path, "/bin/self").contains("nested too deeply"));
-        assert_eq!(why(path, "/bin"), "/bin is not a file");
-        symlink("circle", path.join("bin/circle")).unwrap();
-        assert!(why(path, "/bin/circle").contains("circle"));
-    }
-}
+#[path = "real_init_tests.rs"]
+mod tests;
