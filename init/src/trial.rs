@@ -119,6 +119,10 @@ fn try_one(
     let mut record = AttemptRecord::of(candidate.to_string(), name.clone());
     let result = find(session, candidate).and_then(|stored| {
         record.found(&stored);
+        if let Some(error) = misread(session, candidate) {
+            learn_seal(session, candidate, &stored);
+            return Err(error);
+        }
         let attempt = attempt(&session.request, candidate, name, stored.generation);
         if tried.contains(&attempt) {
             return Ok(Outcome::Known);
@@ -155,9 +159,14 @@ fn try_one(
     result
 }
 
+/// Why the candidate cannot be what was asked for: a parameter that says so cannot be read.
+fn misread(session: &Session, candidate: &Candidate) -> Option<BootError> {
+    session.request.misread.of_asked().filter(|_| candidate.role == Role::Asked)
+}
+
 /// Finds the candidate's profile and reads its bytes.
 fn find(session: &mut Session, candidate: &Candidate) -> Result<StoredProfile, BootError> {
-    if let Some(error) = session.request.misread.of_asked().filter(|_| candidate.role == Role::Asked) {
+    if let Some(error) = misread(session, candidate).filter(|_| candidate.wanted.is_none()) {
         return Err(error);
     }
     let store = session.store(candidate.place).cloned();
