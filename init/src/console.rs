@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::unistd::{dup2_stderr, dup2_stdin, dup2_stdout};
 
 /// A console that takes nothing for so long is stuck: somebody pressed Ctrl-S, or a serial line with flow control waits for a
 /// terminal that is not there.
@@ -18,8 +19,11 @@ pub const STUCK: Duration = Duration::from_secs(2);
 /// Whether the console was stuck once. It still gets what it takes at once, and is not waited for again.
 static GIVEN_UP: AtomicBool = AtomicBool::new(false);
 
+const BOLD_RED: &str = "\x1b[1;31m";
+const PLAIN: &str = "\x1b[0m";
+
 /// Standard error, which the kernel connects to the console before it starts PID 1; or the console itself where the
-/// initramfs had no node for it.
+/// initramfs had no node for it. The text goes out as it is: names of files, labels and the like must have been cleaned.
 pub fn write(text: &str) {
     // A console that does not take the text must not stop the boot.
     let Some(console) = open() else {
@@ -71,17 +75,36 @@ pub fn write_patiently(to: &impl AsFd, mut bytes: &[u8], stuck: &mut bool) {
     }
 }
 
-/// One line of ours.
+/// One line of ours. What is in it may come from anywhere: it is cleaned here, and nowhere else.
 pub fn write_line(line: &str) {
-    write(&format!("lamina: {line}\n"));
+    write(&format!("lamina: {}\n", one_line(line)));
+}
+
+/// The same in red.
+pub fn write_red_line(line: &str) {
+    write(&format!("{BOLD_RED}lamina: {}{PLAIN}\n", one_line(line)));
+}
+
+/// Names of files, processes, labels and descriptions may have anything in them: an escape sequence would be obeyed, and a line break
+/// would forge a line.
+fn one_line(text: &str) -> String {
+    running::text::clean(&text.replace(['\n', '\t'], " "))
+}
+
+/// Makes the console the three standard streams. Those that the kernel opened lead to the node of the initramfs, which is deleted when that
+/// is freed: ttyname(3) finds no name for them then. Where there is no console they stay.
+pub fn become_standard_streams() {
+    let flags = OFlag::O_NOCTTY.bits();
+    if let Ok(console) = File::options().read(true).write(true).custom_flags(flags).open("/dev/console") {
+        let _ = (dup2_stdin(&console), dup2_stdout(&console), dup2_stderr(&console));
+    }
 }
 
 /// One record in the kernel's log, `level` as in syslog(2). The kernel counts for each opening of the node by itself, of which it drops more
 /// than ten records in five seconds (`devkmsg_open` of its `kernel/printk/printk.c`).
 pub fn to_kernel_log(level: u8, line: &str) {
     if let Ok(mut log) = File::options().write(true).open("/dev/kmsg") {
-        let one_line = line.replace('\n', " ");
-        let _ = log.write_all(format!("<{level}>lamina: {one_line}\n").as_bytes());
+        let _ = log.write_all(format!("<{level}>lamina: {}\n", one_line(line)).as_bytes());
     }
 }
 
@@ -94,6 +117,12 @@ mod tests {
     /// Ctrl-S and Ctrl-Q of ascii(7).
     const XOFF: u8 = 0x13;
     const XON: u8 = 0x11;
+
+    #[test]
+    fn nothing_from_outside_is_obeyed_and_no_line_is_forged() {
+        let hostile = "a\x1b[2J\u{9b}1m\r\u{202e}b\nlamina: forged\t\x07ü";
+        assert_eq!(one_line(hostile), r"a\u{1b}[2J\u{9b}1m\r\u{202e}b lamina: forged \u{7}ü");
+    }
 
     #[test]
     fn a_console_that_was_stopped_is_stuck_until_it_goes_on() {

@@ -71,7 +71,7 @@ impl Journal {
     /// A line, or several, for `lamina.debug`.
     pub fn debug(&self, lines: impl FnOnce() -> String) {
         if self.verbosity >= Verbosity::Debug {
-            console::write_line(&lines().replace('\n', "\nlamina: "));
+            lines().lines().for_each(console::write_line);
         }
     }
 
@@ -85,7 +85,7 @@ impl Journal {
 
     /// A warning that nobody must miss: in red.
     pub fn alarm(&mut self, line: String) {
-        console::write(&format!("\x1b[1;31mlamina: warning: {line}\x1b[0m\n"));
+        console::write_red_line(&format!("warning: {line}"));
         console::to_kernel_log(3, &format!("warning: {line}"));
         self.report.warnings.push(line);
     }

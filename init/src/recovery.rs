@@ -175,6 +175,6 @@ pub fn leave_report(json: &str) {
     let written =
         fs::create_dir_all(paths::RUN).and_then(|()| File::create(paths::REPORT)?.write_all(json.as_bytes()));
     if let Err(error) = written {
-        console::write(&format!("lamina: cannot write {}: {error}\n", paths::REPORT));
+        console::write_line(&format!("cannot write {}: {error}", paths::REPORT));
     }
 }

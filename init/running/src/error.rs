@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::text::{clean, clean_lines};
+
 /// The file, folder or medium, what is wrong with it, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Error {
@@ -29,8 +31,9 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{}: {}", self.object, self.cause)?;
-        if self.remedy.is_empty() { Ok(()) } else { write!(out, "\nhelp: {}", self.remedy) }
+        // Names of files and media come from outside.
+        write!(out, "{}: {}", clean(&self.object), clean_lines(&self.cause))?;
+        if self.remedy.is_empty() { Ok(()) } else { write!(out, "\nhelp: {}", clean_lines(&self.remedy)) }
     }
 }
 

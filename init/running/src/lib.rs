@@ -14,7 +14,7 @@ pub mod layer_devices;
 pub mod mounts;
 pub mod report;
 mod system;
-mod text;
+pub mod text;
 pub mod why;
 
 pub use error::{Error, Result};

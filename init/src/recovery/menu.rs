@@ -112,7 +112,7 @@ impl<'a> Menu<'a> {
         let result = shell::run(on);
         self.terminals = Terminals::open();
         if let Err(why) = result {
-            self.terminals.write(&format!("lamina: {why}\n"));
+            self.terminals.write(&format!("lamina: {}\n", screen::printable(&why.to_string())));
         }
     }
 
@@ -121,7 +121,7 @@ impl<'a> Menu<'a> {
         self.terminals.close();
         let why = restart::retry(profile);
         self.terminals = Terminals::open();
-        self.terminals.write(&format!("lamina: {why}\n"));
+        self.terminals.write(&format!("lamina: {}\n", screen::printable(&why.to_string())));
     }
 
     /// Lists the other profiles, and starts the one whose number is typed.

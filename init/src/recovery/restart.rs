@@ -48,7 +48,7 @@ pub fn restart(mode: RebootMode) -> ! {
         }
     }
     let Err(errno) = reboot(mode);
-    console::write(&format!("lamina: the kernel refuses: {}; switch the machine off\n", errno.desc()));
+    console::write_line(&format!("the kernel refuses: {}; switch the machine off", errno.desc()));
     super::sleep_for_ever()
 }
 
@@ -60,9 +60,8 @@ pub fn last_words(location: &str, message: &str, panic: Option<i64>) -> ! {
         Some(0) | None => LAST_WORDS,
     };
     let seconds = time.as_secs();
-    console::write(&format!(
-        "\nlamina: recovery itself failed: {message} ({location}); rebooting in {seconds} s\n"
-    ));
+    console::write("\n");
+    console::write_line(&format!("recovery itself failed: {message} ({location}); rebooting in {seconds} s"));
     thread::sleep(time);
     let _ = reboot(RebootMode::RB_AUTOBOOT);
     super::sleep_for_ever()

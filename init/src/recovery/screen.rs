@@ -171,12 +171,7 @@ fn cut(line: &str, room: Room) -> String {
 
 /// The line without what could move the cursor: labels and file names come from outside.
 pub fn printable(line: &str) -> String {
-    let shown = |character: char| match character {
-        '\t' => " ".to_owned(),
-        character if character.is_control() => character.escape_default().to_string(),
-        character => character.to_string(),
-    };
-    line.chars().map(shown).collect()
+    running::text::clean(&line.replace('\t', " "))
 }
 
 #[cfg(test)]

@@ -48,7 +48,7 @@ pub fn become_shell() -> std::io::Error {
             let _ = rustix::process::ioctl_tiocsctty(&terminal);
             let _ = (dup2_stdin(&terminal), dup2_stdout(&terminal), dup2_stderr(&terminal));
         }
-        Err(error) => console::write(&format!("lamina: no terminal of its own for the shell: {error}\n")),
+        Err(error) => console::write_line(&format!("no terminal of its own for the shell: {error}")),
     }
     Command::new(paths::SHELL).env("PATH", "/bin:/sbin:/usr/bin:/usr/sbin").exec()
 }

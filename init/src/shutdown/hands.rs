@@ -1,14 +1,12 @@
 //! The executor's hands: each step as system calls that cannot hang the shutdown.
 
-use std::fs::{self, File};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::fcntl::OFlag;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
-use nix::unistd::{chdir, chroot, close, dup2_stderr, dup2_stdin, dup2_stdout};
+use nix::unistd::{chdir, chroot, close};
 use stack::mount::{Attributes, Filesystem};
 
 use crate::console;
@@ -154,11 +152,7 @@ fn free_devices() -> Result<(), String> {
 
 /// Makes the program independent of the old root: own standard descriptors, no others, own `/proc`.
 pub fn prepare() {
-    let console =
-        File::options().read(true).write(true).custom_flags(OFlag::O_NOCTTY.bits()).open("/dev/console");
-    if let Ok(console) = console {
-        let _ = (dup2_stdin(&console), dup2_stdout(&console), dup2_stderr(&console));
-    }
+    console::become_standard_streams();
     if !Path::new("/proc/self").exists() {
         let proc = Filesystem {
             kind: "proc",

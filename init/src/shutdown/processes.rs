@@ -20,6 +20,9 @@ const AFTER_KILL: Duration = Duration::from_secs(2);
 /// What is read of `maps`: some 10,000 mappings, more than servers have. A process may have 65,530 of them, with paths of 4 KiB.
 const LONGEST_MAPS: u64 = 1 << 20;
 
+/// `Uid:` is the ninth line of `status`.
+const LONGEST_STATUS: u64 = 1024;
+
 /// What matters of one process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Process {
@@ -40,11 +43,25 @@ fn all() -> Vec<Process> {
             let pid: i32 = entry.file_name().to_str()?.parse().ok()?;
             let stat = fs::read(entry.path().join("stat")).ok()?;
             let mut process = parse(pid, &String::from_utf8_lossy(&stat))?;
-            let line = beginning(&entry.path().join("cmdline"), 1);
-            process.serves_storage = line.first() == Some(&b'@');
+            process.serves_storage = serves_storage(&entry.path());
             Some(process)
         })
         .collect()
+}
+
+/// Anybody can call a process `@x`, and would spoil the end of every system with one that holds a file: root's word alone counts. What runs in
+/// a user namespace is seen with the user that it has outside. The user first and once more behind: a process may become another one.
+fn serves_storage(process: &Path) -> bool {
+    let is_root = || is_root(&String::from_utf8_lossy(&beginning(&process.join("status"), LONGEST_STATUS)));
+    is_root() && beginning(&process.join("cmdline"), 1) == b"@" && is_root()
+}
+
+/// Whether real, effective, saved and file system user are 0: `Uid:` of `/proc/PID/status`, of which the process itself decides only the line
+/// `Name:`, in which the kernel escapes line breaks.
+fn is_root(status: &str) -> bool {
+    let users = status.lines().find_map(|line| line.strip_prefix("Uid:")).unwrap_or_default();
+    let users: Vec<&str> = users.split_whitespace().collect();
+    users.len() == 4 && users.iter().all(|user| *user == "0")
 }
 
 /// At most so many bytes of a file that a process of any user decides upon: its arguments may take megabytes, its list of mappings hundreds.
@@ -232,6 +249,29 @@ mod tests {
         assert_eq!(pids(1), [10, 11, 12, 21]);
         assert_eq!(pids(99), [10, 11, 12, 21]);
         assert_eq!(victims(&all, 12, Spare::Nobody).len(), 2);
+    }
+
+    #[test]
+    fn only_a_process_of_root_is_believed_that_it_serves_a_file_system() {
+        let status = |users: &str| {
+            format!("Name:\t@x\nUmask:\t0022\nState:\tS\nPid:\t7\nUid:\t{users}\nGid:\t0\t0\t0\t0\n")
+        };
+        assert!(is_root(&status("0\t0\t0\t0")));
+        for users in [
+            "1000\t1000\t1000\t1000",
+            "1000\t0\t0\t0",
+            "0\t1000\t0\t0",
+            "0\t0\t1000\t0",
+            "0\t0\t0\t1000",
+            "0\t0\t0",
+            "",
+        ] {
+            assert!(!is_root(&status(users)), "{users}");
+        }
+        assert!(!is_root("") && !is_root("Name:\tUid: 0 0 0 0\n"));
+        // What a person may see of this process is what init would.
+        let status = beginning(Path::new("/proc/self/status"), LONGEST_STATUS);
+        assert_eq!(is_root(&String::from_utf8_lossy(&status)), rustix::process::geteuid().is_root());
     }
 
     #[test]
