@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use nix::errno::Errno;
+
 /// Why something could not be done, before it is known which step it belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Failure {
@@ -48,11 +50,38 @@ impl Failure {
 impl From<stack::Error> for Failure {
     fn from(error: stack::Error) -> Self {
         let failure = Self::new(format!("cannot {} {}: {}", error.action, error.object, error.why()));
-        match error.remedy {
+        let usual = if error.action == "mount" { usual_remedy(Errno::from_raw(error.errno())) } else { None };
+        match error.remedy.as_deref().or(usual) {
             Some(remedy) => failure.try_this(remedy),
             None => failure,
         }
     }
+}
+
+/// What most often makes mount(2) and fsconfig(2) fail so, where nobody knows better.
+fn usual_remedy(errno: Errno) -> Option<&'static str> {
+    Some(match errno {
+        // The kernel sees whole sectors of 512 bytes: what `mksquashfs -nopad` makes ends beyond the last one.
+        Errno::EINVAL => {
+            "the file system is damaged or cut off, or of a kind or with an option that this kernel does not have; an image made \
+             with `mksquashfs -nopad` must be made again without it, or with `lamina image create`"
+        }
+        Errno::ENODEV => "the kernel has no driver for this file system: add its module to the initramfs",
+        Errno::EIO => {
+            "the medium cannot be read there: look at the kernel's words, and copy the image anew to a good one"
+        }
+        Errno::ENOMEM => {
+            "the machine has too little memory for it: fewer layers, or EROFS in place of squashfs"
+        }
+        Errno::EUCLEAN => {
+            "the file system is damaged: copy the image anew, or check the disk with its own fsck"
+        }
+        Errno::EBUSY => "something else uses the device: a mount, a RAID or device-mapper",
+        Errno::EOPNOTSUPP => {
+            "the file system has a feature that this kernel does not know: make it without, or take a newer kernel"
+        }
+        _ => return None,
+    })
 }
 
 /// A boot that stopped. Its `Display`, in `recovery`, is the body of the screen.
@@ -71,3 +100,28 @@ pub struct BootError {
 }
 
 impl std::error::Error for BootError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mount_that_fails_names_what_is_likely() {
+        let failure = |action, errno| {
+            Failure::from(stack::Error::new(action, "a.sqfs", std::io::Error::from_raw_os_error(errno)))
+        };
+        for errno in [
+            Errno::EINVAL,
+            Errno::ENODEV,
+            Errno::EIO,
+            Errno::ENOMEM,
+            Errno::EUCLEAN,
+            Errno::EBUSY,
+            Errno::EOPNOTSUPP,
+        ] {
+            assert_eq!(failure("mount", errno as i32).remedies.len(), 1, "{errno}");
+        }
+        assert!(failure("mount", Errno::EINVAL as i32).remedies[0].contains("-nopad"));
+        assert!(failure("open", Errno::EINVAL as i32).remedies.is_empty());
+    }
+}
