@@ -127,7 +127,10 @@ mod tests {
 
     #[test]
     fn a_missing_store_names_what_was_seen_and_the_modules_that_failed() {
-        let modules = Modules::that_failed(&["virtio_blk: made for another kernel"]);
+        let modules = Modules::that_failed(&[
+            "wdat: its hardware is not in this machine",
+            "virtio_blk: made for another kernel",
+        ]);
         let spec = StoreSpec::parse("/dev/disk/by-label/x").unwrap();
         let failure =
             not_found(&spec, Duration::from_secs(5), vec!["/dev/sr0 1 MiB".into()], &modules, "disk");

@@ -5,11 +5,13 @@
 //! | `list` | reads the list that mkinitramfs wrote |
 //! | `needs` | what a boot wants modules for; pure |
 //! | `devices`, `pattern` | which devices there are, and which module drives them |
+//! | `blacklist` | what the kernel command line keeps out |
 //! | `loader` | loads |
 //!
 //! Nothing is left out in the end, only put off: what nothing asked for is loaded when the store is not found at once, before
 //! another profile is tried, before the recovery screen, and else by a process of its own while the real init starts.
 
+mod blacklist;
 mod devices;
 mod list;
 mod loader;
@@ -88,6 +90,12 @@ impl Modules {
     /// Takes out what nothing has asked for, with its files open: the initramfs is about to go.
     pub fn take_left(&self) -> Left {
         self.lock().take_left()
+    }
+
+    /// What did not load although its hardware may be there, for a message about a device that is not.
+    pub fn suspects(&self) -> Vec<String> {
+        let record = self.record();
+        record.failed.into_iter().filter(|module| !module.ends_with(loader::NO_HARDWARE)).collect()
     }
 
     /// What has become of the modules so far.

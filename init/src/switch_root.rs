@@ -19,7 +19,7 @@ use nix::unistd::{UnlinkatFlags, chdir, chroot, getpid, unlinkat};
 
 use crate::error::{BootError, Failure};
 use crate::modules::Left;
-use crate::{descriptors, handover, paths, recovery};
+use crate::{console, descriptors, handover, paths, recovery};
 
 /// The step that errors of this module name.
 const STEP: &str = "switch root";
@@ -39,6 +39,7 @@ pub fn switch_root(
     enter_new_root().map_err(|failure| failure.at(STEP, paths::NEW_ROOT))?;
     load_aside(left);
     descriptors::as_before();
+    console::become_standard_streams();
     // What is left is a new program in this process: exec returns only when it fails.
     let mut command = Command::new(init);
     command.args(handover::arguments(init, began)).args(arguments).env_remove(recovery::CHOSEN);

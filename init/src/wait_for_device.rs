@@ -163,7 +163,7 @@ pub fn nothing_answers(
     if seen.is_empty() {
         seen.push(format!("no {noun} at all"));
     }
-    seen.extend(modules.record().failed.iter().map(|module| format!("module not loaded: {module}")));
+    seen.extend(modules.suspects().iter().map(|module| format!("module not loaded: {module}")));
     let mut failure = Failure::new(format!("nothing answers to {spec} after {} s", timeout.as_secs()))
         .having_seen(seen)
         .try_this(format!("compare {parameter} with what was seen"));

@@ -7,12 +7,18 @@ use std::path::Path;
 use nix::errno::Errno;
 use nix::kmod::{ModuleInitFlags, finit_module};
 
+use super::blacklist::Blacklist;
 use super::list::Module;
 use super::needs::Need;
 use crate::cmdline::{self, Parameter};
 use crate::journal::{micros, now};
 use crate::report::{LoadedModule, ModuleRecord};
 use crate::uevents::Uevents;
+
+/// Why a module does not load that this machine has no need of.
+pub(super) const NO_HARDWARE: &str = "its hardware is not in this machine";
+
+const KEPT_OUT: &str = "kept out by modprobe.blacklist= or module_blacklist= on the kernel command line";
 
 /// Loads modules.
 #[derive(Debug, Default)]
@@ -24,6 +30,7 @@ pub(super) struct Loader {
     /// Needs that were met or cannot be: hundreds of layers have the same.
     met: Vec<String>,
     parameters: Vec<Parameter>,
+    blacklist: Blacklist,
     pub record: ModuleRecord,
     /// Announces devices.
     pub uevents: Option<Uevents>,
@@ -52,7 +59,8 @@ impl Left {
 impl Loader {
     /// Nothing is loaded yet. `parameters`: the kernel command line.
     pub fn new(list: Vec<Module>, parameters: Vec<Parameter>) -> Self {
-        Self { done: vec![false; list.len()], list, parameters, ..Self::default() }
+        let blacklist = Blacklist::read(&parameters);
+        Self { done: vec![false; list.len()], list, parameters, blacklist, ..Self::default() }
     }
 
     /// Whether there is anything that nothing has asked for.
@@ -66,9 +74,9 @@ impl Loader {
         for index in 0..self.list.len() {
             let Some(module) = self.list.get(index) else { continue };
             if module.lazy.is_none() {
-                self.load(index, "always");
+                self.load_if_allowed(index, "always");
             } else if !cmdline::module_options(&self.parameters, &module.name).is_empty() {
-                self.load(index, "an option on the kernel command line");
+                self.load_if_allowed(index, "an option on the kernel command line");
             }
         }
     }
@@ -93,7 +101,7 @@ impl Loader {
                 None => module.answers(&need.what),
             };
             if let Some(need) = needs.iter().find(answers) {
-                self.load(index, &need.why);
+                self.load_if_allowed(index, &need.why);
             }
         }
     }
@@ -101,7 +109,7 @@ impl Loader {
     /// Loads all that is left.
     pub fn load_left(&mut self, why: &str) {
         for index in 0..self.list.len() {
-            self.load(index, why);
+            self.load_if_allowed(index, why);
         }
     }
 
@@ -109,7 +117,7 @@ impl Loader {
     pub fn take_left(&mut self) -> Left {
         let mut left = Left::default();
         for (module, done) in self.list.iter().zip(&mut self.done) {
-            if std::mem::replace(done, true) {
+            if std::mem::replace(done, true) || self.blacklist.names(&module.name) {
                 continue;
             }
             let Some(path) = module.file.as_ref().filter(|_| !is_present(&module.name)) else {
@@ -123,6 +131,20 @@ impl Loader {
             }
         }
         left
+    }
+
+    /// Loads one, unless the kernel command line keeps it out: then only what needs it brings it.
+    fn load_if_allowed(&mut self, index: usize, why: &str) {
+        let Some(module) = self.list.get(index).filter(|_| self.done.get(index) == Some(&false)) else {
+            return;
+        };
+        if !self.blacklist.names(&module.name) {
+            return self.load(index, why);
+        }
+        let line = format!("{}: {KEPT_OUT}", module.name);
+        if !self.record.failed.contains(&line) {
+            self.record.failed.push(line);
+        }
     }
 
     /// Loads one, after those that it needs.
@@ -181,7 +203,7 @@ fn explain(errno: Errno) -> String {
     match errno {
         Errno::ENOEXEC => "made for another kernel: make the initramfs again for this one".into(),
         Errno::ENOENT => "the file, or a symbol that it needs, is missing".into(),
-        Errno::ENODEV => "its hardware is not in this machine".into(),
+        Errno::ENODEV => NO_HARDWARE.into(),
         Errno::EKEYREJECTED | Errno::ENOKEY => "not signed with a key that this kernel trusts".into(),
         errno => errno.desc().into(),
     }
@@ -230,6 +252,25 @@ mod tests {
         }
         assert_eq!(tried(&loader), ["t_fat", "t_vfat", "nls_t", "t_overlay"]);
         assert!(loader.has_left());
+    }
+
+    #[test]
+    fn what_the_command_line_keeps_out_comes_only_with_what_needs_it() {
+        let mut loader = loader("modprobe.blacklist=t-overlay,t_fat,named module_blacklist=nls_t");
+        loader.load_unasked();
+        of_file_system("overlay").iter().for_each(|need| loader.want(need));
+        let kept_out = |loader: &Loader, name: &str| {
+            loader.record.failed.iter().filter(|line| **line == format!("{name}: {KEPT_OUT}")).count()
+        };
+        assert_eq!((kept_out(&loader, "named"), kept_out(&loader, "t_overlay")), (1, 1));
+        assert_eq!(loader.record.failed.len(), 2);
+        // vfat needs fat.
+        of_file_system("vfat").iter().for_each(|need| loader.want(need));
+        assert_eq!(tried(&loader)[2..], ["t_fat", "t_vfat", "nls_t"]);
+        assert_eq!((kept_out(&loader, "t_fat"), kept_out(&loader, "nls_t")), (0, 1));
+        loader.load_left("the recovery screen");
+        assert_eq!(kept_out(&loader, "t_overlay"), 1);
+        assert!(loader.take_left().is_empty());
     }
 
     #[test]
