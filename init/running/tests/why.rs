@@ -36,6 +36,22 @@ fn ask(system: &Fixture, path: &str) -> (Verdict, String) {
 }
 
 #[test]
+fn a_name_forges_no_line_and_no_terminal_obeys_it() {
+    let system = system();
+    let name = "/etc/a\n  from      c 1\u{1b}[2J\u{9b}1m\u{202e}ü";
+    symlink(format!("/gone{name}"), system.layer("c").join("etc/link")).unwrap();
+    system.file("c", name.trim_start_matches('/'), "x");
+    for path in [name, "/etc/link"] {
+        let text = ask(&system, path).1;
+        assert!(text.contains(r"a\n  from      c 1\u{1b}[2J\u{9b}1m\u{202e}ü"), "{text}");
+        assert!(
+            !text.contains(|c: char| c != '\n' && c.is_control()) && !text.contains('\u{202e}'),
+            "{text:?}"
+        );
+    }
+}
+
+#[test]
 fn a_file_comes_from_the_highest_layer_and_shadows_the_others() {
     let (verdict, text) = ask(&system(), "/etc/motd");
     assert_eq!(verdict, Verdict::Given);

@@ -67,7 +67,7 @@ impl Answer {
 
     /// Some lines for people, without the last newline.
     pub fn text(&self) -> String {
-        let mut text = format!("{}: {}", self.path.display(), self.sentence());
+        let mut text = format!("{}: {}", clean(&self.path.to_string_lossy()), clean(&self.sentence()));
         let mut first = true;
         for entry in &self.entries {
             let label = match (entry.hidden, first) {
@@ -76,12 +76,12 @@ impl Answer {
                 (false, false) => "and",
             };
             first &= entry.hidden;
-            let _ = write!(text, "\n  {label:<8}  {}", entry.text());
+            let _ = write!(text, "\n  {label:<8}  {}", clean(&entry.text()));
         }
         for note in self.notes.iter().chain(&self.link_note()) {
-            let _ = write!(text, "\n  note      {note}");
+            let _ = write!(text, "\n  note      {}", clean(note));
         }
-        text.split('\n').map(clean).collect::<Vec<_>>().join("\n")
+        text
     }
 
     fn visible(&self) -> impl Iterator<Item = &Entry> {
