@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::fcntl::OFlag;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::{dup2_stderr, dup2_stdin, dup2_stdout};
 
@@ -94,8 +94,12 @@ fn one_line(text: &str) -> String {
 /// Makes the console the three standard streams. Those that the kernel opened lead to the node of the initramfs, which is deleted when that
 /// is freed: ttyname(3) finds no name for them then. Where there is no console they stay.
 pub fn become_standard_streams() {
-    let flags = OFlag::O_NOCTTY.bits();
-    if let Ok(console) = File::options().read(true).write(true).custom_flags(flags).open("/dev/console") {
+    // O_NONBLOCK, because a serial line without a carrier may let whoever opens it wait for one; it is for the opening alone.
+    let flags = OFlag::O_NOCTTY | OFlag::O_NONBLOCK;
+    let console = File::options().read(true).write(true).custom_flags(flags.bits()).open("/dev/console");
+    if let Ok(console) = console
+        && fcntl(&console, FcntlArg::F_SETFL(OFlag::empty())).is_ok()
+    {
         let _ = (dup2_stdin(&console), dup2_stdout(&console), dup2_stderr(&console));
     }
 }
