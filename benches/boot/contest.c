@@ -1,15 +1,17 @@
 /* Runs each contestant as PID 1 of pid and mount namespaces of its own, on a fresh tmpfs as the root, in turn, and prints one line
- * a run: CONTESTANT MICROSECONDS CPU_MICROSECONDS PEAK_KIB, the time from exec of the contestant to the first instruction of the
- * real init, the processor time of it and its children until then, and the largest memory that the process has had (ru_maxrss of
- * getrusage(2), which outlives exec). A run that did not arrive prints "failed" in place of the numbers, and what the contestant
- * said goes to standard error.
+ * a run: CONTESTANT MICROSECONDS CPU_MICROSECONDS PEAK_KIB SLEPT TAKEN_OFF, the time from exec of the contestant to the first
+ * instruction of the real init, the processor time of it and its children until then, the largest memory that the process has had
+ * (ru_maxrss of getrusage(2), which outlives exec), and how often its threads gave a processor away and were taken off one. A run
+ * that did not arrive prints "failed" in place of the numbers, and what the contestant said goes to standard error.
  *
- * usage: contest [--cold] STAGE IMAGES KIND VERIFY LAYERS ROUNDS CONTESTANT...
+ * usage: contest [--cold] [--busy] STAGE IMAGES KIND VERIFY LAYERS ROUNDS CONTESTANT...
  *   STAGE   a small tree that is copied to the root
- *   IMAGES  a folder whose sub-folders `images` and `profiles` appear below /lamina, read-only
+ *   IMAGES  a folder whose sub-folders `images` and `profiles` are copied to /lamina, as far as the run needs them
  *   KIND    squashfs | erofs        VERIFY  none | verity
- *   CONTESTANT  init | c | c-2 | c-4 (threads) | shell; with :N behind it, it stays away after N rounds
- *   --cold  empties the page cache before each run */
+ *   CONTESTANT  init | init-WORD (the program of that name in STAGE) | c | c-2 | c-4 (threads) | shell; with :N behind it, it stays
+ *               away after N rounds
+ *   --cold  empties the page cache before each run
+ *   --busy  one process a processor does nothing but calculate, until the contest ends in whatever way */
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <errno.h>
@@ -24,6 +26,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -36,11 +39,12 @@
 
 struct contest {
     const char *stage, *images, *kind, *verify;
-    int layers, rounds, cold;
+    int layers, rounds, cold, busy;
 };
 
 struct result {
     long long begin, end, cpu;
+    long slept, taken_off;
     int layers;
     long peak_kib;
     char said[4096];
@@ -108,6 +112,47 @@ static void write_text(const char *path, const char *text)
     close(file);
 }
 
+/* The packed store: init takes nothing for packed that lies on another mount. An image has two names, that of the C program and its digest. */
+static void copy_store(const struct contest *contest, int from)
+{
+    static char digests[2048][80];
+    static ino_t inodes[2048];
+    int count = 0;
+    char source[512], target[512], path[64];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", from);
+    must(!mkdir("lamina", 0755) && !mkdir("lamina/images", 0755) && !mkdir("lamina/profiles", 0755), "lamina");
+    snprintf(source, sizeof source, "%s/profiles", path);
+    copy_tree(source, "lamina/profiles");
+    snprintf(source, sizeof source, "%s/images", path);
+    DIR *folder = opendir(source);
+    must(folder != NULL, source);
+    for (struct dirent *entry; (entry = readdir(folder));) {
+        const char *end = strrchr(entry->d_name, '.');
+        if (end && !strcmp(end, ".sqfs") && strlen(entry->d_name) < sizeof digests[0] && count < 2048) {
+            strcpy(digests[count], entry->d_name);
+            inodes[count++] = entry->d_ino;
+        }
+        if (end && !strcmp(end, ".verity")) {
+            snprintf(source, sizeof source, "%s/images/%s", path, entry->d_name);
+            snprintf(target, sizeof target, "lamina/images/%s", entry->d_name);
+            copy_file(source, target, 0644);
+        }
+    }
+    closedir(folder);
+    for (int number = 1; number <= contest->layers; number++) {
+        struct stat status;
+        snprintf(source, sizeof source, "%s/images/%d.%s", path, number, contest->kind);
+        snprintf(target, sizeof target, "lamina/images/%d.%s", number, contest->kind);
+        must(!stat(source, &status), source);
+        copy_file(source, target, 0644);
+        for (int other = 0; other < count; other++)
+            if (inodes[other] == status.st_ino) {
+                snprintf(source, sizeof source, "lamina/images/%.79s", digests[other]);
+                must(!link(target, source), source);
+            }
+    }
+}
+
 /* The root of one run. Everything in it goes away with the mount namespace. */
 static void make_root(const struct contest *contest)
 {
@@ -120,10 +165,7 @@ static void make_root(const struct contest *contest)
     must(!chdir(root), root);
     snprintf(path, sizeof path, "/proc/self/fd/%d", stage);
     copy_tree(path, ".");
-    must(!mkdir("lamina", 0755), "lamina");
-    snprintf(path, sizeof path, "/proc/self/fd/%d", images);
-    must(!mount(path, "lamina", NULL, MS_BIND, NULL), "lamina");
-    must(!mount(NULL, "lamina", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY, NULL), "lamina");
+    copy_store(contest, images);
     snprintf(command_line, sizeof command_line, "quiet lamina.store=initramfs lamina.profile=%s-%s-%d\n", contest->kind,
              contest->verify, contest->layers);
     write_text("cmdline", command_line);
@@ -139,9 +181,12 @@ static void become(const struct contest *contest, const char *contestant)
     char layers[16];
     snprintf(layers, sizeof layers, "%d", contest->layers);
     dprintf(1, "%lld %lld ", now(CLOCK_PROCESS_CPUTIME_ID), now(CLOCK_MONOTONIC));
-    if (!strcmp(contestant, "init"))
-        execl("/init", "/init", (char *)NULL);
-    else if (!strcmp(contestant, "shell"))
+    if (!strncmp(contestant, "init", 4)) {
+        char path[64];
+        snprintf(path, sizeof path, "/%s", contestant);
+        execl(path, "/init", (char *)NULL);
+    }
+    if (!strcmp(contestant, "shell"))
         execle("/shell-init", "/shell-init", layers, contest->kind, contest->verify, (char *)NULL,
                (char *[]){ "PATH=/bin", NULL });
     else
@@ -189,16 +234,16 @@ static int run(const struct contest *contest, const char *contestant, struct res
     /* What a program said on its way stands between the two times. */
     const char *arrival = strstr(result->said, "arrived ");
     if (!arrival || sscanf(result->said, "%lld %lld", &cpu_before, &result->begin) != 2 ||
-        sscanf(arrival, "arrived %lld %d", &result->end, &result->layers) != 2)
+        sscanf(arrival, "arrived %lld %d %lld %ld %ld", &result->end, &result->layers, &result->cpu, &result->slept,
+               &result->taken_off) != 5)
         return 1;
-    result->cpu = (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000LL + usage.ru_utime.tv_usec + usage.ru_stime.tv_usec -
-                  cpu_before / 1000;
+    result->cpu -= cpu_before / 1000;
     return result->layers != contest->layers;
 }
 
 /* Loop devices over our images: detaches those that nobody has mounted, and says how many there are. The shell way has no
  * AUTOCLEAR in one step with the attachment; and the kernel takes the mounts of one run apart while the next one could start. */
-static int loops_in_use(dev_t images)
+static int loops_in_use(void)
 {
     int count = 0;
     DIR *folder = opendir("/sys/block");
@@ -215,10 +260,7 @@ static int loops_in_use(dev_t images)
         int device = open(path, O_RDONLY | O_CLOEXEC);
         if (device < 0)
             continue;
-        /* The kernel's own encoding of device numbers, new_encode_dev(). */
-        unsigned long long encoded = (minor(images) & 0xff) | (major(images) << 8) | ((minor(images) & ~0xffULL) << 12);
-        if (!ioctl(device, LOOP_GET_STATUS64, &info) && info.lo_device == encoded &&
-            strncmp((char *)info.lo_file_name, "/lamina/images/", 15) == 0) {
+        if (!ioctl(device, LOOP_GET_STATUS64, &info) && strncmp((char *)info.lo_file_name, "/lamina/images/", 15) == 0) {
             count++;
             ioctl(device, LOOP_CLR_FD, 0);
         }
@@ -242,14 +284,10 @@ static void remove_verity(const struct contest *contest)
 
 static void rest(const struct contest *contest)
 {
-    struct stat status;
-    char path[512];
-    snprintf(path, sizeof path, "%s/images", contest->images);
-    must(!stat(path, &status), path);
     for (int turn = 0; turn < 3000; turn++) {
         usleep(20000);
         remove_verity(contest);
-        if (!loops_in_use(status.st_dev))
+        if (!loops_in_use())
             break;
     }
     usleep(100000);
@@ -259,15 +297,37 @@ static void rest(const struct contest *contest)
     }
 }
 
+/* One process a processor that calculates and makes no call. The kernel ends them when this process ends. */
+static void keep_processors_busy(void)
+{
+    pid_t parent = getpid();
+    for (long left = sysconf(_SC_NPROCESSORS_ONLN); left > 0; left--) {
+        pid_t child = fork();
+        must(child >= 0, "fork");
+        if (child)
+            continue;
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        /* The parent may be gone already. */
+        if (getppid() != parent)
+            _exit(0);
+        for (volatile unsigned long number = 0;; number++)
+            ;
+    }
+}
+
 int main(int argc, char **argv)
 {
     struct contest contest = { 0 };
-    if (argc > 1 && !strcmp(argv[1], "--cold")) {
-        contest.cold = 1;
-        argv++, argc--;
+    for (; argc > 1 && argv[1][0] == '-'; argv++, argc--) {
+        if (!strcmp(argv[1], "--cold"))
+            contest.cold = 1;
+        else if (!strcmp(argv[1], "--busy"))
+            contest.busy = 1;
+        else
+            break;
     }
-    if (argc < 8) {
-        fputs("usage: contest [--cold] STAGE IMAGES KIND VERIFY LAYERS ROUNDS CONTESTANT...\n", stderr);
+    if (argc < 8 || argv[1][0] == '-') {
+        fputs("usage: contest [--cold] [--busy] STAGE IMAGES KIND VERIFY LAYERS ROUNDS CONTESTANT...\n", stderr);
         return 2;
     }
     contest.stage = argv[1], contest.images = argv[2], contest.kind = argv[3], contest.verify = argv[4];
@@ -280,6 +340,8 @@ int main(int argc, char **argv)
         if (most)
             *most = 0;
     }
+    if (contest.busy)
+        keep_processors_busy();
     /* Another order each round, so that noise and what one leaves behind fall on all alike. */
     for (int round = 0; round < contest.rounds; round++)
         for (int turn = 0; turn < count && turn < 16; turn++) {
@@ -290,11 +352,12 @@ int main(int argc, char **argv)
             rest(&contest);
             if (run(&contest, contestants[index], &result)) {
                 left[index] = 0;
-                printf("%s failed failed failed\n", contestants[index]);
+                printf("%s failed failed failed failed failed\n", contestants[index]);
                 fprintf(stderr, "contest: %s did not arrive (%s, %s, %d layers), and said:\n%s\n", contestants[index],
                         contest.kind, contest.verify, contest.layers, result.said);
             } else {
-                printf("%s %lld %lld %ld\n", contestants[index], (result.end - result.begin) / 1000, result.cpu, result.peak_kib);
+                printf("%s %lld %lld %ld %ld %ld\n", contestants[index], (result.end - result.begin) / 1000, result.cpu,
+                       result.peak_kib, result.slept, result.taken_off);
             }
             fflush(stdout);
         }
