@@ -7,9 +7,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::{self, File};
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use stack::drive;
 use stack::partition_table::{self, Partition};
 use stack::superblock::{self, Superblock};
 
@@ -21,6 +22,10 @@ const NOT_A_MEDIUM: [&str; 5] = ["loop", "ram", "zram", "nbd", "fd"];
 /// How often it is looked for what has come in the meantime, at one time.
 const LOOKS: usize = 4;
 
+/// How long a drive may take to get to know a disc that was just put in, and how often it is asked meanwhile.
+const SPINS_UP: Duration = Duration::from_secs(30);
+const LOOKED_AT_AGAIN: Duration = Duration::from_millis(200);
+
 /// What the names of the verity devices of layers begin with.
 const LAYER: &str = "lamina-";
 
@@ -31,7 +36,7 @@ pub struct BlockDevice {
     pub name: String,
     /// Of a partition: the name of its disk.
     pub disk: Option<String>,
-    /// Bytes.
+    /// Bytes; 0 when the drive has no medium.
     pub size: u64,
     /// Of a partition: the bytes of the disk before it.
     pub start: u64,
@@ -58,7 +63,11 @@ impl fmt::Display for BlockDevice {
     /// `/dev/vda1 512 MiB ext4 LABEL=data UUID=...`, for the recovery screen.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let protected = if self.write_protected { " write-protected" } else { "" };
-        write!(f, "{} {}{protected}", self.path(), Size(self.size))?;
+        match (self.size, self.silent) {
+            (0, false) => return write!(f, "{} no medium", self.path()),
+            (0, true) => f.write_str(&self.path())?,
+            _ => write!(f, "{} {}{protected}", self.path(), Size(self.size))?,
+        }
         match &self.superblock {
             None if self.silent => f.write_str(" (does not answer)")?,
             None => f.write_str(" (no file system that init knows)")?,
@@ -198,6 +207,7 @@ impl Inventory {
     /// The next refresh probes this device again.
     pub fn forget(&mut self, name: &str) {
         self.known.remove(name);
+        self.examinations.iter_mut().for_each(|examination| examination.forget(name));
     }
 
     /// All devices, by name.
@@ -224,11 +234,12 @@ fn is_layer(device: &Path) -> bool {
     fs::read_to_string(device.join("dm/name")).is_ok_and(|name| name.starts_with(LAYER))
 }
 
-/// What the kernel knows of a device that was not read yet; `None` while it has no medium (size 0) or is gone already.
+/// What the kernel knows of a device that was not read yet; `None` while it has no blocks and is no drive for media, or is gone
+/// already.
 fn look(name: &str) -> Option<BlockDevice> {
     let folder = fs::canonicalize(Path::new("/sys/class/block").join(name)).ok()?;
     let size = number(&folder.join("size"))?.saturating_mul(512);
-    if size == 0 {
+    if size == 0 && !is_drive(&folder) {
         return None;
     }
     let parent = folder.parent().and_then(Path::file_name).and_then(|name| name.to_str());
@@ -267,15 +278,49 @@ fn number(file: &Path) -> Option<u64> {
 }
 
 fn node(name: &str) -> Option<File> {
-    File::open(Path::new("/dev").join(name.replace('!', "/"))).ok()
+    drive::open(&Path::new("/dev").join(name.replace('!', "/"))).ok()
+}
+
+/// Whether its medium can be taken out; a partition has no such file.
+fn is_drive(device: &Path) -> bool {
+    number(&device.join("removable")).is_some_and(|value| value != 0)
+}
+
+/// Opens a drive that has a medium, and its size in bytes. The kernel learns it when the drive is opened; one that is still getting to
+/// know its disc is opened again, and a disc drive that is empty has the size of a CD all the same: it has to be asked.
+fn medium_in(name: &str, device: &Path) -> Option<(File, u64)> {
+    let until = Instant::now() + SPINS_UP;
+    loop {
+        let file = node(name)?;
+        match drive::content(&file) {
+            drive::Content::Nothing => return None,
+            drive::Content::NotReady if Instant::now() < until => std::thread::sleep(LOOKED_AT_AGAIN),
+            _ => {
+                let size = number(&device.join("size")).filter(|size| *size > 0)?;
+                return Some((file, size.saturating_mul(512)));
+            }
+        }
+    }
 }
 
 impl BlockDevice {
     /// Reads what lies on it, and waits as long as that takes.
     pub fn that_was_read(mut self) -> Self {
-        self.partition = self.names_of_partition(Path::new("/sys/class/block"));
-        self.superblock = node(&self.name).and_then(|file| superblock::probe(&file));
+        let folder = Path::new("/sys/class/block");
         self.silent = false;
+        let device = folder.join(&self.name);
+        let file = if is_drive(&device) {
+            let Some((file, size)) = medium_in(&self.name, &device) else {
+                self.size = 0;
+                return self;
+            };
+            self.size = size;
+            Some(file)
+        } else {
+            node(&self.name)
+        };
+        self.partition = self.names_of_partition(folder);
+        self.superblock = file.and_then(|file| superblock::probe(&file));
         self
     }
 
@@ -320,6 +365,10 @@ mod tests {
         let silent =
             BlockDevice { name: "sdb".into(), size: 1 << 30, silent: true, ..BlockDevice::default() };
         assert_eq!(silent.to_string(), "/dev/sdb 1024 MiB (does not answer)");
+        let empty = BlockDevice { name: "sr0".into(), ..BlockDevice::default() };
+        assert_eq!(empty.to_string(), "/dev/sr0 no medium");
+        let silent = BlockDevice { silent: true, ..empty };
+        assert_eq!(silent.to_string(), "/dev/sr0 (does not answer)");
     }
 
     #[test]

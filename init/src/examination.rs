@@ -1,9 +1,9 @@
 //! Looks at devices in a process of its own: a disk that no longer answers keeps whoever reads from it, for minutes or for ever, and
 //! a thread that is kept so would keep execve(2) too, which ends all other threads first.
 //!
-//! The answers come through a pipe, one for each device in the order in which they were asked: eight fields, each ended by a NUL:
-//! kind, driver, label, UUID and length of the superblock, then number, UUID and label in the partition table. A field that has something
-//! begins with `+`.
+//! The answers come through a pipe, one for each device in the order in which they were asked: nine fields, each ended by a NUL:
+//! kind, driver, label, UUID and length of the superblock, then number, UUID and label in the partition table, then the size of the device
+//! in bytes. A field that has something begins with `+`.
 
 use std::io::{self, PipeReader, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -18,7 +18,7 @@ use crate::block_devices::BlockDevice;
 
 /// Longer than any disk takes that is at work.
 const PATIENCE: Duration = Duration::from_secs(1);
-const FIELDS: usize = 8;
+const FIELDS: usize = 9;
 
 /// Devices that are being looked at.
 #[derive(Debug)]
@@ -84,12 +84,23 @@ impl Examination {
 
     /// Those that stand behind the one that does not answer; they are given up here, for somebody else to ask.
     pub fn behind(&mut self) -> Vec<BlockDevice> {
-        let next = self.devices.len().min(self.answered + 1);
-        self.devices.split_off(next)
+        self.split_off(self.answered + 1)
     }
 
     fn rest(&mut self) -> Vec<BlockDevice> {
-        self.devices.split_off(self.answered.min(self.devices.len()))
+        self.split_off(self.answered)
+    }
+
+    /// Without those that were forgotten.
+    fn split_off(&mut self, at: usize) -> Vec<BlockDevice> {
+        let mut devices = self.devices.split_off(at.min(self.devices.len()));
+        devices.retain(|device| !device.name.is_empty());
+        devices
+    }
+
+    /// The device has changed since it was asked for: its answer is about what was there before, and nobody's.
+    pub fn forget(&mut self, name: &str) {
+        self.devices.iter_mut().filter(|device| device.name == name).for_each(|device| device.name.clear());
     }
 }
 
@@ -112,6 +123,7 @@ fn encode(device: &BlockDevice) -> Vec<u8> {
         partition.map(|found| found.number.to_string()),
         partition.map(|found| found.uuid.clone()),
         partition.and_then(|found| found.label.clone()),
+        Some(device.size.to_string()),
     ];
     let mut bytes = Vec::new();
     for field in fields {
@@ -129,7 +141,7 @@ fn decode(bytes: &[u8], asked: &BlockDevice) -> Option<(BlockDevice, usize)> {
     let parts: Vec<&[u8]> = bytes.split_inclusive(|byte| *byte == 0).take(FIELDS).collect();
     // The last one may still lack its end.
     let ends = parts.iter().all(|part| part.last() == Some(&0));
-    let [kind, driver, label, uuid, length, number, partition, name] =
+    let [kind, driver, label, uuid, length, number, partition, name, size] =
         <[&[u8]; FIELDS]>::try_from(parts.as_slice()).ok().filter(|_| ends)?;
     let text = |part: &[u8]| {
         let text = part.strip_prefix(b"+")?.strip_suffix(&[0])?;
@@ -149,6 +161,7 @@ fn decode(bytes: &[u8], asked: &BlockDevice) -> Option<(BlockDevice, usize)> {
         .and_then(|number| number.parse().ok())
         .zip(text(partition))
         .map(|(number, uuid)| Partition { number, uuid, label: text(name) });
+    device.size = text(size).and_then(|size| size.parse().ok()).unwrap_or(device.size);
     Some((device, parts.iter().map(|part| part.len()).sum()))
 }
 
@@ -192,6 +205,20 @@ mod tests {
         }
         assert_eq!(names, ["no-1", "no-2"]);
         assert!(examination.behind().is_empty());
+    }
+
+    #[test]
+    fn an_answer_about_a_medium_that_was_taken_out_is_nobodys() {
+        let mut examination = Examination::begin(vec![device("no-1"), device("no-2")]).unwrap();
+        examination.forget("no-1");
+        let mut names = Vec::new();
+        while !examination.is_over() {
+            names.extend(examination.receive().into_iter().map(|device| device.name));
+        }
+        assert_eq!(names, ["", "no-2"]);
+        let mut examination = Examination::begin(vec![device("no-1"), device("no-2")]).unwrap();
+        examination.forget("no-2");
+        assert_eq!(examination.behind(), []);
     }
 
     #[test]

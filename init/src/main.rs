@@ -25,6 +25,7 @@ mod journal;
 mod kernel_words;
 mod layout;
 mod machine;
+mod media_polling;
 mod medium;
 mod memory;
 mod modules;

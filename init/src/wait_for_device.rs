@@ -1,4 +1,4 @@
-//! Waits until a block device is there, without polling: the kernel says when something new is there.
+//! Waits until a block device is there: the kernel says when something new is there, also in a drive.
 
 use std::cell::RefCell;
 use std::time::{Duration, Instant};
@@ -8,6 +8,7 @@ use profiles::DeviceSpec;
 use crate::block_devices::{BlockDevice, Inventory};
 use crate::console;
 use crate::error::Failure;
+use crate::media_polling::MediaPolling;
 use crate::modules::Modules;
 use crate::uevents::{Uevents, Waited};
 
@@ -48,6 +49,7 @@ impl Waits {
         // The order matters: what appears between the subscription and the first look is announced again.
         let uevents = Uevents::subscribe()?;
         let mut inventory = Inventory::default();
+        let mut polling = None;
         for (time, is_silent) in [(patience.min(SILENT), true), (patience.saturating_sub(SILENT), false)] {
             if !is_silent {
                 if chosen.is_some() || time.is_zero() {
@@ -57,6 +59,9 @@ impl Waits {
             }
             left = until(time, modules, &uevents, &mut inventory, &mut |devices| {
                 chosen = choose(devices)?;
+                if chosen.is_none() && polling.is_none() {
+                    polling = Some(MediaPolling::begin());
+                }
                 Ok(chosen.is_some())
             })?;
         }
@@ -146,8 +151,8 @@ pub fn answers(spec: &DeviceSpec, device: &BlockDevice) -> bool {
         DeviceSpec::Uuid(uuid) => same(superblock.and_then(|found| found.uuid.as_ref()), uuid),
         DeviceSpec::PartLabel(label) => partition.and_then(|found| found.label.as_ref()) == Some(label),
         DeviceSpec::PartUuid(uuid) => same(partition.map(|found| &found.uuid), uuid),
-        // What lies on one that does not answer cannot be known, and nobody could mount it.
-        DeviceSpec::Path(path) => *path == device.path() && !device.silent,
+        // What lies on one that does not answer cannot be known, and nobody could mount it; in an empty drive nothing does.
+        DeviceSpec::Path(path) => *path == device.path() && !device.silent && device.size > 0,
     }
 }
 
@@ -160,6 +165,7 @@ pub fn nothing_answers(
     noun: &str,
     parameter: &str,
 ) -> Failure {
+    let has_empty_drive = seen.iter().any(|line| line.ends_with(" no medium"));
     if seen.is_empty() {
         seen.push(format!("no {noun} at all"));
     }
@@ -167,6 +173,10 @@ pub fn nothing_answers(
     let mut failure = Failure::new(format!("nothing answers to {spec} after {} s", timeout.as_secs()))
         .having_seen(seen)
         .try_this(format!("compare {parameter} with what was seen"));
+    if has_empty_drive {
+        failure = failure
+            .try_this("put the medium in, also while init waits: an empty drive is looked at every second");
+    }
     if spec.starts_with("/dev/disk/") {
         failure =
             failure.try_this("links in /dev/disk are not made this early: use LABEL=, UUID= or PARTUUID=");

@@ -119,6 +119,16 @@ impl Guest {
         self.order(PLUG_IN)
     }
 
+    /// Puts a medium into the drive `disc` or `card` of [`Machine::drives`], in place of what is in it.
+    pub fn insert(&mut self, drive: &str, image: &Path) -> Result<(), Failure> {
+        self.order(&format!("change {drive} \"{}\" raw\n", image.display()))
+    }
+
+    /// Takes the medium out of a drive of [`Machine::drives`].
+    pub fn take_out(&mut self, drive: &str) -> Result<(), Failure> {
+        self.order(&format!("eject -f {drive}\n"))
+    }
+
     /// Presses a key of the keyboard beside the screen, by QEMU's name for it.
     pub fn press(&mut self, key: &str) -> Result<(), Failure> {
         self.order(&format!("sendkey {key}\n"))

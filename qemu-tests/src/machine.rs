@@ -49,6 +49,8 @@ pub struct Machine {
     /// A disk that is not plugged in yet.
     late_disk: Option<PathBuf>,
     screen: bool,
+    /// The card in a card reader, beside an empty disc drive.
+    card: Option<PathBuf>,
     /// A USB keyboard in the place of the one of old PCs.
     usb_keyboard: bool,
     /// The socket of the monitor that takes orders while the machine runs.
@@ -78,6 +80,7 @@ impl Machine {
                 .to_vec(),
             disks: Vec::new(),
             late_disk: None,
+            card: None,
             screen: false,
             usb_keyboard: false,
             monitor: None,
@@ -154,6 +157,15 @@ impl Machine {
     #[must_use]
     pub fn late_disk(mut self, image: &Path, monitor: &Path) -> Self {
         self.late_disk = Some(image.to_owned());
+        self.monitor = Some(monitor.to_owned());
+        self
+    }
+
+    /// Adds an empty disc drive (`/dev/sr0`) and a card reader (`/dev/sda`) with this card, both on SCSI;
+    /// [`crate::guest::Guest::insert`] changes what is in them.
+    #[must_use]
+    pub fn drives(mut self, card: &Path, monitor: &Path) -> Self {
+        self.card = Some(card.to_owned());
         self.monitor = Some(monitor.to_owned());
         self
     }
@@ -244,6 +256,7 @@ impl Machine {
             arguments.extend(["-drive".to_owned(), drive]);
         }
         arguments.extend(self.late_disk.iter().flat_map(|image| late_disk(image)));
+        arguments.extend(self.card.iter().flat_map(|card| drives(card)));
         if self.screen {
             arguments.extend(words("-vga std"));
         }
@@ -283,6 +296,14 @@ fn late_disk(image: &Path) -> Vec<String> {
     // The root bus of q35 takes no devices while it runs; a root port has a slot that does.
     let mut arguments = words("-device pcie-root-port,id=lateport,chassis=1 -drive");
     arguments.push(format!("file={},if=none,id=late,format=raw,snapshot=on", escaped(image)));
+    arguments
+}
+
+fn drives(card: &Path) -> Vec<String> {
+    let mut arguments =
+        words("-device virtio-scsi-pci -drive if=none,id=disc -device scsi-cd,drive=disc -drive");
+    arguments.push(format!("file={},if=none,id=card,format=raw,snapshot=on", escaped(card)));
+    arguments.extend(words("-device scsi-hd,drive=card,removable=on"));
     arguments
 }
 

@@ -11,13 +11,14 @@
 //! | [`upper`] | the folder that takes an overlay's changes: what it must be able to do, and the attributes of the root |
 //! | [`journal`] | mounting what was not unmounted and cannot be written: pure |
 //! | [`beneath`] | files of a medium, opened beneath one directory and as nothing but files |
+//! | [`drive`] | drives whose medium can be taken out |
 //! | [`swap`] | the end of swapping to a file |
 //! | [`aside`] | work that goes on while this process becomes another program |
 //! | [`last_resort`] | what is left when PID 1 crashes |
 //! | [`superblock`] | which file system lies on a device, its label and its UUID |
 //! | [`partition_table`] | which partitions a disk has, their labels and their UUIDs |
 //!
-//! The only places of the project with `unsafe`: ioctls in [`loop_device`] and in the module `device_mapper` below [`verity`],
+//! The only places of the project with `unsafe`: ioctls in [`loop_device`], in [`drive`] and in the module `device_mapper` below [`verity`],
 //! signal handlers in [`last_resort`], fork(2) in [`aside`], reboot(2) with a word in [`restart`], swapoff(2) in [`swap`], and
 //! the names of the unwinder in `no_unwinder`.
 //!
@@ -28,6 +29,7 @@ pub mod aside;
 pub mod beneath;
 pub mod bytes;
 mod device_mapper;
+pub mod drive;
 pub mod erofs;
 mod error;
 pub mod image;
