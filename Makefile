@@ -106,7 +106,7 @@ initramfs: build init kernels
 boot: build init profiles kernels
 	@$(LAMINA_OUT)/boot --profile $(PROFILE) --kernel $(KERNEL)
 
-# What qemu-tests/tests need, in LAMINA_OUT and LAMINA_STORE. The second init proves that Debian's packages
+# What the stories need, in LAMINA_OUT and LAMINA_STORE. The second init proves that Debian's packages
 # alone are enough; the third panics where the stories tell it to, and is never shipped.
 vm-pieces: KERNELS += $(TEST_KERNELS)
 vm-pieces: deps-test build init packages profiles kernels soak-guest

@@ -1,0 +1,30 @@
+//! Real boots, each test a story. They are one program, so that two guests run at any time: with a program each, the last story of
+//! each ran alone.
+
+mod blessing;
+mod broken_media;
+mod chain;
+mod consoles;
+mod drives;
+mod init_systems;
+mod kexec;
+mod layers;
+mod media;
+mod memory;
+mod modules;
+mod overrides;
+mod panics;
+mod partition_tables;
+mod recovery;
+mod running;
+mod shares;
+mod shipped_profiles;
+mod shutdown;
+mod signatures;
+mod soak_samples;
+mod stacks;
+mod state;
+mod state_check;
+mod static_init;
+mod stock_kernel;
+mod verity;
