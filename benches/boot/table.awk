@@ -1,4 +1,5 @@
 # Turns the lines of `contest` and `peers` into Markdown: medians, the middle half of the runs, ratios, goals.
+# -v goal=N is the most that init may take of the time of the C program.
 # In: contest KIND VERIFY LAYERS CONTESTANT MICROSECONDS CPU_MICROSECONDS PEAK_KIB   (-v table=contest)
 #     peer CONTESTANT MICROSECONDS, size CONTESTANT BYTES                            (-v table=peers)
 
@@ -58,12 +59,12 @@ function bound(key, c) {
     return sprintf(" (C: %.1f)", ratio(quantile(wall[key, "shell"], 2), quantile(wall[key, c], 2)))
 }
 function contests(    i, key, c) {
-    print "| file system, verify, layers | init | C, threads | init / C (goal: at most 1.15) | the same, processor time | shell | shell / init (goal: at least 10) | peak of init |"
+    print "| file system, verify, layers | init | C, threads | init / C (goal: at most " goal ") | the same, processor time | shell | shell / init (goal: at least 10) | peak of init |"
     print "|---|---|---|---|---|---|---|---|"
     for (i = 1; i <= rows; i++) {
         key = row[i]
         c = yardstick(key)
-        print "| " key " | " cell(key, "init") " | " cell(key, c) ", " (c == "c" ? 1 : substr(c, 3)) " | " compared(key, "init", c, 1.15, 1) " | " \
+        print "| " key " | " cell(key, "init") " | " cell(key, c) ", " (c == "c" ? 1 : substr(c, 3)) " | " compared(key, "init", c, goal, 1) " | " \
             ((key, "init") in cpu && (key, c) in cpu ? sprintf("%.2f", ratio(quantile(cpu[key, "init"], 2), quantile(cpu[key, c], 2))) : "") \
             " | " cell(key, "shell") " | " compared(key, "shell", "init", 10, 0) bound(key, c) " | " \
             ((key, "init") in wall ? peak[key, "init"] " KiB, " verdict(peak[key, "init"] / (8192 + 64 * layers[key]), 1, 1) : "") " |"

@@ -121,7 +121,7 @@ impl Known {
         let Ok((loop_device, verity)) = self.open(number) else { return "refused" };
         let backing = verity.as_ref().map_or(Backing::Loop(&loop_device), Backing::Verity);
         // As init does it: by the checked blocks first.
-        let checked = verity.as_ref().and_then(VerityDevice::file_system);
+        let checked = verity.as_ref().and_then(|verity| verity.file_system().ok().flatten());
         let kind = checked
             .map_or_else(|| OpenImage::open(Path::new(IMAGE)).and_then(|image| image.file_system()), Ok);
         let Ok(()) = kind
