@@ -256,7 +256,10 @@ fn read(
         if candidate.role == Role::Asked && !request.replaced {
             learned.set(seal::Asked::of(profile.sealed.as_ref()));
         } else if profile.sealed.is_none() {
-            learned.get().gives_way_to_open(trust.is_strict())?;
+            // What the command line binds by itself was chosen by whoever wrote it, and not by whoever wrote the medium.
+            let chosen = candidate.role == Role::Fallback
+                && candidate.wanted.as_ref().is_some_and(|wanted| wanted.digest.is_some());
+            learned.get().gives_way_to_open(trust.is_strict() && !chosen)?;
         }
         if let Some(seal) = &profile.sealed {
             seal::check(seal, &request.parameters, &request.for_init)?;
