@@ -1,4 +1,4 @@
-/* Runs each contestant as PID 1 of pid and mount namespaces of its own, on a fresh tmpfs as the root, in turn, and prints one line
+/* Runs each contestant as PID 1 of pid and mount namespaces of its own, on a fresh ramfs as the root, in turn, and prints one line
  * a run: CONTESTANT MICROSECONDS CPU_MICROSECONDS PEAK_KIB SLEPT TAKEN_OFF, the time from exec of the contestant to the first
  * instruction of the real init, the processor time of it and its children until then, the largest memory that the process has had
  * (ru_maxrss of getrusage(2), which outlives exec), and how often its threads gave a processor away and were taken off one. A run
@@ -36,6 +36,9 @@
 #include <unistd.h>
 
 #define PATIENCE_SECONDS 240
+
+/* The descriptor to which the real init speaks. */
+#define ARRIVAL 9
 
 struct contest {
     const char *stage, *images, *kind, *verify;
@@ -161,7 +164,8 @@ static void make_root(const struct contest *contest)
     must(!mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), "making mounts private");
     int stage = open(contest->stage, O_PATH | O_CLOEXEC), images = open(contest->images, O_PATH | O_CLOEXEC);
     must(stage >= 0 && images >= 0, contest->images);
-    must(!mount("none", root, "tmpfs", 0, "mode=0755"), root);
+    /* Not tmpfs: EROFS mounts no file of it. */
+    must(!mount("none", root, "ramfs", 0, "mode=0755"), root);
     must(!chdir(root), root);
     snprintf(path, sizeof path, "/proc/self/fd/%d", stage);
     copy_tree(path, ".");
@@ -180,6 +184,8 @@ static void become(const struct contest *contest, const char *contestant)
 {
     char layers[16];
     snprintf(layers, sizeof layers, "%d", contest->layers);
+    /* init gives the real init the console of its root in place of what it was given. */
+    must(dup2(1, ARRIVAL) == ARRIVAL, "dup2");
     dprintf(1, "%lld %lld ", now(CLOCK_PROCESS_CPUTIME_ID), now(CLOCK_MONOTONIC));
     if (!strncmp(contestant, "init", 4)) {
         char path[64];
