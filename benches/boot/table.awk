@@ -29,7 +29,7 @@ function verdict(value, wanted, at_most) {
     return sprintf("%.2f %s", value, (at_most ? value <= wanted : value >= wanted) ? "met" : "**missed**")
 }
 
-table == "contest" && NF == 7 {
+table == "contest" && NF >= 7 {
     key = $1 ", " $2 ", " $3
     if (!(key in seen)) { seen[key] = ++rows; row[rows] = key; layers[key] = $3 }
     if ($5 == "failed") { failed[key, $4] = 1; next }
