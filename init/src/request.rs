@@ -82,6 +82,8 @@ pub struct BootRequest {
     pub chosen: bool,
     /// Whether that person wants another profile than the command line.
     pub replaced: bool,
+    /// That one of the command line, as far as it can be read.
+    pub left: Option<WantedProfile>,
     /// `lamina.fallback=`: what to boot when that profile, and its last good generation, cannot be booted; tried in this order.
     pub fallbacks: Vec<WantedProfile>,
     /// `lamina.add=`, `lamina.without=`, `lamina.verify=`, `lamina.state=`: what to change of the profile.
@@ -110,6 +112,8 @@ pub struct BootRequest {
     pub parameters: Vec<Parameter>,
     /// What stands behind `--`.
     pub for_init: Vec<String>,
+    /// The whole line.
+    pub line: String,
 }
 
 impl BootRequest {
@@ -119,6 +123,7 @@ impl BootRequest {
             profile: None,
             chosen: false,
             replaced: false,
+            left: None,
             fallbacks: Vec::new(),
             overrides: Overrides::default(),
             store: None,
@@ -133,13 +138,18 @@ impl BootRequest {
             misread: Misreadings::default(),
             parameters: Vec::new(),
             for_init: Vec::new(),
+            line: String::new(),
         }
     }
 
     /// Reads the line. Of a repeated parameter the last one holds. What cannot be read stands in [`BootRequest::misread`].
     pub fn parse(line: &str) -> Self {
-        let mut request =
-            Self { parameters: cmdline::parse(line), for_init: cmdline::for_init(line), ..Self::empty() };
+        let mut request = Self {
+            parameters: cmdline::parse(line),
+            for_init: cmdline::for_init(line),
+            line: line.to_owned(),
+            ..Self::empty()
+        };
         for Parameter { name, value } in request.parameters.clone() {
             let bound = request.is_bound() && name == "lamina.profile";
             match request.take(&name, value.as_deref()) {
@@ -159,9 +169,9 @@ impl BootRequest {
     /// A person wants this profile in place of the one on the command line. What the command line changes was meant for that
     /// one: the other may have no such images and no such init.
     pub fn choose(&mut self, wanted: WantedProfile) {
-        if self.profile.as_ref().is_none_or(|asked| asked.name != wanted.name) {
+        if self.profile.as_ref() != Some(&wanted) {
             (self.overrides, self.init) = (Overrides::default(), None);
-            self.replaced = true;
+            (self.replaced, self.left) = (true, self.profile.take());
             self.misread.forget_asked();
         }
         self.profile = Some(wanted);

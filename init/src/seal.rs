@@ -10,36 +10,43 @@ use crate::cmdline::Parameter;
 use crate::error::Failure;
 
 /// Parameters of the kernel that say where it speaks, what hardware it has, and how it ends
-/// (`Documentation/admin-guide/kernel-parameters.txt`), and words of boot loaders. None of them starts a program, opens a console to
-/// anybody, or takes a check away.
-const HARMLESS: [&str; 58] = [
+/// (`Documentation/admin-guide/kernel-parameters.txt`), and words of boot loaders, distributions and virtual machines. None of them starts a program or takes a
+/// check away. `console=` says where the kernel speaks; that a system offers a login there is the system's.
+const HARMLESS: [&str; 84] = [
+    "8250.nr_uarts",
+    "BOOTIF",
     "BOOT_IMAGE",
     "acpi",
     "acpi_backlight",
     "acpi_osi",
-    "amd_iommu",
     "amd_pstate",
     "apic",
     "biosdevname",
-    "boot",
+    "cgroup_disable",
+    "cgroup_enable",
+    "cgroup_memory",
     "clocksource",
+    "coherent_pool",
     "console",
     "consoleblank",
     "cpuidle.off",
+    "crashkernel",
     "earlycon",
     "earlyprintk",
     "elevator",
     "fbcon",
     "highres",
     "hpet",
+    "hugepages",
+    "i8042.dumbkbd",
+    "i8042.noaux",
     "i8042.nomux",
+    "i8042.nopnp",
     "i8042.reset",
     "idle",
     "initrd",
     "intel_idle.max_cstate",
-    "intel_iommu",
     "intel_pstate",
-    "iommu",
     "lapic",
     "libata.force",
     "loglevel",
@@ -47,16 +54,20 @@ const HARMLESS: [&str; 58] = [
     "maxcpus",
     "mem",
     "memmap",
-    "module_blacklist",
     "net.ifnames",
     "no_timer_check",
     "noapic",
     "nohz",
     "nolapic",
     "nomodeset",
+    "nomodules",
     "nosmp",
+    "nosplash",
     "nowatchdog",
     "nr_cpus",
+    "numa_policy",
+    "nvme_core.default_ps_max_latency_us",
+    "nvme_core.io_timeout",
     "oops",
     "panic",
     "pci",
@@ -64,13 +75,28 @@ const HARMLESS: [&str; 58] = [
     "possible_cpus",
     "printk.time",
     "quiet",
+    "random.trust_bootloader",
+    "random.trust_cpu",
     "reboot",
+    "rhgb",
     "ro",
     "root",
+    "rootdelay",
+    "rootflags",
+    "rootfstype",
     "rootwait",
     "rw",
+    "scsi_mod.use_blk_mq",
+    "splash",
+    "swapaccount",
+    "transparent_hugepage",
     "tsc",
+    "usbcore.autosuspend",
+    "vga",
     "video",
+    "virtio_mmio.device",
+    "vt.global_cursor_default",
+    "vt.handoff",
 ];
 
 /// What is known of the seal of the profile that was asked for.
@@ -110,11 +136,25 @@ impl Asked {
     }
 }
 
+/// What the kernel, init, systemd and shells do not all take for the same: quotes, blanks other than space and tab, and bytes that are not
+/// ASCII, of which the kernel takes one for a blank.
+fn splits_elsewhere(character: char) -> bool {
+    matches!(character, '"' | '\'')
+        || !character.is_ascii()
+        || (character.is_ascii_control() && !matches!(character, '\t' | '\n'))
+}
+
 /// Whether a profile with this seal may boot beside these parameters and these words for the real init, those behind `--` among them.
 ///
 /// # Errors
 /// Something is there that the seal does not allow; all of it is named.
-pub fn check(seal: &Seal, parameters: &[Parameter], for_init: &[String]) -> Result<(), Failure> {
+pub fn check(seal: &Seal, line: &str, parameters: &[Parameter], for_init: &[String]) -> Result<(), Failure> {
+    if let Some(character) = line.chars().find(|character| splits_elsewhere(*character)) {
+        let why = format!(
+            "the profile is sealed and refuses {character:?} on the kernel command line: not everybody who reads it there reads the same words"
+        );
+        return Err(Failure::new(why).try_this("write the line without quotes and signs that are not ASCII: a store whose label has blanks by lamina.store=UUID="));
+    }
     let allowed = |name: &str| {
         // Those of ours that would change the profile are refused where they are obeyed.
         name.starts_with("lamina.")
@@ -161,7 +201,8 @@ mod tests {
     }
 
     fn checked(node: &str, line: &str) -> Result<(), String> {
-        check(&seal(node), &cmdline::parse(line), &cmdline::for_init(line)).map_err(|failure| failure.why)
+        check(&seal(node), line, &cmdline::parse(line), &cmdline::for_init(line))
+            .map_err(|failure| failure.why)
     }
 
     #[test]
@@ -189,6 +230,22 @@ mod tests {
             assert_eq!(checked("sealed", &format!("quiet -- {word}")), Err(why));
         }
         assert!(checked("sealed", "a b=1 a").unwrap_err().contains("refuses a, b on"));
+    }
+
+    /// systemd takes two apostrophes around a quote for a word of its own; shells split at blanks in quotes; the kernel splits at 0x0B and 0xA0.
+    #[test]
+    fn what_others_read_as_other_words_is_refused() {
+        for line in [
+            "quiet='\"' systemd.debug-shell '\"'",
+            "quiet=\"x single\"",
+            "quiet=\u{b}single",
+            "quiet=\u{a0}single",
+            "quiet=\u{fffd}single",
+            "\"--\" single",
+        ] {
+            assert!(checked("sealed", line).unwrap_err().contains("not everybody who reads it"), "{line:?}");
+        }
+        assert_eq!(checked("sealed", "quiet\tinitrd=\\EFI\\initrd splash"), Ok(()));
     }
 
     #[test]

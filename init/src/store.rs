@@ -23,6 +23,10 @@ const LONGEST_PROFILE: u64 = (1 << 20) + 1;
 
 /// More generations of one profile are not looked at: the newest are. A folder of a million names must not fill the memory.
 const MOST_GENERATIONS: usize = 1_024;
+/// More names of a folder are not read: on a hostile medium a million folders may each have a million.
+const MOST_NAMES: usize = 16_384;
+/// More folders are not looked into for a list.
+const MOST_FOLDERS: usize = 1_024;
 /// More profiles are not listed.
 const MOST_LISTED: usize = 256;
 /// Of the generations that have another digest so many are shown.
@@ -120,7 +124,7 @@ impl Store {
     }
 
     fn names(&self, folder: &str) -> io::Result<impl Iterator<Item = String> + use<>> {
-        let names = self.opened()?.names(Path::new(folder))?;
+        let names = self.opened()?.names(Path::new(folder))?.take(MOST_NAMES);
         Ok(names.filter_map(|name| String::from_utf8(name).ok()))
     }
 
@@ -224,7 +228,12 @@ impl Store {
 
     /// The profiles that have at least one generation, sorted.
     fn profile_names(&self) -> Vec<Name> {
-        let named = self.names("profiles").into_iter().flatten().filter_map(|name| Name::parse(&name).ok());
+        let named = self
+            .names("profiles")
+            .into_iter()
+            .flatten()
+            .filter_map(|name| Name::parse(&name).ok())
+            .take(MOST_FOLDERS);
         let mut names: Vec<Name> = named.filter(|name| self.has_profile(name)).take(MOST_LISTED).collect();
         names.sort_by(|left, right| left.as_str().cmp(right.as_str()));
         names

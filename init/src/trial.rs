@@ -54,6 +54,7 @@ pub fn first_that_stands(
     session: &mut Session,
     unreached: Option<BootError>,
 ) -> Result<BootProfile, BootError> {
+    learn_seal_of_what_was_left(session);
     let mut round = candidates(session);
     if let (Some(error), false) = (&unreached, round.is_empty()) {
         // Something else may boot: it must not look as if that had been asked for.
@@ -224,6 +225,18 @@ fn build(
     session.carry_out(&stages)
 }
 
+/// What a person chose takes the place of a profile that is not tried: whether that one is sealed counts all the same.
+fn learn_seal_of_what_was_left(session: &mut Session) {
+    let Some(left) = session.request.left.clone() else { return };
+    let Some(store) = session.place.and_then(|place| session.store(place).ok()) else { return };
+    let (place, found) = (store.place, store.find_profile(Some(&left)).ok());
+    let vouched =
+        found.filter(|stored| place == Place::Initramfs || session.trust.vouches_for(stored).is_ok());
+    if let Some(profile) = vouched.and_then(|stored| stored.parse().ok()) {
+        session.asked = seal::Asked::of(profile.sealed.as_ref());
+    }
+}
+
 /// Also of a profile that is put off: what takes its place must know.
 fn learn_seal(session: &mut Session, candidate: &Candidate, stored: &StoredProfile) {
     if candidate.role != Role::Asked || session.request.replaced {
@@ -262,7 +275,7 @@ fn read(
             learned.get().gives_way_to_open(trust.is_strict() && !chosen)?;
         }
         if let Some(seal) = &profile.sealed {
-            seal::check(seal, &request.parameters, &request.for_init)?;
+            seal::check(seal, &request.line, &request.parameters, &request.for_init)?;
         }
         if candidate.role != Role::Asked {
             return Ok((profile, Vec::new(), signed_by));

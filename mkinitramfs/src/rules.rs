@@ -113,7 +113,7 @@ pub(crate) fn about_shell(keys: &Keys, shell_packed: bool, shell_allowed: bool) 
 pub(crate) fn about_rescue(keys: &Keys, unsealed: &[Name], shell_allowed: bool) -> Option<String> {
     let rescue = unsealed.iter().find(|name| name.as_str() == "rescue")?;
     (keys.required() && !shell_allowed).then(|| {
-        format!("the packed profile '{rescue}' is not sealed: where signatures are required it takes the place of no other, unless --allow-shell is given")
+        format!("the packed profile '{rescue}' is not sealed: it takes the place of no sealed profile and, without --allow-shell, of none that cannot be read")
     })
 }
 
