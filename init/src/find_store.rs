@@ -1,4 +1,4 @@
-//! Waits for the medium, without polling: the kernel says when something new is there.
+//! Waits for the medium: the kernel says when something new is there, also in a drive, into which it looks every second meanwhile.
 
 use std::fs;
 use std::path::Path;

@@ -1,8 +1,8 @@
 //! The two files.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, ErrorKind};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -172,33 +172,46 @@ impl Slots {
 
 /// A slot with an empty ledger, on the disk.
 fn make_empty(folder: &File, slot: Slot) -> io::Result<()> {
-    let file = open_regular(folder, slot, OFlag::O_RDWR | OFlag::O_CREAT, Mode::from_bits_truncate(0o644))?;
+    let file = make_slot(folder, slot)?;
     file.set_len(0)?;
     file.write_all_at(&Ledger::default().encode(0), 0)?;
     file.sync_all()
 }
 
-/// A slot of the right length.
+/// A slot of the right length. It is looked at (O_PATH) before it is opened: to open a device node can already do something.
 fn open_slot(folder: &OwnedFd, slot: Slot, access: OFlag) -> io::Result<File> {
-    let file = open_regular(folder, slot, access, Mode::empty())?;
-    match file.metadata()?.len() {
-        length if length == SLOT_BYTES as u64 => Ok(file),
-        length => Err(io::Error::new(
-            ErrorKind::InvalidData,
-            format!("has {length} bytes, and a slot has {SLOT_BYTES}"),
-        )),
+    let (seen, metadata) = look(folder, slot)?;
+    if metadata.len() != SLOT_BYTES as u64 {
+        let why = format!("has {} bytes, and a slot has {SLOT_BYTES}", metadata.len());
+        return Err(io::Error::new(ErrorKind::InvalidData, why));
+    }
+    reopen(&seen, access)
+}
+
+/// A new slot, or the one that is there; neither behind a link nor anything else than a regular file.
+fn make_slot(folder: &File, slot: Slot) -> io::Result<File> {
+    let new = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
+    match openat(folder, slot.file_name(), new, Mode::from_bits_truncate(0o644)) {
+        Err(Errno::EEXIST) => reopen(&look(folder, slot)?.0, OFlag::O_RDWR),
+        made => Ok(File::from(made?)),
     }
 }
 
-/// A regular file, not behind a link; a FIFO or a device does not hold us up (O_NONBLOCK).
-fn open_regular(folder: impl std::os::fd::AsFd, slot: Slot, flags: OFlag, mode: Mode) -> io::Result<File> {
-    let flags = flags | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC | OFlag::O_NOCTTY;
-    let file = match openat(folder, slot.file_name(), flags, mode) {
-        Err(Errno::ELOOP) => return Err(io::Error::new(ErrorKind::InvalidData, "is a symbolic link")),
-        opened => File::from(opened?),
+/// A regular file, not yet opened for reading or writing.
+fn look(folder: impl AsFd, slot: Slot) -> io::Result<(File, Metadata)> {
+    let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let seen = File::from(openat(folder, slot.file_name(), flags, Mode::empty())?);
+    let metadata = seen.metadata()?;
+    let why = match metadata.file_type() {
+        kind if kind.is_file() => return Ok((seen, metadata)),
+        kind if kind.is_symlink() => "is a symbolic link",
+        _ => "is no regular file",
     };
-    match file.metadata()?.is_file() {
-        true => Ok(file),
-        false => Err(io::Error::new(ErrorKind::InvalidData, "is no regular file")),
-    }
+    Err(io::Error::new(ErrorKind::InvalidData, why))
+}
+
+/// What was looked at, by its descriptor: the name may mean something else by now.
+fn reopen(seen: &File, access: OFlag) -> io::Result<File> {
+    let same = format!("/proc/self/fd/{}", seen.as_raw_fd());
+    Ok(File::from(open(same.as_str(), access | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC, Mode::empty())?))
 }

@@ -119,6 +119,11 @@ fn links_and_fifos_are_no_slots() {
     nix::unistd::mkfifo(&a, nix::sys::stat::Mode::S_IRWXU).unwrap();
     assert_eq!(slots.read().damaged, [(Slot::A, Damage::Unreadable("is no regular file".into()))]);
     assert!(slots.write(&tried(1)).is_err());
+    fs::remove_file(&a).unwrap();
+    // It is looked at before it is opened: a socket answers that with ENXIO, and a device node may do anything.
+    let _listener = std::os::unix::net::UnixListener::bind(&a).unwrap();
+    assert_eq!(slots.read().damaged, [(Slot::A, Damage::Unreadable("is no regular file".into()))]);
+    assert!(Slots::create(store.path()).unwrap_err().to_string().contains("boot/a: is no regular file"));
 
     let elsewhere = tempfile::tempdir().unwrap();
     symlink(store.path().join("boot"), elsewhere.path().join("boot")).unwrap();

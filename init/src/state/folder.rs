@@ -183,7 +183,12 @@ impl Tops {
 
     fn write_stamp(&self, name: &str, stamp: &Stamp) -> Result<(), Errno> {
         let top = directory(&self.folder, name)?;
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        // What a power cut has left, or somebody has put there, is removed and not opened: a FIFO would hold up PID 1 for ever.
+        match unlinkat(&top, NEW_STAMP, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(errno) => return Err(errno),
+        }
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mut file = File::from(openat(&top, NEW_STAMP, flags, Mode::RUSR | Mode::WUSR)?);
         let written = file.write_all(stamp.to_kdl().as_bytes()).and_then(|()| file.sync_all());
         let written = written

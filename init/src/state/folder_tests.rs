@@ -248,3 +248,26 @@ fn a_stamp_that_cannot_be_written_leaves_the_old_one_alone() {
     tops.carry_out(&Step::Stamp { name: "web".into(), stamp }).unwrap_err();
     assert!(!disk.path("web/stamp.kdl.new").exists() && disk.path("web/stamp.kdl").is_dir());
 }
+
+#[test]
+fn what_lies_under_the_name_of_a_new_stamp_is_replaced_and_never_opened() {
+    let disk = Disk::new();
+    disk.boot(1, Keep, ALL).unwrap();
+    let new = disk.path("web/stamp.kdl.new");
+    let outside = disk.root.path().join("outside");
+    fs::write(&outside, "as it was").unwrap();
+    // Opened for writing, a FIFO would hold up PID 1 for ever, and what is behind a hard link would be cut.
+    let fifo = || nix::unistd::mkfifo(&new, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let link = || symlink(&outside, &new).unwrap();
+    let hard_link = || fs::hard_link(&outside, &new).unwrap();
+    for (stack, lie) in [(2, &fifo as &dyn Fn()), (3, &link), (4, &hard_link)] {
+        lie();
+        assert_eq!(disk.boot(stack, Keep, ALL).unwrap(), Action::Kept);
+        assert_eq!(disk.boot(stack, Keep, ALL).unwrap(), Action::Reused);
+        assert!(fs::symlink_metadata(&new).is_err());
+    }
+    assert_eq!(fs::read_to_string(&outside).unwrap(), "as it was");
+    // A folder with something in it is refused, and a tmpfs serves.
+    fs::create_dir_all(new.join("full")).unwrap();
+    assert!(disk.boot(5, Keep, ALL).is_err());
+}
