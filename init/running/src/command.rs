@@ -73,7 +73,7 @@ pub struct Report {
     subcommand,
     name = "why",
     example = "lamina why /etc/motd\nlamina why --json /usr/bin",
-    note = "Symbolic links are not followed. Ask as root: others cannot look into the writable top.",
+    note = "Symbolic links to folders on the way are followed; of one at the end of the path, the answer says where it leads. Ask as root: others cannot look into the writable top.",
     error_code(0, "Every path is there."),
     error_code(1, "A path is not there, or there are no layers.")
 )]

@@ -1,7 +1,8 @@
 //! `lamina why`: which layer gave a file.
 //!
 //! The layers are still mounted one by one, below `/run/lamina`, and are looked at as overlayfs does: from the top, and
-//! component by component. Nothing is followed: a symbolic link is what is asked about, not its target.
+//! component by component. Links to folders on the way are followed; a link at the end of the path is what is asked about, not its
+//! target.
 
 mod answer;
 mod layers;
@@ -26,16 +27,16 @@ pub fn why(system: &System, folder: &Path, paths: &[PathBuf]) -> Result<Vec<Answ
     let layers = layers::Layers::of(system, &report);
     let mounts = mounts::all(system);
     let answer = |path: &PathBuf| {
-        let path = absolute(folder, path);
-        let mut answer = lookup::look_up(&layers, &path);
-        answer.mount = mounts::under(&mounts, &path).filter(|mount| mount.target != Path::new("/")).cloned();
+        let mount = |path: &Path| mounts::under(&mounts, path).filter(|mount| mount.target != Path::new("/"));
+        let mut answer = lookup::look_up(&layers, &folder.join(path), |way| mount(way).is_some());
+        answer.mount = mount(&answer.real).cloned();
         answer.notes.extend(layers.notes.iter().cloned());
         answer
     };
     Ok(paths.iter().map(answer).collect())
 }
 
-/// The path without `.` and `..`. They are taken as they are written, whatever links are on the way.
+/// Where a link in `folder` leads: the path without `.` and `..`, which are taken as they are written.
 fn absolute(folder: &Path, path: &Path) -> PathBuf {
     folder.join(path).components().fold(PathBuf::from("/"), |mut absolute, component| {
         match component {

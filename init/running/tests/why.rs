@@ -121,14 +121,69 @@ fn a_folder_is_in_all_layers_that_have_it() {
 }
 
 #[test]
-fn links_are_not_followed_but_their_targets_are_named() {
+fn a_link_at_the_end_is_not_followed_but_its_target_is_named() {
     let system = system();
     let (_, text) = ask(&system, "/etc/os-release");
     assert!(text.starts_with("/etc/os-release: symbolic link to ../usr/lib/os-release\n"), "{text}");
     assert!(text.ends_with("the link leads to /usr/lib/os-release: ask for that"), "{text}");
-    let (verdict, text) = ask(&system, "/bin/sh");
+}
+
+#[test]
+fn links_to_folders_on_the_way_are_followed() {
+    let system = system();
+    let expected = "/bin/sh is /usr/bin/sh: file, 1 B\n  from      a 1  sha256:a (verity)\n  \
+                    note      /bin is a symbolic link of a 1 to usr/bin";
+    assert_eq!(ask(&system, "/bin/sh"), (Verdict::Given, expected.to_owned()));
+    // `..` leads up from where the link leads to, not from where it stands.
+    let (verdict, text) = ask(&system, "/bin/../bin/sh");
+    assert_eq!(verdict, Verdict::Given);
+    assert!(text.starts_with("/bin/../bin/sh is /usr/bin/sh: file"), "{text}");
+    // A slash at the end asks for the folder.
+    assert!(ask(&system, "/bin").1.starts_with("/bin: symbolic link to usr/bin\n"));
+    for path in ["/bin/", "/bin/."] {
+        assert!(ask(&system, path).1.starts_with(&format!("{path} is /usr/bin: folder\n")), "{path}");
+    }
+    // A link to a link, absolute ones, one that is covered by a folder above it, and one of the writable top.
+    symlink("/bin", system.layer("b").join("sbin")).unwrap();
+    assert!(ask(&system, "/sbin/sh").1.starts_with("/sbin/sh is /usr/bin/sh: file"));
+    symlink("/etc", system.layer("top").join("sbin")).unwrap();
+    let text = ask(&system, "/sbin/motd").1;
+    assert!(text.starts_with("/sbin/motd is /etc/motd: file"), "{text}");
+    assert!(text.contains("/sbin is a symbolic link of the writable top to /etc"), "{text}");
+    system.file("c", "bin/own", "");
+    assert_eq!(ask(&system, "/bin/own").1.lines().next(), Some("/bin/own: file, 0 B"));
+    assert_eq!(ask(&system, "/bin/sh").0, Verdict::Missing);
+    let answers = why(&system.system(), Path::new("/"), &["sbin/motd".into()]).unwrap();
+    let json = answers[0].json();
+    assert_eq!((json["path"].as_str(), json["asked"].as_str()), (Some("/etc/motd"), Some("/sbin/motd")));
+}
+
+#[test]
+fn links_in_a_circle_end() {
+    let system = system();
+    symlink("round", system.layer("a").join("about")).unwrap();
+    symlink("about", system.layer("a").join("round")).unwrap();
+    let (verdict, text) = ask(&system, "/round/x");
     assert_eq!(verdict, Verdict::Missing);
-    assert!(text.ends_with("/bin is a symbolic link of a 1: ask for /usr/bin/sh"), "{text}");
+    assert!(text.matches("is a symbolic link of a 1 to").count() == 40 && text.contains("ask for"), "{text}");
+}
+
+#[test]
+fn a_link_that_a_mount_covers_is_not_followed() {
+    let system = system();
+    symlink("/etc", system.layer("a").join("usr/link")).unwrap();
+    fs::create_dir_all(system.path("proc/self")).unwrap();
+    let mounts = "22 1 0:21 / / rw - overlay lamina rw\n23 22 0:5 / /usr rw - ext4 /dev/vdb rw\n\
+                  24 22 0:6 / /etc rw - tmpfs tmpfs rw\n";
+    fs::write(system.path("proc/self/mountinfo"), mounts).unwrap();
+    let text = ask(&system, "/usr/link/motd").1;
+    assert!(
+        text.starts_with("/usr/link/motd: not from a layer: ext4 (/dev/vdb) is mounted at /usr"),
+        "{text}"
+    );
+    // Where a link leads is what counts.
+    let text = ask(&system, "/bin/sh").1;
+    assert!(text.starts_with("/bin/sh is /usr/bin/sh: not from a layer: ext4 (/dev/vdb)"), "{text}");
 }
 
 #[test]

@@ -25,8 +25,12 @@ pub enum Verdict {
 /// The answer about one path.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer {
-    /// The absolute path.
+    /// What was asked about.
     pub path: PathBuf,
+    /// Its absolute path, without links to folders on the way.
+    pub real: PathBuf,
+    /// Whether there were such links.
+    pub(super) followed: bool,
     /// What the root has there.
     pub verdict: Verdict,
     /// All that have it, top first.
@@ -56,8 +60,15 @@ pub(super) fn name(source: &Source) -> String {
 
 impl Answer {
     pub(super) fn empty(path: &Path) -> Answer {
-        let path = path.to_owned();
-        Answer { path, verdict: Verdict::Missing, entries: Vec::new(), mount: None, notes: Vec::new() }
+        Answer {
+            path: path.to_owned(),
+            real: path.to_owned(),
+            followed: false,
+            verdict: Verdict::Missing,
+            entries: Vec::new(),
+            mount: None,
+            notes: Vec::new(),
+        }
     }
 
     /// Whether the running system has something there: from the layers, or from a mount.
@@ -67,7 +78,10 @@ impl Answer {
 
     /// Some lines for people, without the last newline.
     pub fn text(&self) -> String {
-        let mut text = format!("{}: {}", clean(&self.path.to_string_lossy()), clean(&self.sentence()));
+        let (asked, real) = (self.path.to_string_lossy(), self.real.to_string_lossy());
+        let path =
+            if self.followed { format!("{} is {}", clean(&asked), clean(&real)) } else { clean(&real) };
+        let mut text = format!("{path}: {}", clean(&self.sentence()));
         let mut first = true;
         for entry in &self.entries {
             let label = match (entry.hidden, first) {
@@ -109,11 +123,11 @@ impl Answer {
     /// Where a link leads to, since it is not followed.
     fn link_note(&self) -> Option<String> {
         let Kind::Link(target) = &self.visible().next()?.kind else { return None };
-        let real = absolute(self.path.parent().unwrap_or(&self.path), target);
+        let real = absolute(self.real.parent().unwrap_or(&self.real), target);
         Some(format!("the link leads to {}: ask for that", real.display()))
     }
 
-    /// An object: `path`, `state` (`given`, `deleted`, `missing`), `from`, `also` and `shadowed` (layers), `mount`, `notes`.
+    /// An object: `path` (without links to folders), `asked`, `state` (`given`, `deleted`, `missing`), `from`, `also` and `shadowed` (layers), `mount`, `notes`.
     pub fn json(&self) -> Value {
         let state = match self.verdict {
             Verdict::Given => "given",
@@ -127,7 +141,8 @@ impl Answer {
             json!({ "point": point, "file_system": mount.kind, "source": source })
         };
         json!({
-            "path": self.path.to_string_lossy(),
+            "path": self.real.to_string_lossy(),
+            "asked": self.path.to_string_lossy(),
             "state": state,
             "from": visible.next(),
             "also": visible.collect::<Vec<_>>(),

@@ -1,32 +1,78 @@
 //! The lookup of overlayfs, which also remembers what it hides.
 
-use std::path::{Path, PathBuf};
+use std::collections::VecDeque;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Component, Path, PathBuf};
 
 use super::absolute;
 use super::answer::{Answer, Entry, Verdict, name};
 use super::layers::{Kind, Layers, Source, attribute};
 
-/// A folder to look into.
-struct Place {
-    source: Source,
-    folder: PathBuf,
-    hidden: bool,
+/// More symbolic links than this the kernel does not follow on one path (path_resolution(7)).
+const MOST_LINKS: usize = 40;
+
+/// What has the path, from the top. Links to folders on the way are followed, as the kernel does; what the last component is, is
+/// the answer. `covered` says where a mount lies over the layers, so that their links do not count.
+pub(super) fn look_up(layers: &Layers, path: &Path, covered: impl Fn(&Path) -> bool) -> Answer {
+    let mut walk = Walk { answer: Answer::empty(path), gone: None };
+    // What has each folder of the way, from the root on.
+    let mut above: Vec<Vec<(Entry, PathBuf)>> = vec![layers.folders.iter().map(whole_layer).collect()];
+    let (mut way, mut rest, mut links) = (PathBuf::from("/"), parts(path), 0);
+    while let Some(part) = rest.pop_front() {
+        if part == "." {
+            continue;
+        }
+        if part == ".." {
+            if way.pop() {
+                above.pop();
+            }
+            walk.forget_below(&way);
+            continue;
+        }
+        way.push(part);
+        let found = walk.step(above.last().map_or(&[][..], Vec::as_slice), &way);
+        if !rest.is_empty() {
+            if let Some((target, who)) = link(&found).filter(|_| links < MOST_LINKS && !covered(&way)) {
+                links += 1;
+                let note = format!("{} is a symbolic link of {who} to {}", way.display(), target.display());
+                walk.answer.notes.push(note);
+                way.pop();
+                if target.is_absolute() {
+                    way = PathBuf::from("/");
+                    above.truncate(1);
+                }
+                let then = std::mem::replace(&mut rest, parts(&target));
+                rest.extend(then);
+                continue;
+            }
+            walk.check_the_way(&found, &way, &rest);
+        }
+        above.push(found);
+    }
+    walk.answer.real = way;
+    walk.answer.followed = links > 0;
+    walk.end(above.pop().unwrap_or_default())
 }
 
-/// What has the path, from the top.
-pub(super) fn look_up(layers: &Layers, path: &Path) -> Answer {
-    let mut walk = Walk { answer: Answer::empty(path), gone: None };
-    let mut entries: Vec<(Entry, PathBuf)> = layers.folders.iter().map(whole_layer).collect();
-    let mut way = PathBuf::from("/");
-    for component in path.components().skip(1) {
-        way.push(component);
-        let folders = entries.into_iter().filter(|(entry, _)| entry.kind.is_folder());
-        let places: Vec<Place> = folders
-            .map(|(entry, folder)| Place { source: entry.source, folder, hidden: entry.hidden })
-            .collect();
-        entries = walk.step(&places, &way, path);
+/// The components of a path. A slash at the end asks for what a link leads to, so that it counts as one more.
+fn parts(path: &Path) -> VecDeque<OsString> {
+    let names = path.components().filter(|part| !matches!(part, Component::RootDir | Component::Prefix(_)));
+    let mut parts: VecDeque<OsString> = names.map(|part| part.as_os_str().to_owned()).collect();
+    let bytes = path.as_os_str().as_bytes();
+    if !parts.is_empty() && (bytes.ends_with(b"/") || bytes.ends_with(b"/.")) {
+        parts.push_back(OsString::from("."));
     }
-    walk.end(entries)
+    parts
+}
+
+/// The link that the root has there, and who gave it.
+fn link(found: &[(Entry, PathBuf)]) -> Option<(PathBuf, String)> {
+    let visible = found.iter().map(|(entry, _)| entry).find(|entry| !entry.hidden)?;
+    match &visible.kind {
+        Kind::Link(target) => Some((target.clone(), name(&visible.source))),
+        _ => None,
+    }
 }
 
 /// The root of a layer is a folder that hides nothing.
@@ -37,15 +83,16 @@ fn whole_layer((source, folder): &(Source, PathBuf)) -> (Entry, PathBuf) {
 
 struct Walk {
     answer: Answer,
-    /// The first component that the root does not have, or not as a folder.
-    gone: Option<Verdict>,
+    /// The first component that the root does not have, or not as a folder; what is known of that.
+    gone: Option<(PathBuf, Verdict, Option<String>)>,
 }
 
 impl Walk {
     /// Looks for one more component: all that have it, top first, and where.
-    fn step(&mut self, places: &[Place], way: &Path, path: &Path) -> Vec<(Entry, PathBuf)> {
+    fn step(&mut self, above: &[(Entry, PathBuf)], way: &Path) -> Vec<(Entry, PathBuf)> {
         let (mut found, mut folder_above, mut covered) = (Vec::new(), false, false);
-        for Place { source, folder, hidden } in places {
+        for (Entry { source, hidden, .. }, folder) in above.iter().filter(|(entry, _)| entry.kind.is_folder())
+        {
             let here = folder.join(way.file_name().unwrap_or_default());
             let kind = match Kind::at(&here) {
                 Ok(Some(kind)) => kind,
@@ -68,16 +115,21 @@ impl Walk {
             }
             found.push((Entry { source: source.clone(), kind, hidden }, here));
         }
-        if way != path {
-            self.check_the_way(&found, way, path);
-        }
         found
     }
 
-    /// Notes why the path goes no further than `way`.
-    fn check_the_way(&mut self, found: &[(Entry, PathBuf)], way: &Path, path: &Path) {
+    /// `..` led back above what is missing.
+    fn forget_below(&mut self, way: &Path) {
+        self.gone.take_if(|(missing, ..)| !way.starts_with(&*missing));
+    }
+
+    /// Notes why the path goes no further than `way`, though `rest` is still to come.
+    fn check_the_way(&mut self, found: &[(Entry, PathBuf)], way: &Path, rest: &VecDeque<OsString>) {
+        if self.gone.is_some() {
+            return;
+        }
         let visible = found.iter().map(|(entry, _)| entry).find(|entry| !entry.hidden);
-        let rest = || path.strip_prefix(way).unwrap_or(path);
+        let rest = || rest.iter().collect::<PathBuf>();
         let (verdict, note) = match visible.map(|entry| (&entry.kind, name(&entry.source))) {
             Some((Kind::Folder { .. }, _)) => return,
             None => (Verdict::Missing, None),
@@ -93,16 +145,16 @@ impl Walk {
                 (Verdict::Missing, Some(format!("{} is no folder, but a file of {who}", way.display())))
             }
         };
-        if self.gone.is_none() {
-            self.gone = Some(verdict);
-            self.answer.notes.extend(note);
-        }
+        self.gone = Some((way.to_owned(), verdict, note));
     }
 
     fn end(mut self, found: Vec<(Entry, PathBuf)>) -> Answer {
         let entries = || found.iter().map(|(entry, _)| entry);
         self.answer.verdict = match (self.gone.take(), entries().find(|entry| !entry.hidden)) {
-            (Some(gone), _) => gone,
+            (Some((_, gone, note)), _) => {
+                self.answer.notes.extend(note);
+                gone
+            }
             (None, None) => Verdict::Missing,
             (None, Some(Entry { kind: Kind::Whiteout, source, .. })) => {
                 self.answer.notes.push(format!("deleted by {}", name(source)));
