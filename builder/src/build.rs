@@ -186,7 +186,7 @@ impl Builder<'_> {
 
     fn run_sandbox(&self, package: &Package, spec: &Spec, scratch: &Scratch) -> Result<()> {
         let path = self.store.log_path(&package.id);
-        let log = File::create(&path).map_err(Error::on(path.display()))?;
+        let log = self.store.new_log(&package.id)?;
         let status = sandbox::run(spec, scratch.path(), &log)?;
         if status.success() {
             return Ok(());

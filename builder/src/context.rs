@@ -28,7 +28,8 @@ impl Context {
         Context { store, tree, report: Report { verbose } }
     }
 
-    /// Opens the store, made when missing.
+    /// Opens the store, and removes what killed commands left there, as far as this process may: a store that cannot be written to
+    /// is opened all the same, and is read.
     pub fn store(&self) -> Result<Store> {
         let path = match &self.store {
             Some(path) => not_empty("--store", path)?,
@@ -36,6 +37,9 @@ impl Context {
         };
         let store = Store::open(&path)?;
         self.report.detail(format_args!("store: {}", store.root().display()));
+        for left in store.sweep() {
+            self.report.line(format_args!("warning: {left}"));
+        }
         Ok(store)
     }
 

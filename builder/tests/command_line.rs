@@ -150,7 +150,7 @@ fn what_is_no_image_is_refused_at_once_and_named_once() {
         assert!(message.contains("not a regular file"), "{message}");
         assert_eq!(message.matches("fifo").count(), 1, "{message}");
     }
-    lamina(folder.path(), &["store", "list"]);
+    program::make_store(folder.path());
     let name = format!("store/images/{hex}.sqfs");
     std::os::unix::fs::symlink("nowhere", folder.path().join(&name)).unwrap();
     let output = lamina(folder.path(), &["store", "verify"]);
@@ -279,7 +279,7 @@ fn a_medium_has_the_images_and_the_newest_generation() {
     let made = json(folder.path(), &["image", "create", "site", "--json"]);
     let digest = made["digest"].as_str().unwrap();
     let hex = digest.replace("sha256:", "");
-    lamina(folder.path(), &["store", "list"]);
+    program::make_store(folder.path());
     let store = folder.path().join("store");
     fs::rename(folder.path().join("site.sqfs"), store.join(format!("images/{hex}.sqfs"))).unwrap();
     fs::create_dir(store.join("profiles/web")).unwrap();

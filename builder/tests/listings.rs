@@ -11,6 +11,8 @@ use program::{json, lamina, site, told};
 fn an_empty_store_is_sound_and_lists_nothing() {
     let folder = tempfile::tempdir().unwrap();
     assert_eq!(json(folder.path(), &["store", "list", "--json"]), serde_json::json!([]));
+    assert!(told(&lamina(folder.path(), &["store", "verify"])).contains("there is no store here"));
+    program::make_store(folder.path());
     let report = json(folder.path(), &["store", "verify", "--json"]);
     let nothing =
         serde_json::json!({"images": 0, "sources": 0, "bytes": 0, "trees": 0, "records": 0, "findings": []});
@@ -20,7 +22,7 @@ fn an_empty_store_is_sound_and_lists_nothing() {
 #[test]
 fn verify_fails_when_an_image_is_damaged() {
     let folder = tempfile::tempdir().unwrap();
-    lamina(folder.path(), &["store", "list"]);
+    program::make_store(folder.path());
     let name = format!("{}.sqfs", "0".repeat(64));
     fs::write(folder.path().join("store/images").join(&name), "x").unwrap();
     let output = lamina(folder.path(), &["store", "verify"]);
@@ -35,7 +37,7 @@ fn verify_fails_when_an_image_is_damaged() {
 #[test]
 fn verify_fails_when_a_source_is_damaged() {
     let folder = tempfile::tempdir().unwrap();
-    lamina(folder.path(), &["store", "list"]);
+    program::make_store(folder.path());
     let name = "0".repeat(64);
     fs::write(folder.path().join("store/sources").join(&name), "x").unwrap();
     let output = lamina(folder.path(), &["store", "verify"]);
@@ -49,7 +51,7 @@ fn verify_fails_when_a_source_is_damaged() {
 #[test]
 fn one_damaged_record_is_named_and_the_rest_is_listed() {
     let folder = tempfile::tempdir().unwrap();
-    lamina(folder.path(), &["store", "list"]);
+    program::make_store(folder.path());
     let id = "ab".repeat(32);
     let sound = format!(
         "build \"hello\" format=1 {{\n version \"2\"\n id \"{id}\"\n license \"MIT\"\n target \"x\"\n \
@@ -109,6 +111,7 @@ fn long_work_shows_a_line_that_moves_on_a_terminal_and_plain_lines_elsewhere() {
     // Folders carry the time at which they were made, which compresses now better and now worse.
     let without_sizes = String::from_utf8_lossy(&plain.stderr).replace(|c: char| c.is_ascii_digit(), "");
     assert_eq!(without_sizes, "copying site.sqfs:  B\nprotecting site.sqfs:  B\n");
+    program::make_store(folder.path());
     let plain = lamina(folder.path(), &["store", "verify", "--json"]);
     assert_eq!(String::from_utf8_lossy(&plain.stderr), "checking 0 images and 0 sources: 0 B\n");
     // script(1) gives it a terminal; what the terminal gets comes back, with a return before each newline.

@@ -31,9 +31,9 @@ const CASES: &[(&[&str], &str, &str)] = &[
     (&["image", "protect", "cut.sqfs"], "cut.sqfs: ", "get or make it again"),
     (&["image", "protect", "/dev/null"], "/dev/null: is not a regular file", "give the file"),
     (&["image", "protect", "site.sqfs", "-o", "site"], "site: is a folder", "give the name of a file"),
-    (&["store", "list", "--store", "fifo"], "fifo/images: ", "--store DIR"),
+    (&["store", "list", "--store", "fifo"], "fifo: is not a folder", "--store DIR"),
     (&["store", "list", "--store", ""], "--store: is empty", "give a folder"),
-    (&["store", "list", "--store", "/proc/none"], "/proc/none/images: ", "--store DIR"),
+    (&["store", "verify", "--store", "/proc/none"], "/proc/none: there is no store here", "--store DIR"),
     (&["build", "x", "--tree", ""], "--tree: is empty", "give a folder"),
     (&["build", "x", "--tree", "site"], "site: has no folder packages/", "--tree DIR"),
     (&["build"], "targets: ", "lamina build console"),
@@ -172,7 +172,7 @@ fn fill_store(folder: &Path) -> String {
     let digest = builder::store::digest_file(&folder.join("site.sqfs")).unwrap().0;
     let (name, size) =
         (format!("{}.sqfs", digest.hex()), fs::metadata(folder.join("site.sqfs")).unwrap().len());
-    lamina(folder, &["store", "list"]);
+    program::make_store(folder);
     fs::copy(folder.join("site.sqfs"), folder.join("store/images").join(&name)).unwrap();
     fs::create_dir(folder.join("store/profiles/web")).unwrap();
     let text = format!(

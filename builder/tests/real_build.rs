@@ -156,6 +156,20 @@ fn a_killed_build_leaves_no_process_mount_loop_or_output() {
     }
 }
 
+/// Deeper than a path may be long, and without rights: only root got rid of that before.
+#[test]
+fn a_failed_build_may_leave_any_depth_and_any_rights() {
+    let workshop = Workshop::new(Workshop::ways()[0]);
+    workshop.recipe(
+        "deep",
+        "step \"install\" \"cd /build; i=0; while [ $i -lt 450 ]; do mkdir 0123456789; cd 0123456789; i=$((i+1)); done; \
+         echo > file; chmod 0 file .; chmod 0 /build/0123456789; exit 1\"",
+    );
+    workshop.fail(&["build", "deep"]);
+    assert_eq!(workshop.scratch(), [] as [String; 0]);
+    workshop.succeed(&["store", "verify"]);
+}
+
 #[test]
 fn a_forbidden_layout_is_refused_after_the_build() {
     let workshop = Workshop::new(Workshop::ways()[0]);

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::{print, print_json};
 use crate::context::{Context, jobs_or_processors};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::store::BuildRecord;
 
 /// Look into the store.
@@ -60,7 +60,11 @@ impl StoreCommand {
 
 impl List {
     fn run(self, context: &Context) -> Result<ExitCode> {
-        let records = context.store()?.records()?;
+        let store = context.store()?;
+        if !store.root().exists() {
+            context.report.line(format_args!("{}: there is no store yet", store.root().display()));
+        }
+        let records = store.records()?;
         if self.json {
             print_json(&records.sound.iter().map(as_json).collect::<Vec<_>>())?;
         } else {
@@ -111,7 +115,12 @@ pub(super) fn as_json(record: &BuildRecord) -> serde_json::Value {
 
 impl Verify {
     fn run(self, context: &Context) -> Result<ExitCode> {
-        let report = context.store()?.verify(jobs_or_processors(None), context.report.progress())?;
+        let store = context.store()?;
+        if !store.root().exists() {
+            return Err(Error::new(store.root().display(), "there is no store here")
+                .remedy("give its folder with `--store DIR` or LAMINA_STORE"));
+        }
+        let report = store.verify(jobs_or_processors(None), context.report.progress())?;
         let sound = report.findings.is_empty();
         if self.json {
             print_json(&report)?;

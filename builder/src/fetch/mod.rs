@@ -91,7 +91,7 @@ impl Fetcher {
         folder_of_recipe: &Path,
         progress: &dyn Progress,
     ) -> Result<PathBuf> {
-        make_folder(&self.folder)?;
+        crate::store::make_shared_folder(&self.folder)?;
         let path = self.path_of(source);
         if is_there(&path, source)? {
             progress.report(&source.file, Event::Present);
@@ -201,6 +201,8 @@ impl Fetcher {
             Location::Url { url, proxy } => download.read_url(url, proxy.as_deref(), progress)?,
             Location::File(path) => download.read_file(path, progress)?,
         };
+        // A store that others read is read by all, whatever the umask.
+        crate::store::share(&complete.handle()?).map_err(Error::on(self.path_of(source).display()))?;
         complete.publish()?;
         if let Some(cache) = &self.cache {
             make_folder(cache)?;
@@ -234,6 +236,7 @@ pub(crate) fn replace(from: &Path, to: &Path) -> Result<()> {
     let file = UnnamedFile::beside(to)?;
     let mut original = File::open(from).map_err(Error::on(from.display()))?;
     io::copy(&mut original, &mut file.handle()?).map_err(Error::on(to.display()))?;
+    crate::store::share(&file.handle()?).map_err(Error::on(to.display()))?;
     Ok(file.publish()?)
 }
 

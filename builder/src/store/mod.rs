@@ -4,6 +4,7 @@
 //! killed at any moment; a name is never written twice with other contents.
 
 mod record;
+mod removal;
 mod scratch;
 mod trees;
 mod verify;
@@ -11,6 +12,7 @@ mod verify;
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsFd;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{Flock, FlockArg};
@@ -23,8 +25,10 @@ pub use record::{BuildRecord, Dependency, RECORD_FOLDER, SourceRecord};
 pub use scratch::Scratch;
 pub use verify::{Finding, VerifyReport, digest_file, digest_of};
 
-/// The folders of a store, besides `tmp/`.
-const FOLDERS: [&str; 7] = ["images", "builds", "sources", "profiles", "logs", "roots", "trees"];
+/// Of the folders of a store, whatever the umask: others read what they may stack, boot and copy.
+const SHARED: u32 = 0o755;
+/// Of the files that are published in it.
+const SHARED_FILE: u32 = 0o644;
 
 /// An opened store.
 #[derive(Debug, Clone)]
@@ -33,14 +37,28 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the store at `root`, makes what is missing, and removes what killed processes left in `tmp/`.
+    /// The store at `root`. Nothing is written, and nothing needs to be there yet: what is read of a store that is missing is
+    /// empty, and what is written makes its own folders.
+    ///
+    /// # Errors
+    /// `root` is there and is no folder, or cannot be reached.
     pub fn open(root: &Path) -> Result<Self> {
-        for folder in FOLDERS {
-            make_folder(&root.join(folder))?;
+        let remedy = "give the folder of a store with `--store DIR` or LAMINA_STORE";
+        let on = |error: io::Error| Error::new(root.display(), error).remedy(remedy);
+        match fs::metadata(root) {
+            Ok(found) if !found.is_dir() => Err(Error::new(root.display(), "is not a folder").remedy(remedy)),
+            Ok(_) => fs::canonicalize(root).map_err(on).map(|root| Store { root }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                std::path::absolute(root).map_err(on).map(|root| Store { root })
+            }
+            Err(error) => Err(on(error)),
         }
-        let root = fs::canonicalize(root).map_err(Error::on(root.display()))?;
-        scratch::sweep(&root.join("tmp"))?;
-        Ok(Store { root })
+    }
+
+    /// Removes what killed processes left in `tmp/`, as far as this process may. Gives what could not be removed and was set
+    /// aside now; nothing here is an error.
+    pub fn sweep(&self) -> Vec<Finding> {
+        scratch::sweep(&self.tmp())
     }
 
     /// Where the store is when nobody says: `$LAMINA_STORE`, else `$XDG_DATA_HOME/lamina/store`, else
@@ -91,14 +109,20 @@ impl Store {
         self.root.join("profiles")
     }
 
+    fn tmp(&self) -> PathBuf {
+        self.root.join("tmp")
+    }
+
     /// A folder of this process under `tmp/`, gone when dropped; `label` is for people who look.
     pub fn scratch(&self, label: &str) -> Result<Scratch> {
-        Scratch::make(&self.root.join("tmp"), label)
+        self.make_root()?;
+        Scratch::make(&self.tmp(), label)
     }
 
     /// Makes `folder` and waits until no other process holds it; flock(2) lets it go with the value or with the process.
     pub fn hold(&self, folder: &Path) -> Result<Flock<File>> {
-        make_folder(folder)?;
+        self.make_root()?;
+        make_folder(folder, SHARED)?;
         let file = File::open(folder).map_err(Error::on(folder.display()))?;
         Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, errno)| Error::new(folder.display(), errno))
     }
@@ -111,16 +135,49 @@ impl Store {
         self.publish(&temporary, path)
     }
 
-    /// Moves a finished file or folder from scratch to its place: synced, renamed, and the folder synced.
+    /// A new and empty `logs/ID.log`, in place of one that somebody else may have made.
+    pub fn new_log(&self, id: &Digest) -> Result<File> {
+        let path = self.log_path(id);
+        self.make_root()?;
+        make_folder(path.parent().unwrap_or(&self.root), SHARED)?;
+        let attempt = || {
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+            let log = File::options().read(true).append(true).create_new(true).open(&path)?;
+            share(&log)?;
+            Ok(log)
+        };
+        attempt().map_err(Error::on(path.display()))
+    }
+
+    /// Moves a finished file or folder from scratch to its place: synced, renamed, and the folder synced. A file may be read by
+    /// all, whatever the umask; the mode of a folder is its maker's.
     pub fn publish(&self, from: &Path, to: &Path) -> Result<()> {
         let parent = to.parent().unwrap_or(&self.root);
-        make_folder(parent)?;
+        make_folder(parent, SHARED)?;
         let attempt = || -> io::Result<()> {
-            File::open(from)?.sync_all()?;
+            let file = File::open(from)?;
+            if file.metadata()?.is_file() {
+                share(&file)?;
+            }
+            file.sync_all()?;
             fs::rename(from, to)?;
             File::open(parent)?.sync_all()
         };
         attempt().map_err(Error::on(to.display()))
+    }
+
+    /// Makes the folder of the store; those above it are made as the umask says.
+    fn make_root(&self) -> Result<()> {
+        if self.root.is_dir() {
+            return Ok(());
+        }
+        if let Some(above) = self.root.parent() {
+            fs::create_dir_all(above).map_err(|error| unwritable(above, &error))?;
+        }
+        make_folder(&self.root, SHARED)
     }
 
     /// The record of the build `id`, when it is there and its image has the size it says.
@@ -214,16 +271,65 @@ impl Store {
     }
 }
 
-fn make_folder(path: &Path) -> Result<()> {
-    fs::create_dir_all(path).map_err(|error| {
-        Error::new(path.display(), format!("cannot make this folder: {error}"))
-            .remedy("give a folder that you may write to with `--store DIR` or LAMINA_STORE")
-    })
+/// Makes a folder of the store and those above it that are missing, with this mode whatever the umask. What root makes in the store
+/// of another belongs to that one: he has to write there too.
+fn make_folder(path: &Path, mode: u32) -> Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let Some(above) = path.parent() else { return Ok(()) };
+    make_folder(above, SHARED)?;
+    let attempt = || -> io::Result<()> {
+        match fs::create_dir(path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
+            made => made?,
+        }
+        let (folder, above) = (File::open(path)?, fs::metadata(above)?);
+        if nix::unistd::geteuid().is_root() && above.uid() != 0 {
+            std::os::unix::fs::fchown(&folder, Some(above.uid()), Some(above.gid()))?;
+        }
+        // The bit of a shared group's folder, which a new one has from the folder above, stays.
+        let inherited = folder.metadata()?.mode() & 0o2000;
+        set_mode(&folder, mode | inherited)
+    };
+    attempt().map_err(|error| unwritable(path, &error))
 }
 
-/// The entries of a folder, sorted by name.
+/// Makes a folder of a store that is filled from elsewhere, and those above it.
+pub(crate) fn make_shared_folder(path: &Path) -> Result<()> {
+    if let Some(above) = path.parent().and_then(Path::parent) {
+        fs::create_dir_all(above).map_err(|error| unwritable(above, &error))?;
+    }
+    make_folder(path, SHARED)
+}
+
+/// Lets all read a new file that is published in a store, whatever the umask.
+pub(crate) fn share(file: &File) -> io::Result<()> {
+    set_mode(file, SHARED_FILE)
+}
+
+fn unwritable(path: &Path, error: &io::Error) -> Error {
+    Error::new(path.display(), format!("cannot make this folder: {error}"))
+        .remedy("give a folder that you may write to with `--store DIR` or LAMINA_STORE")
+}
+
+/// Sets the mode of what this process made. On FAT, which keeps no modes, there is nothing to be set.
+fn set_mode(file: &File, mode: u32) -> io::Result<()> {
+    if file.metadata()?.mode() & 0o7777 == mode {
+        return Ok(());
+    }
+    match file.set_permissions(fs::Permissions::from_mode(mode)) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        set => set,
+    }
+}
+
+/// The entries of a folder, sorted by name; none where the folder is missing.
 fn files_in(folder: &Path) -> Result<Vec<PathBuf>> {
-    let entries = fs::read_dir(folder).map_err(Error::on(folder.display()))?;
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(Error::on(folder.display()))?,
+    };
     let mut paths = entries
         .map(|entry| entry.map(|entry| entry.path()))
         .collect::<io::Result<Vec<_>>>()

@@ -1,17 +1,34 @@
 //! Folders of one process under `tmp/`, swept by the next command when that process is gone.
 //!
 //! An entry `NAME` is a folder whose file descriptor its owner holds locked (flock(2)); the kernel drops the lock when the
-//! owner dies, however it dies. `tmp/.lock` is held while an entry is made and while the sweep looks, so that an entry is
-//! never seen between its creation and its lock.
+//! owner dies, however it dies. `tmp/` itself is locked while an entry is made and while the sweep looks at one, so that an
+//! entry is never seen between its creation and its lock. Locking needs no right to write, so that neither the owner of a file nor
+//! its mode can keep a command waiting or make it fail.
+//!
+//! `tmp/` is its owner's alone (0700), unless somebody let a group write to it: what a build makes there, setuid files for example, is
+//! nobody else's to run. What cannot be removed is renamed to `set-aside-NAME`, tried again by every sweep, said once, and listed by
+//! `lamina store verify`; it never stops a command.
 
-use std::fs::{self, File};
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, DirBuilder, File};
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::fd::AsFd;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use nix::fcntl::{Flock, FlockArg};
+use nix::fcntl::{Flock, FlockArg, OFlag};
+use rustix::fs::RenameFlags;
 
+use super::Finding;
+use super::removal::{self, Stuck};
 use crate::error::{Error, Result};
+
+/// What stands before the names of entries that could not be removed.
+pub(super) const SET_ASIDE: &str = "set-aside-";
+/// What earlier versions locked; it holds nothing.
+const EARLIER_LOCK: &str = ".lock";
+/// Of `tmp/` and its entries.
+const PRIVATE: u32 = 0o700;
 
 /// A folder that is removed when this is dropped, or by the next command when the process was killed.
 #[derive(Debug)]
@@ -22,12 +39,18 @@ pub struct Scratch {
 
 impl Scratch {
     pub(super) fn make(tmp: &Path, label: &str) -> Result<Self> {
-        let _guard = lock_tmp(tmp)?;
+        super::make_folder(tmp, PRIVATE)?;
+        let guard = lock_tmp(tmp)?;
         let path = free_name(tmp, label)?;
-        fs::create_dir(&path).map_err(Error::on(path.display()))?;
+        let made = DirBuilder::new().mode(PRIVATE).create(&path);
+        made.and_then(|()| open_to_its_owner(tmp, &path)).map_err(|error| {
+            Error::new(path.display(), error)
+                .remedy("take a store that you may write to with `--store DIR` or LAMINA_STORE")
+        })?;
         let lock = lock_entry(&path)
             .map_err(Error::on(path.display()))?
             .ok_or_else(|| Error::new(path.display(), "another process has locked this new folder"))?;
+        drop(guard);
         Ok(Scratch { path, _lock: lock })
     }
 
@@ -44,6 +67,14 @@ impl Drop for Scratch {
     }
 }
 
+/// Where only the owner of `tmp/` comes anyway, he may look into what root works on in his store, to see later that it is a leftover.
+fn open_to_its_owner(tmp: &Path, entry: &Path) -> io::Result<()> {
+    match fs::metadata(tmp)?.mode() & 0o077 {
+        0 => fs::set_permissions(entry, fs::Permissions::from_mode(0o755)),
+        _ => Ok(()),
+    }
+}
+
 /// The first `LABEL-PID-N` that is not taken; threads of one process make entries at the same time.
 fn free_name(tmp: &Path, label: &str) -> Result<PathBuf> {
     let pid = std::process::id();
@@ -53,65 +84,149 @@ fn free_name(tmp: &Path, label: &str) -> Result<PathBuf> {
         .ok_or_else(|| Error::new(tmp.display(), "has no free name left"))
 }
 
-/// Removes the entries whose owner is gone.
-pub(super) fn sweep(tmp: &Path) -> Result<()> {
-    fs::create_dir_all(tmp).map_err(Error::on(tmp.display()))?;
-    let entries = super::files_in(tmp)?;
-    if entries.iter().all(|path| path.ends_with(".lock")) {
-        return Ok(());
+/// Removes the entries whose owner is gone. Gives what could not be removed, and is said for the first time.
+///
+/// Nothing that goes wrong here is an error: a store that this process may only read has nothing to be swept by it.
+pub(super) fn sweep(tmp: &Path) -> Vec<Finding> {
+    let Ok(folder) = open_folder(tmp) else { return Vec::new() };
+    close_to_others(&folder);
+    let names = names_in(tmp).unwrap_or_default();
+    names
+        .iter()
+        .filter(|name| *name != EARLIER_LOCK)
+        .filter_map(|name| sweep_entry(tmp, &folder, name))
+        .collect()
+}
+
+/// The entries that were set aside, for people.
+pub(super) fn set_aside(tmp: &Path) -> Vec<Finding> {
+    let names = names_in(tmp).unwrap_or_default();
+    let left = names.into_iter().filter(|name| name.to_string_lossy().starts_with(SET_ASIDE));
+    left.map(|name| finding(&name, "an interrupted command left it, and it could not be removed", tmp))
+        .collect()
+}
+
+fn finding(name: &OsStr, cause: impl ToString, tmp: &Path) -> Finding {
+    let remedy = format!("remove it as its owner, or as root: rm -rf '{}'", tmp.join(name).display());
+    Finding { object: format!("tmp/{}", name.to_string_lossy()), cause: cause.to_string(), remedy }
+}
+
+/// The names in a folder, sorted; `.` and `..` are none.
+fn names_in(folder: &Path) -> io::Result<Vec<OsString>> {
+    let mut names = fs::read_dir(folder)?
+        .map(|entry| entry.map(|entry| entry.file_name()))
+        .collect::<io::Result<Vec<_>>>()?;
+    names.sort();
+    Ok(names)
+}
+
+fn sweep_entry(tmp: &Path, folder: &File, name: &OsStr) -> Option<Finding> {
+    let path = tmp.join(name);
+    let guard = lock_tmp(tmp).ok()?;
+    let lock = match lock_entry(&path) {
+        Ok(Some(lock)) => Some(lock),
+        // Somebody's work, or somebody else's, of whom nobody knows whether he is at work.
+        Ok(None) => return None,
+        // A link, or what else no process of ours ever made there, is nobody's work.
+        Err(error) if is_no_entry(&error) => None,
+        Err(_) => return None,
+    };
+    // Nobody else takes it while its own lock is held: others need not wait until all of it is gone.
+    drop(guard);
+    let removed = removal::remove_at(folder.as_fd(), name);
+    let finding = removed.err().and_then(|stuck| put_aside(tmp, folder, name, &stuck));
+    drop(lock);
+    finding
+}
+
+/// Renames an entry that stays. `None` when it was set aside before, and when nothing may be changed here at all.
+fn put_aside(tmp: &Path, folder: &File, name: &OsStr, stuck: &Stuck) -> Option<Finding> {
+    if name.to_string_lossy().starts_with(SET_ASIDE)
+        || stuck.error.kind() == io::ErrorKind::ReadOnlyFilesystem
+    {
+        return None;
     }
-    let _guard = lock_tmp(tmp)?;
-    for path in entries.iter().filter(|path| !path.ends_with(".lock")) {
-        match lock_entry(path) {
-            Ok(Some(_lock)) => remove_tree(path).map_err(Error::on(path.display()))?,
-            // Somebody's work, or gone since the folder was read.
-            Ok(None) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(Error::new(path.display(), error)),
+    let free = (0..u32::MAX).find_map(|number| {
+        let mut aside = OsString::from(SET_ASIDE);
+        aside.push(name);
+        if number > 0 {
+            aside.push(format!("-{number}"));
         }
+        match rustix::fs::renameat_with(folder, name, folder, &aside, RenameFlags::NOREPLACE) {
+            Err(rustix::io::Errno::EXIST) => None,
+            renamed => Some(renamed.map(|()| aside)),
+        }
+    });
+    // Where not even a name may be changed, the leftover is not ours to speak of.
+    let aside = free?.ok()?;
+    let what = if stuck.path.as_os_str().is_empty() {
+        "it cannot be removed".to_owned()
+    } else {
+        format!("{} cannot be removed", stuck.path.display())
+    };
+    let cause = format!("was left by an interrupted command and set aside: {what}: {}", stuck.error);
+    Some(finding(&aside, cause, tmp))
+}
+
+/// Takes the rights of others away from a `tmp/` that an earlier version made. One that a group may write to was made so by
+/// somebody, for a group that shares the store.
+fn close_to_others(tmp: &File) {
+    let Ok(found) = tmp.metadata() else { return };
+    if found.mode() & 0o077 != 0 && found.mode() & 0o022 == 0 {
+        // Who may not do that has nothing to lose there.
+        let _ = tmp.set_permissions(fs::Permissions::from_mode(PRIVATE));
     }
-    Ok(())
 }
 
 fn lock_tmp(tmp: &Path) -> Result<Flock<File>> {
-    let path = tmp.join(".lock");
-    fs::create_dir_all(tmp).map_err(Error::on(tmp.display()))?;
-    let file = File::options().create(true).append(true).open(&path).map_err(|error| {
-        Error::new(path.display(), error)
+    let folder = open_folder(tmp).map_err(|error| {
+        Error::new(tmp.display(), error)
             .remedy("take a store that you may write to with `--store DIR` or LAMINA_STORE")
     })?;
-    Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, errno)| Error::new(path.display(), errno))
+    Flock::lock(folder, FlockArg::LockExclusive).map_err(|(_, errno)| Error::new(tmp.display(), errno))
 }
 
+/// Opens `tmp/`, which is never a link: to sweep where a link leads would remove what is no leftover.
+fn open_folder(path: &Path) -> io::Result<File> {
+    let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW;
+    File::options().read(true).custom_flags(flags.bits()).open(path)
+}
+
+/// The lock of an entry, and with it the word that its owner is gone. A folder of ours without rights gets them.
 fn lock_entry(path: &Path) -> io::Result<Option<Flock<File>>> {
-    match Flock::lock(File::open(path)?, FlockArg::LockExclusiveNonblock) {
+    // Neither a link nor a FIFO, which would wait for a writer, is opened.
+    let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
+    let open = || File::options().read(true).custom_flags(flags.bits()).open(path);
+    let file = match open() {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied && is_folder(path) => {
+            fs::set_permissions(path, fs::Permissions::from_mode(PRIVATE))?;
+            open()?
+        }
+        opened => opened?,
+    };
+    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
         Ok(lock) => Ok(Some(lock)),
         Err((_, nix::errno::Errno::EWOULDBLOCK)) => Ok(None),
         Err((_, errno)) => Err(errno.into()),
     }
 }
 
-/// Removes a folder and all below it, also folders without permission bits, which builds leave as an ordinary user.
-pub(crate) fn remove_tree(path: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(path) {
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            open_folders(path)?;
-            fs::remove_dir_all(path)
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::NotADirectory => fs::remove_file(path),
-        result => result,
-    }
+/// chmod(2) follows links: only a folder is given rights.
+fn is_folder(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|found| found.is_dir())
 }
 
-/// Gives the owner all rights on every folder of the tree. Symbolic links are not followed.
-fn open_folders(path: &Path) -> io::Result<()> {
-    fs::set_permissions(path, fs::Permissions::from_mode(0o700))?;
-    for entry in fs::read_dir(path)? {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            open_folders(&entry.path())?;
-        }
-    }
-    Ok(())
+/// ELOOP for a link; ENXIO for a socket or a device without a driver.
+fn is_no_entry(error: &io::Error) -> bool {
+    use nix::errno::Errno;
+    [Errno::ELOOP, Errno::ENXIO].iter().any(|errno| error.raw_os_error() == Some(*errno as i32))
+}
+
+/// Removes a folder and all below it, of any depth and with whatever rights builds left; what is gone already is no error.
+pub(crate) fn remove_tree(path: &Path) -> io::Result<()> {
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(io::Error::from(io::ErrorKind::InvalidInput));
+    };
+    let parent = File::open(if parent.as_os_str().is_empty() { Path::new(".") } else { parent })?;
+    removal::remove_at(parent.as_fd(), name).map_err(|stuck| stuck.error)
 }

@@ -226,6 +226,46 @@ fn verify_compares_a_tree_with_its_image() {
     assert!(cause().unwrap().starts_with("its image cannot be read: "));
 }
 
+/// What is read is empty where nothing is, and nothing is made for it.
+#[test]
+fn reading_writes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    for root in [folder.path().to_path_buf(), folder.path().join("none")] {
+        let store = Store::open(&root).unwrap();
+        assert_eq!(store.sweep(), []);
+        assert_eq!(store.records().unwrap(), Records::default());
+        assert_eq!(store.verify(JOBS, Progress::Silent).unwrap(), VerifyReport::default());
+        assert_eq!(store.finished_build(&digest("id")).unwrap(), None);
+    }
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+/// A store of root or of a team, filled under any umask, can be read by those who may reach it; scratch by its owner alone.
+#[test]
+fn what_is_published_has_fixed_modes() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("store");
+    let (store, record) = store_with(&root, "image");
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let closed = store.root().join("tmp/closed");
+    fs::write(&closed, "x").unwrap();
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o600)).unwrap();
+    let published = store.root().join("profiles/web/1.kdl");
+    store.publish(&closed, &published).unwrap();
+    store.new_log(&record.id).unwrap();
+    for file in [published, store.image_path(&record.digest), store.log_path(&record.id)] {
+        assert_eq!(mode(&file), 0o644, "{}", file.display());
+    }
+    for folder in [root.clone(), root.join("images"), root.join("profiles/web"), root.join("logs")] {
+        assert_eq!(mode(&folder), 0o755, "{}", folder.display());
+    }
+    assert_eq!(mode(&root.join("tmp")), 0o700);
+    // An earlier version made it as the umask said.
+    fs::set_permissions(root.join("tmp"), fs::Permissions::from_mode(0o755)).unwrap();
+    store.sweep();
+    assert_eq!(mode(&root.join("tmp")), 0o700);
+}
+
 #[test]
 fn writing_leaves_nothing_in_tmp() {
     let folder = tempfile::tempdir().unwrap();
@@ -244,7 +284,7 @@ fn scratch_is_kept_while_its_owner_lives_and_swept_afterwards() {
     fs::create_dir(&closed).unwrap();
     fs::write(closed.join("file"), "x").unwrap();
     fs::set_permissions(&closed, fs::Permissions::from_mode(0o000)).unwrap();
-    Store::open(folder.path()).unwrap();
+    assert_eq!(store.sweep(), []);
     assert!(scratch.path().is_dir(), "another command must not sweep what is in use");
     let path = scratch.path().to_path_buf();
     // What a killed process leaves: the folder without the lock.
@@ -253,7 +293,20 @@ fn scratch_is_kept_while_its_owner_lives_and_swept_afterwards() {
     fs::rename(&path, &abandoned).unwrap();
     let other = store.root().join("tmp/killed-2-0");
     fs::create_dir_all(other.join("out")).unwrap();
-    Store::open(folder.path()).unwrap();
+    fs::set_permissions(&other, fs::Permissions::from_mode(0o000)).unwrap();
+    std::os::unix::fs::symlink(folder.path(), store.root().join("tmp/link")).unwrap();
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        store.root().join("tmp/fifo"),
+        rustix::fs::FileType::Fifo,
+        0o600.into(),
+        0,
+    )
+    .unwrap();
+    assert_eq!(store.sweep(), []);
+    for gone in ["link", "fifo"] {
+        assert!(fs::symlink_metadata(store.root().join("tmp").join(gone)).is_err(), "{gone}");
+    }
     assert!(abandoned.is_dir(), "its lock is still held by this process, whatever its name");
     assert!(!other.exists());
 }
@@ -263,7 +316,7 @@ fn scratch_of_a_killed_process_is_swept() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(folder.path()).unwrap();
     let entry = store.root().join("tmp/other-0-0");
-    fs::create_dir(&entry).unwrap();
+    fs::create_dir_all(&entry).unwrap();
     // flock(1) holds the lock as another process would.
     let mut owner = Command::new("flock")
         .arg("--no-fork")
@@ -276,13 +329,13 @@ fn scratch_of_a_killed_process_is_swept() {
     while !held() {
         std::thread::yield_now();
     }
-    Store::open(folder.path()).unwrap();
+    store.sweep();
     assert!(entry.is_dir());
     owner.kill().unwrap();
     owner.wait().unwrap();
     while held() {
         std::thread::yield_now();
     }
-    Store::open(folder.path()).unwrap();
+    store.sweep();
     assert!(!entry.exists());
 }

@@ -85,6 +85,7 @@ impl Store {
             report.findings.extend(each(&trees, jobs, |path| self.look_at_tree(path)).into_iter().flatten());
         }
         report.findings.extend(damaged);
+        report.findings.extend(super::scratch::set_aside(&self.tmp()));
         for record in sound.iter().filter(|record| !self.image_path(&record.digest).exists()) {
             report.findings.push(Finding {
                 object: format!("builds/{}.kdl", record.id.hex()),

@@ -38,3 +38,10 @@ pub fn site() -> tempfile::TempDir {
     fs::write(folder.path().join("site/etc/motd"), "hello\n").unwrap();
     folder
 }
+
+/// The folders of the store that tests fill by hand; reading commands make none.
+pub fn make_store(folder: &Path) {
+    for name in ["images", "builds", "sources", "profiles"] {
+        fs::create_dir_all(folder.join("store").join(name)).unwrap();
+    }
+}
