@@ -10,7 +10,7 @@ use profiles::Digest;
 use profiles::resolved::VerityRef;
 use progress::Progress;
 use sha2::{Digest as _, Sha256};
-use unnamed_file::UnnamedFile;
+use unnamed_file::{Form, Output};
 use verity::{BLOCK, DEFAULT_ROOTS, Format, Layout, Verity, Work};
 
 use crate::error::{Error, Result};
@@ -121,7 +121,7 @@ pub fn protect(
 ) -> Result<(FileSystem, Protected)> {
     let source = file_system::open(from)?;
     let (kind, length) = file_system::find(from, &source)?;
-    let target = UnnamedFile::beside(to)?;
+    let target = Output::create(to, Form::Seeking)?;
     let mut file = target.handle()?;
     // An image that only some may read stays so.
     let permissions = source.metadata().map_err(Error::on(from.display()))?.permissions();

@@ -334,3 +334,23 @@ fn a_medium_has_the_images_and_the_newest_generation() {
         "{message}"
     );
 }
+
+#[test]
+fn an_image_goes_to_the_end_of_a_link_and_the_link_stays() {
+    let folder = site();
+    let path = |name: &str| folder.path().join(name);
+    fs::create_dir(path("there")).unwrap();
+    std::os::unix::fs::symlink("there/image", path("link")).unwrap();
+    let is_link = || fs::symlink_metadata(path("link")).unwrap().is_symlink();
+    for arguments in [
+        &["image", "create", "site", "-o", "link", "--no-verity"][..],
+        &["image", "protect", "link"],
+        &["image", "create", "site", "-o", "link", "--level", "1"],
+    ] {
+        let before = fs::read(path("there/image")).unwrap_or_default();
+        let made = json(folder.path(), &[arguments, &["--json"]].concat());
+        assert!(is_link() && fs::read(path("there/image")).unwrap() != before, "{arguments:?}");
+        assert_eq!(made["size"], fs::metadata(path("there/image")).unwrap().len(), "{arguments:?}");
+        assert_eq!(fs::read_dir(path("there")).unwrap().count(), 1);
+    }
+}

@@ -19,6 +19,11 @@ const CASES: &[(&[&str], &str, &str)] = &[
     (&["image", "create", "site", "-o", "site"], "site: ", "give the name of a file"),
     (&["image", "create", "site", "-o", "site/x.sqfs"], "site/x.sqfs: lies in the folder", "-o FILE"),
     (&["image", "create", "site", "-o", "no/x"], "no: cannot make a file", "choose a folder"),
+    (&["image", "create", "site", "-o", "-"], "-: is standard output", "name of a file"),
+    (&["image", "create", "site", "-o", "fifo"], "fifo: is a FIFO", "name of a file"),
+    (&["image", "create", "site", "-o", "inside"], "inside: lies in the folder", "-o FILE"),
+    (&["image", "protect", "site.sqfs", "-o", "fifo"], "fifo: is a FIFO", "name of a file"),
+    (&["image", "protect", "site.sqfs", "-o", "-"], "-: is standard output", "name of a file"),
     (&["image", "inspect", "site"], "site: is not a regular file", "give the file of an image"),
     (&["image", "inspect", "none"], "none: No such file", "check the path"),
     (&["image", "inspect", "cut.sqfs"], "cut.sqfs: its squashfs has", "get or make it again"),
@@ -81,6 +86,7 @@ fn workshop() -> tempfile::TempDir {
     let image = fs::read(path("site.sqfs")).unwrap();
     fs::write(path("cut.sqfs"), &image[..100]).unwrap();
     fs::write(path("text"), "hello\n").unwrap();
+    std::os::unix::fs::symlink("site/not-yet", path("inside")).unwrap();
     let made =
         Command::new("mkfifo").arg(path("fifo")).status().expect("mkfifo runs: apt-get install coreutils");
     assert!(made.success());

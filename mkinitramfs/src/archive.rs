@@ -35,7 +35,38 @@ fn write_all(contents: &Contents, mut out: Output<'_, impl Write>) -> Result<(),
 
 /// An error of the file that is written.
 pub(crate) fn full(place: &Path, cause: impl std::fmt::Display) -> Error {
-    Error::new(place.display(), cause).remedy("make room on its file system, or write to another one")
+    let cause = cause.to_string();
+    // What the system says of a pipe without a reader (pipe(7)).
+    let remedy = match cause.contains("Broken pipe") {
+        true => "the program that reads it ended too early: look what it said",
+        false => "make room on its file system, or write to another one",
+    };
+    Error::new(place.display(), cause).remedy(remedy)
+}
+
+/// A writer that counts: a pipe does not know its length.
+pub(crate) struct Counted<W> {
+    out: W,
+    /// Bytes that were written.
+    pub bytes: u64,
+}
+
+impl<W> Counted<W> {
+    pub fn new(out: W) -> Self {
+        Counted { out, bytes: 0 }
+    }
+}
+
+impl<W: Write> Write for Counted<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.out.write(bytes)?;
+        self.bytes += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
 }
 
 fn write_entry<W: Write>(path: &str, entry: &Entry, number: u32, out: W) -> Result<W, Error> {

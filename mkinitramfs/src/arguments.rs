@@ -33,7 +33,7 @@ pub struct Arguments {
     #[argh(option, arg_name = "file")]
     pub init: Option<PathBuf>,
 
-    /// where to write the initramfs
+    /// where to write the initramfs; a FIFO, a character device and `-` (standard output) are written through
     #[argh(option, arg_name = "file")]
     pub output: Option<PathBuf>,
 

@@ -57,7 +57,12 @@ fn make(arguments: &Arguments) -> Result<String, String> {
     let output = arguments.output.as_deref().filter(|_| !arguments.dry_run);
     let written = output.map(|output| plan.write(level, output)).transpose();
     let written = written.map_err(|error: Error| error.to_string())?;
-    Ok(if arguments.json { to_json(&plan, written) } else { to_text(&plan, written, arguments) })
+    let text = if arguments.json { to_json(&plan, written) } else { to_text(&plan, written, arguments) };
+    if written.is_some_and(|written| written.to_standard_output) {
+        eprint!("{text}");
+        return Ok(String::new());
+    }
+    Ok(text)
 }
 
 fn completions(shell: &str) -> Result<String, String> {

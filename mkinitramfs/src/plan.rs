@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use kernel_config::{Group, KernelPackage};
 use profiles::{Name, StateFileSystem};
 use progress::{Progress, count, human_size};
-use unnamed_file::UnnamedFile;
+use unnamed_file::{Form, Output};
 
 use crate::contents::{Contents, Source};
 use crate::error::Error;
@@ -180,10 +180,13 @@ pub struct Written {
     pub unpacked: u64,
     /// Bytes of the file.
     pub packed: u64,
+    /// It went to standard output, where nothing else may be written then.
+    pub to_standard_output: bool,
 }
 
 impl Plan {
-    /// Writes the archive to `output`, compressed with zstd at `level`. The file is there whole or not at all.
+    /// Writes the archive to `output`, compressed with zstd at `level`. A file is there whole or not at all; `-`, a FIFO and a
+    /// character device are written through ([`Output`]).
     ///
     /// # Errors
     /// `level` is not in [`LEVELS`]; an image changed meanwhile; the output cannot be written.
@@ -194,8 +197,8 @@ impl Plan {
             return Err(Error::new("", cause));
         }
         let failed = Error::at(output);
-        let file = UnnamedFile::beside(output)?;
-        let buffer = BufWriter::with_capacity(1 << 17, file.handle()?);
+        let file = Output::create(output, Form::Stream)?;
+        let buffer = BufWriter::with_capacity(1 << 17, archive::Counted::new(file.handle()?));
         let mut encoder = zstd::Encoder::new(buffer, level).map_err(&failed)?;
         // The kernel checks the sum when it unpacks, and `--list` when it reads.
         encoder.include_checksum(true).map_err(&failed)?;
@@ -203,10 +206,10 @@ impl Plan {
         let meter = self.progress.meter(format_args!("writing {}", output.display()), unpacked);
         archive::write(&self.contents, &mut encoder, output, &meter)?;
         let whole = encoder.finish().and_then(|buffer| Ok(buffer.into_inner()?));
-        let whole = whole.map_err(|error| archive::full(output, error))?;
-        let packed = whole.metadata().map_err(&failed)?.len();
+        let packed = whole.map_err(|error| archive::full(output, error))?.bytes;
+        let to_standard_output = file.is_standard_output();
         file.publish()?;
-        Ok(Written { entries: self.contents.iter().count(), unpacked, packed })
+        Ok(Written { entries: self.contents.iter().count(), unpacked, packed, to_standard_output })
     }
 }
 

@@ -6,7 +6,7 @@ use std::io::{self, Write as _};
 use std::path::Path;
 
 use argh::{CommandInfoWithArgs, FlagInfo, FlagInfoKind, Optionality};
-use unnamed_file::{Error, UnnamedFile};
+use unnamed_file::{Error, Form, Output};
 
 /// Writes the pages of the command `name` to `folder`, which is made when it is missing. Each appears whole.
 ///
@@ -22,7 +22,7 @@ pub fn write_pages(folder: &Path, name: &str, command: &CommandInfoWithArgs) -> 
         .map_err(|error| failed(folder, error, "give a folder that can be made and that you may write to"))?;
     for (page, text) in pages(name, command) {
         let path = folder.join(page);
-        let file = UnnamedFile::beside(&path)?;
+        let file = Output::create(&path, Form::Text)?;
         file.handle()?
             .write_all(text.as_bytes())
             .map_err(|error| failed(&path, error, "make room on its file system"))?;

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use argh::{ArgsInfo, FromArgs};
 use profiles::Name;
 use serde::Serialize;
-use unnamed_file::UnnamedFile;
+use unnamed_file::{Form, Output};
 
 use super::{print, print_json};
 use crate::bootstrap::{DESCRIPTION_FILE, Description, LOCK_FILE, Lock, solve};
@@ -74,7 +74,7 @@ impl MakeLock {
         if self.check {
             return Ok(ExitCode::FAILURE);
         }
-        let file = UnnamedFile::beside(&path)?;
+        let file = Output::create(&path, Form::Text)?;
         file.handle()?.write_all(new.to_kdl().as_bytes()).map_err(Error::on(path.display()))?;
         file.publish()?;
         Ok(ExitCode::SUCCESS)

@@ -13,7 +13,7 @@ use serde_json::json;
 use squashfs::{
     Compressor, Image, Kind, Metadata, Owners, ScanOptions, Summary, Times, Tree, WriteOptions, write_image,
 };
-use unnamed_file::UnnamedFile;
+use unnamed_file::{Form, Output};
 
 use super::{image_cat, image_verity, print, print_json};
 use crate::context::{Context, jobs_or_processors};
@@ -110,8 +110,10 @@ impl ImageCommand {
 
 impl Create {
     fn run(self, context: &Context) -> Result<ExitCode> {
+        self.check()?;
         let output = self.output()?;
-        self.check(&output)?;
+        let file = Output::create(&output, Form::Seeking)?;
+        self.check_place(&output, &file)?;
         let scan = ScanOptions {
             owners: if self.all_root { Owners::AllRoot } else { Owners::Keep },
             times: self.time.map_or(Times::Keep, Times::Set),
@@ -128,7 +130,6 @@ impl Create {
             made: self.time.unwrap_or(0),
             exportable: true,
         };
-        let file = UnnamedFile::beside(&output)?;
         let summary = write(&tree, &options, file.handle()?, &output, progress)?;
         let data = (summary.size, Digest::from_bytes(summary.digest));
         let protect = || protection::complete(&mut file.handle()?, &output, data, options.jobs, progress);
@@ -154,7 +155,7 @@ impl Create {
     }
 
     /// Refuses what would only be found when much was read already.
-    fn check(&self, output: &Path) -> Result<()> {
+    fn check(&self) -> Result<()> {
         if !self.dir.is_dir() {
             let cause = if self.dir.exists() { "is not a directory" } else { "No such file or directory" };
             return Err(
@@ -173,10 +174,12 @@ impl Create {
             )
             .remedy("give 4, 8, 16, 32, 64, 128, 256, 512 or 1024"));
         }
-        let real = |path: &Path| path.canonicalize().ok();
-        let folder =
-            output.parent().map(|folder| if folder.as_os_str().is_empty() { Path::new(".") } else { folder });
-        match (folder.and_then(real), real(&self.dir)) {
+        Ok(())
+    }
+
+    /// An image must not lie in the folder that it is made of, also not at the end of a link.
+    fn check_place(&self, output: &Path, file: &Output) -> Result<()> {
+        match (file.folder(), self.dir.canonicalize().ok()) {
             (Some(folder), Some(dir)) if folder.starts_with(&dir) => Err(Error::new(
                 output.display(),
                 "lies in the folder that becomes the image, and would be in the next one",

@@ -2,71 +2,74 @@
 //!
 //! FAT and some network file systems have no such files. There it has a hidden name beside its later place, which only a
 //! killed process leaves, and the next one for the same place removes.
+//!
+//! [`UnnamedFile`] is for names that are the program's own, as those in a store or on a medium: a link there is not followed.
+//! [`Output`] is for names that somebody gave.
 
 mod error;
+mod output;
+mod place;
 
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io;
-use std::os::fd::AsRawFd;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, RenameFlags, renameat2};
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, RenameFlags, openat, renameat, renameat2};
+use nix::sys::stat::{Mode, SFlag};
+use nix::unistd::{UnlinkatFlags, linkat, unlinkat};
 
 pub use error::Error;
+pub use output::{Form, Output};
+use place::{Place, descriptor_path, no_file_here};
+
+/// Bytes of a later name that a hidden one repeats: what is added must not make it longer than a name can be (NAME_MAX).
+const REPEATED: usize = 200;
 
 /// A new file on the file system of its later place.
 #[derive(Debug)]
 pub struct UnnamedFile {
     file: File,
-    target: PathBuf,
-    folder: PathBuf,
+    place: Place,
     /// The name it has all the same; removed when it is dropped unpublished.
-    hidden: Option<PathBuf>,
+    hidden: Option<OsString>,
 }
 
 impl UnnamedFile {
-    /// A file that [`UnnamedFile::publish`] will put at `target`.
+    /// A file that [`UnnamedFile::publish`] will put at `target`, in place of a file or a symbolic link there.
     ///
     /// # Errors
-    /// `target` is a folder or has no file name; its folder is missing or may not be written to.
+    /// `target` is a folder, a device or another special file, or has no file name; its folder is missing or may not be
+    /// written to.
     pub fn beside(target: &Path) -> Result<Self, Error> {
-        if target.is_dir() || target.file_name().is_none() {
-            return Err(Error::new(target, "is a folder", "give the name of a file"));
-        }
-        let folder = match target.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
-            _ => PathBuf::from("."),
-        };
-        let flags = OFlag::O_TMPFILE.bits();
-        let nameless = File::options().read(true).write(true).mode(0o644).custom_flags(flags).open(&folder);
-        let made = match nameless {
-            Ok(file) => {
-                Ok(UnnamedFile { file, target: target.to_path_buf(), folder: folder.clone(), hidden: None })
-            }
-            Err(error) if has_no_nameless_files(&error) => UnnamedFile::hidden(target, &folder),
-            Err(error) => Err(error),
-        };
-        made.map_err(|error| {
-            let cause = format!("cannot make a file in this folder: {error}");
-            Error::new(&folder, cause, "choose a folder that exists and that you may write to")
-        })
+        UnnamedFile::at(Place::of(target)?)
     }
 
-    fn hidden(target: &Path, folder: &Path) -> io::Result<Self> {
-        let (pid, name) = (std::process::id(), file_name(target));
-        sweep(folder, &name)?;
+    fn at(place: Place) -> Result<Self, Error> {
+        refuse_special(&place)?;
+        let flags = OFlag::O_TMPFILE | OFlag::O_RDWR | OFlag::O_CLOEXEC;
+        match openat(&place.folder, ".", flags, Mode::from_bits_truncate(0o644)) {
+            Ok(file) => Ok(UnnamedFile { file: file.into(), place, hidden: None }),
+            Err(Errno::EOPNOTSUPP | Errno::EISDIR | Errno::EINVAL) => UnnamedFile::hidden(place),
+            Err(errno) => Err(no_file_here(&place.folder_shown, io::Error::from(errno))),
+        }
+    }
+
+    /// Where the file system, or the kernel, does not know O_TMPFILE.
+    fn hidden(place: Place) -> Result<Self, Error> {
+        let (pid, name) = (std::process::id(), repeated(&place.name));
+        let failed = |error: io::Error| no_file_here(&place.folder_shown, error);
+        sweep(&place.folder, &name).map_err(failed)?;
+        let flags = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_RDWR | OFlag::O_CLOEXEC;
         let mut number = 0;
         loop {
-            let hidden = folder.join(format!(".{name}.{pid}.{number}.part"));
-            match File::options().read(true).write(true).create_new(true).open(&hidden) {
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
-                Err(error) => return Err(error),
-                Ok(file) => {
-                    let (target, folder) = (target.to_path_buf(), folder.to_path_buf());
-                    return Ok(UnnamedFile { file, target, folder, hidden: Some(hidden) });
-                }
+            let hidden = OsString::from(format!(".{name}.{pid}.{number}.part"));
+            match openat(&place.folder, &*hidden, flags, Mode::from_bits_truncate(0o644)) {
+                Err(Errno::EEXIST) => number += 1,
+                Err(errno) => return Err(failed(errno.into())),
+                Ok(file) => return Ok(UnnamedFile { file: file.into(), place, hidden: Some(hidden) }),
             }
         }
     }
@@ -76,7 +79,7 @@ impl UnnamedFile {
     /// # Errors
     /// This process has too many open files.
     pub fn handle(&self) -> Result<File, Error> {
-        self.file.try_clone().map_err(Error::on(&self.target))
+        self.file.try_clone().map_err(Error::on(&self.place.shown))
     }
 
     /// Syncs the file and gives it its name, in place of a file that has it already.
@@ -84,14 +87,15 @@ impl UnnamedFile {
     /// # Errors
     /// The disk is full or fails; the name has become that of a folder.
     pub fn publish(mut self) -> Result<(), Error> {
-        self.file.sync_all().map_err(Error::on(&self.target))?;
+        self.file.sync_all().map_err(Error::on(&self.place.shown))?;
         let name = match self.hidden.take() {
             Some(hidden) => hidden,
             None => self.give_name()?,
         };
-        fs::rename(&name, &self.target).map_err(|error| {
-            let _ = fs::remove_file(&name);
-            Error::new(&self.target, error, "")
+        let folder = &self.place.folder;
+        renameat(folder, &*name, folder, &*self.place.name).map_err(|errno| {
+            remove(folder, &name);
+            Error::new(&self.place.shown, io::Error::from(errno), "")
         })?;
         self.sync_name()
     }
@@ -101,16 +105,16 @@ impl UnnamedFile {
     /// # Errors
     /// As [`UnnamedFile::publish`]; the name is taken.
     pub fn publish_new(mut self) -> Result<(), Error> {
-        self.file.sync_all().map_err(Error::on(&self.target))?;
+        self.file.sync_all().map_err(Error::on(&self.place.shown))?;
+        let (folder, name) = (&self.place.folder, &*self.place.name);
         let named = match self.hidden.take() {
             Some(hidden) => {
-                let flags = RenameFlags::RENAME_NOREPLACE;
-                let renamed = renameat2(AT_FDCWD, &hidden, AT_FDCWD, &self.target, flags);
-                renamed.inspect_err(|_| drop(fs::remove_file(&hidden))).map_err(io::Error::from)
+                let renamed = renameat2(folder, &*hidden, folder, name, RenameFlags::RENAME_NOREPLACE);
+                renamed.inspect_err(|_| remove(folder, &hidden)).map_err(io::Error::from)
             }
-            None => self.link(&self.target),
+            None => self.link(name),
         };
-        named.map_err(Error::on(&self.target))?;
+        named.map_err(Error::on(&self.place.shown))?;
         self.sync_name()
     }
 
@@ -118,23 +122,43 @@ impl UnnamedFile {
     fn sync_name(&self) -> Result<(), Error> {
         // On FAT the new name has neither length nor blocks until the file itself is written once more (vfat_rename of the
         // kernel's fs/fat/namei_vfat.c): a power cut would leave an empty file.
-        sync_changed(&self.file).map_err(Error::on(&self.target))?;
-        File::open(&self.folder).and_then(|folder| sync_changed(&folder)).map_err(Error::on(&self.folder))
+        sync_changed(&self.file).map_err(Error::on(&self.place.shown))?;
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let folder = openat(&self.place.folder, ".", flags, Mode::empty()).map_err(io::Error::from);
+        folder.and_then(|folder| sync_changed(&folder.into())).map_err(Error::on(&self.place.folder_shown))
     }
 
     /// linkat(2) does not replace: this name is there for the moment between link and rename. Threads that publish the
     /// same target have descriptors of different numbers.
-    fn give_name(&self) -> Result<PathBuf, Error> {
+    fn give_name(&self) -> Result<OsString, Error> {
         let (pid, descriptor) = (std::process::id(), self.file.as_raw_fd());
-        let name = self.folder.join(format!(".{}.{pid}.{descriptor}", file_name(&self.target)));
-        self.link(&name).map_err(Error::on(&name))?;
+        let name = OsString::from(format!(".{}.{pid}.{descriptor}", repeated(&self.place.name)));
+        self.link(&name).map_err(Error::on(&self.place.folder_shown.join(&name)))?;
         Ok(name)
     }
 
-    fn link(&self, name: &Path) -> io::Result<()> {
-        let from = PathBuf::from(format!("/proc/self/fd/{}", self.file.as_raw_fd()));
-        Ok(nix::unistd::linkat(AT_FDCWD, &from, AT_FDCWD, name, AtFlags::AT_SYMLINK_FOLLOW)?)
+    fn link(&self, name: &OsStr) -> io::Result<()> {
+        let (from, follow) = (descriptor_path(&self.file), AtFlags::AT_SYMLINK_FOLLOW);
+        Ok(linkat(AT_FDCWD, &from, &self.place.folder, name, follow)?)
     }
+
+    fn real_folder(&self) -> Option<PathBuf> {
+        self.place.real_folder().ok()
+    }
+}
+
+/// A file takes the place of a file or a link, and of nothing else.
+fn refuse_special(place: &Place) -> Result<(), Error> {
+    let (cause, remedy) = match place.found.as_ref().map(|found| found.kind) {
+        None | Some(SFlag::S_IFREG | SFlag::S_IFLNK) => return Ok(()),
+        Some(SFlag::S_IFDIR) => ("is a folder", "give the name of a file"),
+        Some(_) => ("is no regular file, and is not replaced by one", "give another name, or remove it"),
+    };
+    Err(Error::new(&place.shown, cause, remedy))
+}
+
+fn remove(folder: &OwnedFd, name: &OsStr) {
+    let _ = unlinkat(folder, name, UnlinkatFlags::NoRemoveDir);
 }
 
 /// Syncs a file or folder whose inode was changed by link(2), rename(2) or a new entry.
@@ -150,14 +174,14 @@ fn sync_changed(file: &File) -> io::Result<()> {
 impl Drop for UnnamedFile {
     fn drop(&mut self) {
         if let Some(hidden) = &self.hidden {
-            let _ = fs::remove_file(hidden);
+            remove(&self.place.folder, hidden);
         }
     }
 }
 
 /// Removes the hidden files of processes that are gone.
-fn sweep(folder: &Path, name: &str) -> io::Result<()> {
-    for entry in fs::read_dir(folder)? {
+fn sweep(folder: &OwnedFd, name: &str) -> io::Result<()> {
+    for entry in fs::read_dir(descriptor_path(folder))? {
         let entry = entry?;
         let found = entry.file_name();
         let words = found.to_str().and_then(|found| found.strip_prefix(&format!(".{name}.")));
@@ -168,21 +192,18 @@ fn sweep(folder: &Path, name: &str) -> io::Result<()> {
             && !Path::new("/proc").join(pid).exists()
         {
             // Another process may have been faster.
-            let _ = fs::remove_file(entry.path());
+            remove(folder, &found);
         }
     }
     Ok(())
 }
 
-fn file_name(path: &Path) -> String {
-    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
-}
-
-/// What open(2) answers to O_TMPFILE where the file system, or the kernel, does not know it.
-fn has_no_nameless_files(error: &io::Error) -> bool {
-    [Errno::EOPNOTSUPP, Errno::EISDIR, Errno::EINVAL]
-        .iter()
-        .any(|errno| error.raw_os_error() == Some(*errno as i32))
+/// The beginning of a name, as text.
+fn repeated(name: &OsStr) -> String {
+    let mut text = name.to_string_lossy().into_owned();
+    let end = (0..=REPEATED.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
+    text.truncate(end.unwrap_or(0));
+    text
 }
 
 #[cfg(test)]
@@ -213,8 +234,8 @@ mod tests {
             || fs::read_dir(folder.path()).unwrap().map(|it| it.unwrap().file_name()).collect::<Vec<_>>();
         // Left by a killed process: no process has this number (proc(5), pid_max).
         fs::write(folder.path().join(".image.4194305.0.part"), "half").unwrap();
-        let dropped = UnnamedFile::hidden(&target, folder.path()).unwrap();
-        let second = UnnamedFile::hidden(&target, folder.path()).unwrap();
+        let dropped = UnnamedFile::hidden(Place::of(&target).unwrap()).unwrap();
+        let second = UnnamedFile::hidden(Place::of(&target).unwrap()).unwrap();
         assert!(names().iter().all(|name| name.to_string_lossy().starts_with('.')) && names().len() == 2);
         drop(dropped);
         second.handle().unwrap().write_all(b"new").unwrap();
@@ -227,7 +248,7 @@ mod tests {
     fn a_new_file_replaces_nothing_and_leaves_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let target = folder.path().join("key");
-        let hidden = || UnnamedFile::hidden(&target, folder.path()).unwrap();
+        let hidden = || UnnamedFile::hidden(Place::of(&target).unwrap()).unwrap();
         let nameless = || UnnamedFile::beside(&target).unwrap();
         nameless().publish_new().unwrap();
         for file in [hidden(), nameless()] {

@@ -250,3 +250,35 @@ fn a_killed_run_leaves_nothing() {
     assert!(!child.wait().expect("its end").success(), "it was killed before its end");
     assert_eq!(fs::read_dir(fixture.path("out")).expect("the folder").count(), 0);
 }
+
+#[test]
+fn an_initramfs_goes_through_a_fifo_and_standard_output_and_its_report_goes_elsewhere() {
+    let fixture = Fixture::new();
+    let path = |name: &str| fixture.folder.path().join(name);
+    run(&fixture, &[&PLAIN[..], &["--output", "out.img"]].concat());
+    let expected = fs::read(path("out.img")).expect("written");
+    for name in ["-", "/dev/stdout"] {
+        let output =
+            command(&fixture, &[&PLAIN[..], &["--output", name]].concat()).output().expect("it runs");
+        assert!(output.status.success() && output.stdout == expected, "{name}");
+        let report = String::from_utf8_lossy(&output.stderr);
+        assert!(report.contains("PID 1") && report.contains(" compressed\n"), "{report}");
+    }
+    shell(fixture.folder.path(), "mkfifo fifo");
+    let reader = std::thread::spawn({
+        let fifo = path("fifo");
+        move || fs::read(fifo).expect("read to its end")
+    });
+    let (output, report, _) = run(&fixture, &[&PLAIN[..], &["--output", "fifo"]].concat());
+    assert!(output.status.success() && report.contains("fifo: "), "{report}");
+    assert_eq!(reader.join().expect("no panic"), expected);
+    let still = fs::symlink_metadata(path("fifo")).expect("it stays");
+    assert!(std::os::unix::fs::FileTypeExt::is_fifo(&still.file_type()));
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let output = command(&fixture, &[&PLAIN[..], &["--output", "-"]].concat()).stdout(writer).output();
+    let output = output.expect("it runs");
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(told.contains("-: Broken pipe") && told.contains("help: the program that reads it"), "{told}");
+}
