@@ -40,13 +40,15 @@ fn main() -> ExitCode {
         Err(EarlyExit { output, .. }) => return misunderstood(output.trim_end()),
     };
     command::run(lamina).unwrap_or_else(|error| {
-        eprintln!("lamina: {error}");
+        progress::line(format_args!("lamina: {error}"));
         ExitCode::FAILURE
     })
 }
 
 /// Exit status 2: the command line was not understood.
 fn misunderstood(message: &str) -> ExitCode {
-    eprintln!("{message}\nRun `lamina --help` for the commands, `lamina COMMAND --help` for one of them.");
+    progress::line(format_args!(
+        "{message}\nRun `lamina --help` for the commands, `lamina COMMAND --help` for one of them."
+    ));
     ExitCode::from(2)
 }

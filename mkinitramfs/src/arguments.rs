@@ -154,7 +154,7 @@ fn profile(word: &str) -> Result<Name, String> {
 /// The command line, or the exit status: 0 after --help, 2 when it was not understood.
 pub fn arguments() -> Result<Arguments, ExitCode> {
     let not_understood = |message: &str| {
-        eprintln!("{}\nRun `mkinitramfs --help` for the options.", message.trim_end());
+        progress::line(format_args!("{}\nRun `mkinitramfs --help` for the options.", message.trim_end()));
         ExitCode::from(2)
     };
     let words: Vec<String> = std::env::args_os()

@@ -27,7 +27,7 @@ fn main() -> ExitCode {
     match result.and_then(|text| print(&text)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("mkinitramfs: {error}");
+            progress::line(format_args!("mkinitramfs: {error}"));
             ExitCode::FAILURE
         }
     }

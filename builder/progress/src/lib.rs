@@ -9,17 +9,21 @@
 //! assert_eq!(meter.done(), 4096);
 //! ```
 
+mod clean;
 mod meter;
 mod moving_line;
 mod words;
+mod works;
 
 use std::fmt;
 use std::io::{IsTerminal, Write};
 
+pub use clean::{as_shown, clean, clean_lines};
 use meter::Goal;
 pub use meter::Meter;
 pub use moving_line::MovingLine;
 pub use words::{count, human_size};
+pub use works::{Work, Works};
 
 /// Who is told how far a work came.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -58,10 +62,11 @@ impl Progress {
     }
 }
 
-/// Writes one line. On a terminal it takes the place of a line that moves. A closed standard error is no reason to stop.
+/// Writes one line, or several that belong together. On a terminal they take the place of a line that moves. Nothing in them
+/// commands the terminal: names of files, addresses and answers of others may hold anything. A closed standard error is no reason to stop.
 pub fn line(text: impl fmt::Display) {
     let clear = if is_terminal() { moving_line::CLEAR } else { "" };
-    let _ = writeln!(std::io::stderr().lock(), "{clear}{text}");
+    let _ = writeln!(std::io::stderr().lock(), "{clear}{}", clean_lines(&text.to_string()));
 }
 
 fn is_terminal() -> bool {

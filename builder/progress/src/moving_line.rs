@@ -4,7 +4,7 @@ use std::io::Write;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::Progress;
+use crate::{Progress, clean};
 
 /// To the start of the line, and nothing behind the cursor (ECMA-48: CR, EL).
 pub(crate) const CLEAR: &str = "\r\x1b[K";
@@ -35,15 +35,20 @@ impl MovingLine {
         if shown.is_none_or(|last| last.elapsed() > BETWEEN) {
             *shown = Some(Instant::now());
             // A reader who went away does not stop the work.
-            let _ = write!(std::io::stderr().lock(), "{CLEAR}{}{}{}", CUT.0, text(), CUT.1);
+            let _ = write!(std::io::stderr().lock(), "{CLEAR}{}{}{}", CUT.0, clean(&text()), CUT.1);
+        }
+    }
+
+    /// Takes the text away until the next one, which may come at once.
+    pub fn clear(&self) {
+        if self.shown.lock().unwrap_or_else(PoisonError::into_inner).take().is_some() {
+            let _ = write!(std::io::stderr().lock(), "{CLEAR}");
         }
     }
 }
 
 impl Drop for MovingLine {
     fn drop(&mut self) {
-        if self.shown.get_mut().unwrap_or_else(PoisonError::into_inner).is_some() {
-            let _ = write!(std::io::stderr().lock(), "{CLEAR}");
-        }
+        self.clear();
     }
 }

@@ -1,27 +1,6 @@
 //! Texts for people.
 
-/// The text without anything that a terminal would obey, or that makes it show something else than is there: control characters (those of 8
-/// bits too), line separators and marks that turn the direction of writing (Unicode's UAX #9) are written as escapes.
-pub fn clean(text: &str) -> String {
-    text.chars().fold(String::with_capacity(text.len()), |mut clean, c| {
-        match is_obeyed(c) {
-            true => clean.extend(c.escape_default()),
-            false => clean.push(c),
-        }
-        clean
-    })
-}
-
-/// The same for a text of several lines, which are its own.
-pub fn clean_lines(text: &str) -> String {
-    text.split('\n').map(clean).collect::<Vec<_>>().join("\n")
-}
-
-fn is_obeyed(c: char) -> bool {
-    let turns =
-        matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    c.is_control() || turns || matches!(c, '\u{2028}' | '\u{2029}')
-}
+pub use progress::{clean, clean_lines};
 
 /// At most `width` characters; a cut text ends in `~`.
 pub(crate) fn clip(text: &str, width: usize) -> String {
@@ -54,13 +33,6 @@ pub(crate) fn count(number: usize, thing: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_terminal_obeys_nothing_of_it() {
-        assert_eq!(clean("a\x1b[31mb\n\u{9b}c é"), "a\\u{1b}[31mb\\n\\u{9b}c é");
-        assert_eq!(clean("a\u{202e}b\u{2066}c\u{2028}d\u{200d}"), "a\\u{202e}b\\u{2066}c\\u{2028}d\u{200d}");
-        assert_eq!(clean_lines("a\x1b\nb\r"), "a\\u{1b}\nb\\r");
-    }
 
     #[test]
     fn long_texts_are_cut_and_say_so() {
