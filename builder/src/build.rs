@@ -1,15 +1,14 @@
 //! Carries out a build plan: sources, sandbox, image, record; packages that do not need each other at the same time.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{Read, Seek, SeekFrom};
+use std::fs;
 use std::num::NonZero;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use profiles::Digest;
-use progress::human_size;
+use progress::{Works, human_size};
 use squashfs::Tree;
 
 use crate::bootstrap::Bootstrap;
@@ -17,16 +16,15 @@ use crate::error::{Error, Result};
 use crate::fetch::{Console, Fetcher};
 use crate::graph::{Graph, Package};
 use crate::image::{self, SOURCE_DATE_EPOCH};
+use crate::limits::{self, LimitWishes, Limits};
 use crate::package_id::TARGET;
 use crate::plan::Plan;
 use crate::recipe::{Making, STEP_NAMES};
 use crate::report::Report;
 use crate::sandbox::{self, Access, Bind, Layer, Spec, Step};
 use crate::schedule;
-use crate::store::{BuildRecord, Dependency, RECORD_FOLDER, Scratch, SourceRecord, Store};
-
-/// How many lines of a log a failed build shows.
-const LOG_LINES: usize = 20;
+use crate::store::{BuildLog, BuildRecord, Dependency, RECORD_FOLDER, Scratch, SourceRecord, Store};
+use crate::watch;
 
 /// What the executor works with.
 #[derive(Debug)]
@@ -41,6 +39,10 @@ pub struct Builder<'a> {
     pub fetcher: &'a Fetcher,
     /// Where progress goes.
     pub report: &'a Report,
+    /// The builds that run.
+    pub works: Works,
+    /// What the command line says of limits.
+    pub limits: LimitWishes,
 }
 
 /// The records of finished builds, by index into the graph.
@@ -69,9 +71,18 @@ impl Builder<'_> {
         let package = &graph.packages()[index];
         let started = Instant::now();
         let (name, version) = (&package.recipe.name, &package.recipe.version);
+        // Who has the log makes the build, and the next one finds it made.
+        let mut log = self.store.take_log(&self.store.log_path(&package.id), || {
+            self.report.line(format_args!("wait for another process, which builds {name} {version}"));
+        })?;
+        if let Some(record) = self.store.finished_build(&package.id)? {
+            self.report.line(format_args!("use {name} {version}: another process has built it"));
+            return Ok(record);
+        }
+        self.store.begin_log(&mut log)?;
         self.report.line(format_args!("build {name} {version}"));
         let scratch = self.store.scratch(name.as_str())?;
-        let record = self.make(package, &layers_of(graph, package, known)?, &scratch, jobs)?;
+        let record = self.make(package, &layers_of(graph, package, known)?, &scratch, jobs, &mut log)?;
         self.store.publish(&scratch.path().join("image"), &self.store.image_path(&record.digest))?;
         self.store.write(&self.store.record_path(&package.id), record.to_kdl().as_bytes())?;
         self.report.line(format_args!(
@@ -87,7 +98,11 @@ impl Builder<'_> {
         for root in roots {
             let (package, Some(first)) = (&graph.packages()[*root], records.get(root)) else { continue };
             let scratch = self.store.scratch("check")?;
-            let second = self.make(package, &first.build_root, &scratch, self.jobs)?;
+            let mut log = self.store.take_log(&self.store.check_log_path(&package.id), || {
+                self.report.line(format_args!("wait for another process, which checks {}", first.name));
+            })?;
+            self.store.begin_log(&mut log)?;
+            let second = self.make(package, &first.build_root, &scratch, self.jobs, &mut log)?;
             if second.digest != first.digest {
                 let images = [self.store.image_path(&first.digest), scratch.path().join("image")];
                 let difference = image::first_difference(&images[0], &images[1])?;
@@ -109,13 +124,14 @@ impl Builder<'_> {
         layers: &[Dependency],
         scratch: &Scratch,
         jobs: NonZero<usize>,
+        log: &mut BuildLog,
     ) -> Result<BuildRecord> {
         let mut record = record_of(package, layers)?;
         let inside = format!("{RECORD_FOLDER}/{}.kdl", package.recipe.name);
         let inside = (inside.as_str(), record.to_kdl_inside().into_bytes());
         let mut tree = match package.recipe.making {
             Making::Steps(_) => {
-                let output = self.run_steps(package, layers, scratch, jobs)?;
+                let output = self.run_steps(package, layers, scratch, jobs, log)?;
                 image::tree_of(&output).map_err(Error::on(format!("package {}", package.recipe.name)))?
             }
             Making::Debian => self.debian_tree(package, scratch)?,
@@ -146,6 +162,7 @@ impl Builder<'_> {
         layers: &[Dependency],
         scratch: &Scratch,
         jobs: NonZero<usize>,
+        log: &mut BuildLog,
     ) -> Result<PathBuf> {
         let folder = |name: &str| make_folder(scratch, name);
         let (output, build, mounts) = (folder("out")?, folder("build")?, folder("mounts")?);
@@ -159,14 +176,16 @@ impl Builder<'_> {
             bind(&recipe_files, "/recipe", false),
             bind(&sources, "/sources", false),
         ];
+        let limits = self.limits.or(package.recipe.limits).on(limits::machine_memory());
         let spec = Spec {
             layers: self.layers(layers)?,
             mounts,
             binds,
             environment: environment(package, jobs),
             steps: steps(package),
+            bounds: limits.bounds(),
         };
-        self.run_sandbox(package, &spec, scratch)?;
+        self.run_sandbox(package, &spec, scratch, &limits, log)?;
         Ok(output)
     }
 
@@ -184,17 +203,22 @@ impl Builder<'_> {
         Ok(())
     }
 
-    fn run_sandbox(&self, package: &Package, spec: &Spec, scratch: &Scratch) -> Result<()> {
-        let path = self.store.log_path(&package.id);
-        let log = self.store.new_log(&package.id)?;
-        let status = sandbox::run(spec, scratch.path(), &log)?;
-        if status.success() {
-            return Ok(());
-        }
-        let tail = last_lines(&path).map_err(Error::on(path.display()))?;
+    fn run_sandbox(
+        &self,
+        package: &Package,
+        spec: &Spec,
+        scratch: &Scratch,
+        limits: &Limits,
+        log: &mut BuildLog,
+    ) -> Result<()> {
         let object = format!("package {} {}", package.recipe.name, package.recipe.version);
-        Err(Error::new(object, format!("the build failed ({status}); the end of its log:\n{tail}"))
-            .remedy(format!("the whole log is {}", path.display())))
+        self.report.detail(format_args!("limits of {object}: {limits}"));
+        let work = self.works.begin(format_args!("build {}", package.recipe.name));
+        let build = sandbox::start(spec, scratch.path())?;
+        let end = watch::watch(build, limits, log, |last| {
+            work.says(|| format!("{}: {}", last.step(), last.text()));
+        })?;
+        watch::failure(object, &end, limits, log.path())
     }
 
     /// The images of `dependencies` in the form that this machine allows.
@@ -307,17 +331,4 @@ fn steps(package: &Package) -> Vec<Step> {
         Some(Step { name: (*name).to_owned(), script, folder: PathBuf::from(folder) })
     };
     STEP_NAMES.iter().filter_map(step).collect()
-}
-
-/// The end of a log; only its last 64 KiB are looked at.
-fn last_lines(path: &Path) -> std::io::Result<String> {
-    let mut file = File::open(path)?;
-    let length = file.metadata()?.len();
-    file.seek(SeekFrom::Start(length.saturating_sub(64 << 10)))?;
-    let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes)?;
-    let text = String::from_utf8_lossy(&bytes);
-    let lines: Vec<&str> = text.lines().collect();
-    let shown = &lines[lines.len().saturating_sub(LOG_LINES)..];
-    Ok(shown.iter().map(|line| format!("    {line}")).collect::<Vec<_>>().join("\n"))
 }

@@ -15,6 +15,7 @@ pub mod file_system;
 pub mod graph;
 pub mod image;
 pub mod kernels;
+pub mod limits;
 pub mod lock;
 pub mod medium;
 pub mod package_id;
@@ -29,5 +30,6 @@ pub mod signature;
 pub mod store;
 pub mod target;
 pub mod text_file;
+pub mod watch;
 
 pub use error::{Error, Result};

@@ -11,6 +11,7 @@ use profiles::{Digest, Name, Place, suggest};
 
 use crate::error::{Error, Result};
 use crate::fetch::Source;
+use crate::limits::LimitWishes;
 use crate::{target, text_file};
 use profiles::version::{Condition, Version};
 
@@ -57,6 +58,8 @@ pub struct Recipe {
     pub metadata: Vec<PathMetadata>,
     /// The recipe of the layer under the build.
     pub bootstrap: Name,
+    /// What its build may use, where that differs from the usual; no part of the id.
+    pub limits: LimitWishes,
     /// The folder that the recipe lies in.
     pub folder: PathBuf,
 }

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use argh::{ArgsInfo, FromArgs};
 use profiles::Name;
 use profiles::written::Composition;
-use progress::count;
+use progress::{Works, count};
 use serde_json::json;
 
 use super::{at_most_one, print, print_json};
@@ -16,6 +16,7 @@ use crate::context::{Context, jobs_or_processors};
 use crate::error::{Error, Result};
 use crate::fetch::Console;
 use crate::graph::{Graph, Request};
+use crate::limits::{LimitWishes, MemoryLimit, ProcessLimit, TimeLimit};
 use crate::lock::{self, Builds};
 use crate::plan::{Action, Plan};
 use crate::recipe::RecipeFolder;
@@ -55,6 +56,21 @@ pub struct Build {
     /// processors to use (default: all)
     #[argh(option, arg_name = "n")]
     jobs: Option<NonZero<usize>>,
+    /// end a build after so long: 2h, 90min, none (default: what its recipe says, else none)
+    #[argh(option, arg_name = "time")]
+    timeout: Option<TimeLimit>,
+    /// end a build that writes nothing for so long (default: what its recipe says, else none)
+    #[argh(option, arg_name = "time")]
+    silence: Option<TimeLimit>,
+    /// memory that a build may use: 4G, 50% (default: what its recipe says, else 90%)
+    #[argh(option, arg_name = "size")]
+    memory: Option<MemoryLimit>,
+    /// processes and threads that a build may have (default: what its recipe says, else 4096)
+    #[argh(option, arg_name = "n")]
+    processes: Option<ProcessLimit>,
+    /// what /tmp, /dev/shm and changes of the build's root may each hold in memory (default: what its recipe says, else 25%)
+    #[argh(option, arg_name = "size")]
+    tmpfs: Option<MemoryLimit>,
     /// say what would be built and why, and do nothing
     #[argh(switch)]
     dry_run: bool,
@@ -196,6 +212,16 @@ impl Build {
         Ok(wanted)
     }
 
+    fn limits(&self) -> LimitWishes {
+        LimitWishes {
+            timeout: self.timeout,
+            silence: self.silence,
+            memory: self.memory,
+            processes: self.processes,
+            tmpfs: self.tmpfs,
+        }
+    }
+
     fn print_plan(&self, plan: &Plan) -> Result<()> {
         if !self.json {
             return print(format!("{plan}").trim_end());
@@ -235,6 +261,8 @@ impl Build {
             jobs: jobs_or_processors(self.jobs),
             fetcher: &fetcher,
             report: &context.report,
+            works: Works::new(context.report.progress()),
+            limits: self.limits(),
         };
         let records = builder.carry_out(plan)?;
         if self.check {

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::error::{Error, Result};
 use crate::fetch::{Mirror, Source};
+use crate::limits::LimitWishes;
 use profiles::version::{Condition, Version};
 
 const RECIPE: Shape = Shape::argument("name").block(&[
@@ -30,6 +31,7 @@ const RECIPE: Shape = Shape::argument("name").block(&[
     "metadata",
     "bootstrap",
     "debian",
+    "limits",
 ]);
 const ONE_TEXT: Shape = Shape::argument("text");
 const SOURCE: Shape = Shape::argument("file name").properties(&["sha256", "size"]).block(&["mirror"]);
@@ -37,6 +39,7 @@ const FEATURE: Shape = Shape::argument("name").properties(&["default"]).block(&[
 const VARIANT: Shape = Shape::arguments("name").properties(&["default"]);
 const DEPENDENCY: Shape = Shape::BARE.properties(&["version", "feature"]);
 const STEP: Shape = Shape::arguments("script");
+const LIMITS: Shape = Shape::BARE.properties(&["timeout", "silence", "memory", "processes", "tmpfs"]);
 const METADATA: Shape = Shape::argument("path").properties(&["mode", "user", "group"]);
 
 /// Features become variables of the environment, so their names are plain.
@@ -67,6 +70,7 @@ fn whole(node: Node<'_>, folder: &Path) -> Option<Recipe> {
     let build_depends = dependencies(&block, "build-depends", features.as_deref());
     let depends = dependencies(&block, "depends", features.as_deref());
     let metadata = distinct(&block, "metadata", metadata, |entry| &entry.path);
+    let limits = block.one("limits").map_or(Some(LimitWishes::default()), limits);
     let making = making(&node, &block, files.as_deref());
     let bootstrap = bootstrap?.or_else(|| Name::parse("bootstrap").ok())?;
     let variants = match variants {
@@ -94,6 +98,7 @@ fn whole(node: Node<'_>, folder: &Path) -> Option<Recipe> {
         making: making?,
         metadata,
         bootstrap,
+        limits: limits?,
         folder: folder.to_path_buf(),
     })
 }
@@ -276,6 +281,20 @@ fn metadata(node: Node<'_>) -> Option<PathMetadata> {
         return node.refuse("this node changes nothing", "add mode=\"0755\", user=0 or group=0");
     }
     Some(PathMetadata { path: path?.0, mode, user, group })
+}
+
+fn limits(node: Node<'_>) -> Option<LimitWishes> {
+    let node = node.shape(&LIMITS)?;
+    if node.property_names().next().is_none() {
+        return node.refuse("this node limits nothing", "add timeout=\"2h\", or another limit");
+    }
+    Some(LimitWishes {
+        timeout: node.optional("timeout"),
+        silence: node.optional("silence"),
+        memory: node.optional("memory"),
+        processes: node.optional("processes"),
+        tmpfs: node.optional("tmpfs"),
+    })
 }
 
 /// Declares a type that is read from a text by a function.

@@ -12,9 +12,9 @@ use nix::unistd::{chdir, pivot_root, sethostname, setsid};
 use rustix::thread::CapabilitySet;
 use stack::overlay::{Features, Overlay, Upper};
 
-use super::lifeline;
 use super::outer::exit_code;
-use super::spec::{Bind, Layer, Spec, Step};
+use super::spec::{Bind, Bounds, Layer, Spec, Step};
+use super::{bounds, lifeline};
 use crate::error::{Error, Result};
 
 const NONE: Option<&str> = None;
@@ -58,10 +58,11 @@ pub(super) fn run(spec_path: &Path) -> Result<i32> {
     for bind in &spec.binds {
         bind_into(&root, bind)?;
     }
-    fill_dev(&root)?;
-    mount_tmpfs(&make_folder(&root, "/tmp")?, "mode=1777")?;
+    fill_dev(&root, &spec.bounds)?;
+    mount_tmpfs(&make_folder(&root, "/tmp")?, &spec.bounds.tmpfs_options("1777"))?;
     mount_proc(&root)?;
     leave_old_root(&root)?;
+    spec.bounds.bind()?;
     give_up_rights()?;
     run_steps(&spec)
 }
@@ -77,7 +78,7 @@ fn stack_layers(spec: &Spec) -> Result<PathBuf> {
         .collect();
     let top = spec.mounts.join("top");
     fs::create_dir_all(&top).map_err(Error::on(top.display()))?;
-    mount_tmpfs(&top, "mode=0755")?;
+    mount_tmpfs(&top, &spec.bounds.tmpfs_options("0755"))?;
     let [upper, work, root] = ["upper", "work", "root"].map(|name| top.join(name));
     for folder in [&upper, &work, &root] {
         fs::create_dir(folder).map_err(Error::on(folder.display()))?;
@@ -128,9 +129,9 @@ fn make_read_only(target: &Path) -> nix::Result<()> {
     mount(NONE, target, NONE, flags, NONE)
 }
 
-fn fill_dev(root: &Path) -> Result<()> {
+fn fill_dev(root: &Path, bounds: &Bounds) -> Result<()> {
     let dev = make_folder(root, "/dev")?;
-    mount_tmpfs(&dev, "mode=0755")?;
+    mount_tmpfs(&dev, &bounds::dev_options())?;
     for name in DEVICES {
         let (host, target) = (Path::new("/dev").join(name), dev.join(name));
         File::create(&target).map_err(Error::on(target.display()))?;
@@ -139,7 +140,7 @@ fn fill_dev(root: &Path) -> Result<()> {
     for (to, name) in DEVICE_LINKS {
         symlink(to, dev.join(name)).map_err(Error::on(name))?;
     }
-    mount_tmpfs(&make_folder(root, "/dev/shm")?, "mode=1777")
+    mount_tmpfs(&make_folder(root, "/dev/shm")?, &bounds.tmpfs_options("1777"))
 }
 
 fn mount_proc(root: &Path) -> Result<()> {

@@ -13,45 +13,78 @@
 //!
 //! What the stages do is decided before and written into a [`Spec`]; they read it and carry it out.
 
+mod bounds;
 mod facts;
 mod inner;
 mod lifeline;
 mod outer;
 mod spec;
 
-use std::fs::File;
+use std::io::PipeReader;
 use std::path::Path;
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 
 pub use facts::{Access, Facts, choose_access};
-pub use spec::{Bind, Layer, Spec, Step};
+pub use spec::{Bind, Bounds, Layer, Spec, Step};
 
 use crate::error::{Error, Result};
 
 /// The hidden first argument that makes `lamina` a stage of a sandbox.
 pub const STAGE_ARGUMENT: &str = "sandbox-stage";
 
-/// Runs the steps of `spec`; their output goes to `log`. `scratch` holds the specification while they run.
-///
-/// The status is that of the first step that failed, or success. The build is killed when the calling thread ends.
-pub fn run(spec: &Spec, scratch: &Path, log: &File) -> Result<ExitStatus> {
+/// A sandbox whose steps run. It is killed when this is dropped, and when the thread that started it ends.
+#[derive(Debug)]
+pub struct Running {
+    child: Child,
+    /// The write end stays here, unused: when this process is gone the stage sees the other end hang up.
+    _lifeline: Option<ChildStdin>,
+    /// What the steps write. It is a pipe, and the log lies behind it: a build cannot shorten or read its own log through
+    /// its descriptors. It ends with the last process of the build.
+    pub output: PipeReader,
+}
+
+/// Starts the steps of `spec`. `scratch` holds the specification while they run.
+pub fn start(spec: &Spec, scratch: &Path) -> Result<Running> {
     let path = scratch.join("sandbox.json");
     let text = serde_json::to_vec(spec).map_err(Error::on(path.display()))?;
     std::fs::write(&path, text).map_err(Error::on(path.display()))?;
-    let stream = || log.try_clone().map(Stdio::from).map_err(Error::on("the build log"));
-    // The write end stays here, unused: when this process is gone the stage sees the other end hang up.
+    let (output, writer) = std::io::pipe().map_err(Error::on("a pipe for the output of the build"))?;
+    let second = writer.try_clone().map_err(Error::on("a pipe for the output of the build"))?;
     let mut child = Command::new("/proc/self/exe")
         .args([STAGE_ARGUMENT, "outer"])
         .arg(&path)
         .stdin(Stdio::piped())
-        .stdout(stream()?)
-        .stderr(stream()?)
+        .stdout(writer)
+        .stderr(second)
         .spawn()
         .map_err(Error::on("cannot start the sandbox"))?;
     let lifeline = child.stdin.take();
-    let status = child.wait().map_err(Error::on("cannot wait for the sandbox"));
-    drop(lifeline);
-    status
+    Ok(Running { child, _lifeline: lifeline, output })
+}
+
+impl Running {
+    /// The process id of the first stage, the ancestor of all that the build runs.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Ends all of it at once; what has ended already stays as it is.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+    }
+
+    /// The status of the first step that failed, or success; `None` while they run.
+    pub fn try_wait(&mut self) -> Result<Option<ExitStatus>> {
+        self.child.try_wait().map_err(Error::on("cannot wait for the sandbox"))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.kill();
+        // It fails only when its end was seen already.
+        let _ = self.child.wait();
+    }
 }
 
 /// The whole program when it was started as a stage: `sandbox-stage outer|inner SPEC`. Returns the exit status.

@@ -38,6 +38,17 @@ pub struct Step {
     pub folder: PathBuf,
 }
 
+/// What the kernel holds the processes of a build to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bounds {
+    /// Processes and threads at one time (RLIMIT_NPROC).
+    pub processes: u64,
+    /// Bytes of writable private memory of one process (RLIMIT_DATA).
+    pub memory: u64,
+    /// Bytes of each tmpfs that the build may fill: the throwaway top, `/tmp` and `/dev/shm`.
+    pub tmpfs: u64,
+}
+
 /// Everything the stages need to know.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Spec {
@@ -51,4 +62,6 @@ pub struct Spec {
     pub environment: Vec<(String, String)>,
     /// The steps in order.
     pub steps: Vec<Step>,
+    /// What they may use.
+    pub bounds: Bounds,
 }

@@ -3,6 +3,7 @@
 //! Its layout stands in ARCHITECTURE.md. Every file appears by rename, complete and synced, so that any process may be
 //! killed at any moment; a name is never written twice with other contents.
 
+mod build_log;
 mod record;
 mod removal;
 mod scratch;
@@ -21,6 +22,7 @@ use profiles::Digest;
 use crate::error::{Error, Result};
 use crate::text_file;
 
+pub use build_log::{BuildLog, LONGEST_LOG};
 pub use record::{BuildRecord, Dependency, RECORD_FOLDER, SourceRecord};
 pub use scratch::Scratch;
 pub use verify::{Finding, VerifyReport, digest_file, digest_of};
@@ -94,6 +96,11 @@ impl Store {
         self.root.join("logs").join(format!("{}.log", id.hex()))
     }
 
+    /// `logs/ID.check.log`, of the second build that `--check` makes.
+    pub fn check_log_path(&self, id: &Digest) -> PathBuf {
+        self.root.join("logs").join(format!("{}.check.log", id.hex()))
+    }
+
     /// `builds/ID.kdl`.
     pub fn record_path(&self, id: &Digest) -> PathBuf {
         self.root.join("builds").join(format!("{}.kdl", id.hex()))
@@ -133,23 +140,6 @@ impl Store {
         let temporary = scratch.path().join("file");
         fs::write(&temporary, bytes).map_err(Error::on(temporary.display()))?;
         self.publish(&temporary, path)
-    }
-
-    /// A new and empty `logs/ID.log`, in place of one that somebody else may have made.
-    pub fn new_log(&self, id: &Digest) -> Result<File> {
-        let path = self.log_path(id);
-        self.make_root()?;
-        make_folder(path.parent().unwrap_or(&self.root), SHARED)?;
-        let attempt = || {
-            match fs::remove_file(&path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-            let log = File::options().read(true).append(true).create_new(true).open(&path)?;
-            share(&log)?;
-            Ok(log)
-        };
-        attempt().map_err(Error::on(path.display()))
     }
 
     /// Moves a finished file or folder from scratch to its place: synced, renamed, and the folder synced. A file may be read by

@@ -252,7 +252,7 @@ fn what_is_published_has_fixed_modes() {
     fs::set_permissions(&closed, fs::Permissions::from_mode(0o600)).unwrap();
     let published = store.root().join("profiles/web/1.kdl");
     store.publish(&closed, &published).unwrap();
-    store.new_log(&record.id).unwrap();
+    store.take_log(&store.log_path(&record.id), || ()).unwrap();
     for file in [published, store.image_path(&record.digest), store.log_path(&record.id)] {
         assert_eq!(mode(&file), 0o644, "{}", file.display());
     }
