@@ -13,6 +13,7 @@ use sha2::{Digest as _, Sha256};
 use unnamed_file::{Form, Output};
 use verity::{BLOCK, DEFAULT_ROOTS, Format, Layout, Verity, Work};
 
+use crate::behind;
 use crate::error::{Error, Result};
 use crate::file_system::{self, FileSystem};
 use crate::store::digest_of;
@@ -112,7 +113,8 @@ pub fn complete(
 }
 
 /// Writes the image `from` with hash tree and error correction to `to`, which appears whole or not at all, and may be the
-/// same file. What lay behind the file system is left out. Says also which file system it is.
+/// same file. A hash tree that is there is made again; what else lies behind the file system is refused
+/// ([`behind::refuse_loss`]). Says also which file system it is.
 pub fn protect(
     from: &Path,
     to: &Path,
@@ -121,6 +123,7 @@ pub fn protect(
 ) -> Result<(FileSystem, Protected)> {
     let source = file_system::open(from)?;
     let (kind, length) = file_system::find(from, &source)?;
+    behind::refuse_loss(from, &source, (kind, length), jobs, progress)?;
     let target = Output::create(to, Form::Seeking)?;
     let mut file = target.handle()?;
     // An image that only some may read stays so.

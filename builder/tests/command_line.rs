@@ -354,3 +354,47 @@ fn an_image_goes_to_the_end_of_a_link_and_the_link_stays() {
         assert_eq!(fs::read_dir(path("there")).unwrap().count(), 1);
     }
 }
+
+#[test]
+fn what_lies_behind_a_file_system_is_not_dropped_in_silence() {
+    let folder = site();
+    let path = |name: &str| folder.path().join(name);
+    let run = |arguments: &[&str]| lamina(folder.path(), &[&["image"], arguments].concat());
+    assert!(run(&["create", "site", "-o", "plain", "--no-verity"]).status.success());
+    assert!(run(&["protect", "plain", "-o", "whole"]).status.success());
+    let (plain, whole) = (fs::read(path("plain")).unwrap(), fs::read(path("whole")).unwrap());
+    let with = |bytes: &[u8], more: &[u8]| [bytes, more].concat();
+    let changed = |at: usize| {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 1;
+        bytes
+    };
+    // bytes_used of the superblock (squashfs_fs.h of the kernel); behind it mksquashfs and we pad to 4 KiB.
+    let own = u64::from_le_bytes(plain[40..48].try_into().unwrap()) as usize;
+    assert_eq!(plain.len(), 4096);
+    for (bytes, part) in [
+        (with(&plain, b"key"), format!("something lies behind its squashfs of {own} bytes, from byte 4096")),
+        (with(&plain, &[&[0; 9000][..], b"x"].concat()), format!("from byte {}", 4096 + 9000)),
+        (with(&whole, b"key"), "too long or too short".to_owned()),
+        (changed(own), format!("from byte {own}")),
+        (changed(4096 + 8), "it has another hash".to_owned()),
+        // The data, behind the superblock of the squashfs.
+        (changed(100), "is not the one that was written".to_owned()),
+    ] {
+        for output in ["image", "other"] {
+            fs::write(path("image"), &bytes).unwrap();
+            let message = told(&run(&["protect", "image", "-o", output]));
+            assert!(message.contains(&part), "{part} in {message}");
+            let cut = format!("truncate -s {own} FILE");
+            assert!(message.contains("help: ") && message.contains(&cut), "{message}");
+            assert!(fs::read(path("image")).unwrap() == bytes && !path("other").exists());
+        }
+    }
+    // Zeros hold nothing, and error correction that is damaged is made again.
+    for bytes in [with(&plain, &[0; 4096]), changed(whole.len() - 1)] {
+        fs::write(path("image"), bytes).unwrap();
+        let output = run(&["protect", "image"]);
+        assert!(output.status.success(), "{}", told(&output));
+        assert_eq!(fs::read(path("image")).unwrap(), whole);
+    }
+}

@@ -110,7 +110,7 @@ fn long_work_shows_a_line_that_moves_on_a_terminal_and_plain_lines_elsewhere() {
     let plain = lamina(folder.path(), &["image", "protect", "site.sqfs"]);
     // Folders carry the time at which they were made, which compresses now better and now worse.
     let without_sizes = String::from_utf8_lossy(&plain.stderr).replace(|c: char| c.is_ascii_digit(), "");
-    assert_eq!(without_sizes, "copying site.sqfs:  B\nprotecting site.sqfs:  B\n");
+    assert_eq!(without_sizes, "checking site.sqfs: . KiB\ncopying site.sqfs:  B\nprotecting site.sqfs:  B\n");
     program::make_store(folder.path());
     let plain = lamina(folder.path(), &["store", "verify", "--json"]);
     assert_eq!(String::from_utf8_lossy(&plain.stderr), "checking 0 images and 0 sources: 0 B\n");

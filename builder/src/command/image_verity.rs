@@ -45,7 +45,8 @@ pub(super) struct Verify {
     subcommand,
     name = "protect",
     example = "mksquashfs site site.sqfs && lamina image protect site.sqfs\nlamina image protect root.erofs -o protected.erofs --json",
-    note = "The same image gives the same bytes. veritysetup opens what comes out."
+    note = "The same image gives the same bytes. veritysetup opens what comes out.",
+    note = "A file with something else than zeros or such a tree behind its file system is refused: it would be lost."
 )]
 pub(super) struct Protect {
     /// the image
