@@ -28,6 +28,7 @@ pub mod sandbox;
 pub mod schedule;
 pub mod selection;
 pub mod signature;
+pub mod stacking;
 pub mod store;
 pub mod target;
 pub mod text_file;

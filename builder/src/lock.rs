@@ -1,6 +1,5 @@
 //! From a written profile to a resolved one: exact images, and no path hidden that the profile does not allow.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -8,9 +7,9 @@ use profiles::resolved::{BootProfile, ImageRef};
 use profiles::written::Composition;
 use profiles::{Digest, Name, Verify};
 use sha2::{Digest as _, Sha256};
-use squashfs::{Image, Kind};
 
 use crate::error::{Error, Result};
+use crate::stacking::{self, LayerPaths, Node, Shadow, shadows};
 use crate::store::{BuildRecord, Store};
 use crate::text_file;
 
@@ -26,35 +25,6 @@ pub struct Locked {
     pub shadowed: Vec<Shadow>,
     /// `override` lines that no path needs.
     pub idle_overrides: Vec<String>,
-}
-
-/// A path that two layers have.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Shadow {
-    /// The path in the system.
-    pub path: String,
-    /// The layer whose entry is seen.
-    pub seen: Name,
-    /// The layer below it.
-    pub hidden: Name,
-}
-
-/// What a layer has at a path, as far as stacking cares.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Node {
-    /// Folders of all layers are merged.
-    Folder,
-    /// Everything else hides what is below.
-    Other,
-}
-
-/// A layer and every path of its image.
-#[derive(Debug, Clone)]
-pub struct LayerPaths {
-    /// The package.
-    pub name: Name,
-    /// Paths without a leading slash.
-    pub paths: Vec<(Vec<u8>, Node)>,
 }
 
 /// The builds of a profile's layers.
@@ -124,38 +94,7 @@ fn paths_of(store: &Store, record: &BuildRecord) -> Result<Vec<(Vec<u8>, Node)>>
             record.name
         ))
     };
-    let image = Image::open(&path).map_err(damaged)?;
-    let mut contents = Vec::new();
-    for item in image.walk() {
-        let item = item.map_err(damaged)?;
-        let node = if matches!(item.kind, Kind::Directory) { Node::Folder } else { Node::Other };
-        contents.push((item.path, node));
-    }
-    Ok(contents)
-}
-
-/// The paths that hide something, by path; of several layers below, the nearest is named.
-pub fn shadows(layers: &[LayerPaths]) -> Vec<Shadow> {
-    let mut seen: BTreeMap<&[u8], (usize, Node)> = BTreeMap::new();
-    let mut found: BTreeMap<&[u8], (usize, usize)> = BTreeMap::new();
-    for (layer, LayerPaths { paths, .. }) in layers.iter().enumerate() {
-        for (path, node) in paths {
-            if let Some((below, other)) = seen.insert(path, (layer, *node))
-                && (*node, other) != (Node::Folder, Node::Folder)
-            {
-                found.insert(path, (layer, below));
-            }
-        }
-    }
-    let name = |layer: usize| layers[layer].name.clone();
-    found
-        .into_iter()
-        .map(|(path, (layer, below))| Shadow {
-            path: format!("/{}", String::from_utf8_lossy(path)),
-            seen: name(layer),
-            hidden: name(below),
-        })
-        .collect()
+    stacking::paths_of(&path, damaged)
 }
 
 fn allowed(composition: &Composition, shadow: &Shadow) -> bool {
@@ -164,9 +103,11 @@ fn allowed(composition: &Composition, shadow: &Shadow) -> bool {
 
 fn refusal(composition: &Composition, refused: &[Shadow]) -> Error {
     let mut cause = "layers hide paths of others, and the profile does not allow it".to_owned();
-    let mut remedy = "remove one of the two, or add to the profile".to_owned();
+    let folders = refused.iter().any(|shadow| shadow.folder.is_some());
+    let alike = if folders { ", give a folder the same `metadata` in both recipes" } else { "" };
+    let mut remedy = format!("remove one of the two{alike}, or add to the profile");
     for shadow in refused.iter().take(MOST_SHOWN) {
-        cause.push_str(&format!("\n    {}: {} hides that of {}", shadow.path, shadow.seen, shadow.hidden));
+        cause.push_str(&format!("\n    {shadow}"));
         let path = profiles::quote::Quoted(&shadow.path);
         remedy.push_str(&format!("\n    override {path} from=\"{}\"", shadow.seen));
     }
@@ -231,38 +172,4 @@ pub fn publish(store: &Store, profile: &BootProfile) -> Result<(u64, bool)> {
         store.write(&folder.join(format!("{number}.kdl")), text.as_bytes())?;
     }
     Ok((number, new))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn layer(name: &str, folders: &[&str], files: &[&str]) -> LayerPaths {
-        let entries = |paths: &[&str], node| {
-            paths.iter().map(|path| (path.as_bytes().to_vec(), node)).collect::<Vec<_>>()
-        };
-        let paths = [entries(folders, Node::Folder), entries(files, Node::Other)].concat();
-        LayerPaths { name: Name::parse(name).unwrap(), paths }
-    }
-
-    fn shown(layers: &[LayerPaths]) -> Vec<String> {
-        shadows(layers).iter().map(|it| format!("{} {} {}", it.path, it.seen, it.hidden)).collect()
-    }
-
-    #[test]
-    fn folders_of_several_layers_are_no_conflict() {
-        let layers = [layer("a", &["etc"], &["etc/x"]), layer("b", &["etc"], &["etc/y"])];
-        assert_eq!(shown(&layers), [] as [&str; 0]);
-    }
-
-    #[test]
-    fn the_top_layer_is_seen_and_the_nearest_below_is_named() {
-        let layers = [
-            layer("a", &[], &["x"]),
-            layer("b", &[], &["x"]),
-            layer("c", &["y"], &["x"]),
-            layer("d", &[], &["y"]),
-        ];
-        assert_eq!(shown(&layers), ["/x c b", "/y d c"]);
-    }
 }

@@ -13,6 +13,16 @@ use profiles::{Digest, Name};
 
 /// An image in the store with these files, each with its own path as its contents.
 fn image(store: &Store, name: &str, files: &[&str]) -> BuildRecord {
+    image_with(store, name, files, |_| ())
+}
+
+/// The same after a change to its tree.
+fn image_with(
+    store: &Store,
+    name: &str,
+    files: &[&str],
+    change: impl FnOnce(&mut squashfs::Tree),
+) -> BuildRecord {
     let scratch = store.scratch("test").unwrap();
     let output = scratch.path().join("out");
     std::fs::create_dir(&output).unwrap();
@@ -21,7 +31,8 @@ fn image(store: &Store, name: &str, files: &[&str]) -> BuildRecord {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, file).unwrap();
     }
-    let tree = image::tree_of(&output).unwrap();
+    let mut tree = image::tree_of(&output).unwrap();
+    change(&mut tree);
     let options = ImageFormat::BOOTSTRAP.write_options(NonZero::<usize>::MIN);
     let written = image::write(&tree, &options, &scratch.path().join("image")).unwrap();
     store.publish(&scratch.path().join("image"), &store.image_path(&written.digest)).unwrap();
@@ -77,6 +88,66 @@ fn an_override_allows_it_for_the_layer_on_top_alone() {
     assert_eq!(locked.shadowed.len(), 1);
     assert!(locked.idle_overrides.is_empty());
     assert!(lock(folder.path(), "override \"/etc/motd\" from=\"base\"").is_err());
+}
+
+/// Locks `base`, whose `/tmp` is 1777, and `site`, which changes its own with `change`.
+fn lock_folders(
+    folder: &Path,
+    overrides: &str,
+    change: impl Fn(&mut squashfs::Metadata),
+) -> builder::Result<lock::Locked> {
+    let store = Store::open(&folder.join("store"))?;
+    let made = |name: &str, change: &dyn Fn(&mut squashfs::Metadata)| {
+        image_with(&store, name, &[&format!("tmp/{name}")], |tree| {
+            let metadata = tree.metadata_mut(b"tmp").unwrap().unwrap();
+            metadata.mode = 0o1777;
+            change(metadata);
+        })
+    };
+    let layers = [made("base", &|_| ()), made("site", &change)];
+    let file = folder.join("web.kdl");
+    std::fs::write(
+        &file,
+        format!("profile \"web\" {{\n    packages {{ base; site; }}\n    {overrides}\n}}\n"),
+    )
+    .unwrap();
+    let composition = ProfileFolder::new(folder.to_path_buf()).compose_file(&file)?;
+    lock::lock(&composition, &Builds { stack: layers.iter().collect(), optional: Vec::new() }, &store)
+}
+
+#[test]
+fn a_folder_that_two_layers_have_otherwise_is_refused_until_it_is_allowed() {
+    let folder = tempfile::tempdir().unwrap();
+    let lock = |overrides: &str, change: &dyn Fn(&mut squashfs::Metadata)| {
+        lock_folders(folder.path(), overrides, change)
+    };
+    assert!(lock("", &|_| ()).unwrap().shadowed.is_empty());
+    let closed = |metadata: &mut squashfs::Metadata| metadata.mode = 0o755;
+    assert_eq!(
+        lock("", &closed).unwrap_err().to_string(),
+        "profile web: layers hide paths of others, and the profile does not allow it\n    \
+         /tmp: the folder of site (mode 0755) hides that of base (mode 1777)\n\
+         help: remove one of the two, give a folder the same `metadata` in both recipes, or add to the profile\n    \
+         override \"/tmp\" from=\"site\""
+    );
+    let locked = lock("override \"/tmp\" from=\"site\"", &closed).unwrap();
+    assert_eq!((locked.shadowed.len(), locked.idle_overrides.len()), (1, 0));
+    assert!(lock("override \"/tmp\" from=\"base\"", &closed).is_err());
+    assert!(lock("", &|metadata| metadata.gid = 5).unwrap_err().to_string().contains("(owner 0:5)"));
+}
+
+#[test]
+fn an_image_with_attributes_on_which_overlayfs_acts_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["user.overlay.opaque", "trusted.overlay.opaque"] {
+        let opaque = |metadata: &mut squashfs::Metadata| {
+            metadata.xattrs.push(squashfs::Xattr { name: name.into(), value: b"y".to_vec() });
+        };
+        let error = lock_folders(folder.path(), "override \"/tmp\" from=\"site\"", opaque);
+        let message = error.unwrap_err().to_string();
+        assert!(message.contains(&format!(".sqfs: /tmp has the attribute {name}, on which")), "{message}");
+        assert!(message.contains("\nhelp: "), "{message}");
+    }
 }
 
 #[test]

@@ -8,6 +8,7 @@ use squashfs::{Content, Device, Entry, Kind, Metadata, Tree};
 use super::description::Description;
 use crate::error::{Error, Result};
 use crate::image::SOURCE_DATE_EPOCH;
+use crate::stacking::Folder;
 
 /// Top-level folders of old that are links into `/usr` today.
 const MERGED: [&str; 4] = ["bin", "lib", "lib64", "sbin"];
@@ -103,15 +104,13 @@ impl<'a> Layer<'a> {
     fn put_directory(&mut self, path: &[u8], entry: Entry, owner: &str) -> Result<()> {
         let known = self.tree.get(path).map_err(Error::on(owner))?;
         if let (Some(known), Some(first)) = (known, self.owners.get(path)) {
-            let (mine, theirs) = (&entry.metadata, &known.metadata);
-            if (mine.mode, mine.uid, mine.gid) != (theirs.mode, theirs.uid, theirs.gid)
-                || known.kind != Kind::Directory
-            {
+            let difference = match known.kind {
+                Kind::Directory => Folder::of(&entry.metadata).difference(&Folder::of(&known.metadata)),
+                _ => Some(("a folder".to_owned(), "none".to_owned())),
+            };
+            if let Some((mine, theirs)) = difference {
                 let shown = path.escape_ascii();
-                let cause = format!(
-                    "the folder /{shown} is not as {first} has it (mode {:o}, {:o})",
-                    mine.mode, theirs.mode
-                );
+                let cause = format!("the folder /{shown} ({mine}) is not as {first} has it ({theirs})");
                 return Err(Error::new(owner, cause).remedy(LEAVE_ONE_OUT));
             }
         }

@@ -83,6 +83,11 @@ fn what_the_description_says_in_vain_is_an_error() {
     for (from, to, expected) in [
         ("usr/share/doc", "usr/share/dog", "exclude matches no file of any package: usr/share/dog"),
         ("to=\"tool\"", "to=\"mawk\"", "the link usr/bin/awk leads to usr/bin/mawk, which is not there"),
+        (
+            "folder \"tmp\" mode=\"1777\"",
+            "folder \"usr/bin\" mode=\"0700\"",
+            "the folder /usr/bin (mode 0700) is not as the layer has it (mode 0755)",
+        ),
         ("to=\"tool\"", "to=\"awk\"", "the link usr/bin/awk leads in a circle"),
     ] {
         let place = Place::new(&DESCRIPTION.replace(from, to));

@@ -7,15 +7,13 @@ use serde_json::json;
 use crate::context::Context;
 use crate::error::Result;
 use crate::lock::{self, Locked};
+use crate::stacking::Shadow;
 use crate::store::Store;
 
 /// Puts a locked profile into the store and says what was seen. Returns its generation, and whether that is new.
 pub(super) fn publish(context: &Context, store: &Store, locked: &Locked) -> Result<(u64, bool)> {
     for shadow in &locked.shadowed {
-        context.report.line(format_args!(
-            "{}: {} hides that of {}, as allowed",
-            shadow.path, shadow.seen, shadow.hidden
-        ));
+        context.report.line(format_args!("{shadow}, as allowed"));
     }
     for path in &locked.idle_overrides {
         context.report.line(format_args!(
@@ -44,7 +42,12 @@ pub(super) fn as_json(locked: &Locked, published: Option<(u64, bool)>) -> serde_
             "root_hash": image.verity.map(|verity| verity.root_hash.hex()),
         })
     };
-    let shadow = |shadow: &lock::Shadow| json!({ "path": shadow.path, "seen": shadow.seen.as_str(), "hidden": shadow.hidden.as_str() });
+    let shadow = |shadow: &Shadow| {
+        json!({
+            "path": shadow.path, "seen": shadow.seen.as_str(), "hidden": shadow.hidden.as_str(),
+            "folder": shadow.folder.as_ref().map(|(seen, hidden)| json!({ "seen": seen, "hidden": hidden })),
+        })
+    };
     json!({
         "name": profile.name.as_str(),
         "generation": published.map(|(generation, _)| generation),
@@ -63,7 +66,6 @@ mod tests {
     use profiles::resolved::BootProfile;
 
     use super::*;
-    use crate::lock::Shadow;
 
     #[test]
     fn a_program_learns_what_a_person_is_told() {
@@ -75,7 +77,8 @@ mod tests {
         let profile =
             BootProfile::parse("test.kdl", text.as_bytes()).unwrap_or_else(|error| panic!("{error}"));
         let name = |name| Name::parse(name).unwrap();
-        let shadowed = vec![Shadow { path: "/etc/motd".into(), seen: name("site"), hidden: name("base") }];
+        let shadowed =
+            vec![Shadow { path: "/etc/motd".into(), seen: name("site"), hidden: name("base"), folder: None }];
         let locked = Locked { profile, shadowed, idle_overrides: vec!["/etc/issue".into()] };
         let told = as_json(&locked, Some((4, true)));
         assert_eq!(
@@ -86,7 +89,10 @@ mod tests {
         assert!(parameter.starts_with("lamina.profile=web@sha256:"), "{parameter}");
         assert_eq!(told["layers"][0]["digest"], json!(format!("sha256:{hex}")));
         assert_eq!(told["layers"][0]["root_hash"], json!(null));
-        assert_eq!(told["shadowed"], json!([{ "path": "/etc/motd", "seen": "site", "hidden": "base" }]));
+        assert_eq!(
+            told["shadowed"],
+            json!([{ "path": "/etc/motd", "seen": "site", "hidden": "base", "folder": null }])
+        );
         assert_eq!(told["idle_overrides"], json!(["/etc/issue"]));
         // With --dry-run.
         let told = as_json(&locked, None);
