@@ -129,6 +129,7 @@ lint: deps-test
 bench: deps-test build init profiles kernels
 	@benches/image/run.sh
 	@benches/build/run.sh
+	@benches/build/planning.sh
 	@$(if $(filter 0,$(shell id -u)),,sudo env LAMINA_CACHE=$(LAMINA_CACHE)) benches/boot/run.sh $(LAMINA_OUT)
 
 # Everything thousands of times; the summary is Markdown. MINUTES bounds each part that takes long.

@@ -1,6 +1,7 @@
 //! The packages that a request needs, each with every choice made and its id, dependencies before dependents.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use profiles::{Digest, Name, Place};
 
@@ -9,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::fetch::Source;
 use crate::image::ImageFormat;
 use crate::package_id::Ingredients;
-use crate::recipe::{Dependency, Making, Recipe, RecipeFile, RecipeFolder};
+use crate::recipe::{Dependency, Making, Recipe, RecipeFile, RecipeFolder, read_ahead};
 use crate::selection::{Selection, Wishes};
 use profiles::version::Condition;
 
@@ -62,10 +63,13 @@ impl Request {
     }
 }
 
+/// How many packages may need each other in a row. Each takes stack: a few thousand of them used up 8 MiB.
+const DEEPEST: usize = 500;
+
 /// A walk in progress.
 struct Walk<'a> {
     recipes: &'a RecipeFolder,
-    loaded: BTreeMap<String, Recipe>,
+    loaded: BTreeMap<String, Result<Arc<Recipe>>>,
     /// The packages between the request and the one at hand, for cycles and for messages.
     path: Vec<String>,
     graph: Graph,
@@ -74,7 +78,8 @@ struct Walk<'a> {
 impl Graph {
     /// Resolves `requests` with everything they need. The second value has an index for each request.
     pub fn resolve(recipes: &RecipeFolder, requests: &[Request]) -> Result<(Self, Vec<usize>)> {
-        let mut walk = Walk { recipes, loaded: BTreeMap::new(), path: Vec::new(), graph: Graph::default() };
+        let loaded = read_ahead(recipes, requests.iter().map(|request| &request.name));
+        let mut walk = Walk { recipes, loaded, path: Vec::new(), graph: Graph::default() };
         let visit = |request: &Request| {
             walk.visit(request).map_err(|error| match &request.place {
                 Some(place) => error.at(place),
@@ -92,19 +97,19 @@ impl Graph {
 
     /// `roots` and what they need to run, each after what it needs.
     pub fn with_depends(&self, roots: &[usize]) -> Vec<usize> {
-        let mut order = Vec::new();
+        let (mut order, mut seen) = (Vec::new(), BTreeSet::new());
         for root in roots {
-            self.add_with_depends(*root, &mut order);
+            self.add_with_depends(*root, &mut order, &mut seen);
         }
         order
     }
 
-    fn add_with_depends(&self, index: usize, order: &mut Vec<usize>) {
-        if order.contains(&index) {
+    fn add_with_depends(&self, index: usize, order: &mut Vec<usize>, seen: &mut BTreeSet<usize>) {
+        if !seen.insert(index) {
             return;
         }
         for dependency in &self.packages[index].depends {
-            self.add_with_depends(*dependency, order);
+            self.add_with_depends(*dependency, order, seen);
         }
         order.push(index);
     }
@@ -113,12 +118,12 @@ impl Graph {
     ///
     /// A root stands for every dependency of its name, whatever features it was asked for with.
     pub fn stack(&self, roots: &[usize]) -> Vec<usize> {
-        let name = |index: &usize| &self.packages[*index].recipe.name;
+        let name = |index: usize| &self.packages[index].recipe.name;
         let mut order: Vec<usize> = Vec::new();
+        let mut taken: BTreeSet<&Name> = roots.iter().map(|root| name(*root)).collect();
         for root in roots {
             for needed in self.with_depends(&[*root]) {
-                let is_root = needed == *root;
-                if is_root || !roots.iter().chain(&order).any(|known| name(known) == name(&needed)) {
+                if needed == *root || taken.insert(name(needed)) {
                     order.push(needed);
                 }
             }
@@ -149,6 +154,13 @@ impl Walk<'_> {
             )
             .remedy("remove one of these from `depends` or `build-depends`"));
         }
+        if self.path.len() == DEEPEST {
+            return Err(Error::new(
+                self.label(&name),
+                format!("stands at the end of a chain of {DEEPEST} packages"),
+            )
+            .remedy("let one of them do without the next: a package is needed through fewer others"));
+        }
         let recipe = self.recipe(&request.name)?;
         if !request.condition.allows(&recipe.version) {
             let cause = format!("is version {}, and {} is asked for", recipe.version, request.condition);
@@ -161,7 +173,7 @@ impl Walk<'_> {
             return Ok(*index);
         }
         self.path.push(name);
-        let package = self.resolve(recipe, selection)?;
+        let package = self.resolve(&recipe, selection)?;
         self.path.pop();
         self.graph.packages.push(package);
         let index = self.graph.packages.len() - 1;
@@ -169,16 +181,12 @@ impl Walk<'_> {
         Ok(index)
     }
 
-    fn recipe(&mut self, name: &Name) -> Result<Recipe> {
-        if let Some(recipe) = self.loaded.get(name.as_str()) {
-            return Ok(recipe.clone());
-        }
-        let recipe = self.recipes.load(name)?;
-        self.loaded.insert(name.as_str().to_owned(), recipe.clone());
-        Ok(recipe)
+    fn recipe(&mut self, name: &Name) -> Result<Arc<Recipe>> {
+        let load = || self.recipes.load(name).map(Arc::new);
+        self.loaded.entry(name.as_str().to_owned()).or_insert_with(load).clone()
     }
 
-    fn resolve(&mut self, recipe: Recipe, selection: Selection) -> Result<Package> {
+    fn resolve(&mut self, recipe: &Recipe, selection: Selection) -> Result<Package> {
         let (bootstrap, format) = match recipe.making {
             Making::Steps(_) => {
                 let request = Request::plain(recipe.bootstrap.clone());
@@ -196,7 +204,7 @@ impl Walk<'_> {
             files.iter().map(|file| Ok((file.path.clone(), recipe.digest_of(file)?))).collect()
         };
         let ingredients = Ingredients {
-            recipe: &recipe,
+            recipe,
             selection: &selection,
             bootstrap: bootstrap.as_ref().map(id_of),
             build_root: above
@@ -210,7 +218,7 @@ impl Walk<'_> {
         let (canonical, id) = (ingredients.canonical(), ingredients.id());
         let inputs = [ingredients.patches, ingredients.files].concat();
         let build_root = bootstrap.into_iter().chain(above).collect();
-        Ok(Package { selection, id, canonical, inputs, format, build_root, depends, recipe })
+        Ok(Package { selection, id, canonical, inputs, format, build_root, depends, recipe: recipe.clone() })
     }
 
     fn visit_all(&mut self, selection: &Selection, dependencies: &[Dependency]) -> Result<Vec<usize>> {

@@ -1,9 +1,13 @@
 //! What a build will do, decided before anything is done.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::error::Result;
+use profiles::Name;
+use stack::overlay::MOST_LAYERS;
+
+use crate::error::{Error, Result};
 use crate::graph::{Graph, Package};
 use crate::recipe::Making;
 use crate::store::{BuildRecord, Store};
@@ -31,6 +35,7 @@ impl<'a> Plan<'a> {
     /// builds need them.
     pub fn make(graph: &'a Graph, wanted: &[usize], store: &Store) -> Result<Self> {
         let mut actions = vec![None; graph.packages().len()];
+        let earlier = Earlier::of(store);
         let mut waiting = wanted.to_vec();
         while let Some(index) = waiting.pop() {
             if actions[index].is_some() {
@@ -39,9 +44,14 @@ impl<'a> Plan<'a> {
             let package = &graph.packages()[index];
             let action = match store.finished_build(&package.id)? {
                 Some(record) => Action::Keep(Box::new(record)),
-                None => Action::Build(reason(graph, package, store)?),
+                None => Action::Build(reason(graph, package, &earlier)?),
             };
             if matches!(action, Action::Build(_)) {
+                check_layers(
+                    format!("package {}", package.recipe.name),
+                    "its build",
+                    package.build_root.len(),
+                )?;
                 waiting.extend(&package.build_root);
             }
             actions[index] = Some(action);
@@ -80,16 +90,49 @@ impl fmt::Display for Plan<'_> {
     }
 }
 
-/// Why a package is built: its first time, a lost image, or what differs from the last build of its name.
-fn reason(graph: &Graph, package: &Package, store: &Store) -> Result<String> {
-    match store.record(&package.id) {
+/// Refuses a stack that the kernel will not join, before anything is built for it.
+pub(crate) fn check_layers(object: String, whose: &str, layers: usize) -> Result<()> {
+    if layers <= MOST_LAYERS {
+        return Ok(());
+    }
+    let cause = format!("{whose} would stack {layers} layers, and the kernel joins at most {MOST_LAYERS}");
+    Err(Error::new(object, cause)
+        .remedy("let it need fewer packages, or make one package of several small ones"))
+}
+
+/// The records of earlier builds by the name of their package, read once, when the first is asked for.
+struct Earlier<'a> {
+    store: &'a Store,
+    records: OnceCell<Result<BTreeMap<Name, Vec<BuildRecord>>>>,
+}
+
+impl<'a> Earlier<'a> {
+    fn of(store: &'a Store) -> Self {
+        Earlier { store, records: OnceCell::new() }
+    }
+
+    fn named(&self, name: &Name) -> Result<&[BuildRecord]> {
+        let read = || {
+            let mut by_name: BTreeMap<Name, Vec<BuildRecord>> = BTreeMap::new();
+            for record in self.store.records()?.sound {
+                by_name.entry(record.name.clone()).or_default().push(record);
+            }
+            Ok(by_name)
+        };
+        let records = self.records.get_or_init(read).as_ref().map_err(Clone::clone)?;
+        Ok(records.get(name).map(Vec::as_slice).unwrap_or_default())
+    }
+}
+
+/// Why a package is built: its first time, a lost image, or what differs from the build of its name that is most like it.
+fn reason(graph: &Graph, package: &Package, earlier: &Earlier<'_>) -> Result<String> {
+    match earlier.store.record(&package.id) {
         Ok(Some(_)) => return Ok("its image is missing or has another size".to_owned()),
         Err(finding) => return Ok(format!("its record is damaged ({})", finding.cause)),
         Ok(None) => {}
     }
-    let same_name = |record: &BuildRecord| record.name == package.recipe.name;
-    let earlier: Vec<BuildRecord> = store.records()?.sound.into_iter().filter(same_name).collect();
-    let fewest = earlier.iter().map(|record| differences(graph, package, record)).min_by_key(Vec::len);
+    let known = earlier.named(&package.recipe.name)?;
+    let fewest = known.iter().map(|record| differences(graph, package, record)).min_by_key(Vec::len);
     Ok(match fewest {
         None => "never built".to_owned(),
         Some(list) if list.is_empty() && package.recipe.making == Making::Debian => {

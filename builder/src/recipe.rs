@@ -1,6 +1,7 @@
 //! Recipes: what `packages/NAME/recipe.kdl` says, checked. The language is described in docs/recipes.md.
 
 mod decode;
+mod read_ahead;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,6 +15,7 @@ use crate::fetch::Source;
 use crate::limits::LimitWishes;
 use crate::{target, text_file};
 use profiles::version::{Condition, Version};
+pub(crate) use read_ahead::read_ahead;
 
 /// The file of a `debian` recipe that says which packages are wanted.
 pub const DEBIAN_DESCRIPTION: &str = "debian.kdl";

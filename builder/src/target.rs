@@ -8,6 +8,7 @@ use profiles::{Diagnostics, Name, suggest};
 
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Request};
+use crate::plan::check_layers;
 use crate::recipe::RecipeFolder;
 use crate::selection::Wishes;
 use crate::text_file;
@@ -163,7 +164,7 @@ impl Layers {
     /// Sorts what `graph` resolved: `roots` are the indices of [`requests`].
     ///
     /// # Errors
-    /// A package that needs an optional one: without it, it would not run.
+    /// A package that needs an optional one: without it, it would not run. More layers than the kernel joins.
     pub fn of(graph: &Graph, composition: &Composition, roots: &[usize]) -> Result<Layers> {
         let optional = roots.get(composition.packages.len()..).unwrap_or_default();
         let (all, package) = (graph.stack(roots), |index: usize| &graph.packages()[index]);
@@ -177,7 +178,10 @@ impl Layers {
                 }
             }
         }
-        let stack = all.into_iter().filter(|index| !optional.contains(index)).collect();
+        let stack: Vec<usize> = all.into_iter().filter(|index| !optional.contains(index)).collect();
+        let object = || format!("profile {}", composition.name);
+        check_layers(object(), "it", stack.len())?;
+        check_layers(object(), "what can be added to it", optional.len())?;
         Ok(Layers { stack, optional: optional.to_vec() })
     }
 

@@ -304,6 +304,12 @@ impl VerityRef {
         Some(Some(verity))
     }
 
+    /// Reads what [`VerityRef`] prints, with the space before it, for a file of `size` bytes; `None` says nothing about the text, which may
+    /// be right in another spelling.
+    pub fn from_written(text: &str, size: u64) -> Option<VerityRef> {
+        canonical::verity(canonical::Rest(text)).filter(|verity| verity.fits(size))
+    }
+
     /// Bytes that are covered: the length of the file system, up to a block.
     pub fn length(&self) -> u64 {
         self.data_blocks.saturating_mul(BLOCK)

@@ -118,6 +118,14 @@ impl Wanted {
         self.stacks.iter().flat_map(|stack| graph.stack(&roots[stack.clone()])).collect()
     }
 
+    /// Refuses profiles that could not be locked, before anything is built for them.
+    fn check_profiles(&self, graph: &Graph, roots: &[usize]) -> Result<()> {
+        let stacks = self.profiles.iter().zip(&self.stacks);
+        stacks
+            .map(|(composition, stack)| Layers::of(graph, composition, &roots[stack.clone()]))
+            .try_for_each(|layers| layers.map(|_| ()))
+    }
+
     /// Locks the profiles among the targets, now that everything is built.
     fn lock(
         &self,
@@ -150,6 +158,7 @@ impl Build {
             return Ok(ExitCode::SUCCESS);
         }
         let store = context.store()?;
+        wanted.check_profiles(&graph, &roots)?;
         let images = wanted.images(&graph, &roots);
         let plan = Plan::make(&graph, &images, &store)?;
         if self.dry_run {

@@ -2,6 +2,8 @@
 //!
 //! `builds/ID.kdl` in the store; inside the image the same without the image's own digest and size.
 
+mod canonical;
+
 use std::collections::BTreeMap;
 
 use profiles::decode::{Block, Node, Shape, Value, read};
@@ -131,6 +133,14 @@ impl BuildRecord {
 }
 
 pub(super) fn decode(label: &str, bytes: &[u8]) -> Result<BuildRecord, Diagnostics> {
+    match canonical::read(bytes) {
+        Some(record) => Ok(record),
+        None => parsed(label, bytes),
+    }
+}
+
+/// What the parser makes of any text.
+fn parsed(label: &str, bytes: &[u8]) -> Result<BuildRecord, Diagnostics> {
     read(label, bytes, |top| {
         top.allow(&["build"]);
         record(top.required("build")?)

@@ -1,5 +1,8 @@
 //! A tree of recipes made for one test, and ids of its packages.
 
+// Each test program uses some of it.
+#![allow(dead_code)]
+
 use std::fs;
 use std::path::PathBuf;
 

@@ -58,7 +58,7 @@ fn keeps_the_rules(profile: &BootProfile) -> bool {
 
 /// What is left of a line. Its properties come in one order only.
 #[derive(Clone, Copy)]
-struct Rest<'a>(&'a str);
+pub(super) struct Rest<'a>(pub(super) &'a str);
 
 impl<'a> Rest<'a> {
     /// The text behind `before`, up to the next quote. One with escapes comes out wrong, and is not written back alike.
@@ -91,7 +91,7 @@ fn image(mut rest: Rest<'_>) -> Option<ImageRef> {
     })
 }
 
-fn verity(mut rest: Rest<'_>) -> Option<VerityRef> {
+pub(super) fn verity(mut rest: Rest<'_>) -> Option<VerityRef> {
     Some(VerityRef {
         root_hash: rest.digest(" root-hash=\"")?,
         salt: rest.digest(" salt=\"")?,
