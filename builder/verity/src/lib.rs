@@ -36,12 +36,17 @@
 //! | `tree` | the hash tree: write it, check it |
 //! | `reed_solomon` | the code: many interleaved codewords at once |
 //! | `parity` | error correction: which bytes make a codeword; write it, check it |
+//! | `checked` | reads through the hash tree, and mends what it reads |
+//! | `correction`, `erasures` | a block anew from the error correction |
 //! | `work` | on how many threads, and who is told how far it came |
 //! | `units` | work shared among threads, with a result that does not depend on them |
 //!
 //! The formats: the kernel's `Documentation/admin-guide/device-mapper/verity.rst` for the tree and the table of the target,
 //! `drivers/md/dm-verity-fec.c` for the interleaving, veritysetup(8) and cryptsetup's `lib/verity` for the superblock.
 
+mod checked;
+mod correction;
+mod erasures;
 mod error;
 mod parity;
 mod reed_solomon;
@@ -52,6 +57,7 @@ mod work;
 
 use std::fs::File;
 
+pub use checked::Checked;
 pub use error::{Error, Place};
 pub use stack::verity_layout::{BLOCK, DEFAULT_ROOTS, Fec, Layout, Unprotectable};
 pub use work::Work;
@@ -135,6 +141,36 @@ pub fn verify<'a>(file: &File, verity: &Verity, work: impl Into<Work<'a>>) -> Re
     tree::check(file, verity, work)?;
     superblock::check(file, verity)?;
     verity.layout.fec.iter().try_for_each(|fec| parity::check(file, &verity.layout, fec, work))
+}
+
+/// Mends what is wrong in `file`, which must be open for reading and writing: data and hash tree by the error correction, and
+/// everything behind them anew, so that the file is again what [`append`] made, bit for bit. Gives the number of blocks of data and
+/// hash tree that were wrong. Nothing is synced; work on a copy, since a process that dies meanwhile leaves one that is half done.
+///
+/// # Errors
+/// [`Error::Mismatch`] with the first block that cannot be mended; nothing is written then. [`Error::Io`].
+pub fn heal<'a>(file: &File, verity: &Verity, work: impl Into<Work<'a>>) -> Result<u64, Error> {
+    let work = &work.into();
+    let reader = file.try_clone().map_err(Error::io("duplicate the descriptor", 0))?;
+    let checked = Checked::new(reader, *verity);
+    // Every hash block is above some data, and is checked with it.
+    for block in 0..verity.layout.data_blocks {
+        checked.block(block)?;
+        (work.progress)(BLOCK);
+    }
+    let healed = checked.into_healed();
+    for (number, block) in &healed {
+        let offset = number * BLOCK;
+        std::os::unix::fs::FileExt::write_all_at(file, &block[..], offset)
+            .map_err(Error::io("write", offset))?;
+    }
+    let length = verity.layout.total_len;
+    file.set_len(length).map_err(Error::io("set the length", length))?;
+    superblock::write(file, verity)?;
+    if let Some(fec) = &verity.layout.fec {
+        parity::write(file, &verity.layout, fec, work)?;
+    }
+    Ok(healed.len() as u64)
 }
 
 /// Ends the file after its data, which drops what an earlier run appended, and makes it as long as it will be, with zeros.

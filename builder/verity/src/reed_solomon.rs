@@ -9,7 +9,7 @@
 //! division into one table look-up for each parity byte, without gathering bytes from 253 places first.
 
 /// Products of one constant with every element of the field.
-type Multiples = [u8; 256];
+pub type Multiples = [u8; 256];
 
 /// The code: for each parity byte, highest power first, the multiples of the generator's coefficient.
 pub struct Code {
@@ -29,8 +29,7 @@ impl Code {
     pub fn new(roots: u8) -> Self {
         let generator = generator(roots);
         // The leading coefficient is 1 and leaves no remainder.
-        let multiples =
-            generator.iter().rev().skip(1).map(|&c| std::array::from_fn(|x| multiply(c, x as u8))).collect();
+        let multiples = generator.iter().rev().skip(1).map(|&c| multiples(c)).collect();
         Self { multiples }
     }
 
@@ -79,7 +78,18 @@ fn generator(roots: u8) -> Vec<u8> {
     product
 }
 
-fn multiply(a: u8, b: u8) -> u8 {
+/// A constant with every element of the field.
+pub fn multiples(constant: u8) -> Multiples {
+    std::array::from_fn(|x| multiply(constant, x as u8))
+}
+
+/// A power of 2, which generates the field.
+pub fn power(exponent: u8) -> u8 {
+    (0..exponent).fold(1, |power, _| multiply(power, 2))
+}
+
+/// The product in the field.
+pub fn multiply(a: u8, b: u8) -> u8 {
     let (mut product, mut power) = (0, a);
     for bit in 0..8 {
         if b >> bit & 1 == 1 {
