@@ -225,7 +225,7 @@ impl Builder<'_> {
     fn layers(&self, dependencies: &[Dependency]) -> Result<Vec<Layer>> {
         let layer = |dependency: &Dependency| match self.access {
             Access::LoopMounts => Ok(Layer::Image(self.store.image_path(&dependency.digest))),
-            Access::UnpackedTrees => self.store.unpacked(&dependency.digest).map(Layer::Tree),
+            Access::UnpackedTrees => self.store.unpacked(dependency, self.report).map(Layer::Tree),
         };
         dependencies.iter().map(layer).collect()
     }

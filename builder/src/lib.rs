@@ -8,6 +8,7 @@
 pub mod behind;
 pub mod bootstrap;
 pub mod build;
+pub mod checked_image;
 pub mod command;
 pub mod context;
 pub mod error;

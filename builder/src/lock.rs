@@ -88,13 +88,15 @@ fn check_verity(composition: &Composition, record: &BuildRecord) -> Result<()> {
 /// Every path of an image.
 fn paths_of(store: &Store, record: &BuildRecord) -> Result<Vec<(Vec<u8>, Node)>> {
     let path = store.image_path(&record.digest);
-    let damaged = |error: squashfs::Error| {
+    let damaged = |error: &dyn std::fmt::Display| {
         Error::new(path.display(), error).remedy(format!(
             "run `lamina store verify`; `lamina build {}` makes it again once it is removed",
             record.name
         ))
     };
-    stacking::paths_of(&path, damaged)
+    let checked =
+        store.open_image(&record.digest, record.verity.as_ref()).map_err(|error| damaged(&error.cause()))?;
+    stacking::paths_of(checked.image(), &path, |error| damaged(&error))
 }
 
 fn allowed(composition: &Composition, shadow: &Shadow) -> bool {

@@ -105,8 +105,11 @@ impl std::fmt::Display for Shadow {
 ///
 /// # Errors
 /// It cannot be read; an entry has an attribute on which overlayfs acts.
-pub fn paths_of(path: &Path, damaged: impl Fn(squashfs::Error) -> Error) -> Result<Vec<(Vec<u8>, Node)>> {
-    let image = Image::open(path).map_err(&damaged)?;
+pub fn paths_of(
+    image: &Image,
+    path: &Path,
+    damaged: impl Fn(squashfs::Error) -> Error,
+) -> Result<Vec<(Vec<u8>, Node)>> {
     let mut contents = Vec::new();
     for item in image.walk() {
         let item = item.map_err(&damaged)?;

@@ -273,6 +273,35 @@ fn help_completions_and_manual_pages_are_there() {
     assert!(page.starts_with(".TH LAMINA-PROFILE-LOCK 1\n"), "{page}");
 }
 
+/// A byte that was flipped on the disk is neither printed nor hidden.
+#[test]
+fn cat_mends_what_it_prints_or_prints_nothing() {
+    let folder = site();
+    // Not compressible, so that a flipped byte would be a wrong letter and no error of the decompressor.
+    let text: Vec<u8> = (0..40_000u32).flat_map(|n| n.wrapping_mul(2_654_435_761).to_be_bytes()).collect();
+    fs::write(folder.path().join("site/etc/noise"), &text).unwrap();
+    assert!(lamina(folder.path(), &["image", "create", "site"]).status.success());
+    let image = folder.path().join("site.sqfs");
+    let sound = fs::read(&image).unwrap();
+    let cat = |damage: &mut dyn Iterator<Item = usize>| {
+        let mut bytes = sound.clone();
+        damage.for_each(|offset| bytes[offset] ^= 1);
+        fs::write(&image, bytes).unwrap();
+        lamina(folder.path(), &["image", "cat", "site.sqfs", "etc/noise"])
+    };
+    let output = cat(&mut [9000].into_iter());
+    assert!(output.status.success() && output.stdout == text, "{}", told(&output));
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(message.contains("warning: site.sqfs: 1 damaged block, mended by error correction"), "{message}");
+    let output = cat(&mut (8192..60_000).step_by(4096));
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0));
+    let message = told(&output);
+    assert!(message.contains("site.sqfs") && message.contains("does not match its hash"), "{message}");
+    assert!(message.contains("help: "), "{message}");
+    let output = cat(&mut [].into_iter());
+    assert!(output.stdout == text && output.stderr.is_empty());
+}
+
 #[test]
 fn a_medium_has_the_images_and_the_newest_generation() {
     let folder = site();

@@ -1,16 +1,17 @@
 //! `lamina image cat`: one file out of an image.
 
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use argh::{ArgsInfo, FromArgs};
 use profiles::Name;
-use squashfs::Image;
 
+use crate::checked_image::CheckedImage;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Request};
+use crate::store::{BuildRecord, Store};
 
 /// Write a file of an image to standard output.
 #[derive(FromArgs, ArgsInfo, Debug)]
@@ -31,11 +32,24 @@ pub(super) struct Cat {
 
 impl Cat {
     pub(super) fn run(self, context: &Context) -> Result<ExitCode> {
-        let file = match self.image.contains('/') || self.image.ends_with(".sqfs") {
-            true => PathBuf::from(&self.image),
-            false => built(context, &self.image)?,
+        let path = self.path.trim_start_matches('/');
+        let bytes = match self.image.contains('/') || self.image.ends_with(".sqfs") {
+            true => {
+                let image = CheckedImage::open_alone(Path::new(&self.image))?;
+                let bytes = read(&image, &self.image, path)?;
+                if let Some(told) = image.told() {
+                    context.report.line(format_args!("warning: {told}"));
+                }
+                bytes
+            }
+            false => {
+                let (store, record) = built(context, &self.image)?;
+                let image = store.open_image(&record.digest, record.verity.as_ref())?;
+                let bytes = read(&image, &store.image_path(&record.digest).to_string_lossy(), path)?;
+                store.finish_reading(&image, &record.digest, record.verity.as_ref(), &context.report);
+                bytes
+            }
         };
-        let bytes = read(&file, self.path.trim_start_matches('/'))?;
         match io::stdout().lock().write_all(&bytes) {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
                 Err(Error::new("standard output", error))
@@ -45,18 +59,15 @@ impl Cat {
     }
 }
 
-fn read(file: &Path, path: &str) -> Result<Vec<u8>> {
-    // It names the file itself.
-    let image = Image::open(file).map_err(Error::on(""))?;
-    image.read(path.as_bytes()).map_err(|error| {
+fn read(image: &CheckedImage, file: &str, path: &str) -> Result<Vec<u8>> {
+    image.image().read(path.as_bytes()).map_err(|error| {
         // It names the file and the path itself.
-        Error::new("", error)
-            .remedy(format!("`lamina image inspect {} --files` lists what is in it", file.display()))
+        Error::new("", error).remedy(format!("`lamina image inspect {file} --files` lists what is in it"))
     })
 }
 
-/// The image of a package as the tree has it now.
-fn built(context: &Context, name: &str) -> Result<PathBuf> {
+/// The build of a package as the tree has it now.
+fn built(context: &Context, name: &str) -> Result<(Store, BuildRecord)> {
     let parsed = Name::parse(name).map_err(|error| {
         Error::new(format!("'{name}'"), error)
             .remedy("give a package, or the path of an image, with a slash in it or .sqfs at its end")
@@ -68,5 +79,5 @@ fn built(context: &Context, name: &str) -> Result<PathBuf> {
         Error::new(format!("package {name}"), "is not built")
             .remedy(format!("`lamina build {name}` builds it"))
     })?;
-    Ok(store.image_path(&record.digest))
+    Ok((store, record))
 }

@@ -4,15 +4,17 @@
 //! killed at any moment; a name is never written twice with other contents.
 
 mod build_log;
+mod image;
 mod record;
 mod removal;
 mod scratch;
+mod tree_stamp;
 mod trees;
+mod unpacked;
 mod verify;
 
 use std::fs::{self, File};
 use std::io;
-use std::os::fd::AsFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -86,8 +88,8 @@ impl Store {
         self.root.join("images").join(format!("{}.sqfs", digest.hex()))
     }
 
-    /// `trees/HEX`: the image unpacked, for use without loop mounts.
-    pub fn tree_path(&self, digest: &Digest) -> PathBuf {
+    /// `trees/HEX`: the image unpacked and stamped; [`Store::unpacked`] is the way to it.
+    fn tree_path(&self, digest: &Digest) -> PathBuf {
         self.root.join("trees").join(digest.hex())
     }
 
@@ -236,29 +238,6 @@ pub struct Records {
     pub sound: Vec<BuildRecord>,
     /// Those that cannot.
     pub damaged: Vec<Finding>,
-}
-
-impl Store {
-    /// `trees/HEX`, made from the image when it is missing. It appears whole or not at all.
-    pub fn unpacked(&self, digest: &Digest) -> Result<PathBuf> {
-        let tree = self.tree_path(digest);
-        if tree.is_dir() {
-            return Ok(tree);
-        }
-        let scratch = self.scratch("unpack")?;
-        let (image, unpacked) = (self.image_path(digest), scratch.path().join("tree"));
-        let opened = squashfs::Image::open(&image).map_err(Error::on(image.display()))?;
-        fs::create_dir(&unpacked).map_err(Error::on(unpacked.display()))?;
-        opened.unpack(&unpacked, &squashfs::UnpackOptions::user()).map_err(Error::on(image.display()))?;
-        let folder = File::open(&unpacked).map_err(Error::on(unpacked.display()))?;
-        // The contents first: a power cut must not leave a tree of empty files under its final name.
-        nix::unistd::syncfs(folder.as_fd()).map_err(Error::on(unpacked.display()))?;
-        match self.publish(&unpacked, &tree) {
-            // Another process was faster.
-            Err(_) if tree.is_dir() => Ok(tree),
-            result => result.map(|()| tree),
-        }
-    }
 }
 
 /// Makes a folder of the store and those above it that are missing, with this mode whatever the umask. What root makes in the store

@@ -17,7 +17,6 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsE
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{Flock, FlockArg, OFlag};
-use rustix::fs::RenameFlags;
 
 use super::Finding;
 use super::removal::{self, Stuck};
@@ -146,19 +145,17 @@ fn put_aside(tmp: &Path, folder: &File, name: &OsStr, stuck: &Stuck) -> Option<F
     {
         return None;
     }
-    let free = (0..u32::MAX).find_map(|number| {
+    let aside = |number: u32| {
         let mut aside = OsString::from(SET_ASIDE);
         aside.push(name);
         if number > 0 {
             aside.push(format!("-{number}"));
         }
-        match rustix::fs::renameat_with(folder, name, folder, &aside, RenameFlags::NOREPLACE) {
-            Err(rustix::io::Errno::EXIST) => None,
-            renamed => Some(renamed.map(|()| aside)),
-        }
-    });
+        aside
+    };
+    let aside = (0..u32::MAX).map(aside).find(|aside| fs::symlink_metadata(tmp.join(aside)).is_err())?;
     // Where not even a name may be changed, the leftover is not ours to speak of.
-    let aside = free?.ok()?;
+    rustix::fs::renameat(folder, name, folder, &aside).ok()?;
     let what = if stuck.path.as_os_str().is_empty() {
         "it cannot be removed".to_owned()
     } else {

@@ -8,6 +8,7 @@ use progress::Progress;
 use sha2::{Digest as _, Sha256};
 
 use super::*;
+use crate::report::Report;
 
 const JOBS: NonZero<usize> = NonZero::<usize>::MIN;
 
@@ -176,6 +177,110 @@ fn store_with_every_kind(folder: &Path) -> (Store, Digest) {
     (store, written.digest)
 }
 
+/// The layer of an image whose record is not in the store.
+fn layer(digest: Digest) -> Dependency {
+    let name = profiles::Name::parse("layer").unwrap();
+    Dependency { name, version: "1".to_owned(), id: self::digest("layer"), digest }
+}
+
+/// The image of a store with every kind of entry, with a record that says what its hash tree is.
+fn recorded(store: &Store, image: &Digest) -> Dependency {
+    let path = store.image_path(image);
+    let file = File::open(&path).unwrap();
+    let verity = crate::protection::claimed(&path, &file).unwrap();
+    let size = file.metadata().unwrap().len();
+    let record = BuildRecord { digest: *image, size, verity, ..record("") };
+    store.write(&store.record_path(&record.id), record.to_kdl().as_bytes()).unwrap();
+    Dependency { id: record.id, ..layer(*image) }
+}
+
+/// Changes a byte of a file in place, for every offset.
+fn flip(path: &Path, offsets: impl IntoIterator<Item = usize>) {
+    let mut bytes = fs::read(path).unwrap();
+    offsets.into_iter().for_each(|offset| bytes[offset] ^= 1);
+    fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn what_is_unpacked_of_a_damaged_image_is_mended_and_so_is_the_image() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, image) = store_with_every_kind(folder.path());
+    let layer = recorded(&store, &image);
+    let path = store.image_path(&image);
+    let before = fs::read(&path).unwrap();
+    flip(&path, [100, 5000]);
+    let root = store.unpacked(&layer, &Report::default()).unwrap();
+    assert_eq!(fs::read(root.join("bin/su")).unwrap(), b"program");
+    assert!(fs::read(&path).unwrap() == before, "the image was mended");
+    assert_eq!(store.verify(JOBS, Progress::Silent).unwrap().findings, []);
+}
+
+#[test]
+fn an_image_that_is_damaged_beyond_mending_feeds_no_build() {
+    for without_record in [false, true] {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, image) = store_with_every_kind(folder.path());
+        let layer = if without_record { layer(image) } else { recorded(&store, &image) };
+        // In the middle of the data of a large file: the file system itself would not notice.
+        flip(&store.image_path(&image), (4096..100_000).step_by(4096));
+        let message = store.unpacked(&layer, &Report::default()).unwrap_err().to_string();
+        assert!(message.contains(&image.hex()) && message.contains("lamina store verify"), "{message}");
+        let why = if without_record { "its SHA-256 is" } else { "does not match its hash" };
+        assert!(message.contains(why), "{message}");
+        assert_eq!(files_in(&store.root().join("trees")).unwrap(), [] as [PathBuf; 0]);
+    }
+}
+
+/// Whatever is changed in a tree is noticed before it is used again, also what its times hide.
+#[test]
+fn a_changed_tree_is_unpacked_again() {
+    use std::time::{Duration, SystemTime};
+    let folder = tempfile::tempdir().unwrap();
+    let (store, image) = store_with_every_kind(folder.path());
+    let layer = layer(image);
+    let unpack = || store.unpacked(&layer, &Report::default()).unwrap();
+    let root = unpack();
+    let identity = || fs::metadata(&root).unwrap().ino();
+    let place = root.parent().unwrap().to_path_buf();
+    let first = identity();
+    assert_eq!((unpack(), identity()), (root.clone(), first), "a sound tree is used as it is");
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode(&store.root().join("trees")), mode(&place)), (0o700, 0o700));
+    let time = |path: &Path| fs::metadata(path).unwrap().modified().unwrap();
+    let set = |path: &Path, time: SystemTime| File::open(path).unwrap().set_modified(time).unwrap();
+    let changes: [&dyn Fn(); 7] = [
+        &|| {
+            let path = root.join("bin/su");
+            let before = time(&path);
+            fs::write(&path, "PROGRAM").unwrap();
+            set(&path, before);
+        },
+        &|| {
+            let before = time(&root);
+            fs::write(root.join("more"), "").unwrap();
+            set(&root, before);
+        },
+        &|| fs::set_permissions(root.join("bin"), fs::Permissions::from_mode(0o777)).unwrap(),
+        &|| set(&root.join("bin/su"), SystemTime::UNIX_EPOCH + Duration::from_nanos(1)),
+        &|| fs::hard_link(root.join("bin/su"), folder.path().join("name")).unwrap(),
+        &|| fs::write(place.join("stamp"), "another").unwrap(),
+        // What an earlier version made.
+        &|| {
+            fs::remove_dir_all(&place).unwrap();
+            fs::create_dir_all(place.join("bin")).unwrap();
+        },
+    ];
+    for (index, change) in changes.iter().enumerate() {
+        change();
+        assert_eq!(unpack(), root);
+        assert_eq!(fs::read(root.join("bin/su")).unwrap(), b"program", "change {index}");
+        assert!(!root.join("more").exists() && mode(&root.join("bin")) == 0o755, "change {index}");
+        assert_eq!(store.verify(JOBS, Progress::Silent).unwrap().findings, [], "change {index}");
+        let now = identity();
+        assert_eq!((unpack(), identity()), (root.clone(), now), "change {index}");
+    }
+}
+
 /// Each change of an unpacked image is found, and an unchanged one is as its image.
 #[test]
 fn verify_compares_a_tree_with_its_image() {
@@ -189,7 +294,7 @@ fn verify_compares_a_tree_with_its_image() {
             finding.cause.clone()
         })
     };
-    let place = store.unpacked(&digest).unwrap();
+    let place = store.unpacked(&layer(digest), &Report::default()).unwrap();
     assert_eq!(cause(), None);
     let changes: [(&dyn Fn(), &str); 6] = [
         (&|| fs::write(place.join("bin/su"), "progrAm").unwrap(), "/bin/su: has other contents"),
@@ -215,13 +320,13 @@ fn verify_compares_a_tree_with_its_image() {
         ),
     ];
     for (change, wanted) in changes {
-        fs::remove_dir_all(&place).unwrap();
-        store.unpacked(&digest).unwrap();
+        fs::remove_dir_all(place.parent().unwrap()).unwrap();
+        store.unpacked(&layer(digest), &Report::default()).unwrap();
         change();
         let cause = cause().unwrap_or_default();
         assert!(cause.starts_with(wanted), "{wanted}: {cause}");
     }
-    fs::remove_dir_all(&place).unwrap();
+    fs::remove_dir_all(place.parent().unwrap()).unwrap();
     fs::create_dir(store.root().join("trees").join("0".repeat(64))).unwrap();
     assert!(cause().unwrap().starts_with("its image cannot be read: "));
 }

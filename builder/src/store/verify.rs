@@ -58,9 +58,10 @@ impl Store {
     /// running.
     pub fn verify(&self, jobs: NonZero<usize>, progress: Progress) -> Result<VerifyReport> {
         let Records { sound, damaged } = self.records()?;
-        let [images, sources, trees] =
-            ["images", "sources", "trees"].map(|folder| super::files_in(&self.root.join(folder)));
-        let (images, sources, trees) = (images?, sources?, trees?);
+        let [images, sources] = ["images", "sources"].map(|folder| super::files_in(&self.root.join(folder)));
+        let (images, sources) = (images?, sources?);
+        // Where they are another user's alone, they are his to look at.
+        let trees = super::files_in(&self.root.join("trees")).unwrap_or_default();
         let mut looks: Vec<Look> = images.iter().map(|path| Look::at_image(path, &sound)).collect();
         looks.extend(sources.iter().map(|path| Look::at_source(path)));
         let bytes = looks.iter().map(|look| look.size).sum();
@@ -98,10 +99,17 @@ impl Store {
 
     fn look_at_tree(&self, path: &Path) -> Option<Finding> {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name.starts_with(super::scratch::SET_ASIDE) {
+            return Some(Finding {
+                object: format!("trees/{name}"),
+                cause: "was changed or is another user's, and could not be removed".to_owned(),
+                remedy: "remove it as its owner, or as root".to_owned(),
+            });
+        }
         let image = self.root.join("images").join(format!("{name}.sqfs"));
         let compared = squashfs::Image::open(&image)
             .map_err(|error| format!("its image cannot be read: {error}"))
-            .and_then(|image| trees::compare(&image, path));
+            .and_then(|image| trees::compare(&image, &path.join(super::unpacked::ROOT)));
         compared.err().map(|cause| Finding {
             object: format!("trees/{name}"),
             cause,

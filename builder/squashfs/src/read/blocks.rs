@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
+use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,8 +21,23 @@ pub(super) struct MetadataBlock {
     pub(super) next: u64,
 }
 
+/// Where the bytes of an image come from: a file, or what checks the bytes of one while they are read.
+pub trait Source: Send + Sync {
+    /// Fills `bytes` from `offset`, in bytes.
+    ///
+    /// # Errors
+    /// They cannot be read, or are not what they should be.
+    fn read_exact_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()>;
+}
+
+impl Source for File {
+    fn read_exact_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+        FileExt::read_exact_at(self, bytes, offset)
+    }
+}
+
 pub(super) struct Blocks {
-    file: File,
+    source: Box<dyn Source>,
     label: PathBuf,
     end: u64,
     state: Mutex<State>,
@@ -34,7 +50,7 @@ struct State {
 }
 
 impl Blocks {
-    pub(super) fn new(file: File, label: &Path, superblock: &Superblock) -> Result<Self, Error> {
+    pub(super) fn new(source: Box<dyn Source>, label: &Path, superblock: &Superblock) -> Result<Self, Error> {
         let expander =
             Expander::new(superblock.compressor).map_err(|problem| Error::image(label, problem))?;
         let state = State {
@@ -42,7 +58,7 @@ impl Blocks {
             metadata: Recent::new(METADATA_BLOCKS),
             fragments: Recent::new(FRAGMENT_BLOCKS),
         };
-        Ok(Self { file, label: label.to_owned(), end: superblock.bytes_used, state: Mutex::new(state) })
+        Ok(Self { source, label: label.to_owned(), end: superblock.bytes_used, state: Mutex::new(state) })
     }
 
     pub(super) fn damaged(&self, problem: impl Into<String>) -> Error {
@@ -56,7 +72,7 @@ impl Blocks {
                 self.damaged(format!("damaged: something should be at byte {position}, past the end"))
             );
         }
-        self.file.read_exact_at(bytes, position).map_err(|error| Error::io("read", &self.label, error))
+        self.source.read_exact_at(bytes, position).map_err(|error| Error::io("read", &self.label, error))
     }
 
     /// The metadata block at `position`.

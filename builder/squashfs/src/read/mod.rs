@@ -21,7 +21,6 @@ mod xattrs;
 
 use std::fs::File;
 use std::io::Read;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use crate::entry::{Kind, Metadata};
@@ -33,6 +32,7 @@ use blocks::Blocks;
 use directory::Directory;
 use inodes::Found;
 
+pub use blocks::Source;
 pub use directory::Walk;
 pub use file::{FileData, FileReader};
 pub use unpack::{SpecialFiles, UnpackOptions, Unpacked};
@@ -76,13 +76,18 @@ impl Image {
     /// Reads from an open file; `label` names it in messages.
     pub fn from_file(file: File, label: &Path) -> Result<Self, Error> {
         let size = file.metadata().map_err(|error| Error::io("stat", label, error))?.len();
+        Self::from_source(Box::new(file), size, label)
+    }
+
+    /// Reads from elsewhere, `size` bytes at most; `label` names it in messages.
+    pub fn from_source(source: Box<dyn Source>, size: u64, label: &Path) -> Result<Self, Error> {
         let mut start = [0; superblock::SIZE];
         if size < start.len() as u64 {
             return Err(Error::image(label, format!("not a squashfs image: it has only {size} bytes")));
         }
-        file.read_exact_at(&mut start, 0).map_err(|error| Error::io("read", label, error))?;
+        source.read_exact_at(&mut start, 0).map_err(|error| Error::io("read", label, error))?;
         let superblock = Superblock::decode(&start, size).map_err(|problem| Error::image(label, problem))?;
-        let blocks = Blocks::new(file, label, &superblock)?;
+        let blocks = Blocks::new(source, label, &superblock)?;
         Ok(Self { blocks, superblock })
     }
 

@@ -1,0 +1,154 @@
+//! Images as folders, for builds: `trees/HEX/root` is the image unpacked, `trees/HEX/stamp` says what its metadata was then.
+//!
+//! This is the only way to them. A tree is looked at each time before it is used; one that was changed is unpacked anew. `trees/` is
+//! its owner's alone (0700): what is in it has the modes that the packages gave, and a folder that all may write to must not be
+//! reached by all.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use profiles::resolved::VerityRef;
+
+use super::tree_stamp::{self, Stamp};
+use super::{Dependency, Scratch, Store, scratch, trees};
+use crate::checked_image::CheckedImage;
+use crate::error::{Error, Result};
+use crate::report::Report;
+
+/// Of `trees/` and of each tree in it.
+const PRIVATE: u32 = 0o700;
+/// In `trees/HEX`.
+pub(super) const ROOT: &str = "root";
+const STAMP: &str = "stamp";
+
+/// What a look at a tree says.
+#[derive(Debug, PartialEq, Eq)]
+enum State {
+    /// It is as it was unpacked, and ours.
+    Sound,
+    /// It is not there, or was made by an earlier version or for another user.
+    Missing,
+    /// It has another stamp now.
+    Changed,
+}
+
+impl Store {
+    /// `trees/HEX/root`, made from the image when it is missing, and anew when somebody changed it. It appears whole or not at all, and
+    /// every byte of it was checked against the hash tree that the record of the build names.
+    ///
+    /// # Errors
+    /// The image is missing, or is damaged beyond mending; the tree cannot be written.
+    pub fn unpacked(&self, layer: &Dependency, report: &Report) -> Result<PathBuf> {
+        let place = self.tree_path(&layer.digest);
+        if look(&place) == State::Sound {
+            return Ok(place.join(ROOT));
+        }
+        let folder = self.root.join("trees");
+        self.make_root()?;
+        super::make_folder(&folder, PRIVATE)?;
+        // One at a time: a tree that another process has made meanwhile and uses by now must not be exchanged below it.
+        let _turn = self.hold(&folder)?;
+        close_to_others(&folder)?;
+        let state = look(&place);
+        if state != State::Sound {
+            self.unpack(layer, &place, state, report)?;
+        }
+        Ok(place.join(ROOT))
+    }
+
+    fn unpack(&self, layer: &Dependency, place: &Path, state: State, report: &Report) -> Result<()> {
+        let verity = self.verity_of(layer);
+        let image = self.open_image(&layer.digest, verity.as_ref())?;
+        if state == State::Changed {
+            let what = trees::compare(image.image(), &place.join(ROOT)).err();
+            let what = what
+                .unwrap_or_else(|| "names and contents are the image's, times or inodes are not".to_owned());
+            report.line(format_args!(
+                "warning: {}: was changed since it was unpacked, and is unpacked again: {what}",
+                place.display()
+            ));
+        }
+        let scratch = self.scratch("unpack")?;
+        let made = scratch.path().join("tree");
+        fill(&image, &made)?;
+        self.finish_reading(&image, &layer.digest, verity.as_ref(), report);
+        exchange(&scratch, &made, place)
+    }
+
+    /// What opens the image of a layer, by the record of its build. One that is gone leaves the digest, which says as much.
+    fn verity_of(&self, layer: &Dependency) -> Option<VerityRef> {
+        let record = self.record(&layer.id).ok().flatten()?;
+        record.verity.filter(|_| record.digest == layer.digest)
+    }
+}
+
+/// Whether a tree is what was unpacked. One that belongs to somebody else is not ours to use: he can change it at any time, and his
+/// files may be closed to us.
+fn look(place: &Path) -> State {
+    let owner = fs::symlink_metadata(place).ok().filter(|found| found.is_dir()).map(|found| found.uid());
+    let Some(stamp) = tree_stamp::read(&place.join(STAMP)) else { return State::Missing };
+    if owner != Some(nix::unistd::geteuid().as_raw()) {
+        return State::Missing;
+    }
+    match Stamp::of(&place.join(ROOT)) {
+        Ok(found) if found.to_string() == stamp => State::Sound,
+        _ => State::Changed,
+    }
+}
+
+/// Takes the rights of others away from a `trees/` that an earlier version made.
+fn close_to_others(folder: &Path) -> Result<()> {
+    let found = fs::metadata(folder).map_err(Error::on(folder.display()))?;
+    if found.mode() & 0o077 == 0 {
+        return Ok(());
+    }
+    fs::set_permissions(folder, fs::Permissions::from_mode(PRIVATE)).map_err(Error::on(folder.display()))
+}
+
+/// Unpacks an image and stamps it.
+fn fill(image: &CheckedImage, made: &Path) -> Result<()> {
+    let on = || Error::on::<io::Error>(made.display());
+    fs::DirBuilder::new().mode(PRIVATE).create(made).map_err(on())?;
+    let root = made.join(ROOT);
+    // It names the image itself.
+    image.image().unpack(&root, &squashfs::UnpackOptions::user()).map_err(|error| {
+        Error::new("", error).remedy("`lamina store verify` says how to have a damaged image again")
+    })?;
+    let folder = File::open(made).map_err(on())?;
+    // The contents first: a power cut must not leave a tree of empty files under its final name.
+    nix::unistd::syncfs(folder.as_fd()).map_err(Error::on(made.display()))?;
+    let stamp = Stamp::of(&root).map_err(on())?;
+    let path = made.join(STAMP);
+    let write = || -> io::Result<()> {
+        fs::write(&path, stamp.to_string())?;
+        File::open(&path)?.sync_all()?;
+        folder.sync_all()
+    };
+    write().map_err(Error::on(path.display()))
+}
+
+/// Puts a finished tree in its place, and what was there into scratch, to be removed. The lock of `trees/` is held meanwhile.
+fn exchange(scratch: &Scratch, made: &Path, place: &Path) -> Result<()> {
+    let attempt = || -> io::Result<()> {
+        if fs::symlink_metadata(place).is_ok() {
+            // Somebody else's folder may change its name, but not the folder that it is in.
+            fs::rename(place, scratch.path().join("old")).or_else(|_| fs::rename(place, set_aside(place)))?;
+        }
+        fs::rename(made, place)?;
+        place.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+    };
+    attempt().map_err(|error| {
+        Error::new(place.display(), error)
+            .remedy("remove this folder; `lamina build` unpacks the image again")
+    })
+}
+
+/// The first name that is free beside it.
+fn set_aside(place: &Path) -> PathBuf {
+    let name = place.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let path = |number: u32| place.with_file_name(format!("{}{name}-{number}", scratch::SET_ASIDE));
+    (0..u32::MAX).map(path).find(|path| fs::symlink_metadata(path).is_err()).unwrap_or_else(|| path(0))
+}
