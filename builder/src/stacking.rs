@@ -101,7 +101,7 @@ impl std::fmt::Display for Shadow {
     }
 }
 
-/// Every path of an image. `damaged` words what is wrong with its squashfs.
+/// Every path of an image; `path` names it. `damaged` words what is wrong with its squashfs.
 ///
 /// # Errors
 /// It cannot be read; an entry has an attribute on which overlayfs acts.
