@@ -19,9 +19,9 @@ use crate::image::{self, SOURCE_DATE_EPOCH};
 use crate::limits::{self, LimitWishes, Limits};
 use crate::package_id::TARGET;
 use crate::plan::Plan;
-use crate::recipe::{Making, STEP_NAMES};
+use crate::recipe::{Making, STEP_NAMES, StepWork};
 use crate::report::Report;
-use crate::sandbox::{self, Access, Bind, Layer, Spec, Step};
+use crate::sandbox::{self, Access, Bind, Layer, Spec, Step, Work};
 use crate::schedule;
 use crate::store::{BuildLog, BuildRecord, Dependency, RECORD_FOLDER, Scratch, SourceRecord, Store};
 use crate::watch;
@@ -326,9 +326,16 @@ fn environment(package: &Package, jobs: NonZero<usize>) -> Vec<(String, String)>
 
 fn steps(package: &Package) -> Vec<Step> {
     let step = |name: &&str| {
-        let script = package.recipe.script(name)?;
-        let folder = if *name == "unpack" { "/build" } else { "/build/src" };
-        Some(Step { name: (*name).to_owned(), script, folder: PathBuf::from(folder) })
+        let work = match package.recipe.work(name)? {
+            StepWork::Unpack(file) => {
+                Work::Unpack { source: Path::new("/sources").join(file), target: PathBuf::from("/build/src") }
+            }
+            StepWork::Script(text) => {
+                let folder = if *name == "unpack" { "/build" } else { "/build/src" };
+                Work::Script { text, folder: PathBuf::from(folder) }
+            }
+        };
+        Some(Step { name: (*name).to_owned(), work })
     };
     STEP_NAMES.iter().filter_map(step).collect()
 }

@@ -6,7 +6,7 @@ use profiles::Digest;
 use sha2::{Digest as _, Sha256};
 
 use crate::image::ImageFormat;
-use crate::recipe::{Making, Recipe, STEP_NAMES};
+use crate::recipe::{Making, Recipe, STEP_NAMES, StepWork};
 use crate::selection::Selection;
 
 /// Raised when this builder begins to make other bits from the same recipe.
@@ -73,8 +73,15 @@ impl Ingredients<'_> {
             lines.push("debian".to_owned());
         }
         for step in STEP_NAMES {
-            if let Some(script) = recipe.script(step) {
-                lines.push(format!("step {step} sha256:{}", hash(script.as_bytes()).hex()));
+            match recipe.work(step) {
+                Some(StepWork::Script(script)) => {
+                    lines.push(format!("step {step} sha256:{}", hash(script.as_bytes()).hex()));
+                }
+                // Which source is the first, no other line says.
+                Some(StepWork::Unpack(file)) => {
+                    lines.push(format!("step {step} default={} {file}", source_archive::RULES));
+                }
+                None => {}
             }
         }
         lines.join("\n") + "\n"

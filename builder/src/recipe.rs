@@ -75,6 +75,16 @@ pub enum Making {
     Debian,
 }
 
+/// What is done in a step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StepWork {
+    /// `/bin/sh` runs this text.
+    Script(String),
+    /// The builder itself unpacks the source of this name, when it is an archive. Which one it is, only its bytes tell, and
+    /// they are not there yet when a build is planned.
+    Unpack(String),
+}
+
 /// A file beside the recipe.
 #[derive(Debug, Clone)]
 pub struct RecipeFile {
@@ -169,28 +179,17 @@ impl Recipe {
         Ok(real)
     }
 
-    /// The script of a step: the recipe's, or the default that docs/recipes.md describes. `None`: nothing to do.
-    pub fn script(&self, step: &str) -> Option<String> {
+    /// What is done in a step: the recipe's script, or the default that docs/recipes.md describes. `None`: nothing.
+    pub fn work(&self, step: &str) -> Option<StepWork> {
         let Making::Steps(scripts) = &self.making else { return None };
         if let Some(script) = scripts.get(step) {
-            return Some(script.clone());
+            return Some(StepWork::Script(script.clone()));
         }
         match step {
-            "unpack" => self.default_unpack(),
-            "patch" => self.default_patch(),
+            "unpack" => self.sources.first().map(|source| StepWork::Unpack(source.file.clone())),
+            "patch" => self.default_patch().map(StepWork::Script),
             _ => None,
         }
-    }
-
-    fn default_unpack(&self) -> Option<String> {
-        let first = &self.sources.first()?.file;
-        let archive = first.contains(".tar") || first.ends_with(".tgz");
-        archive.then(|| {
-            format!(
-                "mkdir -p \"$SRC\"\ntar -xf {} --strip-components=1 --no-same-owner -C \"$SRC\"\n",
-                quote(&format!("/sources/{first}"))
-            )
-        })
     }
 
     fn default_patch(&self) -> Option<String> {

@@ -80,6 +80,7 @@ fn the_text_is_as_documented() {
     let canonical = package(&tree, "hello").canonical;
     let mut lines: Vec<&str> = canonical.lines().collect();
     let steps = lines.split_off(lines.len() - 4);
+    assert_eq!(steps[0], "step unpack default=1 hello.tar.gz");
     let names: Vec<&str> = steps.iter().map(|line| line.split(' ').nth(1).unwrap()).collect();
     assert_eq!(names, ["unpack", "patch", "make", "install"]);
     assert_eq!(lines.join("\n") + "\n", expected);
@@ -90,7 +91,7 @@ fn the_text_is_as_documented() {
 fn the_id_of_a_fixed_recipe_is_fixed() {
     assert_eq!(
         package(&tree(), "hello").id.hex(),
-        "98b1bde5b9e2617f77549e56dc1a04f654bce620d668b0aef580dbac3236a5cf"
+        "ac149ea7da7b3efe8e5a4a98301289930d6b642103bbd15cca0fe8e9798a0112"
     );
 }
 
@@ -102,6 +103,7 @@ fn every_ingredient_changes_the_id() {
         (SOURCE, "0000000000000000000000000000000000000000000000000000000000000002"),
         ("hello.tar.gz\" sha256", "hallo.tar.gz\" sha256"),
         ("patch \"b.patch\"", ""),
+        ("step \"make\"", "step \"unpack\" \":\"\n        step \"make\""),
         ("patch \"b.patch\"\n        patch \"a.patch\"", "patch \"a.patch\"\n        patch \"b.patch\""),
         ("file \"conf\"", ""),
         ("default=#false", "default=#true"),
@@ -124,6 +126,21 @@ fn every_ingredient_changes_the_id() {
         tree.recipe("hello", &text.replacen(from, to, 1));
         assert_ne!(package(&tree, "hello").id, before, "{from} -> {to}");
     }
+}
+
+/// The lines of sources are sorted, and the default unpacks the first of them.
+#[test]
+fn which_source_is_the_first_changes_the_id() {
+    let tree = tree();
+    let source = |name| {
+        format!("source \"{name}\" sha256=\"{SOURCE}\" size=1 {{ mirror \"https://example.org/x\"\n }}\n")
+    };
+    let id = |first, second| {
+        let nodes = format!("version \"1\"\n{}{}step \"install\" \"true\"", source(first), source(second));
+        tree.recipe("two", &nodes);
+        package(&tree, "two").id
+    };
+    assert_ne!(id("a", "b"), id("b", "a"));
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use crate::error::{Part, malformed, while_doing};
+use crate::tar_dialect;
 
 /// No package in Debian comes near this many files.
 const MOST_MEMBERS: usize = 4 << 20;
@@ -66,7 +67,8 @@ impl Contents {
         // The reader skips from header to header, so it starts at the beginning whatever was written last.
         io::Seek::rewind(&mut &file).map_err(&reading)?;
         for entry in archive.entries_with_seek().map_err(&reading)? {
-            let entry = entry.map_err(&reading)?;
+            let mut entry = entry.map_err(&reading)?;
+            tar_dialect::check(&mut entry)?;
             if members.len() == MOST_MEMBERS {
                 return malformed(format!("it has more than {MOST_MEMBERS} files"));
             }
@@ -126,7 +128,7 @@ fn read_member(entry: &tar::Entry<'_, impl io::Read>) -> Part<Option<Member>> {
     let raw_path = entry.path_bytes();
     let path = relative(&raw_path)?;
     let fields = while_doing("reading a header of its data archive");
-    let Some(kind) = read_kind(entry, &path)? else { return Ok(None) };
+    let kind = read_kind(entry, &path)?;
     if path.is_empty() {
         return match kind {
             Kind::Directory => Ok(None),
@@ -147,8 +149,7 @@ fn read_member(entry: &tar::Entry<'_, impl io::Read>) -> Part<Option<Member>> {
     }))
 }
 
-/// `None` for entries that describe no file (comments and global extensions).
-fn read_kind(entry: &tar::Entry<'_, impl io::Read>, path: &[u8]) -> Part<Option<Kind>> {
+fn read_kind(entry: &tar::Entry<'_, impl io::Read>, path: &[u8]) -> Part<Kind> {
     use tar::EntryType;
     let header = entry.header();
     let device = || -> Part<(u32, u32)> {
@@ -161,21 +162,25 @@ fn read_kind(entry: &tar::Entry<'_, impl io::Read>, path: &[u8]) -> Part<Option<
         Some(target) if !target.is_empty() => Ok(target.into_owned()),
         _ => malformed(format!("the link `{}` has no target", path.escape_ascii())),
     };
-    Ok(Some(match header.entry_type() {
+    if tar_dialect::is_folder(entry) {
+        return match entry.size() {
+            0 => Ok(Kind::Directory),
+            bytes => malformed(format!("the folder `{}` has {bytes} bytes", path.escape_ascii())),
+        };
+    }
+    Ok(match header.entry_type() {
         EntryType::Regular | EntryType::Continuous => {
             Kind::File { offset: entry.raw_file_position(), length: entry.size() }
         }
-        EntryType::Directory => Kind::Directory,
         EntryType::Symlink => Kind::Symlink(target()?),
         EntryType::Link => Kind::HardLink(relative(&target()?)?),
         EntryType::Block => device().map(|(major, minor)| Kind::BlockDevice(major, minor))?,
         EntryType::Char => device().map(|(major, minor)| Kind::CharDevice(major, minor))?,
         EntryType::Fifo => Kind::Fifo,
-        EntryType::XGlobalHeader => return Ok(None),
         other => {
             return malformed(format!("`{}` is a tar entry of type {other:?}", path.escape_ascii()));
         }
-    }))
+    })
 }
 
 /// Removes leading `./` and `/`, doubled and trailing slashes; refuses `..` and NUL.

@@ -16,6 +16,8 @@ pub(crate) enum Problem {
     Io(&'static str, io::Error),
     /// The bytes are not those of a Debian package.
     Malformed(String),
+    /// The package is whole, and made in a way that is not read here. Fetching it again would not help.
+    Unsupported(String),
 }
 
 /// The result of reading a part of a package, before its path is known.
@@ -29,6 +31,10 @@ impl Problem {
 
 pub(crate) fn malformed<T>(text: impl Into<String>) -> Part<T> {
     Err(Problem::Malformed(text.into()))
+}
+
+pub(crate) fn unsupported<T>(text: impl Into<String>) -> Part<T> {
+    Err(Problem::Unsupported(text.into()))
 }
 
 /// Names what was being done when the operating system (or a decompressor) reported an error.
@@ -53,6 +59,12 @@ impl fmt::Display for Error {
             Problem::Io(action, error) => {
                 write!(f, "{path}: {action}: {error}; if the file is damaged, fetch the package again")
             }
+            Problem::Unsupported(text) => {
+                write!(
+                    f,
+                    "{path}: {text}; make it again with today's dpkg-deb: `dpkg-deb --raw-extract`, then `dpkg-deb --build`"
+                )
+            }
             Problem::Malformed(text) => {
                 write!(f, "{path}: not a usable Debian package: {text}; fetch the package again")
             }
@@ -64,7 +76,7 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match &self.problem {
             Problem::Io(_, error) => Some(error),
-            Problem::Malformed(_) => None,
+            Problem::Malformed(_) | Problem::Unsupported(_) => None,
         }
     }
 }

@@ -20,14 +20,14 @@
 //! ```
 
 mod archive;
-mod compression;
 mod contents;
 mod control;
 mod error;
 mod package;
+mod tar_dialect;
 
-pub use compression::Compression;
 pub use contents::{Contents, Kind, Member};
 pub use control::Control;
+pub use decompress::Compression;
 pub use error::Error;
 pub use package::Package;

@@ -5,10 +5,11 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use crate::archive::{self, ArchiveMember};
-use crate::compression::Compression;
 use crate::contents::Contents;
 use crate::control::Control;
-use crate::error::{Error, Part, malformed, while_doing};
+use crate::error::{Error, Part, malformed, unsupported, while_doing};
+use crate::tar_dialect;
+use decompress::Compression;
 
 /// The control archive holds a few small text files; a larger one is an attack or damage.
 const MOST_CONTROL_BYTES: u64 = 64 << 20;
@@ -50,7 +51,7 @@ impl Package {
         };
         let control = read_control(&mut file, &find("control.tar")?)?;
         let data = find("data.tar")?;
-        let compression = Compression::of_member(&data.name, "data.tar")?;
+        let compression = compression_of(&data.name, "data.tar")?;
         Ok(Package { path: path.to_owned(), file, control, data, compression })
     }
 
@@ -108,14 +109,25 @@ fn check_format(file: &mut File, first: Option<&ArchiveMember>) -> Part<()> {
     Ok(())
 }
 
+/// The compression of a member, from its name; deb(5) lists them all.
+fn compression_of(name: &str, stem: &str) -> Part<Compression> {
+    match Compression::of(name, stem) {
+        Some(compression) => Ok(compression),
+        None => unsupported(format!(
+            "member `{name}` has an unknown compression; known are {stem}, .gz, .xz, .zst, .bz2 and .lzma"
+        )),
+    }
+}
+
 fn read_control(file: &mut File, member: &ArchiveMember) -> Part<Control> {
     let reading = while_doing("reading its control archive");
     file.seek(SeekFrom::Start(member.offset)).map_err(while_doing("seeking"))?;
-    let compression = Compression::of_member(&member.name, "control.tar")?;
+    let compression = compression_of(&member.name, "control.tar")?;
     let plain = compression.reader(file.take(member.length)).map_err(&reading)?;
     let mut archive = tar::Archive::new(plain.take(MOST_CONTROL_BYTES));
     for entry in archive.entries().map_err(&reading)? {
-        let entry = entry.map_err(&reading)?;
+        let mut entry = entry.map_err(&reading)?;
+        tar_dialect::check(&mut entry)?;
         if !matches!(&*entry.path_bytes(), b"./control" | b"control") {
             continue;
         }

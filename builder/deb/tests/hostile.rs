@@ -51,7 +51,14 @@ fn members_that_leave_the_package_are_refused() {
 fn any_single_damaged_byte_and_any_cut_end_without_a_panic() {
     let folder = tempfile::tempdir().unwrap();
     let entries = [Entry::file("./usr/bin/x", &[7; 700]), Entry::symlink("./usr/bin/y", "x")];
-    for compressor in [Compressor::None, Compressor::Gzip, Compressor::Xz, Compressor::Zstd] {
+    for compressor in [
+        Compressor::None,
+        Compressor::Gzip,
+        Compressor::Bzip2,
+        Compressor::Xz,
+        Compressor::Lzma,
+        Compressor::Zstd,
+    ] {
         let good = package(compressor, &control("Package: a\nVersion: 1\nDepends: b\n"), &entries);
         let step = good.len() / 400 + 1;
         for position in (0..good.len()).step_by(step) {
@@ -61,6 +68,87 @@ fn any_single_damaged_byte_and_any_cut_end_without_a_panic() {
             read_all(&write(folder.path(), "cut.deb", &good[..position]));
         }
     }
+}
+
+/// A pax header for a sparse file was passed over, and the file had the map of its holes in front of its bytes.
+#[test]
+fn tar_archives_that_dpkg_would_not_unpack_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let sparse = "22 GNU.sparse.major=1\n22 GNU.sparse.minor=0\n26 GNU.sparse.name=usr/x\n29 GNU.sparse.realsize=10000\n";
+    let cases = [
+        (
+            "a sparse file",
+            vec![Entry::other(b'x', "h", sparse.as_bytes()), Entry::file("GNUSparseFile.0/x", b"1\n0\n1\nx")],
+            "a pax header",
+        ),
+        (
+            "another path",
+            vec![Entry::other(b'x', "h", b"14 path=usr/y\n"), Entry::file("usr/x", b"x")],
+            "a pax header",
+        ),
+        (
+            "another size",
+            vec![Entry::other(b'x', "h", b"9 size=0\n"), Entry::file("usr/x", b"x")],
+            "a pax header",
+        ),
+        (
+            "another link",
+            vec![Entry::other(b'x', "h", b"17 linkpath=../y\n"), Entry::symlink("usr/x", "y")],
+            "a pax header",
+        ),
+        (
+            "for all",
+            vec![Entry::other(b'g', "h", b"14 path=usr/y\n"), Entry::file("usr/x", b"x")],
+            "a pax header",
+        ),
+        ("sparse, of GNU", vec![Entry::other(b'S', "usr/x", b"")], ""),
+        ("a volume", vec![Entry::other(b'V', "label", b"")], "is a tar entry of type"),
+        ("a folder with bytes", vec![Entry::other(b'5', "usr/", b"x")], "has 1 bytes"),
+        ("an old folder with bytes", vec![Entry::file("usr/", b"x")], "has 1 bytes"),
+        ("a link with bytes", vec![Entry::other(b'1', "usr/x", b"x")], "has 1 bytes"),
+    ];
+    for (name, entries, expected) in cases {
+        let bytes = package(Compressor::None, &control("Package: a\nVersion: 1\n"), &entries);
+        let package = deb::Package::open(&write(folder.path(), "strange.deb", &bytes)).unwrap();
+        let error = package.contents(scratch()).expect_err(name).to_string();
+        assert!(error.contains("strange.deb") && error.contains(expected), "{name}: {error}");
+        assert!(!expected.contains("pax") || !error.contains("fetch the package again"), "{error}");
+    }
+    let renamed =
+        [Entry::other(b'x', "h", b"16 path=control\n"), Entry::file("other", b"Package: b\nVersion: 1\n")];
+    let bytes = package(Compressor::None, &renamed, &[]);
+    let error = deb::Package::open(&write(folder.path(), "strange.deb", &bytes)).unwrap_err().to_string();
+    assert!(error.contains("a pax header"), "{error}");
+}
+
+/// deb(5): both were allowed once, and there are packages with them.
+#[test]
+fn old_compressions_are_read_and_unknown_ones_get_the_right_remedy() {
+    let folder = tempfile::tempdir().unwrap();
+    let control = control("Package: a\nVersion: 1\n");
+    for compressor in [Compressor::Bzip2, Compressor::Lzma] {
+        let bytes = package(compressor, &control, &[Entry::file("./usr/x", b"hello")]);
+        let package = deb::Package::open(&write(folder.path(), "old.deb", &bytes)).unwrap();
+        let contents = package.contents(scratch()).unwrap();
+        let member = contents.find(b"usr/x").unwrap();
+        assert_eq!(contents.read(member).unwrap(), b"hello", "{compressor:?}");
+    }
+    let bytes = package(Compressor::Gzip, &control, &[]);
+    let path = write(folder.path(), "new.deb", &replaced(&bytes, b"data.tar.gz ", b"data.tar.br "));
+    let error = deb::Package::open(&path).unwrap_err().to_string();
+    assert!(error.contains("`data.tar.br` has an unknown compression") && error.contains(".lzma"), "{error}");
+    assert!(!error.contains("fetch the package again"), "{error}");
+}
+
+/// What dpkg takes for a folder is one (dpkg's tar.c: "Compatibility with pre-ANSI ustar").
+#[test]
+fn a_file_whose_name_ends_with_a_slash_is_a_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let bytes =
+        package(Compressor::None, &control("Package: a\nVersion: 1\n"), &[Entry::file("./usr/", b"")]);
+    let package = deb::Package::open(&write(folder.path(), "old.deb", &bytes)).unwrap();
+    let contents = package.contents(scratch()).unwrap();
+    assert_eq!(contents.members()[0].kind, deb::Kind::Directory);
 }
 
 /// Reads everything there is; what matters is that it returns, and that all it returns was really in the package.

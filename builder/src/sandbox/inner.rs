@@ -13,8 +13,8 @@ use rustix::thread::CapabilitySet;
 use stack::overlay::{Features, Overlay, Upper};
 
 use super::outer::exit_code;
-use super::spec::{Bind, Bounds, Layer, Spec, Step};
-use super::{bounds, lifeline};
+use super::spec::{Bind, Bounds, Layer, Spec, Step, Work};
+use super::{bounds, lifeline, unpack};
 use crate::error::{Error, Result};
 
 const NONE: Option<&str> = None;
@@ -241,15 +241,22 @@ fn run_steps(spec: &Spec) -> Result<i32> {
 
 fn run_step(step: &Step, environment: &[(String, String)]) -> Result<i32> {
     println!("lamina: step {}", step.name);
-    fs::create_dir_all(&step.folder).map_err(Error::on(step.folder.display()))?;
-    let script = Path::new(STEP_FOLDER).join(&step.name);
-    fs::write(&script, &step.script).map_err(Error::on(script.display()))?;
+    match &step.work {
+        Work::Unpack { source, target } => Ok(unpack::run(source, target)),
+        Work::Script { text, folder } => run_script(&step.name, text, folder, environment),
+    }
+}
+
+fn run_script(name: &str, text: &str, folder: &Path, environment: &[(String, String)]) -> Result<i32> {
+    fs::create_dir_all(folder).map_err(Error::on(folder.display()))?;
+    let script = Path::new(STEP_FOLDER).join(name);
+    fs::write(&script, text).map_err(Error::on(script.display()))?;
     let status = Command::new("/bin/sh")
         .arg("-eu")
         .arg(&script)
         .env_clear()
         .envs(environment.iter().map(|(name, value)| (name, value)))
-        .current_dir(&step.folder)
+        .current_dir(folder)
         .stdin(Stdio::null())
         .status()
         .map_err(|error| {

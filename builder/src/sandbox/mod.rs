@@ -19,13 +19,14 @@ mod inner;
 mod lifeline;
 mod outer;
 mod spec;
+mod unpack;
 
 use std::io::PipeReader;
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 
 pub use facts::{Access, Facts, choose_access};
-pub use spec::{Bind, Bounds, Layer, Spec, Step};
+pub use spec::{Bind, Bounds, Layer, Spec, Step, Work};
 
 use crate::error::{Error, Result};
 

@@ -27,15 +27,32 @@ pub struct Bind {
     pub writable: bool,
 }
 
-/// One script of the build.
+/// One step of the build.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Step {
     /// `unpack`, `patch`, `configure`, `make` or `install`.
     pub name: String,
-    /// What `/bin/sh` reads.
-    pub script: String,
-    /// The folder it starts in, inside the sandbox; made when missing.
-    pub folder: PathBuf,
+    /// What is done.
+    pub work: Work,
+}
+
+/// What is done in a step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Work {
+    /// `/bin/sh` reads this text.
+    Script {
+        /// The text.
+        text: String,
+        /// The folder it starts in, inside the sandbox; made when missing.
+        folder: PathBuf,
+    },
+    /// The stage itself unpacks a source, when it is an archive.
+    Unpack {
+        /// The source, inside the sandbox.
+        source: PathBuf,
+        /// The folder to make of it.
+        target: PathBuf,
+    },
 }
 
 /// What the kernel holds the processes of a build to.

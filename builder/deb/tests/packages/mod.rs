@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 pub enum Compressor {
     None,
     Gzip,
+    Bzip2,
     Xz,
+    Lzma,
     Zstd,
 }
 
@@ -23,6 +25,12 @@ pub struct Entry {
 impl Entry {
     pub fn file(path: &str, bytes: &[u8]) -> Entry {
         Entry { kind: tar::EntryType::Regular, path: path.into(), target: String::new(), bytes: bytes.into() }
+    }
+
+    /// An entry of any type.
+    pub fn other(kind: u8, path: &str, bytes: &[u8]) -> Entry {
+        let kind = tar::EntryType::new(kind);
+        Entry { kind, path: path.into(), target: String::new(), bytes: bytes.into() }
     }
 
     pub fn symlink(path: &str, target: &str) -> Entry {
@@ -42,6 +50,8 @@ pub fn package(compressor: Compressor, control: &[Entry], data: &[Entry]) -> Vec
     let ending = match compressor {
         Compressor::None => "",
         Compressor::Gzip => ".gz",
+        Compressor::Bzip2 => ".bz2",
+        Compressor::Lzma => ".lzma",
         Compressor::Xz => ".xz",
         Compressor::Zstd => ".zst",
     };
@@ -78,6 +88,18 @@ fn compress(compressor: Compressor, bytes: &[u8]) -> Vec<u8> {
         Compressor::None => bytes.to_vec(),
         Compressor::Gzip => {
             let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+            encoder.write_all(bytes).unwrap();
+            encoder.finish().unwrap()
+        }
+        Compressor::Bzip2 => {
+            let mut encoder = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+            encoder.write_all(bytes).unwrap();
+            encoder.finish().unwrap()
+        }
+        Compressor::Lzma => {
+            let options = liblzma::stream::LzmaOptions::new_preset(1).unwrap();
+            let stream = liblzma::stream::Stream::new_lzma_encoder(&options).unwrap();
+            let mut encoder = liblzma::write::XzEncoder::new_stream(Vec::new(), stream);
             encoder.write_all(bytes).unwrap();
             encoder.finish().unwrap()
         }
