@@ -7,7 +7,9 @@ mod sandbox;
 use std::fs;
 use std::process::Command;
 
+use profiles::Digest;
 use sandbox::Workshop;
+use sha2::{Digest as _, Sha256};
 
 /// A script lost files here without an error, and needed tools of the build's root.
 #[test]
@@ -36,16 +38,28 @@ fn sources_of_every_shape_are_unpacked_whole_or_the_build_fails() {
         ] {
             let name = source.split('.').next().unwrap();
             workshop
-                .recipe(name, &format!("{}\nstep \"install\" \"{script}\"", workshop.source(source, "make")));
+                .recipe(name, &format!("{}\nstep \"install\" \"{script}\"", source_node(&workshop, source)));
             workshop.succeed(&["build", name]);
             assert_eq!(workshop.read_from_image(name, "share/files"), expected, "{source} as {way:?}");
         }
         fs::write(workshop.path("make/cut.tar"), &fs::read(workshop.path("make/two.tar")).unwrap()[..2048])
             .unwrap();
-        workshop.recipe("cut", &format!("{}\nstep \"install\" \"true\"", workshop.source("cut.tar", "make")));
+        workshop.recipe("cut", &format!("{}\nstep \"install\" \"true\"", source_node(&workshop, "cut.tar")));
         let message = workshop.fail(&["build", "cut"]);
         for part in ["/sources/cut.tar: ", "cut short", "step unpack ended with status 1"] {
             assert!(message.contains(part), "{part} in\n{message}");
         }
     }
+}
+
+/// The node of a source that lies in the folder `make`.
+fn source_node(workshop: &Workshop, file: &str) -> String {
+    let path = workshop.path("make").join(file);
+    let bytes = fs::read(&path).unwrap();
+    let digest = Digest::from_bytes(Sha256::digest(&bytes).into()).hex();
+    format!(
+        "source \"{file}\" sha256=\"{digest}\" size={} {{ mirror \"file:{}\"\n }}",
+        bytes.len(),
+        path.display()
+    )
 }

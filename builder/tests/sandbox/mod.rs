@@ -66,19 +66,7 @@ impl Workshop {
         workshop
     }
 
-    /// The node of a source that lies in `folder` of the tree.
-    pub fn source(&self, file: &str, folder: &str) -> String {
-        let path = self.path(folder).join(file);
-        let bytes = fs::read(&path).unwrap();
-        let digest = profiles::Digest::from_bytes(<sha2::Sha256 as sha2::Digest>::digest(&bytes).into());
-        format!(
-            "source \"{file}\" sha256=\"{}\" size={} {{ mirror \"file:{}\"\n }}",
-            digest.hex(),
-            bytes.len(),
-            path.display()
-        )
-    }
-
+    /// A path below the folder.
     pub fn path(&self, below: &str) -> PathBuf {
         self.folder.path().join(below)
     }
