@@ -134,13 +134,17 @@ pub fn newest_in(folder: &Path) -> Result<Option<(u64, PathBuf)>> {
     let mut newest = None;
     for entry in entries {
         let path = entry.map_err(Error::on(folder.display()))?.path();
-        let text = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_suffix(".kdl"));
-        // The form that init reads too: a decimal number from 1, without leading zeros.
-        let number =
-            text.filter(|text| !text.starts_with(['0', '+'])).and_then(|text| text.parse::<u64>().ok());
+        let number = path.file_name().and_then(|name| name.to_str()).and_then(generation_of);
         newest = newest.max(number.map(|number| (number, path)));
     }
     Ok(newest)
+}
+
+/// `7` for `7.kdl`, in the form that init reads too: a decimal number from 1, without leading zeros.
+pub fn generation_of(file_name: &str) -> Option<u64> {
+    let digits = file_name.strip_suffix(".kdl")?;
+    let number: u64 = digits.parse().ok()?;
+    (number > 0 && number.to_string() == digits).then_some(number)
 }
 
 /// The word of the kernel command line that boots this profile and no other: `lamina.profile=NAME@sha256:HEX`, with the

@@ -3,18 +3,25 @@
 //! Images come first and profiles last, and every file appears whole, so that the folder boots at every moment with the
 //! profiles that it shows, and can be brought up to date by the same command.
 
+mod copying;
+mod retention;
+
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::fs;
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 
 use boot_ledger::Slots;
-use profiles::resolved::BootProfile;
+use profiles::resolved::{BootProfile, ImageRef};
 use profiles::{Digest, Name};
-use progress::{Meter, Progress, count};
-use unnamed_file::UnnamedFile;
+use progress::{Progress, count};
+
+use copying::Found;
+pub use copying::MediumImage;
+pub use retention::Removals;
 
 use crate::error::{Error, Result};
+use crate::report::Report;
 use crate::store::Store;
 use crate::{lock, signature, text_file};
 
@@ -23,8 +30,8 @@ use crate::{lock, signature, text_file};
 pub struct MediumPlan {
     /// The folder to fill, which also gets the slots that count boots.
     pub folder: PathBuf,
-    /// Where each image is and will be.
-    pub images: Vec<(PathBuf, PathBuf)>,
+    /// Each image, where it is and will be.
+    pub images: Vec<MediumImage>,
     /// Where each profile is and will be.
     pub profiles: Vec<(PathBuf, PathBuf)>,
     /// Where the signature of each profile that has one is and will be.
@@ -33,12 +40,16 @@ pub struct MediumPlan {
     pub size: u64,
     /// Profiles of the medium with a higher number than the store's, which init would boot in their place.
     pub outnumbered: Vec<PathBuf>,
+    /// What older generations leave behind.
+    pub removals: Removals,
 }
 
 impl MediumPlan {
-    /// Reads the newest generation of each profile; every image must be in the store with its size.
-    pub fn make(store: &Store, folder: &Path, names: &[Name]) -> Result<Self> {
-        let mut images: BTreeMap<Digest, u64> = BTreeMap::new();
+    /// Reads the newest generation of each profile; every image must be in the store with its size. Of each of these profiles the
+    /// medium keeps the newest `keep` generations, and those that its slots name.
+    pub fn make(store: &Store, folder: &Path, names: &[Name], keep: NonZero<usize>) -> Result<Self> {
+        let mut images: BTreeMap<Digest, ImageRef> = BTreeMap::new();
+        let mut renewed = Vec::new();
         let (mut profiles, mut signatures, mut outnumbered) = (Vec::new(), Vec::new(), Vec::new());
         for name in names {
             let (number, path) = lock::newest(store, name)?.ok_or_else(|| {
@@ -58,7 +69,7 @@ impl MediumPlan {
                     let cause = format!("has {}, profile {name} says {}", count(length, "byte"), image.size);
                     return Err(Error::new(from.display(), cause).remedy("run `lamina store verify`"));
                 }
-                images.insert(image.digest, image.size);
+                images.insert(image.digest, image.clone());
             }
             let on_medium = folder.join("profiles").join(name.as_str());
             let highest = lock::newest_in(&on_medium)?;
@@ -69,46 +80,82 @@ impl MediumPlan {
                 signatures.push((signature, signature::path_of(&target)));
             }
             profiles.push((path, target));
+            renewed.push((name.clone(), number));
         }
-        let size = images.values().sum();
-        let place = |digest: &Digest| {
-            (store.image_path(digest), folder.join(format!("images/{}.sqfs", digest.hex())))
+        let size = images.values().map(|image| image.size).sum();
+        let removals = retention::plan(folder, &renewed, &images.keys().copied().collect(), keep);
+        let place = |image: ImageRef| MediumImage {
+            files: (
+                store.image_path(&image.digest),
+                folder.join(format!("images/{}.sqfs", image.digest.hex())),
+            ),
+            digest: image.digest,
+            verity: image.verity,
+            size: image.size,
         };
-        let images = images.keys().map(place).collect();
-        Ok(MediumPlan { folder: folder.to_path_buf(), images, profiles, signatures, size, outnumbered })
+        let images = images.into_values().map(place).collect();
+        let folder = folder.to_path_buf();
+        Ok(MediumPlan { folder, images, profiles, signatures, size, outnumbered, removals })
     }
 
     /// Every file, in the order of copying: a signature before its profile, which must never be seen without it.
     pub fn files(&self) -> impl Iterator<Item = &(PathBuf, PathBuf)> {
-        self.images.iter().chain(&self.signatures).chain(&self.profiles)
+        self.images.iter().map(|image| &image.files).chain(&self.signatures).chain(&self.profiles)
     }
 
-    /// Copies what is not there yet, and makes the slots that count boots.
-    pub fn carry_out(&self, progress: Progress) -> Result<()> {
-        let length = |path: &Path| fs::metadata(path).map(|found| found.len()).ok();
-        let missing: Vec<_> = self
-            .images
-            .iter()
-            .filter(|(from, to)| length(to).is_none() || length(to) != length(from))
-            .collect();
-        let bytes: u64 = missing.iter().filter_map(|(from, _)| length(from)).sum();
-        if !missing.is_empty() {
-            let what = format!("copying {} to {}", count(missing.len(), "image"), self.folder.display());
-            let meter = progress.passes(what, bytes, 2 * bytes);
-            for (from, to) in missing {
-                check(from, &meter)?;
-                copy(from, to, &meter)?;
+    /// Copies what is not there yet or is damaged there, makes the slots that count boots, and then removes what nobody needs any
+    /// more: at every moment the medium boots with the profiles that it shows.
+    pub fn carry_out(&self, report: &Report) -> Result<()> {
+        let was_there = self.folder.exists();
+        self.bring_images(report).inspect_err(|_| {
+            // Folders that nothing came into are no medium.
+            for folder in [self.folder.join("images"), self.folder.clone()].iter().filter(|_| !was_there) {
+                let _ = fs::remove_dir(folder);
             }
-        }
+        })?;
         // Their number says nothing of their contents: another store may have counted on its own.
         for (from, to) in self.signatures.iter().chain(&self.profiles) {
             let bytes = fs::read(from).map_err(Error::on(from.display()))?;
-            if fs::read(to).ok() != Some(bytes) {
+            if text_file::read(to).ok() != Some(bytes) {
                 self.drop_stale_signature(to)?;
-                copy(from, to, &Progress::Silent.work("copying"))?;
+                copying::copy(from, to, &Progress::Silent.work("copying"))?;
             }
         }
-        Slots::create(&self.folder).map_err(Error::on(self.folder.join("boot").display()))
+        Slots::create(&self.folder).map_err(Error::on(self.folder.join("boot").display()))?;
+        retention::carry_out(&self.folder, &self.removals)
+    }
+
+    fn bring_images(&self, report: &Report) -> Result<()> {
+        let there = self.images.iter().filter(|image| fs::symlink_metadata(&image.files.1).is_ok());
+        let (found, bytes) = there.fold((0_u64, 0), |(found, bytes), image| (found + 1, bytes + image.size));
+        let mut missing = Vec::new();
+        let what = format!("checking {} on {}", count(found, "image"), self.folder.display());
+        let meter = (found > 0).then(|| report.progress().meter(what, bytes));
+        let silent = Progress::Silent.work("looking");
+        for image in &self.images {
+            match copying::look(image, meter.as_ref().unwrap_or(&silent)) {
+                Found::Sound => {}
+                Found::Nothing => missing.push((image, false)),
+                Found::Damaged => missing.push((image, true)),
+            }
+        }
+        drop(meter);
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let bytes: u64 = missing.iter().map(|(image, _)| image.size).sum();
+        let what = format!("copying {} to {}", count(missing.len(), "image"), self.folder.display());
+        let meter = report.progress().passes(what, bytes, 2 * bytes);
+        for (image, was_damaged) in missing {
+            copying::copy_image(image, &meter, report)?;
+            if was_damaged {
+                let path = image.files.1.display();
+                report.line(format_args!(
+                    "warning: {path}: was damaged on the medium, and was put there again"
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// The signature of a profile that is replaced by another one without a signature would refuse that one.
@@ -119,47 +166,4 @@ impl MediumPlan {
         }
         fs::remove_file(&path).map_err(Error::on(path.display()))
     }
-}
-
-/// Whether an image of the store is what its name says: init would refuse another one, on a machine that is far away by then.
-fn check(image: &Path, meter: &Meter) -> Result<()> {
-    let digest = File::open(image).and_then(|file| Digest::of(meter.reader(file)));
-    let (digest, _) = digest.map_err(Error::on(image.display()))?;
-    if image.file_stem().is_some_and(|stem| stem == digest.hex().as_str()) {
-        return Ok(());
-    }
-    let cause = format!("its SHA-256 is {}: the file was changed or damaged", digest.hex());
-    Err(Error::new(image.display(), cause).remedy("`lamina store verify` says how to have it again"))
-}
-
-/// Makes a folder and those above it, each on the disk before what will lie in it.
-fn make_folder(folder: &Path) -> Result<()> {
-    if folder.is_dir() {
-        return Ok(());
-    }
-    let above = folder.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    make_folder(above)?;
-    match fs::create_dir(folder) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        made => made.and_then(|()| File::open(above)?.sync_all()),
-    }
-    .map_err(Error::on(folder.display()))
-}
-
-/// Copies a file so that it appears whole; on file systems that can, the two share their blocks (FICLONE, ioctl_ficlone(2)).
-fn copy(from: &Path, to: &Path, meter: &Meter) -> Result<()> {
-    if let Some(parent) = to.parent() {
-        make_folder(parent)?;
-    }
-    let source = File::open(from).map_err(Error::on(from.display()))?;
-    let target = UnnamedFile::beside(to)?;
-    let file = target.handle()?;
-    if rustix::fs::ioctl_ficlone(&file, &source).is_err() {
-        let mut out = BufWriter::with_capacity(1 << 17, &file);
-        let copied = io::copy(&mut meter.reader(&source), &mut out).and_then(|_| out.flush());
-        copied.map_err(Error::on(to.display()))?;
-    } else {
-        meter.advance(source.metadata().map_or(0, |found| found.len()));
-    }
-    Ok(target.publish()?)
 }

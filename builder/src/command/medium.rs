@@ -1,5 +1,6 @@
 //! `lamina medium`: what goes onto a disk that boots.
 
+use std::num::NonZero;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -12,6 +13,9 @@ use super::{print, print_json};
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::medium::MediumPlan;
+
+/// How many generations of a profile stay when nobody says: the newest, and one to go back to.
+const KEPT: NonZero<usize> = NonZero::new(2).unwrap();
 
 /// Make boot media.
 #[derive(FromArgs, ArgsInfo, Debug)]
@@ -38,6 +42,7 @@ enum Action {
     subcommand,
     name = "create",
     example = "lamina medium create disk/lamina --profile console --profile web",
+    note = "What lies on the medium already is read and put there again when it is damaged. Of the profiles named, older generations go, and images that no generation on the medium names.",
     note = "init looks in the folder /lamina of the file system, or where lamina.dir= says: put DIR there."
 )]
 struct Create {
@@ -47,6 +52,9 @@ struct Create {
     /// a profile that was locked; may be given several times
     #[argh(option, arg_name = "name")]
     profile: Vec<String>,
+    /// how many generations of each of these profiles stay, the newest ones (default: 2); those that boot slots name stay too
+    #[argh(option, arg_name = "n")]
+    keep: Option<NonZero<usize>>,
     /// print what would be copied, and do nothing
     #[argh(switch)]
     dry_run: bool,
@@ -74,7 +82,7 @@ impl Create {
         let mut names = self.profile.iter().map(parse).collect::<Result<Vec<_>>>()?;
         names.sort();
         names.dedup();
-        let plan = MediumPlan::make(&context.store()?, &self.dir, &names)?;
+        let plan = MediumPlan::make(&context.store()?, &self.dir, &names, self.keep.unwrap_or(KEPT))?;
         for path in &plan.outnumbered {
             context.report.line(format_args!(
                 "warning: {}: has a higher number than the generation of this store, and init boots the highest\nhelp: \
@@ -82,8 +90,11 @@ impl Create {
                 path.display()
             ));
         }
+        if let Some(why) = &plan.removals.kept_because {
+            context.report.line(format_args!("warning: {}: {why}", self.dir.display()));
+        }
         if !self.dry_run {
-            plan.carry_out(context.report.progress())?;
+            plan.carry_out(&context.report)?;
         }
         if self.json {
             print_json(&self.as_json(&plan))?;
@@ -93,11 +104,18 @@ impl Create {
             for (from, to) in plan.files() {
                 print(format_args!("copy {} to {}", from.display(), to.display()))?;
             }
+            for file in &plan.removals.files {
+                print(format_args!("remove {}", self.dir.join(file).display()))?;
+            }
             return Ok(ExitCode::SUCCESS);
         }
         let (profiles, images) = (count(plan.profiles.len(), "profile"), count(plan.images.len(), "image"));
+        let removed = match plan.removals.files.len() {
+            0 => String::new(),
+            files => format!("; removed what older generations needed, {}", count(files, "file")),
+        };
         context.report.line(format_args!(
-            "{}: {profiles}, {images}, {}",
+            "{}: {profiles}, {images}, {}{removed}",
             self.dir.display(),
             human_size(plan.size)
         ));
@@ -110,6 +128,7 @@ impl Create {
         json!({
             "folder": self.dir, "written": !self.dry_run, "size": plan.size,
             "files": files.collect::<Vec<_>>(), "outnumbered": plan.outnumbered,
+            "removed": plan.removals.files.iter().map(|file| self.dir.join(file)).collect::<Vec<_>>(),
         })
     }
 }

@@ -1,0 +1,122 @@
+//! Images on their way to a medium: what arrives is hashed, not what was meant to be sent; and what lies there already is read from
+//! the medium itself.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::OFlag;
+use profiles::Digest;
+use profiles::resolved::VerityRef;
+use progress::{Meter, count};
+use unnamed_file::UnnamedFile;
+
+use crate::checked_image;
+use crate::error::{Error, Result};
+use crate::report::Report;
+use crate::store::digest_of;
+
+/// An image that belongs onto the medium.
+#[derive(Debug, Clone)]
+pub struct MediumImage {
+    /// Where it is and will be.
+    pub files: (PathBuf, PathBuf),
+    /// What it must be.
+    pub digest: Digest,
+    /// What opens it through dm-verity, by the profile.
+    pub verity: Option<VerityRef>,
+    /// Its length in bytes.
+    pub size: u64,
+}
+
+/// What lies under a name on the medium.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Found {
+    Nothing,
+    /// It is the image.
+    Sound,
+    /// It is something else.
+    Damaged,
+}
+
+/// Reads what is on the medium under the name of an image. A link counts as damage: init follows none.
+pub(super) fn look(image: &MediumImage, meter: &Meter) -> Found {
+    let plain = (OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits();
+    let file = match File::options().read(true).custom_flags(plain).open(&image.files.1) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Found::Nothing,
+        Err(_) => return Found::Damaged,
+        Ok(file) => file,
+    };
+    if !file.metadata().is_ok_and(|found| found.is_file() && found.len() == image.size) {
+        return Found::Damaged;
+    }
+    // What this machine still has in memory says nothing of the medium. It is a hint: a refusal changes nothing.
+    let _ = rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed);
+    match Digest::of(meter.reader(file)) {
+        Ok((digest, _)) if digest == image.digest => Found::Sound,
+        _ => Found::Damaged,
+    }
+}
+
+/// Copies an image, and hashes what arrived. Damage in the store's file is mended in the copy where error correction can.
+pub(super) fn copy_image(image: &MediumImage, meter: &Meter, report: &Report) -> Result<()> {
+    let (from, to) = (&image.files.0, &image.files.1);
+    let target = filled(from, to, meter)?;
+    let mut file = target.handle()?;
+    let (digest, _) = digest_of(&mut file, meter).map_err(Error::on(to.display()))?;
+    if digest != image.digest {
+        let Some(verity) = &image.verity else {
+            let cause = format!("its SHA-256 is {}: the file was changed or damaged", digest.hex());
+            return Err(
+                Error::new(from.display(), cause).remedy("`lamina store verify` says how to have it again")
+            );
+        };
+        let healed = checked_image::heal(&mut file, from, &image.digest, verity)?;
+        report.line(format_args!(
+            "warning: {}: {}, mended by error correction in the copy\nhelp: `lamina store verify` says how to have it again",
+            from.display(),
+            count(healed, "damaged block")
+        ));
+    }
+    Ok(target.publish()?)
+}
+
+/// Copies a small file.
+pub(super) fn copy(from: &Path, to: &Path, meter: &Meter) -> Result<()> {
+    Ok(filled(from, to, meter)?.publish()?)
+}
+
+/// A file with the bytes of another; on file systems that can, the two share their blocks (FICLONE, ioctl_ficlone(2)).
+fn filled(from: &Path, to: &Path, meter: &Meter) -> Result<UnnamedFile> {
+    if let Some(parent) = to.parent() {
+        make_folder(parent)?;
+    }
+    let source = File::open(from).map_err(Error::on(from.display()))?;
+    let target = UnnamedFile::beside(to)?;
+    let file = target.handle()?;
+    // A medium is read by others than who fills it.
+    crate::store::share(&file).map_err(Error::on(to.display()))?;
+    if rustix::fs::ioctl_ficlone(&file, &source).is_err() {
+        let mut out = BufWriter::with_capacity(1 << 17, &file);
+        let copied = io::copy(&mut meter.reader(&source), &mut out).and_then(|_| out.flush());
+        copied.map_err(Error::on(to.display()))?;
+    } else {
+        meter.advance(source.metadata().map_or(0, |found| found.len()));
+    }
+    Ok(target)
+}
+
+/// Makes a folder and those above it, each on the disk before what will lie in it.
+fn make_folder(folder: &Path) -> Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    let above = folder.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    make_folder(above)?;
+    match fs::create_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        made => made.and_then(|()| File::open(above)?.sync_all()),
+    }
+    .map_err(Error::on(folder.display()))
+}

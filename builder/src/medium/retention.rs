@@ -1,0 +1,177 @@
+//! What a medium keeps when newer generations come: of each profile that is brought up to date, the newest ones, and those that the
+//! slots name (the last good one, and what is being tried); of all others everything. An image goes when no generation that stays
+//! names it.
+//!
+//! Nothing goes when it cannot be known: with slots that cannot be read, with a generation that cannot be read, in a folder that is a
+//! store and no medium. Nothing is reached through a link (openat2(2)): whatever a medium holds, only files of its own are removed.
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::io;
+use std::num::NonZero;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use boot_ledger::{Damage, Generation, Ledger, Slots};
+use profiles::resolved::BootProfile;
+use profiles::{Digest, Name};
+use rustix::fs::{AtFlags, Dir, Mode, OFlags, ResolveFlags};
+use sha2::{Digest as _, Sha256};
+
+use crate::error::{Error, Result};
+use crate::{lock, signature, text_file};
+
+/// What will be removed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Removals {
+    /// Profiles, each with its signature behind it, and then images, as paths below the folder of the medium.
+    pub files: Vec<PathBuf>,
+    /// Why nothing, or no image, goes.
+    pub kept_because: Option<String>,
+}
+
+/// The profile whose newest generation is put onto the medium, and that generation's number.
+pub(super) type Renewed = (Name, u64);
+
+/// Decides what goes from the medium in `folder` once the generations of `renewed`, which need the images `needed`, are there.
+pub(super) fn plan(
+    folder: &Path,
+    renewed: &[Renewed],
+    needed: &BTreeSet<Digest>,
+    keep: NonZero<usize>,
+) -> Removals {
+    let nothing = |why: String| Removals { files: Vec::new(), kept_because: Some(why) };
+    if ["builds", "tmp"].iter().any(|name| folder.join(name).exists()) {
+        return nothing("is a store: nothing is removed from it".to_owned());
+    }
+    let ledger = match ledger(folder) {
+        Ok(ledger) => ledger,
+        Err(why) => return nothing(format!("the slots that count boots cannot be read: {why}")),
+    };
+    let (mut removals, mut needed) = (Removals::default(), needed.clone());
+    for name in names_in(folder, "profiles").unwrap_or_default() {
+        let Ok(name) = Name::parse(&name) else { continue };
+        let inside = PathBuf::from("profiles").join(name.as_str());
+        let names = names_in(folder, &inside).unwrap_or_default();
+        let found = generations(folder, &inside, &names);
+        let renewed = renewed.iter().find(|(renewed, _)| *renewed == name);
+        let stays = staying(&name, &found, renewed.map(|(_, number)| *number), keep, &ledger);
+        for (number, bytes) in found {
+            let file = inside.join(format!("{number}.kdl"));
+            if !stays.contains(&number) {
+                let signature = signature::path_of(&file);
+                let signed = signature.file_name().is_some_and(|name| names.iter().any(|it| **it == *name));
+                removals.files.extend([Some(file), signed.then_some(signature)].into_iter().flatten());
+            } else if renewed.is_none_or(|(_, new)| *new != number) {
+                match images_of(&file, bytes) {
+                    Some(images) => needed.extend(images),
+                    None => {
+                        removals.kept_because =
+                            Some(format!("{} cannot be read: no image is removed", file.display()));
+                    }
+                }
+            }
+        }
+    }
+    if removals.kept_because.is_none() {
+        let of_nobody = |name: &String| {
+            let digest = name.strip_suffix(".sqfs").and_then(|hex| Digest::parse(hex).ok());
+            digest.is_some_and(|digest| !needed.contains(&digest))
+        };
+        let images = names_in(folder, "images").unwrap_or_default();
+        removals
+            .files
+            .extend(images.into_iter().filter(of_nobody).map(|name| Path::new("images").join(name)));
+    }
+    removals
+}
+
+/// The numbers of the generations that stay.
+fn staying(
+    name: &Name,
+    found: &[(u64, Option<Vec<u8>>)],
+    renewed: Option<u64>,
+    keep: NonZero<usize>,
+    ledger: &Ledger,
+) -> BTreeSet<u64> {
+    let all: BTreeSet<u64> = found.iter().map(|(number, _)| *number).chain(renewed).collect();
+    let Some(new) = renewed else { return all };
+    let named = |(number, bytes): &(u64, Option<Vec<u8>>)| {
+        // Of one that cannot be read nobody knows whether the slots mean it.
+        let Some(bytes) = bytes else { return Some(*number) };
+        let generation =
+            Generation { number: *number, digest: Digest::from_bytes(Sha256::digest(bytes).into()) };
+        let is_named = ledger.last_good(name) == Some(generation) || ledger.attempts(name, &generation) > 0;
+        is_named.then_some(*number)
+    };
+    let newest = all.iter().rev().take(keep.get()).copied();
+    newest.chain([new]).chain(found.iter().filter_map(named)).collect()
+}
+
+/// What the slots say; empty where a medium has none yet.
+fn ledger(folder: &Path) -> Result<Ledger, String> {
+    let Some(slots) = Slots::open(folder).map_err(|error| error.to_string())? else {
+        return Ok(Ledger::default());
+    };
+    let reading = slots.read();
+    let newer = reading.damaged.iter().any(|(_, damage)| matches!(damage, Damage::Newer(_)));
+    match reading.damaged.as_slice() {
+        [(_, damage), _] => Err(damage.to_string()),
+        [(_, damage)] if newer => Err(damage.to_string()),
+        _ => Ok(reading.ledger),
+    }
+}
+
+/// The numbers of the generations in a folder, with their bytes where they can be read.
+fn generations(folder: &Path, inside: &Path, names: &[String]) -> Vec<(u64, Option<Vec<u8>>)> {
+    let read = |name: &String| {
+        let number = lock::generation_of(name)?;
+        Some((number, text_file::read_below(folder, &folder.join(inside).join(name)).ok()))
+    };
+    names.iter().filter_map(read).collect()
+}
+
+fn images_of(file: &Path, bytes: Option<Vec<u8>>) -> Option<Vec<Digest>> {
+    let profile = BootProfile::parse(&file.display().to_string(), &bytes?).ok()?;
+    Some(profile.images.iter().chain(&profile.optional).map(|image| image.digest).collect())
+}
+
+/// Opens a folder of the medium, never through a link below it.
+fn open(folder: &Path, inside: impl AsRef<Path>) -> io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let medium = rustix::fs::open(folder, flags, Mode::empty())?;
+    let within = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+    Ok(rustix::fs::openat2(&medium, inside.as_ref(), flags, Mode::empty(), within)?)
+}
+
+/// The names in a folder of the medium that are text, sorted.
+fn names_in(folder: &Path, inside: impl AsRef<Path>) -> io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in Dir::read_from(open(folder, inside)?)? {
+        if let Ok(name) = entry?.file_name().to_str()
+            && ![".", ".."].contains(&name)
+        {
+            names.push(name.to_owned());
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// Removes what was decided: profiles before the images that only they name. What is gone already is no error.
+pub(super) fn carry_out(folder: &Path, removals: &Removals) -> Result<()> {
+    for file in &removals.files {
+        let (inside, name) =
+            (file.parent().unwrap_or(Path::new("")), file.file_name().unwrap_or(OsStr::new("")));
+        let attempt = || -> io::Result<()> {
+            let directory = open(folder, inside)?;
+            match rustix::fs::unlinkat(&directory, name, AtFlags::empty()) {
+                Err(rustix::io::Errno::NOENT) => Ok(()),
+                // A profile that would come back after a power cut, without its images, could not be booted.
+                removed => removed.and_then(|()| rustix::fs::fsync(&directory)).map_err(io::Error::from),
+            }
+        };
+        attempt().map_err(Error::on(folder.join(file).display()))?;
+    }
+    Ok(())
+}

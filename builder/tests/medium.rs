@@ -1,0 +1,207 @@
+//! Media that are brought up to date: what lies there already is checked, what is sent is checked, and what nobody needs goes.
+
+mod program;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use boot_ledger::{Generation, Slots};
+use profiles::{Digest, Name};
+use program::{json, lamina, told};
+
+/// A store whose profiles have images of their own.
+struct Shop {
+    folder: tempfile::TempDir,
+}
+
+impl Shop {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        program::make_store(folder.path());
+        Shop { folder }
+    }
+
+    fn path(&self, inside: &str) -> PathBuf {
+        self.folder.path().join(inside)
+    }
+
+    /// Locks a generation with an image that no other has. Gives the image's name.
+    fn generation(&self, profile: &str, number: u64) -> String {
+        let site = self.path("site");
+        fs::create_dir_all(&site).unwrap();
+        let noise: Vec<u8> = (0..40_000u32)
+            .flat_map(|n| (n ^ number as u32).wrapping_mul(2_654_435_761).to_be_bytes())
+            .collect();
+        fs::write(site.join("noise"), noise).unwrap();
+        fs::write(site.join("who"), format!("{profile} {number}")).unwrap();
+        let made =
+            json(self.folder.path(), &["image", "create", "site", "-o", "image", "--time", "0", "--json"]);
+        let (digest, verity) = (made["digest"].as_str().unwrap(), &made["verity"]);
+        let name = format!("{}.sqfs", &digest["sha256:".len()..]);
+        fs::rename(self.path("image"), self.path("store/images").join(&name)).unwrap();
+        let text = format!(
+            "profile \"{profile}\" format=1 {{\n    image \"site\" version=\"1\" digest=\"{digest}\" size={} root-hash={} \
+             salt={} data-blocks={} fec-roots={}\n    root writable=\"no\"\n    verify \"verity\"\n    init \"/init\"\n}}\n",
+            made["size"], verity["root_hash"], verity["salt"], verity["data_blocks"], verity["fec_roots"]
+        );
+        fs::create_dir_all(self.path("store/profiles").join(profile)).unwrap();
+        fs::write(self.path(&format!("store/profiles/{profile}/{number}.kdl")), text).unwrap();
+        name
+    }
+
+    fn create(&self, profile: &str, more: &[&str]) -> String {
+        let arguments = [&["medium", "create", "disk", "--profile", profile], more].concat();
+        let output = lamina(self.folder.path(), &arguments);
+        assert!(output.status.success(), "{}", told(&output));
+        told(&output)
+    }
+
+    fn names(&self, inside: &str) -> Vec<String> {
+        let entries = fs::read_dir(self.path(inside)).unwrap();
+        let mut names: Vec<String> =
+            entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
+        names.sort();
+        names
+    }
+}
+
+fn flip(path: &Path, offsets: impl IntoIterator<Item = usize>) {
+    let mut bytes = fs::read(path).unwrap();
+    offsets.into_iter().for_each(|offset| bytes[offset] ^= 1);
+    fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn what_is_damaged_on_the_medium_is_put_there_again() {
+    let shop = Shop::new();
+    let name = shop.generation("web", 1);
+    let (stored, there) = (shop.path("store/images").join(&name), shop.path("disk/images").join(&name));
+    shop.create("web", &[]);
+    assert!(!shop.create("web", &[]).contains("warning"));
+    let replaced = |said: &str| {
+        assert!(said.contains("was damaged on the medium, and was put there again"), "{said}");
+        assert!(fs::symlink_metadata(&there).unwrap().is_file());
+        assert_eq!(fs::read(&there).unwrap(), fs::read(&stored).unwrap());
+    };
+    // Of the right length: only its bytes tell.
+    flip(&there, [5000]);
+    replaced(&shop.create("web", &[]));
+    fs::write(&there, "short").unwrap();
+    replaced(&shop.create("web", &[]));
+    // init follows no link.
+    fs::remove_file(&there).unwrap();
+    std::os::unix::fs::symlink(&stored, &there).unwrap();
+    replaced(&shop.create("web", &[]));
+}
+
+#[test]
+fn what_is_damaged_in_the_store_is_mended_in_the_copy_or_refused() {
+    let shop = Shop::new();
+    let name = shop.generation("web", 1);
+    let stored = shop.path("store/images").join(&name);
+    let sound = fs::read(&stored).unwrap();
+    flip(&stored, [5000, 100_000]);
+    let said = shop.create("web", &[]);
+    assert!(said.contains("2 damaged blocks, mended by error correction in the copy"), "{said}");
+    assert!(fs::read(shop.path("disk/images").join(&name)).unwrap() == sound);
+    flip(&stored, (8192..90_000).step_by(4096));
+    let output = lamina(shop.folder.path(), &["medium", "create", "other", "--profile", "web"]);
+    let message = told(&output);
+    assert_eq!(output.status.code(), Some(1), "{message}");
+    assert!(
+        message.contains("error correction cannot mend it") && message.contains("store verify"),
+        "{message}"
+    );
+    assert!(!shop.path("other").exists(), "nothing of it is there");
+}
+
+#[test]
+fn older_generations_go_but_for_those_that_the_slots_name() {
+    let shop = Shop::new();
+    let images: Vec<String> = (1..=5)
+        .map(|number| {
+            let image = shop.generation("web", number);
+            if number < 5 {
+                shop.create("web", &["--keep", "9"]);
+            }
+            image
+        })
+        .collect();
+    let kiosk = shop.generation("kiosk", 1);
+    shop.create("kiosk", &[]);
+    fs::write(shop.path("disk/profiles/web/3.kdl.minisig"), "x").unwrap();
+    fs::write(shop.path("disk/profiles/web/notes"), "x").unwrap();
+    // The first was blessed, the second is only a number of another store, and was tried there.
+    let bytes = fs::read(shop.path("disk/profiles/web/1.kdl")).unwrap();
+    let slots = Slots::open(&shop.path("disk")).unwrap().unwrap();
+    let mut ledger = slots.read().ledger;
+    let web = Name::parse("web").unwrap();
+    ledger.bless(&web, &Generation { number: 1, digest: Digest::of(bytes.as_slice()).unwrap().0 });
+    ledger.note_attempt(&web, &Generation { number: 2, digest: Digest::from_bytes([0; 32]) });
+    slots.write(&ledger).unwrap();
+    let said = shop.create("web", &["--dry-run"]);
+    assert!(
+        said.contains("remove disk/profiles/web/2.kdl\n")
+            && said.contains(&format!("remove disk/images/{}", images[1])),
+        "{said}"
+    );
+    assert_eq!(shop.names("disk/profiles/web").len(), 6);
+    shop.create("web", &[]);
+    assert_eq!(shop.names("disk/profiles/web"), ["1.kdl", "4.kdl", "5.kdl", "notes"]);
+    let mut kept = vec![images[0].clone(), images[3].clone(), images[4].clone(), kiosk];
+    kept.sort();
+    assert_eq!(shop.names("disk/images"), kept);
+    shop.create("web", &["--keep", "1"]);
+    assert_eq!(shop.names("disk/profiles/web"), ["1.kdl", "5.kdl", "notes"]);
+}
+
+#[test]
+fn nothing_goes_where_it_is_not_known_what_is_needed() {
+    let shop = Shop::new();
+    for number in 1..=3 {
+        shop.generation("web", number);
+        shop.create("web", &["--keep", "3"]);
+    }
+    // A profile that cannot be read may name any image.
+    fs::create_dir_all(shop.path("disk/profiles/mail")).unwrap();
+    fs::write(shop.path("disk/profiles/mail/1.kdl"), "profile \"mail\" format=9 {}").unwrap();
+    let said = shop.create("web", &["--keep", "2"]);
+    assert!(said.contains("profiles/mail/1.kdl cannot be read: no image is removed"), "{said}");
+    assert_eq!((shop.names("disk/profiles/web").len(), shop.names("disk/images").len()), (2, 3));
+    fs::remove_dir_all(shop.path("disk/profiles/mail")).unwrap();
+    // Slots that a newer Lamina wrote, or that are damaged both.
+    let slot = fs::read(shop.path("disk/boot/a")).unwrap();
+    for slot in ["a", "b"] {
+        fs::write(shop.path("disk/boot").join(slot), [7; 4096]).unwrap();
+    }
+    let said = shop.create("web", &["--keep", "1"]);
+    assert!(said.contains("the slots that count boots cannot be read: is damaged"), "{said}");
+    assert_eq!((shop.names("disk/profiles/web").len(), shop.names("disk/images").len()), (2, 3));
+    fs::write(shop.path("disk/boot/a"), slot).unwrap();
+    // The store itself is no medium.
+    let output =
+        lamina(shop.folder.path(), &["medium", "create", "store", "--profile", "web", "--keep", "1"]);
+    fs::create_dir_all(shop.path("store/builds")).unwrap();
+    assert!(told(&output).contains("is a store: nothing is removed"), "{}", told(&output));
+    assert_eq!((shop.names("store/profiles/web").len(), shop.names("store/images").len()), (3, 3));
+    shop.create("web", &["--keep", "1"]);
+    assert_eq!((shop.names("disk/profiles/web").len(), shop.names("disk/images").len()), (1, 1));
+}
+
+/// Whatever a medium holds, only files of its own are removed.
+#[test]
+fn nothing_is_removed_through_a_link() {
+    let shop = Shop::new();
+    let name = shop.generation("web", 1);
+    shop.create("web", &[]);
+    let other = format!("{}.sqfs", "0".repeat(64));
+    fs::create_dir_all(shop.path("elsewhere")).unwrap();
+    fs::rename(shop.path("disk/images"), shop.path("elsewhere/images")).unwrap();
+    fs::write(shop.path("elsewhere/images").join(&other), "kept").unwrap();
+    std::os::unix::fs::symlink(shop.path("elsewhere/images"), shop.path("disk/images")).unwrap();
+    std::os::unix::fs::symlink(shop.path("elsewhere"), shop.path("disk/profiles/link")).unwrap();
+    fs::write(shop.path("elsewhere/1.kdl"), "kept").unwrap();
+    shop.create("web", &[]);
+    assert_eq!(fs::read(shop.path("elsewhere/images").join(&other)).unwrap(), b"kept");
+    assert!(shop.path("elsewhere/1.kdl").is_file() && shop.path("elsewhere/images").join(name).is_file());
+}
