@@ -79,7 +79,9 @@ fn write_entry<W: Write>(path: &str, entry: &Entry, number: u32, out: W) -> Resu
     let header = Builder::new(path).ino(number).mode(entry.mode).nlink(links);
     let header = match &entry.source {
         Source::Folder => header.set_mode_file_type(ModeFileType::Directory),
-        Source::Bytes(_) | Source::HostFile(..) => header.set_mode_file_type(ModeFileType::Regular),
+        Source::Bytes(_) | Source::HostFile(..) | Source::Image(_) => {
+            header.set_mode_file_type(ModeFileType::Regular)
+        }
         Source::Link(_) => header.set_mode_file_type(ModeFileType::Symlink),
         Source::CharDevice(major, minor) => {
             header.set_mode_file_type(ModeFileType::Char).rdev_major(*major).rdev_minor(*minor)
@@ -93,6 +95,7 @@ fn write_entry<W: Write>(path: &str, entry: &Entry, number: u32, out: W) -> Resu
             writer.write_all(target.as_bytes()).map_err(|error| Error::new(path, error))?
         }
         Source::HostFile(host, size) => copy(host, *size, &mut writer)?,
+        Source::Image(image) => image.copy(&mut writer)?,
     }
     writer.finish().map_err(|error| Error::new(path, error))
 }

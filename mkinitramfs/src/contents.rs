@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::error::Error;
+use crate::packed_image::PackedImage;
 
 /// Files by their path, without a leading slash. A folder sorts before what lies in it.
 #[derive(Debug, Default)]
@@ -29,6 +30,8 @@ pub enum Source {
     Bytes(Vec<u8>),
     /// A file with the bytes of a file of this machine, which must have this length when it is read.
     HostFile(PathBuf, u64),
+    /// An image of the store, which must be the same when it is read.
+    Image(PackedImage),
     /// A symbolic link to this path.
     Link(String),
     /// A character device: major and minor number.
@@ -42,6 +45,7 @@ impl Source {
             Source::Folder | Source::CharDevice(..) => 0,
             Source::Bytes(bytes) => bytes.len() as u64,
             Source::HostFile(_, size) => *size,
+            Source::Image(image) => image.size(),
             Source::Link(target) => target.len() as u64,
         }
     }

@@ -16,6 +16,7 @@ mod keys;
 mod list;
 mod modinfo;
 mod module_list;
+mod packed_image;
 mod plan;
 mod rescue;
 mod rules;

@@ -128,7 +128,8 @@ impl Request {
         let (release, progress) = (kernel.release().to_owned(), self.progress);
         let shell = rules::about_shell(&keys, self.busybox.is_some(), self.allow_shell).map(str::to_owned);
         let rescue = rules::about_rescue(&keys, &profiles.unsealed, self.allow_shell);
-        let (warnings, profiles) = (shell.into_iter().chain(rescue).collect(), profiles.taken);
+        let (warnings, profiles) =
+            (shell.into_iter().chain(rescue).chain(profiles.mended).collect(), profiles.taken);
         Ok(Plan { release, contents, modules, makers, profiles, warnings, progress })
     }
 }

@@ -5,13 +5,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use profiles::resolved::{BootProfile, ImageRef};
-use profiles::{Digest, Name, suggest};
+use profiles::{Name, suggest};
 use progress::{Meter, Progress, count};
 
 use crate::contents::{Contents, Source};
 use crate::error::Error;
 use crate::host_file;
 use crate::keys::Keys;
+use crate::packed_image::PackedImage;
 
 /// Where init looks for a packed store.
 const HOME: &str = "lamina";
@@ -28,6 +29,8 @@ pub(crate) struct Packed {
     pub(crate) taken: Vec<String>,
     /// Those that are not sealed.
     pub(crate) unsealed: Vec<Name>,
+    /// A sentence about each image that was damaged in the store.
+    pub(crate) mended: Vec<String>,
 }
 
 pub(crate) fn add(
@@ -69,12 +72,13 @@ pub(crate) fn add(
     let bytes = images.clone().map(|(_, image)| (image.digest, image.size)).collect::<BTreeMap<_, _>>();
     let what = format!("checking {}", count(bytes.len(), "image"));
     let meter = progress.meter(what, bytes.into_values().fold(0, u64::saturating_add));
+    let mut mended = Vec::new();
     for (profile, image) in images {
-        add_image(contents, store, profile, image, &meter)?;
+        mended.extend(add_image(contents, store, profile, image, &meter)?);
     }
     let unsealed = packed.iter().filter(|profile| profile.sealed.is_none());
     let unsealed = unsealed.map(|profile| profile.name.clone()).collect();
-    Ok(Packed { taken, unsealed })
+    Ok(Packed { taken, unsealed, mended })
 }
 
 fn unknown(store: &Path, name: &Name, known: &[Name]) -> Error {
@@ -121,33 +125,22 @@ fn generation(path: &Path) -> Option<u64> {
     (number > 0 && number.to_string() == digits).then_some(number)
 }
 
+/// Adds an image that is not there yet. Gives a sentence about what had to be mended.
 fn add_image(
     contents: &mut Contents,
     store: &Path,
     profile: &BootProfile,
     image: &ImageRef,
     meter: &Meter,
-) -> Result<(), Error> {
+) -> Result<Option<String>, Error> {
     let inside = format!("images/{}.sqfs", image.digest.hex());
     let place = format!("{HOME}/{inside}");
     if contents.get(&place).is_some() {
-        return Ok(());
+        return Ok(None);
     }
-    let path = store.join(inside);
-    let about = |cause: String| {
-        Error::new(path.display(), format!("image '{}' of profile '{}': {cause}", image.name, profile.name))
-    };
-    let remedy = "'lamina store verify' finds damaged images; 'lamina build' makes them again";
-    let (digest, size) = host_file::open(&path)
-        .and_then(|file| Digest::of(meter.reader(file)))
-        .map_err(|error| about(error.to_string()).remedy(remedy))?;
-    if size != image.size {
-        return Err(about(format!("has {size} bytes, the profile says {}", image.size)).remedy(remedy));
-    }
-    if digest != image.digest {
-        return Err(about(format!("has the digest {digest}, not the one in its name")).remedy(remedy));
-    }
-    contents.add(place, 0o644, Source::HostFile(path, size))
+    let (packed, mended) = PackedImage::check(&store.join(inside), image, &profile.name, meter)?;
+    contents.add(place, 0o644, Source::Image(packed))?;
+    Ok(mended)
 }
 
 #[cfg(test)]

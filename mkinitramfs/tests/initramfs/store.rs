@@ -1,6 +1,8 @@
 //! Packing a store: the newest generation of each profile, with its images, all checked.
 
 use std::fs;
+use std::num::NonZero;
+use std::os::unix::fs::FileExt;
 
 use crate::fixture::Fixture;
 use mkinitramfs::{Request, list};
@@ -76,6 +78,59 @@ fn missing_and_damaged_images_are_named() {
     fs::remove_file(&path).expect("removed");
     let refusal = fixture.refusal(&request(&fixture, &[]));
     assert!(refusal.contains("image 'all' of profile 'web': No such file"), "{refusal}");
+}
+
+/// A protected image with one wrong byte is mended; one with too many is refused; one that changes after it was checked is not written.
+#[test]
+fn a_damaged_image_is_mended_in_what_is_packed_or_refused() {
+    let fixture = Fixture::new();
+    let file = tempfile::tempfile().expect("a file");
+    let data: Vec<u8> = (0..100_000u32).flat_map(u32::to_le_bytes).collect();
+    file.write_all_at(&data, 0).expect("data");
+    let format = verity::Format::new([7; 32]);
+    let made = verity::append(&file, data.len() as u64, &format, NonZero::<usize>::MIN).expect("a tree");
+    let mut image = vec![0; made.layout.total_len as usize];
+    file.read_exact_at(&mut image, 0).expect("an image");
+    let digest = put_profile(&fixture, "web", 1, &image);
+    let text = fs::read_to_string(fixture.path("store/profiles/web/1.kdl")).expect("a profile");
+    let numbers = format!(
+        "size={} root-hash=\"{}\" salt=\"{}\" data-blocks={} fec-roots=2\n",
+        image.len(),
+        Digest::from_bytes(made.root_hash).hex(),
+        Digest::from_bytes(made.salt).hex(),
+        made.layout.data_blocks
+    );
+    let text = text.replace(&format!("size={}\n", image.len()), &numbers);
+    fixture.put("store/profiles/web/1.kdl", text.as_bytes());
+    let path = fixture.path(&format!("store/images/{digest}.sqfs"));
+    let damage = |offsets: &mut dyn Iterator<Item = usize>| {
+        let mut bytes = image.clone();
+        offsets.for_each(|offset| bytes[offset] ^= 1);
+        fs::write(&path, bytes).expect("damage");
+    };
+    let packed = |name: &str| {
+        let plan = request(&fixture, &["web"]).plan().expect("a plan");
+        let warnings = plan.warnings.join("\n");
+        plan.write(1, &fixture.path(name)).expect("written");
+        (fs::read(fixture.path(name)).expect("an archive"), warnings)
+    };
+    damage(&mut [].into_iter());
+    let (sound, before) = packed("sound.img");
+    damage(&mut [5000, 100_000].into_iter());
+    let (mended, warnings) = packed("mended.img");
+    assert!(mended == sound && !before.contains("mended"));
+    assert!(
+        warnings.contains("image 'all': 2 damaged blocks, mended by error correction in what was packed"),
+        "{warnings}"
+    );
+    damage(&mut (0..100_000).step_by(4096));
+    let refusal = fixture.refusal(&request(&fixture, &["web"]));
+    assert!(refusal.contains("and error correction cannot mend it: data block"), "{refusal}");
+    damage(&mut [].into_iter());
+    let plan = request(&fixture, &["web"]).plan().expect("a plan");
+    damage(&mut [5000].into_iter());
+    let refusal = plan.write(1, &fixture.path("late.img")).expect_err("changed").to_string();
+    assert!(refusal.contains("changed while it was read") && !fixture.path("late.img").exists(), "{refusal}");
 }
 
 #[test]
