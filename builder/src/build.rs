@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::num::NonZero;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -21,7 +21,7 @@ use crate::package_id::TARGET;
 use crate::plan::Plan;
 use crate::recipe::{Making, STEP_NAMES, StepWork};
 use crate::report::Report;
-use crate::sandbox::{self, Access, Bind, Layer, Spec, Step, Work};
+use crate::sandbox::{self, Bind, Spec, Step, Work};
 use crate::schedule;
 use crate::store::{BuildLog, BuildRecord, Dependency, RECORD_FOLDER, Scratch, SourceRecord, Store};
 use crate::watch;
@@ -31,8 +31,6 @@ use crate::watch;
 pub struct Builder<'a> {
     /// Where everything is put.
     pub store: &'a Store,
-    /// How dependencies become layers.
-    pub access: Access,
     /// Processors to use.
     pub jobs: NonZero<usize>,
     /// Where sources come from.
@@ -189,16 +187,18 @@ impl Builder<'_> {
         Ok(output)
     }
 
-    /// Puts the sources into `folder` under their names. They are links where the store's file system allows, and the
-    /// sandbox sees the folder read-only.
+    /// Puts the sources into `folder` under their names. They are links where the store's file system allows and they are ours: what
+    /// belongs to somebody else he could change meanwhile, and the build might not be allowed to read. The sandbox sees the folder
+    /// read-only.
     fn bring_sources(&self, package: &Package, folder: &Path) -> Result<()> {
         let sources = &package.recipe.sources;
         let found = self.fetcher.fetch_all(sources, &package.recipe.folder, &Console::new())?;
         for (source, path) in sources.iter().zip(found) {
             let name = folder.join(&source.file);
-            fs::hard_link(&path, &name)
-                .or_else(|_| fs::copy(&path, &name).map(|_| ()))
-                .map_err(Error::on(name.display()))?;
+            let ours = fs::metadata(&path).is_ok_and(|found| found.uid() == nix::unistd::geteuid().as_raw());
+            if !ours || fs::hard_link(&path, &name).is_err() {
+                fs::copy(&path, &name).map_err(Error::on(name.display()))?;
+            }
         }
         Ok(())
     }
@@ -221,19 +221,26 @@ impl Builder<'_> {
         watch::failure(object, &end, limits, log.path())
     }
 
-    /// The images of `dependencies` in the form that this machine allows.
-    fn layers(&self, dependencies: &[Dependency]) -> Result<Vec<Layer>> {
-        let layer = |dependency: &Dependency| match self.access {
-            Access::LoopMounts => Ok(Layer::Image(self.store.image_path(&dependency.digest))),
-            Access::UnpackedTrees => self.store.unpacked(dependency, self.report).map(Layer::Tree),
-        };
-        dependencies.iter().map(layer).collect()
+    /// The images of `dependencies`, unpacked.
+    fn layers(&self, dependencies: &[Dependency]) -> Result<Vec<PathBuf>> {
+        dependencies.iter().map(|dependency| self.store.unpacked(dependency, self.report)).collect()
     }
 }
 
+/// A folder for the sandbox, the same everywhere: neither the umask counts, nor what the store's folder hands down to new ones, which is
+/// a group, the set-group-id bit and a default list of access rights (acl(5)).
 fn make_folder(scratch: &Scratch, name: &str) -> Result<PathBuf> {
     let path = scratch.path().join(name);
-    fs::create_dir(&path).map_err(Error::on(path.display()))?;
+    let make = || {
+        fs::create_dir(&path)?;
+        for list in ["system.posix_acl_default", "system.posix_acl_access"] {
+            // There is none (ENODATA), or the file system has no such lists.
+            let _ = rustix::fs::removexattr(&path, list);
+        }
+        chown(&path, None, Some(nix::unistd::getegid().as_raw()))?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755))
+    };
+    make().map_err(Error::on(path.display()))?;
     Ok(path)
 }
 

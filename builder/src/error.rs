@@ -87,6 +87,16 @@ fn usual_remedy(cause: &str) -> Option<&'static str> {
 
 impl std::error::Error for Error {}
 
+impl From<stack::Error> for Error {
+    fn from(error: stack::Error) -> Self {
+        let plain = Error::new(format!("cannot {} {}", error.action, error.object), error.why());
+        match error.remedy {
+            Some(remedy) => plain.remedy(remedy),
+            None => plain,
+        }
+    }
+}
+
 impl From<unnamed_file::Error> for Error {
     fn from(error: unnamed_file::Error) -> Self {
         let plain = Error::new(error.object, error.cause);

@@ -104,7 +104,7 @@ fn a_build_cannot_shorten_or_read_its_own_log() {
         let workshop = Workshop::new(way);
         let script = "echo the first line\n\
             for end in /proc/self/fd/1 /proc/1/fd/1 /proc/1/fd/2 /dev/stdout; do\n\
-              : > $end || true\n truncate -s 0 $end || true\ndone\n\
+              (: > $end) || true\n truncate -s 0 $end || true\ndone\n\
             stat -L -c %F /proc/self/fd/1\n\
             for fd in 3 4 5 6 7 8 9; do [ ! -e /proc/self/fd/$fd ] || ls -l /proc/self/fd/$fd; done\nexit 1";
         workshop.recipe("eraser", &install(script));

@@ -3,6 +3,7 @@
 //! They run as whoever runs them; as root, the tests about ordinary users run `lamina` as user 65534 too. The bootstrap
 //! layer is made once for each lock file, from the cache (`~/.cache/lamina`) or the Debian archive.
 
+mod containment;
 mod sandbox;
 
 use std::fs;

@@ -20,7 +20,7 @@ use crate::limits::{LimitWishes, MemoryLimit, ProcessLimit, TimeLimit};
 use crate::lock::{self, Builds};
 use crate::plan::{Action, Plan};
 use crate::recipe::RecipeFolder;
-use crate::sandbox::{Facts, choose_access};
+use crate::sandbox::{Facts, choose_user};
 use crate::store::{BuildRecord, Store};
 use crate::target::{self, Layers, Meaning, Target};
 
@@ -261,12 +261,11 @@ impl Build {
                 .line(format_args!("nothing to build; up to date: {}", count(plan.kept().len(), "package")));
             return Ok(plan.kept());
         }
-        let access = choose_access(&Facts::observe())?;
-        context.report.detail(format_args!("sandbox: {access}"));
+        let user = choose_user(&Facts::observe())?;
+        context.report.detail(format_args!("sandbox: {user}"));
         let fetcher = context.fetcher(store)?;
         let builder = Builder {
             store,
-            access,
             jobs: jobs_or_processors(self.jobs),
             fetcher: &fetcher,
             report: &context.report,

@@ -18,11 +18,15 @@ const DEV: (u64, u64) = (1 << 20, 1024);
 /// the kernel's own default has it (`Documentation/filesystems/tmpfs.rst`).
 const PAGE: u64 = 4096;
 
+/// Lets a build be killed in place of the session of whoever started it. A machine that refuses is no worse off. This process must
+/// still be one that others may look into: else this file of it is root's (proc_pid(5)).
+pub(super) fn go_first() {
+    let _ = std::fs::write("/proc/self/oom_score_adj", FIRST_TO_GO);
+}
+
 impl Bounds {
     /// Binds this process and all that it starts. They cannot raise what is lowered here (getrlimit(2)).
     pub(super) fn bind(&self) -> Result<()> {
-        // A build may be killed in place of the session of whoever started it. A machine that refuses is no worse off.
-        let _ = std::fs::write("/proc/self/oom_score_adj", FIRST_TO_GO);
         for (resource, most) in [
             (Resource::RLIMIT_NPROC, self.processes),
             (Resource::RLIMIT_DATA, self.memory),

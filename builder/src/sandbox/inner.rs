@@ -1,6 +1,7 @@
 //! The second stage: pid 1 of the sandbox.
 
 use std::fs::{self, File};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -8,19 +9,20 @@ use std::process::{Command, Stdio};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sys::prctl;
 use nix::sys::stat::{Mode, umask};
-use nix::unistd::{chdir, pivot_root, sethostname, setsid};
+use nix::unistd::{chdir, fchdir, pivot_root, sethostname, setsid};
 use rustix::thread::CapabilitySet;
+use stack::detached::DetachedMount;
+use stack::mount::{Attributes, Filesystem};
 use stack::overlay::{Features, Overlay, Upper};
 
 use super::outer::exit_code;
-use super::spec::{Bind, Bounds, Layer, Spec, Step, Work};
+use super::outside::{Outside, Placed};
+use super::proc::mount_proc;
+use super::spec::{Bounds, Spec, Step, Work};
 use super::{bounds, lifeline, unpack};
 use crate::error::{Error, Result};
 
 const NONE: Option<&str> = None;
-
-/// Devices that a build sees. They are bound, because a user namespace may not make them.
-const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
 
 /// Links in `/dev` that programs expect.
 const DEVICE_LINKS: [(&str, &str); 4] = [
@@ -29,10 +31,6 @@ const DEVICE_LINKS: [(&str, &str); 4] = [
     ("/proc/self/fd/1", "stdout"),
     ("/proc/self/fd/2", "stderr"),
 ];
-
-/// Parts of `/proc` that act on the whole machine when the caller outside is root.
-const PROC_OF_THE_MACHINE: [&str; 5] =
-    ["/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus", "/proc/fs"];
 
 /// What the user 0 of a build may still do: change modes and owners of its own files, as `install` and `tar` do.
 const KEPT_RIGHTS: CapabilitySet = CapabilitySet::CHOWN
@@ -45,41 +43,55 @@ const KEPT_RIGHTS: CapabilitySet = CapabilitySet::CHOWN
 const STEP_FOLDER: &str = "/run/lamina-steps";
 
 /// Makes the root, runs the steps, and returns the status of the first that failed.
-pub(super) fn run(spec_path: &Path) -> Result<i32> {
+pub(super) fn run(spec: &Spec, outside: Outside) -> Result<i32> {
     lifeline::tie_to_parent()?;
-    let bytes = fs::read(spec_path).map_err(Error::on(spec_path.display()))?;
-    let spec: Spec = serde_json::from_slice(&bytes).map_err(Error::on(spec_path.display()))?;
     umask(Mode::from_bits_truncate(0o022));
     setsid().map_err(Error::on("cannot leave the terminal"))?;
     sethostname("lamina").map_err(Error::on("cannot name the host"))?;
+    stack::loopback::bring_up()?;
     mount(NONE, "/", NONE, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NONE)
         .map_err(Error::on("cannot make the mounts of the namespace private"))?;
-    let root = stack_layers(&spec)?;
-    for bind in &spec.binds {
-        bind_into(&root, bind)?;
-    }
-    fill_dev(&root, &spec.bounds)?;
+    let Outside { layers, binds, devices } = outside;
+    enter_workplace(&spec.bounds)?;
+    let root = stack_layers(&layers)?;
+    drop(layers);
+    binds.iter().try_for_each(|bind| put(&root, bind))?;
+    fill_dev(&root, &devices, &spec.bounds)?;
+    drop((binds, devices));
     mount_tmpfs(&make_folder(&root, "/tmp")?, &spec.bounds.tmpfs_options("1777"))?;
     mount_proc(&root)?;
     leave_old_root(&root)?;
     spec.bounds.bind()?;
     give_up_rights()?;
-    run_steps(&spec)
+    run_steps(spec)
+}
+
+/// Mounts a tmpfs on the working directory, which no name leads to, and goes there.
+fn enter_workplace(bounds: &Bounds) -> Result<()> {
+    let options = bounds.tmpfs_options("0755");
+    let options: Vec<_> = options.split(',').filter_map(|option| option.split_once('=')).collect();
+    let workplace = Filesystem {
+        kind: "tmpfs",
+        source: "lamina",
+        options: &options,
+        flags: &[],
+        attributes: Attributes::MOUNT_ATTR_NOSUID | Attributes::MOUNT_ATTR_NODEV,
+    };
+    let mounted = workplace.detached()?;
+    mounted.attach(Path::new("."))?;
+    fchdir(&mounted).map_err(Error::on("cannot enter the workplace of the sandbox"))
 }
 
 /// The overlay of all layers with a throwaway top, which lives in memory and goes with the namespace.
-fn stack_layers(spec: &Spec) -> Result<PathBuf> {
-    let lower: Vec<PathBuf> = spec
-        .layers
-        .iter()
-        .map(|layer| match layer {
-            Layer::Tree(path) | Layer::Image(path) => path.clone(),
-        })
-        .collect();
-    let top = spec.mounts.join("top");
-    fs::create_dir_all(&top).map_err(Error::on(top.display()))?;
-    mount_tmpfs(&top, &spec.bounds.tmpfs_options("0755"))?;
-    let [upper, work, root] = ["upper", "work", "root"].map(|name| top.join(name));
+fn stack_layers(layers: &[DetachedMount]) -> Result<PathBuf> {
+    let lower = |(index, layer): (usize, &DetachedMount)| {
+        let place = PathBuf::from(format!("layers/{index}"));
+        fs::create_dir_all(&place).map_err(Error::on(place.display()))?;
+        layer.attach(&place)?;
+        Ok(place)
+    };
+    let lower = layers.iter().enumerate().map(lower).collect::<Result<_>>()?;
+    let [upper, work, root] = ["upper", "work", "root"].map(PathBuf::from);
     for folder in [&upper, &work, &root] {
         fs::create_dir(folder).map_err(Error::on(folder.display()))?;
     }
@@ -89,78 +101,29 @@ fn stack_layers(spec: &Spec) -> Result<PathBuf> {
         userxattr: true,
         features: Features::KernelDefault,
     };
-    overlay.mount(&root).map_err(|error| Error::new("the root of the sandbox", error))?;
+    // Some kernels are told the target by its absolute path, which leads through folders that this user may not search.
+    let open = File::open(&root).map_err(Error::on("the root of the sandbox"))?;
+    overlay.mount(Path::new(&format!("/proc/self/fd/{}", open.as_raw_fd())))?;
+    stack::detached::restrict(&root, Attributes::MOUNT_ATTR_NOSUID | Attributes::MOUNT_ATTR_NODEV)?;
     Ok(root)
 }
 
-/// Binds one path, read-only where asked, after making something to bind it over.
-fn bind_into(root: &Path, bind: &Bind) -> Result<()> {
-    let metadata = fs::metadata(&bind.source).map_err(Error::on(bind.source.display()))?;
-    let target = if metadata.is_dir() {
-        make_folder(root, &bind.target.display().to_string())?
-    } else {
-        make_file(root, &bind.target)?
+/// Puts a thing of the machine to its place, after making something to mount it over.
+fn put(root: &Path, placed: &Placed) -> Result<()> {
+    let target = match placed.folder {
+        true => make_folder(root, &placed.target.display().to_string())?,
+        false => make_file(root, &placed.target)?,
     };
-    let say = || format!("cannot bind {} to {}", bind.source.display(), bind.target.display());
-    mount(Some(&bind.source), &target, NONE, MsFlags::MS_BIND, NONE).map_err(Error::on(say()))?;
-    if !bind.writable {
-        make_read_only(&target).map_err(Error::on(say()))?;
-    }
-    Ok(())
+    Ok(placed.mount.attach(&target)?)
 }
 
-/// Remounts a bind read-only. In a user namespace the flags that the mount already has must be given again, or the
-/// kernel answers EPERM (mount_namespaces(7)).
-fn make_read_only(target: &Path) -> nix::Result<()> {
-    let locked = nix::sys::statvfs::statvfs(target)?.flags().bits();
-    let kept = [
-        (nix::sys::statvfs::FsFlags::ST_NOSUID, MsFlags::MS_NOSUID),
-        (nix::sys::statvfs::FsFlags::ST_NODEV, MsFlags::MS_NODEV),
-        (nix::sys::statvfs::FsFlags::ST_NOEXEC, MsFlags::MS_NOEXEC),
-        (nix::sys::statvfs::FsFlags::ST_NOATIME, MsFlags::MS_NOATIME),
-        (nix::sys::statvfs::FsFlags::ST_RELATIME, MsFlags::MS_RELATIME),
-    ];
-    let mut flags = MsFlags::MS_BIND | MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY;
-    for (seen, flag) in kept {
-        if locked & seen.bits() != 0 {
-            flags |= flag;
-        }
-    }
-    mount(NONE, target, NONE, flags, NONE)
-}
-
-fn fill_dev(root: &Path, bounds: &Bounds) -> Result<()> {
-    let dev = make_folder(root, "/dev")?;
-    mount_tmpfs(&dev, &bounds::dev_options())?;
-    for name in DEVICES {
-        let (host, target) = (Path::new("/dev").join(name), dev.join(name));
-        File::create(&target).map_err(Error::on(target.display()))?;
-        mount(Some(&host), &target, NONE, MsFlags::MS_BIND, NONE).map_err(Error::on(host.display()))?;
-    }
+fn fill_dev(root: &Path, devices: &[Placed], bounds: &Bounds) -> Result<()> {
+    mount_tmpfs(&make_folder(root, "/dev")?, &bounds::dev_options())?;
+    devices.iter().try_for_each(|device| put(root, device))?;
     for (to, name) in DEVICE_LINKS {
-        symlink(to, dev.join(name)).map_err(Error::on(name))?;
+        symlink(to, root.join("dev").join(name)).map_err(Error::on(name))?;
     }
     mount_tmpfs(&make_folder(root, "/dev/shm")?, &bounds.tmpfs_options("1777"))
-}
-
-fn mount_proc(root: &Path) -> Result<()> {
-    let proc = make_folder(root, "/proc")?;
-    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
-    mount(Some("proc"), &proc, Some("proc"), flags, NONE).map_err(|errno| {
-        Error::new("cannot mount /proc in the sandbox", errno).remedy(
-            "in a container, /proc must not be masked: run it with `--security-opt unmask=ALL` or the like",
-        )
-    })?;
-    for path in PROC_OF_THE_MACHINE {
-        let target = root.join(path.trim_start_matches('/'));
-        if !target.exists() {
-            continue;
-        }
-        mount(Some(&target), &target, NONE, MsFlags::MS_BIND | MsFlags::MS_REC, NONE)
-            .and_then(|()| make_read_only(&target))
-            .map_err(Error::on(format!("cannot make {path} read-only")))?;
-    }
-    Ok(())
 }
 
 fn mount_tmpfs(target: &Path, options: &str) -> Result<()> {
@@ -169,7 +132,7 @@ fn mount_tmpfs(target: &Path, options: &str) -> Result<()> {
 }
 
 /// Makes a folder of the sandbox, component by component: a symbolic link in a layer would lead out of the root.
-fn make_folder(root: &Path, path: &str) -> Result<PathBuf> {
+pub(super) fn make_folder(root: &Path, path: &str) -> Result<PathBuf> {
     let mut folder = root.to_path_buf();
     for name in path.split('/').filter(|name| !name.is_empty()) {
         folder.push(name);

@@ -1,32 +1,42 @@
 //! A build's own small world: a stack of images as `/`, and nothing else of the machine.
 //!
-//! The sandbox is this program run again, in two stages, because namespaces are entered by a process of one thread and a
-//! process never enters the pid namespace it makes:
+//! Builds go one way, whoever asks. Who does what, in this order:
 //!
-//! 1. `outer`: attaches the images (when it may), enters new namespaces and maps user 0 to the caller.
-//! 2. `inner`: pid 1 of the namespace: stacks the layers, binds what the build may see, leaves the old root, gives up
-//!    its rights, and runs the steps.
+//! 1. `lamina` starts itself again as a stage, from a sealed copy in memory, without its environment, tied to it by a pipe.
+//! 2. The stage closes every other descriptor, leaves the session keyring, and reads the [`Spec`].
+//! 3. It decides who is user 0 inside: for root a user of its own ([`BUILD_USER`]), else the caller ([`choose_user`]).
+//! 4. A child makes a user namespace; the stage, outside, maps that one user and holds the namespace by a descriptor.
+//! 5. Root gives `/out` and `/build` to that user, and copies the mounts of all that the build will see, read-only, `nosuid`, `nodev`,
+//!    with owners mapped so that all is that user's (an idmapped mount). He does it here because nobody else reaches the store.
+//! 6. The stage enters the user namespace as its user 0: no right outside is left. It cannot be traced or looked into any more.
+//! 7. It makes mount, pid, network, IPC, UTS and cgroup namespaces; who is not root copies the mounts now, with the rights he has here.
+//! 8. Its child is pid 1: brings `lo` up, stacks the layers, puts the copies to their places, masks `/proc`, leaves the old root.
+//! 9. Pid 1 gives up all rights but those over its own files ([`inner`]) and puts a filter on system calls ([`seccomp`]).
+//! 10. It runs the steps.
 //!
-//! Both stages die with the process that started them (PR_SET_PDEATHSIG), and with pid 1 dies every process of the
-//! namespace; mounts and loop devices (LO_FLAGS_AUTOCLEAR) go with the last process. So a killed build leaves nothing but
-//! its scratch folder, which the next command sweeps.
-//!
-//! What the stages do is decided before and written into a [`Spec`]; they read it and carry it out.
+//! Both stages die with the process that started them (PR_SET_PDEATHSIG), and with pid 1 dies every process of the namespace; the mounts
+//! go with the last process. So a killed build leaves nothing but its scratch folder, which the next command sweeps.
 
 mod bounds;
 mod facts;
 mod inner;
 mod lifeline;
 mod outer;
+mod outside;
+mod proc;
+mod program;
 mod spec;
 mod unpack;
+mod user_namespace;
 
 use std::io::PipeReader;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 
-pub use facts::{Access, Facts, choose_access};
-pub use spec::{Bind, Bounds, Layer, Spec, Step, Work};
+pub use facts::{BUILD_USER, Facts, SandboxUser, choose_user};
+pub use outside::give_to_builds;
+pub use spec::{Bind, Bounds, Spec, Step, Work};
 
 use crate::error::{Error, Result};
 
@@ -51,9 +61,12 @@ pub fn start(spec: &Spec, scratch: &Path) -> Result<Running> {
     std::fs::write(&path, text).map_err(Error::on(path.display()))?;
     let (output, writer) = std::io::pipe().map_err(Error::on("a pipe for the output of the build"))?;
     let second = writer.try_clone().map_err(Error::on("a pipe for the output of the build"))?;
-    let mut child = Command::new("/proc/self/exe")
-        .args([STAGE_ARGUMENT, "outer"])
+    // The write end stays here, unused: when this process is gone the stage sees the other end hang up.
+    let mut child = Command::new(program::path()?)
+        .arg0("lamina")
+        .arg(STAGE_ARGUMENT)
         .arg(&path)
+        .env_clear()
         .stdin(Stdio::piped())
         .stdout(writer)
         .stderr(second)
@@ -88,13 +101,16 @@ impl Drop for Running {
     }
 }
 
-/// The whole program when it was started as a stage: `sandbox-stage outer|inner SPEC`. Returns the exit status.
+/// The whole program when it was started as a stage: `sandbox-stage SPEC`. Returns the exit status.
 pub fn stage_main(arguments: &[String]) -> i32 {
-    let outcome = match arguments {
-        [stage, spec] if stage == "outer" => outer::run(Path::new(spec)),
-        [stage, spec] if stage == "inner" => inner::run(Path::new(spec)),
+    exit_status(match arguments {
+        [spec] => outer::run(Path::new(spec)),
         _ => Err(Error::new(STAGE_ARGUMENT, "is for lamina itself").remedy("use `lamina build`")),
-    };
+    })
+}
+
+/// The status of the steps, or, after saying why, of a sandbox that could not be made.
+fn exit_status(outcome: Result<i32>) -> i32 {
     outcome.unwrap_or_else(|error| {
         eprintln!("lamina: sandbox: {error}");
         spec::SETUP_FAILED

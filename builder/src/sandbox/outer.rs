@@ -1,95 +1,93 @@
-//! The first stage: images, namespaces, and the map of users.
+//! The first stage: who the sandbox runs as, what it sees of the machine, and its namespaces.
 
 use std::fs;
+use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::ExitStatus;
 
-use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
-use nix::unistd::{getegid, geteuid};
-use stack::image::OpenImage;
-use stack::mount::Backing;
+use nix::sys::prctl;
+use nix::sys::wait::{WaitStatus, waitpid};
+use nix::unistd::{chdir, dup2_stdin};
+use rustix::fs::{FileType, Gid, Uid, fchown, fstat};
 
-use super::spec::{Layer, Spec};
-use super::{STAGE_ARGUMENT, lifeline};
+use super::facts::{Facts, SandboxUser, choose_user};
+use super::outside::Outside;
+use super::spec::Spec;
+use super::{bounds, inner, lifeline, user_namespace};
 use crate::error::{Error, Result};
 
 /// Carries out the first stage and waits for the second. Returns the exit status to end with.
 pub(super) fn run(spec_path: &Path) -> Result<i32> {
+    stack::inherited::close_descriptors_from(3)?;
+    stack::inherited::leave_session_keyring()?;
+    bounds::go_first();
     lifeline::tie_to_parent()?;
     let bytes = fs::read(spec_path).map_err(Error::on(spec_path.display()))?;
-    let mut spec: Spec = serde_json::from_slice(&bytes).map_err(Error::on(spec_path.display()))?;
-    if spec.layers.iter().any(|layer| matches!(layer, Layer::Image(_))) {
-        mount_images(&mut spec)?;
-        let text = serde_json::to_vec(&spec).map_err(Error::on(spec_path.display()))?;
-        fs::write(spec_path, text).map_err(Error::on(spec_path.display()))?;
-    }
-    enter_namespaces()?;
+    let spec: Spec = serde_json::from_slice(&bytes).map_err(Error::on(spec_path.display()))?;
+    let user = choose_user(&Facts::observe())?;
+    let outside = enter_sandbox(&spec, &user)?;
     lifeline::tie_to_parent()?;
-    start_inner(spec_path)
+    start_inner(&spec, outside)
 }
 
-/// Mounts each image below a tmpfs in a mount namespace of our own, and puts the mount points in its place.
-fn mount_images(spec: &mut Spec) -> Result<()> {
-    unshare(CloneFlags::CLONE_NEWNS).map_err(Error::on("cannot make a mount namespace"))?;
-    let none = None::<&str>;
-    mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)
-        .map_err(Error::on("cannot make the mounts of the namespace private"))?;
-    mount(Some("lamina"), &spec.mounts, Some("tmpfs"), MsFlags::MS_NODEV, Some("mode=0755"))
-        .map_err(Error::on(spec.mounts.display()))?;
-    for (index, layer) in spec.layers.iter_mut().enumerate() {
-        let Layer::Image(image) = layer else { continue };
-        let target = spec.mounts.join(index.to_string());
-        fs::create_dir(&target).map_err(Error::on(target.display()))?;
-        // One descriptor names the file from here on; the loop device goes by itself with the last mount of it.
-        let open = OpenImage::open(image).map_err(Error::on(""))?;
-        let device = stack::loop_device::attach(&open).map_err(Error::on(""))?;
-        let kind = open.file_system().map_err(Error::on(""))?;
-        let mounted = stack::mount::layer(kind, &Backing::Loop(&device), image).map_err(Error::on(""))?;
-        mounted.show_at(&target).map_err(Error::on(""))?;
-        *layer = Layer::Tree(target);
+/// Gives up all rights outside, and makes the other namespaces, which belong to the user namespace.
+fn enter_sandbox(spec: &Spec, user: &SandboxUser) -> Result<Outside> {
+    let namespace = user_namespace::make(user)?;
+    // The build's user finds no way here afterwards: the folders above are the caller's alone.
+    chdir(&spec.mounts).map_err(Error::on(spec.mounts.display()))?;
+    let outside = user.handed_over.then(|| Outside::gather(spec, user, &namespace)).transpose()?;
+    if user.handed_over {
+        hand_over_output(user).map_err(Error::on("the output of the build"))?;
     }
-    Ok(())
-}
-
-/// New namespaces of every kind, with user 0 inside for the caller outside (user_namespaces(7)).
-fn enter_namespaces() -> Result<()> {
-    let (user, group) = (geteuid(), getegid());
-    let kinds = CloneFlags::CLONE_NEWUSER
-        | CloneFlags::CLONE_NEWNS
+    user_namespace::enter(&namespace, user)?;
+    // From here on nobody looks into this process: not by ptrace(2), and not by its files in /proc (PR_SET_DUMPABLE of prctl(2)).
+    prctl::set_dumpable(false).map_err(Error::on("cannot close the stage to others"))?;
+    let mut kinds = CloneFlags::CLONE_NEWNS
         | CloneFlags::CLONE_NEWPID
         | CloneFlags::CLONE_NEWNET
         | CloneFlags::CLONE_NEWIPC
         | CloneFlags::CLONE_NEWUTS;
-    unshare(kinds).map_err(|errno| {
-        Error::new("cannot make the namespaces of the sandbox", errno).remedy(
-            "the machine forbids user namespaces: see sysctl user.max_user_namespaces, \
-             kernel.unprivileged_userns_clone and kernel.apparmor_restrict_unprivileged_userns, or run as root; \
-             in a chroot the kernel always forbids them: enter the folder with pivot_root or a container instead",
-        )
-    })?;
-    for (path, text) in [
-        ("/proc/self/setgroups", "deny".to_owned()),
-        ("/proc/self/uid_map", format!("0 {user} 1")),
-        ("/proc/self/gid_map", format!("0 {group} 1")),
-    ] {
-        fs::write(path, text).map_err(Error::on(path))?;
+    if Path::new("/proc/self/ns/cgroup").exists() {
+        kinds |= CloneFlags::CLONE_NEWCGROUP;
+    }
+    unshare(kinds).map_err(Error::on("cannot make the namespaces of the sandbox"))?;
+    match outside {
+        Some(outside) => Ok(outside),
+        None => Outside::gather(spec, user, &namespace),
+    }
+}
+
+/// Gives the pipe of the output to the user of the sandbox: a script that opens `/dev/stdout` opens it anew, and needs the right to.
+fn hand_over_output(user: &SandboxUser) -> io::Result<()> {
+    let output = io::stdout();
+    if FileType::from_raw_mode(fstat(&output)?.st_mode) == FileType::Fifo {
+        fchown(&output, Some(Uid::from_raw(user.user)), Some(Gid::from_raw(user.group)))?;
     }
     Ok(())
 }
 
-fn start_inner(spec_path: &Path) -> Result<i32> {
-    let mut child = Command::new("/proc/self/exe")
-        .args([STAGE_ARGUMENT, "inner"])
-        .arg(spec_path)
-        .stdin(Stdio::piped())
-        .spawn()
-        .map_err(Error::on("cannot start the second stage of the sandbox"))?;
-    let lifeline = child.stdin.take();
-    let status = child.wait().map_err(Error::on("cannot wait for the second stage of the sandbox"))?;
-    drop(lifeline);
-    Ok(exit_code(status))
+/// Starts pid 1 of the sandbox: the first child after CLONE_NEWPID. Its standard input is a pipe whose other end only we hold.
+fn start_inner(spec: &Spec, outside: Outside) -> Result<i32> {
+    let failed = "cannot start the second stage of the sandbox";
+    let (reader, writer) = io::pipe().map_err(Error::on(failed))?;
+    let mut ends = Some((reader, writer));
+    let child = stack::child::start(|| {
+        let Some((reader, writer)) = ends.take() else { return super::spec::SETUP_FAILED };
+        drop(writer);
+        let lifeline = dup2_stdin(&reader).map_err(Error::on(failed));
+        drop(reader);
+        super::exit_status(lifeline.and_then(|()| inner::run(spec, outside)))
+    })?;
+    let status =
+        waitpid(child, None).map_err(Error::on("cannot wait for the second stage of the sandbox"))?;
+    drop(ends);
+    Ok(match status {
+        WaitStatus::Exited(_, code) => code,
+        WaitStatus::Signaled(_, signal, _) => 128 + signal as i32,
+        other => return Err(Error::new(failed, format!("{other:?}"))),
+    })
 }
 
 /// The shell's convention: 128 and the signal for a process that was killed.

@@ -7,15 +7,6 @@ use serde::{Deserialize, Serialize};
 /// The exit status of a stage that could not make the sandbox; the reason stands in the log.
 pub const SETUP_FAILED: i32 = 125;
 
-/// A layer of the sandbox's root.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Layer {
-    /// An image file, mounted by a loop device.
-    Image(PathBuf),
-    /// A folder with the image's contents.
-    Tree(PathBuf),
-}
-
 /// A file or folder that the build sees.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bind {
@@ -23,7 +14,7 @@ pub struct Bind {
     pub source: PathBuf,
     /// Where it appears; absolute.
     pub target: PathBuf,
-    /// Whether the build may write to it.
+    /// Whether the build may write to it. It then belongs to the user of the sandbox from the beginning of the build on.
     pub writable: bool,
 }
 
@@ -69,8 +60,8 @@ pub struct Bounds {
 /// Everything the stages need to know.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Spec {
-    /// The root's layers, bottom first.
-    pub layers: Vec<Layer>,
+    /// The root's layers, bottom first: folders with the contents of images.
+    pub layers: Vec<PathBuf>,
     /// An empty folder outside, where the stages mount what they need in a namespace of their own.
     pub mounts: PathBuf,
     /// What else the build sees.

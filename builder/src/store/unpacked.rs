@@ -117,6 +117,7 @@ fn fill(image: &CheckedImage, made: &Path) -> Result<()> {
     image.image().unpack(&root, &squashfs::UnpackOptions::user()).map_err(|error| {
         Error::new("", error).remedy("`lamina store verify` says how to have a damaged image again")
     })?;
+    crate::sandbox::give_to_builds(&root)?;
     let folder = File::open(made).map_err(on())?;
     // The contents first: a power cut must not leave a tree of empty files under its final name.
     nix::unistd::syncfs(folder.as_fd()).map_err(Error::on(made.display()))?;

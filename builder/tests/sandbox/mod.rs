@@ -1,5 +1,6 @@
 //! A tree of recipes and a store for one test, and `lamina` run on them as root or as an ordinary user.
 
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -100,6 +101,16 @@ impl Workshop {
         command.args(["--tree".as_ref(), self.folder.path().as_os_str()]).args(arguments);
         command.env("LAMINA_CACHE", self.path("cache")).current_dir(self.folder.path()).stdin(Stdio::null());
         command
+    }
+
+    /// The whole command line of `lamina`, for a program that runs another.
+    pub fn words(&self, arguments: &[&str]) -> Vec<OsString> {
+        let command = self.command(arguments);
+        let variables = command
+            .get_envs()
+            .filter_map(|(name, value)| value.map(|value| [name, value].join(OsStr::new("="))));
+        let words = [command.get_program()].into_iter().chain(command.get_args()).map(OsStr::to_owned);
+        ["env".into()].into_iter().chain(variables).chain(words).collect()
     }
 
     fn run(&self, arguments: &[&str]) -> (Output, String) {

@@ -17,6 +17,7 @@ use rustix::mount::{
 
 pub use rustix::mount::MountAttrFlags as Attributes;
 
+use crate::detached::DetachedMount;
 use crate::image::{ImageKind, OpenImage};
 use crate::loop_device::LoopDevice;
 use crate::verity::VerityDevice;
@@ -203,6 +204,15 @@ pub struct Filesystem<'a> {
 impl Filesystem<'_> {
     /// Mounts it at `target`, which must exist.
     pub fn mount(&self, target: &Path) -> Result<()> {
+        self.context()?.mount(self.attributes, target)
+    }
+
+    /// Mounts it nowhere yet.
+    pub fn detached(&self) -> Result<DetachedMount> {
+        Ok(DetachedMount::of(self.context()?.create(self.attributes)?, Path::new(self.source)))
+    }
+
+    fn context(&self) -> Result<Context> {
         let context = Context::open(self.kind, format_args!("{} ({})", self.source, self.kind))?;
         context.set("source", self.source)?;
         for (key, value) in self.options {
@@ -211,7 +221,7 @@ impl Filesystem<'_> {
         for flag in self.flags {
             context.flag(flag)?;
         }
-        context.mount(self.attributes, target)
+        Ok(context)
     }
 }
 
