@@ -29,6 +29,7 @@ pub mod sandbox;
 pub mod schedule;
 pub mod selection;
 pub mod signature;
+pub mod source_plan;
 pub mod stacking;
 pub mod store;
 pub mod target;

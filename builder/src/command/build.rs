@@ -21,6 +21,7 @@ use crate::lock::{self, Builds};
 use crate::plan::{Action, Plan};
 use crate::recipe::RecipeFolder;
 use crate::sandbox::{Facts, choose_user};
+use crate::source_plan;
 use crate::store::{BuildRecord, Store};
 use crate::target::{self, Layers, Meaning, Target};
 
@@ -264,6 +265,8 @@ impl Build {
         let user = choose_user(&Facts::observe())?;
         context.report.detail(format_args!("sandbox: {user}"));
         let fetcher = context.fetcher(store)?;
+        let checked = if self.check { roots } else { &[] };
+        source_plan::bring(plan.graph, &[&plan.to_build(), checked].concat(), &fetcher, &Console::new())?;
         let builder = Builder {
             store,
             jobs: jobs_or_processors(self.jobs),

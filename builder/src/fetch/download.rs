@@ -3,115 +3,150 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use profiles::Digest;
 use sha2::{Digest as _, Sha256};
 use unnamed_file::UnnamedFile;
 
+use super::curl::{self, Transfer};
 use super::events::{Event, Progress};
+use super::failure::{Failure, Kind};
 use super::source::Source;
 use crate::error::{Error, Result};
 
 const BUFFER_BYTES: usize = 128 << 10;
 
+/// How much behind the expected end is read and hashed, and kept nowhere: only the hash of the whole tells whether the size in the recipe
+/// is wrong, or the file. A server that never ends is left after so many bytes, or after so long.
+const MOST_BEYOND: u64 = 1 << 30;
+const LONGEST_BEYOND: Duration = Duration::from_secs(60);
+
 /// A file that has no name yet, and what it must become.
 pub(super) struct Download<'a> {
     source: &'a Source,
+    /// Where it will appear.
+    target: &'a Path,
     file: UnnamedFile,
+}
+
+/// What came.
+struct Taken {
+    file: UnnamedFile,
+    digest: Digest,
+    length: u64,
+    /// It was read to its end.
+    whole: bool,
 }
 
 impl<'a> Download<'a> {
     /// The file will appear at `target`.
-    pub fn begin(source: &'a Source, target: &Path) -> Result<Download<'a>> {
-        Ok(Download { source, file: UnnamedFile::beside(target)? })
+    pub fn begin(source: &'a Source, target: &'a Path) -> Result<Download<'a>> {
+        Ok(Download { source, target, file: UnnamedFile::beside(target)? })
     }
 
-    pub fn read_file(self, path: &Path, progress: &dyn Progress) -> Result<UnnamedFile> {
-        let file = File::open(path).map_err(Error::on("cannot be opened"))?;
-        if !file.metadata().is_ok_and(|metadata| metadata.is_file()) {
-            return Err(Error::new("", "is not a regular file"));
+    pub fn read_file(self, path: &Path, progress: &dyn Progress) -> Result<UnnamedFile, Failure> {
+        let source = self.source;
+        let missing = |error: io::Error| {
+            let kind =
+                if error.kind() == io::ErrorKind::NotFound { Kind::NotThere } else { Kind::Unreachable };
+            Failure::new(kind, format!("cannot be opened: {error}"))
+        };
+        // A FIFO without a writer would be waited for.
+        let found = std::fs::metadata(path).map_err(missing)?;
+        if !found.is_file() {
+            return Err(Failure::new(Kind::Unreachable, "is not a regular file"));
         }
-        self.take(file, progress)
+        let file = File::open(path).map_err(missing)?;
+        self.take(file, progress)?.judge(source, true)
     }
 
-    pub fn read_url(self, url: &str, proxy: Option<&str>, progress: &dyn Progress) -> Result<UnnamedFile> {
-        let mut curl = start_curl(url, proxy)?;
-        let body = curl.stdout.take().ok_or_else(|| Error::new("curl", "has no output"))?;
+    pub fn read_url(
+        self,
+        url: &str,
+        proxy: Option<&str>,
+        progress: &dyn Progress,
+    ) -> Result<UnnamedFile, Failure> {
+        let source = self.source;
+        let mut curl = curl::start(url, proxy).map_err(Failure::here)?;
+        let body = curl.stdout.take().ok_or_else(|| Failure::here(Error::new("curl", "has no output")))?;
         let taken = self.take(body, progress);
-        // The pipe is closed by now: a curl that still has something to say ends by itself.
-        let said = curl.wait_with_output().map_err(Error::on("curl"))?;
-        // What curl says comes first: a connection that broke is the reason for a short file. A curl that was not let
-        // finish (23: cannot write) has nothing to say.
-        if !said.status.success() && said.status.code() != Some(23) {
-            return Err(Error::new("", curl_message(&said.stderr, said.status)));
+        let whole = taken.as_ref().is_ok_and(|taken| taken.whole);
+        if !whole {
+            // It may be waiting for a server and not notice that nobody listens any more. One that has ended is no error.
+            let _ = curl.kill();
         }
+        let ended = curl.wait_with_output().map_err(|error| Failure::here(Error::new("curl", error)))?;
+        let transfer = Transfer::of(ended.status, &ended.stderr, !whole).map_err(Failure::here)?;
+        let redirected = transfer.redirected.clone();
         taken
+            .and_then(|taken| transfer_of(taken, transfer, source))
+            .map_err(|failure| Failure { redirected, ..failure })
     }
 
-    /// Copies and hashes; stops as soon as there are more bytes than there should be.
-    fn take(self, mut bytes: impl Read, progress: &dyn Progress) -> Result<UnnamedFile> {
+    /// Copies and hashes.
+    fn take(self, mut bytes: impl Read, progress: &dyn Progress) -> Result<Taken, Failure> {
         let (mut hasher, mut buffer, mut length) = (Sha256::new(), vec![0; BUFFER_BYTES], 0u64);
-        let mut file = self.file.handle()?;
-        loop {
+        let here = |error: io::Error| Failure::here(Error::new(self.target.display(), error));
+        let mut file = self.file.handle().map_err(|error| Failure::here(error.into()))?;
+        let (size, mut beyond) = (self.source.size, None);
+        let whole = loop {
             let count = match bytes.read(&mut buffer) {
-                Ok(0) => break,
+                Ok(0) => break true,
                 Ok(count) => count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(Error::new("reading", error)),
+                Err(error) => {
+                    return Err(Failure::new(Kind::Unreachable, format!("cannot be read: {error}")));
+                }
             };
-            length += count as u64;
-            if length > self.source.size {
-                return Err(Error::new(
-                    "",
-                    format!("gives more than the expected {} bytes", self.source.size),
-                ));
-            }
             hasher.update(&buffer[..count]);
-            file.write_all(&buffer[..count]).map_err(Error::on("writing to the cache"))?;
-            progress.report(&self.source.file, Event::Bytes { done: length, of: self.source.size });
-        }
-        let found = Digest::from_bytes(hasher.finalize().into());
-        if found != self.source.sha256 {
-            let expected = self.source.sha256.hex();
-            return Err(Error::new(
-                "",
-                format!(
-                    "gives other bytes: expected sha256 {expected}, found {} ({length} bytes)",
-                    found.hex()
-                ),
-            ));
-        }
-        Ok(self.file)
+            length += count as u64;
+            if length > size {
+                let since = *beyond.get_or_insert_with(Instant::now);
+                if length - size > MOST_BEYOND || since.elapsed() > LONGEST_BEYOND {
+                    break false;
+                }
+                continue;
+            }
+            file.write_all(&buffer[..count]).map_err(here)?;
+            progress.report(&self.source.file, Event::Bytes { done: length, of: size });
+        };
+        let digest = Digest::from_bytes(hasher.finalize().into());
+        Ok(Taken { file: self.file, digest, length, whole })
     }
 }
 
-/// curl dies with this process, however that dies (setpriv(1), PR_SET_PDEATHSIG): one that waits for a slow mirror would
-/// stay for a while otherwise.
-pub(super) fn start_curl(url: &str, proxy: Option<&str>) -> Result<Child> {
-    let mut command = Command::new("setpriv");
-    command.args(["--pdeathsig", "KILL", "--", "curl"]);
-    // -q first: a personal .curlrc must not change what is fetched.
-    command.args(["-q", "--silent", "--show-error", "--fail", "--location", "--proto", "=http,https"]);
-    command.args(["--connect-timeout", "30", "--speed-limit", "1000", "--speed-time", "30"]);
-    if let Some(proxy) = proxy {
-        command.args(["--proxy", proxy]);
-    }
-    command.args(["--output", "-", "--url", url]);
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command.spawn().map_err(|error| {
-        Error::new("setpriv", format!("cannot be started: {error}"))
-            .remedy("install it: apt-get install util-linux")
-    })
+/// What curl says comes first: a connection that broke is the reason for a short file.
+fn transfer_of(taken: Taken, transfer: Transfer, source: &Source) -> Result<UnnamedFile, Failure> {
+    let Some(words) = transfer.words else { return taken.judge(source, transfer.has_length) };
+    let kind = match (transfer.passing, transfer.not_there) {
+        (true, _) => Kind::Passing(transfer.wait),
+        (_, true) => Kind::NotThere,
+        _ => Kind::Unreachable,
+    };
+    let asks = transfer.wait.filter(|_| transfer.passing);
+    let asks = asks.map(|wait| format!("; the server asks to wait {} s", wait.as_secs()));
+    Err(Failure::new(kind, words + &asks.unwrap_or_default()))
 }
 
-fn curl_message(stderr: &[u8], status: std::process::ExitStatus) -> String {
-    match String::from_utf8_lossy(stderr).trim() {
-        // What setpriv says when there is no such program.
-        _ if status.code() == Some(127) => {
-            "curl cannot be started\nhelp: install it: apt-get install curl".to_owned()
+impl Taken {
+    /// Whether it is the source. `ended`: the end is surely the end of the file, and not that of a connection.
+    fn judge(self, source: &Source, ended: bool) -> Result<UnnamedFile, Failure> {
+        let (length, size) = (self.length, source.size);
+        if !self.whole {
+            let words = format!("gives another file: more than {length} bytes where {size} are expected");
+            return Err(Failure::new(Kind::OtherBytes, words));
         }
-        "" => format!("curl ended with {status}"),
-        text => text.to_owned(),
+        if self.digest == source.sha256 {
+            return match length == size {
+                true => Ok(self.file),
+                false => Err(Failure::new(Kind::WrongSize(length), "")),
+            };
+        }
+        if length < size && !ended {
+            let words = format!("ends after {length} of {size} bytes, and the server did not say its length");
+            return Err(Failure::new(Kind::Passing(None), words));
+        }
+        Err(Failure::other_bytes(source, self.digest, length))
     }
 }

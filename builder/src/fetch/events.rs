@@ -1,5 +1,7 @@
 //! What is going on, for people: one moving line on a terminal, plain lines elsewhere.
 
+use std::time::Duration;
+
 use progress::{MovingLine, human_size};
 
 /// Something that happened to a source.
@@ -23,6 +25,11 @@ pub enum Event<'a> {
     MirrorFailed {
         /// Which mirror, and why.
         why: &'a str,
+    },
+    /// Mirrors that failed in a way that may pass are tried again.
+    Again {
+        /// After so long.
+        after: Duration,
     },
 }
 
@@ -66,6 +73,9 @@ impl Progress for Console {
             }),
             Event::Done { from } => progress::line(format_args!("fetched {file} from {from}")),
             Event::MirrorFailed { why } => progress::line(format_args!("{file}: {why}")),
+            Event::Again { after } => {
+                progress::line(format_args!("{file}: trying again in {:.0} s", after.as_secs_f64().ceil()));
+            }
         }
     }
 }

@@ -9,9 +9,12 @@
 //! every way that people set them up, which no library does.
 
 mod apt;
+mod curl;
 mod download;
 mod events;
+mod failure;
 mod mirror;
+mod patience;
 mod source;
 
 use std::fs::{self, File};
@@ -29,10 +32,15 @@ use unnamed_file::UnnamedFile;
 
 use crate::error::{Error, Result};
 use download::Download;
+use failure::{Failure, Kind, Tried};
 use mirror::Location;
+pub use patience::Patience;
 
 /// Downloads run at the same time at most this often: enough to hide latency, few enough to be polite.
 const CONNECTIONS: usize = 4;
+
+/// A mirror, and one of the places that it stands for.
+type Candidate = (Mirror, Location);
 
 /// Gets sources into a folder, where each has its hash as its name.
 #[derive(Debug)]
@@ -40,12 +48,13 @@ pub struct Fetcher {
     folder: PathBuf,
     cache: Option<PathBuf>,
     archives: Archives,
+    patience: Patience,
 }
 
 impl Fetcher {
     /// Sources go to `folder`, which is made when it is not there.
     pub fn new(folder: PathBuf) -> Self {
-        Fetcher { folder, cache: None, archives: Archives::of_this_machine() }
+        Fetcher { folder, cache: None, archives: Archives::of_this_machine(), patience: Patience::default() }
     }
 
     /// Looks in a second folder of the same form before any mirror, and leaves there what a mirror gave.
@@ -57,6 +66,12 @@ impl Fetcher {
     /// Takes `debian:` mirrors from these archives instead of those of this machine's apt configuration.
     pub fn with_archives(mut self, archives: Archives) -> Self {
         self.archives = archives;
+        self
+    }
+
+    /// Waits and tries again in this way.
+    pub fn with_patience(mut self, patience: Patience) -> Self {
+        self.patience = patience;
         self
     }
 
@@ -105,16 +120,33 @@ impl Fetcher {
         Ok(path)
     }
 
-    /// Gets several sources, a few at a time, and returns their paths in the same order.
+    /// Whether a file of the source's name and size is in the store or in the cache. Nothing is hashed.
+    pub fn seems_there(&self, source: &Source) -> bool {
+        let has_size = |path: PathBuf| fs::metadata(path).is_ok_and(|found| found.len() == source.size);
+        let cached = self.cache.as_ref().map(|cache| cache.join(source.sha256.hex()));
+        [Some(self.path_of(source)), cached].into_iter().flatten().any(has_size)
+    }
+
+    /// Gets the sources of one recipe, a few at a time, and returns their paths in the same order.
     ///
     /// # Errors
-    /// As [`Fetcher::fetch`], for the first in the list that failed; no new downloads begin after a failure.
+    /// As [`Fetcher::fetch_each`].
     pub fn fetch_all(
         &self,
         sources: &[Source],
         folder_of_recipe: &Path,
         progress: &dyn Progress,
     ) -> Result<Vec<PathBuf>> {
+        let wanted: Vec<_> =
+            sources.iter().map(|source| (source.clone(), folder_of_recipe.to_path_buf())).collect();
+        self.fetch_each(&wanted, progress)
+    }
+
+    /// Gets sources, each with the folder of its recipe, a few at a time, and returns their paths in the same order.
+    ///
+    /// # Errors
+    /// As [`Fetcher::fetch`], for the first in the list that failed; no new downloads begin after a failure.
+    pub fn fetch_each(&self, sources: &[(Source, PathBuf)], progress: &dyn Progress) -> Result<Vec<PathBuf>> {
         let next = AtomicUsize::new(0);
         let results: Mutex<Vec<Option<Result<PathBuf>>>> = Mutex::new(vec![None; sources.len()]);
         let locked = || results.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -123,8 +155,8 @@ impl Fetcher {
                 scope.spawn(|| {
                     loop {
                         let index = next.fetch_add(1, Ordering::Relaxed);
-                        let Some(source) = sources.get(index) else { return };
-                        let result = self.fetch(source, folder_of_recipe, progress);
+                        let Some((source, folder)) = sources.get(index) else { return };
+                        let result = self.fetch(source, folder, progress);
                         if result.is_err() {
                             next.store(sources.len(), Ordering::Relaxed);
                         }
@@ -152,61 +184,70 @@ impl Fetcher {
     }
 
     fn take_from_mirrors(&self, source: &Source, recipe: &Path, progress: &dyn Progress) -> Result<()> {
-        let mut failures = Vec::new();
+        let (candidates, mut tried) = self.candidates(source, recipe)?;
+        let mut turns = patience::Turns::new(&self.patience, candidates.len());
+        while let Some(turn) = turns.next(|wait| progress.report(&source.file, Event::Again { after: wait }))
+        {
+            let (mirror, location) = &candidates[turn];
+            let failure = match self.try_location(source, location, progress) {
+                Ok(()) => {
+                    progress.report(&source.file, Event::Done { from: &mirror.to_string() });
+                    return Ok(());
+                }
+                Err(Failure { kind: Kind::Here(error), .. }) => return Err(error),
+                Err(Failure { kind: Kind::WrongSize(found), .. }) => {
+                    return Err(failure::wrong_size(source, found));
+                }
+                Err(failure) => failure,
+            };
+            turns.failed(turn, &failure);
+            let failure = Tried::new(turn, mirror, location, failure);
+            progress.report(&source.file, Event::MirrorFailed { why: &failure.to_string() });
+            tried.retain(|earlier: &Tried| earlier.turn != Some(turn));
+            tried.push(failure);
+        }
+        let by_hand = self.cache.as_deref().unwrap_or(&self.folder).join(source.sha256.hex());
+        Err(failure::no_mirror(source, &tried, &by_hand.display().to_string()))
+    }
+
+    /// Every place in the order to try, and the mirrors that stand for none.
+    fn candidates(&self, source: &Source, recipe: &Path) -> Result<(Vec<Candidate>, Vec<Tried>)> {
+        let (mut candidates, mut without) = (Vec::new(), Vec::new());
         for mirror in &source.mirrors {
             let mirror = Mirror::parse(mirror)?;
-            let locations = match mirror.locations(recipe, &self.archives) {
-                Ok(locations) => locations,
-                Err(error) => {
-                    failures.push(format!("{mirror}: {error}"));
-                    continue;
+            match mirror.locations(recipe, &self.archives) {
+                Ok(locations) => {
+                    candidates.extend(locations.into_iter().map(|location| (mirror.clone(), location)));
                 }
-            };
-            for location in locations {
-                match self.try_location(source, &location, progress) {
-                    Ok(()) => {
-                        progress.report(&source.file, Event::Done { from: &mirror.to_string() });
-                        return Ok(());
-                    }
-                    Err(error) => {
-                        let failure = format!("{mirror}: {location}: {error}");
-                        progress.report(&source.file, Event::MirrorFailed { why: &failure });
-                        failures.push(failure);
-                    }
-                }
+                Err(error) => without.push(Tried::nowhere(&mirror, &error)),
             }
         }
-        Err(self.no_mirror(source, &failures))
+        Ok((candidates, without))
     }
 
-    /// Every mirror with its reason, and where to put the file by hand.
-    fn no_mirror(&self, source: &Source, failures: &[String]) -> Error {
-        let mut cause = format!("no mirror gave the bytes with {}", source.sha256);
-        for failure in failures {
-            cause.push_str("\n  ");
-            cause.push_str(&failure.replace('\n', "\n    "));
-        }
-        let place = self.cache.as_deref().unwrap_or(&self.folder).join(source.sha256.hex());
-        let remedy = format!(
-            "look at the network and the proxy, or get the file another way and put it at {}, or add a mirror to the recipe: \
-             mirror \"file:/PATH\"",
-            place.display()
-        );
-        Error::new(&source.file, cause).remedy(remedy)
-    }
-
-    fn try_location(&self, source: &Source, location: &Location, progress: &dyn Progress) -> Result<()> {
-        let download = Download::begin(source, &self.path_of(source))?;
+    fn try_location(
+        &self,
+        source: &Source,
+        location: &Location,
+        progress: &dyn Progress,
+    ) -> Result<(), Failure> {
+        let target = self.path_of(source);
+        let download = Download::begin(source, &target).map_err(Failure::here)?;
         let complete = match location {
             Location::Url { url, proxy } => download.read_url(url, proxy.as_deref(), progress)?,
             Location::File(path) => download.read_file(path, progress)?,
         };
+        self.keep(complete, &target, source).map_err(Failure::here)
+    }
+
+    /// Gives a complete source its name, in the cache too.
+    fn keep(&self, complete: UnnamedFile, target: &Path, source: &Source) -> Result<()> {
         // A store that others read is read by all, whatever the umask.
-        crate::store::share(&complete.handle()?).map_err(Error::on(self.path_of(source).display()))?;
+        crate::store::share(&complete.handle()?).map_err(Error::on(target.display()))?;
         complete.publish()?;
         if let Some(cache) = &self.cache {
             make_folder(cache)?;
-            copy(&self.path_of(source), &cache.join(source.sha256.hex()))?;
+            copy(target, &cache.join(source.sha256.hex()))?;
         }
         Ok(())
     }
@@ -215,8 +256,9 @@ impl Fetcher {
 /// Whether the source is at `path`. A file that is there and has other bytes is damaged, and is removed.
 fn is_there(path: &Path, source: &Source) -> Result<bool> {
     let Ok(file) = File::open(path) else { return Ok(false) };
-    if Digest::of(file).map_err(Error::on(path.display()))?.0 == source.sha256 {
-        return Ok(true);
+    let (digest, length) = Digest::of(file).map_err(Error::on(path.display()))?;
+    if digest == source.sha256 {
+        return if length == source.size { Ok(true) } else { Err(failure::wrong_size(source, length)) };
     }
     fs::remove_file(path).map_err(Error::on(path.display()))?;
     Ok(false)

@@ -1,11 +1,12 @@
 //! Fetching from files and from an HTTP server on the loopback address, with everything that servers do wrong.
 
-use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Write};
+mod server;
+
 use std::net::TcpListener;
 use std::process::{Command, Stdio};
-use std::sync::mpsc;
 use std::time::Duration;
+
+use server::{Answer, Server};
 
 use super::*;
 
@@ -69,10 +70,12 @@ fn mirrors_that_fail_are_passed_over_and_each_says_why() {
         // Which words curl has for it depends on its version.
         "/short: curl: (18) ",
         " 23 bytes ",
-        "/other: gives other bytes: expected sha256 ",
-        "/long: gives more than the expected 33 bytes",
+        "/other: gives another file: as many bytes as expected (33), expected sha256 ",
+        "/long: gives another file: 61 bytes where 33 are expected, expected sha256 ",
         "no-such-file: cannot be opened: No such file or directory",
-        "help: look at the network and the proxy, or get the file another way and put it at ",
+        "help: the recipe's sha256 is not that of this file, by a slip or because it was released anew: ",
+        &format!("`lamina source pin '{}'` prints the node", server.url("/other")),
+        "Else get the file another way and put it at ",
         "mirror \"file:/PATH\"",
     ] {
         assert!(error.contains(expected), "{expected}\nnot in:\n{error}");
@@ -84,8 +87,105 @@ fn mirrors_that_fail_are_passed_over_and_each_says_why() {
     let path = place.fetch_with(&source(BODY, &mirrors), &log).unwrap();
     assert_eq!(fs::read(path).unwrap(), BODY);
     let log = log.lines.into_inner().unwrap();
-    assert_eq!(log.iter().filter(|line| line.starts_with("failed ")).count(), 10);
+    assert_eq!(log.iter().filter(|line| line.contains("/short: ")).count(), 5, "four attempts, then one");
+    assert_eq!(log.iter().filter(|line| line.contains("/other: ")).count(), 2);
     assert_eq!(log.last().unwrap(), &format!("done {good}"));
+}
+
+#[test]
+fn what_may_pass_is_tried_again() {
+    let server = Server::start([
+        ("/busy", Answer::Status("503 Service Unavailable", "")),
+        ("/busy", Answer::Status("429 Too Many Requests", "Retry-After: 0\r\n")),
+        ("/busy", Answer::Whole(BODY)),
+        ("/reset", Answer::Reset),
+        ("/reset", Answer::Truncated(&BODY[..10])),
+        ("/reset", Answer::WithoutLength(&BODY[..20])),
+        ("/reset", Answer::WithoutLength(BODY)),
+    ]);
+    for path in ["/busy", "/reset"] {
+        let place = Place::new();
+        let log = Log::default();
+        let fetched = place.fetch_with(&source(BODY, &[&server.url(path)]), &log).unwrap();
+        assert_eq!(fs::read(fetched).unwrap(), BODY);
+        let log = log.lines.into_inner().unwrap();
+        let failures = if path == "/busy" { 2 } else { 3 };
+        assert_eq!(log.iter().filter(|line| *line == "again").count(), failures, "{log:?}");
+        assert_eq!(log.len(), 2 * failures + 1, "{log:?}");
+    }
+}
+
+#[test]
+fn another_mirror_is_asked_before_anybody_waits_and_nobody_waits_for_ever() {
+    let server = Server::start([
+        ("/busy", Answer::Status("503 Service Unavailable", "Retry-After: 30\r\n")),
+        ("/much", Answer::Status("503 Service Unavailable", "Retry-After: 86400\r\n")),
+        ("/good", Answer::Whole(BODY)),
+    ]);
+    let place = Place::new();
+    let log = Log::default();
+    place.fetch_with(&source(BODY, &[&server.url("/busy"), &server.url("/good")]), &log).unwrap();
+    let log = log.lines.into_inner().unwrap();
+    assert_eq!(log.len(), 2, "{log:?}");
+    let error = Place::new().fetch(&source(BODY, &[&server.url("/much")])).unwrap_err().to_string();
+    assert!(
+        error.contains("error: 503; the server asks to wait 86400 s\nhelp: look at the network"),
+        "{error}"
+    );
+}
+
+#[test]
+fn the_address_behind_redirects_is_said() {
+    let server = Server::start([
+        ("/old", Answer::Status("302 Found", "Location: /older\r\n")),
+        ("/older", Answer::Status("301 Moved", "Location: /nowhere\r\n")),
+        ("/login", Answer::Status("302 Found", "Location: /page\r\n")),
+        ("/page", Answer::Whole(b"<html>log in first</html>")),
+    ]);
+    let error = |path: &str| Place::new().fetch(&source(BODY, &[&server.url(path)])).unwrap_err().to_string();
+    let shown = |path: &str, to: &str| format!("{} (redirected to {}): ", server.url(path), server.url(to));
+    let gone = error("/old");
+    assert!(gone.contains(&shown("/old", "/nowhere")), "{gone}");
+    assert!(gone.contains("\nhelp: look at the address: there is no such file"), "{gone}");
+    let page = error("/login");
+    assert!(
+        page.contains(&(shown("/login", "/page") + "gives another file: 25 bytes where 33 are expected")),
+        "{page}"
+    );
+}
+
+#[test]
+fn a_wrong_size_is_the_recipes_and_both_are_shown() {
+    let server = Server::start([("/good", Answer::Whole(BODY))]);
+    let (place, url) = (Place::new(), server.url("/good"));
+    fs::write(place.path("original"), BODY).unwrap();
+    for mirror in ["file:original", &url] {
+        for size in [1, 32, 34, 1 << 40] {
+            let wrong = Source { size, ..source(BODY, &[mirror]) };
+            let error = place.fetch(&wrong).unwrap_err().to_string();
+            let expected = format!(
+                "source.tar: the recipe says size={size}, and the file with its sha256 has 33 bytes ({})\n\
+                 help: write size=33 where the source is pinned",
+                wrong.sha256.hex()
+            );
+            assert_eq!(error, expected);
+        }
+    }
+    // What is there already is no exception.
+    place.fetch(&source(BODY, &["file:original"])).unwrap();
+    let error = place.fetch(&Source { size: 7, ..source(BODY, &[]) }).unwrap_err().to_string();
+    assert!(error.contains("the recipe says size=7, and the file with its sha256 has 33 bytes"), "{error}");
+}
+
+#[test]
+fn a_fault_of_this_machine_is_not_blamed_on_a_mirror() {
+    let place = Place::new();
+    fs::write(place.path("original"), BODY).unwrap();
+    let source = source(BODY, &["file:original", "http://127.0.0.1:1/x"]);
+    // A folder where the file shall be: as a full disk, it would meet every mirror.
+    fs::create_dir_all(place.path("sources").join(source.sha256.hex()).join("x")).unwrap();
+    let error = place.fetch(&source).unwrap_err().to_string();
+    assert!(!error.contains("no mirror gave") && error.contains("Is a directory"), "{error}");
 }
 
 #[test]
@@ -103,7 +203,7 @@ fn a_download_dies_with_the_thread_that_waits_for_it() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/x", silent.local_addr().unwrap());
     let thread = std::thread::spawn(move || {
-        let curl = download::start_curl(&url, None).unwrap();
+        let curl = curl::start(&url, None).unwrap();
         (curl, silent.accept().unwrap())
     });
     let (mut curl, _connection) = thread.join().unwrap();
@@ -188,7 +288,8 @@ impl Place {
     }
 
     fn fetch_with(&self, source: &Source, progress: &dyn Progress) -> Result<PathBuf> {
-        Fetcher::new(self.path("sources")).fetch(source, self.folder.path(), progress)
+        let patience = Patience { first_wait: Duration::from_millis(1), ..Patience::default() };
+        Fetcher::new(self.path("sources")).with_patience(patience).fetch(source, self.folder.path(), progress)
     }
 
     fn files(&self, folder: &str) -> Vec<String> {
@@ -207,59 +308,9 @@ impl Progress for Log {
         let line = match event {
             Event::Done { from } => format!("done {from}"),
             Event::MirrorFailed { why } => format!("failed {why}"),
+            Event::Again { .. } => "again".to_owned(),
             Event::Present | Event::Bytes { .. } => return,
         };
         self.lines.lock().unwrap().push(line);
-    }
-}
-
-#[derive(Clone, Copy)]
-enum Answer {
-    Whole(&'static [u8]),
-    /// Says that it is as long as [`BODY`], and ends early.
-    Truncated(&'static [u8]),
-    /// The same, and then never ends nor goes on.
-    Stalled(&'static [u8]),
-}
-
-/// The smallest HTTP server that curl talks to. Its thread ends with the test's process.
-struct Server {
-    port: u16,
-    stalled: mpsc::Receiver<()>,
-}
-
-impl Server {
-    fn start<const N: usize>(answers: [(&'static str, Answer); N]) -> Server {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let (sender, stalled) = mpsc::channel();
-        let answers = BTreeMap::from(answers);
-        std::thread::spawn(move || {
-            let mut kept = Vec::new();
-            for connection in listener.incoming() {
-                let mut connection = connection.unwrap();
-                let mut lines = BufReader::new(connection.try_clone().unwrap()).lines();
-                let request = lines.next().unwrap().unwrap();
-                while lines.next().is_some_and(|line| line.is_ok_and(|line| !line.is_empty())) {}
-                let path = request.split(' ').nth(1).unwrap();
-                let (status, length, body) = match answers.get(path) {
-                    Some(Answer::Whole(body)) => ("200 OK", body.len(), *body),
-                    Some(Answer::Truncated(body) | Answer::Stalled(body)) => ("200 OK", BODY.len(), *body),
-                    None => ("404 Not Found", 0, &b""[..]),
-                };
-                let head =
-                    format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
-                connection.write_all(&[head.as_bytes(), body].concat()).unwrap();
-                if let Some(Answer::Stalled(_)) = answers.get(path) {
-                    kept.push(connection);
-                    sender.send(()).unwrap();
-                }
-            }
-        });
-        Server { port, stalled }
-    }
-
-    fn url(&self, path: &str) -> String {
-        format!("http://127.0.0.1:{}{path}", self.port)
     }
 }
