@@ -10,6 +10,7 @@
 #include <linux/loop.h>
 #include <linux/mount.h>
 #include <linux/netlink.h>
+#include <linux/openat2.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -39,6 +40,7 @@ struct verity {
 
 static const char *kind, *verify;
 static int layers, erofs_on_files, layers_as_descriptors;
+static int store;
 static struct verity protections[MOST_LAYERS + 1];
 static int trees[MOST_LAYERS + 1];
 
@@ -143,6 +145,15 @@ static void ask_for_memory(void)
     check(sysinfo(&info), "sysinfo");
 }
 
+/* A table of descriptors that threads share grows only after a grace period of RCU: it is made large before there are threads. */
+static void make_room_for_descriptors(void)
+{
+    int any = open("/", O_PATH | O_CLOEXEC);
+    check(any, "/");
+    close(fcntl(any, F_DUPFD_CLOEXEC, 4095));
+    close(any);
+}
+
 /* Listens for new devices, as init does as long as it may need drivers. */
 static void listen_for_devices(void)
 {
@@ -170,19 +181,24 @@ static void tell_that_nothing_is_checked(void)
     tell("/dev/kmsg", "<4>baseline: warning: verify \"none\": the images are not checked\n");
 }
 
+/* Beneath the store and without links, and looked at before it is opened for reading, as init opens what may be hostile. */
 static int open_image(int number)
 {
-    char image[64], magic[4];
+    char image[64], path[32], superblocks[1152];
     struct stat status;
-    snprintf(image, sizeof image, "/lamina/images/%d.%s", number, kind);
-    int file = open(image, O_RDONLY | O_CLOEXEC);
+    struct open_how how = { .flags = O_PATH | O_CLOEXEC,
+                            .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV };
+    snprintf(image, sizeof image, "images/%d.%s", number, kind);
+    int seen = syscall(SYS_openat2, store, image, &how, sizeof how);
+    check(seen, image);
+    check(fstat(seen, &status), image);
+    snprintf(path, sizeof path, "/proc/self/fd/%d", seen);
+    int file = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
     check(file, image);
-    check(fstat(file, &status), image);
-    /* The magic number says which file system it is. */
+    close(seen);
+    /* The superblock says which file system it is, and what memory it will take. */
     int erofs = !strcmp(kind, "erofs");
-    check(pread(file, magic, sizeof magic, 0), image);
-    if (erofs)
-        check(pread(file, magic, sizeof magic, 1024), image);
+    check(pread(file, superblocks, sizeof superblocks, 0), image);
     if (!erofs || !strcmp(verify, "verity"))
         posix_fadvise(file, status.st_size > 65536 ? status.st_size - 65536 : 0, 81920, POSIX_FADV_WILLNEED);
     return file;
@@ -403,6 +419,7 @@ int main(int argc, char **argv)
     layers = atoi(argv[1]), kind = argv[2], verify = argv[3];
     check(layers >= 1 && layers <= MOST_LAYERS ? 0 : -1, "LAYERS");
     int threads = atoi(argv[4]);
+    make_room_for_descriptors();
     mount_early();
     read_file("/proc/cmdline", 2);
     read_file("/proc/sys/kernel/osrelease", 2);
@@ -412,6 +429,8 @@ int main(int argc, char **argv)
     look_for("/etc/lamina/modules");
     listen_for_devices();
     snprintf(profile, sizeof profile, "/lamina/profiles/%s-%s-%d", kind, verify, layers);
+    store = open("/lamina", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    check(store, "/lamina");
     list_folder(profile);
     strcat(profile, "/1.kdl");
     long profile_length = read_file(profile, 1000);

@@ -75,6 +75,7 @@ fn main() -> ExitCode {
     stack::last_resort::keep(std::env::args_os(), std::env::vars_os());
     session::panics_end_in_recovery();
     descriptors::allow_many();
+    descriptors::make_room();
     let mut session = Session::begin();
     if let Some(error) = recovery::of_death() {
         // A rescue shell of the life before would take the keys that are meant for the screen.

@@ -23,7 +23,7 @@ const DEFLATE: u64 = 48 << 10;
 
 /// Bytes of kernel memory for each possible processor. Every number may be hostile.
 pub fn buffers(image: &OpenImage) -> u64 {
-    parse(&image.file)
+    parse(image)
 }
 
 fn parse(source: &impl ByteSource) -> u64 {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::fs::File;
+use std::io;
 use std::num::NonZeroU64;
 use std::os::unix::fs::{FileExt, FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -40,11 +41,11 @@ impl ImageKind {
         }
     }
 
-    /// The one whose magic the file has.
-    pub(crate) fn of(file: &File) -> Option<Self> {
+    /// The one whose magic the source has.
+    pub(crate) fn of(source: &impl ByteSource) -> Option<Self> {
         [Self::Squashfs, Self::Erofs].into_iter().find(|kind| {
             let (offset, magic) = kind.magic();
-            file.array(offset) == Some(magic)
+            source.array(offset) == Some(magic)
         })
     }
 
@@ -90,6 +91,52 @@ pub struct OpenImage {
     pub(crate) file: File,
     path: PathBuf,
     size: u64,
+    superblocks: Option<Superblocks>,
+}
+
+/// The bytes where an image may have its superblock, read once for all who look at it: an image is one of hundreds.
+#[derive(Debug)]
+struct Superblocks {
+    /// At byte 0: struct squashfs_super_block, and the options of the compressor behind it.
+    squashfs: [u8; 104],
+    /// At byte 1024: struct erofs_super_block.
+    erofs: [u8; 128],
+}
+
+impl Superblocks {
+    const EROFS: usize = 1024;
+
+    /// `None` when the file is shorter, or cannot be read: whoever asks the file itself learns why.
+    fn read(file: &File) -> Option<Self> {
+        let bytes = file.array::<{ Self::EROFS + 128 }>(0)?;
+        let (squashfs, erofs) = (*bytes.first_chunk()?, *bytes.last_chunk()?);
+        Some(Self { squashfs, erofs })
+    }
+
+    /// `length` bytes at `offset`, when they are among these.
+    fn get(&self, offset: u64, length: usize) -> Option<&[u8]> {
+        let offset = usize::try_from(offset).ok()?;
+        let end = offset.checked_add(length)?;
+        self.squashfs
+            .get(offset..end)
+            .or_else(|| self.erofs.get(offset.checked_sub(Self::EROFS)?..end.checked_sub(Self::EROFS)?))
+    }
+}
+
+impl ByteSource for OpenImage {
+    fn fill(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        match self.superblocks.as_ref().and_then(|read| read.get(offset, buffer.len())) {
+            Some(bytes) => {
+                buffer.copy_from_slice(bytes);
+                Ok(())
+            }
+            None => self.file.fill(buffer, offset),
+        }
+    }
+
+    fn length(&self) -> io::Result<u64> {
+        Ok(self.size)
+    }
 }
 
 impl OpenImage {
@@ -104,7 +151,8 @@ impl OpenImage {
             let why = "it is neither a regular file nor a block device".to_owned();
             return Err(Error::refused("open the image", path.display(), why, "copy the image there again"));
         }
-        Ok(Self { file, path: path.to_owned(), size: metadata.len() })
+        let superblocks = Superblocks::read(&file);
+        Ok(Self { file, path: path.to_owned(), size: metadata.len(), superblocks })
     }
 
     /// Opens an image of a store: a regular file, wherever the store's own names lead.
@@ -113,7 +161,8 @@ impl OpenImage {
         let error = |cause| Error::new("open the image", path.display(), cause);
         let file = store.file(name).map_err(error)?;
         let size = file.metadata().map_err(error)?.len();
-        Ok(Self { file, path, size })
+        let superblocks = Superblocks::read(&file);
+        Ok(Self { file, path, size, superblocks })
     }
 
     /// Where it was opened.
@@ -131,7 +180,7 @@ impl OpenImage {
     /// # Errors
     /// Neither squashfs nor EROFS: what is there instead is named, where it is known. An EROFS with data in other files.
     pub fn file_system(&self) -> Result<ImageKind> {
-        let kind = ImageKind::of(&self.file).ok_or_else(|| {
+        let kind = ImageKind::of(self).ok_or_else(|| {
             let found = match crate::superblock::probe(&self.file) {
                 Some(other) => format!("it is neither squashfs nor EROFS, but {}", other.kind),
                 None => "it is neither squashfs nor EROFS".to_owned(),
@@ -139,7 +188,7 @@ impl OpenImage {
             let remedy = "build the image again, and copy it to the medium again";
             Error::refused("recognise the image", self.path.display(), found, remedy)
         })?;
-        kind.whole(&self.file, &self.path)
+        kind.whole(self, &self.path)
     }
 
     /// Asks the kernel to read what a mount will need, without waiting: the tables of inodes, directories and ids, which a squashfs
@@ -164,7 +213,7 @@ impl OpenImage {
                     offset += count as u64;
                     progress(count);
                 }
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
                     let object = format!("{} at byte {offset}", self.path.display());
                     return Err(Error::new("read", object, error)
@@ -226,6 +275,20 @@ mod tests {
         let other = kind_of(0, b"LUKS\xba\xbe");
         assert_eq!(other, Err("it is neither squashfs nor EROFS, but crypto_LUKS".into()));
         assert_eq!(kind_of(0, b""), Err("it is neither squashfs nor EROFS".into()));
+    }
+
+    #[test]
+    fn what_was_read_of_an_image_is_what_its_file_has() {
+        let bytes: Vec<u8> = (0_u32..2048).flat_map(u32::to_le_bytes).collect();
+        for length in [0, 103, 104, 1024, 1151, 1152, 8192] {
+            let file = tempfile::NamedTempFile::new().unwrap();
+            std::fs::write(file.path(), &bytes[..length]).unwrap();
+            let image = OpenImage::open(file.path()).unwrap();
+            for offset in [0, 1, 96, 100, 1000, 1024, 1104, 1148, 1152, u64::MAX - 2] {
+                let (held, stored) = (image.array::<4>(offset), image.file.array::<4>(offset));
+                assert_eq!(held, stored, "{length} bytes, at {offset}");
+            }
+        }
     }
 
     #[test]

@@ -48,7 +48,7 @@ impl Takes {
 
     /// Reads the superblock; `None` when it is none, or cannot be read.
     pub fn of(image: &OpenImage) -> Option<Self> {
-        Self::parse(&image.file.array(0)?, |offset| image.file.array(offset))
+        Self::parse(&image.array(0)?, |offset| image.array(offset))
     }
 
     /// Every number in it may be hostile: the kernel refuses blocks that are none, and what it would not refuse counts in full.
