@@ -91,32 +91,8 @@ impl Builder<'_> {
         Ok(record)
     }
 
-    /// Builds each of `roots` a second time and compares the images, bit for bit. Keeps nothing.
-    pub fn check(&self, graph: &Graph, roots: &[usize], records: &Records) -> Result<()> {
-        for root in roots {
-            let (package, Some(first)) = (&graph.packages()[*root], records.get(root)) else { continue };
-            let scratch = self.store.scratch("check")?;
-            let mut log = self.store.take_log(&self.store.check_log_path(&package.id), || {
-                self.report.line(format_args!("wait for another process, which checks {}", first.name));
-            })?;
-            self.store.begin_log(&mut log)?;
-            let second = self.make(package, &first.build_root, &scratch, self.jobs, &mut log)?;
-            if second.digest != first.digest {
-                let images = [self.store.image_path(&first.digest), scratch.path().join("image")];
-                let difference = image::first_difference(&images[0], &images[1])?;
-                return Err(Error::new(
-                    format!("package {} {}", first.name, first.version),
-                    format!("two builds gave different images; the first difference: {difference}"),
-                )
-                .remedy("look for the time of day, the order of a folder, or random names in the build"));
-            }
-            self.report.line(format_args!("same bits {} {}: {}", first.name, first.version, first.digest));
-        }
-        Ok(())
-    }
-
     /// Makes the image in `scratch/image` and returns its record.
-    fn make(
+    pub(crate) fn make(
         &self,
         package: &Package,
         layers: &[Dependency],

@@ -1,6 +1,5 @@
 //! From the folder that a build filled to an image.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs::{self, File};
 use std::num::NonZero;
@@ -10,7 +9,6 @@ use std::path::Path;
 
 use profiles::Digest;
 use progress::Progress;
-use sha2::{Digest as _, Sha256};
 use squashfs::{
     Compressor, Entry, Kind, Metadata, Owners, ScanOptions, Times, Tree, WriteOptions, write_image,
 };
@@ -104,29 +102,6 @@ pub fn write(tree: &Tree, options: &WriteOptions, path: &Path) -> Result<Protect
     let written = protection::complete(&mut keep, path, (size, data), options.jobs, Progress::Silent)?;
     keep.sync_all().map_err(Error::on(path.display()))?;
     Ok(written)
-}
-
-/// Names the first path whose entries differ between two images, for people.
-pub fn first_difference(left: &Path, right: &Path) -> Result<String> {
-    let entries = |path: &Path| -> Result<BTreeMap<Vec<u8>, String>> {
-        let image = squashfs::Image::open(path).map_err(Error::on(path.display()))?;
-        let describe = |item: squashfs::Item| -> Result<(Vec<u8>, String)> {
-            let name = item.path.escape_ascii().to_string();
-            let content = match item.kind {
-                Kind::File(_) => Sha256::digest(image.read(&item.path).map_err(Error::on(&name))?).to_vec(),
-                Kind::Symlink(target) => target,
-                _ => Vec::new(),
-            };
-            Ok((item.path, format!("{:?} {:?}", item.metadata, content)))
-        };
-        image.walk().map(|item| describe(item.map_err(Error::on(path.display()))?)).collect()
-    };
-    let (left, right) = (entries(left)?, entries(right)?);
-    let names = left.keys().chain(right.keys()).collect::<BTreeSet<_>>();
-    let different = names.into_iter().find(|name| left.get(*name) != right.get(*name));
-    Ok(different.map_or("none in the files, only in how they are stored".to_owned(), |name| {
-        format!("/{}", name.escape_ascii())
-    }))
 }
 
 fn refuse_usr_folders(output: &Path) -> Result<()> {

@@ -8,6 +8,7 @@
 pub mod behind;
 pub mod bootstrap;
 pub mod build;
+mod check;
 pub mod checked_image;
 pub mod command;
 pub mod context;
@@ -16,6 +17,7 @@ pub mod fetch;
 pub mod file_system;
 pub mod graph;
 pub mod image;
+pub mod image_differences;
 pub mod kernels;
 pub mod limits;
 pub mod lock;

@@ -103,6 +103,11 @@ impl Store {
         self.root.join("logs").join(format!("{}.check.log", id.hex()))
     }
 
+    /// `checks/ID/`: both results of a `--check` that failed.
+    pub fn check_path(&self, id: &Digest) -> PathBuf {
+        self.root.join("checks").join(id.hex().to_string())
+    }
+
     /// `builds/ID.kdl`.
     pub fn record_path(&self, id: &Digest) -> PathBuf {
         self.root.join("builds").join(format!("{}.kdl", id.hex()))

@@ -169,6 +169,15 @@ impl Workshop {
         self.names("store/tmp").into_iter().filter(|name| name != ".lock").collect()
     }
 
+    /// Names in all folders of `checks/`.
+    pub fn kept_checks(&self) -> Vec<String> {
+        let folders = self.names("store/checks");
+        let mut names: Vec<String> =
+            folders.iter().flat_map(|folder| self.names(&format!("store/checks/{folder}"))).collect();
+        names.sort();
+        names
+    }
+
     pub fn images(&self) -> Vec<String> {
         self.names("store/images")
     }
