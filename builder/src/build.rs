@@ -21,7 +21,7 @@ use crate::package_id::TARGET;
 use crate::plan::Plan;
 use crate::recipe::{Making, STEP_NAMES, StepWork};
 use crate::report::Report;
-use crate::sandbox::{self, Bind, Spec, Step, Work};
+use crate::sandbox::{self, Bind, Spec, Step, Variation, Work};
 use crate::schedule;
 use crate::store::{BuildLog, BuildRecord, Dependency, RECORD_FOLDER, Scratch, SourceRecord, Store};
 use crate::watch;
@@ -41,6 +41,19 @@ pub struct Builder<'a> {
     pub works: Works,
     /// What the command line says of limits.
     pub limits: LimitWishes,
+}
+
+/// What may differ between two builds of one id.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Circumstances {
+    pub jobs: NonZero<usize>,
+    pub variation: Variation,
+}
+
+impl Circumstances {
+    fn first(jobs: NonZero<usize>) -> Self {
+        Circumstances { jobs, variation: Variation::default() }
+    }
 }
 
 /// The records of finished builds, by index into the graph.
@@ -80,7 +93,13 @@ impl Builder<'_> {
         self.store.begin_log(&mut log)?;
         self.report.line(format_args!("build {name} {version}"));
         let scratch = self.store.scratch(name.as_str())?;
-        let record = self.make(package, &layers_of(graph, package, known)?, &scratch, jobs, &mut log)?;
+        let record = self.make(
+            package,
+            &layers_of(graph, package, known)?,
+            &scratch,
+            Circumstances::first(jobs),
+            &mut log,
+        )?;
         self.store.publish(&scratch.path().join("image"), &self.store.image_path(&record.digest))?;
         self.store.write(&self.store.record_path(&package.id), record.to_kdl().as_bytes())?;
         self.report.line(format_args!(
@@ -97,7 +116,7 @@ impl Builder<'_> {
         package: &Package,
         layers: &[Dependency],
         scratch: &Scratch,
-        jobs: NonZero<usize>,
+        circumstances: Circumstances,
         log: &mut BuildLog,
     ) -> Result<BuildRecord> {
         let mut record = record_of(package, layers)?;
@@ -105,14 +124,14 @@ impl Builder<'_> {
         let inside = (inside.as_str(), record.to_kdl_inside().into_bytes());
         let mut tree = match package.recipe.making {
             Making::Steps(_) => {
-                let output = self.run_steps(package, layers, scratch, jobs, log)?;
+                let output = self.run_steps(package, layers, scratch, circumstances, log)?;
                 image::tree_of(&output).map_err(Error::on(format!("package {}", package.recipe.name)))?
             }
             Making::Debian => self.debian_tree(package, scratch)?,
         };
         let written = image::finish(&mut tree, &package.recipe.metadata, inside)
             .and_then(|()| {
-                let options = package.format.write_options(jobs);
+                let options = package.format.write_options(circumstances.jobs);
                 image::write(&tree, &options, &scratch.path().join("image"))
             })
             .map_err(Error::on(format!("package {}", package.recipe.name)))?;
@@ -135,7 +154,7 @@ impl Builder<'_> {
         package: &Package,
         layers: &[Dependency],
         scratch: &Scratch,
-        jobs: NonZero<usize>,
+        circumstances: Circumstances,
         log: &mut BuildLog,
     ) -> Result<PathBuf> {
         let folder = |name: &str| make_folder(scratch, name);
@@ -155,9 +174,10 @@ impl Builder<'_> {
             layers: self.layers(layers)?,
             mounts,
             binds,
-            environment: environment(package, jobs),
+            environment: environment(package, circumstances.jobs),
             steps: steps(package),
             bounds: limits.bounds(),
+            variation: circumstances.variation,
         };
         self.run_sandbox(package, &spec, scratch, &limits, log)?;
         Ok(output)

@@ -6,11 +6,13 @@ use std::path::{Path, PathBuf};
 
 use progress::count;
 
-use crate::build::{Builder, Records};
+use crate::build::{Builder, Circumstances, Records};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Package};
 use crate::image_differences::differences;
-use crate::store::{BuildRecord, Scratch, Store};
+use crate::sandbox::Variation;
+use crate::store::{BuildLog, BuildRecord, Scratch, Store};
+use crate::watch::failed_by_itself;
 
 /// So many differences are shown; the file has them all.
 const MOST_SHOWN: usize = 50;
@@ -44,13 +46,40 @@ impl Builder<'_> {
         }
     }
 
+    /// A build whose folders list their entries in another order, with another number of jobs. One that fails that way is tried with
+    /// `/build` in the store, as the first was: not every build fits into memory, or can do with a tmpfs.
+    fn second_build(
+        &self,
+        package: &Package,
+        first: &BuildRecord,
+        log: &mut BuildLog,
+    ) -> Result<(BuildRecord, Scratch)> {
+        let jobs = other_jobs(self.jobs);
+        let mut build = |variation| {
+            self.store.begin_log(log)?;
+            let scratch = self.store.scratch("check")?;
+            let circumstances = Circumstances { jobs, variation };
+            let record = self.make(package, &first.build_root, &scratch, circumstances, log)?;
+            Ok((record, scratch))
+        };
+        match build(VARIED) {
+            Err(error) if failed_by_itself(&error) => {
+                let built = build(Variation { build_in_memory: false, ..VARIED })?;
+                self.report.line(format_args!(
+                    "{}: with /build in memory the build failed; the order of the entries there was not varied",
+                    first.name
+                ));
+                Ok(built)
+            }
+            outcome => outcome,
+        }
+    }
+
     fn check_one(&self, package: &Package, first: &BuildRecord) -> Result<Option<Error>> {
         let mut log = self.store.take_log(&self.store.check_log_path(&package.id), || {
             self.report.line(format_args!("wait for another process, which checks {}", first.name));
         })?;
-        self.store.begin_log(&mut log)?;
-        let scratch = self.store.scratch("check")?;
-        let second = self.make(package, &first.build_root, &scratch, other_jobs(self.jobs), &mut log)?;
+        let (second, scratch) = self.second_build(package, first, &mut log)?;
         let kept = self.store.check_path(&package.id);
         fs::remove_dir_all(&kept).or_else(missing_is_fine).map_err(Error::on(kept.display()))?;
         if second.digest == first.digest {
@@ -72,6 +101,9 @@ impl Builder<'_> {
         Ok(Some(Error::new(format!("package {} {}", first.name, first.version), cause).remedy(remedy)))
     }
 }
+
+/// As much is different as is cheap.
+const VARIED: Variation = Variation { other_order: true, build_in_memory: true };
 
 /// A number of jobs that the first build did not have: what depends on it shows.
 fn other_jobs(jobs: NonZero<usize>) -> NonZero<usize> {

@@ -19,7 +19,7 @@ use super::outer::exit_code;
 use super::outside::{Outside, Placed};
 use super::proc::mount_proc;
 use super::spec::{Bounds, Spec, Step, Work};
-use super::{bounds, lifeline, unpack};
+use super::{bounds, lifeline, other_order, unpack};
 use crate::error::{Error, Result};
 
 const NONE: Option<&str> = None;
@@ -53,9 +53,12 @@ pub(super) fn run(spec: &Spec, outside: Outside) -> Result<i32> {
         .map_err(Error::on("cannot make the mounts of the namespace private"))?;
     let Outside { layers, binds, devices } = outside;
     enter_workplace(&spec.bounds)?;
-    let root = stack_layers(&layers)?;
+    let root = stack_layers(&layers, spec.variation.other_order)?;
     drop(layers);
     binds.iter().try_for_each(|bind| put(&root, bind))?;
+    if spec.variation.build_in_memory {
+        mount_tmpfs(&make_folder(&root, "/build")?, &spec.bounds.tmpfs_options("0755"))?;
+    }
     fill_dev(&root, &devices, &spec.bounds)?;
     drop((binds, devices));
     mount_tmpfs(&make_folder(&root, "/tmp")?, &spec.bounds.tmpfs_options("1777"))?;
@@ -83,17 +86,22 @@ fn enter_workplace(bounds: &Bounds) -> Result<()> {
 }
 
 /// The overlay of all layers with a throwaway top, which lives in memory and goes with the namespace.
-fn stack_layers(layers: &[DetachedMount]) -> Result<PathBuf> {
+fn stack_layers(layers: &[DetachedMount], other_order: bool) -> Result<PathBuf> {
     let lower = |(index, layer): (usize, &DetachedMount)| {
         let place = PathBuf::from(format!("layers/{index}"));
         fs::create_dir_all(&place).map_err(Error::on(place.display()))?;
         layer.attach(&place)?;
         Ok(place)
     };
-    let lower = layers.iter().enumerate().map(lower).collect::<Result<_>>()?;
+    let mut lower = layers.iter().enumerate().map(lower).collect::<Result<Vec<_>>>()?;
     let [upper, work, root] = ["upper", "work", "root"].map(PathBuf::from);
     for folder in [&upper, &work, &root] {
         fs::create_dir(folder).map_err(Error::on(folder.display()))?;
+    }
+    if other_order {
+        let place = Path::new("names");
+        other_order::names_below(&lower, place)?;
+        lower.insert(0, other_order::names_in(place));
     }
     let overlay = Overlay {
         lower,
@@ -126,7 +134,7 @@ fn fill_dev(root: &Path, devices: &[Placed], bounds: &Bounds) -> Result<()> {
     mount_tmpfs(&make_folder(root, "/dev/shm")?, &bounds.tmpfs_options("1777"))
 }
 
-fn mount_tmpfs(target: &Path, options: &str) -> Result<()> {
+pub(super) fn mount_tmpfs(target: &Path, options: &str) -> Result<()> {
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
     mount(Some("lamina"), target, Some("tmpfs"), flags, Some(options)).map_err(Error::on(target.display()))
 }

@@ -21,6 +21,7 @@ mod bounds;
 mod facts;
 mod inner;
 mod lifeline;
+mod other_order;
 mod outer;
 mod outside;
 mod proc;
@@ -36,7 +37,7 @@ use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 
 pub use facts::{BUILD_USER, Facts, SandboxUser, choose_user};
 pub use outside::give_to_builds;
-pub use spec::{Bind, Bounds, Spec, Step, Work};
+pub use spec::{Bind, Bounds, Spec, Step, Variation, Work};
 
 use crate::error::{Error, Result};
 

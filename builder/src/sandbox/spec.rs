@@ -57,6 +57,15 @@ pub struct Bounds {
     pub tmpfs: u64,
 }
 
+/// What is different in a second build that is compared with the first.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Variation {
+    /// The entries of the layers' folders come in another order.
+    pub other_order: bool,
+    /// `/build` is a tmpfs, in place of the folder that is bound there: so its entries come in another order too.
+    pub build_in_memory: bool,
+}
+
 /// Everything the stages need to know.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Spec {
@@ -72,4 +81,6 @@ pub struct Spec {
     pub steps: Vec<Step>,
     /// What they may use.
     pub bounds: Bounds,
+    /// How it differs from an ordinary build.
+    pub variation: Variation,
 }

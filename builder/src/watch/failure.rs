@@ -15,11 +15,19 @@ const LOG_LINES: usize = 20;
 /// Where they are looked for, in bytes from the end.
 const LOG_END: u64 = 64 << 10;
 
+/// How the cause of a build begins that no limit ended.
+const BY_ITSELF: &str = "the build failed";
+
+/// Whether an error is about a build whose steps failed, and not about one that a limit ended.
+pub fn failed_by_itself(error: &Error) -> bool {
+    error.cause().starts_with(BY_ITSELF)
+}
+
 /// The error about the build `object` that ended so; success is none.
 pub fn failure(object: String, end: &End, limits: &Limits, log: &Path) -> Result<()> {
     let (cause, remedy) = match end {
         End::Exited(status) if status.success() => return Ok(()),
-        End::Exited(status) => (format!("the build failed ({status})"), None),
+        End::Exited(status) => (format!("{BY_ITSELF} ({status})"), None),
         End::Stopped(stop) => (stop.cause(), Some(stop.remedy().to_owned())),
     };
     let tail = last_lines(log).map_err(Error::on(log.display()))?;

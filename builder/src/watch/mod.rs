@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use progress::human_size;
 
-pub use failure::failure;
+pub use failure::{failed_by_itself, failure};
 pub use last_line::LastLine;
 
 use crate::error::{Error, Result};
