@@ -129,6 +129,8 @@ impl Builder<'_> {
             }
             Making::Debian => self.debian_tree(package, scratch)?,
         };
+        let work = self.works.begin(format_args!("pack {}", package.recipe.name));
+        work.says(String::new);
         let written = image::finish(&mut tree, &package.recipe.metadata, inside)
             .and_then(|()| {
                 let options = package.format.write_options(circumstances.jobs);
@@ -212,7 +214,7 @@ impl Builder<'_> {
         let work = self.works.begin(format_args!("build {}", package.recipe.name));
         let build = sandbox::start(spec, scratch.path())?;
         let end = watch::watch(build, limits, log, |last| {
-            work.says(|| format!("{}: {}", last.step(), last.text()));
+            work.says(|| last.to_string());
         })?;
         watch::failure(object, &end, limits, log.path())
     }

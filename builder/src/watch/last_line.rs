@@ -1,5 +1,7 @@
 //! The step that a build is in, and the last line that it wrote.
 
+use std::fmt;
+
 use progress::as_shown;
 
 /// Of a longer line only so many bytes are kept: no terminal shows more.
@@ -38,15 +40,20 @@ impl LastLine {
         }
     }
 
-    /// The step, empty before the first. A build can write such a line too, and fools only its reader.
-    pub fn step(&self) -> &str {
-        &self.step
-    }
-
     /// The line that is being written, or the last whole one; safe for a terminal.
-    pub fn text(&self) -> String {
+    fn text(&self) -> String {
         let part = as_shown(&String::from_utf8_lossy(&self.part));
         if part.trim().is_empty() { as_shown(&String::from_utf8_lossy(&self.whole)) } else { part }
+    }
+}
+
+/// `make: CC a.c`: the step, which is empty before the first, and the line. A build can write what announces a step too, and fools
+/// only its reader.
+impl fmt::Display for LastLine {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = self.text();
+        let between = if self.step.is_empty() || text.trim().is_empty() { "" } else { ": " };
+        write!(out, "{}{between}{}", self.step, text.trim())
     }
 }
 
@@ -65,14 +72,21 @@ mod tests {
             "CC b.c\r\n\n",
             " 10 %\r 20 %",
             "\n\x1b[1mdone\x1b[0m\x07",
+            "\nlamina: step install\n",
         ] {
             last.feed(piece.as_bytes());
-            seen.push(format!("{}:{}", last.step(), last.text().trim()));
+            seen.push(last.to_string());
         }
-        assert_eq!(
-            seen,
-            [":lamina: st", "make:CC a", "make:CC a.c", "make:CC b.c", "make:20 %", "make:done\\u{7}"]
-        );
+        let shown = [
+            "lamina: st",
+            "make: CC a",
+            "make: CC a.c",
+            "make: CC b.c",
+            "make: 20 %",
+            "make: done\\u{7}",
+            "install",
+        ];
+        assert_eq!(seen, shown);
     }
 
     #[test]

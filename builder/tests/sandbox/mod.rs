@@ -138,6 +138,12 @@ impl Workshop {
         self.command(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
     }
 
+    /// The same with another standard error.
+    pub fn start_with_stderr(&self, arguments: &[&str], stderr: Stdio) -> Child {
+        let mut command = self.command(arguments);
+        command.env("TERM", "xterm").stdout(Stdio::null()).stderr(stderr).spawn().unwrap()
+    }
+
     fn records(&self) -> Vec<serde_json::Value> {
         let output = self.command(&["store", "list", "--json"]).output().unwrap();
         serde_json::from_slice(&output.stdout).unwrap()
