@@ -173,48 +173,60 @@ mod tests {
         Entry::new(Metadata::mode(0o644), Kind::File(bytes.into()))
     }
 
-    #[test]
-    fn every_path_that_differs_has_a_line_that_says_how() {
-        let folder = tempfile::tempdir().unwrap();
+    type Named = Vec<(&'static str, Entry)>;
+
+    fn with(change: impl FnOnce(&mut Metadata)) -> Entry {
+        let mut metadata = Metadata::mode(0o644);
+        change(&mut metadata);
+        Entry::new(metadata, Kind::File(Vec::new().into()))
+    }
+
+    fn attribute(value: Vec<u8>) -> Entry {
+        with(|metadata| metadata.xattrs = vec![Xattr { name: b"user.a".to_vec(), value }])
+    }
+
+    /// Two trees that differ in every way.
+    fn pair() -> [Named; 2] {
         let plain = |kind| Entry::new(Metadata::mode(0o644), kind);
-        let with = |change: &dyn Fn(&mut Metadata)| {
-            let mut metadata = Metadata::mode(0o644);
-            change(&mut metadata);
-            Entry::new(metadata, Kind::File(Vec::new().into()))
-        };
-        let long = |last: u8| [vec![7; 300_000], vec![last]].concat();
-        let attribute = |value: Vec<u8>| {
-            move |m: &mut Metadata| m.xattrs = vec![Xattr { name: b"user.a".to_vec(), value: value.clone() }]
-        };
-        let first = [
+        let long = |last: u8| file([vec![7; 300_000], vec![last]].concat());
+        let long_attribute = |last: u8| attribute([vec![0; 70], vec![last]].concat());
+        let device = |minor| plain(Kind::CharDevice(Device { major: 1, minor }));
+        let first = vec![
             ("same", file(b"same".to_vec())),
-            ("long", file(long(1))),
+            ("long", long(1)),
             ("short\x1b[31m", file(b"abc".to_vec())),
             ("gone", file(Vec::new())),
-            ("mode", with(&|m| m.mode = 0o600)),
-            ("owner", with(&|m| m.gid = 33)),
-            ("time", with(&|m| m.mtime = 5)),
-            ("attribute", with(&attribute([vec![0; 70], vec![1]].concat()))),
+            ("mode", with(|m| m.mode = 0o600)),
+            ("owner", with(|m| m.gid = 33)),
+            ("time", with(|m| m.mtime = 5)),
+            ("attribute", long_attribute(1)),
             ("link", plain(Kind::Symlink(b"a".to_vec()))),
             ("kind", plain(Kind::Fifo)),
-            ("device", plain(Kind::CharDevice(Device { major: 1, minor: 3 }))),
+            ("device", device(3)),
             ("twin", file(b"twin".to_vec())),
         ];
-        let second = [
+        let second = vec![
             ("same", file(b"same".to_vec())),
-            ("long", file(long(2))),
+            ("long", long(2)),
             ("short\x1b[31m", file(b"abcd".to_vec())),
             ("come", file(Vec::new())),
-            ("mode", with(&|_| ())),
-            ("owner", with(&|_| ())),
-            ("time", with(&|_| ())),
-            ("attribute", with(&attribute([vec![0; 70], vec![2]].concat()))),
+            ("mode", with(|_| ())),
+            ("owner", with(|_| ())),
+            ("time", with(|_| ())),
+            ("attribute", long_attribute(2)),
             ("link", plain(Kind::Symlink(b"b".to_vec()))),
             ("kind", plain(Kind::Directory)),
-            ("device", plain(Kind::CharDevice(Device { major: 1, minor: 5 }))),
+            ("device", device(5)),
             ("twin", file(b"twin".to_vec())),
             ("twin2", file(b"twin".to_vec())),
         ];
+        [first, second]
+    }
+
+    #[test]
+    fn every_path_that_differs_has_a_line_that_says_how() {
+        let folder = tempfile::tempdir().unwrap();
+        let [first, second] = pair();
         let left = image(folder.path(), "1", &first, Some(("twin2", "twin")));
         let right = image(folder.path(), "2", &second, None);
         let found = differences(&left, &right).unwrap();

@@ -5,6 +5,7 @@ mod sandbox;
 
 use std::fs::File;
 use std::io::Read;
+use std::process::Stdio;
 
 use nix::pty::openpty;
 use sandbox::Workshop;
@@ -22,7 +23,10 @@ fn a_terminal_shows_what_runs_since_when_and_the_last_line() {
     let workshop = Workshop::new(Workshop::ways()[0]);
     chatty(&workshop);
     let pty = openpty(None, None).unwrap();
-    let mut child = workshop.start_with_stderr(&["build", "chatty"], pty.slave.into());
+    let mut command = workshop.command(&["build", "chatty"]);
+    let mut child = command.env("TERM", "xterm").stdout(Stdio::null()).stderr(pty.slave).spawn().unwrap();
+    // It holds the other side too.
+    drop(command);
     let mut shown = Vec::new();
     let mut master = File::from(pty.master);
     let mut buffer = [0; 4096];

@@ -105,7 +105,7 @@ impl Store {
 
     /// `checks/ID/`: both results of a `--check` that failed.
     pub fn check_path(&self, id: &Digest) -> PathBuf {
-        self.root.join("checks").join(id.hex().to_string())
+        self.root.join("checks").join(id.hex())
     }
 
     /// `builds/ID.kdl`.

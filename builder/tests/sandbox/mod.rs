@@ -87,7 +87,8 @@ impl Workshop {
         self.write(&format!("packages/{name}/recipe.kdl"), &text);
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    /// `lamina` with these arguments, on this tree and store, as this user.
+    pub fn command(&self, arguments: &[&str]) -> Command {
         let lamina = self.path("lamina");
         let mut command = match self.way {
             Way::Myself => Command::new(lamina),
@@ -136,12 +137,6 @@ impl Workshop {
     /// Starts `lamina`. `setpriv` becomes it, so that the child is `lamina` itself.
     pub fn start(&self, arguments: &[&str]) -> Child {
         self.command(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
-    }
-
-    /// The same with another standard error.
-    pub fn start_with_stderr(&self, arguments: &[&str], stderr: Stdio) -> Child {
-        let mut command = self.command(arguments);
-        command.env("TERM", "xterm").stdout(Stdio::null()).stderr(stderr).spawn().unwrap()
     }
 
     fn records(&self) -> Vec<serde_json::Value> {
