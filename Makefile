@@ -76,13 +76,13 @@ install: build
 	@install -d $(share)/lamina/units
 	@install -m 644 init/units/* $(share)/lamina/units/
 	@$(lamina) man $(share)/man/man1
-	@$(LAMINA_OUT)/mkinitramfs --man $(share)/man/man1
+	@$(LAMINA_OUT)/mkinitramfs man $(share)/man/man1
 	@$(lamina) completions bash > $(bash-completions)/lamina
 	@$(lamina) completions zsh > $(zsh-completions)/_lamina
 	@$(lamina) completions fish > $(fish-completions)/lamina.fish
-	@$(LAMINA_OUT)/mkinitramfs --completions bash > $(bash-completions)/mkinitramfs
-	@$(LAMINA_OUT)/mkinitramfs --completions zsh > $(zsh-completions)/_mkinitramfs
-	@$(LAMINA_OUT)/mkinitramfs --completions fish > $(fish-completions)/mkinitramfs.fish
+	@$(LAMINA_OUT)/mkinitramfs completions bash > $(bash-completions)/mkinitramfs
+	@$(LAMINA_OUT)/mkinitramfs completions zsh > $(zsh-completions)/_mkinitramfs
+	@$(LAMINA_OUT)/mkinitramfs completions fish > $(fish-completions)/mkinitramfs.fish
 
 init: deps
 	@MUSL=$(musl) init/build

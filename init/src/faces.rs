@@ -9,11 +9,13 @@
 //! `/run/lamina/bin/lamina` leads here. The commands are in the crate `running`, which the builder's `lamina` shares, but for
 //! `shutdown`, which only makes sense where this init has booted the system.
 
+use std::ffi::OsString;
 use std::io::{ErrorKind, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
-use argh::{EarlyExit, FromArgs};
+use argh::{ArgsInfo, FromArgs};
+use command_line::Program;
 use running::command::{Bless, Report, Said, Why};
 use running::{Result, System};
 
@@ -22,10 +24,12 @@ use crate::{handover, paths, recovery, shutdown};
 /// The name under which it is the command.
 const NAME: &str = "lamina";
 /// What also asks for the command, under any name.
-const WORDS: [&str; 7] = ["bless", "report", "why", "shutdown", "help", "--help", "-h"];
+const WORDS: [&str; 9] = ["bless", "report", "why", "shutdown", "help", "--help", "-h", "--version", "-V"];
+/// What its declaration does not say of the command.
+const PROGRAM: Program<'static> = Program { name: NAME, version: env!("CARGO_PKG_VERSION"), aliases: &[] };
 
 /// What Lamina offers in the system that it booted.
-#[derive(FromArgs, Debug)]
+#[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(
     example = "lamina report\nlamina why /etc/motd\nlamina bless",
     error_code(1, "The command failed, or the answer is no; standard error says why, and what to do."),
@@ -36,7 +40,7 @@ struct Lamina {
     command: Command,
 }
 
-#[derive(FromArgs, Debug)]
+#[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(subcommand)]
 enum Command {
     Bless(Bless),
@@ -47,7 +51,7 @@ enum Command {
 
 /// End all other processes and make every disk read-only. For the scripts of an init that stays PID 1, as the last thing they
 /// do; where systemd is PID 1 it is refused.
-#[derive(FromArgs, Debug)]
+#[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(subcommand, name = "shutdown", example = "lamina shutdown    # in /etc/init.d/rcK")]
 struct Shutdown {}
 
@@ -78,30 +82,23 @@ pub fn other_than_init() -> Option<ExitCode> {
 
 /// Runs the command that the arguments name; `None` when they name none.
 fn command() -> Option<ExitCode> {
-    let words: std::result::Result<Vec<String>, _> =
-        std::env::args_os().map(std::ffi::OsString::into_string).collect();
-    let words = match words {
-        Ok(words) => words,
-        Err(word) => return Some(misunderstood(&format!("lamina: the argument {word:?} is not UTF-8"))),
-    };
+    let words: Vec<OsString> = std::env::args_os().collect();
     let (program, words) = words.split_first()?;
     let named = Path::new(program).file_name().is_some_and(|name| name == NAME);
-    let asked = words.first().is_some_and(|word| WORDS.contains(&word.as_str()));
+    let asked = words.first().is_some_and(|word| WORDS.iter().any(|known| word == known));
     (named || asked).then(|| run(words))
 }
 
-fn run(words: &[String]) -> ExitCode {
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let lamina = match Lamina::from_args(&[NAME], &words) {
+fn run(words: &[OsString]) -> ExitCode {
+    let lamina = match command_line::read::<Lamina>(&PROGRAM, words.iter().cloned()) {
         Ok(lamina) => lamina,
-        Err(EarlyExit { output, status: Ok(()) }) => return print(output.trim_end(), ExitCode::SUCCESS),
-        Err(EarlyExit { output, .. }) => return misunderstood(output.trim_end()),
+        Err(stop) => return stop.tell(&PROGRAM),
     };
     match carry_out(&lamina.command) {
         None => shutdown::from_the_system(),
         Some(Ok(Said { text, yes })) => print(&text, if yes { ExitCode::SUCCESS } else { ExitCode::FAILURE }),
         Some(Err(error)) => {
-            eprintln!("lamina: {error}");
+            progress::line(format_args!("lamina: {error}"));
             ExitCode::FAILURE
         }
     }
@@ -127,9 +124,4 @@ fn print(text: &str, status: ExitCode) -> ExitCode {
         }
         _ => status,
     }
-}
-
-fn misunderstood(message: &str) -> ExitCode {
-    eprintln!("{message}\nRun `lamina --help` for the commands, `lamina COMMAND --help` for one of them.");
-    ExitCode::from(2)
 }

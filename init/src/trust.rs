@@ -73,7 +73,7 @@ impl Trust {
                 Ok(key) => trust.keys.push(Key { name, key }),
                 Err(why) if required => {
                     return Err(Failure::new(format!("{} is no minisign public key: {why}", path.display()))
-                        .try_this("make the initramfs again: mkinitramfs --key FILE"));
+                        .try_this("make the initramfs again: mkinitramfs --public-key FILE"));
                 }
                 Err(_) => {}
             }
@@ -170,7 +170,7 @@ impl Trust {
             .having_seen([self.keys()])
             .try_this(ORIGINAL)
             .try_this("if you changed it yourself, sign it again with `lamina profile sign`")
-            .try_this("or make the initramfs with the key that signed it: mkinitramfs --key FILE")),
+            .try_this("or make the initramfs with the key that signed it: mkinitramfs --public-key FILE")),
         }
     }
 }

@@ -1,10 +1,11 @@
 //! The command line: what it says, and what may not stand in it together.
 
-use std::io::Write;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use argh::{ArgsInfo, EarlyExit, FromArgs};
+use argh::{ArgsInfo, FromArgs};
+use command_line::{Program, Stop};
 use kernel_config::Group;
 use mkinitramfs::{AllowedProfile, FileSystemMaker, LEVELS, Request, Task as Use};
 use profiles::{Name, StateFileSystem, suggest};
@@ -18,9 +19,11 @@ const LEVEL: i32 = 15;
 #[argh(
     example = "mkinitramfs --kernel linux-image-6.1.0-50-cloud-amd64.deb --init out/init --output out/initramfs.img",
     example = "mkinitramfs --kernel out/kernels/6.1.deb --init out/init --busybox busybox --store STORE --profile rescue --output rescue.img",
-    example = "mkinitramfs --list out/initramfs.img",
-    note = "--name=value works as --name value. --completions SHELL and --man DIR write completions and the manual page; \
-`make install` puts them in place.",
+    example = "mkinitramfs list out/initramfs.img",
+    note = "--level=3 works as --level 3. `mkinitramfs completions SHELL` and `mkinitramfs man DIR` write completions and the manual \
+pages; `make install` puts them in place.",
+    note = "Environment: NO_COLOR, no colours on a terminal; TERM=dumb, none and no lines that move.",
+    note = "Older names that still work: --key for --public-key; --list, --man and --completions for the commands.",
     error_code(1, "The command failed; standard error says what, why, and what to do."),
     error_code(2, "The command line was not understood.")
 )]
@@ -34,7 +37,7 @@ pub struct Arguments {
     pub init: Option<PathBuf>,
 
     /// where to write the initramfs; a FIFO, a character device and `-` (standard output) are written through
-    #[argh(option, arg_name = "file")]
+    #[argh(option, short = 'o', arg_name = "file")]
     pub output: Option<PathBuf>,
 
     /// a group of modules: core, media, keyboard, vm, network, verity, state, console; may be repeated. Without it: all but state
@@ -65,9 +68,9 @@ pub struct Arguments {
 
     /// a public key of minisign, whose signatures of profiles init accepts; may be repeated
     #[argh(option, arg_name = "file")]
-    pub key: Vec<PathBuf>,
+    pub public_key: Vec<PathBuf>,
 
-    /// let init refuse every profile without a valid signature, whatever the kernel command line says; needs --key
+    /// let init refuse every profile without a valid signature, whatever the kernel command line says; needs --public-key
     #[argh(switch)]
     pub require_signatures: bool,
 
@@ -93,25 +96,80 @@ pub struct Arguments {
     pub level: Option<i32>,
 
     /// decide and print what would go in, and write nothing
-    #[argh(switch)]
+    #[argh(switch, short = 'n')]
     pub dry_run: bool,
 
-    /// list what is in an initramfs
-    #[argh(option, arg_name = "file")]
-    pub list: Option<PathBuf>,
+    /// say also what was decided where nothing was given: groups, level
+    #[argh(switch, short = 'v')]
+    pub verbose: bool,
 
     /// print JSON
     #[argh(switch)]
     pub json: bool,
 
-    /// write a completion script for bash, zsh or fish to standard output
-    #[argh(option, arg_name = "shell")]
-    pub completions: Option<String>,
-
-    /// write the manual page mkinitramfs.1 into this folder, which is made when missing
-    #[argh(option, arg_name = "dir")]
-    pub man: Option<PathBuf>,
+    #[argh(subcommand)]
+    pub other: Option<Other>,
 }
+
+/// What it does besides making an initramfs.
+#[derive(FromArgs, ArgsInfo)]
+#[argh(subcommand)]
+pub enum Other {
+    Completions(Completions),
+    List(List),
+    Man(Man),
+}
+
+/// List what is in an initramfs.
+#[derive(FromArgs, ArgsInfo)]
+#[argh(
+    subcommand,
+    name = "list",
+    example = "mkinitramfs list out/initramfs.img\nmkinitramfs list out/initramfs.img --json"
+)]
+pub struct List {
+    /// the initramfs
+    #[argh(positional)]
+    pub file: PathBuf,
+    /// print JSON
+    #[argh(switch)]
+    pub json: bool,
+}
+
+/// Write a completion script for a shell to standard output.
+#[derive(FromArgs, ArgsInfo)]
+#[argh(
+    subcommand,
+    name = "completions",
+    example = "mkinitramfs completions bash > ~/.local/share/bash-completion/completions/mkinitramfs"
+)]
+pub struct Completions {
+    /// bash, zsh or fish
+    #[argh(positional)]
+    pub shell: String,
+}
+
+/// Write manual pages: mkinitramfs.1, mkinitramfs-list.1 and so on.
+#[derive(FromArgs, ArgsInfo)]
+#[argh(subcommand, name = "man", example = "mkinitramfs man ~/.local/share/man/man1 && man mkinitramfs")]
+pub struct Man {
+    /// the folder to write to; made when missing
+    #[argh(positional)]
+    pub dir: PathBuf,
+}
+
+/// What its declaration does not say of the command.
+pub const PROGRAM: Program<'static> = Program {
+    name: "mkinitramfs",
+    version: env!("CARGO_PKG_VERSION"),
+    aliases: &[
+        // Of `lamina profile sign`, --key is a secret key; here it was a public one.
+        ("--key", "--public-key"),
+        ("--list", "list"),
+        ("--man", "man"),
+        ("--completions", "completions"),
+    ],
+};
 
 fn group(word: &str) -> Result<Group, String> {
     let names = Group::ALL.map(Group::name);
@@ -153,47 +211,29 @@ fn profile(word: &str) -> Result<Name, String> {
 
 /// The command line, or the exit status: 0 after --help, 2 when it was not understood.
 pub fn arguments() -> Result<Arguments, ExitCode> {
-    let not_understood = |message: &str| {
-        progress::line(format_args!("{}\nRun `mkinitramfs --help` for the options.", message.trim_end()));
-        ExitCode::from(2)
-    };
-    let words: Vec<String> = std::env::args_os()
-        .skip(1)
-        .map(|word| word.into_string())
-        .collect::<Result<_, _>>()
-        .map_err(|word| not_understood(&format!("mkinitramfs: the argument {word:?} is not UTF-8")))?;
-    let words = command_help::split_values(words);
-    command_help::check(&words, "mkinitramfs", &Arguments::get_args_info())
-        .map_err(|message| not_understood(&message))?;
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let words: Vec<OsString> = std::env::args_os().skip(1).collect();
     if words.is_empty() {
-        return Err(not_understood("mkinitramfs: --kernel, --init and --output are missing"));
+        let message = "mkinitramfs: --kernel, --init and --output are missing\nhelp: `mkinitramfs --help` shows examples";
+        return Err(Stop::Misunderstood(message.to_owned()).tell(&PROGRAM));
     }
-    Arguments::from_args(&["mkinitramfs"], &words).map_err(|EarlyExit { output, status }| match status {
-        Ok(()) => {
-            let _ = writeln!(std::io::stdout(), "{}", output.trim_end());
-            ExitCode::SUCCESS
-        }
-        Err(()) => not_understood(&output),
-    })
+    command_line::read(&PROGRAM, words).map_err(|stop| stop.tell(&PROGRAM))
 }
 
 impl Arguments {
     /// What is to be done.
     ///
     /// # Errors
-    /// Two things at once, or an option that the one thing does not take.
+    /// A command, and an option that it does not take.
     pub fn task(&self) -> Result<Task<'_>, String> {
-        let tasks = [
-            self.completions.as_deref().map(|shell| ("--completions", Task::Completions(shell))),
-            self.man.as_ref().map(|folder| ("--man", Task::Manual(folder))),
-            self.list.as_ref().map(|file| ("--list", Task::List(file))),
-        ];
-        let mut tasks = tasks.into_iter().flatten();
-        let Some((name, task)) = tasks.next() else { return Ok(Task::Make) };
-        let json = matches!(task, Task::List(_));
-        let also = tasks.next().map(|(name, _)| name);
-        match also.or_else(|| self.options_of_making().or((self.json && !json).then_some("--json"))) {
+        let (name, task) = match &self.other {
+            None => return Ok(Task::Make),
+            Some(Other::Completions(it)) => ("completions", Task::Completions(&it.shell)),
+            Some(Other::Man(it)) => ("man", Task::Manual(&it.dir)),
+            // The option may stand before the command.
+            Some(Other::List(it)) => ("list", Task::List(&it.file, it.json || self.json)),
+        };
+        let json = matches!(task, Task::List(..));
+        match self.options_of_making().or((self.json && !json).then_some("--json")) {
             Some(other) => Err(format!("{name}: and {other} exclude each other\nhelp: give one of them")),
             None => Ok(task),
         }
@@ -211,7 +251,7 @@ impl Arguments {
             ("--make-file-system", !self.make_file_system.is_empty()),
             ("--check-file-system", !self.check_file_system.is_empty()),
             ("--busybox", self.busybox.is_some()),
-            ("--key", !self.key.is_empty()),
+            ("--public-key", !self.public_key.is_empty()),
             ("--require-signatures", self.require_signatures),
             ("--allow-profile", !self.allow_profile.is_empty()),
             ("--allow-shell", self.allow_shell),
@@ -244,11 +284,11 @@ impl Arguments {
 pub enum Task<'a> {
     /// Writes an initramfs, or says what would go in.
     Make,
-    /// Lists the initramfs in this file.
-    List(&'a Path),
+    /// Lists the initramfs in this file, as JSON or for people.
+    List(&'a Path, bool),
     /// Writes the completion script for this shell.
     Completions(&'a str),
-    /// Writes the manual page into this folder.
+    /// Writes the manual pages into this folder.
     Manual(&'a Path),
 }
 
@@ -278,7 +318,7 @@ pub fn request(arguments: &Arguments) -> Result<Request, String> {
             .chain(&arguments.check_file_system)
             .cloned()
             .collect(),
-        keys: arguments.key.clone(),
+        keys: arguments.public_key.clone(),
         require_signatures: arguments.require_signatures,
         allow_shell: arguments.allow_shell,
         allowed_profiles: arguments.allow_profile.clone(),

@@ -43,7 +43,7 @@ impl Keys {
         }
         if required && keys.is_empty() {
             return Err(Error::new("--require-signatures", "no profile could ever boot: there is no key")
-                .remedy("name a public key with --key FILE"));
+                .remedy("name a public key with --public-key FILE"));
         }
         Ok(Keys { keys, required })
     }
@@ -97,14 +97,14 @@ impl Keys {
             file.display(),
             "is by none of the keys, or the profile was changed: init would refuse it",
         )
-        .remedy("sign the profile again, or name the key that signed it with --key FILE"))
+        .remedy("sign the profile again, or name the key that signed it with --public-key FILE"))
     }
 }
 
 fn read(path: &Path) -> Result<Key, Error> {
     let no_key = |cause: String| {
         Error::new(path.display(), cause).remedy(
-            "--key takes a public key, which 'lamina key create' or 'minisign -G' writes to a file .pub",
+            "--public-key takes a public key, which 'lamina key create' or 'minisign -G' writes to a file .pub",
         )
     };
     let text = host_file::read_text(path).map_err(|error| match error.kind() {

@@ -20,7 +20,7 @@ fn main() -> ExitCode {
     };
     let result = arguments.task().and_then(|task| match task {
         Task::Make => make(&arguments),
-        Task::List(path) => show_list(path, arguments.json),
+        Task::List(path, json) => show_list(path, json),
         Task::Completions(shell) => completions(shell),
         Task::Manual(folder) => manual(folder),
     });
@@ -53,6 +53,10 @@ fn show_list(path: &Path, as_json: bool) -> Result<String, String> {
 
 fn make(arguments: &Arguments) -> Result<String, String> {
     let (request, level) = (arguments::request(arguments)?, arguments.level()?);
+    if arguments.verbose {
+        let groups = request.groups.iter().map(|group| group.name()).collect::<Vec<_>>().join(", ");
+        progress::line(format_args!("groups of modules: {groups}; zstd level {level}"));
+    }
     let plan = request.plan().map_err(|error| error.to_string())?;
     let output = arguments.output.as_deref().filter(|_| !arguments.dry_run);
     let written = output.map(|output| plan.write(level, output)).transpose();
@@ -68,7 +72,7 @@ fn make(arguments: &Arguments) -> Result<String, String> {
 fn completions(shell: &str) -> Result<String, String> {
     command_help::completions(shell, "mkinitramfs", &Arguments::get_args_info()).ok_or_else(|| {
         let remedy = suggest::remedy(shell, &command_help::SHELLS);
-        format!("--completions {shell}: there are no completions for this shell\nhelp: {remedy}")
+        format!("shell '{shell}': there are no completions for this shell\nhelp: {remedy}")
     })
 }
 

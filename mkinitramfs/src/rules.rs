@@ -74,7 +74,7 @@ pub(crate) fn contract(
             if let Some(key) = &profile.key {
                 if !keys.has(key) {
                     return Err(Error::new(option(), format!("there is no key '{key}'"))
-                        .remedy("name its file with --key: a key is called by the name of its file"));
+                        .remedy("name its file with --public-key: a key is called by the name of its file"));
                 }
                 let _ = write!(text, " key={}", Quoted(key.as_str()));
             }
@@ -84,7 +84,7 @@ pub(crate) fn contract(
                         option(),
                         "nobody vouches for a generation where there is no key",
                     )
-                    .remedy("name a public key with --key"));
+                    .remedy("name a public key with --public-key"));
                 }
                 let _ = write!(text, " lowest={lowest}");
             }

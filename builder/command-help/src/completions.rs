@@ -6,18 +6,41 @@ use argh_complete::Generator;
 /// The shells that there are scripts for.
 pub const SHELLS: [&str; 3] = ["bash", "zsh", "fish"];
 
+/// What `argh` says of its own option.
+const HELP: &str = "display usage information";
+const VERSION: &str = "show the version";
+
 /// The script that completes the command `name` in `shell`; `None` for a shell that is not one of [`SHELLS`].
 pub fn completions(shell: &str, name: &str, command: &CommandInfoWithArgs) -> Option<String> {
     match shell {
-        "bash" => Some(one_case_for_each_path(&argh_complete::bash::Bash::generate(name, command))),
-        "zsh" => Some(with_files(&argh_complete::zsh::Zsh::generate(name, command))),
+        "bash" => {
+            let script = argh_complete::bash::Bash::generate(name, command);
+            Some(one_case_for_each_path(&script.replace("opts=\"--help", "opts=\"--help --version")))
+        }
+        "zsh" => {
+            let script = argh_complete::zsh::Zsh::generate(name, command);
+            Some(with_files(&also_version(&script, "--help[", "--version[")))
+        }
         // fish 3, as in Debian 12, knows the words before the cursor as -o only; fish 4 knows both.
         "fish" => {
             let script = argh_complete::fish::Fish::generate(name, command);
-            Some(script.replace("commandline -xpc", "commandline -opc"))
+            let script = script.replace("commandline -xpc", "commandline -opc");
+            Some(also_version(&script, " -l help ", " -l version "))
         }
         _ => None,
     }
+}
+
+/// The crate `command-line` understands --version wherever --help is.
+fn also_version(script: &str, help: &str, version: &str) -> String {
+    let mut lines = Vec::new();
+    for line in script.lines() {
+        lines.push(line.to_owned());
+        if line.contains(help) && line.contains(HELP) {
+            lines.push(line.replace(help, version).replace(HELP, VERSION));
+        }
+    }
+    lines.join("\n") + "\n"
 }
 
 /// The script of `argh_complete` looks at each word alone, so that `list` of one family is taken for that of another. Here a

@@ -79,6 +79,9 @@ fn page(path: &[&str], command: &CommandInfoWithArgs) -> String {
     }
     for flag in shown() {
         let _ = writeln!(text, ".TP\n{}\n{}", flag_name(flag), escape(flag.description));
+        if flag.long == "--help" {
+            text.push_str(".TP\n\\fB\\-V\\fR, \\fB\\-\\-version\\fR\nshow the version\n");
+        }
     }
     for positional in command.positionals {
         let _ =
@@ -107,7 +110,9 @@ fn add_lists(text: &mut String, command: &CommandInfoWithArgs) {
 }
 
 fn flag_name(flag: &FlagInfo) -> String {
-    let short = flag.short.map_or(String::new(), |letter| format!("\\fB\\-{letter}\\fR, "));
+    // The crate `command-line` understands -h, which the declaration does not say.
+    let short = flag.short.or_else(|| (flag.long == "--help").then_some('h'));
+    let short = short.map_or(String::new(), |letter| format!("\\fB\\-{letter}\\fR, "));
     match flag.kind {
         FlagInfoKind::Switch => format!("{short}\\fB{}\\fR", escape(flag.long)),
         FlagInfoKind::Option { arg_name } => {

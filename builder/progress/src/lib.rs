@@ -12,6 +12,7 @@
 mod clean;
 mod meter;
 mod moving_line;
+pub mod paint;
 mod words;
 mod works;
 
@@ -65,8 +66,11 @@ impl Progress {
 /// Writes one line, or several that belong together. On a terminal they take the place of a line that moves. Nothing in them
 /// commands the terminal: names of files, addresses and answers of others may hold anything. A closed standard error is no reason to stop.
 pub fn line(text: impl fmt::Display) {
+    let stream = std::io::stderr();
     let clear = if is_terminal() { moving_line::CLEAR } else { "" };
-    let _ = writeln!(std::io::stderr().lock(), "{clear}{}", clean_lines(&text.to_string()));
+    let safe = clean_lines(text.to_string().trim_end());
+    let shown = if paint::wanted(&stream) { paint::line(&safe) } else { safe };
+    let _ = writeln!(stream.lock(), "{clear}{shown}");
 }
 
 fn is_terminal() -> bool {

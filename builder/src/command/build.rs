@@ -55,7 +55,7 @@ pub struct Build {
     #[argh(option, arg_name = "name")]
     variant: Option<String>,
     /// processors to use (default: all)
-    #[argh(option, arg_name = "n")]
+    #[argh(option, short = 'j', arg_name = "n")]
     jobs: Option<NonZero<usize>>,
     /// end a build after so long: 2h, 90min, none (default: what its recipe says, else none)
     #[argh(option, arg_name = "time")]
@@ -73,7 +73,7 @@ pub struct Build {
     #[argh(option, arg_name = "size")]
     tmpfs: Option<MemoryLimit>,
     /// say what would be built and why, and do nothing
-    #[argh(switch)]
+    #[argh(switch, short = 'n')]
     dry_run: bool,
     /// build the targets once more and compare every bit
     #[argh(switch)]

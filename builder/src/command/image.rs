@@ -59,7 +59,7 @@ struct Create {
     #[argh(option, short = 'o', arg_name = "file")]
     output: Option<PathBuf>,
     /// threads that compress (default: all processors)
-    #[argh(option, arg_name = "n")]
+    #[argh(option, short = 'j', arg_name = "n")]
     jobs: Option<NonZero<usize>>,
     /// the level of zstd, 1 to 22 (default: 15)
     #[argh(option, arg_name = "n", default = "15")]

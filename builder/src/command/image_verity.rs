@@ -32,7 +32,7 @@ pub(super) struct Verify {
     #[argh(option, arg_name = "hex")]
     root_hash: String,
     /// threads that hash (default: all processors)
-    #[argh(option, arg_name = "n")]
+    #[argh(option, short = 'j', arg_name = "n")]
     jobs: Option<NonZero<usize>>,
     /// write JSON
     #[argh(switch)]
@@ -56,7 +56,7 @@ pub(super) struct Protect {
     #[argh(option, short = 'o', arg_name = "file")]
     output: Option<PathBuf>,
     /// threads that hash (default: all processors)
-    #[argh(option, arg_name = "n")]
+    #[argh(option, short = 'j', arg_name = "n")]
     jobs: Option<NonZero<usize>>,
     /// write JSON
     #[argh(switch)]

@@ -62,7 +62,7 @@ struct Fetch {
     #[argh(positional)]
     name: String,
     /// put it here too (default: it stays in the cache)
-    #[argh(option, arg_name = "file")]
+    #[argh(option, short = 'o', arg_name = "file")]
     output: Option<String>,
 }
 

@@ -24,7 +24,7 @@ enum Action {
     Create(Create),
 }
 
-/// Make a pair of minisign keys: FILE is the secret one, FILE.pub goes into the initramfs (`mkinitramfs --key FILE.pub`).
+/// Make a pair of minisign keys: FILE is the secret one, FILE.pub goes into the initramfs (`mkinitramfs --public-key FILE.pub`).
 #[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(
     subcommand,

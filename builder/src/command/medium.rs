@@ -56,7 +56,7 @@ struct Create {
     #[argh(option, arg_name = "n")]
     keep: Option<NonZero<usize>>,
     /// print what would be copied, and do nothing
-    #[argh(switch)]
+    #[argh(switch, short = 'n')]
     dry_run: bool,
     /// write JSON
     #[argh(switch)]

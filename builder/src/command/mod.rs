@@ -1,6 +1,5 @@
 //! The commands. Each module has one family: its arguments and what it does with the library.
 
-mod arguments;
 mod bootstrap;
 mod build;
 mod completions;
@@ -19,24 +18,30 @@ mod store;
 use std::process::ExitCode;
 
 use argh::FromArgs;
+use command_line::Program;
 use running::System;
 
 use crate::context::Context;
 use crate::error::{Error, Result};
 
-pub use arguments::prepare;
+/// What its declaration does not say of the program.
+pub const PROGRAM: Program<'static> =
+    Program { name: "lamina", version: env!("CARGO_PKG_VERSION"), aliases: &[] };
 
 /// Builds packages from recipes into images, and stacks images into systems.
 #[derive(FromArgs, argh::ArgsInfo, Debug)]
 #[argh(
     example = "lamina build console\nlamina profile lock console\nlamina store list",
-    note = "--store, --tree and --verbose may stand anywhere on the command line; --name=value works as --name value.",
+    note = "--store, --tree and --verbose may stand anywhere on the command line; --jobs=4 and -j4 work as --jobs 4, -nv as -n -v.",
     note = "`lamina completions SHELL` and `lamina man DIR` write completions and manual pages; `make install` puts them in place.",
+    note = "Environment: LAMINA_STORE, the store; LAMINA_TREE, the tree; LAMINA_CACHE, the folder of downloads (default: \
+$XDG_CACHE_HOME/lamina, else ~/.cache/lamina); MINISIGN_PASSWORD, the password of a secret key; NO_COLOR, no colours on a \
+terminal; TERM=dumb, none and no lines that move.",
     error_code(1, "The command failed; standard error says what, why, and what to do."),
     error_code(2, "The command line was not understood.")
 )]
 pub struct Lamina {
-    /// the store (default: $LAMINA_STORE, else ~/.local/share/lamina/store)
+    /// the store (default: $LAMINA_STORE, else $XDG_DATA_HOME/lamina/store, else ~/.local/share/lamina/store)
     #[argh(option, arg_name = "dir")]
     store: Option<String>,
 
@@ -45,7 +50,7 @@ pub struct Lamina {
     tree: Option<String>,
 
     /// say also what was decided and why
-    #[argh(switch)]
+    #[argh(switch, short = 'v')]
     verbose: bool,
 
     #[argh(subcommand)]

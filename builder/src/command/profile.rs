@@ -81,7 +81,7 @@ struct Lock {
     #[argh(positional)]
     name: Vec<String>,
     /// print the resolved profile instead of putting it into the store
-    #[argh(switch)]
+    #[argh(switch, short = 'n')]
     dry_run: bool,
     /// write JSON
     #[argh(switch)]

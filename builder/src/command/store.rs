@@ -1,5 +1,6 @@
 //! `lamina store`: what is there, and whether it is sound.
 
+use std::num::NonZero;
 use std::process::ExitCode;
 
 use argh::{ArgsInfo, FromArgs};
@@ -44,6 +45,9 @@ struct List {
     note = "Not looked at: locked profiles (`lamina profile verify` checks signatures), logs, and the cache of sources outside of the store."
 )]
 struct Verify {
+    /// threads that hash (default: all processors)
+    #[argh(option, short = 'j', arg_name = "n")]
+    jobs: Option<NonZero<usize>>,
     /// write JSON
     #[argh(switch)]
     json: bool,
@@ -120,7 +124,7 @@ impl Verify {
             return Err(Error::new(store.root().display(), "there is no store here")
                 .remedy("give its folder with `--store DIR` or LAMINA_STORE"));
         }
-        let report = store.verify(jobs_or_processors(None), context.report.progress())?;
+        let report = store.verify(jobs_or_processors(self.jobs), context.report.progress())?;
         let sound = report.findings.is_empty();
         if self.json {
             print_json(&report)?;

@@ -32,9 +32,13 @@ fn writes_reports_and_lists() {
     let (output, report, _) = run(&fixture, &[&PLAIN[..], &["--output", "out.img"]].concat());
     assert!(output.status.success());
     assert!(report.contains("needed by squashfs") && report.contains("out.img: "), "{report}");
-    let (_, list, _) = run(&fixture, &["--list", "out.img"]);
+    let (_, list, _) = run(&fixture, &["list", "out.img"]);
     assert!(list.lines().any(|line| line.starts_with("-rwxr-xr-x") && line.ends_with(" init")), "{list}");
-    let (_, list, _) = run(&fixture, &["--list", "out.img", "--json"]);
+    // Its older spelling, and an option before the command.
+    assert_eq!(run(&fixture, &["--list", "out.img"]).1, list);
+    assert_eq!(run(&fixture, &["--list=out.img"]).1, list);
+    let (_, list, _) = run(&fixture, &["list", "out.img", "--json"]);
+    assert_eq!(run(&fixture, &["--json", "--list", "out.img"]).1, list);
     let list: serde_json::Value = serde_json::from_str(&list).expect("JSON");
     assert!(
         list.as_array().is_some_and(|all| all.iter().any(|one| one["device"] == serde_json::json!([5, 1]))),
@@ -84,7 +88,7 @@ fn refusals_name_the_object_and_the_remedy() {
         ),
         (
             &["--kernel", "kernel", "--init", "init", "--output", "x", "--key", "noise"],
-            "mkinitramfs: noise: is no public key: it is not text\nhelp: --key takes a public key, which 'lamina key create' or 'minisign -G' writes to a file .pub\n",
+            "mkinitramfs: noise: is no public key: it is not text\nhelp: --public-key takes a public key, which 'lamina key create' or 'minisign -G' writes to a file .pub\n",
         ),
         (
             &["--kernel", "kernel", "--init", "init", "--output", "no/x"],
@@ -100,7 +104,12 @@ fn refusals_name_the_object_and_the_remedy() {
     }
     for (arguments, part) in [
         (&["--group", "netwrok"][..], "did you mean 'network'?"),
-        (&["--lsit", "x"], "mkinitramfs --help"),
+        (&["--lsit", "x"], "mkinitramfs: there is no option '--lsit'\nhelp: did you mean 'list'?"),
+        (&["--compeltions", "x"], "help: did you mean 'completions'?"),
+        (&["lsit", "x"], "mkinitramfs: there is no command 'lsit'\nhelp: did you mean 'list'?"),
+        (&["--list"], "mkinitramfs list: FILE is missing\nhelp: for example: mkinitramfs list "),
+        (&["--list", "x", "--man", "y"], "mkinitramfs list: 'man' is one word too many\nhelp: "),
+        (&["--outptu", "x"], "mkinitramfs: there is no option '--outptu'\nhelp: did you mean '--output'?"),
         (&[], "--kernel, --init and --output are missing"),
         (&["--make-file-system", "xsf"], "did you mean 'xfs'?"),
         (&["--make-file-system", "xfs="], "'xfs=' names no file after the ="),
@@ -134,11 +143,11 @@ fn a_full_disk_is_told_of_the_output() {
 fn what_may_never_end_is_refused_at_once() {
     let fixture = Fixture::new();
     shell(&fixture.path(""), "mkfifo fifo");
-    for option in ["--init", "--busybox", "--key", "--list"] {
+    for option in ["--init", "--busybox", "--key", "--public-key", "list"] {
         for file in ["fifo", "/dev/zero"] {
             let kept = match option {
                 "--init" => &["--kernel", "kernel", "--output", "x"][..],
-                "--list" => &[],
+                "list" => &[],
                 _ => &["--kernel", "kernel", "--init", "init", "--output", "x"],
             };
             let (output, _, error) = run(&fixture, &[kept, &[option, file]].concat());
@@ -159,11 +168,11 @@ fn what_may_never_end_is_refused_at_once() {
 fn options_that_exclude_each_other_are_refused() {
     let fixture = Fixture::new();
     for (arguments, first, second) in [
-        (&["--list", "x", "--output", "y"][..], "--list", "--output"),
-        (&["--list", "x", "--dry-run"], "--list", "--dry-run"),
-        (&["--list", "x", "--man", "y"], "--man", "--list"),
-        (&["--completions", "bash", "--kernel", "kernel"], "--completions", "--kernel"),
-        (&["--man", "x", "--json"], "--man", "--json"),
+        (&["list", "x", "--output", "y"][..], "list", "--output"),
+        (&["--list", "x", "--dry-run"], "list", "--dry-run"),
+        (&["list", "x", "--key", "y"], "list", "--public-key"),
+        (&["completions", "bash", "--kernel", "kernel"], "completions", "--kernel"),
+        (&["--man", "x", "--json"], "man", "--json"),
     ] {
         let (output, _, error) = run(&fixture, arguments);
         let expected =
@@ -191,15 +200,21 @@ fn completions_and_the_manual_page_name_every_option() {
     let (_, listed) = help.split_once("\nOptions:\n").expect("options");
     let (listed, _) = listed.split_once("\n\n").expect("an end of them");
     let first = |line: &'_ str| {
-        line.strip_prefix("  --").map(|rest| rest.split([',', ' ']).next().unwrap_or(rest).to_owned())
+        let line = line.strip_prefix("  ")?;
+        // `-o, --output`
+        let line = if line.as_bytes().get(2) == Some(&b',') { line.get(4..)? } else { line };
+        line.strip_prefix("--").map(|rest| rest.split([',', ' ']).next().unwrap_or(rest).to_owned())
     };
     let options: Vec<String> = listed.lines().filter_map(first).map(|name| format!("--{name}")).collect();
-    assert!(["--kernel", "--man"].iter().all(|name| options.iter().any(|it| it == name)), "{options:?}");
-    let (output, _, error) = run(&fixture, &["--man", "share/man1"]);
+    assert!(
+        ["--kernel", "--public-key"].iter().all(|name| options.iter().any(|it| it == name)),
+        "{options:?}"
+    );
+    let (output, _, error) = run(&fixture, &["man", "share/man1"]);
     assert!(output.status.success(), "{error}");
     let page = fs::read_to_string(fixture.path("share/man1/mkinitramfs.1")).expect("the page");
     for shell in ["bash", "zsh", "fish"] {
-        let (output, script, error) = run(&fixture, &["--completions", shell]);
+        let (output, script, error) = run(&fixture, &["completions", shell]);
         assert!(output.status.success(), "{error}");
         for option in &options {
             let name = if shell == "fish" { option.trim_start_matches("--") } else { option.as_str() };
@@ -207,9 +222,9 @@ fn completions_and_the_manual_page_name_every_option() {
             assert!(page.contains(&option.replace('-', "\\-")), "the page: {option}");
         }
     }
-    let (output, _, error) = run(&fixture, &["--completions", "bsah"]);
+    let (output, _, error) = run(&fixture, &["completions", "bsah"]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(error.contains("--completions bsah: ") && error.contains("did you mean 'bash'?"), "{error}");
+    assert!(error.contains("shell 'bsah': ") && error.contains("did you mean 'bash'?"), "{error}");
 }
 
 #[test]
@@ -281,4 +296,26 @@ fn an_initramfs_goes_through_a_fifo_and_standard_output_and_its_report_goes_else
     let told = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{told}");
     assert!(told.contains("-: Broken pipe") && told.contains("help: the program that reads it"), "{told}");
+}
+
+#[test]
+fn the_usual_letters_are_understood() {
+    let fixture = Fixture::new();
+    let (output, help, _) = run(&fixture, &["-h"]);
+    assert!(output.status.success() && help.contains("\n  -n, --dry-run"), "{help}");
+    assert_eq!(run(&fixture, &["--help"]).1, help);
+    let listed = run(&fixture, &["list", "-h"]).1;
+    assert!(
+        listed.starts_with("Usage: mkinitramfs list ") && run(&fixture, &["help", "list"]).1 == listed,
+        "{listed}"
+    );
+    for spelling in [&["-V"][..], &["--version"], &["list", "-V"]] {
+        let version = format!("mkinitramfs {}\n", env!("CARGO_PKG_VERSION"));
+        assert_eq!(run(&fixture, spelling).1, version, "{spelling:?}");
+    }
+    let (_, report, said) = run(&fixture, &[&PLAIN[..], &["-nvo", "out.img"]].concat());
+    assert!(report.ends_with("nothing was written: --dry-run\n"), "{report}");
+    assert!(said.starts_with("groups of modules: core, ") && said.ends_with("; zstd level 15\n"), "{said}");
+    let (output, ..) = run(&fixture, &[&PLAIN[..], &["-oout.img"]].concat());
+    assert!(output.status.success() && fixture.path("out.img").exists());
 }

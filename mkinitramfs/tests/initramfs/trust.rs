@@ -60,7 +60,7 @@ fn what_is_no_key_is_refused() {
     let mut request = fixture.request();
     request.require_signatures = true;
     let refusal = fixture.refusal(&request);
-    assert!(refusal.contains("there is no key") && refusal.contains("--key FILE"), "{refusal}");
+    assert!(refusal.contains("there is no key") && refusal.contains("--public-key FILE"), "{refusal}");
     request.keys = vec![fixture.path("site")];
     let refusal = fixture.refusal(&request);
     assert!(refusal.starts_with("DIR/site: is no public key: "), "{refusal}");

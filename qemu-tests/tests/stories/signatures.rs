@@ -43,7 +43,7 @@ fn minisign(first: &[&str], then: &[&Path], second: &[&str], last: &[&Path]) -> 
 
 fn boot(scene: &Scene, keys: &Keys, parameters: &str) -> Result<Guest, Failure> {
     let initramfs =
-        scene.initramfs()?.option("--key", Some(&keys.public)).option("--require-signatures", None);
+        scene.initramfs()?.option("--public-key", Some(&keys.public)).option("--require-signatures", None);
     let parameters = format!("lamina.store=LABEL={} {parameters}", DISK.label);
     Guest::boot(&scene.machine_with(&initramfs.write()?, &parameters)?.disk(&scene.disk()?))
 }
