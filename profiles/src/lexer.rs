@@ -2,23 +2,24 @@
 //!
 //! `kdl` 6.7 recurses once for each nested block, for each piece of a block comment and for most errors it recovers
 //! from, and takes exponential time on nested `/-`: hostile input could overflow the stack of PID 1. So the text is
-//! first read once, without recursion: size, nesting, tokens and their order are checked, and block comments are blanked.
+//! first read once, without recursion: size, nesting, tokens and their order are checked, and block comments and what `/-`
+//! takes out are blanked.
 //! What passes has nothing left that `kdl` would have to recover from.
 //! Grammar: KDL 2.0.0, <https://kdl.dev/spec/>.
 
 use order::{Order, Token};
 use strings::string;
+use taken_out::TakenOut;
 
 mod number;
 mod order;
 mod strings;
+mod taken_out;
 
 /// Largest text, in bytes.
 pub const LARGEST: usize = 1 << 20;
 /// Deepest nesting of blocks and of block comments.
 pub(crate) const DEEPEST: usize = 32;
-/// Deepest nesting of blocks that hold a `/-`; each level doubles the time that `kdl` takes.
-const DEEPEST_SLASHDASH: usize = 4;
 
 /// What is wrong with the bytes `start..end` of a text.
 #[derive(Debug, PartialEq, Eq)]
@@ -34,7 +35,7 @@ fn fault<T>(start: usize, end: usize, message: impl Into<String>, help: &str) ->
     Err(Fault { start, end, message: message.into(), help: help.to_owned() })
 }
 
-/// Checks `text` and returns it with block comments and a byte order mark turned into as many spaces.
+/// Checks `text` and returns it with block comments, what `/-` takes out and a byte order mark turned into as many spaces.
 ///
 /// # Errors
 /// The first token that KDL 2.0 or a limit refuses.
@@ -44,7 +45,8 @@ pub(crate) fn check(text: &str) -> Result<String, Fault> {
         at: 0,
         blanks: Vec::new(),
         blocks: Vec::new(),
-        slashdashes: vec![false],
+        taken_out: TakenOut::default(),
+        last_end: 0,
         order: Order::new(),
     };
     if text.starts_with('\u{feff}') {
@@ -95,8 +97,9 @@ struct Lexer<'a> {
     blanks: Vec<(usize, usize)>,
     /// Where each open block opened.
     blocks: Vec<usize>,
-    /// Whether a `/-` was seen, for the text and for each open block.
-    slashdashes: Vec<bool>,
+    taken_out: TakenOut,
+    /// Where the last token ended; newlines and `/-` aside.
+    last_end: usize,
     order: Order,
 }
 
@@ -122,7 +125,9 @@ impl Lexer<'_> {
     /// Whether the token that starts here may stand here.
     fn next_is(&mut self, token: Token) -> Result<(), Fault> {
         let end = self.at + self.peek().map_or(0, char::len_utf8);
-        self.order.take(token).or_else(|(message, help)| fault(self.at, end, message, help))
+        self.order.take(token).or_else(|(message, help)| fault(self.at, end, message, help))?;
+        self.blanks.extend(self.taken_out.token(token, self.at, self.blocks.len(), self.last_end));
+        Ok(())
     }
 
     /// Checks the token that starts with `c` and moves behind it.
@@ -160,6 +165,9 @@ impl Lexer<'_> {
             }
             _ if is_forbidden(c) => return forbidden(start, c),
             _ => self.word()?,
+        }
+        if !is_space(c) && !is_newline(c) && !matches!(c, '/' | '\\') {
+            self.last_end = self.at;
         }
         Ok(())
     }
@@ -203,7 +211,7 @@ impl Lexer<'_> {
                 format!("'{c}' directly after a {what}"),
                 "put a space between, or quote the whole text",
             ),
-            Some('/') if !self.rest().starts_with("//") && !self.rest().starts_with("/*") => {
+            Some('/') if !["//", "/*", "/-"].iter().any(|sign| self.rest().starts_with(sign)) => {
                 fault(start, self.at + 1, "a text with '/' must be quoted", "put it between double quotes")
             }
             Some(c) if is_word(c) => {
@@ -225,7 +233,6 @@ impl Lexer<'_> {
         }
         self.next_is(Token::Open)?;
         self.blocks.push(self.at);
-        self.slashdashes.push(false);
         self.at += 1;
         Ok(())
     }
@@ -240,21 +247,8 @@ impl Lexer<'_> {
             );
         }
         self.next_is(Token::Close)?;
-        self.slashdashes.pop();
         self.at += 1;
-        let after = self.rest().trim_start_matches(is_space);
-        // Behind a block that `/-` took out, the real one may follow.
-        let another = after.starts_with('{') && self.slashdashes.last() == Some(&true);
-        let ends = another
-            || after.is_empty()
-            || after.starts_with(is_newline)
-            || after.starts_with([';', '}', '/', '\\']);
-        let next = self.text.len() - after.len();
-        if ends {
-            Ok(())
-        } else {
-            fault(next, next + 1, "text after the end of a block", "start a new line after '}'")
-        }
+        Ok(())
     }
 
     /// A string with `hashes` hash signs, the first quote being next.
@@ -296,14 +290,9 @@ impl Lexer<'_> {
         if !self.rest().starts_with("/-") {
             return fault(start, start + 1, "a text with '/' must be quoted", "put it between double quotes");
         }
-        if let Some(seen) = self.slashdashes.last_mut() {
-            *seen = true;
-        }
-        if self.slashdashes.iter().filter(|seen| **seen).count() > DEEPEST_SLASHDASH {
-            let message = format!("'/-' is nested more than {DEEPEST_SLASHDASH} deep");
-            return fault(start, start + 2, message, "take the inner text out with '//' on each line");
-        }
+        let node = self.order.expects_node();
         self.next_is(Token::Slashdash)?;
+        self.taken_out.begin(start, self.blocks.len(), node);
         self.at += 2;
         Ok(())
     }

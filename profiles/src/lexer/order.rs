@@ -8,6 +8,9 @@
 pub(super) const MOST_PARTS: usize = 16_384;
 const TOO_MANY: &str = "this is the 16385th node, argument or property, and a text may have 16384";
 
+/// What is wrong, and what helps, where a node goes on behind its block.
+const BEHIND_BLOCK: (&str, &str) = ("text after the end of a block", "start a new line after '}'");
+
 /// A token, as far as the order is concerned. Spaces and comments are none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Token {
@@ -35,8 +38,10 @@ enum Next {
     EntryOrEquals,
     /// The value of a property.
     Value,
-    /// The end of a node, or another block.
+    /// The end of a node; a `/-` may take out another block.
     End,
+    /// The same, or the node's own block: those before it were taken out.
+    BlockOrEnd,
 }
 
 /// The state between two tokens.
@@ -45,15 +50,15 @@ pub(super) struct Order {
     next: Next,
     /// A `/-` waits for what it takes out.
     slashdash: bool,
-    /// Whether a `/-` takes out the node that has begun, after the same for each node around it.
-    taken_out: Vec<bool>,
+    /// For each open block: whether its node may have another, because `/-` takes this one out.
+    another: Vec<bool>,
     /// Nodes, arguments and properties so far.
     parts: usize,
 }
 
 impl Order {
     pub(super) fn new() -> Self {
-        Self { next: Next::Node, slashdash: false, taken_out: vec![false], parts: 0 }
+        Self { next: Next::Node, slashdash: false, another: Vec::new(), parts: 0 }
     }
 
     /// Takes one more token.
@@ -77,19 +82,21 @@ impl Order {
         }
         let before = std::mem::replace(&mut self.slashdash, token == Token::Slashdash);
         match token {
-            Token::Text if self.next == Next::Node => self.take_out(before),
-            Token::Semicolon if self.taken_out.last() == Some(&true) => {
-                // A rule of `kdl` 6.7, not of KDL.
-                return Err(("';' cannot end a node that '/-' takes out", "start a new line in its place"));
-            }
-            Token::Open => self.taken_out.push(false),
-            Token::Close => drop(self.taken_out.pop()),
+            Token::Open if self.next == Next::End && !before => return Err(BEHIND_BLOCK),
+            Token::Open => self.another.push(before && self.next != Next::End),
             _ => {}
+        }
+        let behind_block = match (token, self.another.last()) {
+            (Token::Close, Some(true)) => Next::BlockOrEnd,
+            _ => Next::End,
+        };
+        if token == Token::Close {
+            self.another.pop();
         }
         self.next = match (self.next, token) {
             (Next::Node, Token::Newline | Token::Slashdash | Token::End) => Next::Node,
             (Next::Node, Token::Text) => Next::Entry,
-            (Next::Node, Token::Close) => Next::End,
+            (Next::Node, Token::Close) => behind_block,
             (Next::Node, Token::Semicolon) => return Err(("';' without a node before it", "remove it")),
             (Next::Node, Token::Open) => {
                 return Err(("a block without a node before it", "write the node's name before its '{'"));
@@ -103,10 +110,10 @@ impl Order {
             (Next::Value, Token::Text | Token::Value) => Next::Entry,
             (Next::Value, _) => return Err(("the value behind '=' is missing", "a property is name=value")),
             (Next::EntryOrEquals, Token::Equals) => Next::Value,
-            (Next::End, Token::Text | Token::Value | Token::Equals) => {
-                return Err(("text after the end of a block", "start a new line after '}'"));
+            (Next::End | Next::BlockOrEnd, Token::Text | Token::Value | Token::Equals) => {
+                return Err(BEHIND_BLOCK);
             }
-            (Next::End, Token::Slashdash) => Next::End,
+            (Next::End | Next::BlockOrEnd, Token::Slashdash) => self.next,
             (_, Token::Equals) => {
                 return Err((
                     "'=' without a property's name before it",
@@ -115,7 +122,7 @@ impl Order {
             }
             (_, Token::Text) => Next::EntryOrEquals,
             (_, Token::Value | Token::Slashdash) => Next::Entry,
-            (_, Token::Close) => Next::End,
+            (_, Token::Close) => behind_block,
             (_, Token::Newline | Token::Semicolon | Token::Open | Token::End) => Next::Node,
         };
         Ok(())
@@ -133,11 +140,9 @@ impl Order {
         Ok(())
     }
 
-    /// Whether the node that begins counts.
-    fn take_out(&mut self, slashdash: bool) {
-        if let Some(node) = self.taken_out.last_mut() {
-            *node = slashdash;
-        }
+    /// Whether a node may begin here.
+    pub(super) fn expects_node(&self) -> bool {
+        self.next == Next::Node
     }
 }
 
@@ -164,7 +169,7 @@ mod tests {
         ] {
             let per_part = if part.starts_with('a') { 1 } else { 2 };
             let fits = part.repeat(MOST_PARTS / per_part);
-            assert_eq!(check(&fits), Ok(fits.replace("/* a b */", "         ")), "{part:?}");
+            assert_eq!(check(&fits).map(|checked| checked.len()), Ok(fits.len()), "{part:?}");
             let fault = check(&format!("{fits}last")).expect_err(part);
             assert_eq!((fault.start, fault.message.as_str()), (fits.len(), TOO_MANY), "{part:?}");
         }
@@ -197,9 +202,13 @@ mod tests {
             ("a /-", 4, "'/-' takes nothing out here"),
             ("a /- /- b", 5, "'/-' takes nothing out here"),
             ("a { /-}", 6, "'/-' takes nothing out here"),
-            ("/- a; b", 4, "';' cannot end a node that '/-' takes out"),
-            ("/- a { b; }; c", 11, "';' cannot end a node that '/-' takes out"),
             ("a { } /- 1", 9, "text after the end of a block"),
+            ("a { } { }", 6, "text after the end of a block"),
+            ("a { } /-{ } { }", 12, "text after the end of a block"),
+            ("a /-{ } 1", 8, "text after the end of a block"),
+            ("a /-{ } { } { }", 12, "text after the end of a block"),
+            ("a /-/-b", 4, "'/-' takes nothing out here"),
+            ("a/-;b", 3, "'/-' takes nothing out here"),
         ] {
             let fault = check(text).expect_err(text);
             assert_eq!((fault.start, fault.message.as_str()), (at, message), "{text}");
