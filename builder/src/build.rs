@@ -19,7 +19,7 @@ use crate::image::{self, SOURCE_DATE_EPOCH};
 use crate::limits::{self, LimitWishes, Limits};
 use crate::package_id::TARGET;
 use crate::plan::Plan;
-use crate::recipe::{Making, STEP_NAMES, StepWork};
+use crate::recipe::{Making, STEP_NAMES, StepWork, feature_variable};
 use crate::report::Report;
 use crate::sandbox::{self, Bind, Spec, Step, Variation, Work};
 use crate::schedule;
@@ -324,7 +324,7 @@ fn environment(package: &Package, jobs: NonZero<usize>) -> Vec<(String, String)>
     variables.push(("JOBS".to_owned(), jobs.to_string()));
     variables.push(("SOURCE_DATE_EPOCH".to_owned(), SOURCE_DATE_EPOCH.to_string()));
     for (feature, _) in package.selection.features.iter().filter(|(_, on)| **on) {
-        variables.push((format!("FEATURE_{}", feature.to_uppercase().replace('-', "_")), "1".to_owned()));
+        variables.push((feature_variable(feature), "1".to_owned()));
     }
     variables
 }

@@ -1,6 +1,7 @@
 //! Recipes: what `packages/NAME/recipe.kdl` says, checked. The language is described in docs/recipes.md.
 
 mod decode;
+mod feature_name;
 mod read_ahead;
 
 use std::collections::BTreeMap;
@@ -8,6 +9,7 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+pub use feature_name::feature_variable;
 use profiles::{Digest, Name, Place, suggest};
 
 use crate::error::{Error, Result};

@@ -8,7 +8,7 @@ use profiles::{Name, suggest};
 
 use super::{
     DEBIAN_DESCRIPTION, DEBIAN_LOCK, Dependency, Feature, Making, PathMetadata, Recipe, RecipeFile,
-    STEP_NAMES, Variants,
+    STEP_NAMES, Variants, feature_name,
 };
 use crate::error::{Error, Result};
 use crate::fetch::{Mirror, Source};
@@ -42,9 +42,6 @@ const STEP: Shape = Shape::arguments("script");
 const LIMITS: Shape = Shape::BARE.properties(&["timeout", "silence", "memory", "processes", "tmpfs"]);
 const METADATA: Shape = Shape::argument("path").properties(&["mode", "user", "group"]);
 
-/// Features become variables of the environment, so their names are plain.
-const PLAIN_NAME: &str = "a name here is lower-case letters, digits and -, and starts with a letter";
-
 /// Reads a recipe that lies in `folder`; `label` names the text in messages.
 pub(super) fn recipe(label: &str, bytes: &[u8], folder: &Path) -> Result<Recipe> {
     let recipe = read(label, bytes, |top| {
@@ -66,6 +63,7 @@ fn whole(node: Node<'_>, folder: &Path) -> Option<Recipe> {
     let patches = distinct(&block, "patch", recipe_file, |file| &file.path);
     let files = distinct(&block, "file", recipe_file, |file| &file.path);
     let features = distinct(&block, "feature", feature, |feature| &feature.name);
+    let features = features.filter(|features| have_own_variables(&block, features));
     let variants = block.one("variant").map(variants);
     let build_depends = dependencies(&block, "build-depends", features.as_deref());
     let depends = dependencies(&block, "depends", features.as_deref());
@@ -159,7 +157,8 @@ fn mirror(node: Node<'_>) -> Option<String> {
         Ok(_) => Some(text),
         Err(error) => {
             let says = error.to_string();
-            let (message, help) = says.split_once("\nhelp: ").unwrap_or((&says, ""));
+            let (message, help) = profiles::split_remedy(&says);
+            let help = help.unwrap_or_default();
             node.refuse(message, help)
         }
     }
@@ -175,6 +174,23 @@ fn feature(node: Node<'_>) -> Option<Feature> {
     let (name, default) = (node.argument::<PlainName>("name"), node.property("default"));
     let description = optional::<Line>(&node.block(), "description");
     Some(Feature { name: name?.0, default: default?, description: description?.map(|line| line.0) })
+}
+
+/// Notes a feature whose variable another one has.
+fn have_own_variables(block: &Block<'_>, features: &[Feature]) -> bool {
+    let mut seen: BTreeMap<String, &str> = BTreeMap::new();
+    for (node, feature) in block.all("feature").zip(features) {
+        let variable = feature_name::feature_variable(&feature.name);
+        if let Some(first) = seen.get(&variable) {
+            node.error(
+                format!("the features '{first}' and '{}' have one variable, {variable}", feature.name),
+                "rename one of them",
+            );
+            return false;
+        }
+        seen.insert(variable, &feature.name);
+    }
+    true
 }
 
 fn variants(node: Node<'_>) -> Option<Variants> {
@@ -314,7 +330,7 @@ text_value!(Line(String), line, "write one line of text");
 text_value!(FileName(String), file_name, "write the name of a file, without folders");
 text_value!(FilePath(String), file_path, "write a path below the recipe's folder, such as \"etc/passwd\"");
 text_value!(ImagePath(String), image_path, "write an absolute path in the image, such as \"/usr/bin/su\"");
-text_value!(PlainName(String), plain_name, PLAIN_NAME);
+text_value!(PlainName(String), feature_name::parse, feature_name::HELP);
 text_value!(Mode(u32), mode, "write the mode in octal, between quotes, such as \"4755\"");
 
 struct Id(u32);
@@ -354,18 +370,6 @@ fn file_path(text: &str) -> std::result::Result<String, String> {
 fn image_path(text: &str) -> std::result::Result<String, String> {
     let relative = text.strip_prefix('/').ok_or_else(|| format!("'{text}' does not begin with /"))?;
     file_path(relative)?;
-    Ok(text.to_owned())
-}
-
-fn plain_name(text: &str) -> std::result::Result<String, String> {
-    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    if text.is_empty()
-        || text.len() > 64
-        || !text.starts_with(|c: char| c.is_ascii_lowercase())
-        || !text.chars().all(plain)
-    {
-        return Err(format!("'{text}' is not a plain name"));
-    }
     Ok(text.to_owned())
 }
 

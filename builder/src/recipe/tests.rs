@@ -74,6 +74,16 @@ fn every_mistake_is_named_with_its_place_and_remedy() {
         (with("metadata \"/x\""), "changes nothing", "mode="),
         (with("feature \"TLS\" default=#true"), "'TLS' is not a plain name", "lower-case"),
         (
+            with("feature \"a_b\" default=#true\n    feature \"a-b\" default=#true"),
+            "recipe.kdl:6:5: error: the features 'a_b' and 'a-b' have one variable, FEATURE_A_B",
+            "rename one",
+        ),
+        (
+            with("feature \"c++\" default=#true\n    depends { zlib feature=\"c+\"\n }"),
+            "no feature 'c+'",
+            "'c++'",
+        ),
+        (
             with("variant \"a\" \"b\" default=\"c\""),
             "the default 'c' is none of the variants",
             "did you mean 'a'?",
