@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use profiles::split_remedy;
+
 /// Names an object (file, image, package, device), the cause, and, where there is one, the remedy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Error {
@@ -14,9 +16,11 @@ pub struct Error {
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
-    /// An error about `object`; `cause` is a sentence or another error.
+    /// An error about `object`; `cause` is a sentence or another error, whose remedy this one has until it gets its own.
     pub fn new(object: impl fmt::Display, cause: impl fmt::Display) -> Self {
-        Error { object: object.to_string(), cause: cause.to_string(), remedy: None }
+        let text = cause.to_string();
+        let (cause, remedy) = split_remedy(&text);
+        Error { object: object.to_string(), cause: cause.to_owned(), remedy: remedy.map(str::to_owned) }
     }
 
     /// What went wrong, without the object and the remedy.
@@ -55,7 +59,9 @@ impl fmt::Display for Error {
             write!(out, "{}: ", self.object)?;
         }
         out.write_str(self.cause.trim_end())?;
-        match self.remedy.as_deref().or_else(|| usual_remedy(&self.cause)) {
+        // A cause of several errors has a remedy for each.
+        let usual = || usual_remedy(&self.cause).filter(|_| !self.cause.contains("\nhelp: "));
+        match self.remedy.as_deref().or_else(usual) {
             Some(remedy) => write!(out, "\nhelp: {remedy}"),
             None => Ok(()),
         }
@@ -132,6 +138,23 @@ mod tests {
         assert_eq!(said(nix::errno::Errno::EISDIR).as_deref(), Some("help: give the path of a file"));
         assert!(said(nix::errno::Errno::EACCES).is_some_and(|help| help.contains("root")));
         assert_eq!(said(nix::errno::Errno::EIO), None);
+    }
+
+    #[test]
+    fn help_is_shown_once_however_often_an_error_is_wrapped() {
+        let missing = || std::io::Error::from_raw_os_error(nix::errno::Errno::ENOENT as i32);
+        let twice = Error::new("package a", Error::new("images/x", missing()));
+        assert_eq!(
+            twice.to_string(),
+            "package a: images/x: No such file or directory (os error 2)\nhelp: check the path"
+        );
+        let inner = Error::new("b", missing()).remedy("build it");
+        assert!(Error::new("a", &inner).to_string().ends_with("(os error 2)\nhelp: build it"));
+        let outer = Error::new("a", Error::new("b", &inner)).remedy("build all");
+        assert!(outer.to_string().ends_with("(os error 2)\nhelp: build all"));
+        let (one, two) = (Error::new("a", "x").remedy("y"), Error::new("b", missing()));
+        let several = Error::new("", format!("{one}\n{two}")).to_string();
+        assert_eq!(several.matches("help: ").count(), 2, "{several}");
     }
 
     #[test]

@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::fmt;
 use std::path::Path;
 
+use profiles::split_remedy;
+
 /// What could not be done: the object, the cause, and the remedy where there is one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Error {
@@ -13,9 +15,15 @@ pub struct Error {
 }
 
 impl Error {
-    /// An error about `object`, a path or the name of a module.
+    /// An error about `object`, a path or the name of a module; of a cause that is an error it has the remedy too.
     pub(crate) fn new(object: impl fmt::Display, cause: impl fmt::Display) -> Error {
-        Error { object: object.to_string(), cause: cause.to_string(), remedy: Cow::Borrowed("") }
+        let text = cause.to_string();
+        let (cause, remedy) = split_remedy(&text);
+        Error {
+            object: object.to_string(),
+            cause: cause.to_owned(),
+            remedy: remedy.map(str::to_owned).unwrap_or_default().into(),
+        }
     }
 
     /// For `map_err`: an error about the file at `path`.
@@ -35,7 +43,9 @@ impl fmt::Display for Error {
             "" => write!(f, "{}", self.cause)?,
             object => write!(f, "{object}: {}", self.cause)?,
         }
-        match if self.remedy.is_empty() { usual_remedy(&self.cause) } else { &self.remedy } {
+        // A cause of several errors has a remedy for each.
+        let has_remedies = self.cause.contains("\nhelp: ");
+        match if self.remedy.is_empty() && !has_remedies { usual_remedy(&self.cause) } else { &self.remedy } {
             "" => Ok(()),
             remedy => write!(f, "\nhelp: {remedy}"),
         }
@@ -57,5 +67,24 @@ impl std::error::Error for Error {}
 impl From<unnamed_file::Error> for Error {
     fn from(error: unnamed_file::Error) -> Error {
         Error { object: error.object, cause: error.cause, remedy: error.remedy.into() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn help_is_shown_once_however_often_an_error_is_wrapped() {
+        let missing = std::io::Error::from_raw_os_error(2);
+        let inner = Error::new("images/x", missing);
+        let outer = Error::new("profile web", &inner);
+        assert_eq!(
+            outer.to_string(),
+            "profile web: images/x: No such file or directory (os error 2)\nhelp: check the path"
+        );
+        assert!(
+            Error::new("a", outer.remedy("build it")).to_string().ends_with("(os error 2)\nhelp: build it")
+        );
     }
 }

@@ -23,7 +23,7 @@ mod writable_top;
 pub mod written;
 
 pub use device_spec::DeviceSpec;
-pub use diagnostics::{Diagnostic, Diagnostics};
+pub use diagnostics::{Diagnostic, Diagnostics, split_remedy};
 pub use digest::{Digest, DigestError};
 pub use lexer::LARGEST;
 pub use name::{Name, NameError};

@@ -31,7 +31,9 @@ pub struct Finding {
 
 impl fmt::Display for Finding {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{}: {}\nhelp: {}", self.object, self.cause, self.remedy)
+        // The cause may be an error of something smaller: its remedy gives way.
+        let (cause, _) = profiles::split_remedy(&self.cause);
+        write!(out, "{}: {cause}\nhelp: {}", self.object, self.remedy)
     }
 }
 
