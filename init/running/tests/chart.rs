@@ -77,6 +77,30 @@ fn an_svg_is_drawn_by_another_program() {
     }
 }
 
+/// A text in a bar is white, and so is the page: what sticks out cannot be read.
+#[test]
+fn a_wide_label_is_not_put_into_a_bar_that_cuts_it() {
+    let mut report = report("web");
+    let largest = (0..report.layers.len()).max_by_key(|index| report.layers[*index].size).expect("a layer");
+    let bar_of = |svg: &str, name: &str| -> f64 {
+        let at = svg.find(&format!("<title>{name}")).expect("a bar of the layer");
+        let width = svg[..at].rsplit("width=\"").next().and_then(|rest| rest.split('"').next());
+        width.and_then(|width| width.parse().ok()).expect("its width")
+    };
+    // As many `m` as a bar of this width could hold of average characters of 6.1 pixels; each has 10.7.
+    let width = bar_of(&chart::svg(&report), &report.layers[largest].name);
+    let count = ((width - 12.0) / 6.1) as usize;
+    report.layers[largest].name = "m".repeat(count);
+    let svg = chart::svg(&report);
+    assert!(count > 3 && bar_of(&svg, &report.layers[largest].name) > 6.1 * count as f64, "{width}");
+    assert!(!svg.contains(&format!("class=\"inside\">{}</text>", report.layers[largest].name)), "{svg}");
+    // A narrow one of that length fits.
+    report.layers[largest].name = "i".repeat(count);
+    assert!(
+        chart::svg(&report).contains(&format!("class=\"inside\">{}</text>", report.layers[largest].name))
+    );
+}
+
 #[test]
 fn signs_of_xml_in_a_report_stay_text() {
     let mut report = report("web");

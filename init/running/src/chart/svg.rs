@@ -4,6 +4,7 @@
 //! `<title>` elements, which browsers show as tooltips.
 
 mod paint;
+mod text_width;
 
 use std::fmt::Write;
 
@@ -13,6 +14,7 @@ use super::words;
 use crate::report::{BootReport, Layer, Step};
 use crate::text::{clip, count, milliseconds};
 use paint::{STYLE, colour, escape, verified_colour};
+use text_width::width_of;
 
 /// All lengths are pixels of an image of this width.
 const WIDTH: f64 = 1000.0;
@@ -23,8 +25,6 @@ const AXIS_WIDTH: f64 = WIDTH - MARGIN - AXIS;
 /// Height of a bar, with the gap below it.
 const BAR: f64 = 15.0;
 const LANE: f64 = 18.0;
-/// About the width of a character of 11 pixels.
-const CHARACTER: f64 = 6.1;
 
 /// Draws the boot.
 pub fn draw(report: &BootReport) -> String {
@@ -179,8 +179,7 @@ impl Page {
             let end = &report.outcome;
             let bad = end.state == "failed" && end.step == step.step && end.object == step.object;
             self.bar(x, y, width, if bad { "bad" } else { colour(&step.stage) }, &tip);
-            let room = ((width - 10.0) / CHARACTER) as usize;
-            if lane.len() > 1 && step.object.chars().count() <= room {
+            if lane.len() > 1 && width_of(&step.object) + 10.0 < width {
                 self.text(x + 5.0, y + 11.5, "inside", &step.object);
             }
         }
@@ -189,7 +188,7 @@ impl Page {
     /// What a stage is about: in its bar, or behind it, or before it, where there is room.
     fn label(&mut self, label: &str, stage: &Stage, scale: &Scale) {
         let (x, width) = extent(scale, stage.start(), stage.end());
-        let (wide, y) = (label.chars().count() as f64 * CHARACTER + 10.0, self.y + 17.5);
+        let (wide, y) = (width_of(label) + 10.0, self.y + 17.5);
         if wide < width && stage.steps.len() == 1 {
             self.text(x + 5.0, y, "inside", label);
         } else if wide < AXIS + AXIS_WIDTH - x - width {
@@ -218,7 +217,7 @@ impl Page {
             let width = least + room * layer.size as f64 / total;
             let gap = if width > 2.0 { 1.0 } else { 0.0 };
             self.bar(x, self.y, width - gap, verified_colour(layer), &words::layer(layer));
-            if layer.name.chars().count() as f64 * CHARACTER + 10.0 < width {
+            if width_of(&layer.name) + 10.0 < width {
                 self.text(x + 5.0, self.y + 11.5, "inside", &layer.name);
             }
             x += width;
@@ -237,7 +236,8 @@ impl Page {
         }
         let mut x = WIDTH - MARGIN;
         for (way, class) in ways.iter().rev() {
-            x -= way.chars().count() as f64 * CHARACTER + 4.0;
+            // `small` has 12 pixels.
+            x -= width_of(way) * 12.0 / 11.0 + 4.0;
             self.text(x, self.y, "small faint", way);
             x -= 15.0;
             let y = self.y - 9.0;
