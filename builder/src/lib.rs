@@ -15,6 +15,7 @@ pub mod context;
 pub mod error;
 pub mod fetch;
 pub mod file_system;
+pub mod first_program;
 pub mod graph;
 pub mod image;
 pub mod image_differences;

@@ -8,8 +8,10 @@ use profiles::written::Composition;
 use profiles::{Digest, Name, Verify};
 use sha2::{Digest as _, Sha256};
 
+use crate::checked_image::CheckedImage;
 use crate::error::{Error, Result};
-use crate::stacking::{self, LayerPaths, Node, Shadow, shadows};
+use crate::first_program;
+use crate::stacking::{self, LayerPaths, Shadow, shadows};
 use crate::store::{BuildRecord, Store};
 use crate::text_file;
 
@@ -25,6 +27,8 @@ pub struct Locked {
     pub shadowed: Vec<Shadow>,
     /// `override` lines that no path needs.
     pub idle_overrides: Vec<String>,
+    /// A sentence about each image of which damaged blocks were read, and mended in what was read.
+    pub mended: Vec<String>,
 }
 
 /// The builds of a profile's layers.
@@ -38,16 +42,22 @@ pub struct Builds<'a> {
 
 /// Makes the resolved profile from `builds` and checks every path of their images, as if all that can be added were.
 pub fn lock(composition: &Composition, builds: &Builds<'_>, store: &Store) -> Result<Locked> {
-    let mut contents = Vec::new();
-    for record in builds.stack.iter().chain(&builds.optional) {
+    let (mut contents, mut stack, mut mended) = (Vec::new(), Vec::new(), Vec::new());
+    for (index, record) in builds.stack.iter().chain(&builds.optional).enumerate() {
         check_verity(composition, record)?;
-        contents.push(LayerPaths { name: record.name.clone(), paths: paths_of(store, record)? });
+        let (image, paths) = paths_of(store, record)?;
+        mended.extend(image.told());
+        contents.push(paths);
+        if index < builds.stack.len() {
+            stack.push(image);
+        }
     }
     let (shadowed, refused): (Vec<Shadow>, Vec<Shadow>) =
         shadows(&contents).into_iter().partition(|shadow| allowed(composition, shadow));
     if !refused.is_empty() {
         return Err(refusal(composition, &refused));
     }
+    first_program::check(composition, &stack.iter().map(CheckedImage::image).collect::<Vec<_>>())?;
     let used = |path: &str| shadowed.iter().any(|shadow| shadow.path == path);
     let idle_overrides = composition.overrides.iter().map(|it| it.path.as_str()).filter(|path| !used(path));
     let image = |record: &&BuildRecord| ImageRef {
@@ -68,7 +78,7 @@ pub fn lock(composition: &Composition, builds: &Builds<'_>, store: &Store) -> Re
         init: composition.init.as_str().to_owned(),
         sealed: composition.sealed.clone(),
     };
-    Ok(Locked { profile, idle_overrides: idle_overrides.map(str::to_owned).collect(), shadowed })
+    Ok(Locked { profile, idle_overrides: idle_overrides.map(str::to_owned).collect(), shadowed, mended })
 }
 
 /// A profile with verify "verity" needs the root hash of every image.
@@ -85,8 +95,8 @@ fn check_verity(composition: &Composition, record: &BuildRecord) -> Result<()> {
     )))
 }
 
-/// Every path of an image.
-fn paths_of(store: &Store, record: &BuildRecord) -> Result<Vec<(Vec<u8>, Node)>> {
+/// The image of a build, with every path of it.
+fn paths_of(store: &Store, record: &BuildRecord) -> Result<(CheckedImage, LayerPaths)> {
     let path = store.image_path(&record.digest);
     let damaged = |error: &dyn std::fmt::Display| {
         Error::new(path.display(), error).remedy(format!(
@@ -96,7 +106,8 @@ fn paths_of(store: &Store, record: &BuildRecord) -> Result<Vec<(Vec<u8>, Node)>>
     };
     let checked =
         store.open_image(&record.digest, record.verity.as_ref()).map_err(|error| damaged(&error.cause()))?;
-    stacking::paths_of(checked.image(), &path, |error| damaged(&error))
+    let paths = stacking::paths_of(checked.image(), &path, |error| damaged(&error))?;
+    Ok((checked, LayerPaths { name: record.name.clone(), paths }))
 }
 
 fn allowed(composition: &Composition, shadow: &Shadow) -> bool {

@@ -14,8 +14,7 @@ fn an_empty_store_is_sound_and_lists_nothing() {
     assert!(told(&lamina(folder.path(), &["store", "verify"])).contains("there is no store here"));
     program::make_store(folder.path());
     let report = json(folder.path(), &["store", "verify", "--json"]);
-    let nothing =
-        serde_json::json!({"images": 0, "sources": 0, "bytes": 0, "trees": 0, "records": 0, "findings": []});
+    let nothing = serde_json::json!({"images": 0, "sources": 0, "bytes": 0, "trees": 0, "records": 0, "profiles": 0, "orphans": [], "findings": []});
     assert_eq!(report, nothing);
 }
 
@@ -45,7 +44,10 @@ fn verify_fails_when_a_source_is_damaged() {
     let message = told(&output);
     assert!(message.contains(&format!("sources/{name}: its SHA-256 is 2d711642b726b04")), "{message}");
     assert!(message.contains("help: remove it; `lamina build` fetches it again"), "{message}");
-    assert!(message.contains("0 images, 1 source (1 B), 0 trees, 0 records: 1 wrong"), "{message}");
+    assert!(
+        message.contains("0 images, 1 source (1 B), 0 trees, 0 records, 0 profiles: 1 wrong"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -59,7 +61,9 @@ fn one_damaged_record_is_named_and_the_rest_is_listed() {
     );
     let builds = folder.path().join("store/builds");
     fs::write(builds.join(format!("{id}.kdl")), &sound).unwrap();
-    assert_eq!(json(folder.path(), &["store", "list", "--json"])[0]["name"], "hello");
+    let listed = json(folder.path(), &["store", "list", "--json"]);
+    assert_eq!((&listed[0]["name"], &listed[0]["image"]), (&"hello".into(), &"missing".into()));
+    assert!(told(&lamina(folder.path(), &["store", "list"])).contains(" missing  id "));
     fs::write(builds.join("bad.kdl"), &sound[..30]).unwrap();
     for arguments in [&["store", "list"][..], &["store", "list", "--json"], &["store", "verify"]] {
         let output = lamina(folder.path(), arguments);
@@ -75,7 +79,7 @@ fn one_damaged_record_is_named_and_the_rest_is_listed() {
     // Two findings: the record, and the image that is missing.
     assert!(
         told(&lamina(folder.path(), &["store", "verify"]))
-            .contains("0 images, 0 sources (0 B), 0 trees, 2 records: 2 wrong")
+            .contains("0 images, 0 sources (0 B), 0 trees, 2 records, 0 profiles: 2 wrong")
     );
 }
 
@@ -129,4 +133,100 @@ fn long_work_shows_a_line_that_moves_on_a_terminal_and_plain_lines_elsewhere() {
     assert!(shown.contains("% of 4.0 KiB\x1b[?7h"), "{shown:?}");
     // The line is taken away before the result.
     assert!(shown.contains("\r\x1b[Ksite.sqfs 1"), "{shown:?}");
+}
+
+/// A store with an image and a profile that names it and another one. Gives the names of both images.
+fn store_with_a_profile(folder: &std::path::Path) -> (String, String) {
+    let made = json(folder, &["image", "create", "site", "--time", "0", "--json"]);
+    let (digest, verity) = (made["digest"].as_str().unwrap(), &made["verity"]);
+    let (missing, size) = ("1".repeat(64), &made["size"]);
+    program::make_store(folder);
+    let name = digest.replace("sha256:", "");
+    fs::rename(folder.join("site.sqfs"), folder.join(format!("store/images/{name}.sqfs"))).unwrap();
+    fs::create_dir(folder.join("store/profiles/web")).unwrap();
+    for (number, optional) in [(1, ""), (3, "optional \"lost\" version=\"1\" digest=\"sha256:LOST\" size=5")]
+    {
+        let text = format!(
+            "profile \"web\" format=1 {{\n    image \"site\" version=\"1\" digest=\"{digest}\" size={size} root-hash={} \
+             salt={} data-blocks={} fec-roots={}\n    {}\n    root writable=\"no\"\n    verify \"none\"\n    init \"/init\"\n}}\n",
+            verity["root_hash"],
+            verity["salt"],
+            verity["data_blocks"],
+            verity["fec_roots"],
+            optional.replace("LOST", &missing)
+        );
+        fs::write(folder.join(format!("store/profiles/web/{number}.kdl")), text).unwrap();
+    }
+    (format!("{name}.sqfs"), format!("{missing}.sqfs"))
+}
+
+#[test]
+fn verify_reads_every_generation_of_every_profile() {
+    let folder = site();
+    let (_, missing) = store_with_a_profile(folder.path());
+    let verify = |code| {
+        let output = lamina(folder.path(), &["store", "verify"]);
+        let message = told(&output);
+        assert_eq!(output.status.code(), Some(code), "{message}");
+        message
+    };
+    let message = verify(1);
+    assert!(message.contains("profiles/web/3.kdl: its image lost 1 (images/1111"), "{message}");
+    assert!(message.contains("is missing") && message.contains("2 profiles: 1 wrong"), "{message}");
+    fs::write(folder.path().join("store/images").join(&missing), "other").unwrap();
+    assert!(verify(1).contains("its SHA-256 is"));
+    fs::remove_file(folder.path().join("store/images").join(&missing)).unwrap();
+    // Cut short, as a power cut or a full disk does.
+    let path = folder.path().join("store/profiles/web/3.kdl");
+    let whole = fs::read(&path).unwrap();
+    for bytes in [&whole[..0], &whole[..100], &whole[..whole.len() - 3]] {
+        fs::write(&path, bytes).unwrap();
+        let message = verify(1);
+        assert!(
+            message.contains("profiles/web/3.kdl: line ") && message.contains("lamina profile lock web"),
+            "{message}"
+        );
+    }
+    fs::remove_file(&path).unwrap();
+    assert!(verify(0).contains("1 profile: all sound"));
+    // In the folder of another profile, without its profile, or unreadable.
+    fs::create_dir(folder.path().join("store/profiles/mail")).unwrap();
+    fs::copy(folder.path().join("store/profiles/web/1.kdl"), folder.path().join("store/profiles/mail/1.kdl"))
+        .unwrap();
+    fs::write(folder.path().join("store/profiles/web/9.kdl.minisig"), "x").unwrap();
+    fs::create_dir(folder.path().join("store/profiles/web/4.kdl")).unwrap();
+    let message = verify(1);
+    for part in [
+        "profiles/mail/1.kdl: is the profile 'web'",
+        "profiles/web/9.kdl.minisig: is the signature of no profile",
+        "profiles/web/4.kdl: is not a regular file",
+        "3 wrong",
+    ] {
+        assert!(message.contains(part), "{part}: {message}");
+    }
+}
+
+#[test]
+fn verify_lists_what_nobody_names_and_checks_what_only_a_profile_names() {
+    let folder = site();
+    let (name, _) = store_with_a_profile(folder.path());
+    fs::remove_file(folder.path().join("store/profiles/web/3.kdl")).unwrap();
+    let digest = |text: &[u8]| profiles::Digest::of(text).unwrap().0.hex();
+    let orphan = format!("{}.sqfs", digest(b"orphan"));
+    fs::write(folder.path().join("store/images").join(&orphan), "orphan").unwrap();
+    let message = told(&lamina(folder.path(), &["store", "verify"]));
+    assert!(
+        message.contains(&format!("images/{orphan}: no build record and no profile names it")),
+        "{message}"
+    );
+    assert!(message.contains("all sound") && !message.contains(&format!("{name}: no")), "{message}");
+    let report = json(folder.path(), &["store", "verify", "--json"]);
+    assert_eq!(report["orphans"], serde_json::json!([format!("images/{orphan}")]));
+    // A wrong root hash in the profile: init would not get past it.
+    let path = folder.path().join("store/profiles/web/1.kdl");
+    let text = fs::read_to_string(&path).unwrap();
+    let at = text.find("root-hash=\"").unwrap() + 11;
+    fs::write(&path, format!("{}{}{}", &text[..at], "0".repeat(64), &text[at + 64..])).unwrap();
+    let message = told(&lamina(folder.path(), &["store", "verify"]));
+    assert!(message.contains(&name) && message.contains("does not match its hash"), "{message}");
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZero;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use builder::image::{self, ImageFormat};
@@ -29,7 +30,8 @@ fn image_with(
     for file in files {
         let path = output.join(file);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, file).unwrap();
+        std::fs::write(&path, file).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
     }
     let mut tree = image::tree_of(&output).unwrap();
     change(&mut tree);
@@ -56,12 +58,12 @@ fn image_with(
 fn lock(folder: &Path, overrides: &str) -> builder::Result<lock::Locked> {
     let store = Store::open(&folder.join("store"))?;
     let layers = [
-        image(&store, "base", &["etc/motd", "etc/issue"]),
+        image(&store, "base", &["etc/motd", "etc/issue", "init"]),
         image(&store, "site", &["etc/motd", "srv/index"]),
     ];
     let file = folder.join("web.kdl");
     let text = format!(
-        "profile \"web\" {{\n    packages {{\n        base\n        site\n    }}\n    {overrides}\n}}\n"
+        "profile \"web\" {{\n    packages {{\n        base\n        site\n    }}\n    {overrides}\n    init \"/init\"\n}}\n"
     );
     std::fs::write(&file, text).unwrap();
     let composition = ProfileFolder::new(folder.to_path_buf()).compose_file(&file)?;
@@ -108,7 +110,7 @@ fn lock_folders(
     let file = folder.join("web.kdl");
     std::fs::write(
         &file,
-        format!("profile \"web\" {{\n    packages {{ base; site; }}\n    {overrides}\n}}\n"),
+        format!("profile \"web\" {{\n    packages {{ base; site; }}\n    {overrides}\n    init \"/tmp/base\"\n}}\n"),
     )
     .unwrap();
     let composition = ProfileFolder::new(folder.to_path_buf()).compose_file(&file)?;
@@ -150,6 +152,50 @@ fn an_image_with_attributes_on_which_overlayfs_acts_is_refused() {
     }
 }
 
+/// What init would find out at every boot is found before anything is locked.
+#[test]
+fn a_first_program_that_no_layer_has_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&folder.path().join("store")).unwrap();
+    let link = |tree: &mut squashfs::Tree| {
+        let mut add = |path: &str, target: &str| {
+            let kind = squashfs::Kind::Symlink(target.as_bytes().to_vec());
+            tree.insert(path.as_bytes(), squashfs::Entry::new(squashfs::Metadata::mode(0o777), kind))
+                .unwrap();
+        };
+        add("sbin", "usr/sbin");
+        add("usr/sbin/lost", "/usr/lib/none");
+    };
+    let (base, system) =
+        (image_with(&store, "base", &["usr/sbin/x"], link), image(&store, "system", &["usr/sbin/init"]));
+    let lock = |init: &str, stack: Vec<&BuildRecord>, optional: Vec<&BuildRecord>| {
+        let file = folder.path().join("web.kdl");
+        std::fs::write(
+            &file,
+            format!("profile \"web\" {{\n    packages {{ base; system; }}\n    init \"{init}\"\n}}\n"),
+        )
+        .unwrap();
+        let composition = ProfileFolder::new(folder.path().to_path_buf()).compose_file(&file).unwrap();
+        lock::lock(&composition, &Builds { stack, optional }, &store)
+            .map(|_| ())
+            .map_err(|error| error.to_string())
+    };
+    assert_eq!(lock("/sbin/init", vec![&base, &system], Vec::new()), Ok(()));
+    for (init, cause) in [
+        ("/sbin/nope", "/sbin/nope leads to /usr/sbin/nope, which no layer has"),
+        ("/usr/nope", "no layer has /usr/nope"),
+        ("/opt/nope", "no layer has /opt/nope: there is no /opt"),
+        ("/sbin/lost", "/sbin/lost leads to /usr/lib, which no layer has"),
+    ] {
+        let message = lock(init, vec![&base, &system], Vec::new()).unwrap_err();
+        let expected =
+            format!("profile web: its first program cannot be started: {cause}\nhelp: name another");
+        assert!(message.starts_with(&expected), "{message}");
+    }
+    // What is only added sometimes does not count.
+    assert!(lock("/sbin/init", vec![&base], vec![&system]).is_err());
+}
+
 #[test]
 fn an_override_that_allows_nothing_is_reported() {
     let folder = tempfile::tempdir().unwrap();
@@ -164,7 +210,7 @@ fn optional_packages_are_locked_beside_the_stack_and_hide_nothing_either() {
     let base = image(&store, "base", &["etc/motd"]);
     let (tool, site) = (image(&store, "tool", &["usr/bin/tool"]), image(&store, "site", &["etc/motd"]));
     let file = folder.path().join("web.kdl");
-    let text = "profile \"web\" {\n    packages { base; }\n    optional { tool; site; }\n    verify \"verity\"\n    sealed\n}\n";
+    let text = "profile \"web\" {\n    packages { base; }\n    optional { tool; site; }\n    verify \"verity\"\n    sealed\n    init \"/etc/motd\"\n}\n";
     std::fs::write(&file, text).unwrap();
     let composition = ProfileFolder::new(folder.path().to_path_buf()).compose_file(&file).unwrap();
     let lock = |optional: Vec<&BuildRecord>| {

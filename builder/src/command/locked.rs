@@ -12,6 +12,9 @@ use crate::store::Store;
 
 /// Puts a locked profile into the store and says what was seen. Returns its generation, and whether that is new.
 pub(super) fn publish(context: &Context, store: &Store, locked: &Locked) -> Result<(u64, bool)> {
+    for mended in &locked.mended {
+        context.report.line(format_args!("warning: {mended}"));
+    }
     for shadow in &locked.shadowed {
         context.report.line(format_args!("{shadow}, as allowed"));
     }
@@ -34,7 +37,7 @@ pub(super) fn publish(context: &Context, store: &Store, locked: &Locked) -> Resu
 
 /// A locked profile, with its generation and whether that is new when it was put into the store.
 pub(super) fn as_json(locked: &Locked, published: Option<(u64, bool)>) -> serde_json::Value {
-    let Locked { profile, shadowed, idle_overrides } = locked;
+    let Locked { profile, shadowed, idle_overrides, mended } = locked;
     let image = |image: &ImageRef| {
         json!({
             "name": image.name.as_str(), "version": image.version, "id": image.id.map(|id| id.hex()),
@@ -57,6 +60,7 @@ pub(super) fn as_json(locked: &Locked, published: Option<(u64, bool)>) -> serde_
         "optional": profile.optional.iter().map(image).collect::<Vec<_>>(),
         "shadowed": shadowed.iter().map(shadow).collect::<Vec<_>>(),
         "idle_overrides": idle_overrides,
+        "mended": mended,
     })
 }
 
@@ -79,7 +83,8 @@ mod tests {
         let name = |name| Name::parse(name).unwrap();
         let shadowed =
             vec![Shadow { path: "/etc/motd".into(), seen: name("site"), hidden: name("base"), folder: None }];
-        let locked = Locked { profile, shadowed, idle_overrides: vec!["/etc/issue".into()] };
+        let locked =
+            Locked { profile, shadowed, idle_overrides: vec!["/etc/issue".into()], mended: Vec::new() };
         let told = as_json(&locked, Some((4, true)));
         assert_eq!(
             (&told["name"], &told["generation"], &told["new"]),

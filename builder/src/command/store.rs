@@ -10,7 +10,7 @@ use serde_json::json;
 use super::{print, print_json};
 use crate::context::{Context, jobs_or_processors};
 use crate::error::{Error, Result};
-use crate::store::BuildRecord;
+use crate::store::{BuildRecord, Store};
 
 /// Look into the store.
 #[derive(FromArgs, ArgsInfo, Debug)]
@@ -27,7 +27,8 @@ enum Action {
     Verify(Verify),
 }
 
-/// List the builds of the store: name, version, size, id, digest; exit status 1 when a record is damaged.
+/// List the builds of the store: name, version, size (or `missing` or `damaged`, when the image is), id, digest; exit status 1 when a
+/// record is damaged.
 #[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(subcommand, name = "list", example = "lamina store list --json")]
 struct List {
@@ -36,13 +37,15 @@ struct List {
     json: bool,
 }
 
-/// Hash every image and source, check hash trees and records, and compare unpacked trees with images; status 1 when anything is wrong.
+/// Hash every image and source, check hash trees, records and resolved profiles, and compare unpacked trees with images; status 1 when
+/// anything is wrong. Images that nobody names are listed.
 #[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(
     subcommand,
     name = "verify",
     example = "lamina store verify",
-    note = "Not looked at: locked profiles (`lamina profile verify` checks signatures), logs, and the cache of sources outside of the store."
+    note = "A boot medium is a store too: `--store DIR`. Nothing is written.",
+    note = "Not looked at: signatures (`lamina profile verify` checks them), logs, and the cache of sources outside of the store."
 )]
 struct Verify {
     /// threads that hash (default: all processors)
@@ -70,9 +73,14 @@ impl List {
         }
         let records = store.records()?;
         if self.json {
-            print_json(&records.sound.iter().map(as_json).collect::<Vec<_>>())?;
+            let with_image = |record: &BuildRecord| {
+                let mut value = as_json(record);
+                value["image"] = json!(image_of(&store, record).as_str());
+                value
+            };
+            print_json(&records.sound.iter().map(with_image).collect::<Vec<_>>())?;
         } else {
-            records.sound.iter().try_for_each(print_line)?;
+            records.sound.iter().try_for_each(|record| print_line(record, image_of(&store, record)))?;
         }
         for finding in &records.damaged {
             context.report.line(format_args!("lamina: {finding}"));
@@ -81,8 +89,42 @@ impl List {
     }
 }
 
-fn print_line(record: &BuildRecord) -> Result<()> {
-    let (name, size) = (format!("{} {}", record.name, record.version), human_size(record.size));
+/// What became of the image of a build.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ImageState {
+    /// It is there with its length.
+    Present,
+    /// It is gone.
+    Missing,
+    /// It has another length, or cannot be looked at.
+    Damaged,
+}
+
+impl ImageState {
+    fn as_str(self) -> &'static str {
+        match self {
+            ImageState::Present => "present",
+            ImageState::Missing => "missing",
+            ImageState::Damaged => "damaged",
+        }
+    }
+}
+
+fn image_of(store: &Store, record: &BuildRecord) -> ImageState {
+    match std::fs::metadata(store.image_path(&record.digest)) {
+        Ok(found) if found.len() == record.size => ImageState::Present,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => ImageState::Missing,
+        _ => ImageState::Damaged,
+    }
+}
+
+fn print_line(record: &BuildRecord, image: ImageState) -> Result<()> {
+    let name = format!("{} {}", record.name, record.version);
+    // In the place of the size: nothing of it is there to be used.
+    let size = match image {
+        ImageState::Present => human_size(record.size),
+        gone => gone.as_str().to_owned(),
+    };
     print(format_args!("{name:<32} {size:>10}  id {}  {}", &record.id.hex()[..12], record.digest))
 }
 
@@ -132,11 +174,16 @@ impl Verify {
             for finding in &report.findings {
                 print(finding)?;
             }
+            for orphan in &report.orphans {
+                print(format_args!("{orphan}: no build record and no profile names it"))?;
+            }
             let verdict =
                 if sound { "all sound".to_owned() } else { format!("{} wrong", report.findings.len()) };
             let hashed = format!("{}, {}", count(report.images, "image"), count(report.sources, "source"));
             let (trees, records) = (count(report.trees, "tree"), count(report.records, "record"));
-            print(format_args!("{hashed} ({}), {trees}, {records}: {verdict}", human_size(report.bytes)))?;
+            let profiles = count(report.profiles, "profile");
+            let bytes = human_size(report.bytes);
+            print(format_args!("{hashed} ({bytes}), {trees}, {records}, {profiles}: {verdict}"))?;
         }
         Ok(if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }

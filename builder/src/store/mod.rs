@@ -12,6 +12,7 @@ mod tree_stamp;
 mod trees;
 mod unpacked;
 mod verify;
+mod verify_profiles;
 
 use std::fs::{self, File};
 use std::io;

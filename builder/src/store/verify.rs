@@ -1,6 +1,7 @@
 //! Hashes every image and every source of the store and compares them with their names, images also with their records, and the
 //! trees with their images.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Seek};
@@ -50,6 +51,10 @@ pub struct VerifyReport {
     pub trees: usize,
     /// Records read.
     pub records: usize,
+    /// Generations of resolved profiles read.
+    pub profiles: usize,
+    /// Images that no record and no profile names, as paths below the store. They are no fault, and take room.
+    pub orphans: Vec<String>,
     /// Everything wrong; empty when the store is sound.
     pub findings: Vec<Finding>,
 }
@@ -64,7 +69,9 @@ impl Store {
         let (images, sources) = (images?, sources?);
         // Where they are another user's alone, they are his to look at.
         let trees = super::files_in(&self.root.join("trees")).unwrap_or_default();
-        let mut looks: Vec<Look> = images.iter().map(|path| Look::at_image(path, &sound)).collect();
+        let profiles = self.read_profiles()?;
+        let mut looks: Vec<Look> =
+            images.iter().map(|path| Look::at_image(path, &sound, &profiles.images)).collect();
         looks.extend(sources.iter().map(|path| Look::at_source(path)));
         let bytes = looks.iter().map(|look| look.size).sum();
         let work = looks.iter().map(Look::work).sum();
@@ -76,6 +83,8 @@ impl Store {
             sources: sources.len(),
             trees: trees.len(),
             records: sound.len() + damaged.len(),
+            profiles: profiles.count,
+            orphans: looks.iter().filter_map(Look::orphan).collect(),
             ..VerifyReport::default()
         };
         for (size, finding) in each(&looks, jobs, |look| look.carry_out(&meter)) {
@@ -88,6 +97,7 @@ impl Store {
             report.findings.extend(each(&trees, jobs, |path| self.look_at_tree(path)).into_iter().flatten());
         }
         report.findings.extend(damaged);
+        report.findings.extend(profiles.findings);
         report.findings.extend(super::scratch::set_aside(&self.tmp()));
         for record in sound.iter().filter(|record| !self.image_path(&record.digest).exists()) {
             report.findings.push(Finding {
@@ -131,8 +141,8 @@ struct Look<'a> {
 /// Which of the two kinds of files that are named by their digests.
 #[derive(Clone, Copy)]
 enum What<'a> {
-    /// An image, with the record of the build that made it.
-    Image(Option<&'a BuildRecord>),
+    /// An image, with the record of the build that made it, and what the first profile that names it says of its hash tree.
+    Image(Option<&'a BuildRecord>, Option<Option<VerityRef>>),
     Source,
 }
 
@@ -160,10 +170,15 @@ fn each<I: Sync, T: Send>(items: &[I], jobs: NonZero<usize>, work: impl Fn(&I) -
 }
 
 impl<'a> Look<'a> {
-    fn at_image(path: &'a Path, records: &'a [BuildRecord]) -> Self {
+    fn at_image(
+        path: &'a Path,
+        records: &'a [BuildRecord],
+        profiles: &BTreeMap<Digest, Option<VerityRef>>,
+    ) -> Self {
         let stem = path.file_name().and_then(|name| name.to_str()?.strip_suffix(".sqfs"));
         let maker = records.iter().find(|record| stem == Some(record.digest.hex().as_str()));
-        Look { what: What::Image(maker), ..Self::at_source(path) }
+        let named = stem.and_then(|hex| profiles.get(&Digest::parse(hex).ok()?).copied());
+        Look { what: What::Image(maker, named), ..Self::at_source(path) }
     }
 
     fn at_source(path: &'a Path) -> Self {
@@ -173,7 +188,7 @@ impl<'a> Look<'a> {
 
     fn verity(&self) -> Option<VerityRef> {
         match self.what {
-            What::Image(maker) => maker.and_then(|record| record.verity),
+            What::Image(maker, named) => maker.and_then(|record| record.verity).or(named.flatten()),
             What::Source => None,
         }
     }
@@ -181,9 +196,15 @@ impl<'a> Look<'a> {
     /// The folder of the store, and what stands behind the digest.
     fn place(&self) -> (&'static str, &'static str) {
         match self.what {
-            What::Image(_) => ("images", ".sqfs"),
+            What::Image(..) => ("images", ".sqfs"),
             What::Source => ("sources", ""),
         }
+    }
+
+    /// Its path below the store, when nobody names it.
+    fn orphan(&self) -> Option<String> {
+        let name = self.path.file_name().unwrap_or_default().to_string_lossy();
+        matches!(self.what, What::Image(None, None)).then(|| format!("images/{name}"))
     }
 
     /// How many bytes it goes over.
@@ -216,10 +237,13 @@ impl<'a> Look<'a> {
             Some(format!("its SHA-256 is {}: the file was changed or damaged", digest.hex()))
         };
         let remedy = match self.what {
-            What::Image(Some(record)) => {
+            What::Image(Some(record), _) => {
                 format!("remove it, then `lamina build {}` makes it again", record.name)
             }
-            What::Image(None) => "remove it; no build record names it".to_owned(),
+            What::Image(None, Some(_)) => {
+                "get it again: a profile names it, and no build record (on a medium, `lamina medium create` does)".to_owned()
+            }
+            What::Image(None, None) => "remove it; no build record and no profile names it".to_owned(),
             What::Source => "remove it; `lamina build` fetches it again when it needs it".to_owned(),
         };
         (size, cause.map(|cause| Finding { object, cause, remedy }))
