@@ -129,6 +129,11 @@ impl Store {
     }
 
     fn read(&self, name: &Name, generation: u64) -> Result<StoredProfile, Failure> {
+        self.read_unsigned(name, generation).map(|profile| self.with_signature(profile))
+    }
+
+    /// The profile without what lies beside it.
+    fn read_unsigned(&self, name: &Name, generation: u64) -> Result<StoredProfile, Failure> {
         let file = format!("profiles/{name}/{generation}.kdl");
         let path = self.folder.join(&file);
         let bytes = self.read_file(&file).map_err(|error| {
@@ -136,13 +141,21 @@ impl Store {
                 .try_this("copy the profile to the medium again")
         })?;
         let digest = Digest::from_bytes(Sha256::digest(&bytes).into());
-        let signature = match self.read_file(&format!("{file}.minisig")) {
+        Ok(StoredProfile { name: name.clone(), path, generation, bytes, digest, signature: Ok(None) })
+    }
+
+    fn with_signature(&self, profile: StoredProfile) -> StoredProfile {
+        let file = format!("profiles/{}/{}.kdl.minisig", profile.name, profile.generation);
+        let signature = match self.read_file(&file) {
             Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(Failure::new(format!("cannot read {}.minisig: {error}", path.display()))
-                .try_this("copy the signature to the medium again")),
+            Err(error) => {
+                let failure =
+                    Failure::new(format!("cannot read {}: {error}", self.folder.join(file).display()));
+                Err(failure.try_this("copy the signature to the medium again"))
+            }
         };
-        Ok(StoredProfile { name: name.clone(), path, generation, bytes, digest, signature })
+        StoredProfile { signature, ..profile }
     }
 
     fn read_file(&self, name: &str) -> io::Result<Vec<u8>> {
@@ -165,8 +178,9 @@ impl Store {
         let Some(digest) = &wanted.digest else { return self.read(&wanted.name, *newest) };
         let mut seen = Vec::new();
         for generation in &generations {
-            let other = match self.read(&wanted.name, *generation) {
-                Ok(profile) if profile.digest == *digest => return Ok(profile),
+            let other = match self.read_unsigned(&wanted.name, *generation) {
+                // Only now its signature: there may be a thousand generations.
+                Ok(profile) if profile.digest == *digest => return Ok(self.with_signature(profile)),
                 Ok(profile) => format!("{} {}", profile.path.display(), profile.digest),
                 // A damaged generation must not hide the one that is asked for.
                 Err(failure) => failure.why,

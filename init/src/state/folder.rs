@@ -30,6 +30,9 @@ pub const WORK: &str = "work";
 /// overlayfs leaves it in the scratch folder when it was mounted with `volatile`, and mounts no more while it is there.
 const VOLATILE: &str = "work/work/incompat";
 
+/// More tops of one profile are not looked at: each is one stack that it once had.
+const MOST_ASIDES: usize = 1_024;
+
 /// The folder `lamina` of the state file system.
 #[derive(Debug)]
 pub struct Tops {
@@ -67,18 +70,22 @@ impl Tops {
     /// Looks at what lies there. What cannot be read for another reason than that it is not ours is a failure: a disk that
     /// gives errors must not lead to new folders.
     pub fn observe(&self, wish: &Wish) -> Result<Observed, Failure> {
-        let entries = Dir::read_from(&self.folder).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-        let entries = entries.map_err(|errno| cannot("read", "", errno))?;
-        let names: Vec<&str> = entries.iter().filter_map(|entry| entry.file_name().to_str().ok()).collect();
-        let asides = names.iter().filter_map(|name| {
-            let number = wish.aside_number(name)?;
+        let unreadable = |errno| cannot("read", "", errno);
+        let (mut asides, mut half_made) = (Vec::new(), false);
+        // Name by name: whoever wrote to the disk may have left a million.
+        for entry in Dir::read_from(&self.folder).map_err(unreadable)? {
+            let entry = entry.map_err(unreadable)?;
+            let Ok(name) = entry.file_name().to_str() else { continue };
+            half_made |= name == wish.half_made();
+            let Some(number) = wish.aside_number(name) else { continue };
+            if asides.len() == MOST_ASIDES {
+                return Err(too_many_asides(wish));
+            }
             // One that cannot be read now keeps its number, and is not taken back.
             let stamp = directory(&self.folder, name).ok().and_then(|top| stamp(&top, name).ok()?.ok());
             let stack = stamp.filter(|stamp| stamp.profile == *wish.profile).map(|stamp| stamp.stack);
-            Some(Aside { number, stack })
-        });
-        let asides = asides.collect();
-        let half_made = names.contains(&wish.half_made().as_str());
+            asides.push(Aside { number, stack });
+        }
         Ok(Observed { top: self.observe_top(wish)?, half_made, asides })
     }
 
@@ -285,6 +292,14 @@ fn cannot_change(folder: &OwnedFd, what: &str, errno: Errno) -> Failure {
         Errno::ROFS => "the state file system turned read-only: check it with fsck",
         _ => "check the state file system with fsck",
     })
+}
+
+fn too_many_asides(wish: &Wish) -> Failure {
+    let name = wish.profile;
+    Failure::new(format!(
+        "{FOLDER} on the state file system has more than {MOST_ASIDES} tops of `{name}` set aside"
+    ))
+    .try_this(format!("remove those that nobody needs: {FOLDER}/{name}.aside-NUMBER"))
 }
 
 fn cannot(action: &str, name: &str, error: impl Into<io::Error>) -> Failure {

@@ -84,6 +84,19 @@ fn stacks_come_and_go_and_each_has_its_files() {
 }
 
 #[test]
+fn names_without_number_end_in_a_sentence() {
+    let disk = Disk::new();
+    disk.boot(1, Reset, ALL).unwrap();
+    (0..3000).for_each(|number| fs::write(disk.path(&format!("web.aside-x{number}")), "").unwrap());
+    assert_eq!(disk.boot(1, Reset, ALL).unwrap(), Action::Reused);
+    (0..=MOST_ASIDES)
+        .for_each(|number| fs::create_dir(disk.path(&format!("web.aside-{}", number + 1))).unwrap());
+    let failure = disk.boot(1, Reset, ALL).unwrap_err();
+    assert!(failure.why.contains("more than 1024 tops of `web` set aside"), "{}", failure.why);
+    assert!(disk.path("web/upper").exists());
+}
+
+#[test]
 fn a_power_cut_after_any_step_loses_nothing() {
     for changed in [Reset, Keep] {
         for cut in 0..5 {
