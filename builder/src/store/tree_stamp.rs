@@ -2,7 +2,8 @@
 //!
 //! For every name: its kind and mode, owner and group, length, device number, number of links, inode number, and the times of its last
 //! change of contents and of metadata, in nanoseconds. The last of these cannot be set by anybody but the clock (inode(7)): a file
-//! that was written to and given its old time back is noticed. Contents are not read: 5,000 names are looked at in about 10 ms.
+//! that was written to and given its old time back is noticed. Contents are not read: 6 microseconds a name
+//! (75,173 names in 428 ms, an unoptimised build on a busy machine).
 //!
 //! It is no protection from somebody who may write to the store: he can write the stamp anew, and the images. It notices a program,
 //! a tool for backups, or a build that got out of its sandbox. Where a file system numbers its inodes anew at every mount, a tree
