@@ -21,7 +21,7 @@ use crate::package_id::TARGET;
 use crate::plan::Plan;
 use crate::recipe::{Making, STEP_NAMES, StepWork, feature_variable};
 use crate::report::Report;
-use crate::sandbox::{self, Bind, Spec, Step, Variation, Work};
+use crate::sandbox::{self, Bind, Policy, Spec, Step, Variation, Work};
 use crate::schedule;
 use crate::store::{BuildLog, BuildRecord, Dependency, RECORD_FOLDER, Scratch, SourceRecord, Store};
 use crate::watch;
@@ -180,6 +180,7 @@ impl Builder<'_> {
             steps: steps(package),
             bounds: limits.bounds(),
             variation: circumstances.variation,
+            policy: Policy::Step,
         };
         self.run_sandbox(package, &spec, scratch, &limits, log)?;
         Ok(output)

@@ -19,7 +19,7 @@ use super::outer::exit_code;
 use super::outside::{Outside, Placed};
 use super::proc::mount_proc;
 use super::spec::{Bounds, Spec, Step, Work};
-use super::{bounds, lifeline, other_order, unpack};
+use super::{bounds, lifeline, other_order, seccomp, unpack};
 use crate::error::{Error, Result};
 
 const NONE: Option<&str> = None;
@@ -66,6 +66,7 @@ pub(super) fn run(spec: &Spec, outside: Outside) -> Result<i32> {
     leave_old_root(&root)?;
     spec.bounds.bind()?;
     give_up_rights()?;
+    seccomp::apply(spec.policy)?;
     run_steps(spec)
 }
 

@@ -11,7 +11,7 @@
 //! 6. The stage enters the user namespace as its user 0: no right outside is left. It cannot be traced or looked into any more.
 //! 7. It makes mount, pid, network, IPC, UTS and cgroup namespaces; who is not root copies the mounts now, with the rights he has here.
 //! 8. Its child is pid 1: brings `lo` up, stacks the layers, puts the copies to their places, masks `/proc`, leaves the old root.
-//! 9. Pid 1 gives up all rights but those over its own files ([`inner`]) and puts a filter on system calls ([`seccomp`]).
+//! 9. Pid 1 gives up all rights but those over its own files, and takes system calls away from itself ([`Policy`]).
 //! 10. It runs the steps.
 //!
 //! Both stages die with the process that started them (PR_SET_PDEATHSIG), and with pid 1 dies every process of the namespace; the mounts
@@ -26,6 +26,7 @@ mod outer;
 mod outside;
 mod proc;
 mod program;
+mod seccomp;
 mod spec;
 mod unpack;
 mod user_namespace;
@@ -37,6 +38,7 @@ use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 
 pub use facts::{BUILD_USER, Facts, SandboxUser, choose_user};
 pub use outside::give_to_builds;
+pub use seccomp::Policy;
 pub use spec::{Bind, Bounds, Spec, Step, Variation, Work};
 
 use crate::error::{Error, Result};

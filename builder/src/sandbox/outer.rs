@@ -14,6 +14,7 @@ use rustix::fs::{FileType, Gid, Uid, fchown, fstat};
 
 use super::facts::{Facts, SandboxUser, choose_user};
 use super::outside::Outside;
+use super::seccomp::{self, Policy};
 use super::spec::Spec;
 use super::{bounds, inner, lifeline, user_namespace};
 use crate::error::{Error, Result};
@@ -80,6 +81,7 @@ fn start_inner(spec: &Spec, outside: Outside) -> Result<i32> {
         drop(reader);
         super::exit_status(lifeline.and_then(|()| inner::run(spec, outside)))
     })?;
+    seccomp::apply(Policy::Build)?;
     let status =
         waitpid(child, None).map_err(Error::on("cannot wait for the second stage of the sandbox"))?;
     drop(ends);

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::seccomp::Policy;
+
 /// The exit status of a stage that could not make the sandbox; the reason stands in the log.
 pub const SETUP_FAILED: i32 = 125;
 
@@ -83,4 +85,6 @@ pub struct Spec {
     pub bounds: Bounds,
     /// How it differs from an ordinary build.
     pub variation: Variation,
+    /// Which system calls they get.
+    pub policy: Policy,
 }

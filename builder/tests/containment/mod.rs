@@ -248,3 +248,26 @@ fn a_file_system_that_cannot_map_owners_shows_the_same() {
     let seen: Vec<String> = images.filter_map(read).map(|bytes| String::from_utf8(bytes).unwrap()).collect();
     assert_eq!(seen, ["0 0\n0 0\n0 0\n"]);
 }
+
+/// Numbers of x86-64 (`arch/x86/entry/syscalls/syscall_64.tbl`) and errors of errno(3); ordinary calls go on.
+#[test]
+fn system_calls_that_no_build_needs_are_refused() {
+    let calls = "my @calls = (\
+        [unshare => 272, 0x10000000, 0], [clone => 56, 0x10000011, 0], [clone3 => 435, 0, 0], [io_uring_setup => 425, 1, 0],\
+        [userfaultfd => 323, 1, 0], [keyctl => 250, 0, -3], [add_key => 248, 0, 0], [bpf => 321, 0, 0], [ptrace => 101, 0, 0],\
+        [mount => 165, 0, 0], [open_tree => 428, -100, 0], [perf_event_open => 298, 0, 0], [getpid_x32 => 0x40000027, 0, 0],\
+        [ioctl => 16, 0, 0x5412], [alg => 41, 38, 5], [packet => 41, 17, 3], [unix => 41, 1, 1], [inet => 41, 2, 1],\
+        [unshare_files => 272, 0x400, 0]);\
+        for (@calls) { my ($name, $call, $one, $two) = @$_; $! = 0; my $got = syscall($call, $one, $two, 0, 0, 0);\
+        printf q(%s %d%s), $name, $got < 0 ? $! + 0 : 0, qq(\\n) }";
+    let expected = "unshare 1\nclone 1\nclone3 38\nio_uring_setup 38\nuserfaultfd 1\nkeyctl 1\nadd_key 1\nbpf 1\nptrace 1\n\
+        mount 1\nopen_tree 1\nperf_event_open 1\ngetpid_x32 38\nioctl 1\nalg 97\npacket 97\nunix 0\ninet 0\nunshare_files 0\n";
+    for way in Workshop::ways() {
+        let workshop = Workshop::new(way);
+        workshop.write("packages/calls/calls.pl", calls);
+        workshop
+            .recipe("calls", "file \"calls.pl\"\nstep \"install\" \"perl /recipe/calls.pl > $OUT/answers\"");
+        workshop.succeed(&["build", "calls"]);
+        assert_eq!(workshop.read_from_image("calls", "answers"), expected, "{way:?}");
+    }
+}
