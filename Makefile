@@ -130,6 +130,7 @@ bench: deps-test build init profiles kernels
 	@benches/image/run.sh
 	@benches/build/run.sh
 	@benches/build/planning.sh
+	@benches/build/sandbox.sh
 	@$(if $(filter 0,$(shell id -u)),,sudo env LAMINA_CACHE=$(LAMINA_CACHE)) benches/boot/run.sh $(LAMINA_OUT)
 
 # Everything thousands of times; the summary is Markdown. MINUTES bounds each part that takes long.

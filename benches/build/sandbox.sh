@@ -20,6 +20,7 @@ trap 'rm -rf "$work"' EXIT
 mkdir "$work/mounts" "$work/out" "$work/build"
 cat > "$work/spec" << SPEC
 {"layers": ["$tree"], "mounts": "$work/mounts", "environment": [["PATH", "/usr/bin"]], "policy": "Step",
+ "variation": {"other_order": false, "build_in_memory": false},
  "binds": [{"source": "$work/out", "target": "/out", "writable": true}, {"source": "$work/build", "target": "/build", "writable": true}],
  "steps": [{"name": "install", "work": {"Script": {"text": ":", "folder": "/build"}}}],
  "bounds": {"processes": 1000, "memory": 8589934592, "tmpfs": 1073741824}}
