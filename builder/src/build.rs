@@ -11,6 +11,7 @@ use profiles::Digest;
 use progress::{Works, human_size};
 use squashfs::Tree;
 
+use crate::attributes::Attributes;
 use crate::bootstrap::Bootstrap;
 use crate::error::{Error, Result};
 use crate::fetch::{Console, Fetcher};
@@ -125,7 +126,7 @@ impl Builder<'_> {
         let mut tree = match package.recipe.making {
             Making::Steps(_) => {
                 let output = self.run_steps(package, layers, scratch, circumstances, log)?;
-                image::tree_of(&output).map_err(Error::on(format!("package {}", package.recipe.name)))?
+                self.packed(package, &output)?
             }
             Making::Debian => self.debian_tree(package, scratch)?,
         };
@@ -139,6 +140,23 @@ impl Builder<'_> {
             .map_err(Error::on(format!("package {}", package.recipe.name)))?;
         (record.digest, record.size, record.verity) = (written.digest, written.size, Some(written.verity));
         Ok(record)
+    }
+
+    /// The tree of what the steps left, and a word on the attributes that they set and the recipe does not allow.
+    fn packed(&self, package: &Package, output: &Path) -> Result<Tree> {
+        let name = &package.recipe.name;
+        let kept = Attributes::of_package(&package.recipe.attributes);
+        let (tree, left_out) = image::tree_of(output, &kept).map_err(Error::on(format!("package {name}")))?;
+        for (attribute, line) in left_out.lines() {
+            // Others than these come from the machine.
+            if attribute.starts_with("user.") {
+                let remedy = format!("`attribute \"{attribute}\"` in its recipe keeps it");
+                self.report.line(format_args!("package {name}: {line}; {remedy}"));
+            } else {
+                self.report.detail(format_args!("package {name}: {line}"));
+            }
+        }
+        Ok(tree)
     }
 
     /// The contents of a layer made from Debian packages.

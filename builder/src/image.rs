@@ -10,9 +10,10 @@ use std::path::Path;
 use profiles::Digest;
 use progress::Progress;
 use squashfs::{
-    Compressor, Entry, Kind, Metadata, Owners, ScanOptions, Times, Tree, WriteOptions, write_image,
+    Compressor, Entry, Kind, Metadata, Owners, ScanOptions, Times, Tree, WriteOptions, Xattr, write_image,
 };
 
+use crate::attributes::{self, Attributes, CAPABILITY, LeftOut};
 use crate::error::{Error, Result};
 use crate::protection::{self, Protected};
 use crate::recipe::PathMetadata;
@@ -61,8 +62,12 @@ impl fmt::Display for ImageFormat {
     }
 }
 
-/// The tree of a build's output: everything is root's and has one time.
-pub fn tree_of(output: &Path) -> Result<Tree> {
+/// The tree of a build's output: everything is root's and has one time. Of the extended attributes it has those that `kept` takes;
+/// which there were besides is told as well.
+///
+/// # Errors
+/// A folder in the place of a link into `/usr`; an attribute on which overlayfs acts; what cannot be read.
+pub fn tree_of(output: &Path, kept: &Attributes) -> Result<(Tree, LeftOut)> {
     refuse_usr_folders(output)?;
     let options = ScanOptions {
         owners: Owners::AllRoot,
@@ -73,13 +78,27 @@ pub fn tree_of(output: &Path) -> Result<Tree> {
     // The root's mode is that of a scratch folder, which says nothing about the package.
     let mut modes = vec![(Vec::new(), 0o755)];
     make_readable(output, b"", &mut modes).map_err(Error::on(object))?;
-    let mut tree = Tree::from_directory(output, &options).map_err(Error::on(object))?;
+    let mut left_out = LeftOut::default();
+    let choose = &mut |path: &Path, name: &[u8]| left_out.choose(kept, in_image(output, path), name);
+    let mut tree = Tree::from_directory_choosing(output, &options, choose).map_err(Error::on(object))?;
+    left_out.check()?;
+    tree.edit_metadata(|metadata| {
+        let of_programs = metadata.xattrs.iter_mut().filter(|xattr| xattr.name == CAPABILITY.as_bytes());
+        of_programs.for_each(|xattr| attributes::without_namespace(&mut xattr.value));
+    });
     for (path, mode) in modes {
         if let Some(metadata) = tree.metadata_mut(&path).map_err(Error::on(object))? {
             metadata.mode = mode;
         }
     }
-    Ok(tree)
+    Ok((tree, left_out))
+}
+
+/// A path of the output as it is in the image, for people.
+fn in_image<'a>(output: &Path, path: &'a Path) -> &'a Path {
+    let real = output.canonicalize();
+    let inside = real.ok().and_then(|real| path.strip_prefix(real).ok());
+    inside.unwrap_or(path)
 }
 
 /// Adds the record of the build, a path and its text, and applies what the recipe says of modes and owners.
@@ -141,7 +160,14 @@ fn apply(tree: &mut Tree, wanted: &PathMetadata) -> Result<()> {
     metadata.mode = wanted.mode.unwrap_or(metadata.mode);
     metadata.uid = wanted.user.unwrap_or(metadata.uid);
     metadata.gid = wanted.group.unwrap_or(metadata.gid);
-    Ok(())
+    let Some(capabilities) = wanted.capabilities else { return Ok(()) };
+    metadata.xattrs.retain(|xattr| xattr.name != CAPABILITY.as_bytes());
+    metadata.xattrs.push(Xattr { name: CAPABILITY.into(), value: capabilities.value() });
+    match tree.get(path).map_err(Error::on(&wanted.path))?.map(|entry| &entry.kind) {
+        Some(Kind::File(_)) => Ok(()),
+        _ => Err(Error::new(&wanted.path, "a `metadata` node gives it capabilities, and it is no file")
+            .remedy("give the path of the program itself, not of a link or a folder")),
+    }
 }
 
 /// Lets the owner read all that a build left, and returns what was changed: path in the image, mode before.
@@ -171,9 +197,10 @@ fn make_readable(folder: &Path, inside: &[u8], changed: &mut Vec<(Vec<u8>, u32)>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::attributes::FileCapabilities;
 
     fn metadata(path: &str, mode: Option<u32>, user: Option<u32>) -> PathMetadata {
-        PathMetadata { path: path.to_owned(), mode, user, group: None }
+        PathMetadata { path: path.to_owned(), mode, user, group: None, capabilities: None }
     }
 
     #[test]
@@ -187,7 +214,7 @@ mod tests {
         let output = folder.path().join("out");
         fs::create_dir_all(output.join("usr/bin")).unwrap();
         fs::write(output.join("usr/bin/su"), "su").unwrap();
-        let mut tree = tree_of(&output).unwrap();
+        let (mut tree, _) = tree_of(&output, &Attributes::of_package(&[])).unwrap();
         let record = ("usr/share/lamina/su.kdl", b"record".to_vec());
         finish(&mut tree, &[metadata("/usr/bin/su", Some(0o4755), Some(7))], record).unwrap();
         let path = folder.path().join("image");
@@ -218,7 +245,7 @@ mod tests {
         close("closed/secret", 0);
         close("closed", 0);
         close("program", 0o111);
-        let mut tree = tree_of(folder.path()).unwrap();
+        let (mut tree, _) = tree_of(folder.path(), &Attributes::of_package(&[])).unwrap();
         let modes: Vec<u32> = tree.entries().map(|(_, entry)| entry.metadata.mode).collect();
         assert_eq!(modes, [0o755, 0, 0, 0o111, 0o111]);
         finish(&mut tree, &[metadata("/program", Some(0o4711), Some(7))], ("record", Vec::new())).unwrap();
@@ -235,6 +262,28 @@ mod tests {
     }
 
     #[test]
+    fn capabilities_replace_those_of_a_file_and_are_for_files_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("ping"), "ping").unwrap();
+        fs::create_dir(folder.path().join("etc")).unwrap();
+        let tree = || tree_of(folder.path(), &Attributes::of_package(&[])).unwrap().0;
+        let capabilities = FileCapabilities::parse("cap_net_raw=ep").unwrap();
+        let wanted = |path| PathMetadata { capabilities: Some(capabilities), ..metadata(path, None, None) };
+        let mut finished = tree();
+        let old = Xattr { name: CAPABILITY.into(), value: b"old".to_vec() };
+        finished.metadata_mut(b"ping").unwrap().unwrap().xattrs.push(old);
+        finish(&mut finished, &[wanted("/ping")], ("record", Vec::new())).unwrap();
+        let found = &finished.get(b"ping").unwrap().unwrap().metadata.xattrs;
+        let value = capabilities.value();
+        assert_eq!(found, &[Xattr { name: CAPABILITY.into(), value }]);
+        let message = finish(&mut tree(), &[wanted("/etc")], ("record", Vec::new())).unwrap_err().to_string();
+        assert!(
+            message.contains("/etc: a `metadata` node gives it capabilities, and it is no file"),
+            "{message}"
+        );
+    }
+
+    #[test]
     fn metadata_of_a_path_that_was_not_made_is_an_error() {
         let mut tree = Tree::new();
         let message =
@@ -248,7 +297,7 @@ mod tests {
     fn a_folder_in_place_of_a_link_into_usr_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("lib")).unwrap();
-        let message = tree_of(folder.path()).unwrap_err().to_string();
+        let message = tree_of(folder.path(), &Attributes::of_package(&[])).unwrap_err().to_string();
         assert!(
             message.contains("/lib: the build made a folder") && message.contains("$OUT/usr/lib"),
             "{message}"

@@ -5,6 +5,7 @@
 //! recipe text -> [`recipe::Recipe`] -> [`graph::Graph`] (features, variants, ids) -> [`plan::Plan`] (keep or build)
 //! -> [`build::Builder`] (sources, [`sandbox`], image) -> [`store::Store`].
 
+pub mod attributes;
 pub mod behind;
 pub mod bootstrap;
 pub mod build;

@@ -61,6 +61,7 @@ impl Ingredients<'_> {
             self.files.iter().map(|(name, digest)| format!("file {name} sha256:{}", digest.hex())),
         ));
         lines.extend(sorted(recipe.metadata.iter().map(|entry| entry.to_string())));
+        lines.extend(recipe.attributes.iter().map(|name| format!("attribute {name}")));
         lines.extend(sorted(
             self.build_root.iter().map(|(name, id)| format!("build-depend {name} {}", id.hex())),
         ));

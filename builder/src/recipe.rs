@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 pub use feature_name::feature_variable;
 use profiles::{Digest, Name, Place, suggest};
 
+use crate::attributes::FileCapabilities;
 use crate::error::{Error, Result};
 use crate::fetch::Source;
 use crate::limits::LimitWishes;
@@ -60,6 +61,8 @@ pub struct Recipe {
     pub making: Making,
     /// Modes and owners in the image, sorted by path.
     pub metadata: Vec<PathMetadata>,
+    /// The extended attributes `user.NAME` that its files keep, sorted.
+    pub attributes: Vec<String>,
     /// The recipe of the layer under the build.
     pub bootstrap: Name,
     /// What its build may use, where that differs from the usual; no part of the id.
@@ -140,6 +143,8 @@ pub struct PathMetadata {
     pub user: Option<u32>,
     /// Group id.
     pub group: Option<u32>,
+    /// What the program may do when anybody runs it (capabilities(7)).
+    pub capabilities: Option<FileCapabilities>,
 }
 
 impl Recipe {
@@ -216,8 +221,11 @@ impl fmt::Display for PathMetadata {
         if let Some(user) = self.user {
             write!(out, " user={user}")?;
         }
-        match self.group {
-            Some(group) => write!(out, " group={group}"),
+        if let Some(group) = self.group {
+            write!(out, " group={group}")?;
+        }
+        match self.capabilities {
+            Some(capabilities) => write!(out, " capabilities={capabilities}"),
             None => Ok(()),
         }
     }

@@ -125,13 +125,25 @@ pub fn paths_of(
 
 /// Refuses the attributes of overlayfs in an image or a folder that becomes one; `object` is what holds the path.
 pub fn refuse_overlay_attributes(object: &Path, path: &[u8], metadata: &Metadata) -> Result<()> {
-    let acts = |xattr: &&Xattr| OF_OVERLAYFS.iter().any(|family| xattr.name.starts_with(family));
-    let Some(xattr) = metadata.xattrs.iter().find(acts) else { return Ok(()) };
-    let (name, path) = (xattr.name.escape_ascii(), path.escape_ascii());
-    let cause =
-        format!("/{path} has the attribute {name}, on which overlayfs acts in some mounts and in others not");
-    Err(Error::new(object.display(), cause)
-        .remedy("make it without: take a folder from below an overlay's mount, never from its upper folder"))
+    match metadata.xattrs.iter().find(|xattr| acts_in_overlayfs(&xattr.name)) {
+        None => Ok(()),
+        Some(xattr) => {
+            let place = format!("{}: /{}", object.display(), path.escape_ascii());
+            Err(overlay_attribute(&place, &xattr.name.escape_ascii().to_string()))
+        }
+    }
+}
+
+/// Whether overlayfs acts on an attribute of this name.
+pub fn acts_in_overlayfs(name: &[u8]) -> bool {
+    OF_OVERLAYFS.iter().any(|family| name.starts_with(family))
+}
+
+/// What to say of such an attribute.
+pub fn overlay_attribute(place: &str, name: &str) -> Error {
+    let cause = format!("has the attribute {name}, on which overlayfs acts in some mounts and in others not");
+    Error::new(place, cause)
+        .remedy("make it without: take a folder from below an overlay's mount, never from its upper folder")
 }
 
 /// The paths that hide something, by path; of several layers below, the nearest is named. A folder must be the same in every

@@ -114,6 +114,8 @@ fn every_ingredient_changes_the_id() {
         ("step \"make\" \"make\"", ""),
         ("mode=\"4755\"", "mode=\"0755\""),
         ("user=0", "user=1"),
+        ("user=0", "user=0 capabilities=\"cap_net_raw=ep\""),
+        ("metadata", "attribute \"user.note\"\n        metadata"),
         ("metadata", "bootstrap \"other\"\n        metadata"),
     ];
     for (from, to) in edits {

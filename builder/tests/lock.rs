@@ -5,6 +5,7 @@ use std::num::NonZero;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use builder::attributes::Attributes;
 use builder::image::{self, ImageFormat};
 use builder::lock::{self, Builds};
 use builder::store::{BuildRecord, Store};
@@ -33,7 +34,7 @@ fn image_with(
         std::fs::write(&path, file).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
     }
-    let mut tree = image::tree_of(&output).unwrap();
+    let (mut tree, _) = image::tree_of(&output, &Attributes::of_package(&[])).unwrap();
     change(&mut tree);
     let options = ImageFormat::BOOTSTRAP.write_options(NonZero::<usize>::MIN);
     let written = image::write(&tree, &options, &scratch.path().join("image")).unwrap();
@@ -147,7 +148,7 @@ fn an_image_with_attributes_on_which_overlayfs_acts_is_refused() {
         };
         let error = lock_folders(folder.path(), "override \"/tmp\" from=\"site\"", opaque);
         let message = error.unwrap_err().to_string();
-        assert!(message.contains(&format!(".sqfs: /tmp has the attribute {name}, on which")), "{message}");
+        assert!(message.contains(&format!(".sqfs: /tmp: has the attribute {name}, on which")), "{message}");
         assert!(message.contains("\nhelp: "), "{message}");
     }
 }

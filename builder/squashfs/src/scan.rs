@@ -62,6 +62,16 @@ impl Tree {
     /// Everything below `directory`, which becomes the root. Files are not read yet, only named. Hard links are kept
     /// among the names below `directory`. Mount points are entered.
     pub fn from_directory(directory: &Path, options: &ScanOptions) -> Result<Self, Error> {
+        Self::from_directory_choosing(directory, options, &mut |_, _| true)
+    }
+
+    /// The same with those extended attributes alone that `choose` wants, which gets the path of an entry and the attribute's
+    /// full name. It is asked before [`Xattrs`], and no value is read that it does not want.
+    pub fn from_directory_choosing(
+        directory: &Path,
+        options: &ScanOptions,
+        choose: &mut dyn FnMut(&Path, &[u8]) -> bool,
+    ) -> Result<Self, Error> {
         let mut tree = Self::new();
         let mut linked = HashMap::new();
         let stat = |path: &Path| fs::symlink_metadata(path).map_err(|error| Error::io("stat", path, error));
@@ -72,7 +82,7 @@ impl Tree {
             let problem = std::io::Error::from(std::io::ErrorKind::NotADirectory);
             return Err(Error::io("scan", directory, problem));
         }
-        tree.insert(b"/", Entry::new(metadata(&directory, &root, options)?, Kind::Directory))?;
+        tree.insert(b"/", Entry::new(metadata(&directory, &root, options, choose)?, Kind::Directory))?;
         let mut waiting = vec![(directory, Vec::new())];
         while let Some((folder, inside)) = waiting.pop() {
             for found in fs::read_dir(&folder).map_err(|error| Error::io("list", &folder, error))? {
@@ -88,7 +98,7 @@ impl Tree {
                     }
                 }
                 let kind = kind(&path, &stat)?;
-                tree.insert(&place, Entry::new(metadata(&path, &stat, options)?, kind))?;
+                tree.insert(&place, Entry::new(metadata(&path, &stat, options, choose)?, kind))?;
                 if stat.is_dir() {
                     waiting.push((path, place));
                 }
@@ -119,7 +129,12 @@ fn kind(path: &Path, stat: &fs::Metadata) -> Result<Kind, Error> {
     })
 }
 
-fn metadata(path: &Path, stat: &fs::Metadata, options: &ScanOptions) -> Result<Metadata, Error> {
+fn metadata(
+    path: &Path,
+    stat: &fs::Metadata,
+    options: &ScanOptions,
+    choose: &mut dyn FnMut(&Path, &[u8]) -> bool,
+) -> Result<Metadata, Error> {
     let (uid, gid) = match options.owners {
         Owners::Keep => (stat.uid(), stat.gid()),
         Owners::AllRoot => (0, 0),
@@ -129,10 +144,20 @@ fn metadata(path: &Path, stat: &fs::Metadata, options: &ScanOptions) -> Result<M
         Times::Clamp(latest) => stat.mtime().min(latest.into()),
         Times::Set(time) => time.into(),
     };
-    Ok(Metadata { mode: stat.mode() & 0o7777, uid, gid, mtime, xattrs: xattrs(path, options.xattrs)? })
+    Ok(Metadata {
+        mode: stat.mode() & 0o7777,
+        uid,
+        gid,
+        mtime,
+        xattrs: xattrs(path, options.xattrs, choose)?,
+    })
 }
 
-fn xattrs(path: &Path, wanted: Xattrs) -> Result<Vec<Xattr>, Error> {
+fn xattrs(
+    path: &Path,
+    wanted: Xattrs,
+    choose: &mut dyn FnMut(&Path, &[u8]) -> bool,
+) -> Result<Vec<Xattr>, Error> {
     if wanted == Xattrs::Drop {
         return Ok(Vec::new());
     }
@@ -144,7 +169,7 @@ fn xattrs(path: &Path, wanted: Xattrs) -> Result<Vec<Xattr>, Error> {
     for name in names.split(|&byte| byte == 0).filter(|name| !name.is_empty()) {
         let storable =
             [&b"user."[..], b"trusted.", b"security."].iter().any(|family| name.starts_with(family));
-        if !storable && wanted == Xattrs::KeepStorable {
+        if !choose(path, name) || (!storable && wanted == Xattrs::KeepStorable) {
             continue;
         }
         if !storable {

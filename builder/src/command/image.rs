@@ -16,6 +16,7 @@ use squashfs::{
 use unnamed_file::{Form, Output};
 
 use super::{image_cat, image_verity, print, print_json};
+use crate::attributes::{self, Attributes, LeftOut};
 use crate::context::{Context, jobs_or_processors};
 use crate::error::{Error, Result};
 use crate::file_system::{self, FileSystem};
@@ -49,7 +50,10 @@ enum Action {
 #[argh(
     subcommand,
     name = "create",
-    example = "lamina image create site -o site.sqfs --all-root --time 0\nlamina image create site --no-verity --json"
+    example = "lamina image create site -o site.sqfs --all-root --time 0\nlamina image create site --no-verity --json",
+    example = "lamina image create site --attributes user.*,trusted.note",
+    note = "Of extended attributes, those of the machine (security.selinux, POSIX ACLs) are left out, and each name is told once. \
+squashfs holds no ACLs. An attribute on which overlayfs acts is taken only when it is named in full."
 )]
 struct Create {
     /// the folder whose contents become the image
@@ -73,6 +77,9 @@ struct Create {
     /// give everything this time, in seconds since 1970
     #[argh(option, arg_name = "seconds")]
     time: Option<u32>,
+    /// the extended attributes to take: names and families with commas, all, or none (default: user.*,security.capability)
+    #[argh(option, arg_name = "list", default = "attributes::DEFAULT.to_owned()")]
+    attributes: String,
     /// append no hash tree and no error correction
     #[argh(switch)]
     no_verity: bool,
@@ -111,6 +118,7 @@ impl ImageCommand {
 impl Create {
     fn run(self, context: &Context) -> Result<ExitCode> {
         self.check()?;
+        let attributes = Attributes::parse(&self.attributes)?;
         let output = self.output()?;
         let file = Output::create(&output, Form::Seeking)?;
         self.check_place(&output, &file)?;
@@ -121,8 +129,12 @@ impl Create {
         };
         let progress = context.report.progress();
         let reading = progress.work(format_args!("reading {}", self.dir.display()));
-        let tree = Tree::from_directory(&self.dir, &scan).map_err(Error::on(""))?;
+        let mut left_out = LeftOut::default();
+        let choose = &mut |path: &Path, name: &[u8]| left_out.choose(&attributes, path, name);
+        let tree = Tree::from_directory_choosing(&self.dir, &scan, choose).map_err(Error::on(""))?;
         drop(reading);
+        left_out.check()?;
+        left_out.lines().for_each(|(_, line)| context.report.line(format_args!("{line}")));
         let options = WriteOptions {
             compressor: Compressor::Zstd { level: self.level },
             block_size: self.block_size.saturating_mul(1024),

@@ -10,9 +10,11 @@ use super::{
     DEBIAN_DESCRIPTION, DEBIAN_LOCK, Dependency, Feature, Making, PathMetadata, Recipe, RecipeFile,
     STEP_NAMES, Variants, feature_name,
 };
+use crate::attributes::FileCapabilities;
 use crate::error::{Error, Result};
 use crate::fetch::{Mirror, Source};
 use crate::limits::LimitWishes;
+use crate::stacking::acts_in_overlayfs;
 use profiles::version::{Condition, Version};
 
 const RECIPE: Shape = Shape::argument("name").block(&[
@@ -29,6 +31,7 @@ const RECIPE: Shape = Shape::argument("name").block(&[
     "depends",
     "step",
     "metadata",
+    "attribute",
     "bootstrap",
     "debian",
     "limits",
@@ -40,7 +43,7 @@ const VARIANT: Shape = Shape::arguments("name").properties(&["default"]);
 const DEPENDENCY: Shape = Shape::BARE.properties(&["version", "feature"]);
 const STEP: Shape = Shape::arguments("script");
 const LIMITS: Shape = Shape::BARE.properties(&["timeout", "silence", "memory", "processes", "tmpfs"]);
-const METADATA: Shape = Shape::argument("path").properties(&["mode", "user", "group"]);
+const METADATA: Shape = Shape::argument("path").properties(&["mode", "user", "group", "capabilities"]);
 
 /// Reads a recipe that lies in `folder`; `label` names the text in messages.
 pub(super) fn recipe(label: &str, bytes: &[u8], folder: &Path) -> Result<Recipe> {
@@ -68,6 +71,7 @@ fn whole(node: Node<'_>, folder: &Path) -> Option<Recipe> {
     let build_depends = dependencies(&block, "build-depends", features.as_deref());
     let depends = dependencies(&block, "depends", features.as_deref());
     let metadata = distinct(&block, "metadata", metadata, |entry| &entry.path);
+    let attributes = distinct(&block, "attribute", attribute, |name| name);
     let limits = block.one("limits").map_or(Some(LimitWishes::default()), limits);
     let making = making(&node, &block, files.as_deref());
     let bootstrap = bootstrap?.or_else(|| Name::parse("bootstrap").ok())?;
@@ -79,6 +83,8 @@ fn whole(node: Node<'_>, folder: &Path) -> Option<Recipe> {
     features.sort_by(|a, b| a.name.cmp(&b.name));
     let mut metadata = metadata?;
     metadata.sort_by(|a, b| a.path.cmp(&b.path));
+    let mut attributes = attributes?;
+    attributes.sort();
     Some(Recipe {
         name: name?,
         place: node.place(),
@@ -95,6 +101,7 @@ fn whole(node: Node<'_>, folder: &Path) -> Option<Recipe> {
         depends: depends?,
         making: making?,
         metadata,
+        attributes,
         bootstrap,
         limits: limits?,
         folder: folder.to_path_buf(),
@@ -294,9 +301,17 @@ fn metadata(node: Node<'_>) -> Option<PathMetadata> {
     let (user, group) =
         (node.optional::<Id>("user").map(|id| id.0), node.optional::<Id>("group").map(|id| id.0));
     if node.property_names().next().is_none() {
-        return node.refuse("this node changes nothing", "add mode=\"0755\", user=0 or group=0");
+        return node.refuse(
+            "this node changes nothing",
+            "add mode=\"0755\", user=0, group=0 or capabilities=\"cap_net_raw=ep\"",
+        );
     }
-    Some(PathMetadata { path: path?.0, mode, user, group })
+    let capabilities = node.optional::<Capabilities>("capabilities").map(|found| found.0);
+    Some(PathMetadata { path: path?.0, mode, user, group, capabilities })
+}
+
+fn attribute(node: Node<'_>) -> Option<String> {
+    Some(node.shape(&ONE_TEXT)?.argument::<Attribute>("text")?.0)
 }
 
 fn limits(node: Node<'_>) -> Option<LimitWishes> {
@@ -333,6 +348,13 @@ text_value!(ImagePath(String), image_path, "write an absolute path in the image,
 text_value!(PlainName(String), feature_name::parse, feature_name::HELP);
 text_value!(Mode(u32), mode, "write the mode in octal, between quotes, such as \"4755\"");
 
+text_value!(
+    Capabilities(FileCapabilities),
+    FileCapabilities::parse,
+    "write what setcap takes, such as \"cap_net_raw=ep\" or \"cap_chown,cap_kill=ep cap_net_admin=i\""
+);
+text_value!(Attribute(String), attribute_name, "write a name of the family user, such as \"user.mime_type\"");
+
 struct Id(u32);
 
 impl Value for Id {
@@ -346,6 +368,19 @@ impl Value for Id {
 fn line(text: &str) -> std::result::Result<String, String> {
     if text.is_empty() || text.chars().any(char::is_control) {
         return Err("is empty or has control characters".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+/// The other families are the host's, or have their own property (`capabilities`).
+fn attribute_name(text: &str) -> std::result::Result<String, String> {
+    let name = text.strip_prefix("user.").unwrap_or_default();
+    // XATTR_NAME_MAX of the kernel's include/uapi/linux/limits.h.
+    if name.is_empty() || text.len() > 255 || name.contains('*') || text.chars().any(char::is_control) {
+        return Err(format!("'{text}' is not the name of an attribute that a package may have"));
+    }
+    if acts_in_overlayfs(text.as_bytes()) {
+        return Err(format!("'{text}' is one of those on which overlayfs acts, which no package may have"));
     }
     Ok(text.to_owned())
 }

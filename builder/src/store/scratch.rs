@@ -17,6 +17,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsE
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{Flock, FlockArg, OFlag};
+use rustix::io::Errno;
 
 use super::Finding;
 use super::removal::{self, Stuck};
@@ -42,7 +43,8 @@ impl Scratch {
         let guard = lock_tmp(tmp)?;
         let path = free_name(tmp, label)?;
         let made = DirBuilder::new().mode(PRIVATE).create(&path);
-        made.and_then(|()| open_to_its_owner(tmp, &path)).map_err(|error| {
+        let own = || shed_inherited(&path).and_then(|()| open_to_its_owner(tmp, &path));
+        made.and_then(|()| own()).map_err(|error| {
             Error::new(path.display(), error)
                 .remedy("take a store that you may write to with `--store DIR` or LAMINA_STORE")
         })?;
@@ -64,6 +66,18 @@ impl Drop for Scratch {
         // What cannot be removed now (a folder that someone still writes to) is for the next sweep.
         let _ = remove_tree(&self.path);
     }
+}
+
+/// Takes from a new folder what it has from those above it and would hand on to all that a build makes: POSIX ACLs (acl(5), OBJECT
+/// CREATION AND DEFAULT ACLs), under which modes come out otherwise, and the setgid bit (inode(7)).
+fn shed_inherited(folder: &Path) -> io::Result<()> {
+    for name in ["system.posix_acl_default", "system.posix_acl_access"] {
+        match rustix::fs::removexattr(folder, name) {
+            Ok(()) | Err(Errno::NODATA | Errno::NOTSUP) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+    fs::set_permissions(folder, fs::Permissions::from_mode(PRIVATE))
 }
 
 /// Where only the owner of `tmp/` comes anyway, he may look into what root works on in his store, to see later that it is a leftover.

@@ -72,6 +72,11 @@ impl Workshop {
         self.folder.path().join(below)
     }
 
+    /// Where the store is.
+    pub fn store(&self) -> PathBuf {
+        self.path("store")
+    }
+
     /// Writes a file of the tree.
     pub fn write(&self, path: &str, text: &str) {
         let path = self.path(path);
@@ -156,7 +161,7 @@ impl Workshop {
     /// A file of the image of a package.
     pub fn read_from_image(&self, name: &str, path: &str) -> String {
         let digest = self.record(name)["digest"].as_str().unwrap().replace("sha256:", "");
-        let image = squashfs::Image::open(&self.path(&format!("store/images/{digest}.sqfs"))).unwrap();
+        let image = squashfs::Image::open(&self.store().join(format!("images/{digest}.sqfs"))).unwrap();
         String::from_utf8(image.read(path.as_bytes()).unwrap()).unwrap()
     }
 
