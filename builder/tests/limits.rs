@@ -132,7 +132,7 @@ fn what_a_build_writes_does_not_command_the_terminal() {
 fn two_processes_build_a_package_once() {
     for way in Workshop::ways() {
         let workshop = Workshop::new(way);
-        workshop.recipe("shared", &install("sleep 3; echo > $OUT/x"));
+        workshop.recipe("shared", &install("sleep 8; echo > $OUT/x"));
         let told: Vec<String> = std::thread::scope(|scope| {
             let build = || workshop.succeed(&["build", "shared"]);
             let both = [scope.spawn(build), scope.spawn(build)];
