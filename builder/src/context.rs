@@ -64,6 +64,11 @@ impl Context {
         )
     }
 
+    /// Whether `--tree` or `$LAMINA_TREE` names one.
+    pub fn names_a_tree(&self) -> bool {
+        self.tree.is_some() || std::env::var_os("LAMINA_TREE").is_some_and(|text| !text.is_empty())
+    }
+
     /// The recipes of the tree.
     pub fn recipes(&self) -> Result<RecipeFolder> {
         Ok(RecipeFolder::new(self.tree()?.join(PACKAGES)))

@@ -35,6 +35,14 @@ pub fn load(path: &Path) -> Result<Vec<PinnedKernel>> {
     parse(&path.display().to_string(), &bytes)
 }
 
+/// The list that this program was built with, for where a tree has none.
+///
+/// # Errors
+/// As [`load`].
+pub fn built_in() -> Result<Vec<PinnedKernel>> {
+    parse("the built-in list of kernels", include_bytes!("../../kernel-config/kernels.kdl"))
+}
+
 /// The kernel called `name`.
 ///
 /// # Errors

@@ -25,7 +25,13 @@ const CASES: &[(&[&str], &str, &str)] = &[
     (&["image", "protect", "site.sqfs", "-o", "fifo"], "fifo: is a FIFO", "name of a file"),
     (&["image", "protect", "site.sqfs", "-o", "-"], "-: is standard output", "name of a file"),
     (&["image", "inspect", "site"], "site: is not a regular file", "give the file of an image"),
-    (&["image", "inspect", "none"], "none: No such file", "check the path"),
+    (&["image", "inspect", "none.sqfs"], "none.sqfs: No such file", "check the path"),
+    (
+        &["image", "inspect", "none"],
+        "package none: has no build in this store",
+        "the path of an image has a slash",
+    ),
+    (&["image", "verify", "site.sqfs"], "site.sqfs: nothing says which root hash", "give `--root-hash HEX`"),
     (&["image", "inspect", "cut.sqfs"], "cut.sqfs: its squashfs has", "get or make it again"),
     (&["image", "inspect", "text"], "text: is no image", "make one with"),
     (&["image", "verify", "cut.sqfs", "--root-hash", HEX], "cut.sqfs: ", "get or make it again"),
@@ -135,7 +141,7 @@ fn a_command_line_that_is_not_understood_ends_with_status_two() {
         (&["stroe", "list"], "did you mean 'store'?"),
         (&["image", "create", "x", "--jobs", "0"], "--jobs"),
         (&["image", "create", "x", "--time", "-1"], "--time"),
-        (&["image", "verify", "x"], "--root-hash"),
+        (&["image", "verify"], "IMAGE is missing"),
         (&["store", "list", "--store"], "--store has no value"),
         (&[], "lamina --help"),
     ] {

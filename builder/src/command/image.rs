@@ -15,7 +15,7 @@ use squashfs::{
 };
 use unnamed_file::{Form, Output};
 
-use super::{image_cat, image_verity, print, print_json};
+use super::{image_cat, image_name, image_verity, print, print_json};
 use crate::attributes::{self, Attributes, LeftOut};
 use crate::context::{Context, jobs_or_processors};
 use crate::error::{Error, Result};
@@ -92,9 +92,9 @@ struct Create {
 #[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(subcommand, name = "inspect", example = "lamina image inspect site.sqfs --files")]
 struct Inspect {
-    /// the image
+    /// the image: a file, or a package
     #[argh(positional)]
-    file: PathBuf,
+    image: String,
     /// list every name in it
     #[argh(switch)]
     files: bool,
@@ -108,7 +108,7 @@ impl ImageCommand {
         match self.action {
             Action::Cat(cat) => cat.run(context),
             Action::Create(create) => create.run(context),
-            Action::Inspect(inspect) => inspect.run(),
+            Action::Inspect(inspect) => inspect.run(context),
             Action::Protect(protect) => protect.run(context),
             Action::Verify(verify) => verify.run(context),
         }
@@ -238,6 +238,20 @@ struct Seen {
 }
 
 impl Inspect {
+    fn run(self, context: &Context) -> Result<ExitCode> {
+        let file = image_name::find(context, &self.image)?.path();
+        Shown { file, files: self.files, json: self.json }.run()
+    }
+}
+
+/// An image, and how it is shown.
+struct Shown {
+    file: PathBuf,
+    files: bool,
+    json: bool,
+}
+
+impl Shown {
     fn run(self) -> Result<ExitCode> {
         let file = file_system::open(&self.file)?;
         if let (FileSystem::Erofs, own) = file_system::find(&self.file, &file)? {

@@ -11,6 +11,7 @@ use progress::{count, human_size};
 use serde_json::{Value, json};
 use verity::{BLOCK, Work};
 
+use super::image_name::{self, Named};
 use super::{print, print_json};
 use crate::context::{Context, jobs_or_processors};
 use crate::error::{Error, Result};
@@ -25,12 +26,12 @@ use crate::{file_system, protection};
     note = "`lamina image create` and `lamina image protect` append the tree and print the root hash."
 )]
 pub(super) struct Verify {
-    /// the image
+    /// the image: a file, or a package
     #[argh(positional)]
-    file: PathBuf,
-    /// the root hash, 64 hexadecimal digits, from where nobody can change it
+    image: String,
+    /// the root hash, 64 hexadecimal digits, from where nobody can change it (default for a package: that of its record)
     #[argh(option, arg_name = "hex")]
-    root_hash: String,
+    root_hash: Option<String>,
     /// threads that hash (default: all processors)
     #[argh(option, short = 'j', arg_name = "n")]
     jobs: Option<NonZero<usize>>,
@@ -49,9 +50,9 @@ pub(super) struct Verify {
     note = "A file with something else than zeros or such a tree behind its file system is refused: it would be lost."
 )]
 pub(super) struct Protect {
-    /// the image
+    /// the image: a file, or a package, which needs --output
     #[argh(positional)]
-    file: PathBuf,
+    image: String,
     /// the file to write (default: the image itself, replaced when all is written)
     #[argh(option, short = 'o', arg_name = "file")]
     output: Option<PathBuf>,
@@ -65,45 +66,61 @@ pub(super) struct Protect {
 
 impl Verify {
     pub(super) fn run(self, context: &Context) -> Result<ExitCode> {
-        let wanted = Digest::parse(&self.root_hash).map_err(|error| {
-            Error::new(format!("--root-hash {}", self.root_hash), error)
-                .remedy("give the 64 hexadecimal digits that `lamina image protect` printed")
+        let given = self.root_hash.as_deref().map(parse_root_hash).transpose()?;
+        let named = image_name::find(context, &self.image)?;
+        let path = named.path();
+        let recorded = match &named {
+            Named::Build(_, record) => record.verity.map(|verity| verity.root_hash),
+            Named::File(_) => None,
+        };
+        let wanted = given.or(recorded).ok_or_else(|| {
+            Error::new(path.display(), "nothing says which root hash it is to have")
+                .remedy("give `--root-hash HEX`, which `lamina image protect` printed")
         })?;
-        let file = file_system::open(&self.file)?;
-        let claimed = protection::claimed(&self.file, &file)?.ok_or_else(|| {
-            Error::new(self.file.display(), "has no dm-verity tree behind its data")
+        let file = file_system::open(&path)?;
+        let claimed = protection::claimed(&path, &file)?.ok_or_else(|| {
+            Error::new(path.display(), "has no dm-verity tree behind its data")
                 .remedy("`lamina image protect FILE` adds one")
         })?;
         let verity = VerityRef { root_hash: wanted, ..claimed };
-        let layout = protection::whole(&verity).map_err(Error::on(self.file.display()))?.layout;
-        let what = format!("checking {}", self.file.display());
+        let layout = protection::whole(&verity).map_err(Error::on(path.display()))?.layout;
+        let what = format!("checking {}", path.display());
         let meter = context.report.progress().passes(what, layout.total_len, Work::bytes(&layout));
         let work = Work { jobs: jobs_or_processors(self.jobs), progress: &|bytes| meter.advance(bytes) };
         protection::check(&file, &verity, work).map_err(|error| {
-            Error::new(self.file.display(), error).remedy(
+            Error::new(path.display(), error).remedy(
                 "the root hash is that of another image, or the image was changed or damaged: get it again",
             )
         })?;
         drop(meter);
         if self.json {
-            print_json(&json!({ "file": self.file, "verified": true, "verity": as_json(&verity)? }))?;
+            print_json(&json!({ "file": path, "verified": true, "verity": as_json(&verity)? }))?;
         } else {
             let blocks = count(verity.data_blocks, "data block");
-            print(format_args!("{}: {blocks}, all as the root hash says", self.file.display()))?;
+            print(format_args!("{}: {blocks}, all as the root hash says", path.display()))?;
         }
         Ok(ExitCode::SUCCESS)
     }
 }
 
+fn parse_root_hash(text: &str) -> Result<Digest> {
+    Digest::parse(text).map_err(|error| {
+        Error::new(format!("--root-hash {text}"), error)
+            .remedy("give the 64 hexadecimal digits that `lamina image protect` printed")
+    })
+}
+
 impl Protect {
     pub(super) fn run(self, context: &Context) -> Result<ExitCode> {
-        let output = self.output.as_ref().unwrap_or(&self.file);
-        let (kind, made) = protection::protect(
-            &self.file,
-            output,
-            jobs_or_processors(self.jobs),
-            context.report.progress(),
-        )?;
+        let named = image_name::find(context, &self.image)?;
+        if let (Named::Build(..), None) = (&named, &self.output) {
+            return Err(Error::new(&self.image, "is an image of the store, which never changes")
+                .remedy("write another one with `-o FILE`, or give the path of a file"));
+        }
+        let file = named.path();
+        let output = self.output.as_ref().unwrap_or(&file);
+        let (kind, made) =
+            protection::protect(&file, output, jobs_or_processors(self.jobs), context.report.progress())?;
         if self.json {
             print_json(&json!({
                 "file": output, "file_system": kind.to_string(), "digest": made.digest.to_string(),

@@ -86,7 +86,12 @@ impl KernelCommand {
 }
 
 fn listed(context: &Context) -> Result<Vec<PinnedKernel>> {
-    kernels::load(&context.tree()?.join("kernel-config/kernels.kdl"))
+    // Without a tree, and with one that has no list of its own, the list is that of this program.
+    match context.tree().map(|tree| tree.join("kernel-config/kernels.kdl")) {
+        Ok(path) if path.exists() => kernels::load(&path),
+        Err(error) if context.names_a_tree() => Err(error),
+        _ => kernels::built_in(),
+    }
 }
 
 impl List {

@@ -5,6 +5,7 @@ mod build;
 mod completions;
 mod image;
 mod image_cat;
+mod image_name;
 mod image_verity;
 mod kernel;
 mod key;

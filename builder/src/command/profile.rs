@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use argh::{ArgsInfo, FromArgs};
 use profiles::Name;
+use profiles::resolved::{BootProfile, ImageRef};
 use profiles::written::Composition;
 use progress::count;
 use serde_json::json;
@@ -58,7 +59,7 @@ struct Check {
     json: bool,
 }
 
-/// List the written profiles and the newest generation of each in the store; exit status 1 when one cannot be read.
+/// List the written profiles and the newest generation of each in the store, with its digest; exit status 1 when one cannot be read.
 #[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(subcommand, name = "list", example = "lamina profile list --json")]
 struct List {
@@ -152,6 +153,8 @@ struct Checked {
     layers: usize,
     /// Name, version, and why it is there.
     packages: Vec<(Name, String, Origin)>,
+    /// Of a resolved profile: the word of the kernel command line that boots it.
+    boots: Option<String>,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -162,11 +165,12 @@ enum Origin {
 }
 
 fn check(context: &Context, name: &str) -> Result<Checked> {
-    let composition = if name.contains('/') || name.ends_with(".kdl") {
-        context.profiles()?.compose_file(Path::new(name))?
-    } else {
-        compose(context, name)?
-    };
+    let is_file = name.contains('/') || name.ends_with(".kdl");
+    if is_file && let Some(resolved) = resolved(Path::new(name))? {
+        return Ok(resolved);
+    }
+    let composition =
+        if is_file { context.profiles()?.compose_file(Path::new(name))? } else { compose(context, name)? };
     let (graph, roots) = resolve(context, &composition)?;
     let layers = Layers::of(&graph, &composition, &roots)?;
     let package = |index: usize| {
@@ -179,12 +183,41 @@ fn check(context: &Context, name: &str) -> Result<Checked> {
         (recipe.name.clone(), recipe.version.to_string(), origin)
     };
     let packages = layers.all().into_iter().map(package).collect();
-    Ok(Checked { name: composition.name.clone(), layers: layers.stack.len(), packages })
+    Ok(Checked { name: composition.name.clone(), layers: layers.stack.len(), packages, boots: None })
+}
+
+/// What a file that `lamina profile lock` wrote comes to; `None` for one that a person wrote. Those have a format.
+fn resolved(file: &Path) -> Result<Option<Checked>> {
+    let bytes = crate::text_file::read(file)?;
+    let first =
+        String::from_utf8_lossy(&bytes).lines().find(|line| !line.trim().is_empty()).map(str::to_owned);
+    if !first.is_some_and(|line| line.starts_with("profile ") && line.contains(" format=")) {
+        return Ok(None);
+    }
+    let profile = BootProfile::parse(&file.display().to_string(), &bytes).map_err(Error::on(""))?;
+    let package = |origin| move |image: &ImageRef| (image.name.clone(), image.version.clone(), origin);
+    let stacked = profile.images.iter().map(package(Origin::Named));
+    let packages = stacked.chain(profile.optional.iter().map(package(Origin::Optional))).collect();
+    Ok(Some(Checked {
+        layers: profile.images.len(),
+        packages,
+        boots: Some(lock::boot_parameter(&profile)),
+        name: profile.name,
+    }))
 }
 
 impl Checked {
     fn print(&self) -> Result<()> {
-        print(format_args!("{}: {}", self.name, count(self.layers, "package")))?;
+        match &self.boots {
+            None => print(format_args!("{}: {}", self.name, count(self.layers, "package")))?,
+            Some(word) => {
+                let layers = count(self.layers, "layer");
+                print(format_args!(
+                    "{}: a resolved profile, which init can read: {layers}; {word}",
+                    self.name
+                ))?;
+            }
+        }
         self.packages.iter().try_for_each(|(name, version, origin)| {
             let origin = match origin {
                 Origin::Named => "",
@@ -203,7 +236,7 @@ impl Checked {
             })
         };
         json!({
-            "name": self.name.as_str(),
+            "name": self.name.as_str(), "resolved": self.boots.is_some(), "boot_parameter": self.boots,
             "packages": self.packages.iter().map(package).collect::<Vec<_>>(),
         })
     }
@@ -227,17 +260,23 @@ fn what_works<T>(context: &Context, results: impl Iterator<Item = Result<T>>) ->
 impl List {
     fn run(self, context: &Context) -> Result<ExitCode> {
         let (store, profiles) = (context.store()?, context.profiles()?);
-        let look = |name: &String| -> Result<(String, Composition, Option<u64>)> {
+        let look = |name: &String| -> Result<(String, Composition, Option<(u64, String)>)> {
             let composition = compose(context, name)?;
-            let generation = lock::newest(&store, &composition.name)?.map(|(number, _)| number);
+            let newest = lock::newest(&store, &composition.name)?;
+            let digest = |(number, path): (u64, PathBuf)| {
+                crate::store::digest_file(&path).map(|(digest, _)| (number, digest.to_string()))
+            };
+            let generation = newest.map(digest).transpose()?;
             Ok((name.clone(), composition, generation))
         };
         let names = profiles.names();
         let (listed, status) = what_works(context, names.iter().map(look));
         if self.json {
-            let as_json = |(name, composition, generation): &(String, Composition, Option<u64>)| {
+            let as_json = |(name, composition, generation): &(String, Composition, Option<(u64, String)>)| {
                 json!({
-                    "name": name, "description": composition.description, "generation": generation,
+                    "name": name, "description": composition.description,
+                    "generation": generation.as_ref().map(|(number, _)| number),
+                    "digest": generation.as_ref().map(|(_, digest)| digest),
                     "packages": composition.packages.iter().map(|it| it.name.as_str()).collect::<Vec<_>>(),
                 })
             };
@@ -245,7 +284,9 @@ impl List {
             return Ok(status);
         }
         for (name, composition, generation) in &listed {
-            let state = generation.map_or("not locked".to_owned(), |number| format!("generation {number}"));
+            let state = generation
+                .as_ref()
+                .map_or("not locked".to_owned(), |(number, digest)| format!("generation {number} {digest}"));
             let description = composition.description.as_deref().unwrap_or_default();
             print(format_args!("{name:<16} {state:<16} {description}"))?;
         }

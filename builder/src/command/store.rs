@@ -7,7 +7,7 @@ use argh::{ArgsInfo, FromArgs};
 use progress::{count, human_size};
 use serde_json::json;
 
-use super::{print, print_json};
+use super::{image_name, print, print_json};
 use crate::context::{Context, jobs_or_processors};
 use crate::error::{Error, Result};
 use crate::store::{BuildRecord, Store};
@@ -27,7 +27,7 @@ enum Action {
     Verify(Verify),
 }
 
-/// List the builds of the store: name, version, size (or `missing` or `damaged`, when the image is), id, digest; exit status 1 when a
+/// List the builds of the store: name, version, size (or `missing` or `damaged`, when the image is), id, digest, variant and features; exit status 1 when a
 /// record is damaged.
 #[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(subcommand, name = "list", example = "lamina store list --json")]
@@ -125,7 +125,8 @@ fn print_line(record: &BuildRecord, image: ImageState) -> Result<()> {
         ImageState::Present => human_size(record.size),
         gone => gone.as_str().to_owned(),
     };
-    print(format_args!("{name:<32} {size:>10}  id {}  {}", &record.id.hex()[..12], record.digest))
+    let choices = image_name::choices(record);
+    print(format_args!("{name:<32} {size:>10}  id {}  {}{choices}", &record.id.hex()[..12], record.digest))
 }
 
 pub(super) fn as_json(record: &BuildRecord) -> serde_json::Value {
