@@ -33,13 +33,17 @@ pub(super) fn find(context: &Context, word: &str) -> Result<Named> {
     if word.contains('/') || word.ends_with(".sqfs") || word.ends_with(".erofs") {
         return Ok(Named::File(PathBuf::from(word)));
     }
-    let choice = match Choice::parse(word) {
+    let store = context.store()?;
+    let records = if store.root().exists() { store.records()?.sound } else { Vec::new() };
+    let recipes = context.recipes().ok();
+    let known = |name: &Name| {
+        records.iter().any(|it| it.name == *name) || recipes.as_ref().is_some_and(|tree| tree.has(name))
+    };
+    let choice = match Choice::parse(word, known) {
         Ok(choice) => choice,
         Err(_) if Path::new(word).is_file() => return Ok(Named::File(PathBuf::from(word))),
         Err(error) => return Err(error),
     };
-    let store = context.store()?;
-    let records = if store.root().exists() { store.records()?.sound } else { Vec::new() };
     let of_name: Vec<BuildRecord> = records.into_iter().filter(|record| record.name == choice.name).collect();
     if of_name.is_empty() && Path::new(word).exists() {
         return Ok(Named::File(PathBuf::from(word)));
@@ -56,12 +60,13 @@ struct Choice {
 }
 
 impl Choice {
-    fn parse(word: &str) -> Result<Choice> {
-        let (name, rest) = match word.find(['@', '+']) {
-            // Names may have a plus themselves: `c++`.
-            Some(at) if Name::parse(word).is_err() => word.split_at(at),
-            _ => (word, ""),
-        };
+    fn parse(word: &str, known: impl Fn(&Name) -> bool) -> Result<Choice> {
+        // Names may have a plus themselves, as in `c++`: the longest name that is known is meant.
+        let head = word.split('@').next().unwrap_or(word);
+        let pluses: Vec<usize> = head.match_indices('+').map(|(at, _)| at).collect();
+        let ends = [head.len()].into_iter().chain(pluses.iter().rev().copied());
+        let end = ends.into_iter().find(|end| Name::parse(&head[..*end]).is_ok_and(|name| known(&name)));
+        let (name, rest) = word.split_at(end.or(pluses.first().copied()).unwrap_or(head.len()));
         let remedy = "give a package, or the path of an image, with a slash in it or .sqfs at its end";
         let name =
             Name::parse(name).map_err(|error| Error::new(format!("'{word}'"), error).remedy(remedy))?;
