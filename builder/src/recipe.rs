@@ -2,6 +2,7 @@
 
 mod decode;
 mod feature_name;
+mod pin;
 mod read_ahead;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ use crate::error::{Error, Result};
 use crate::fetch::Source;
 use crate::limits::LimitWishes;
 use crate::{target, text_file};
+pub use pin::{PinnedSource, pin_into};
 use profiles::version::{Condition, Version};
 pub(crate) use read_ahead::read_ahead;
 
@@ -207,7 +209,7 @@ impl Recipe {
 }
 
 /// Quotes a word for the shell.
-fn quote(word: &str) -> String {
+pub(crate) fn quote(word: &str) -> String {
     format!("'{}'", word.replace('\'', "'\\''"))
 }
 
@@ -251,20 +253,32 @@ impl RecipeFolder {
         is_recipe(&self.path.join(name.as_str()))
     }
 
+    /// The folder of the recipe of this name, which need not be sound.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn folder_of(&self, name: &Name) -> Result<PathBuf> {
+        match self.has(name) {
+            true => Ok(self.path.join(name.as_str())),
+            false => Err(self.missing(name)?),
+        }
+    }
+
     /// The recipe of this name; an error that lists near names when there is none.
     pub fn load(&self, name: &Name) -> Result<Recipe> {
         if !self.has(name) {
-            let object = format!("package {}", name.as_str());
-            let cause = format!("there is no {}/{}/recipe.kdl", self.path.display(), name.as_str());
-            let names = self.names()?;
-            let names: Vec<&str> = names.iter().map(String::as_str).collect();
-            return Err(Error::new(object, cause).remedy(suggest::remedy_or(
-                name.as_str(),
-                &names,
-                target::NONE_HERE,
-            )));
+            return Err(self.missing(name)?);
         }
         Recipe::load(&self.path, name)
+    }
+
+    /// The error for a name without a recipe.
+    fn missing(&self, name: &Name) -> Result<Error> {
+        let cause = format!("there is no {}/{}/recipe.kdl", self.path.display(), name.as_str());
+        let names = self.names()?;
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let remedy = suggest::remedy_or(name.as_str(), &names, target::NONE_HERE);
+        Ok(Error::new(format!("package {}", name.as_str()), cause).remedy(remedy))
     }
 
     /// The names of all recipes, sorted.

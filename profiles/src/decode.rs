@@ -21,6 +21,7 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::sync::Arc;
 
 use kdl::{KdlDocument, KdlEntry, KdlNode};
@@ -322,6 +323,19 @@ impl<'a> Node<'a> {
         }
     }
 
+    /// The property called `name`, which is there; one that cannot be read is noted with `help` in place of the usual one.
+    pub fn property_or<T: Value>(&self, name: &str, help: &str) -> Option<T> {
+        let entry = self.entries(Some(name)).next()?;
+        match T::decode(entry.value()) {
+            Ok(value) => Some(value),
+            Err(problem) => self.refuse_property(
+                name,
+                format!("'{name}' of '{}': {}", self.name(), problem.message),
+                help,
+            ),
+        }
+    }
+
     /// The property called `name`, when it stands there and can be read; an unreadable one is noted.
     pub fn optional<T: Value>(&self, name: &str) -> Option<T> {
         self.entries(Some(name)).next().and_then(|entry| self.value(entry))
@@ -335,6 +349,17 @@ impl<'a> Node<'a> {
     /// The names of all properties, in written order.
     pub fn property_names(&self) -> impl Iterator<Item = &'a str> {
         self.kdl.entries().iter().filter_map(|entry| entry.name().map(kdl::KdlIdentifier::value))
+    }
+
+    /// The bytes of the text at which the property called `name` stands, name and value: for writers that change one.
+    pub fn property_range(&self, name: &str) -> Option<Range<usize>> {
+        self.entries(Some(name)).next().map(|entry| self.entry_place(entry).range())
+    }
+
+    /// The byte of the text behind the name, the arguments and the properties.
+    pub fn head_end(&self) -> usize {
+        let ends = self.kdl.entries().iter().map(|entry| self.entry_place(entry).range().end);
+        ends.max().unwrap_or_else(|| self.place().range().end)
     }
 
     /// Notes an error at the property called `name`, or at the node when there is none, and returns `None`.

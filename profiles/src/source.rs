@@ -1,6 +1,7 @@
 //! A text with its label, and places in it.
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::Diagnostic;
@@ -55,6 +56,11 @@ impl Place {
             (text, self.start - line, self.end - line),
             (&message.into(), &help.into()),
         )
+    }
+
+    /// The bytes of the text.
+    pub fn range(&self) -> Range<usize> {
+        self.start..self.end
     }
 
     /// The label of the text.

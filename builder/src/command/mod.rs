@@ -14,6 +14,7 @@ mod man;
 mod medium;
 mod profile;
 mod running_system;
+mod source;
 mod store;
 
 use std::process::ExitCode;
@@ -73,6 +74,7 @@ enum Command {
     Medium(medium::MediumCommand),
     Profile(profile::ProfileCommand),
     Report(running::command::Report),
+    Source(source::SourceCommand),
     Store(store::StoreCommand),
     Why(running::command::Why),
 }
@@ -93,6 +95,7 @@ pub fn run(lamina: Lamina) -> Result<ExitCode> {
         Command::Medium(command) => command.run(&context),
         Command::Profile(command) => command.run(&context),
         Command::Report(command) => running_system::tell(command.run(&System::here())),
+        Command::Source(command) => command.run(&context),
         Command::Store(command) => command.run(&context),
         Command::Why(command) => running_system::tell(command.run(&System::here())),
     }

@@ -3,6 +3,7 @@
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, SystemTime};
 
+use super::failure::{Failure, Kind};
 use crate::error::{Error, Result};
 
 /// What the line begins with that curl writes to standard error behind its own words.
@@ -85,6 +86,21 @@ impl Transfer {
             redirected: redirects.parse().is_ok_and(|count: u32| count > 0).then(|| shortened(address)),
             has_length: length.parse::<u64>().is_ok() || encoding.eq_ignore_ascii_case("chunked"),
         })
+    }
+}
+
+impl Transfer {
+    /// What a transfer that failed means; `None` for one that went well.
+    pub fn failure(self) -> Option<Failure> {
+        let words = self.words?;
+        let kind = match (self.passing, self.not_there) {
+            (true, _) => Kind::Passing(self.wait),
+            (_, true) => Kind::NotThere,
+            _ => Kind::Unreachable,
+        };
+        let asks = self.wait.filter(|_| self.passing);
+        let asks = asks.map(|wait| format!("; the server asks to wait {} s", wait.as_secs()));
+        Some(Failure::new(kind, words + &asks.unwrap_or_default()))
     }
 }
 

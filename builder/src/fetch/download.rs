@@ -118,15 +118,11 @@ impl<'a> Download<'a> {
 
 /// What curl says comes first: a connection that broke is the reason for a short file.
 fn transfer_of(taken: Taken, transfer: Transfer, source: &Source) -> Result<UnnamedFile, Failure> {
-    let Some(words) = transfer.words else { return taken.judge(source, transfer.has_length) };
-    let kind = match (transfer.passing, transfer.not_there) {
-        (true, _) => Kind::Passing(transfer.wait),
-        (_, true) => Kind::NotThere,
-        _ => Kind::Unreachable,
-    };
-    let asks = transfer.wait.filter(|_| transfer.passing);
-    let asks = asks.map(|wait| format!("; the server asks to wait {} s", wait.as_secs()));
-    Err(Failure::new(kind, words + &asks.unwrap_or_default()))
+    let ended = transfer.has_length;
+    match transfer.failure() {
+        Some(failure) => Err(failure),
+        None => taken.judge(source, ended),
+    }
 }
 
 impl Taken {

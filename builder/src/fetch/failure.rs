@@ -110,8 +110,8 @@ pub(super) fn no_mirror(source: &Source, tried: &[Tried], by_hand: &str) -> Erro
     let likely = match other {
         Some(tried) => format!(
             "the recipe's sha256 is not that of this file, by a slip or because it was released anew: compare both with what its authors \
-             publish; `lamina source pin '{}'` prints the node for the file that is there now. Else",
-            tried.address
+             publish; `lamina source pin {}` prints the node for the file that is there now. Else",
+            crate::recipe::quote(&tried.address)
         ),
         None if all(Kind::NotThere) => {
             "look at the address: there is no such file (old releases are often moved). Else".to_owned()

@@ -15,6 +15,7 @@ mod events;
 mod failure;
 mod mirror;
 mod patience;
+mod pin;
 mod source;
 
 use std::fs::{self, File};
@@ -35,6 +36,7 @@ use download::Download;
 use failure::{Failure, Kind, Tried};
 use mirror::Location;
 pub use patience::Patience;
+pub use pin::Pin;
 
 /// Downloads run at the same time at most this often: enough to hide latency, few enough to be polite.
 const CONNECTIONS: usize = 4;

@@ -149,13 +149,27 @@ fn distinct<T>(
 fn source(node: Node<'_>) -> Option<Source> {
     let node = node.shape(&SOURCE)?;
     let file = node.argument::<FileName>("file name");
-    let (sha256, size) = (node.property("sha256"), node.property("size"));
+    let (sha256, size) = (pinned(node, "sha256"), pinned(node, "size"));
     let mirrors: Vec<Option<String>> = node.block().all("mirror").map(mirror).collect();
     let mirrors: Option<Vec<String>> = mirrors.into_iter().collect();
     if mirrors.as_ref().is_some_and(Vec::is_empty) {
         return node.refuse("this source has no mirror", "add a block { mirror \"debian:pool/...\" }");
     }
     Some(Source { file: file?.0, sha256: sha256?, size: size?, mirrors: mirrors? })
+}
+
+/// The SHA-256 or the size of a source. Nobody has them in the head: the remedy is the command that finds them out.
+fn pinned<T: Value>(node: Node<'_>, property: &str) -> Option<T> {
+    let nodes = node.block();
+    let mirror = nodes.all("mirror").find_map(|mirror| mirror.key());
+    let help = format!(
+        "`lamina source pin {}` prints the node with both",
+        mirror.map_or("URL-or-FILE".to_owned(), super::quote)
+    );
+    if !node.has(property) {
+        return node.refuse(format!("'source' lacks the property '{property}'"), help);
+    }
+    node.property_or(property, &help)
 }
 
 fn mirror(node: Node<'_>) -> Option<String> {
@@ -385,7 +399,7 @@ fn attribute_name(text: &str) -> std::result::Result<String, String> {
     Ok(text.to_owned())
 }
 
-fn file_name(text: &str) -> std::result::Result<String, String> {
+pub(super) fn file_name(text: &str) -> std::result::Result<String, String> {
     let path = file_path(text)?;
     if path.contains('/') || path.starts_with('.') || path.starts_with('-') {
         return Err(format!("'{text}' is not a plain file name"));
