@@ -1,5 +1,6 @@
 //! The one error of this crate: which object, what went wrong with it, and what to do.
 
+use std::error;
 use std::fmt;
 
 use profiles::split_remedy;
@@ -47,10 +48,44 @@ impl Error {
         place.error(format!("{}: {}", self.object, self.cause), self.remedy.unwrap_or_default())
     }
 
-    /// For `map_err`: wraps any error as the cause, with `object` in front.
-    pub fn on<E: fmt::Display>(object: impl fmt::Display) -> impl FnOnce(E) -> Self {
-        move |cause| Error::new(object, cause)
+    /// For `map_err`: wraps an error as the cause, with `object` in front. See [`Error::caused`].
+    pub fn on<E: error::Error + 'static>(object: impl fmt::Display) -> impl FnOnce(E) -> Self {
+        move |cause| Error::caused(object, &cause)
     }
+
+    /// An error about `object` because of another one, whose whole chain of sources is told: some errors leave what the system said to
+    /// their source. The remedy of the inner error stays the remedy.
+    pub fn caused(object: impl fmt::Display, cause: &(dyn error::Error + 'static)) -> Self {
+        let own = cause.downcast_ref::<Error>().cloned();
+        let own = own.or_else(|| cause.downcast_ref::<stack::Error>().map(Error::from));
+        let own = own.or_else(|| cause.downcast_ref::<unnamed_file::Error>().cloned().map(Error::from));
+        match own {
+            Some(inner) => inner.about(object.to_string()),
+            None => Error::new(object, with_sources(cause)),
+        }
+    }
+
+    /// The same error with a further object in front.
+    fn about(self, object: String) -> Self {
+        match (object.as_str(), self.object.as_str()) {
+            ("", _) => self,
+            (_, "") => Error { object, ..self },
+            (_, inner) => Error { cause: format!("{inner}: {}", self.cause), object, ..self },
+        }
+    }
+}
+
+/// An error and its sources, each that the text does not have already.
+fn with_sources(cause: &dyn error::Error) -> String {
+    let mut text = cause.to_string();
+    for source in std::iter::successors(cause.source(), |inner| inner.source()) {
+        let source = source.to_string();
+        if !text.contains(&source) {
+            text.push_str(": ");
+            text.push_str(&source);
+        }
+    }
+    text
 }
 
 impl fmt::Display for Error {
@@ -91,12 +126,18 @@ fn usual_remedy(cause: &str) -> Option<&'static str> {
     remedies.into_iter().find(|(answer, _)| cause.contains(answer)).map(|(_, remedy)| remedy)
 }
 
-impl std::error::Error for Error {}
+impl error::Error for Error {}
 
 impl From<stack::Error> for Error {
     fn from(error: stack::Error) -> Self {
+        Error::from(&error)
+    }
+}
+
+impl From<&stack::Error> for Error {
+    fn from(error: &stack::Error) -> Self {
         let plain = Error::new(format!("cannot {} {}", error.action, error.object), error.why());
-        match error.remedy {
+        match &error.remedy {
             Some(remedy) => plain.remedy(remedy),
             None => plain,
         }
@@ -160,5 +201,58 @@ mod tests {
     #[test]
     fn an_empty_object_leaves_no_colon() {
         assert_eq!(Error::new("", "recipe.kdl:1:1: error: no").to_string(), "recipe.kdl:1:1: error: no");
+    }
+
+    /// As those that leave the system's words to their source.
+    #[derive(Debug)]
+    struct Silent(std::io::Error);
+
+    impl fmt::Display for Silent {
+        fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+            out.write_str("cannot mount x")
+        }
+    }
+
+    impl error::Error for Silent {
+        fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+            Some(&self.0)
+        }
+    }
+
+    fn full() -> std::io::Error {
+        std::io::Error::from_raw_os_error(nix::errno::Errno::ENOSPC as i32)
+    }
+
+    #[test]
+    fn the_sources_of_a_cause_are_told_to_the_end_of_the_line_and_once() {
+        let error = Error::on("a.sqfs")(Silent(full()));
+        let first = error.to_string().lines().next().map(str::to_owned);
+        assert_eq!(first.as_deref(), Some("a.sqfs: cannot mount x: No space left on device (os error 28)"));
+        assert!(error.to_string().contains("\nhelp: make room"), "{error}");
+        // An io::Error shows what it wraps, and has it as its source too.
+        let error = Error::on("a.sqfs")(std::io::Error::other(Silent(full())));
+        assert!(
+            error.to_string().starts_with("a.sqfs: cannot mount x: No space left on device (os error 28)\n"),
+            "{error}"
+        );
+        let error = Error::on("sandbox")(stack::Error::new("mount", "a.sqfs", full()));
+        assert!(
+            error
+                .to_string()
+                .starts_with("sandbox: cannot mount a.sqfs: No space left on device (os error 28)\n"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn an_error_about_an_error_has_one_remedy_the_inner_one() {
+        let inner = || Error::new("b", full()).remedy("buy a disk");
+        assert_eq!(
+            Error::on("a")(inner()).to_string(),
+            "a: b: No space left on device (os error 28)\nhelp: buy a disk"
+        );
+        assert_eq!(Error::on("")(inner()), inner());
+        assert_eq!(Error::on("a")(Error::new("b", full())).to_string().matches("help: ").count(), 1);
+        assert_eq!(Error::new("a", Error::new("b", full())).to_string().matches("help: ").count(), 1);
     }
 }

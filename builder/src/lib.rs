@@ -32,6 +32,7 @@ pub mod report;
 pub mod sandbox;
 pub mod schedule;
 pub mod selection;
+pub mod shell_word;
 pub mod signature;
 pub mod source_plan;
 pub mod stacking;

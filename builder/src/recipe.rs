@@ -17,6 +17,7 @@ use crate::attributes::FileCapabilities;
 use crate::error::{Error, Result};
 use crate::fetch::Source;
 use crate::limits::LimitWishes;
+use crate::shell_word::quote;
 use crate::{target, text_file};
 pub use pin::{PinnedSource, pin_into};
 use profiles::version::{Condition, Version};
@@ -206,11 +207,6 @@ impl Recipe {
             |patch: &RecipeFile| format!("patch -p1 -i {}\n", quote(&format!("/recipe/{}", patch.path)));
         (!self.patches.is_empty()).then(|| self.patches.iter().map(line).collect())
     }
-}
-
-/// Quotes a word for the shell.
-pub(crate) fn quote(word: &str) -> String {
-    format!("'{}'", word.replace('\'', "'\\''"))
 }
 
 /// As in the text that an id is made of: `metadata /usr/bin/su mode=4755 user=0`.

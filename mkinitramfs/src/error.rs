@@ -1,6 +1,7 @@
 //! The one error of this crate.
 
 use std::borrow::Cow;
+use std::error;
 use std::fmt;
 use std::path::Path;
 
@@ -27,14 +28,27 @@ impl Error {
     }
 
     /// For `map_err`: an error about the file at `path`.
-    pub(crate) fn at<E: fmt::Display>(path: &Path) -> impl Fn(E) -> Error {
-        move |cause| Error::new(path.display(), cause)
+    pub(crate) fn at<E: error::Error>(path: &Path) -> impl Fn(E) -> Error {
+        move |cause| Error::new(path.display(), with_sources(&cause))
     }
 
     /// The same error with what to do about it.
     pub(crate) fn remedy(self, remedy: impl Into<Cow<'static, str>>) -> Error {
         Error { remedy: remedy.into(), ..self }
     }
+}
+
+/// An error and its sources, each that the text does not have already.
+fn with_sources(cause: &dyn error::Error) -> String {
+    let mut text = cause.to_string();
+    for source in std::iter::successors(cause.source(), |inner| inner.source()) {
+        let source = source.to_string();
+        if !text.contains(&source) {
+            text.push_str(": ");
+            text.push_str(&source);
+        }
+    }
+    text
 }
 
 impl fmt::Display for Error {
@@ -62,7 +76,7 @@ fn usual_remedy(cause: &str) -> &'static str {
     remedies.into_iter().find(|(answer, _)| cause.contains(answer)).map_or("", |(_, remedy)| remedy)
 }
 
-impl std::error::Error for Error {}
+impl error::Error for Error {}
 
 impl From<unnamed_file::Error> for Error {
     fn from(error: unnamed_file::Error) -> Error {

@@ -8,6 +8,7 @@ use profiles::Digest;
 use super::mirror::{Location, Mirror};
 use super::source::Source;
 use crate::error::Error;
+use crate::shell_word::quote;
 
 /// One attempt that failed.
 #[derive(Debug)]
@@ -111,7 +112,7 @@ pub(super) fn no_mirror(source: &Source, tried: &[Tried], by_hand: &str) -> Erro
         Some(tried) => format!(
             "the recipe's sha256 is not that of this file, by a slip or because it was released anew: compare both with what its authors \
              publish; `lamina source pin {}` prints the node for the file that is there now. Else",
-            crate::recipe::quote(&tried.address)
+            quote(&tried.address)
         ),
         None if all(Kind::NotThere) => {
             "look at the address: there is no such file (old releases are often moved). Else".to_owned()

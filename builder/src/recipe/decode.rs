@@ -14,6 +14,7 @@ use crate::attributes::FileCapabilities;
 use crate::error::{Error, Result};
 use crate::fetch::{Mirror, Source};
 use crate::limits::LimitWishes;
+use crate::shell_word::quote;
 use crate::stacking::acts_in_overlayfs;
 use profiles::version::{Condition, Version};
 
@@ -164,7 +165,7 @@ fn pinned<T: Value>(node: Node<'_>, property: &str) -> Option<T> {
     let mirror = nodes.all("mirror").find_map(|mirror| mirror.key());
     let help = format!(
         "`lamina source pin {}` prints the node with both",
-        mirror.map_or("URL-or-FILE".to_owned(), super::quote)
+        mirror.map_or("URL-or-FILE".to_owned(), quote)
     );
     if !node.has(property) {
         return node.refuse(format!("'source' lacks the property '{property}'"), help);
