@@ -257,10 +257,13 @@ fn what_works<T>(context: &Context, results: impl Iterator<Item = Result<T>>) ->
     (found, status)
 }
 
+/// A written profile: its name, and the newest generation in the store with its digest.
+type Listed = (String, Composition, Option<(u64, String)>);
+
 impl List {
     fn run(self, context: &Context) -> Result<ExitCode> {
         let (store, profiles) = (context.store()?, context.profiles()?);
-        let look = |name: &String| -> Result<(String, Composition, Option<(u64, String)>)> {
+        let look = |name: &String| -> Result<Listed> {
             let composition = compose(context, name)?;
             let newest = lock::newest(&store, &composition.name)?;
             let digest = |(number, path): (u64, PathBuf)| {
@@ -272,7 +275,7 @@ impl List {
         let names = profiles.names();
         let (listed, status) = what_works(context, names.iter().map(look));
         if self.json {
-            let as_json = |(name, composition, generation): &(String, Composition, Option<(u64, String)>)| {
+            let as_json = |(name, composition, generation): &Listed| {
                 json!({
                     "name": name, "description": composition.description,
                     "generation": generation.as_ref().map(|(number, _)| number),
