@@ -33,7 +33,7 @@ sandbox() { "$lamina" sandbox-stage "$work/spec" <&8 > "$work/log" 2>&1 || { cat
 other() { "$OTHER" sandbox-stage outer "$OTHER_SPEC" <&8 > "$work/log" 2>&1 || { cat "$work/log" >&2; exit 1; }; }
 peer() {
     bwrap --unshare-all --die-with-parent --new-session --clearenv --hostname lamina --ro-bind "$tree" / --proc /proc --dev /dev \
-        --tmpfs /tmp --tmpfs /run --bind "$work/build" /home --chdir /home /bin/sh -euc : < /dev/null
+        --tmpfs /tmp --tmpfs /run --bind "$work/build" /root --chdir /root /bin/sh -euc : < /dev/null
 }
 microseconds() {
     local begun=${EPOCHREALTIME/./}
