@@ -18,7 +18,7 @@ use std::process::ExitCode;
 use argh::{ArgsInfo, EarlyExit, FromArgs};
 use progress::paint;
 
-pub use spelling::{At, Spelt, at, spell};
+pub use spelling::{Spelt, spell};
 
 /// What is not in the declaration of a program's arguments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

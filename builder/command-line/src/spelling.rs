@@ -24,17 +24,6 @@ pub enum Spelt {
     },
 }
 
-/// What the last word of an unfinished command line would be.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum At {
-    /// The value of the option of this long name.
-    Value(String),
-    /// The positional argument of this name.
-    Positional(String),
-    /// A command, or nothing that is known.
-    Command,
-}
-
 /// A command on the way to the one that is meant.
 struct Level<'a> {
     declared: &'a CommandInfoWithArgs,
@@ -50,8 +39,6 @@ struct Walk<'a> {
     rest: VecDeque<String>,
     /// Help or version, whichever was asked for first.
     asked: Option<Asked>,
-    /// The option that was still to get its value when the words ended.
-    waiting: Option<String>,
 }
 
 #[derive(Clone, Copy)]
@@ -82,42 +69,10 @@ pub fn spell(
     }
 }
 
-/// What one more word would be, and the command so far: its words, and the options and positional arguments that were given to it.
-pub fn at(
-    program: &Program<'_>,
-    declared: &CommandInfoWithArgs,
-    words: Vec<String>,
-) -> Option<(Vec<String>, Vec<String>, At)> {
-    let mut walk = Walk::begin(program, declared, words);
-    let outcome = walk.all();
-    if let Some(option) = walk.waiting.take() {
-        let given = walk.given();
-        return Some((walk.path, given, At::Value(option)));
-    }
-    outcome.ok()?;
-    let level = walk.last();
-    let at = if level.declared.commands.is_empty() {
-        let positionals = level.declared.positionals;
-        let next = positionals.get(level.positionals.len()).or(positionals.last().filter(|it| repeats(it)));
-        At::Positional(next?.name.to_owned())
-    } else {
-        At::Command
-    };
-    let given = walk.given();
-    Some((walk.path, given, at))
-}
-
 impl<'a> Walk<'a> {
     fn begin(program: &'a Program<'a>, declared: &'a CommandInfoWithArgs, words: Vec<String>) -> Self {
         let first = Level { declared, options: Vec::new(), positionals: Vec::new() };
-        Walk {
-            program,
-            levels: vec![first],
-            path: Vec::new(),
-            rest: words.into(),
-            asked: None,
-            waiting: None,
-        }
+        Walk { program, levels: vec![first], path: Vec::new(), rest: words.into(), asked: None }
     }
 
     fn all(&mut self) -> Result<(), String> {
@@ -208,7 +163,6 @@ impl<'a> Walk<'a> {
                 // `--output --json` is a value left out, and no file called --json.
                 let next = self.rest.pop_front().filter(|next| !self.is_option(next));
                 next.ok_or_else(|| {
-                    self.waiting = Some(flag.long.to_owned());
                     format!(
                         "{}: {name} has no value\nhelp: give {} after it",
                         self.command(),
@@ -344,10 +298,6 @@ impl<'a> Walk<'a> {
     fn last_mut(&mut self) -> &mut Level<'a> {
         let last = self.levels.len() - 1;
         &mut self.levels[last]
-    }
-
-    fn given(&self) -> Vec<String> {
-        self.levels.iter().flat_map(|level| level.options.iter().chain(&level.positionals)).cloned().collect()
     }
 
     /// Options of each command behind its word, and the arguments at the end.
