@@ -48,6 +48,7 @@ pub(super) fn plan(
         Ok(ledger) => ledger,
         Err(why) => return nothing(format!("the slots that count boots cannot be read: {why}")),
     };
+    let running = running();
     let (mut removals, mut needed) = (Removals::default(), needed.clone());
     for name in names_in(folder, "profiles").unwrap_or_default() {
         let Ok(name) = Name::parse(&name) else { continue };
@@ -55,7 +56,12 @@ pub(super) fn plan(
         let names = names_in(folder, &inside).unwrap_or_default();
         let found = generations(folder, &inside, &names);
         let renewed = renewed.iter().find(|(renewed, _)| *renewed == name);
-        let stays = staying(&name, &found, renewed.map(|(_, number)| *number), keep, &ledger);
+        let named = |generation: &Generation| {
+            running == Some(generation.digest)
+                || ledger.last_good(&name) == Some(*generation)
+                || ledger.attempts(&name, generation) > 0
+        };
+        let stays = staying(&found, renewed.map(|(_, number)| *number), keep, named);
         for (number, bytes) in found {
             let file = inside.join(format!("{number}.kdl"));
             if !stays.contains(&number) {
@@ -86,26 +92,30 @@ pub(super) fn plan(
     removals
 }
 
-/// The numbers of the generations that stay.
+/// The numbers of the generations that stay: the newest, and those that are `named` by the boot slots or run.
 fn staying(
-    name: &Name,
     found: &[(u64, Option<Vec<u8>>)],
     renewed: Option<u64>,
     keep: NonZero<usize>,
-    ledger: &Ledger,
+    named: impl Fn(&Generation) -> bool,
 ) -> BTreeSet<u64> {
     let all: BTreeSet<u64> = found.iter().map(|(number, _)| *number).chain(renewed).collect();
     let Some(new) = renewed else { return all };
     let named = |(number, bytes): &(u64, Option<Vec<u8>>)| {
         // Of one that cannot be read nobody knows whether the slots mean it.
         let Some(bytes) = bytes else { return Some(*number) };
-        let generation =
-            Generation { number: *number, digest: Digest::from_bytes(Sha256::digest(bytes).into()) };
-        let is_named = ledger.last_good(name) == Some(generation) || ledger.attempts(name, &generation) > 0;
-        is_named.then_some(*number)
+        let digest = Digest::from_bytes(Sha256::digest(bytes).into());
+        named(&Generation { number: *number, digest }).then_some(*number)
     };
     let newest = all.iter().rev().take(keep.get()).copied();
     newest.chain([new]).chain(found.iter().filter_map(named)).collect()
+}
+
+/// The generation that this machine runs. Its images are in use, and a file system with files that are removed and in use cannot be
+/// made read-only again (`sb_prepare_remount_readonly` of `fs/namespace.c`), as whoever blesses a boot must.
+fn running() -> Option<Digest> {
+    let bytes = text_file::read(Path::new("/run/lamina/profile.kdl")).ok()?;
+    Some(Digest::from_bytes(Sha256::digest(bytes).into()))
 }
 
 /// What the slots say; empty where a medium has none yet.
@@ -174,4 +184,29 @@ pub(super) fn carry_out(folder: &Path, removals: &Removals) -> Result<()> {
         attempt().map_err(Error::on(folder.join(file).display()))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_stay_and_whatever_is_named_or_cannot_be_read() {
+        let found: Vec<(u64, Option<Vec<u8>>)> = vec![
+            (1, Some(b"one".to_vec())),
+            (2, None),
+            (3, Some(b"three".to_vec())),
+            (4, Some(b"four".to_vec())),
+        ];
+        let one = Digest::from_bytes(Sha256::digest(b"one").into());
+        let keep = NonZero::<usize>::MIN.saturating_add(1);
+        let stays = |renewed, named: Option<Digest>| {
+            staying(&found, renewed, keep, |generation| named == Some(generation.digest))
+                .into_iter()
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(stays(Some(5), Some(one)), [1, 2, 4, 5]);
+        assert_eq!(stays(Some(5), None), [2, 4, 5]);
+        assert_eq!(stays(None, None), [1, 2, 3, 4]);
+    }
 }
