@@ -87,7 +87,9 @@ fn live_on_medium() -> Result<(), String> {
     for number in 2..=last {
         while_writable(|| {
             let (store, folder) = (format!("{work}/store-{number}"), format!("{work}/medium/lamina"));
-            let command = [lamina.as_str(), "medium", "create", &folder, "--profile", PROFILE];
+            // All stay: the command runs in another root, where it cannot see which generation this system runs.
+            let command =
+                [lamina.as_str(), "medium", "create", &folder, "--profile", PROFILE, "--keep", "100"];
             // Only now: a bind mount takes over whether the mount below it is read-only at that moment.
             let place = format!("{work}/medium");
             host::bind(Path::new(MEDIUM), &place)?;
@@ -152,6 +154,6 @@ fn while_writable(action: impl FnOnce() -> Result<(), String>) -> Result<(), Str
     let medium = Path::new(MEDIUM);
     mount::remount(medium, false).map_err(|error| error.to_string())?;
     let done = action();
-    mount::remount(medium, true).map_err(|error| error.to_string())?;
-    done
+    let again = mount::remount(medium, true).map_err(|error| error.to_string());
+    done.and(again)
 }
