@@ -3,7 +3,7 @@
 use std::error;
 use std::fmt;
 
-use profiles::split_remedy;
+use profiles::{split_remedy, with_sources};
 
 /// Names an object (file, image, package, device), the cause, and, where there is one, the remedy.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,19 +73,6 @@ impl Error {
             (_, inner) => Error { cause: format!("{inner}: {}", self.cause), object, ..self },
         }
     }
-}
-
-/// An error and its sources, each that the text does not have already.
-fn with_sources(cause: &dyn error::Error) -> String {
-    let mut text = cause.to_string();
-    for source in std::iter::successors(cause.source(), |inner| inner.source()) {
-        let source = source.to_string();
-        if !text.contains(&source) {
-            text.push_str(": ");
-            text.push_str(&source);
-        }
-    }
-    text
 }
 
 impl fmt::Display for Error {

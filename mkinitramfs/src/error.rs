@@ -5,7 +5,7 @@ use std::error;
 use std::fmt;
 use std::path::Path;
 
-use profiles::split_remedy;
+use profiles::{split_remedy, with_sources};
 
 /// What could not be done: the object, the cause, and the remedy where there is one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,19 +36,6 @@ impl Error {
     pub(crate) fn remedy(self, remedy: impl Into<Cow<'static, str>>) -> Error {
         Error { remedy: remedy.into(), ..self }
     }
-}
-
-/// An error and its sources, each that the text does not have already.
-fn with_sources(cause: &dyn error::Error) -> String {
-    let mut text = cause.to_string();
-    for source in std::iter::successors(cause.source(), |inner| inner.source()) {
-        let source = source.to_string();
-        if !text.contains(&source) {
-            text.push_str(": ");
-            text.push_str(&source);
-        }
-    }
-    text
 }
 
 impl fmt::Display for Error {

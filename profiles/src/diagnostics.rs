@@ -76,6 +76,19 @@ pub fn split_remedy(text: &str) -> (&str, Option<&str>) {
     }
 }
 
+/// An error and its sources, each that the text does not have already.
+pub fn with_sources(cause: &dyn std::error::Error) -> String {
+    let mut text = cause.to_string();
+    for source in std::iter::successors(cause.source(), |inner| inner.source()) {
+        let source = source.to_string();
+        if !text.contains(&source) {
+            text.push_str(": ");
+            text.push_str(&source);
+        }
+    }
+    text
+}
+
 /// All errors that one reading found, in the order of the text. Never empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostics(Vec<Diagnostic>);

@@ -21,9 +21,10 @@ mod system;
 pub mod version;
 mod writable_top;
 pub mod written;
+pub mod written_line;
 
 pub use device_spec::DeviceSpec;
-pub use diagnostics::{Diagnostic, Diagnostics, split_remedy};
+pub use diagnostics::{Diagnostic, Diagnostics, split_remedy, with_sources};
 pub use digest::{Digest, DigestError};
 pub use lexer::LARGEST;
 pub use name::{Name, NameError};

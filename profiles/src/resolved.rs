@@ -12,6 +12,7 @@ use crate::quote::Quoted;
 use crate::seal::Seal;
 use crate::system::{SystemPath, Verify};
 use crate::version::Version;
+use crate::written_line::Rest;
 use crate::{Diagnostics, Digest, Name, WritableTop};
 
 /// The newest format that this version reads, and the one it writes.
@@ -307,7 +308,7 @@ impl VerityRef {
     /// Reads what [`VerityRef`] prints, with the space before it, for a file of `size` bytes; `None` says nothing about the text, which may
     /// be right in another spelling.
     pub fn from_written(text: &str, size: u64) -> Option<VerityRef> {
-        canonical::verity(canonical::Rest(text)).filter(|verity| verity.fits(size))
+        canonical::verity(Rest(text)).filter(|verity| verity.fits(size))
     }
 
     /// Bytes that are covered: the length of the file system, up to a block.

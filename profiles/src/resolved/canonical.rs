@@ -11,8 +11,9 @@ use super::{BootProfile, FEC_ROOTS, ImageRef, MOST_IMAGES, VerityRef};
 use crate::lexer::LARGEST;
 use crate::seal::Seal;
 use crate::version::Version;
+use crate::written_line::Rest;
 use crate::{
-    DeviceSpec, Digest, Name, State, StateFileSystem, SystemPath, TmpfsSize, Verify, WhenChanged, WritableTop,
+    DeviceSpec, Name, State, StateFileSystem, SystemPath, TmpfsSize, Verify, WhenChanged, WritableTop,
 };
 
 /// The profile whose KDL is exactly `bytes`; `None` says nothing about them.
@@ -54,30 +55,6 @@ fn keeps_the_rules(profile: &BootProfile) -> bool {
         && names.len() == all().count()
         && all().all(|image| image.size > 0 && image.verity.is_none_or(|verity| verity.fits(image.size)))
         && (profile.verify != Verify::Verity || all().all(|image| image.verity.is_some()))
-}
-
-/// What is left of a line. Its properties come in one order only.
-#[derive(Clone, Copy)]
-pub(super) struct Rest<'a>(pub(super) &'a str);
-
-impl<'a> Rest<'a> {
-    /// The text behind `before`, up to the next quote. One with escapes comes out wrong, and is not written back alike.
-    fn text(&mut self, before: &str) -> Option<&'a str> {
-        let (text, rest) = self.0.strip_prefix(before)?.split_once('"')?;
-        self.0 = rest;
-        Some(text)
-    }
-
-    fn digest(&mut self, before: &str) -> Option<Digest> {
-        Digest::parse(self.text(before)?).ok()
-    }
-
-    fn number(&mut self, before: &str) -> Option<u64> {
-        let rest = self.0.strip_prefix(before)?;
-        let (number, rest) = rest.split_at(rest.find(' ').unwrap_or(rest.len()));
-        self.0 = rest;
-        number.parse().ok()
-    }
 }
 
 fn image(mut rest: Rest<'_>) -> Option<ImageRef> {

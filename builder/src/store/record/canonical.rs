@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 
 use profiles::resolved::VerityRef;
+use profiles::written_line::Rest;
 use profiles::{Digest, LARGEST, Name};
 
 use super::{BuildRecord, Dependency, SourceRecord};
@@ -65,22 +66,6 @@ pub(super) fn read(bytes: &[u8]) -> Option<BuildRecord> {
         sources,
     };
     (record.to_kdl() == text).then_some(record)
-}
-
-/// What is left of a line. Its properties come in one order only.
-struct Rest<'a>(&'a str);
-
-impl<'a> Rest<'a> {
-    /// The text behind `before`, up to the next quote. One with escapes comes out wrong, and is not written back alike.
-    fn text(&mut self, before: &str) -> Option<&'a str> {
-        let (text, rest) = self.0.strip_prefix(before)?.split_once('"')?;
-        self.0 = rest;
-        Some(text)
-    }
-
-    fn digest(&mut self, before: &str) -> Option<Digest> {
-        Digest::parse(self.text(before)?).ok()
-    }
 }
 
 fn layer(mut rest: Rest<'_>) -> Option<Dependency> {
