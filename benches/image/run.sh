@@ -1,5 +1,5 @@
 #!/bin/bash
-# Writing an image: `builder/squashfs` against mksquashfs at the same compressor, level, block size and processors.
+# Writing an image: `crates/squashfs` against mksquashfs at the same compressor, level, block size and processors.
 # usage: benches/image/run.sh [DIRECTORY [ROUNDS [LEVEL]]]      (no root; /usr/share, 5 rounds, level 3 by default)
 set -euo pipefail
 cd "$(dirname "$0")/../.."

@@ -7,9 +7,9 @@ use std::num::NonZero;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use cli::progress::Progress;
 use nix::errno::Errno;
 use nix::unistd::{Whence, lseek};
-use progress::Progress;
 use verity::{BLOCK, Place, Work};
 
 use crate::error::{Error, Result};

@@ -7,8 +7,8 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use cli::progress::{Works, human_size};
 use profiles::Digest;
-use progress::{Works, human_size};
 use squashfs::Tree;
 
 use crate::attributes::Attributes;

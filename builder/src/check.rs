@@ -4,7 +4,7 @@ use std::fs;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 
-use progress::count;
+use cli::progress::count;
 
 use crate::build::{Builder, Circumstances, Records};
 use crate::error::{Error, Result};

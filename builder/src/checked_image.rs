@@ -7,9 +7,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use cli::progress::Progress;
 use profiles::Digest;
 use profiles::resolved::VerityRef;
-use progress::Progress;
 use squashfs::Image;
 use verity::{Checked, Work};
 
@@ -91,7 +91,7 @@ impl CheckedImage {
     pub fn told(&self) -> Option<String> {
         let blocks = self.healed();
         (blocks > 0).then(|| {
-            let blocks = progress::count(blocks, "damaged block");
+            let blocks = cli::progress::count(blocks, "damaged block");
             format!("{}: {blocks}, mended by error correction in what was read", self.path.display())
         })
     }

@@ -58,7 +58,7 @@ impl Error {
     pub fn caused(object: impl fmt::Display, cause: &(dyn error::Error + 'static)) -> Self {
         let own = cause.downcast_ref::<Error>().cloned();
         let own = own.or_else(|| cause.downcast_ref::<stack::Error>().map(Error::from));
-        let own = own.or_else(|| cause.downcast_ref::<unnamed_file::Error>().cloned().map(Error::from));
+        let own = own.or_else(|| cause.downcast_ref::<atomic_file::Error>().cloned().map(Error::from));
         match own {
             Some(inner) => inner.about(object.to_string()),
             None => Error::new(object, with_sources(cause)),
@@ -131,8 +131,8 @@ impl From<&stack::Error> for Error {
     }
 }
 
-impl From<unnamed_file::Error> for Error {
-    fn from(error: unnamed_file::Error) -> Self {
+impl From<atomic_file::Error> for Error {
+    fn from(error: atomic_file::Error) -> Self {
         let plain = Error::new(error.object, error.cause);
         if error.remedy.is_empty() { plain } else { plain.remedy(error.remedy) }
     }

@@ -7,8 +7,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
+use cli::progress::Progress;
 use profiles::Digest;
-use progress::Progress;
 use squashfs::{
     Compressor, Entry, Kind, Metadata, Owners, ScanOptions, Times, Tree, WriteOptions, Xattr, write_image,
 };

@@ -14,9 +14,9 @@ fn main() -> ExitCode {
     {
         std::process::exit(sandbox::stage_main(&rest));
     }
-    match command_line::read::<Lamina>(&PROGRAM, arguments) {
+    match cli::command_line::read::<Lamina>(&PROGRAM, arguments) {
         Ok(lamina) => command::run(lamina).unwrap_or_else(|error| {
-            progress::line(format_args!("lamina: {error}"));
+            cli::progress::line(format_args!("lamina: {error}"));
             ExitCode::FAILURE
         }),
         Err(stop) => stop.tell(&PROGRAM),

@@ -12,9 +12,9 @@ use std::num::NonZero;
 use std::path::{Path, PathBuf};
 
 use boot_ledger::Slots;
+use cli::progress::{Progress, count};
 use profiles::resolved::{BootProfile, ImageRef};
 use profiles::{Digest, Name};
-use progress::{Progress, count};
 
 use copying::Found;
 pub use copying::MediumImage;

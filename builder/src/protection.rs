@@ -6,11 +6,11 @@ use std::num::NonZero;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use atomic_file::{Form, Output};
+use cli::progress::Progress;
 use profiles::Digest;
 use profiles::resolved::VerityRef;
-use progress::Progress;
 use sha2::{Digest as _, Sha256};
-use unnamed_file::{Form, Output};
 use verity::{BLOCK, DEFAULT_ROOTS, Format, Layout, Verity, Work};
 
 use crate::behind;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use progress::Progress;
+use cli::progress::Progress;
 
 /// Where progress goes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -14,7 +14,7 @@ pub struct Report {
 impl Report {
     /// One line of progress. A closed standard error is no reason to stop a build.
     pub fn line(&self, text: fmt::Arguments) {
-        progress::line(text);
+        cli::progress::line(text);
     }
 
     /// Who is told how far a work came.

@@ -8,13 +8,13 @@ use std::io::{Cursor, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use atomic_file::UnnamedFile;
 use ct_codecs::{Base64, Decoder};
 use minisign::{KeyPair, SecretKey, SecretKeyBox};
 use minisign_verify::{PublicKey, Signature};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use profiles::Name;
 use profiles::resolved::BootProfile;
-use unnamed_file::UnnamedFile;
 
 use crate::error::{Error, Result};
 use crate::store::Store;

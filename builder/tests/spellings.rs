@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use argh::{ArgsInfo, CommandInfoWithArgs, FlagInfo, FlagInfoKind, Optionality};
 use builder::command::{Lamina, PROGRAM};
-use command_line::{Spelt, spell};
+use cli::command_line::{Spelt, spell};
 use program::{lamina, told};
 
 /// Letters that mean the same wherever they stand.

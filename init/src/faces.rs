@@ -15,7 +15,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use argh::{ArgsInfo, FromArgs};
-use command_line::Program;
+use cli::command_line::Program;
 use running::command::{Bless, Report, Said, Why};
 use running::{Result, System};
 
@@ -90,7 +90,7 @@ fn command() -> Option<ExitCode> {
 }
 
 fn run(words: &[OsString]) -> ExitCode {
-    let lamina = match command_line::read::<Lamina>(&PROGRAM, words.iter().cloned()) {
+    let lamina = match cli::command_line::read::<Lamina>(&PROGRAM, words.iter().cloned()) {
         Ok(lamina) => lamina,
         Err(stop) => return stop.tell(&PROGRAM),
     };
@@ -98,7 +98,7 @@ fn run(words: &[OsString]) -> ExitCode {
         None => shutdown::from_the_system(),
         Some(Ok(Said { text, yes })) => print(&text, if yes { ExitCode::SUCCESS } else { ExitCode::FAILURE }),
         Some(Err(error)) => {
-            progress::line(format_args!("lamina: {error}"));
+            cli::progress::line(format_args!("lamina: {error}"));
             ExitCode::FAILURE
         }
     }

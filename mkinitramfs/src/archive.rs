@@ -8,8 +8,8 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::Path;
 
+use cli::progress::Meter;
 use cpio::newc::{Builder, ModeFileType, trailer};
-use progress::Meter;
 
 use crate::contents::{Contents, Entry, Source};
 use crate::error::Error;
@@ -136,7 +136,7 @@ mod tests {
     use super::*;
 
     fn silent() -> Meter {
-        progress::Progress::Silent.work("writing")
+        cli::progress::Progress::Silent.work("writing")
     }
 
     fn single(source: Source) -> Contents {

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use argh::{ArgsInfo, FromArgs};
-use command_line::{Program, Stop};
+use cli::command_line::{Program, Stop};
+use cli::progress::Progress;
 use kernel_config::Group;
 use mkinitramfs::{AllowedProfile, FileSystemMaker, LEVELS, Request, Task as Use};
 use profiles::{Name, StateFileSystem, suggest};
-use progress::Progress;
 
 /// The zstd level when none is given.
 const LEVEL: i32 = 15;
@@ -216,7 +216,7 @@ pub fn arguments() -> Result<Arguments, ExitCode> {
         let message = "mkinitramfs: --kernel, --init and --output are missing\nhelp: `mkinitramfs --help` shows examples";
         return Err(Stop::Misunderstood(message.to_owned()).tell(&PROGRAM));
     }
-    command_line::read(&PROGRAM, words).map_err(|stop| stop.tell(&PROGRAM))
+    cli::command_line::read(&PROGRAM, words).map_err(|stop| stop.tell(&PROGRAM))
 }
 
 impl Arguments {

@@ -65,8 +65,8 @@ fn usual_remedy(cause: &str) -> &'static str {
 
 impl error::Error for Error {}
 
-impl From<unnamed_file::Error> for Error {
-    fn from(error: unnamed_file::Error) -> Error {
+impl From<atomic_file::Error> for Error {
+    fn from(error: atomic_file::Error) -> Error {
         Error { object: error.object, cause: error.cause, remedy: error.remedy.into() }
     }
 }

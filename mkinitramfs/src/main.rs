@@ -27,7 +27,7 @@ fn main() -> ExitCode {
     match result.and_then(|text| print(&text)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            progress::line(format_args!("mkinitramfs: {error}"));
+            cli::progress::line(format_args!("mkinitramfs: {error}"));
             ExitCode::FAILURE
         }
     }
@@ -55,7 +55,7 @@ fn make(arguments: &Arguments) -> Result<String, String> {
     let (request, level) = (arguments::request(arguments)?, arguments.level()?);
     if arguments.verbose {
         let groups = request.groups.iter().map(|group| group.name()).collect::<Vec<_>>().join(", ");
-        progress::line(format_args!("groups of modules: {groups}; zstd level {level}"));
+        cli::progress::line(format_args!("groups of modules: {groups}; zstd level {level}"));
     }
     let plan = request.plan().map_err(|error| error.to_string())?;
     let output = arguments.output.as_deref().filter(|_| !arguments.dry_run);
@@ -70,14 +70,14 @@ fn make(arguments: &Arguments) -> Result<String, String> {
 }
 
 fn completions(shell: &str) -> Result<String, String> {
-    command_help::completions(shell, "mkinitramfs", &Arguments::get_args_info()).ok_or_else(|| {
-        let remedy = suggest::remedy(shell, &command_help::SHELLS);
+    cli::help::completions(shell, "mkinitramfs", &Arguments::get_args_info()).ok_or_else(|| {
+        let remedy = suggest::remedy(shell, &cli::help::SHELLS);
         format!("shell '{shell}': there are no completions for this shell\nhelp: {remedy}")
     })
 }
 
 fn manual(folder: &Path) -> Result<String, String> {
-    command_help::write_pages(folder, "mkinitramfs", &Arguments::get_args_info())
+    cli::help::write_pages(folder, "mkinitramfs", &Arguments::get_args_info())
         .map(|()| String::new())
         .map_err(|error| error.to_string())
 }

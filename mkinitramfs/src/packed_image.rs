@@ -7,9 +7,9 @@ use std::io::{self, Read, Seek, Write};
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 
+use cli::progress::{Meter, count};
 use profiles::Digest;
 use profiles::resolved::{ImageRef, VerityRef};
-use progress::{Meter, count};
 use verity::{Layout, Verity};
 
 use crate::error::Error;

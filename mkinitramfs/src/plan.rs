@@ -5,10 +5,10 @@ use std::io::BufWriter;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
+use atomic_file::{Form, Output};
+use cli::progress::{Progress, count, human_size};
 use kernel_config::{Group, KernelPackage};
 use profiles::{Name, StateFileSystem};
-use progress::{Progress, count, human_size};
-use unnamed_file::{Form, Output};
 
 use crate::contents::{Contents, Source};
 use crate::error::Error;

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use cli::progress::{Meter, Progress, count};
 use profiles::resolved::{BootProfile, ImageRef};
 use profiles::{Name, suggest};
-use progress::{Meter, Progress, count};
 
 use crate::contents::{Contents, Source};
 use crate::error::Error;

@@ -13,7 +13,7 @@ mod solver;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use progress::count;
+use cli::progress::count;
 use squashfs::Tree;
 
 pub use description::Description;

@@ -6,9 +6,9 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use argh::{ArgsInfo, FromArgs};
+use atomic_file::{Form, Output};
 use profiles::Name;
 use serde::Serialize;
-use unnamed_file::{Form, Output};
 
 use super::{print, print_json};
 use crate::bootstrap::{DESCRIPTION_FILE, Description, LOCK_FILE, Lock, solve};

@@ -5,9 +5,9 @@ use std::ops::Range;
 use std::process::ExitCode;
 
 use argh::{ArgsInfo, FromArgs};
+use cli::progress::{Works, count};
 use profiles::Name;
 use profiles::written::Composition;
-use progress::{Works, count};
 use serde_json::json;
 
 use super::{at_most_one, print, print_json};

@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use argh::{ArgsInfo, FromArgs};
+use atomic_file::{Form, Output};
+use cli::progress::{Progress, count, human_size};
 use profiles::Digest;
 use profiles::resolved::VerityRef;
-use progress::{Progress, count, human_size};
 use serde_json::json;
 use squashfs::{
     Compressor, Image, Kind, Metadata, Owners, ScanOptions, Summary, Times, Tree, WriteOptions, write_image,
 };
-use unnamed_file::{Form, Output};
 
 use super::{image_cat, image_name, image_verity, print, print_json};
 use crate::attributes::{self, Attributes, LeftOut};

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use argh::{ArgsInfo, FromArgs};
+use cli::progress::{count, human_size};
 use profiles::Digest;
 use profiles::resolved::VerityRef;
-use progress::{count, human_size};
 use serde_json::{Value, json};
 use verity::{BLOCK, Work};
 

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use argh::{ArgsInfo, FromArgs};
+use cli::progress::human_size;
 use kernel_config::{Finding, Severity, Subject};
-use progress::human_size;
 use serde_json::json;
 
 use super::{print, print_json};

@@ -1,7 +1,7 @@
 //! A locked profile: put into the store, told to people and to programs.
 
+use cli::progress::count;
 use profiles::resolved::ImageRef;
-use progress::count;
 use serde_json::json;
 
 use crate::context::Context;

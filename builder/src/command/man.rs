@@ -25,7 +25,7 @@ pub struct Man {
 
 impl Man {
     pub(super) fn run(self) -> Result<ExitCode> {
-        command_help::write_pages(&self.dir, "lamina", &Lamina::get_args_info())?;
+        cli::help::write_pages(&self.dir, "lamina", &Lamina::get_args_info())?;
         Ok(ExitCode::SUCCESS)
     }
 }

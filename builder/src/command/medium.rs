@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use argh::{ArgsInfo, FromArgs};
+use cli::progress::{count, human_size};
 use profiles::Name;
-use progress::{count, human_size};
 use serde_json::json;
 
 use super::{print, print_json};

@@ -20,7 +20,7 @@ mod store;
 use std::process::ExitCode;
 
 use argh::FromArgs;
-use command_line::Program;
+use cli::command_line::Program;
 use running::System;
 
 use crate::context::Context;

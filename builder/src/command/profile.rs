@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use argh::{ArgsInfo, FromArgs};
+use cli::progress::count;
 use profiles::Name;
 use profiles::resolved::{BootProfile, ImageRef};
 use profiles::written::Composition;
-use progress::count;
 use serde_json::json;
 
 use super::build::builds;

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use argh::{ArgsInfo, FromArgs};
+use atomic_file::UnnamedFile;
 use profiles::Name;
-use unnamed_file::UnnamedFile;
 
 use super::print;
 use crate::context::Context;

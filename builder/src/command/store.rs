@@ -4,7 +4,7 @@ use std::num::NonZero;
 use std::process::ExitCode;
 
 use argh::{ArgsInfo, FromArgs};
-use progress::{count, human_size};
+use cli::progress::{count, human_size};
 use serde_json::json;
 
 use super::{image_name, print, print_json};

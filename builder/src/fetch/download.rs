@@ -5,9 +5,9 @@ use std::io::{self, Read, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use atomic_file::UnnamedFile;
 use profiles::Digest;
 use sha2::{Digest as _, Sha256};
-use unnamed_file::UnnamedFile;
 
 use super::curl::{self, Transfer};
 use super::events::{Event, Progress};

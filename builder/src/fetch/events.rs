@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use progress::{MovingLine, human_size};
+use cli::progress::{MovingLine, human_size};
 
 /// Something that happened to a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +53,7 @@ pub struct Console {
 impl Console {
     /// Looks whether standard error is a terminal.
     pub fn new() -> Console {
-        Console { moving: MovingLine::new(progress::Progress::on_stderr()) }
+        Console { moving: MovingLine::new(cli::progress::Progress::on_stderr()) }
     }
 }
 
@@ -71,10 +71,13 @@ impl Progress for Console {
                 let percent = done.saturating_mul(100).checked_div(of).unwrap_or(100);
                 format!("fetching {file}: {percent} % of {}", human_size(of))
             }),
-            Event::Done { from } => progress::line(format_args!("fetched {file} from {from}")),
-            Event::MirrorFailed { why } => progress::line(format_args!("{file}: {why}")),
+            Event::Done { from } => cli::progress::line(format_args!("fetched {file} from {from}")),
+            Event::MirrorFailed { why } => cli::progress::line(format_args!("{file}: {why}")),
             Event::Again { after } => {
-                progress::line(format_args!("{file}: trying again in {:.0} s", after.as_secs_f64().ceil()));
+                cli::progress::line(format_args!(
+                    "{file}: trying again in {:.0} s",
+                    after.as_secs_f64().ceil()
+                ));
             }
         }
     }

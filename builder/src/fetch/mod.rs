@@ -25,11 +25,11 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 pub use apt::Archives;
+use atomic_file::UnnamedFile;
 pub use events::{Console, Event, Progress};
 pub use mirror::Mirror;
 use profiles::Digest;
 pub use source::Source;
-use unnamed_file::UnnamedFile;
 
 use crate::error::{Error, Result};
 use download::Download;

@@ -6,11 +6,11 @@ use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use atomic_file::UnnamedFile;
+use cli::progress::{Meter, count};
 use nix::fcntl::OFlag;
 use profiles::Digest;
 use profiles::resolved::VerityRef;
-use progress::{Meter, count};
-use unnamed_file::UnnamedFile;
 
 use crate::checked_image;
 use crate::error::{Error, Result};

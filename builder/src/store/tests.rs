@@ -3,8 +3,8 @@ use std::num::NonZero;
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 
+use cli::progress::Progress;
 use profiles::resolved::VerityRef;
-use progress::Progress;
 use sha2::{Digest as _, Sha256};
 
 use super::*;

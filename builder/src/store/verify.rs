@@ -9,9 +9,9 @@ use std::num::NonZero;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use cli::progress::{Meter, Progress, count};
 use profiles::Digest;
 use profiles::resolved::VerityRef;
-use progress::{Meter, Progress, count};
 use serde::Serialize;
 use verity::Work;
 

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
-use progress::{as_shown, human_size};
+use cli::progress::{as_shown, human_size};
 
 use super::End;
 use crate::error::{Error, Result};

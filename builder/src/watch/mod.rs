@@ -12,8 +12,8 @@ use std::os::fd::AsFd;
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
+use cli::progress::human_size;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use progress::human_size;
 
 pub use failure::{failed_by_itself, failure};
 pub use last_line::LastLine;

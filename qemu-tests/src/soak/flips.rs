@@ -30,7 +30,7 @@ const MODULES: [&str; 5] = ["loop", "squashfs", "dm_mod", "dm_bufio", "dm_verity
 /// No more than this between two answers of the guest; it sends them by fifties.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Where a damage is. The regions of the file, in order: `builder/verity` says how long each is.
+/// Where a damage is. The regions of the file, in order: `crates/verity` says how long each is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Region {
     /// The squashfs.
