@@ -2,43 +2,43 @@
 //!
 //! A build goes this way; each arrow is a type of its own, and only the last two change anything:
 //!
-//! recipe text -> [`recipe::Recipe`] -> [`graph::Graph`] (features, variants, ids) -> [`plan::Plan`] (keep or build)
+//! recipe text -> [`recipe::Recipe`] -> [`graph::Graph`] (features, variants, ids) -> [`build::plan::Plan`] (keep or build)
 //! -> [`build::Builder`] (sources, [`sandbox`], image) -> [`store::Store`].
+//!
+//! The folders, those below importing only those above:
+//!
+//! | folder | subject |
+//! |---|---|
+//! | [`image`] | the image file: format, attributes, hash tree, what lies behind it, reading it checked, comparing two |
+//! | [`sandbox`] | a root of layers and nothing else of the machine, for one command |
+//! | [`store`] | images, records, sources, locked profiles and logs in one folder |
+//! | [`fetch`] | the files that recipes pin, from mirrors into the store |
+//! | [`stacking`] | what layers do to each other when they are joined |
+//! | [`recipe`] | `packages/NAME/recipe.kdl`, read and pinned |
+//! | [`bootstrap`] | the layer below every build, from Debian packages |
+//! | [`graph`] | what a request needs: features, variants, ids |
+//! | [`build`] | the plan of a build and who carries it out: schedule, sources, sandbox, limits watched, `--check` |
+//! | [`profile`] | written profiles, what a name stands for, locking, signatures |
+//! | [`medium`] | a boot medium from locked profiles |
+//! | [`command`] | the command line: one module a family of verbs |
 
-pub mod attributes;
-pub mod behind;
 pub mod bootstrap;
 pub mod build;
-mod check;
-pub mod checked_image;
 pub mod command;
-pub mod context;
 pub mod error;
 pub mod fetch;
-pub mod file_system;
-pub mod first_program;
 pub mod graph;
 pub mod image;
-pub mod image_differences;
 pub mod kernels;
 pub mod limits;
-pub mod lock;
 pub mod medium;
-pub mod package_id;
-pub mod plan;
-pub mod protection;
+pub mod profile;
 pub mod recipe;
 pub mod report;
 pub mod sandbox;
-pub mod schedule;
-pub mod selection;
 pub mod shell_word;
-pub mod signature;
-pub mod source_plan;
 pub mod stacking;
 pub mod store;
-pub mod target;
 pub mod text_file;
-pub mod watch;
 
 pub use error::{Error, Result};

@@ -4,12 +4,12 @@ mod tree;
 
 use std::collections::BTreeMap;
 
+use builder::build::plan::Plan;
 use builder::graph::Graph;
-use builder::plan::Plan;
+use builder::graph::selection::Wishes;
+use builder::profile::target::{self, Layers, ProfileFolder};
 use builder::recipe::RecipeFolder;
-use builder::selection::Wishes;
 use builder::store::{BuildRecord, Store};
-use builder::target::{self, Layers, ProfileFolder};
 use profiles::Digest;
 use tree::Tree;
 

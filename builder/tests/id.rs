@@ -5,7 +5,7 @@ mod tree;
 use std::collections::BTreeMap;
 
 use builder::graph::Package;
-use builder::selection::Wishes;
+use builder::graph::selection::Wishes;
 use tree::Tree;
 
 const SOURCE: &str = "0000000000000000000000000000000000000000000000000000000000000001";

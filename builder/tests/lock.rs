@@ -5,11 +5,11 @@ use std::num::NonZero;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use builder::attributes::Attributes;
-use builder::image::{self, ImageFormat};
-use builder::lock::{self, Builds};
+use builder::image::attributes::Attributes;
+use builder::image::{self, ImageFormat, hash_tree};
+use builder::profile::lock::{self, Builds};
+use builder::profile::target::ProfileFolder;
 use builder::store::{BuildRecord, Store};
-use builder::target::ProfileFolder;
 use profiles::resolved::BootProfile;
 use profiles::{Digest, Name};
 
@@ -261,7 +261,7 @@ fn veritysetup_accepts_images_with_the_numbers_of_their_records() {
     for files in [&["etc/motd"][..], &many] {
         let record = image(&store, "base", files);
         let (numbers, path) = (record.verity.unwrap(), store.image_path(&record.digest));
-        let layout = builder::protection::whole(&numbers).unwrap().layout;
+        let layout = hash_tree::whole(&numbers).unwrap().layout;
         assert_eq!(layout.total_len, record.size);
         let judge = std::process::Command::new("/usr/sbin/veritysetup")
             .arg("verify")

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::{print, print_json};
 use crate::bootstrap::{DESCRIPTION_FILE, Description, LOCK_FILE, Lock, solve};
-use crate::context::Context;
+use crate::command::context::Context;
 use crate::error::{Error, Result};
 use crate::fetch::Archives;
 

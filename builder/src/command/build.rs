@@ -11,19 +11,19 @@ use profiles::written::Composition;
 use serde_json::json;
 
 use super::{at_most_one, print, print_json};
+use crate::build::plan::{Action, Plan};
+use crate::build::source_plan;
 use crate::build::{Builder, Records};
-use crate::context::{Context, jobs_or_processors};
+use crate::command::context::{Context, jobs_or_processors};
 use crate::error::{Error, Result};
 use crate::fetch::Console;
 use crate::graph::{Graph, Request};
 use crate::limits::{LimitWishes, MemoryLimit, ProcessLimit, TimeLimit};
-use crate::lock::{self, Builds};
-use crate::plan::{Action, Plan};
+use crate::profile::lock::{self, Builds};
+use crate::profile::target::{self, Layers, Meaning, Target};
 use crate::recipe::RecipeFolder;
 use crate::sandbox::{Facts, choose_user};
-use crate::source_plan;
 use crate::store::{BuildRecord, Store};
-use crate::target::{self, Layers, Meaning, Target};
 
 /// Build packages, or all packages of a profile and then lock it.
 #[derive(FromArgs, ArgsInfo, Debug)]

@@ -16,11 +16,11 @@ use squashfs::{
 };
 
 use super::{image_cat, image_name, image_verity, print, print_json};
-use crate::attributes::{self, Attributes, LeftOut};
-use crate::context::{Context, jobs_or_processors};
+use crate::command::context::{Context, jobs_or_processors};
 use crate::error::{Error, Result};
-use crate::file_system::{self, FileSystem};
-use crate::protection;
+use crate::image::attributes::{self, Attributes, LeftOut};
+use crate::image::file_system::{self, FileSystem};
+use crate::image::hash_tree;
 
 /// Make images, and look into them.
 #[derive(FromArgs, ArgsInfo, Debug)]
@@ -144,7 +144,7 @@ impl Create {
         };
         let summary = write(&tree, &options, file.handle()?, &output, progress)?;
         let data = (summary.size, Digest::from_bytes(summary.digest));
-        let protect = || protection::complete(&mut file.handle()?, &output, data, options.jobs, progress);
+        let protect = || hash_tree::complete(&mut file.handle()?, &output, data, options.jobs, progress);
         let protected = (!self.no_verity).then(protect).transpose()?;
         let (size, digest) = protected.map_or(data, |made| (made.size, made.digest));
         let verity = protected.map(|made| made.verity);
@@ -274,7 +274,7 @@ impl Shown {
                 .remedy(format!("`dump.erofs --ls --path=/ {}`", self.file.display())));
         }
         let size = file.metadata().map_err(Error::on(self.file.display()))?.len();
-        let verity = protection::claimed(&self.file, file)?;
+        let verity = hash_tree::claimed(&self.file, file)?;
         if self.json {
             return print_json(&json!({
                 "file": self.file, "file_system": "erofs", "size": size, "data": data,
@@ -300,7 +300,7 @@ impl Shown {
             names.push((item.path, item.metadata, kind_name(&item.kind)));
         }
         let file = File::open(&self.file).map_err(Error::on(self.file.display()))?;
-        let verity = protection::claimed(&self.file, &file)?;
+        let verity = hash_tree::claimed(&self.file, &file)?;
         Ok(Seen { superblock: image.superblock().clone(), verity, size, content, names })
     }
 

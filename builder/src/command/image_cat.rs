@@ -6,9 +6,9 @@ use std::process::ExitCode;
 use argh::{ArgsInfo, FromArgs};
 
 use super::image_name::{self, Named};
-use crate::checked_image::CheckedImage;
-use crate::context::Context;
+use crate::command::context::Context;
 use crate::error::{Error, Result};
+use crate::image::checked::CheckedImage;
 
 /// Write a file of an image to standard output.
 #[derive(FromArgs, ArgsInfo, Debug)]

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use profiles::Name;
 
-use crate::context::Context;
+use crate::command::context::Context;
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Request};
 use crate::store::{BuildRecord, Store};

@@ -13,9 +13,9 @@ use verity::{BLOCK, Work};
 
 use super::image_name::{self, Named};
 use super::{print, print_json};
-use crate::context::{Context, jobs_or_processors};
+use crate::command::context::{Context, jobs_or_processors};
 use crate::error::{Error, Result};
-use crate::{file_system, protection};
+use crate::image::{file_system, hash_tree};
 
 /// Check every byte of an image against the root hash of its dm-verity tree.
 #[derive(FromArgs, ArgsInfo, Debug)]
@@ -78,16 +78,16 @@ impl Verify {
                 .remedy("give `--root-hash HEX`, which `lamina image protect` printed")
         })?;
         let file = file_system::open(&path)?;
-        let claimed = protection::claimed(&path, &file)?.ok_or_else(|| {
+        let claimed = hash_tree::claimed(&path, &file)?.ok_or_else(|| {
             Error::new(path.display(), "has no dm-verity tree behind its data")
                 .remedy("`lamina image protect FILE` adds one")
         })?;
         let verity = VerityRef { root_hash: wanted, ..claimed };
-        let layout = protection::whole(&verity).map_err(Error::on(path.display()))?.layout;
+        let layout = hash_tree::whole(&verity).map_err(Error::on(path.display()))?.layout;
         let what = format!("checking {}", path.display());
         let meter = context.report.progress().passes(what, layout.total_len, Work::bytes(&layout));
         let work = Work { jobs: jobs_or_processors(self.jobs), progress: &|bytes| meter.advance(bytes) };
-        protection::check(&file, &verity, work).map_err(|error| {
+        hash_tree::check(&file, &verity, work).map_err(|error| {
             Error::new(path.display(), error).remedy(
                 "the root hash is that of another image, or the image was changed or damaged: get it again",
             )
@@ -120,7 +120,7 @@ impl Protect {
         let file = named.path();
         let output = self.output.as_ref().unwrap_or(&file);
         let (kind, made) =
-            protection::protect(&file, output, jobs_or_processors(self.jobs), context.report.progress())?;
+            hash_tree::protect(&file, output, jobs_or_processors(self.jobs), context.report.progress())?;
         if self.json {
             print_json(&json!({
                 "file": output, "file_system": kind.to_string(), "digest": made.digest.to_string(),
@@ -136,7 +136,7 @@ impl Protect {
 
 /// Everything that opening the image with dm-verity needs, as people read it.
 pub(super) fn as_text(verity: &VerityRef) -> Result<String> {
-    let layout = protection::whole(verity).map_err(Error::on("dm-verity"))?.layout;
+    let layout = hash_tree::whole(verity).map_err(Error::on("dm-verity"))?.layout;
     let correction =
         layout.fec.map_or("none".to_owned(), |fec| format!("{} roots, from byte {}", fec.roots, fec.offset));
     Ok(format!(
@@ -151,7 +151,7 @@ pub(super) fn as_text(verity: &VerityRef) -> Result<String> {
 
 /// The same as JSON; offsets in bytes.
 pub(super) fn as_json(verity: &VerityRef) -> Result<Value> {
-    let layout = protection::whole(verity).map_err(Error::on("dm-verity"))?.layout;
+    let layout = hash_tree::whole(verity).map_err(Error::on("dm-verity"))?.layout;
     Ok(json!({
         "root_hash": verity.root_hash.hex(), "salt": verity.salt.hex(), "data_blocks": layout.data_blocks,
         "block_size": BLOCK, "hash_offset": layout.hash_offset, "fec_roots": layout.fec.map(|fec| fec.roots),

@@ -9,7 +9,7 @@ use kernel_config::{Finding, Severity, Subject};
 use serde_json::json;
 
 use super::{print, print_json};
-use crate::context::Context;
+use crate::command::context::Context;
 use crate::error::{Error, Result};
 use crate::fetch::{self, Console, Fetcher};
 use crate::kernels::{self, PinnedKernel};

@@ -6,9 +6,9 @@ use std::process::ExitCode;
 use argh::{ArgsInfo, FromArgs};
 
 use super::print;
-use crate::context::Context;
+use crate::command::context::Context;
 use crate::error::Result;
-use crate::signature::{self, PASSWORD_VARIABLE, Protection};
+use crate::profile::signature::{self, PASSWORD_VARIABLE, Protection};
 
 /// Make keys that sign profiles.
 #[derive(FromArgs, ArgsInfo, Debug)]

@@ -4,9 +4,9 @@ use cli::progress::count;
 use profiles::resolved::ImageRef;
 use serde_json::json;
 
-use crate::context::Context;
+use crate::command::context::Context;
 use crate::error::Result;
-use crate::lock::{self, Locked};
+use crate::profile::lock::{self, Locked};
 use crate::stacking::Shadow;
 use crate::store::Store;
 

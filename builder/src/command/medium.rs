@@ -10,7 +10,7 @@ use profiles::Name;
 use serde_json::json;
 
 use super::{print, print_json};
-use crate::context::Context;
+use crate::command::context::Context;
 use crate::error::{Error, Result};
 use crate::medium::MediumPlan;
 

@@ -3,6 +3,7 @@
 mod bootstrap;
 mod build;
 mod completions;
+pub mod context;
 mod image;
 mod image_cat;
 mod image_name;
@@ -23,7 +24,7 @@ use argh::FromArgs;
 use cli::command_line::Program;
 use running::System;
 
-use crate::context::Context;
+use crate::command::context::Context;
 use crate::error::{Error, Result};
 
 /// What its declaration does not say of the program.

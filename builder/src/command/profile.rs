@@ -12,14 +12,14 @@ use serde_json::json;
 
 use super::build::builds;
 use super::{locked, print, print_json};
-use crate::context::Context;
+use crate::build::plan::Plan;
+use crate::command::context::Context;
 use crate::error::{Error, Result};
 use crate::graph::Graph;
-use crate::lock::{self, Locked};
-use crate::plan::Plan;
-use crate::signature::{self, Signed};
+use crate::profile::lock::{self, Locked};
+use crate::profile::signature::{self, Signed};
+use crate::profile::target::{self, Layers, Meaning, Target};
 use crate::store::Store;
-use crate::target::{self, Layers, Meaning, Target};
 
 /// Check profiles, lock them for booting, and sign them.
 #[derive(FromArgs, ArgsInfo, Debug)]

@@ -8,7 +8,7 @@ use atomic_file::UnnamedFile;
 use profiles::Name;
 
 use super::print;
-use crate::context::Context;
+use crate::command::context::Context;
 use crate::error::{Error, Result};
 use crate::fetch::{Console, Fetcher, Mirror, Pin};
 use crate::recipe::{self, PinnedSource};

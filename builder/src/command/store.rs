@@ -8,7 +8,7 @@ use cli::progress::{count, human_size};
 use serde_json::json;
 
 use super::{image_name, print, print_json};
-use crate::context::{Context, jobs_or_processors};
+use crate::command::context::{Context, jobs_or_processors};
 use crate::error::{Error, Result};
 use crate::store::{BuildRecord, Store};
 

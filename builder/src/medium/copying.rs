@@ -12,8 +12,8 @@ use nix::fcntl::OFlag;
 use profiles::Digest;
 use profiles::resolved::VerityRef;
 
-use crate::checked_image;
 use crate::error::{Error, Result};
+use crate::image::checked;
 use crate::report::Report;
 use crate::store::digest_of;
 
@@ -72,7 +72,7 @@ pub(super) fn copy_image(image: &MediumImage, meter: &Meter, report: &Report) ->
                 Error::new(from.display(), cause).remedy("`lamina store verify` says how to have it again")
             );
         };
-        let healed = checked_image::heal(&mut file, from, &image.digest, verity)?;
+        let healed = checked::heal(&mut file, from, &image.digest, verity)?;
         report.line(format_args!(
             "warning: {}: {}, mended by error correction in the copy\nhelp: `lamina store verify` says how to have it again",
             from.display(),

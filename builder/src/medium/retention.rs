@@ -19,7 +19,8 @@ use rustix::fs::{AtFlags, Dir, Mode, OFlags, ResolveFlags};
 use sha2::{Digest as _, Sha256};
 
 use crate::error::{Error, Result};
-use crate::{lock, signature, text_file};
+use crate::profile::{lock, signature};
+use crate::text_file;
 
 /// What will be removed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

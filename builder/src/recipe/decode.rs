@@ -10,9 +10,9 @@ use super::{
     DEBIAN_DESCRIPTION, DEBIAN_LOCK, Dependency, Feature, Making, PathMetadata, Recipe, RecipeFile,
     STEP_NAMES, Variants, feature_name,
 };
-use crate::attributes::FileCapabilities;
 use crate::error::{Error, Result};
 use crate::fetch::{Mirror, Source};
+use crate::image::attributes::FileCapabilities;
 use crate::limits::LimitWishes;
 use crate::shell_word::quote;
 use crate::stacking::acts_in_overlayfs;

@@ -1,7 +1,7 @@
 //! The bounds of a build that the kernel keeps by itself.
 //!
 //! What it cannot keep for a whole build without a control group of its own, the sum over all processes, is watched from
-//! outside: `builder/src/watch`.
+//! outside: `builder/src/build/watch`.
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 

@@ -6,8 +6,8 @@ use profiles::Digest;
 use profiles::resolved::VerityRef;
 
 use super::Store;
-use crate::checked_image::{self, CheckedImage};
 use crate::error::{Error, Result};
+use crate::image::checked::{self, CheckedImage};
 use crate::report::Report;
 
 impl Store {
@@ -41,7 +41,7 @@ impl Store {
         fs::copy(&path, &copy).map_err(Error::on(path.display()))?;
         let mut file =
             fs::File::options().read(true).write(true).open(&copy).map_err(Error::on(copy.display()))?;
-        checked_image::heal(&mut file, &path, digest, verity)?;
+        checked::heal(&mut file, &path, digest, verity)?;
         self.publish(&copy, &path)
     }
 }

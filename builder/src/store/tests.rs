@@ -187,7 +187,7 @@ fn layer(digest: Digest) -> Dependency {
 fn recorded(store: &Store, image: &Digest) -> Dependency {
     let path = store.image_path(image);
     let file = File::open(&path).unwrap();
-    let verity = crate::protection::claimed(&path, &file).unwrap();
+    let verity = crate::image::hash_tree::claimed(&path, &file).unwrap();
     let size = file.metadata().unwrap().len();
     let record = BuildRecord { digest: *image, size, verity, ..record("") };
     store.write(&store.record_path(&record.id), record.to_kdl().as_bytes()).unwrap();

@@ -14,8 +14,8 @@ use profiles::resolved::VerityRef;
 
 use super::tree_stamp::{self, Stamp};
 use super::{Dependency, Scratch, Store, scratch, trees};
-use crate::checked_image::CheckedImage;
 use crate::error::{Error, Result};
+use crate::image::checked::CheckedImage;
 use crate::report::Report;
 
 /// Of `trees/` and of each tree in it.

@@ -17,7 +17,7 @@ use verity::Work;
 
 use super::{BuildRecord, Records, Store, trees};
 use crate::error::{Error, Result};
-use crate::{file_system, protection};
+use crate::image::{file_system, hash_tree};
 
 /// Something wrong in the store. Its Display is object, cause and remedy, as of an error.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -209,7 +209,7 @@ impl<'a> Look<'a> {
 
     /// How many bytes it goes over.
     fn work(&self) -> u64 {
-        let verity = self.verity().and_then(|verity| protection::whole(&verity).ok());
+        let verity = self.verity().and_then(|verity| hash_tree::whole(&verity).ok());
         self.size + verity.map_or(0, |verity| Work::bytes(&verity.layout))
     }
 
@@ -231,7 +231,7 @@ impl<'a> Look<'a> {
         };
         let cause = if object == format!("{folder}/{}{ending}", digest.hex()) {
             let work = Work { jobs: NonZero::<usize>::MIN, progress: &|bytes| meter.advance(bytes) };
-            let bad = self.verity().and_then(|verity| protection::check(&file, &verity, work).err());
+            let bad = self.verity().and_then(|verity| hash_tree::check(&file, &verity, work).err());
             bad.map(|error| format!("{error}: it is not what its record says"))
         } else {
             Some(format!("its SHA-256 is {}: the file was changed or damaged", digest.hex()))

@@ -9,7 +9,8 @@ use profiles::{Digest, Name};
 
 use super::{Finding, Store, files_in};
 use crate::error::Result;
-use crate::{lock, text_file};
+use crate::profile::lock;
+use crate::text_file;
 
 /// What the profiles of a store come to.
 #[derive(Debug, Default)]

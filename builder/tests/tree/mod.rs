@@ -7,9 +7,9 @@ use std::fs;
 use std::path::PathBuf;
 
 use builder::Result;
+use builder::graph::selection::Wishes;
 use builder::graph::{Graph, Request};
 use builder::recipe::RecipeFolder;
-use builder::selection::Wishes;
 use profiles::Name;
 use tempfile::TempDir;
 

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 use crate::fetch::Fetcher;
+use crate::profile::target::ProfileFolder;
 use crate::recipe::RecipeFolder;
 use crate::report::Report;
 use crate::store::Store;
-use crate::target::ProfileFolder;
 
 /// The folder that makes a folder a tree of recipes.
 const PACKAGES: &str = "packages";

@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use profiles::written::{self, Choice, Composition};
 use profiles::{Diagnostics, Name, suggest};
 
+use crate::build::plan::check_layers;
 use crate::error::{Error, Result};
+use crate::graph::selection::Wishes;
 use crate::graph::{Graph, Request};
-use crate::plan::check_layers;
 use crate::recipe::RecipeFolder;
-use crate::selection::Wishes;
 use crate::text_file;
 
 /// What to do when a tree has nothing of what is asked for.

@@ -13,8 +13,8 @@ use nix::unistd::{Whence, lseek};
 use verity::{BLOCK, Place, Work};
 
 use crate::error::{Error, Result};
-use crate::file_system::FileSystem;
-use crate::protection;
+use crate::image::file_system::FileSystem;
+use crate::image::hash_tree;
 
 /// Refuses a file in which more than a file system of `length` bytes would be lost: data that somebody appended, a hash tree of
 /// another kind, or the tree that shows that the data is no longer what was protected. `path` is for messages.
@@ -31,7 +31,7 @@ pub fn refuse_loss(
     let blocks = length.next_multiple_of(BLOCK);
     let cut =
         || format!("if it is not wanted, `truncate -s {length} FILE` cuts it off a copy; then protect that");
-    let tree = protection::claimed(path, file);
+    let tree = hash_tree::claimed(path, file);
     let tree = tree.map_err(|error| error.remedy(format!("this hash tree cannot be checked; {}", cut())))?;
     let end = if tree.is_some() { blocks } else { u64::MAX };
     let stray = first_other_than_zero(file, length, end).map_err(Error::on(path.display()))?;
@@ -44,11 +44,11 @@ pub fn refuse_loss(
         );
     }
     let Some(tree) = tree else { return Ok(()) };
-    let layout = protection::whole(&tree).map_err(Error::on(path.display()))?.layout;
+    let layout = hash_tree::whole(&tree).map_err(Error::on(path.display()))?.layout;
     let meter =
         progress.passes(format_args!("checking {}", path.display()), layout.total_len, Work::bytes(&layout));
     let work = Work { jobs, progress: &|bytes| meter.advance(bytes) };
-    match protection::check(file, &tree, work) {
+    match hash_tree::check(file, &tree, work) {
         // Data and tree are right, and the error correction is made again.
         Ok(()) | Err(verity::Error::Mismatch(Place::Parity { .. })) => Ok(()),
         Err(error) => Err(Error::new(path.display(), error).remedy(format!(

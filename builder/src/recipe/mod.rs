@@ -13,12 +13,13 @@ use std::path::{Path, PathBuf};
 pub use feature_name::feature_variable;
 use profiles::{Digest, Name, Place, suggest};
 
-use crate::attributes::FileCapabilities;
 use crate::error::{Error, Result};
 use crate::fetch::Source;
+use crate::image::attributes::FileCapabilities;
 use crate::limits::LimitWishes;
+use crate::profile::target;
 use crate::shell_word::quote;
-use crate::{target, text_file};
+use crate::text_file;
 pub use pin::{PinnedSource, pin_into};
 use profiles::version::{Condition, Version};
 pub(crate) use read_ahead::read_ahead;

@@ -8,9 +8,9 @@ use profiles::written::Composition;
 use profiles::{Digest, Name, Verify};
 use sha2::{Digest as _, Sha256};
 
-use crate::checked_image::CheckedImage;
 use crate::error::{Error, Result};
-use crate::first_program;
+use crate::image::checked::CheckedImage;
+use crate::stacking::first_program;
 use crate::stacking::{self, LayerPaths, Shadow, shadows};
 use crate::store::{BuildRecord, Store};
 use crate::text_file;

@@ -5,9 +5,9 @@
 use profiles::Digest;
 use sha2::{Digest as _, Sha256};
 
+use crate::graph::selection::Selection;
 use crate::image::ImageFormat;
 use crate::recipe::{Making, Recipe, STEP_NAMES, StepWork};
-use crate::selection::Selection;
 
 /// Raised when this builder begins to make other bits from the same recipe.
 pub const BUILD_FORMAT: u32 = 2;

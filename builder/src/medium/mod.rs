@@ -21,9 +21,10 @@ pub use copying::MediumImage;
 pub use retention::Removals;
 
 use crate::error::{Error, Result};
+use crate::profile::{lock, signature};
 use crate::report::Report;
 use crate::store::Store;
-use crate::{lock, signature, text_file};
+use crate::text_file;
 
 /// What goes onto the medium.
 #[derive(Debug, Clone)]

@@ -1,5 +1,11 @@
 //! Carries out a build plan: sources, sandbox, image, record; packages that do not need each other at the same time.
 
+mod check;
+pub mod plan;
+pub mod schedule;
+pub mod source_plan;
+pub mod watch;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::num::NonZero;
@@ -11,21 +17,19 @@ use cli::progress::{Works, human_size};
 use profiles::Digest;
 use squashfs::Tree;
 
-use crate::attributes::Attributes;
 use crate::bootstrap::Bootstrap;
+use crate::build::plan::Plan;
 use crate::error::{Error, Result};
 use crate::fetch::{Console, Fetcher};
+use crate::graph::package_id::TARGET;
 use crate::graph::{Graph, Package};
+use crate::image::attributes::Attributes;
 use crate::image::{self, SOURCE_DATE_EPOCH};
 use crate::limits::{self, LimitWishes, Limits};
-use crate::package_id::TARGET;
-use crate::plan::Plan;
 use crate::recipe::{Making, STEP_NAMES, StepWork, feature_variable};
 use crate::report::Report;
 use crate::sandbox::{self, Bind, Policy, Spec, Step, Variation, Work};
-use crate::schedule;
 use crate::store::{BuildLog, BuildRecord, Dependency, RECORD_FOLDER, Scratch, SourceRecord, Store};
-use crate::watch;
 
 /// What the executor works with.
 #[derive(Debug)]

@@ -1,5 +1,8 @@
 //! The packages that a request needs, each with every choice made and its id, dependencies before dependents.
 
+pub mod package_id;
+pub mod selection;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -8,10 +11,10 @@ use profiles::{Digest, Name, Place};
 use crate::bootstrap::Bootstrap;
 use crate::error::{Error, Result};
 use crate::fetch::Source;
+use crate::graph::package_id::Ingredients;
+use crate::graph::selection::{Selection, Wishes};
 use crate::image::ImageFormat;
-use crate::package_id::Ingredients;
 use crate::recipe::{Dependency, Making, Recipe, RecipeFile, RecipeFolder, read_ahead};
-use crate::selection::{Selection, Wishes};
 use profiles::version::Condition;
 
 /// One package to build, resolved.

@@ -1,5 +1,12 @@
 //! From the folder that a build filled to an image.
 
+pub mod attributes;
+pub mod behind;
+pub mod checked;
+pub mod differences;
+pub mod file_system;
+pub mod hash_tree;
+
 use std::fmt;
 use std::fs::{self, File};
 use std::num::NonZero;
@@ -13,9 +20,9 @@ use squashfs::{
     Compressor, Entry, Kind, Metadata, Owners, ScanOptions, Times, Tree, WriteOptions, Xattr, write_image,
 };
 
-use crate::attributes::{self, Attributes, CAPABILITY, LeftOut};
 use crate::error::{Error, Result};
-use crate::protection::{self, Protected};
+use crate::image::attributes::{Attributes, CAPABILITY, LeftOut};
+use crate::image::hash_tree::Protected;
 use crate::recipe::PathMetadata;
 
 /// The time that every file of a built image has, in seconds since 1970: 1980-01-01, the first that zip can hold.
@@ -58,7 +65,7 @@ impl ImageFormat {
 impl fmt::Display for ImageFormat {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "squashfs-zstd zstd={ZSTD_VERSION} level={} block={}", self.level, self.block_size)?;
-        write!(out, " {}", protection::description())
+        write!(out, " {}", hash_tree::description())
     }
 }
 
@@ -118,7 +125,7 @@ pub fn write(tree: &Tree, options: &WriteOptions, path: &Path) -> Result<Protect
     let mut keep = file.try_clone().map_err(Error::on(path.display()))?;
     let summary = write_image(tree, options, file, &mut |_| ()).map_err(Error::on(path.display()))?;
     let (size, data) = (summary.size, Digest::from_bytes(summary.digest));
-    let written = protection::complete(&mut keep, path, (size, data), options.jobs, Progress::Silent)?;
+    let written = hash_tree::complete(&mut keep, path, (size, data), options.jobs, Progress::Silent)?;
     keep.sync_all().map_err(Error::on(path.display()))?;
     Ok(written)
 }
@@ -197,7 +204,7 @@ fn make_readable(folder: &Path, inside: &[u8], changed: &mut Vec<(Vec<u8>, u32)>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::attributes::FileCapabilities;
+    use crate::image::attributes::FileCapabilities;
 
     fn metadata(path: &str, mode: Option<u32>, user: Option<u32>) -> PathMetadata {
         PathMetadata { path: path.to_owned(), mode, user, group: None, capabilities: None }

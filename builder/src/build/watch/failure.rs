@@ -76,8 +76,8 @@ fn last_lines(path: &Path) -> std::io::Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::build::watch::Stop;
     use crate::limits::LimitWishes;
-    use crate::watch::Stop;
     use std::os::unix::process::ExitStatusExt;
     use std::process::ExitStatus;
     use std::time::Duration;

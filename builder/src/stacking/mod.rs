@@ -2,6 +2,8 @@
 //! one folder with several claims to its mode, owner and attributes (overlayfs shows those of the uppermost), and attributes on
 //! which overlayfs itself acts (Documentation/filesystems/overlayfs.rst of the kernel).
 
+pub mod first_program;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 

@@ -13,9 +13,9 @@ use profiles::resolved::VerityRef;
 use sha2::{Digest as _, Sha256};
 use verity::{BLOCK, DEFAULT_ROOTS, Format, Layout, Verity, Work};
 
-use crate::behind;
 use crate::error::{Error, Result};
-use crate::file_system::{self, FileSystem};
+use crate::image::behind;
+use crate::image::file_system::{self, FileSystem};
 use crate::store::digest_of;
 
 /// What every image is protected with, in the words of the id of a build.

@@ -14,8 +14,8 @@ use squashfs::Image;
 use verity::{Checked, Work};
 
 use crate::error::{Error, Result};
+use crate::image::{file_system, hash_tree};
 use crate::store::digest_of;
-use crate::{file_system, protection};
 
 const DAMAGED: &str = "get or make it again: `lamina store verify` says how for an image of the store";
 
@@ -58,14 +58,14 @@ impl CheckedImage {
     /// what somebody changed who wrote the tree anew.
     pub fn open_alone(path: &Path) -> Result<Self> {
         let file = file_system::open(path)?;
-        match protection::claimed(path, &file)? {
+        match hash_tree::claimed(path, &file)? {
             Some(claimed) => Self::through(path, file, &claimed),
             None => Self::plain(path, file),
         }
     }
 
     fn through(path: &Path, file: File, verity: &VerityRef) -> Result<Self> {
-        let verity = protection::whole(verity).map_err(Error::on(path.display()))?;
+        let verity = hash_tree::whole(verity).map_err(Error::on(path.display()))?;
         let reader = Arc::new(Checked::new(file, verity));
         let source = Box::new(Reader(reader.clone()));
         let image = Image::from_source(source, verity.layout.hash_offset, path).map_err(damaged)?;
@@ -118,7 +118,7 @@ fn not_this(path: &Path, found: &Digest) -> Error {
 /// # Errors
 /// The damage is more than error correction mends; the hash tree that `verity` names is that of another image.
 pub fn heal(file: &mut File, path: &Path, digest: &Digest, verity: &VerityRef) -> Result<u64> {
-    let whole = protection::whole(verity).map_err(Error::on(path.display()))?;
+    let whole = hash_tree::whole(verity).map_err(Error::on(path.display()))?;
     let work = Work { jobs: std::num::NonZero::<usize>::MIN, progress: &|_| () };
     let healed = verity::heal(file, &whole, work).map_err(|error| {
         let cause = format!("{error}, and error correction cannot mend it");

@@ -17,8 +17,9 @@ use profiles::Name;
 use profiles::resolved::BootProfile;
 
 use crate::error::{Error, Result};
+use crate::profile::lock;
 use crate::store::Store;
-use crate::{lock, text_file};
+use crate::text_file;
 
 /// Where the password of a secret key can stand instead of being asked for.
 pub const PASSWORD_VARIABLE: &str = "MINISIGN_PASSWORD";

@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 
 use cli::progress::count;
 
+use crate::build::watch::failed_by_itself;
 use crate::build::{Builder, Circumstances, Records};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Package};
-use crate::image_differences::differences;
+use crate::image::differences::differences;
 use crate::sandbox::Variation;
 use crate::store::{BuildLog, BuildRecord, Scratch, Store};
-use crate::watch::failed_by_itself;
 
 /// So many differences are shown; the file has them all.
 const MOST_SHOWN: usize = 50;

@@ -1,0 +1,5 @@
+//! Profiles: the written ones of a tree, what a name given to a command stands for, and how a written profile becomes a locked one.
+
+pub mod lock;
+pub mod signature;
+pub mod target;
