@@ -9,8 +9,8 @@ libfuzzer_sys::fuzz_target!(|input: &[u8]| {
     let claimed = input.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
     for size in [device.len() as u64, claimed] {
         for (sector, force_gpt) in [(512, false), (512, true), (4096, true), (claimed, false)] {
-            let disk = stack::partition_table::Disk { size, sector, force_gpt };
-            if let Some(table) = stack::partition_table::read(&device, &disk) {
+            let disk = block_probe::partition_table::Disk { size, sector, force_gpt };
+            if let Some(table) = block_probe::partition_table::read(&device, &disk) {
                 for number in [0, 1, 128, u32::MAX] {
                     table.partition(number, claimed, size);
                 }

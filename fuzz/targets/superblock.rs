@@ -6,8 +6,8 @@ include!("device.rs");
 
 libfuzzer_sys::fuzz_target!(|input: &[u8]| {
     let device = device(input);
-    stack::superblock::is_blank(&device);
-    stack::superblock::probe(&device);
+    block_probe::superblock::is_blank(&device);
+    block_probe::superblock::probe(&device);
     // A device may end anywhere.
-    stack::superblock::probe(&device[..input.len().min(device.len())].to_vec());
+    block_probe::superblock::probe(&device[..input.len().min(device.len())].to_vec());
 });

@@ -9,10 +9,10 @@ use std::fs::{self, File};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use block_probe::partition_table::{self, Partition};
+use block_probe::superblock::{self, Superblock};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use stack::drive;
-use stack::partition_table::{self, Partition};
-use stack::superblock::{self, Superblock};
 
 use crate::examination::Examination;
 

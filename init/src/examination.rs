@@ -9,10 +9,10 @@ use std::io::{self, PipeReader, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
+use block_probe::partition_table::Partition;
+use block_probe::superblock::Superblock;
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
-use stack::partition_table::Partition;
-use stack::superblock::Superblock;
 
 use crate::block_devices::BlockDevice;
 

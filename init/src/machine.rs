@@ -8,10 +8,11 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use block_probe::image_kind::ImageKind;
 use profiles::{Digest, Verify};
 use running::layer_devices::{LayerDevice, LayerDevices};
 use stack::beneath::Directory;
-use stack::image::{ImageKind, OpenImage};
+use stack::image::OpenImage;
 use stack::loop_device::{LoopDevice, attach};
 use stack::mount::{Attributes, Backing, Filesystem, MountedLayer};
 use stack::overlay::{Features, Overlay, Upper};

@@ -120,8 +120,8 @@ pub fn choose(spec: &DeviceSpec, devices: &[BlockDevice]) -> Result<Option<Mediu
 #[cfg(test)]
 mod tests {
     use super::*;
-    use stack::partition_table::Partition;
-    use stack::superblock::Superblock;
+    use block_probe::partition_table::Partition;
+    use block_probe::superblock::Superblock;
 
     fn device(name: &str, disk: Option<&str>, kind: &'static str, label: &str) -> BlockDevice {
         let driver = matches!(kind, "ext4" | "vfat" | "iso9660").then_some(kind);

@@ -10,8 +10,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use stack::image::{ImageKind, OpenImage};
-use stack::squashfs::Takes;
+use block_probe::image_kind::ImageKind;
+use block_probe::mount_memory::{erofs, squashfs::Takes};
+use stack::image::OpenImage;
 
 use crate::error::Failure;
 use crate::memory::machine::Machine;
@@ -46,7 +47,7 @@ impl Layer {
     /// What the image holds. One that is neither may turn out to be a squashfs when dm-verity has healed its beginning.
     pub fn of(image: &OpenImage, kind: Option<ImageKind>) -> Self {
         match kind.or_else(|| image.file_system().ok()) {
-            Some(ImageKind::Erofs) => Self::Erofs { buffers: stack::erofs::buffers(image) },
+            Some(ImageKind::Erofs) => Self::Erofs { buffers: erofs::buffers(image) },
             Some(ImageKind::Squashfs) | None => Self::Squashfs(Takes::of(image).unwrap_or(Takes::MOST)),
         }
     }

@@ -1,8 +1,8 @@
 //! Which one is meant of the devices that answer to a name. A disk may show a file system that only one of its partitions has, or
 //! that is long gone; and what is a part of something else (a RAID, a volume group, an encrypted volume) is never used by itself.
 
+use block_probe::superblock::{Superblock, part_of};
 use profiles::DeviceSpec;
-use stack::superblock::{Superblock, part_of};
 
 use crate::block_devices::BlockDevice;
 use crate::error::Failure;

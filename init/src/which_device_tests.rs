@@ -1,5 +1,5 @@
 use super::*;
-use stack::partition_table::Partition;
+use block_probe::partition_table::Partition;
 
 const MIB: u64 = 1 << 20;
 

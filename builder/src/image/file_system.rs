@@ -7,7 +7,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use stack::image::ImageKind;
+use block_probe::image_kind::ImageKind;
 
 use crate::error::{Error, Result};
 

@@ -1,18 +1,18 @@
 //! One open image file.
 
-use std::fmt;
 use std::fs::File;
 use std::io;
 use std::num::NonZeroU64;
 use std::os::unix::fs::{FileExt, FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use block_probe::ByteSource;
+use block_probe::image_kind::ImageKind;
 use nix::fcntl::OFlag;
 use rustix::fs::{Advice, fadvise};
 use sha2::{Digest, Sha256};
 
 use crate::beneath::Directory;
-use crate::bytes::{ByteSource, le32};
 use crate::{Error, Result};
 
 /// Bytes read and hashed at a time: large enough that system calls do not count, small enough for a small machine.
@@ -22,67 +22,6 @@ const CHUNK: usize = 1 << 20;
 const TABLES: u64 = 64 << 10;
 /// Bytes at the beginning of a hash tree, where its upper levels are.
 const TREE: u64 = 16 << 10;
-
-/// The file system in an image, told by its magic alone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ImageKind {
-    /// squashfs 4.0: `Documentation/filesystems/squashfs.rst`, magic `hsqs` at byte 0.
-    Squashfs,
-    /// EROFS: `Documentation/filesystems/erofs.rst`, magic 0xe0f5e1e2 at byte 1024.
-    Erofs,
-}
-
-impl ImageKind {
-    /// The driver that mounts it, which is also what people call it.
-    pub fn driver(self) -> &'static str {
-        match self {
-            Self::Squashfs => "squashfs",
-            Self::Erofs => "erofs",
-        }
-    }
-
-    /// The one whose magic the source has.
-    pub(crate) fn of(source: &impl ByteSource) -> Option<Self> {
-        [Self::Squashfs, Self::Erofs].into_iter().find(|kind| {
-            let (offset, magic) = kind.magic();
-            source.array(offset) == Some(magic)
-        })
-    }
-
-    /// Whether all of its data lie in this file. Of an EROFS parts may lie in others, which its superblock only names
-    /// (`feature_incompat` at byte 80, EROFS_FEATURE_INCOMPAT_DEVICE_TABLE of `fs/erofs/erofs_fs.h`): the kernel mounts it, and fails
-    /// whoever reads.
-    pub fn is_whole(self, source: &impl ByteSource) -> bool {
-        const DEVICE_TABLE: u32 = 0x8;
-        let features = || source.array::<4>(1024 + 80).map(|bytes| le32(&bytes, 0));
-        self == Self::Squashfs || features().is_some_and(|features| features & DEVICE_TABLE == 0)
-    }
-
-    /// The same, as an error about the file at `path`.
-    pub(crate) fn whole(self, source: &impl ByteSource, path: &Path) -> Result<Self> {
-        if self.is_whole(source) {
-            return Ok(self);
-        }
-        let why = "its data is in other files as well, and a layer is one file".to_owned();
-        let remedy =
-            "make it anew without other devices: `lamina image create`, or mkfs.erofs without --blobdev";
-        Err(Error::refused("use the image", path.display(), why, remedy))
-    }
-
-    /// Where its magic stands, and what it is.
-    fn magic(self) -> (u64, [u8; 4]) {
-        match self {
-            Self::Squashfs => (0, *b"hsqs"),
-            Self::Erofs => (1024, 0xe0f5_e1e2_u32.to_le_bytes()),
-        }
-    }
-}
-
-impl fmt::Display for ImageKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.driver())
-    }
-}
 
 /// An image opened once: what [`OpenImage::digest`] has read is what [`crate::loop_device::attach`] gives to the
 /// kernel, whatever happens to the name meanwhile.
@@ -181,14 +120,14 @@ impl OpenImage {
     /// Neither squashfs nor EROFS: what is there instead is named, where it is known. An EROFS with data in other files.
     pub fn file_system(&self) -> Result<ImageKind> {
         let kind = ImageKind::of(self).ok_or_else(|| {
-            let found = match crate::superblock::probe(&self.file) {
+            let found = match block_probe::superblock::probe(&self.file) {
                 Some(other) => format!("it is neither squashfs nor EROFS, but {}", other.kind),
                 None => "it is neither squashfs nor EROFS".to_owned(),
             };
             let remedy = "build the image again, and copy it to the medium again";
             Error::refused("recognise the image", self.path.display(), found, remedy)
         })?;
-        kind.whole(self, &self.path)
+        in_one_file(kind, self, &self.path)
     }
 
     /// Asks the kernel to read what a mount will need, without waiting: the tables of inodes, directories and ids, which a squashfs
@@ -222,6 +161,16 @@ impl OpenImage {
             }
         }
     }
+}
+
+/// `kind`, as an error about the file at `path` when parts of it lie in other files.
+pub(crate) fn in_one_file(kind: ImageKind, source: &impl ByteSource, path: &Path) -> Result<ImageKind> {
+    if kind.is_whole(source) {
+        return Ok(kind);
+    }
+    let why = "its data is in other files as well, and a layer is one file".to_owned();
+    let remedy = "make it anew without other devices: `lamina image create`, or mkfs.erofs without --blobdev";
+    Err(Error::refused("use the image", path.display(), why, remedy))
 }
 
 #[cfg(test)]

@@ -17,43 +17,44 @@
 //! | [`child`] | a child process that goes on with this program |
 //! | [`inherited`] | descriptors and keys that a process got from its parent |
 //! | [`loopback`] | the interface `lo` of a new network namespace |
+//!
+//! With the feature `pid-1`, which `init` alone asks for:
+//!
+//! | module | thing handled |
+//! |---|---|
 //! | [`aside`] | work that goes on while this process becomes another program |
 //! | [`last_resort`] | what is left when PID 1 crashes |
-//! | [`superblock`] | which file system lies on a device, its label and its UUID |
-//! | [`partition_table`] | which partitions a disk has, their labels and their UUIDs |
+//! | [`restart`] | a restart of the machine, with a word for its firmware |
 //!
 //! The only places of the project with `unsafe`: ioctls in [`loop_device`], in [`drive`] and in the module `device_mapper` below [`verity`],
 //! signal handlers in [`last_resort`], fork(2) in [`aside`] and [`child`], mount_setattr(2) in [`detached`], close_range(2) and keyctl(2) in
 //! [`inherited`], an ioctl in [`loopback`], reboot(2) with a word in [`restart`], swapoff(2) in [`swap`], and
 //! the names of the unwinder in `no_unwinder`.
 //!
-//! The last two of the table are pure parsers over a [`bytes::ByteSource`]: they are fed with garbage in their tests and answer
-//! "nothing I know" instead of failing.
+//! What lies in an image or on a device is read by the crate `block-probe`; nothing here parses a file system.
 
+#[cfg(feature = "pid-1")]
 pub mod aside;
 pub mod beneath;
-pub mod bytes;
 pub mod child;
 pub mod detached;
 mod device_mapper;
 pub mod drive;
-pub mod erofs;
 mod error;
 pub mod image;
 pub mod inherited;
 pub mod journal;
+#[cfg(feature = "pid-1")]
 pub mod last_resort;
 pub mod loop_device;
 pub mod loopback;
 pub mod mount;
 // Programs that unwind, and those that link with glibc, keep theirs.
-#[cfg(all(target_env = "musl", panic = "abort", not(test)))]
+#[cfg(all(feature = "pid-1", target_env = "musl", panic = "abort", not(test)))]
 mod no_unwinder;
 pub mod overlay;
-pub mod partition_table;
+#[cfg(feature = "pid-1")]
 pub mod restart;
-pub mod squashfs;
-pub mod superblock;
 pub mod swap;
 pub mod upper;
 pub mod verity;

@@ -9,6 +9,7 @@ use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use block_probe::image_kind::ImageKind;
 use rustix::fs::{StatVfsMountFlags, statvfs};
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountFlags, MoveMountFlags, UnmountFlags, fsconfig_create, fsconfig_set_fd,
@@ -18,7 +19,7 @@ use rustix::mount::{
 pub use rustix::mount::MountAttrFlags as Attributes;
 
 use crate::detached::DetachedMount;
-use crate::image::{ImageKind, OpenImage};
+use crate::image::OpenImage;
 use crate::loop_device::LoopDevice;
 use crate::verity::VerityDevice;
 use crate::{Error, Result};

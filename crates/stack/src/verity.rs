@@ -11,11 +11,12 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use block_probe::image_kind::ImageKind;
 use nix::errno::Errno;
 use nix::sys::stat::{major, minor};
 
 use crate::device_mapper::{Control, Device, Target};
-use crate::image::ImageKind;
+use crate::image::in_one_file;
 use crate::loop_device::LoopDevice;
 use crate::verity_layout::{BLOCK, Layout};
 use crate::{Error, Result};
@@ -83,7 +84,7 @@ impl VerityDevice {
     /// # Errors
     /// An EROFS with data in other files, which nothing checks.
     pub fn file_system(&self) -> Result<Option<ImageKind>> {
-        ImageKind::of(&self.file).map(|kind| kind.whole(&self.file, &self.image)).transpose()
+        ImageKind::of(&self.file).map(|kind| in_one_file(kind, &self.file, &self.image)).transpose()
     }
 
     /// Whether damaged blocks are healed: the image has error correction, and the kernel knows it.

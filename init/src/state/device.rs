@@ -2,8 +2,8 @@
 
 use std::fs::File;
 
+use block_probe::superblock;
 use profiles::{DeviceSpec, State, StateFileSystem};
-use stack::superblock;
 
 use super::marker;
 use crate::block_devices::BlockDevice;
@@ -138,8 +138,8 @@ fn judge(state: &State, device: &BlockDevice, content: Content) -> Result<Found,
 #[cfg(test)]
 mod tests {
     use super::*;
-    use stack::partition_table::Partition;
-    use stack::superblock::Superblock;
+    use block_probe::partition_table::Partition;
+    use block_probe::superblock::Superblock;
 
     const DRIVERS: [&str; 4] = ["ext4", "xfs", "btrfs", "f2fs"];
 

@@ -8,13 +8,14 @@ use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
+use block_probe::superblock::folds_case;
 use profiles::WhenChanged;
 use rustix::fs::{
     AtFlags, Dir, FileType, Mode, OFlags, RenameFlags, fstatvfs, fsync, mkdirat, openat, renameat_with,
     statat, unlinkat,
 };
 use rustix::io::Errno;
-use stack::upper::{Lack, folds_case};
+use stack::upper::Lack;
 
 use super::decide::{Aside, FOLDER, Observed, Step, Top, Wish};
 use super::fresh;

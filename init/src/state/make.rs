@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use block_probe::superblock;
 use profiles::{DeviceSpec, StateFileSystem};
-use stack::superblock;
 
 use super::marker;
 use super::supervised::{self, Ended};

@@ -52,7 +52,7 @@ mod tests {
         assert_eq!(read(&file, size).as_deref(), Some(uuid));
         write(&file, size, None).unwrap();
         assert_eq!(read(&file, size), None);
-        assert!(stack::superblock::is_blank(&file));
+        assert!(block_probe::superblock::is_blank(&file));
         assert_eq!(read(&file, 100), None);
     }
 }

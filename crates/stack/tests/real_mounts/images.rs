@@ -4,7 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::sync::Barrier;
 
-use stack::image::{ImageKind, OpenImage};
+use block_probe::image_kind::ImageKind;
+use stack::image::OpenImage;
 use stack::loop_device::{Caching, attach, attach_with};
 use stack::mount::{self, Backing};
 

@@ -13,9 +13,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{PoisonError, RwLock};
 
+use block_probe::image_kind::ImageKind;
 use nix::mount::{MsFlags, mount as old_mount};
 use nix::sched::{CloneFlags, unshare};
-use stack::image::{ImageKind, OpenImage};
+use stack::image::OpenImage;
 use stack::loop_device::attach;
 use stack::mount::{self, Backing, detach};
 use stack::overlay::Upper;

@@ -6,9 +6,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use block_probe::image_kind::ImageKind;
 use nix::mount::{MsFlags, mount as old_mount};
 use rustix::fs::{StatVfsMountFlags, statvfs};
-use stack::image::{ImageKind, OpenImage};
+use stack::image::OpenImage;
 use stack::loop_device::attach;
 use stack::mount::{self, Backing, MountedLayer, protect};
 use stack::overlay::{Features, Overlay, Rung};

@@ -1,4 +1,4 @@
-//! Where the parsers of this crate read from: a device, a file, or a slice in a test.
+//! Where the readers of this crate read from: a device, a file, or a slice in a test.
 
 use std::fs::File;
 use std::io::{self, Seek as _, SeekFrom};

@@ -71,18 +71,9 @@ pub fn read(source: &dyn ByteSource, disk: &Disk) -> Option<Table> {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use super::*;
-
-    /// The same bytes on every run: a test that failed once fails again.
-    pub(crate) struct Random(pub u64);
-
-    impl Random {
-        pub(crate) fn next(&mut self) -> u8 {
-            self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            (self.0 >> 33) as u8
-        }
-    }
+    use crate::random::Random;
 
     #[test]
     fn a_name_counts_only_where_the_partition_lies_where_its_entry_says() {

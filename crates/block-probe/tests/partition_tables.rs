@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use stack::partition_table::{Disk, Partition, read};
+use block_probe::partition_table::{Disk, Partition, read};
 
 /// A disk with that table, and what sfdisk says of it: number, start and size in bytes of each partition.
 fn written(folder: &Path, script: &str) -> (File, Vec<(u32, u64, u64)>) {

@@ -6,6 +6,7 @@
 //! (a RAID, a volume group, an encrypted volume) goes before all: a file system in it is not for mounting.
 
 mod btrfs;
+mod case_folding;
 mod ext4;
 mod f2fs;
 mod iso9660;
@@ -15,6 +16,7 @@ mod xfs;
 
 use crate::bytes::ByteSource;
 
+pub use case_folding::folds_case;
 pub use member::part_of;
 
 /// What a superblock says.
@@ -137,7 +139,7 @@ mod tests {
 
     #[test]
     fn garbage_never_panics() {
-        let mut random = crate::partition_table::tests::Random(7);
+        let mut random = crate::random::Random(7);
         for _ in 0..200 {
             let mut bytes: Vec<u8> = (0..40_000).map(|_| random.next()).collect();
             // Half of the rounds have magics in place, so that the fields behind them are read.

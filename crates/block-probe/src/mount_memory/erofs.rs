@@ -4,7 +4,6 @@
 //! `decompressor.c`, and `z_erofs_load_*_config` of each compressor.
 
 use crate::bytes::{ByteSource, le16, le32};
-use crate::image::OpenImage;
 
 const SUPERBLOCK: u64 = 1024;
 /// Of struct erofs_super_block, without what `sb_extslots` adds in pieces of 16 bytes.
@@ -22,11 +21,7 @@ const ZSTD: u64 = 480 << 10;
 const DEFLATE: u64 = 48 << 10;
 
 /// Bytes of kernel memory for each possible processor. Every number may be hostile.
-pub fn buffers(image: &OpenImage) -> u64 {
-    parse(image)
-}
-
-fn parse(source: &impl ByteSource) -> u64 {
+pub fn buffers(source: &impl ByteSource) -> u64 {
     let Some(head) = source.array::<128>(SUPERBLOCK) else { return 0 };
     let (features, algorithms) = (le32(&head, 80), le16(&head, 84));
     if features & CONFIGURATIONS == 0 {
@@ -78,25 +73,25 @@ mod tests {
     #[test]
     fn the_buffers_of_each_compressor_are_counted_up_to_what_the_kernel_takes() {
         let lz4 = [0xff, 0xff, 16, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
-        assert_eq!(parse(&image(1, &[&lz4])), 64 << 10);
+        assert_eq!(buffers(&image(1, &[&lz4])), 64 << 10);
         let mut lzma = [0; 14];
         lzma[..4].copy_from_slice(&(8_u32 << 20).to_le_bytes());
-        assert_eq!(parse(&image(2, &[&lzma])), LARGEST_DICTIONARY + XZ);
-        assert_eq!(parse(&image(3, &[&lz4, &lzma])), (64 << 10) + LARGEST_DICTIONARY + XZ);
-        assert_eq!(parse(&image(8, &[&[0, 7, 0, 0, 0, 0]])), (128 << 10) + ZSTD);
+        assert_eq!(buffers(&image(2, &[&lzma])), LARGEST_DICTIONARY + XZ);
+        assert_eq!(buffers(&image(3, &[&lz4, &lzma])), (64 << 10) + LARGEST_DICTIONARY + XZ);
+        assert_eq!(buffers(&image(8, &[&[0, 7, 0, 0, 0, 0]])), (128 << 10) + ZSTD);
         assert_eq!(
-            parse(&image(15, &[&[0xff_u8; 14][..]; 4])),
+            buffers(&image(15, &[&[0xff_u8; 14][..]; 4])),
             2 * LARGEST_CLUSTER + LARGEST_DICTIONARY + XZ + DEFLATE + ZSTD
         );
-        assert_eq!(parse(&image(0, &[])), 0);
+        assert_eq!(buffers(&image(0, &[])), 0);
     }
 
     #[test]
     fn what_is_cut_off_or_garbage_is_no_panic() {
         let whole = image(15, &[&[0xff_u8; 14][..]; 4]);
         for length in 0..whole.len() {
-            parse(&whole[..length].to_vec());
+            buffers(&whole[..length].to_vec());
         }
-        parse(&vec![0xff; 8192]);
+        buffers(&vec![0xff; 8192]);
     }
 }

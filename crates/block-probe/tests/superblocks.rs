@@ -42,12 +42,12 @@ fn superblocks_made_by_the_usual_tools_are_read_as_blkid_reads_them() {
     for (number, (mebibytes, top, command)) in cases.into_iter().enumerate() {
         let path = formatted(folder.path(), &number.to_string(), mebibytes, command);
         let file = fs::File::open(&path).unwrap();
-        let found = stack::superblock::probe(&file).unwrap_or_else(|| panic!("{command:?} is unknown"));
+        let found = block_probe::superblock::probe(&file).unwrap_or_else(|| panic!("{command:?} is unknown"));
         assert_eq!(Some(found.kind.to_owned()), blkid(&path, "TYPE"), "{command:?}");
         assert_eq!(found.label, blkid(&path, "LABEL"), "{command:?}");
         assert_eq!(found.uuid, blkid(&path, "UUID"), "{command:?}");
         assert_eq!((found.driver.is_some(), found.can_hold_top()), (true, top), "{command:?}");
-        assert!(!stack::superblock::is_blank(&file), "{command:?}");
+        assert!(!block_probe::superblock::is_blank(&file), "{command:?}");
     }
 }
 
@@ -57,7 +57,7 @@ fn a_blank_device_is_told_from_one_that_somebody_uses() {
     let path = folder.path().join("disk");
     let file = fs::File::create_new(&path).unwrap();
     file.set_len(64 << 20).unwrap();
-    let blank = || stack::superblock::is_blank(&fs::File::open(&path).unwrap());
+    let blank = || block_probe::superblock::is_blank(&fs::File::open(&path).unwrap());
     assert!(blank());
     let output = Command::new("sh")
         .arg("-c")

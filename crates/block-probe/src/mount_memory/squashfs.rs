@@ -3,8 +3,7 @@
 //! Superblock: `fs/squashfs/squashfs_fs.h` of Linux, struct squashfs_super_block; what is allocated at mount: `squashfs_fill_super` in
 //! `super.c`, `squashfs_cache_init` in `cache.c`, and `*_init` of the wrapper of each compressor.
 
-use crate::bytes::{ByteSource as _, le16, le32, le64};
-use crate::image::OpenImage;
+use crate::bytes::{ByteSource, le16, le32, le64};
 
 /// SQUASHFS_FILE_MAX_SIZE.
 const LARGEST_BLOCK: u64 = 1 << 20;
@@ -47,7 +46,7 @@ impl Takes {
     }
 
     /// Reads the superblock; `None` when it is none, or cannot be read.
-    pub fn of(image: &OpenImage) -> Option<Self> {
+    pub fn of(image: &impl ByteSource) -> Option<Self> {
         Self::parse(&image.array(0)?, |offset| image.array(offset))
     }
 
