@@ -14,6 +14,12 @@ fn main() -> ExitCode {
     {
         std::process::exit(sandbox::stage_main(&rest));
     }
+    if let [question, words @ ..] = arguments.as_slice()
+        && question == cli::help::QUESTION
+    {
+        command::complete(words.iter().cloned());
+        return ExitCode::SUCCESS;
+    }
     match cli::command_line::read::<Lamina>(&PROGRAM, arguments) {
         Ok(lamina) => command::run(lamina).unwrap_or_else(|error| {
             cli::progress::line(format_args!("lamina: {error}"));

@@ -27,7 +27,7 @@ pub struct Completions {
 
 impl Completions {
     pub(super) fn run(self) -> Result<ExitCode> {
-        let script = cli::help::completions(&self.shell, "lamina", &Lamina::get_args_info());
+        let script = cli::help::asking_completions(&self.shell, "lamina", &Lamina::get_args_info());
         let script = script.ok_or_else(|| {
             Error::new(format!("shell '{}'", self.shell), "there are no completions for it")
                 .remedy(suggest::remedy(&self.shell, &SHELLS))

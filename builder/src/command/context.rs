@@ -18,6 +18,8 @@ const PACKAGES: &str = "packages";
 pub struct Context {
     store: Option<String>,
     tree: Option<String>,
+    /// Whether leftovers of killed commands stay in the store.
+    only_reading: bool,
     /// Where progress goes.
     pub report: Report,
 }
@@ -25,7 +27,12 @@ pub struct Context {
 impl Context {
     /// From `--store`, `--tree` and `--verbose`.
     pub fn new(store: Option<String>, tree: Option<String>, verbose: bool) -> Self {
-        Context { store, tree, report: Report { verbose } }
+        Context { store, tree, only_reading: false, report: Report { verbose } }
+    }
+
+    /// For what must never write, also not to clean up.
+    pub fn only_reading(store: Option<String>, tree: Option<String>) -> Self {
+        Context { only_reading: true, ..Context::new(store, tree, false) }
     }
 
     /// Opens the store, and removes what killed commands left there, as far as this process may: a store that cannot be written to
@@ -37,6 +44,9 @@ impl Context {
         };
         let store = Store::open(&path)?;
         self.report.detail(format_args!("store: {}", store.root().display()));
+        if self.only_reading {
+            return Ok(store);
+        }
         for left in store.sweep() {
             self.report.line(format_args!("warning: {left}"));
         }

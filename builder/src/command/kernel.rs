@@ -85,7 +85,7 @@ impl KernelCommand {
     }
 }
 
-fn listed(context: &Context) -> Result<Vec<PinnedKernel>> {
+pub(super) fn listed(context: &Context) -> Result<Vec<PinnedKernel>> {
     // Without a tree, and with one that has no list of its own, the list is that of this program.
     match context.tree().map(|tree| tree.join("kernel-config/kernels.kdl")) {
         Ok(path) if path.exists() => kernels::load(&path),

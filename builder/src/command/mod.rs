@@ -2,6 +2,7 @@
 
 mod bootstrap;
 mod build;
+mod complete;
 mod completions;
 pub mod context;
 mod image;
@@ -23,6 +24,8 @@ use std::process::ExitCode;
 use argh::FromArgs;
 use cli::command_line::Program;
 use running::System;
+
+pub use complete::complete;
 
 use crate::command::context::Context;
 use crate::error::{Error, Result};

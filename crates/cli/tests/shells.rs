@@ -1,11 +1,13 @@
 //! Scripts and pages, judged by the shells that run them and by groff, which sets them.
 
 use std::fs;
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use argh::{ArgsInfo, FromArgs};
-use cli::help::{SHELLS, completions, pages, write_pages};
+use cli::help::{SHELLS, asking_completions, at_cursor, completions, pages, write_pages};
 
 /// Keeps shelves.
 #[derive(FromArgs, ArgsInfo)]
@@ -77,6 +79,9 @@ struct ListSteel {
     /// write there
     #[argh(option, short = 'o', arg_name = "file")]
     output: Option<String>,
+    /// which ones
+    #[argh(positional)]
+    name: Vec<String>,
 }
 
 fn script(folder: &Path, shell: &str) -> String {
@@ -169,4 +174,119 @@ fn groff_sets_every_page_without_a_warning() {
     }
     let refused = write_pages(Path::new("/proc/nothing"), "shelf", &Shelf::get_args_info()).unwrap_err();
     assert!(refused.to_string().starts_with("/proc/nothing: ") && !refused.remedy.is_empty(), "{refused}");
+}
+
+/// A program `shelf` that answers its completion script and says how else it was called, in a folder with its scripts.
+fn asked() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let program = "#!/bin/sh\n\
+        [ \"$1\" = __complete ] || { printf 'called:'; printf ' <%s>' \"$@\"; echo; exit; }\n\
+        shift\n\
+        for last; do :; done\n\
+        case \"$*\" in\n\
+            *' --ru') ;;\n\
+            'steel list --output='*) printf 'files\\n--output=x-ray\\n' ;;\n\
+            'steel list --output'*) printf 'files\\nx-ray\\n' ;;\n\
+            'steel list'*) printf 'nothing\\nbeam\\ta long one\\nrail@1b\\tone: of two\\n' ;;\n\
+        esac | grep -e ^nothing$ -e ^files$ -e \"^$last\"\n";
+    let path = folder.path().join("shelf");
+    fs::write(&path, program).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::write(folder.path().join("yard.txt"), "").unwrap();
+    for shell in SHELLS {
+        let script = asking_completions(shell, "shelf", &Shelf::get_args_info()).unwrap();
+        fs::write(folder.path().join(format!("script.{shell}")), script).unwrap();
+    }
+    folder
+}
+
+/// Lines that are the same to every shell: with a tab where a person presses it, and what the program must be called with.
+const TYPED: [(&str, &str); 8] = [
+    ("./shelf steel list be\t", "<steel> <list> <beam>"),
+    ("./shelf steel list rail@\t", "<steel> <list> <rail@1b>"),
+    ("./shelf steel list rail@1\t", "<steel> <list> <rail@1b>"),
+    ("./shelf steel list --output=x-\t", "<steel> <list> <--output=x-ray>"),
+    ("./shelf steel list --output x-\t", "<steel> <list> <--output> <x-ray>"),
+    ("./shelf steel list --output ya\t", "<steel> <list> <--output> <yard.txt>"),
+    ("./shelf steel list beam --ru\t", "<steel> <list> <beam> <--rusty>"),
+    ("./shelf ste\tli\t", "<steel> <list>"),
+];
+
+/// What an interactive shell on a terminal of its own shows of these lines.
+fn typed_into(shell: &str, folder: &Path, first: &str) -> String {
+    let mut command = Command::new("script");
+    command.args(["-qec", shell, "/dev/null"]).current_dir(folder).env("TERM", "dumb").env("HOME", folder);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let lines: Vec<&str> = [first].into_iter().chain(TYPED.map(|(line, _)| line)).chain(["exit"]).collect();
+    let mut input = child.stdin.take().unwrap();
+    for line in lines {
+        // A shell throws away what was typed before it reads with its line editor.
+        std::thread::sleep(std::time::Duration::from_millis(700));
+        input.write_all(format!("{line}\r").as_bytes()).unwrap();
+    }
+    drop(input);
+    String::from_utf8_lossy(&child.wait_with_output().unwrap().stdout).into_owned()
+}
+
+fn check_typed(shown: &str) {
+    for (line, called) in TYPED {
+        assert!(shown.contains(&format!("called: {called}\r\n")), "{line:?} in {shown}");
+    }
+}
+
+#[test]
+fn bash_asks_the_program_for_values() {
+    let folder = asked();
+    let first = "source ./script.bash";
+    check_typed(&typed_into("bash --norc --noprofile -i", folder.path(), first));
+}
+
+#[test]
+fn zsh_asks_the_program_for_values() {
+    let folder = asked();
+    let first = "PS1='> '; autoload -Uz compinit; compinit -D; source ./script.zsh";
+    check_typed(&typed_into("zsh -f -i", folder.path(), first));
+}
+
+#[test]
+fn fish_asks_the_program_for_values() {
+    let folder = asked();
+    let offered = |line: &str| {
+        let there = folder.path().display();
+        let line = format!("cd {there}; source script.fish; complete -C '{line}'");
+        run("fish", &["--no-config", "-c", &line])
+    };
+    assert_eq!(offered("./shelf steel list be"), "beam\ta long one\n");
+    assert_eq!(offered("./shelf steel list rail@"), "rail@1b\tone: of two\n");
+    assert_eq!(offered("./shelf steel list --output x-").split('\t').next(), Some("x-ray"));
+    assert_eq!(offered("./shelf steel list --output ya").trim_end(), "yard.txt");
+    assert_eq!(offered("./shelf steel list beam --ru").split('\t').next(), Some("--rusty"));
+    assert_eq!(offered("./shelf st").split('\t').next(), Some("steel"));
+}
+
+#[test]
+fn the_cursor_is_found_in_every_spelling() {
+    let declared = Shelf::get_args_info();
+    let at = |words: &[&str]| {
+        let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+        at_cursor(&declared, &words).map(|it| (it.argument, it.before, it.typed, it.given))
+    };
+    let plain = |argument, typed: &str, given| Some((argument, String::new(), typed.to_owned(), given));
+    assert_eq!(at(&["steel", "list", ""]), plain("name", "", vec![]));
+    assert_eq!(
+        at(&["steel", "list", "a", "--rusty", "b"]),
+        plain("name", "b", vec![("name", "a".to_owned())])
+    );
+    assert_eq!(at(&["steel", "list", "-o", "x"]), plain("--output", "x", vec![]));
+    assert_eq!(at(&["steel", "list", "--output", "--x"]), plain("--output", "--x", vec![]));
+    assert_eq!(at(&["steel", "list", "-ox", "y"]), plain("name", "y", vec![("--output", "x".to_owned())]));
+    assert_eq!(
+        at(&["steel", "list", "--output=x"]),
+        Some(("--output", "--output=".to_owned(), "x".to_owned(), vec![]))
+    );
+    assert_eq!(at(&["steel", "list", "--", "-o", "-"]), plain("name", "-", vec![("name", "-o".to_owned())]));
+    // A command, an option, a word too many: nothing to ask the program for.
+    for words in [&[""][..], &["steel", ""], &["steel", "list", "--r"], &["wood", "list", "x"], &[]] {
+        assert_eq!(at(words), None, "{words:?}");
+    }
 }

@@ -7,7 +7,7 @@
 //! The conventions: POSIX.1-2024, XBD 12.2 (Utility Syntax Guidelines); GNU Coding Standards, 4.8 (Standards for Command Line Interfaces).
 
 mod answer;
-mod declared;
+pub(crate) mod declared;
 mod rewording;
 mod spelling;
 

@@ -3,6 +3,8 @@
 use argh::CommandInfoWithArgs;
 use argh_complete::Generator;
 
+use super::values;
+
 /// The shells that there are scripts for.
 pub const SHELLS: [&str; 3] = ["bash", "zsh", "fish"];
 
@@ -25,10 +27,20 @@ pub fn completions(shell: &str, name: &str, command: &CommandInfoWithArgs) -> Op
         "fish" => {
             let script = argh_complete::fish::Fish::generate(name, command);
             let script = script.replace("commandline -xpc", "commandline -opc");
-            Some(also_version(&script, " -l help ", " -l version "))
+            Some(options_behind_arguments(&also_version(&script, " -l help ", " -l version "), name, command))
         }
         _ => None,
     }
+}
+
+/// As [`completions`], for a program that answers [`super::QUESTION`].
+pub fn asking_completions(shell: &str, name: &str, command: &CommandInfoWithArgs) -> Option<String> {
+    let script = completions(shell, name, command)?;
+    Some(match shell {
+        "bash" => values::asked_by_bash(&script, name),
+        "zsh" => values::asked_by_zsh(&script, name),
+        _ => values::asked_by_fish(&script, name),
+    })
 }
 
 /// The crate `command-line` understands --version wherever --help is.
@@ -66,4 +78,35 @@ fn one_case_for_each_path(script: &str) -> String {
 fn with_files(script: &str) -> String {
     let (last, and_files) = ("\n        && return 0", "\n        '*:file:_files' && return 0");
     script.replace("': :'", "':value:_files'").replace(last, and_files)
+}
+
+/// fish offers the options of a command only right behind its words. Of one without further commands, they may also come later.
+fn options_behind_arguments(script: &str, name: &str, command: &CommandInfoWithArgs) -> String {
+    let (exact, behind) = (format!("__fish_{name}_using_command"), format!("__fish_{name}_behind_command"));
+    let begin = format!("function {exact}\n");
+    let Some((function, rest)) = script.strip_prefix(&begin).and_then(|rest| rest.split_once("\nend\n"))
+    else {
+        return script.to_owned();
+    };
+    let other = function.replace("$count_cleaned -ne $count_target", "$count_cleaned -lt $count_target");
+    let mut rest = rest.to_owned();
+    for path in commands_without_commands(command) {
+        let path = path.join(" ");
+        let quoted = |function: &str| format!("'{}'", format!("{function} {path}").trim_end());
+        rest = rest.replace(&quoted(&exact), &quoted(&behind));
+    }
+    format!("{begin}{function}\nend\n\nfunction {behind}\n{other}\nend\n{rest}")
+}
+
+fn commands_without_commands(command: &CommandInfoWithArgs) -> Vec<Vec<&str>> {
+    if command.commands.is_empty() {
+        return vec![Vec::new()];
+    }
+    let mut all = Vec::new();
+    for it in &command.commands {
+        for path in commands_without_commands(&it.command) {
+            all.push([&[it.name], path.as_slice()].concat());
+        }
+    }
+    all
 }

@@ -2,7 +2,11 @@
 //! never differ.
 
 mod completions;
+mod cursor;
 mod manual;
+mod values;
 
-pub use completions::{SHELLS, completions};
+pub use completions::{SHELLS, asking_completions, completions};
+pub use cursor::{Cursor, at_cursor};
 pub use manual::{pages, write_pages};
+pub use values::{Also, QUESTION, Values};
