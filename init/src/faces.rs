@@ -19,7 +19,9 @@ use cli::command_line::Program;
 use running::command::{Bless, Report, Said, Why};
 use running::{Result, System};
 
-use crate::{handover, paths, recovery, shutdown};
+use crate::{paths, recovery, shutdown};
+
+use crate::shutdown::handover;
 
 /// The name under which it is the command.
 const NAME: &str = "lamina";

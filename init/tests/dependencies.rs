@@ -26,7 +26,8 @@ fn every_crate_in_init_is_on_the_allow_list() {
     let linked: BTreeSet<&str> = tree
         .lines()
         .map(|line| line.trim_end_matches(" (*)").trim())
-        .filter(|line| !line.is_empty())
+        // Proc macros have no library; init's own is no dependency.
+        .filter(|line| !line.is_empty() && *line != env!("CARGO_PKG_NAME"))
         .collect();
     let unknown: Vec<_> = linked.difference(&allowed).collect();
     assert!(unknown.is_empty(), "linked into PID 1, but not in init/dependencies.allow: {unknown:?}");

@@ -1,6 +1,6 @@
 //! How a person learns that the layers do not fit.
 
-use crate::block_devices::Size;
+use crate::devices::block_devices::Size;
 use crate::error::Failure;
 use crate::plan::count;
 

@@ -3,7 +3,7 @@
 //! As there, a module of `modprobe.blacklist=` is not loaded because a device or a file system asks for it; one that needs it brings it all
 //! the same (modprobe.d(5), `blacklist`). The kernel refuses those of `module_blacklist=` to everybody.
 
-use crate::cmdline::Parameter;
+use crate::request::cmdline::Parameter;
 
 /// The names, with underscores.
 #[derive(Debug, Default)]
@@ -37,7 +37,7 @@ fn underscored(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cmdline;
+    use crate::request::cmdline;
 
     #[test]
     fn lists_add_up_and_both_spellings_are_one_name() {

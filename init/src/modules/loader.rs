@@ -10,10 +10,10 @@ use nix::kmod::{ModuleInitFlags, finit_module};
 use super::blacklist::Blacklist;
 use super::list::Module;
 use super::needs::Need;
-use crate::cmdline::{self, Parameter};
-use crate::journal::{micros, now};
+use crate::devices::uevents::Uevents;
+use crate::report::journal::{micros, now};
 use crate::report::{LoadedModule, ModuleRecord};
-use crate::uevents::Uevents;
+use crate::request::cmdline::{self, Parameter};
 
 /// Why a module does not load that this machine has no need of.
 pub(super) const NO_HARDWARE: &str = "its hardware is not in this machine";

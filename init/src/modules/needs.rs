@@ -59,8 +59,8 @@ pub fn of_step(step: &Step) -> Vec<Need> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::medium::Medium;
     use crate::plan;
+    use crate::store::medium::Medium;
 
     #[test]
     fn a_medium_needs_its_file_system_and_fat_its_character_sets() {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use running::kernel_log::{self, KernelLog, Record};
 
-use crate::kernel_words::keep;
+use crate::report::kernel_words::keep;
 
 /// The last words of the kernel that fit on a screen.
 const LINES: usize = 5;

@@ -11,7 +11,7 @@ use super::keys::{Entered, Number, key};
 use super::terminals::{Terminals, Typed};
 use super::{kernel_log, pages, restart, screen, shell};
 use crate::error::BootError;
-use crate::journal;
+use crate::report::journal;
 
 /// Without a console nobody can press a key: time enough to read a log that goes elsewhere.
 const WITHOUT_CONSOLE: Duration = Duration::from_secs(30);

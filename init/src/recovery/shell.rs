@@ -10,7 +10,9 @@ use nix::errno::Errno;
 use nix::sys::wait::waitpid;
 use nix::unistd::{Pid, dup2_stderr, dup2_stdin, dup2_stdout, setsid};
 
-use crate::{console, contract, paths};
+use crate::{console, paths};
+
+use crate::store::contract;
 
 /// The name under which init runs itself to become the shell: a new session needs a process that is not its leader.
 pub const SHELL_NAME: &str = "lamina-rescue-shell";

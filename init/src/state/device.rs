@@ -6,10 +6,10 @@ use block_probe::superblock;
 use profiles::{DeviceSpec, State, StateFileSystem};
 
 use super::marker;
-use crate::block_devices::BlockDevice;
+use crate::devices::block_devices::BlockDevice;
+use crate::devices::which_device;
 use crate::error::Failure;
-use crate::wait_for_device::answers;
-use crate::which_device;
+use crate::waiting::wait_for_device::answers;
 
 const NEVER_FORMATTED: &str = "init never formats what is not empty: when nothing on it is needed, empty it with `wipefs --all` \
                                and overwrite its first and last MiB with zeros";

@@ -10,8 +10,8 @@ use profiles::{DeviceSpec, StateFileSystem};
 
 use super::marker;
 use super::supervised::{self, Ended};
-use crate::block_devices::{BlockDevice, Size};
 use crate::console;
+use crate::devices::block_devices::{BlockDevice, Size};
 use crate::error::Failure;
 
 /// The label when the device was not named by one.

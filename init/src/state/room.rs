@@ -3,7 +3,7 @@
 use std::io;
 
 use super::decide::FOLDER;
-use crate::block_devices::Size;
+use crate::devices::block_devices::Size;
 use crate::error::Failure;
 
 /// Bytes, and inodes, that are certainly enough for what a boot itself makes.

@@ -1,0 +1,59 @@
+//! PID 1 of the initramfs: from the kernel command line to the real init, and back out at shutdown.
+//!
+//! | folder | subject |
+//! |---|---|
+//! | `boot` | the story of a boot: one candidate after another until a root stands, and the point of no return |
+//! | `request` | what the kernel command line asks for; pure |
+//! | `plan` | what a boot will do, as data that prints, and what carries it out |
+//! | `store` | where the store is, which profiles it has, and who signed them |
+//! | `devices` | the block devices of this machine, and which one is meant |
+//! | `waiting` | waits until a device is there |
+//! | `modules` | kernel modules |
+//! | `memory` | whether there is memory for the layers |
+//! | `real_init` | whether the real init can be started |
+//! | `state` | a writable top that lasts |
+//! | `report` | what is said on the console and left in writing |
+//! | `recovery` | where every failure ends |
+//! | `shutdown` | the way back |
+//!
+//! It is a library so that the fuzz targets can import it. Nothing else does.
+
+mod boot;
+mod console;
+mod deadline;
+mod descriptors;
+mod devices;
+mod error;
+mod faces;
+mod memory;
+mod modules;
+mod mounts;
+mod paths;
+mod plan;
+mod real_init;
+mod recovery;
+mod report;
+mod request;
+mod shutdown;
+mod state;
+mod store;
+mod take_down;
+mod waiting;
+
+use std::process::ExitCode;
+
+/// What reads bytes that others wrote: the fuzz targets feed it garbage.
+pub mod readers {
+    pub use crate::real_init::elf::dynamic;
+    pub use crate::request::BootRequest;
+    pub use crate::request::cmdline::module_options;
+    pub use crate::store::contract::parse as parse_contract;
+}
+
+/// Whatever this program is asked to be: as the init of an initramfs it does not return.
+pub fn run() -> ExitCode {
+    if std::process::id() == 1 {
+        stack::last_resort::install();
+    }
+    faces::other_than_init().unwrap_or_else(|| boot::begin())
+}

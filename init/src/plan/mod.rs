@@ -1,0 +1,370 @@
+//! What will be done, decided before it is done: pure functions from what was asked and found to a list of stages.
+//!
+//! A plan prints as text, one step a line; `tests/golden/*.plan` holds the plans of typical boots.
+
+pub mod crew;
+pub mod executor;
+#[cfg(test)]
+mod golden;
+pub mod machine;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use profiles::resolved::{BootProfile, ImageRef};
+use profiles::{TmpfsSize, Verify};
+
+use crate::devices::block_devices::Size;
+use crate::paths;
+use crate::request::RootAccess;
+use crate::store::medium::{Medium, Protocol, Share};
+
+/// A file system to mount, as text only: it prints, and it compares.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mount {
+    /// Its name in `/proc/filesystems`.
+    pub kind: &'static str,
+    /// Device, tag, or a word.
+    pub source: String,
+    /// `KEY=VALUE` or `FLAG`, as in mount(8); `ro`, `nosuid`, `nodev`, `noexec` and `strictatime` among them.
+    pub options: Vec<String>,
+    /// The folder, which is made when it is not there.
+    pub target: &'static str,
+}
+
+/// An image of the stack and where it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Image {
+    /// The profile, which the image is there for.
+    pub profile: Arc<str>,
+    /// What it says.
+    pub wanted: ImageRef,
+    /// The file.
+    pub path: PathBuf,
+    /// How it is checked.
+    pub verify: Verify,
+}
+
+impl Image {
+    /// Where the layer is mounted.
+    pub fn layer(&self) -> PathBuf {
+        PathBuf::from(paths::LAYERS).join(self.wanted.name.as_str())
+    }
+}
+
+impl fmt::Display for Image {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.wanted.name, self.wanted.version)
+    }
+}
+
+/// What goes above the layers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Above {
+    /// Nothing: the root is read-only.
+    Nothing,
+    /// The folders `upper` and `work` of the top, which are new at each boot.
+    FreshTop,
+    /// The same, and they outlive the layers below them: overlayfs must use no feature that binds it to those.
+    KeptTop,
+}
+
+/// The writable top, as far as it is decided before the plan of the root.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Top {
+    /// None.
+    None,
+    /// A tmpfs.
+    Tmpfs(TmpfsSize),
+    /// A folder of the state file system, which is mounted already.
+    Kept(PathBuf),
+}
+
+/// One thing to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// Mount a file system.
+    Mount(Mount),
+    /// Open an image and compare its length.
+    OpenImage(Arc<Image>),
+    /// Compare the SHA-256 of an open image.
+    CheckImage(Arc<Image>),
+    /// Give an open image a loop device.
+    AttachImage(Arc<Image>),
+    /// Put dm-verity over an attached image.
+    OpenVerity(Arc<Image>),
+    /// Mount the squashfs or EROFS of an image.
+    MountLayer(Arc<Image>),
+    /// Make a folder visible at a second place.
+    Bind {
+        /// The folder.
+        source: PathBuf,
+        /// The place.
+        target: &'static str,
+    },
+    /// Join the layers.
+    StackLayers {
+        /// The layers, bottom first.
+        lower: Vec<Arc<Image>>,
+        /// What goes above.
+        above: Above,
+    },
+    /// See that `/dev`, `/proc`, `/sys` and `/run` can move to the new root.
+    MountPoints {
+        /// Missing ones can be made.
+        writable: bool,
+    },
+    /// Read the real init and what it needs to start, so that damage shows now.
+    ReadInit {
+        /// The program.
+        init: String,
+        /// The layers that it may come from, bottom first.
+        layers: Vec<Arc<Image>>,
+    },
+    /// See that the real init can be started.
+    CheckInit(String),
+    /// Hand the new root over read-only, as `ro` on the kernel command line asks.
+    ProtectRoot,
+}
+
+impl Step {
+    /// The name that messages, reports and `docs/boot.md` use.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Mount(_) => "mount",
+            Self::OpenImage(_) => "open image",
+            Self::CheckImage(_) => "check image",
+            Self::AttachImage(_) => "attach image",
+            Self::OpenVerity(_) => "open verity",
+            Self::MountLayer(_) => "mount layer",
+            Self::Bind { .. } => "bind",
+            Self::StackLayers { .. } => "stack layers",
+            Self::MountPoints { .. } => "find mount points",
+            Self::ReadInit { .. } => "read init",
+            Self::CheckInit(_) => "check init",
+            Self::ProtectRoot => "protect root",
+        }
+    }
+
+    /// What it is done to, with what identifies it.
+    pub fn object(&self) -> String {
+        match self {
+            Self::Mount(mount) => format!("{} ({}) at {}", mount.source, mount.kind, mount.target),
+            Self::OpenImage(image) => format!("{image} ({})", image.path.display()),
+            Self::CheckImage(image) | Self::AttachImage(image) | Self::OpenVerity(image) => {
+                format!("{image} ({})", image.path.display())
+            }
+            Self::Bind { source, target } => format!("{} at {target}", source.display()),
+            Self::MountLayer(image) => format!("{image} at {}", image.layer().display()),
+            Self::StackLayers { lower, .. } => {
+                format!("{} at {}", count(lower.len(), "layer"), paths::NEW_ROOT)
+            }
+            Self::MountPoints { .. } | Self::ProtectRoot => paths::NEW_ROOT.to_owned(),
+            Self::ReadInit { init: path, .. } | Self::CheckInit(path) => path.clone(),
+        }
+    }
+
+    /// The object in few words: a screen has room for many of them.
+    pub fn subject(&self) -> String {
+        match self {
+            Self::OpenImage(image)
+            | Self::CheckImage(image)
+            | Self::AttachImage(image)
+            | Self::OpenVerity(image)
+            | Self::MountLayer(image) => image.to_string(),
+            _ => self.object(),
+        }
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.name(), self.object())?;
+        match self {
+            Self::Mount(mount) => write!(f, " with {}", mount.options.join(",")),
+            Self::OpenImage(image) => write!(f, " of {} bytes", image.wanted.size),
+            Self::CheckImage(image) => write!(f, " against {}", image.wanted.digest),
+            Self::OpenVerity(image) => match &image.wanted.verity {
+                Some(verity) => write!(f, " with root hash {}", verity.root_hash.hex()),
+                None => Ok(()),
+            },
+            Self::StackLayers { above: Above::Nothing, .. } => f.write_str(" read-only"),
+            Self::StackLayers { above: Above::FreshTop, .. } => f.write_str(" under a writable top"),
+            Self::StackLayers { above: Above::KeptTop, .. } => {
+                f.write_str(" under a top that was there before")
+            }
+            Self::ReadInit { .. } => f.write_str(", its interpreters and its libraries"),
+            Self::MountPoints { writable: true } => f.write_str(", making those that are missing"),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Who carries out the lanes of a stage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hands {
+    /// One thread, lane after lane.
+    One,
+    /// One thread a processor.
+    Processors,
+    /// Several threads however few processors there are, because lanes sleep.
+    Many,
+}
+
+/// Steps that belong together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stage {
+    /// What the console and the report call it.
+    pub name: &'static str,
+    /// Who carries it out.
+    pub hands: Hands,
+    /// Chains of steps: each step needs the one before it, and a failure ends its chain. No chain needs another: all are
+    /// tried, and all failures are told at once.
+    pub lanes: Arc<[Vec<Step>]>,
+}
+
+impl Stage {
+    /// One chain.
+    fn chain(name: &'static str, steps: Vec<Step>) -> Self {
+        Self { name, hands: Hands::One, lanes: Arc::new([steps]) }
+    }
+
+    /// All steps, lane after lane.
+    pub fn steps(&self) -> impl Iterator<Item = &Step> {
+        self.lanes.iter().flatten()
+    }
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let how = match (self.hands, self.lanes.len()) {
+            (_, 0 | 1) => "",
+            (Hands::Many, _) => " (parallel, sleeping)",
+            (Hands::Processors, _) => " (parallel)",
+            (Hands::One, _) => " (each)",
+        };
+        writeln!(f, "{}{how}", self.name)?;
+        self.steps().try_for_each(|step| writeln!(f, "  {step}"))
+    }
+}
+
+/// The file systems that the kernel offers, before anything can be looked at.
+pub fn early() -> Vec<Stage> {
+    let mount = |kind, target, options: &[&str]| {
+        let options = options.iter().map(ToString::to_string).collect();
+        Step::Mount(Mount { kind, source: kind.to_owned(), options, target })
+    };
+    let steps = vec![
+        mount("proc", "/proc", &["nosuid", "nodev", "noexec"]),
+        mount("sysfs", "/sys", &["nosuid", "nodev", "noexec"]),
+        mount("devtmpfs", "/dev", &["nosuid", "mode=0755"]),
+        // As systemd wants it: INITRD_INTERFACE of its documentation.
+        mount("tmpfs", "/run", &["nosuid", "nodev", "strictatime", "mode=0755"]),
+    ];
+    vec![Stage::chain("early mounts", steps)]
+}
+
+/// How the medium comes to its place; nothing when the store is in the initramfs.
+pub fn medium(medium: &Medium) -> Vec<Stage> {
+    let mount = |kind, source: &str, options: &[&str]| {
+        let always = ["ro", "nosuid", "nodev", "noexec"];
+        let options = always.iter().chain(options).map(ToString::to_string).collect();
+        let step = Step::Mount(Mount { kind, source: source.to_owned(), options, target: paths::MEDIUM });
+        vec![Stage::chain("medium", vec![step])]
+    };
+    match medium {
+        Medium::Initramfs => Vec::new(),
+        // A short name that is stored in capitals, as old tools do, is shown in small letters: names in a store have no others.
+        Medium::Device { path, driver: "vfat", .. } => mount("vfat", path, &["shortname=lower"]),
+        // What the journal would have changed is read as it was, and images are checked anyway.
+        Medium::Device { path, driver, write_protected: true } => {
+            mount(driver, path, stack::journal::without_replay(driver))
+        }
+        Medium::Device { path, driver, .. } => mount(driver, path, &[]),
+        Medium::Share(Share { protocol: Protocol::Virtiofs, tag }) => mount("virtiofs", tag, &[]),
+        // Nobody writes to the medium while it is mounted, so the loosest cache is right; the largest messages that
+        // virtio carries make one round trip of a read that would take sixty.
+        Medium::Share(Share { protocol: Protocol::NineP, tag }) => {
+            mount("9p", tag, &["trans=virtio", "version=9p2000.L", "msize=512000", "cache=loose"])
+        }
+    }
+}
+
+/// The images of a profile, bottom first. `store` is the folder that has `images/`.
+pub fn images(store: &Path, profile: &BootProfile) -> Vec<Arc<Image>> {
+    let name: Arc<str> = profile.name.as_str().into();
+    let image = |wanted: &ImageRef| Image {
+        profile: name.clone(),
+        wanted: wanted.clone(),
+        path: store.join("images").join(format!("{}.sqfs", wanted.digest.hex())),
+        verify: profile.verify,
+    };
+    profile.images.iter().map(|wanted| Arc::new(image(wanted))).collect()
+}
+
+/// How the images become layers. Those with a digest are all checked before anything is done with one; the others are opened
+/// when it is their turn.
+///
+/// `from_files` says that the images are mounted from their files, without loop devices.
+pub fn layers(images: &[Arc<Image>], from_files: bool) -> Vec<Stage> {
+    let checked = |image: &&Arc<Image>| image.verify == Verify::Digest;
+    let check = |image: &Arc<Image>| vec![Step::OpenImage(image.clone()), Step::CheckImage(image.clone())];
+    let lanes: Arc<[_]> = images.iter().filter(checked).map(check).collect();
+    let check =
+        (!lanes.is_empty()).then_some(Stage { name: "check images", hands: Hands::Processors, lanes });
+    let lane = |image: &Arc<Image>| {
+        let verity = image.verify == Verify::Verity;
+        let open = (image.verify != Verify::Digest).then(|| Step::OpenImage(image.clone()));
+        let attach = (verity || !from_files).then(|| Step::AttachImage(image.clone()));
+        let protect = verity.then(|| Step::OpenVerity(image.clone()));
+        let steps = [open, attach, protect, Some(Step::MountLayer(image.clone()))];
+        steps.into_iter().flatten().collect()
+    };
+    // A loop device sleeps: its file is read by another thread of the kernel, and its settings wait for readers of the old
+    // ones. A mount from the file does not.
+    let hands = if from_files { Hands::Processors } else { Hands::Many };
+    let layers = Stage { name: "layers", hands, lanes: images.iter().map(lane).collect() };
+    check.into_iter().chain([layers]).collect()
+}
+
+/// How the layers become one root with a top.
+pub fn root(images: &[Arc<Image>], top: &Top, init: &str, access: RootAccess) -> Vec<Stage> {
+    let (above, put_on) = match top {
+        Top::None => (Above::Nothing, None),
+        Top::Tmpfs(size) => (Above::FreshTop, Some(tmpfs(*size))),
+        Top::Kept(folder) => {
+            (Above::KeptTop, Some(Step::Bind { source: folder.clone(), target: paths::TOP }))
+        }
+    };
+    let writable = above != Above::Nothing;
+    let mut steps: Vec<Step> = put_on.into_iter().collect();
+    steps.push(Step::StackLayers { lower: images.to_vec(), above });
+    steps.push(Step::MountPoints { writable });
+    // With a digest all of it was read just now, and "none" asks for no checks.
+    if images.iter().any(|image| image.verify == Verify::Verity) {
+        steps.push(Step::ReadInit { init: init.to_owned(), layers: images.to_vec() });
+    }
+    steps.push(Step::CheckInit(init.to_owned()));
+    if writable && access == RootAccess::ReadOnly {
+        steps.push(Step::ProtectRoot);
+    }
+    vec![Stage::chain("root", steps)]
+}
+
+fn tmpfs(size: TmpfsSize) -> Step {
+    // For root alone, and of no use but through overlayfs, whose own mount decides what its files may do.
+    let always = ["mode=0700", "nosuid", "nodev", "noexec"].map(str::to_owned);
+    let options = [format!("size={size}")].into_iter().chain(always).collect();
+    Step::Mount(Mount { kind: "tmpfs", source: "lamina-top".to_owned(), options, target: paths::TOP })
+}
+
+/// The size of all images together, for people.
+pub fn total_size(profile: &BootProfile) -> Size {
+    Size(profile.images.iter().fold(0, |sum, image| sum.saturating_add(image.size)))
+}
+
+/// `1 layer`, `2 layers`.
+pub fn count(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}

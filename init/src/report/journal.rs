@@ -1,0 +1,257 @@
+//! What has been done, and when: told on the console while it happens, and left as `report.json`.
+
+use std::time::Duration;
+
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::time::ClockId;
+use profiles::resolved::BootProfile;
+
+use crate::console;
+use crate::error::{BootError, Failure};
+use crate::report::layout;
+use crate::report::{
+    self, AttemptRecord, LayerFacts, LedgerRecord, ModuleRecord, Outcome, ProfileRecord, Report, StepRecord,
+};
+use crate::request::Verbosity;
+use crate::state::TopRecord;
+
+/// A step with its two times.
+#[derive(Debug)]
+pub struct Timed {
+    /// Name of the step.
+    pub step: &'static str,
+    /// Its object.
+    pub object: String,
+    /// CLOCK_BOOTTIME at its begin.
+    pub start: Duration,
+    /// CLOCK_BOOTTIME at its end.
+    pub end: Duration,
+}
+
+/// The report while it is written.
+#[derive(Debug)]
+pub struct Journal {
+    report: Report,
+    verbosity: Verbosity,
+    began: Duration,
+}
+
+/// Time since the machine was switched on: CLOCK_BOOTTIME of clock_gettime(2), which also dmesg(1) shows.
+pub fn now() -> Duration {
+    ClockId::CLOCK_BOOTTIME.now().map_or(Duration::ZERO, Duration::from)
+}
+
+impl Journal {
+    /// An empty journal; says nothing on the console until the verbosity is known.
+    pub fn begin() -> Self {
+        let report = Report { format: report::FORMAT, ..Report::default() };
+        Self { report, verbosity: Verbosity::Quiet, began: now() }
+    }
+
+    /// From here on the console hears as much as was asked for.
+    pub fn speak(&mut self, verbosity: Verbosity, kernel: &str, command_line: &str) {
+        self.verbosity = verbosity;
+        self.report.kernel = kernel.to_owned();
+        self.report.command_line = command_line.to_owned();
+        self.say(&format!("kernel {kernel}"));
+        self.debug(|| format!("command line: {command_line}"));
+    }
+
+    /// When init began, on CLOCK_BOOTTIME.
+    pub fn began(&self) -> Duration {
+        self.began
+    }
+
+    /// A line that `quiet` silences.
+    pub fn say(&self, line: &str) {
+        if self.verbosity >= Verbosity::Normal {
+            console::write_line(line);
+        }
+    }
+
+    /// A line, or several, for `lamina.debug`.
+    pub fn debug(&self, lines: impl FnOnce() -> String) {
+        if self.verbosity >= Verbosity::Debug {
+            lines().lines().for_each(console::write_line);
+        }
+    }
+
+    /// Something that a person should know although the boot goes on: on the console and in the kernel's log, also
+    /// when it is quiet.
+    pub fn warn(&mut self, line: String) {
+        console::write_line(&format!("warning: {line}"));
+        console::to_kernel_log(4, &format!("warning: {line}"));
+        self.report.warnings.push(line);
+    }
+
+    /// A warning that nobody must miss: in red.
+    pub fn alarm(&mut self, line: String) {
+        console::write_red_line(&format!("warning: {line}"));
+        console::to_kernel_log(3, &format!("warning: {line}"));
+        self.report.warnings.push(line);
+    }
+
+    /// Does one thing outside of any plan, with its time, and gives its error the step and the object.
+    pub fn step<T>(
+        &mut self,
+        step: &'static str,
+        object: &str,
+        action: impl FnOnce(&mut Self) -> Result<T, Failure>,
+    ) -> Result<T, BootError> {
+        let start = now();
+        let result = action(self).map_err(|failure| failure.at(step, object));
+        self.stage_done(step, vec![Timed { step, object: object.to_owned(), start, end: now() }]);
+        result
+    }
+
+    /// Takes the times of a stage and says one line about it, or one a step with `lamina.debug`.
+    pub fn stage_done(&mut self, stage: &'static str, steps: Vec<Timed>) {
+        let start = steps.iter().map(|step| step.start).min().unwrap_or_default();
+        let end = steps.iter().map(|step| step.end).max().unwrap_or_default();
+        let detail = match steps.as_slice() {
+            [only] => only.object.clone(),
+            several => format!("{} steps", several.len()),
+        };
+        self.say(&format!("{:>9} {stage}: {detail}", milliseconds(end.saturating_sub(start))));
+        for Timed { step, object, start, end } in steps {
+            let length = end.saturating_sub(start);
+            self.debug(|| format!("{:>19} {step} {object}", milliseconds(length)));
+            let (start_us, length_us) = (micros(start), micros(length));
+            self.report.steps.push(StepRecord { stage, step, object, start_us, length_us });
+        }
+    }
+
+    /// Notes the store that was asked for and the medium that was found.
+    pub fn medium(&mut self, store: String, medium: String) {
+        self.report.store = Some(store);
+        self.report.medium = Some(medium);
+    }
+
+    /// Notes what became of the modules.
+    pub fn modules(&mut self, modules: ModuleRecord) {
+        for module in &modules.loaded {
+            let length = Duration::from_micros(module.length_us);
+            self.debug(|| format!("{:>19} module {}: {}", milliseconds(length), module.name, module.why));
+        }
+        for module in &modules.failed {
+            self.debug(|| format!("module not loaded: {module}"));
+        }
+        self.report.modules = modules;
+    }
+
+    /// Notes where the store's folder is.
+    pub fn store_folder(&mut self, folder: String) {
+        self.report.store_folder = Some(folder);
+    }
+
+    /// Notes the profile that is tried now, and what the command line changes of it.
+    pub fn profile(&mut self, profile: &BootProfile, record: ProfileRecord, overrides: Vec<String>) {
+        overrides
+            .iter()
+            .for_each(|change| self.say(&format!("changed by the kernel command line: {change}")));
+        self.report.root = Some(profile.root.to_string());
+        self.report.profile = Some(record);
+        self.report.overrides = overrides;
+        self.report.layers = report::layers(profile);
+    }
+
+    /// Notes what was found of the layers. `log_from`: the first record of the kernel's log that can be about their devices.
+    pub fn layers(&mut self, log_from: u64, facts: impl Fn(&str) -> Option<LayerFacts>) {
+        self.report.log_from = log_from;
+        for layer in &mut self.report.layers {
+            if let Some(facts) = facts(&layer.name) {
+                layer.file_system = facts.file_system;
+                layer.corrects_errors = facts.corrects_errors;
+                layer.device = facts.device.map(|device| device.to_string());
+                layer.backing = facts.backing.map(|device| device.to_string());
+            }
+        }
+    }
+
+    /// Notes what the writable top became.
+    pub fn top(&mut self, top: TopRecord) {
+        self.report.top = Some(top);
+    }
+
+    /// Notes whether the boot was counted.
+    pub fn ledger(&mut self, record: LedgerRecord) {
+        self.report.ledger = record;
+    }
+
+    /// Notes what became of a candidate.
+    pub fn attempt(&mut self, record: AttemptRecord) {
+        self.report.attempts.push(record);
+    }
+
+    /// The candidates that were not booted, one line each.
+    pub fn failed_attempts(&self) -> Vec<String> {
+        let failed = self.report.attempts.iter().filter(|attempt| attempt.outcome != "started");
+        failed.map(AttemptRecord::line).collect()
+    }
+
+    /// The last line of a boot that went well.
+    pub fn started(&mut self, init: &str, summary: &str) {
+        let took = milliseconds(now().saturating_sub(self.began));
+        let line = format!("{summary}; {}, starting {init}", took.trim_start());
+        self.say(&line);
+        console::to_kernel_log(6, &line);
+        self.report.outcome = Outcome::Started { init: init.to_owned() };
+    }
+
+    /// The end of a boot that did not.
+    pub fn failed(&mut self, error: &BootError) {
+        let BootError { step, object, failure, .. } = error;
+        console::to_kernel_log(3, &format!("boot stopped at: {step}: {object}: {}", failure.why));
+        self.report.outcome = Outcome::failed(error);
+    }
+
+    /// The report as JSON, laid out for people, who meet it on the recovery screen.
+    pub fn json(&mut self) -> String {
+        self.report.began_us = micros(self.began);
+        self.report.ended_us = micros(now());
+        self.report.peak_kib = peak_kib();
+        // What several hundred steps take, so that the text does not move while it grows.
+        let mut text = Vec::with_capacity(4096 + 384 * self.report.steps.len());
+        layout::append(&mut text, &self.report);
+        text.push(b'\n');
+        String::from_utf8(text).unwrap_or_default()
+    }
+}
+
+/// Whole microseconds, as in the report.
+pub fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// `ru_maxrss` of getrusage(2); 0 when the kernel does not tell.
+fn peak_kib() -> u64 {
+    getrusage(UsageWho::RUSAGE_SELF).map_or(0, |usage| u64::try_from(usage.max_rss()).unwrap_or(0))
+}
+
+/// `12.3 ms`, right-aligned by the caller.
+fn milliseconds(time: Duration) -> String {
+    format!("{:.1} ms", time.as_secs_f64() * 1000.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_report_has_the_documented_shape() {
+        let mut journal = Journal::begin();
+        let error = journal
+            .step("find the store", "LABEL=x", |_| Err::<(), _>(Failure::new("none \"there\"")))
+            .unwrap_err();
+        journal.failed(&error);
+        let json: serde_json::Value = serde_json::from_str(&journal.json()).unwrap();
+        assert_eq!(json["format"], 2);
+        assert_eq!(json["outcome"]["state"], "failed");
+        assert_eq!(json["outcome"]["why"], "none \"there\"");
+        assert_eq!(json["steps"][0]["step"], "find the store");
+        assert!(json["steps"][0]["length_us"].is_u64());
+        journal.started("/sbin/init", "summary");
+        let json: serde_json::Value = serde_json::from_str(&journal.json()).unwrap();
+        assert_eq!(json["outcome"], serde_json::json!({ "state": "started", "init": "/sbin/init" }));
+    }
+}

@@ -1,0 +1,202 @@
+//! Which medium holds the store: what was asked for, matched against what is there. Pure: the waiting is in `wait_for_device`.
+
+use std::fmt;
+
+use profiles::DeviceSpec;
+
+use crate::devices::block_devices::BlockDevice;
+use crate::devices::which_device;
+use crate::error::Failure;
+use crate::waiting::wait_for_device::answers;
+
+/// Where `lamina.store=` says that the store is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoreSpec {
+    /// `LABEL=`, `UUID=`, `PARTLABEL=`, `PARTUUID=` or `/dev/NAME`.
+    Device(DeviceSpec),
+    /// `9p:TAG` or `virtiofs:TAG`: a folder that the host of a virtual machine shares.
+    Share(Share),
+    /// `initramfs`: the store is packed into the initramfs.
+    Initramfs,
+}
+
+/// A folder shared by the host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Share {
+    /// How it is shared.
+    pub protocol: Protocol,
+    /// The name that the host gave it.
+    pub tag: String,
+}
+
+/// How a host shares a folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// `Documentation/filesystems/9p.rst`.
+    NineP,
+    /// `Documentation/filesystems/virtiofs.rst`.
+    Virtiofs,
+}
+
+impl Protocol {
+    /// The name of the kernel's file system.
+    pub fn driver(self) -> &'static str {
+        match self {
+            Self::NineP => "9p",
+            Self::Virtiofs => "virtiofs",
+        }
+    }
+}
+
+impl StoreSpec {
+    /// Reads the value of `lamina.store=`.
+    pub fn parse(text: &str) -> Result<Self, Failure> {
+        let share = |protocol, tag: &str| Self::Share(Share { protocol, tag: tag.to_owned() });
+        let spec = match text.split_once(':') {
+            Some(("9p" | "virtiofs", "")) => None,
+            Some(("9p", tag)) => Some(share(Protocol::NineP, tag)),
+            Some(("virtiofs", tag)) => Some(share(Protocol::Virtiofs, tag)),
+            _ if text == "initramfs" => Some(Self::Initramfs),
+            _ => DeviceSpec::parse(text).map(Self::Device),
+        };
+        spec.ok_or_else(|| {
+            Failure::new("it names no place that a store can be").try_this(
+                "write LABEL=, UUID=, PARTLABEL=, PARTUUID=, /dev/NAME, 9p:TAG, virtiofs:TAG or initramfs",
+            )
+        })
+    }
+}
+
+impl fmt::Display for StoreSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Device(device) => device.fmt(f),
+            Self::Share(share) => write!(f, "{}:{}", share.protocol.driver(), share.tag),
+            Self::Initramfs => f.write_str("initramfs"),
+        }
+    }
+}
+
+/// The medium that was chosen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Medium {
+    /// A block device with the driver that mounts it.
+    Device {
+        /// `/dev/NAME`.
+        path: String,
+        /// `ext4`, `vfat` or `iso9660`.
+        driver: &'static str,
+        /// Nothing can be written to it, and so no journal be replayed.
+        write_protected: bool,
+    },
+    /// A shared folder.
+    Share(Share),
+    /// The initramfs itself: nothing to mount.
+    Initramfs,
+}
+
+/// Matches the request against the devices. `None`: not there (yet).
+pub fn choose(spec: &DeviceSpec, devices: &[BlockDevice]) -> Result<Option<Medium>, Failure> {
+    let found: Vec<&BlockDevice> = devices.iter().filter(|device| answers(spec, device)).collect();
+    let Some(device) = which_device::one(spec, found, devices, "lamina.store=")? else { return Ok(None) };
+    let unusable = |what: String| {
+        let remedy = "put the store on ext4, vfat, ISO 9660, XFS, btrfs or F2FS, or choose another device";
+        Failure::new(what).having_seen([device.to_string()]).try_this(remedy)
+    };
+    match &device.superblock {
+        None => Err(unusable(format!("{} has no file system that init knows", device.path()))),
+        Some(superblock) => match superblock.driver {
+            None => {
+                Err(unusable(format!("{} has {}, which cannot hold a store", device.path(), superblock.kind)))
+            }
+            Some(driver) => {
+                let write_protected = device.write_protected;
+                Ok(Some(Medium::Device { path: device.path(), driver, write_protected }))
+            }
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use block_probe::partition_table::Partition;
+    use block_probe::superblock::Superblock;
+
+    fn device(name: &str, disk: Option<&str>, kind: &'static str, label: &str) -> BlockDevice {
+        let driver = matches!(kind, "ext4" | "vfat" | "iso9660").then_some(kind);
+        let superblock = Superblock {
+            kind,
+            driver,
+            label: Some(label.into()),
+            uuid: Some("12AB-CD34".into()),
+            length: None,
+        };
+        let partition =
+            disk.map(|_| Partition { number: 1, uuid: "deadbeef-01".into(), label: Some("os".into()) });
+        BlockDevice {
+            name: name.into(),
+            disk: disk.map(str::to_owned),
+            size: 1 << 30,
+            superblock: Some(superblock),
+            partition,
+            ..BlockDevice::default()
+        }
+    }
+
+    fn chosen(spec: &str, devices: &[BlockDevice]) -> Result<Option<Medium>, Failure> {
+        choose(&DeviceSpec::parse(spec).unwrap(), devices)
+    }
+
+    #[test]
+    fn specifications_are_read_and_printed() {
+        let specs = [
+            "LABEL=a b",
+            "UUID=1=2",
+            "PARTLABEL=x",
+            "PARTUUID=y",
+            "/dev/vda1",
+            "9p:store",
+            "virtiofs:t:u",
+            "initramfs",
+        ];
+        for text in specs {
+            assert_eq!(StoreSpec::parse(text).unwrap().to_string(), text);
+        }
+        for text in ["LABEL=", "9p:", "label=x", "vda", "nfs:host", "", "initramfs:x"] {
+            assert!(StoreSpec::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn each_way_of_naming_finds_the_device() {
+        let devices = [device("vda", None, "swap", "other"), device("vdb1", Some("vdb"), "ext4", "data")];
+        for spec in ["LABEL=data", "PARTLABEL=os", "PARTUUID=DEADBEEF-01", "/dev/vdb1"] {
+            let medium = Medium::Device { path: "/dev/vdb1".into(), driver: "ext4", write_protected: false };
+            assert_eq!(chosen(spec, &devices), Ok(Some(medium)), "{spec}");
+        }
+        assert_eq!(chosen("LABEL=DATA", &devices), Ok(None));
+    }
+
+    #[test]
+    fn two_devices_with_one_name_are_refused_and_shown() {
+        let devices = [device("vda", None, "ext4", "data"), device("vdb", None, "ext4", "data")];
+        let failure = chosen("UUID=12ab-cd34", &devices).unwrap_err();
+        assert_eq!(failure.why, "2 devices answer to UUID=12ab-cd34");
+        assert_eq!(failure.seen.len(), 2);
+    }
+
+    #[test]
+    fn a_hybrid_iso_is_its_partition() {
+        let devices =
+            [device("sda1", Some("sda"), "iso9660", "LIVE"), device("sda", None, "iso9660", "LIVE")];
+        let medium = Medium::Device { path: "/dev/sda1".into(), driver: "iso9660", write_protected: false };
+        assert_eq!(chosen("LABEL=LIVE", &devices), Ok(Some(medium)));
+    }
+
+    #[test]
+    fn a_device_that_cannot_hold_a_store_says_what_it_has() {
+        let failure = chosen("/dev/vda", &[device("vda", None, "swap", "")]).unwrap_err();
+        assert_eq!(failure.why, "/dev/vda has swap, which cannot hold a store");
+    }
+}

@@ -1,0 +1,180 @@
+//! Signatures of profiles: minisign (its own description of the format is "Minisign", section "Signature format").
+//!
+//! The public keys and the decision whether a signature is required are in the initramfs, which the boot loader or the
+//! firmware vouches for. The kernel command line has no say in it.
+
+use std::fs;
+use std::path::Path;
+
+use minisign_verify::{PublicKey, Signature};
+
+use crate::error::Failure;
+use crate::paths;
+use crate::store::StoredProfile;
+use crate::store::contract::{AllowedProfile, Contract};
+
+/// Nobody should sign anew what somebody else changed.
+const ORIGINAL: &str = "copy the original profile back to the medium, with its signature: what lies there may have been changed by somebody";
+
+const SIGN: &str =
+    "sign the profile with `lamina profile sign`, and copy the file .minisig to the medium with it";
+
+/// A good signature.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Signed {
+    /// The key, by its name.
+    by: String,
+    /// Profile and generation that the trusted comment names.
+    claim: Option<(String, u64)>,
+}
+
+/// What `lamina profile sign` writes as the trusted comment, which is signed too: `profile NAME generation N`. Others say nothing.
+fn claim(comment: &str) -> Option<(String, u64)> {
+    let (name, generation) = comment.strip_prefix("profile ")?.split_once(" generation ")?;
+    Some((name.to_owned(), generation.parse().ok()?))
+}
+
+/// Keys and the rule.
+#[derive(Debug, Default)]
+pub struct Trust {
+    keys: Vec<Key>,
+    /// A profile without a valid signature is refused.
+    pub required: bool,
+    /// The only profiles of a medium that may be booted; all when there is none.
+    allowed: Vec<AllowedProfile>,
+    /// Whoever stands before the machine may become root.
+    shell_allowed: bool,
+}
+
+#[derive(Debug)]
+struct Key {
+    name: String,
+    key: PublicKey,
+}
+
+impl Trust {
+    /// Reads the keys of the initramfs. One that cannot be read is an error only where signatures are required: there it
+    /// would look as if nobody had signed.
+    pub fn read(contract: &Contract) -> Result<Self, Failure> {
+        let trust = Self::read_from(Path::new(paths::KEYS), contract.signatures_required)?;
+        Ok(Self { allowed: contract.profiles.clone(), shell_allowed: contract.allows_shell(), ..trust })
+    }
+
+    fn read_from(folder: &Path, required: bool) -> Result<Self, Failure> {
+        let mut trust = Self { required, ..Self::default() };
+        let mut paths: Vec<_> =
+            fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+        paths.sort();
+        for path in paths {
+            let key = fs::read_to_string(&path).map_err(|error| error.to_string());
+            let key = key.and_then(|text| PublicKey::decode(text.trim()).map_err(|error| error.to_string()));
+            let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            match key {
+                Ok(key) => trust.keys.push(Key { name, key }),
+                Err(why) if required => {
+                    return Err(Failure::new(format!("{} is no minisign public key: {why}", path.display()))
+                        .try_this("make the initramfs again: mkinitramfs --public-key FILE"));
+                }
+                Err(_) => {}
+            }
+        }
+        Ok(trust)
+    }
+
+    /// Whether nobody may come to more rights by taking something away: signatures are required, and a shell is not allowed.
+    pub fn is_strict(&self) -> bool {
+        self.required && !self.shell_allowed
+    }
+
+    /// Whether a profile of a medium may be booted, and who signed it.
+    ///
+    /// # Errors
+    /// The initramfs does not allow it, not by this key, or not this generation; the signature is missing, wrong, or that of another
+    /// generation: a file can be given any number, and what was signed cannot.
+    pub fn vouches_for(&self, profile: &StoredProfile) -> Result<Option<String>, Failure> {
+        let rule = self.allowed.iter().find(|allowed| allowed.name == profile.name);
+        if rule.is_none() && !self.allowed.is_empty() {
+            let names =
+                self.allowed.iter().map(|allowed| allowed.name.as_str()).collect::<Vec<_>>().join(", ");
+            return Err(Failure::new(format!(
+                "this initramfs allows no profile `{}` of a medium",
+                profile.name
+            ))
+            .having_seen([format!("profiles that it allows: {names}")])
+            .try_this("boot one of them, or make the initramfs anew: mkinitramfs --allow-profile NAME"));
+        }
+        let (key, lowest) = rule.map_or((None, None), |rule| (rule.key.as_ref(), rule.lowest));
+        let signed = match self.check(&profile.bytes, profile.signature()?)? {
+            None if key.is_some() || lowest.is_some() => return Err(self.unsigned()),
+            None => return Ok(None),
+            Some(signed) => signed,
+        };
+        if let Some(key) = key.filter(|key| key.as_str() != signed.by) {
+            return Err(Failure::new(format!(
+                "the profile is signed by {}, and this initramfs wants it from {key}",
+                signed.by
+            ))
+            .try_this(ORIGINAL));
+        }
+        if let Some((name, generation)) = &signed.claim
+            && (name.as_str(), *generation) != (profile.name.as_str(), profile.generation)
+        {
+            return Err(Failure::new(format!(
+                "the signature is that of generation {generation} of `{name}`, and the file is generation {} of `{}`",
+                profile.generation, profile.name
+            ))
+            .try_this(ORIGINAL));
+        }
+        match (lowest, &signed.claim) {
+            (Some(lowest), Some((_, generation))) if *generation < lowest => {
+                Err(Failure::new(format!("generation {generation} is older than {lowest}, the lowest that this initramfs allows"))
+                    .try_this("boot a newer generation, or make the initramfs anew with another lowest= for this profile"))
+            }
+            (Some(_), None) => Err(Failure::new("the signature does not say which generation it is of, and this initramfs allows none below one")
+                .try_this("sign it with `lamina profile sign`, which writes that into it")),
+            _ => Ok(Some(signed.by)),
+        }
+    }
+
+    fn keys(&self) -> String {
+        let names = self.keys.iter().map(|key| key.name.as_str()).collect::<Vec<_>>().join(", ");
+        format!("keys of the initramfs: {names}")
+    }
+
+    fn unsigned(&self) -> Failure {
+        Failure::new("the profile is not signed, and this initramfs requires a signature")
+            .having_seen([self.keys()])
+            .try_this(SIGN)
+    }
+
+    /// Who signed the bytes. `signature` is the text of the file beside the profile, `None` when there is none.
+    ///
+    /// A signature that is wrong is refused also where none is required: somebody meant it to be checked.
+    fn check(&self, bytes: &[u8], signature: Option<&str>) -> Result<Option<Signed>, Failure> {
+        let Some(text) = signature else {
+            return if self.required { Err(self.unsigned()) } else { Ok(None) };
+        };
+        if self.keys.is_empty() && !self.required {
+            return Ok(None);
+        }
+        let signature = Signature::decode(text).map_err(|error| {
+            Failure::new(format!("the signature cannot be read: {error}")).try_this(ORIGINAL).try_this(SIGN)
+        })?;
+        // Without the old format, which hashes nothing and reads all of a file into memory.
+        let signer = self.keys.iter().find(|key| key.key.verify(bytes, &signature, false).is_ok());
+        match signer {
+            Some(key) => Ok(Some(Signed { by: key.name.clone(), claim: claim(signature.trusted_comment()) })),
+            None => Err(Failure::new(
+                "the signature is not by a key of this initramfs, or the profile was changed",
+            )
+            .having_seen([self.keys()])
+            .try_this(ORIGINAL)
+            .try_this("if you changed it yourself, sign it again with `lamina profile sign`")
+            .try_this("or make the initramfs with the key that signed it: mkinitramfs --public-key FILE")),
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "trust_tests.rs"]
+mod tests;
