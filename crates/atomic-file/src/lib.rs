@@ -17,9 +17,10 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, RenameFlags, openat, renameat, renameat2};
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat, renameat};
 use nix::sys::stat::{Mode, SFlag};
 use nix::unistd::{UnlinkatFlags, linkat, unlinkat};
+use rustix::fs::{RenameFlags, renameat_with};
 
 pub use error::Error;
 pub use output::{Form, Output};
@@ -109,7 +110,7 @@ impl UnnamedFile {
         let (folder, name) = (&self.place.folder, &*self.place.name);
         let named = match self.hidden.take() {
             Some(hidden) => {
-                let renamed = renameat2(folder, &*hidden, folder, name, RenameFlags::RENAME_NOREPLACE);
+                let renamed = renameat_with(folder, &*hidden, folder, name, RenameFlags::NOREPLACE);
                 renamed.inspect_err(|_| remove(folder, &hidden)).map_err(io::Error::from)
             }
             None => self.link(name),
