@@ -40,7 +40,7 @@ fish-completions = $(share)/fish/vendor_completions.d
 help:
 	@echo "make boot [PROFILE=console] [KERNEL=6.1|6.12]   builds all of it and boots it in QEMU; Ctrl-A X leaves"
 	@echo "make test       every check and test; ends with N passed, N failed"
-	@echo "make lint       layout, clippy, words and paths that must not be in the tree"
+	@echo "make lint       layout, clippy, circles and imports, words and paths that must not be in the tree"
 	@echo "make unit       tests without virtual machines"
 	@echo "make vm-test    tests in virtual machines, after making what they need"
 	@echo "make build      the programs lamina and mkinitramfs, in out/"
