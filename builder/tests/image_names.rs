@@ -136,5 +136,6 @@ fn a_resolved_profile_is_checked_and_told_apart_and_the_list_has_its_digest() {
     let digest = builder::store::digest_file(&file).unwrap().0.to_string();
     let listed = json(folder.path(), &["profile", "list", "--json"]);
     assert_eq!((&listed[0]["generation"], &listed[0]["digest"]), (&3.into(), &digest.clone().into()));
-    assert!(told(&lamina(folder.path(), &["profile", "list"])).contains(&format!("generation 3 {digest}")));
+    let shown = told(&lamina(folder.path(), &["profile", "list"]));
+    assert!(shown.contains(&format!("generation 3 {digest}  newest\n")), "{shown}");
 }

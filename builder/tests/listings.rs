@@ -230,3 +230,76 @@ fn verify_lists_what_nobody_names_and_checks_what_only_a_profile_names() {
     let message = told(&lamina(folder.path(), &["store", "verify"]));
     assert!(message.contains(&name) && message.contains("does not match its hash"), "{message}");
 }
+
+#[test]
+fn every_generation_of_every_profile_is_listed_with_its_digest() {
+    let folder = site();
+    store_with_a_profile(folder.path());
+    let web = folder.path().join("store/profiles/web");
+    fs::write(web.join("3.kdl.minisig"), "").unwrap();
+    fs::write(web.join("10.kdl"), "profile").unwrap();
+    fs::write(web.join("04.kdl"), "no generation").unwrap();
+    fs::create_dir(folder.path().join("store/profiles/empty")).unwrap();
+    let digest = |number: u64| {
+        let text = fs::read(web.join(format!("{number}.kdl"))).unwrap();
+        profiles::Digest::of(text.as_slice()).unwrap().0.to_string()
+    };
+    // Without a tree the store speaks for itself.
+    let generations = format!(
+        "  generation 10 {}  newest\n  generation 3 {}  signed\n  generation 1 {}\n",
+        digest(10),
+        digest(3),
+        digest(1)
+    );
+    let shown = told(&lamina(folder.path(), &["profile", "list"]));
+    assert_eq!(shown, format!("web                         (not in this tree)\n{generations}"));
+    for name in ["packages", "profiles"] {
+        fs::create_dir(folder.path().join(name)).unwrap();
+    }
+    let profile = |name: &str| {
+        let text =
+            format!("profile \"{name}\" {{\n    description \"A {name}\"\n    root writable=\"no\"\n}}\n");
+        fs::write(folder.path().join(format!("profiles/{name}.kdl")), text).unwrap();
+    };
+    profile("web");
+    profile("mail");
+    let shown = told(&lamina(folder.path(), &["profile", "list"]));
+    let mail = "mail             not locked A mail\n";
+    assert_eq!(shown, format!("{mail}web                         A web\n{generations}"));
+    let listed = json(folder.path(), &["profile", "list", "--json"]);
+    assert_eq!(listed[0]["generations"], serde_json::json!([]));
+    let expected = |number: u64, signed: bool, newest: bool| serde_json::json!({ "generation": number, "digest": digest(number), "signed": signed, "newest": newest });
+    let all = [expected(10, false, true), expected(3, true, false), expected(1, false, false)];
+    assert_eq!(listed[1]["generations"], serde_json::json!(all));
+    assert_eq!((&listed[1]["generation"], &listed[1]["digest"]), (&10.into(), &digest(10).into()));
+}
+
+#[test]
+fn no_two_builds_look_alike_in_the_list() {
+    let folder = tempfile::tempdir().unwrap();
+    program::make_store(folder.path());
+    let record = |id: &str, nodes: &str| {
+        let id = id.repeat(32);
+        let text = format!(
+            "build \"hello\" format=1 {{\n version \"2\"\n id \"{id}\"\n license \"MIT\"\n target \"x\"\n{nodes}\n \
+             image digest=\"sha256:{}\" size=5\n}}\n",
+            "7".repeat(64)
+        );
+        fs::write(folder.path().join(format!("store/builds/{id}.kdl")), text).unwrap();
+    };
+    let layer = |name: &str, id: &str| {
+        let hex = id.repeat(32);
+        format!(" layer \"{name}\" version=\"1\" id=\"{hex}\" digest=\"sha256:{hex}\"\n")
+    };
+    record("a1", " variant \"static\"\n feature \"manual\" on=#true");
+    record("a2", " variant \"shared\"\n feature \"manual\" on=#true\n depends \"musl\"\n depends \"zlib\"");
+    record("a3", &format!("{}{}", layer("base", "01"), layer("musl", "02")));
+    record("a4", &format!("{}{}", layer("base", "01"), layer("musl", "03")));
+    let list = told(&lamina(folder.path(), &["store", "list"]));
+    let ends: Vec<&str> = list.lines().map(|line| line.split(&"7".repeat(64)).nth(1).unwrap()).collect();
+    assert_eq!(
+        ends,
+        [" static +manual", " shared +manual  needs musl zlib", "  of musl@02020202", "  of musl@03030303"]
+    );
+    assert!(list.contains("id a1a1a1a1a1a1  sha256:777"), "{list}");
+}

@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
-use std::fs;
 use std::io::Write;
 
 use argh::ArgsInfo;
@@ -175,13 +174,11 @@ fn profiles(context: &Context) -> BTreeMap<String, String> {
 /// The profiles of the store, with their newest generations.
 fn locked_profiles(context: &Context) -> BTreeMap<String, String> {
     let Ok(store) = context.store() else { return BTreeMap::new() };
-    let entries = fs::read_dir(store.profiles()).into_iter().flatten().flatten();
-    let newest = |entry: fs::DirEntry| {
-        let name = entry.file_name().into_string().ok()?;
-        let (number, _) = lock::newest_in(&entry.path()).ok()??;
+    let newest = |name: String| {
+        let (number, _) = lock::newest_in(&store.profiles().join(&name)).ok()??;
         Some((name, format!("generation {number}")))
     };
-    entries.filter_map(newest).collect()
+    lock::locked_names(&store).unwrap_or_default().into_iter().filter_map(newest).collect()
 }
 
 /// The recipes of the targets, or of the whole tree when none is named yet.

@@ -15,9 +15,11 @@ mod locked;
 mod man;
 mod medium;
 mod profile;
+mod profile_list;
 mod running_system;
 mod source;
 mod store;
+mod told_apart;
 
 use std::process::ExitCode;
 

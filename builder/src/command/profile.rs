@@ -11,7 +11,7 @@ use profiles::written::Composition;
 use serde_json::json;
 
 use super::build::builds;
-use super::{locked, print, print_json};
+use super::{locked, print, print_json, profile_list};
 use crate::build::plan::Plan;
 use crate::command::context::Context;
 use crate::error::{Error, Result};
@@ -37,7 +37,7 @@ pub struct ProfileCommand {
 #[argh(subcommand)]
 enum Action {
     Check(Check),
-    List(List),
+    List(profile_list::List),
     Lock(Lock),
     Sign(Sign),
     Verify(Verify),
@@ -54,15 +54,6 @@ struct Check {
     /// names of profiles, or files
     #[argh(positional)]
     profile: Vec<String>,
-    /// write JSON
-    #[argh(switch)]
-    json: bool,
-}
-
-/// List the written profiles and the newest generation of each in the store, with its digest; exit status 1 when one cannot be read.
-#[derive(FromArgs, ArgsInfo, Debug)]
-#[argh(subcommand, name = "list", example = "lamina profile list --json")]
-struct List {
     /// write JSON
     #[argh(switch)]
     json: bool,
@@ -243,7 +234,10 @@ impl Checked {
 }
 
 /// What can be had, and the exit status. What cannot is told on standard error, and is no reason to leave out the rest.
-fn what_works<T>(context: &Context, results: impl Iterator<Item = Result<T>>) -> (Vec<T>, ExitCode) {
+pub(super) fn what_works<T>(
+    context: &Context,
+    results: impl Iterator<Item = Result<T>>,
+) -> (Vec<T>, ExitCode) {
     let (mut found, mut status) = (Vec::new(), ExitCode::SUCCESS);
     for result in results {
         match result {
@@ -255,46 +249,6 @@ fn what_works<T>(context: &Context, results: impl Iterator<Item = Result<T>>) ->
         }
     }
     (found, status)
-}
-
-/// A written profile: its name, and the newest generation in the store with its digest.
-type Listed = (String, Composition, Option<(u64, String)>);
-
-impl List {
-    fn run(self, context: &Context) -> Result<ExitCode> {
-        let (store, profiles) = (context.store()?, context.profiles()?);
-        let look = |name: &String| -> Result<Listed> {
-            let composition = compose(context, name)?;
-            let newest = lock::newest(&store, &composition.name)?;
-            let digest = |(number, path): (u64, PathBuf)| {
-                crate::store::digest_file(&path).map(|(digest, _)| (number, digest.to_string()))
-            };
-            let generation = newest.map(digest).transpose()?;
-            Ok((name.clone(), composition, generation))
-        };
-        let names = profiles.names();
-        let (listed, status) = what_works(context, names.iter().map(look));
-        if self.json {
-            let as_json = |(name, composition, generation): &Listed| {
-                json!({
-                    "name": name, "description": composition.description,
-                    "generation": generation.as_ref().map(|(number, _)| number),
-                    "digest": generation.as_ref().map(|(_, digest)| digest),
-                    "packages": composition.packages.iter().map(|it| it.name.as_str()).collect::<Vec<_>>(),
-                })
-            };
-            print_json(&listed.iter().map(as_json).collect::<Vec<_>>())?;
-            return Ok(status);
-        }
-        for (name, composition, generation) in &listed {
-            let state = generation
-                .as_ref()
-                .map_or("not locked".to_owned(), |(number, digest)| format!("generation {number} {digest}"));
-            let description = composition.description.as_deref().unwrap_or_default();
-            print(format_args!("{name:<16} {state:<16} {description}"))?;
-        }
-        Ok(status)
-    }
 }
 
 impl Lock {
@@ -376,7 +330,7 @@ fn require(names: &[String]) -> Result<()> {
     }
 }
 
-fn compose(context: &Context, name: &str) -> Result<Composition> {
+pub(super) fn compose(context: &Context, name: &str) -> Result<Composition> {
     match target::find(name, Meaning::Profile, &context.recipes()?, &context.profiles()?)? {
         Target::Profile(composition) => Ok(*composition),
         Target::Package(_) => Err(Error::new(name, "is a package, not a profile")),

@@ -7,7 +7,7 @@ use argh::{ArgsInfo, FromArgs};
 use cli::progress::{count, human_size};
 use serde_json::json;
 
-use super::{image_name, print, print_json};
+use super::{print, print_json, told_apart};
 use crate::command::context::{Context, jobs_or_processors};
 use crate::error::{Error, Result};
 use crate::store::{BuildRecord, Store};
@@ -27,8 +27,8 @@ enum Action {
     Verify(Verify),
 }
 
-/// List the builds of the store: name, version, size (or `missing` or `damaged`, when the image is), id, digest, variant and features; exit status 1 when a
-/// record is damaged.
+/// List the builds of the store: name, version, size (or `missing` or `damaged`, when the image is), id, digest, variant, features, what it needs to run, and
+/// of builds that are alike in all this, the layers and sources that differ; exit status 1 when a record is damaged.
 #[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(subcommand, name = "list", example = "lamina store list --json")]
 struct List {
@@ -80,7 +80,10 @@ impl List {
             };
             print_json(&records.sound.iter().map(with_image).collect::<Vec<_>>())?;
         } else {
-            records.sound.iter().try_for_each(|record| print_line(record, image_of(&store, record)))?;
+            let apart = told_apart::lines(&records.sound);
+            for (record, apart) in records.sound.iter().zip(&apart) {
+                print_line(record, image_of(&store, record), apart)?;
+            }
         }
         for finding in &records.damaged {
             context.report.line(format_args!("lamina: {finding}"));
@@ -118,15 +121,14 @@ fn image_of(store: &Store, record: &BuildRecord) -> ImageState {
     }
 }
 
-fn print_line(record: &BuildRecord, image: ImageState) -> Result<()> {
+fn print_line(record: &BuildRecord, image: ImageState, apart: &str) -> Result<()> {
     let name = format!("{} {}", record.name, record.version);
     // In the place of the size: nothing of it is there to be used.
     let size = match image {
         ImageState::Present => human_size(record.size),
         gone => gone.as_str().to_owned(),
     };
-    let choices = image_name::choices(record);
-    print(format_args!("{name:<32} {size:>10}  id {}  {}{choices}", &record.id.hex()[..12], record.digest))
+    print(format_args!("{name:<32} {size:>10}  id {}  {}{apart}", &record.id.hex()[..12], record.digest))
 }
 
 pub(super) fn as_json(record: &BuildRecord) -> serde_json::Value {

@@ -137,18 +137,43 @@ pub fn newest(store: &Store, name: &Name) -> Result<Option<(u64, PathBuf)>> {
 
 /// The file `GENERATION.kdl` with the highest number in the folder of a profile; `None` also where the folder is missing.
 pub fn newest_in(folder: &Path) -> Result<Option<(u64, PathBuf)>> {
+    Ok(generations_in(folder)?.into_iter().next())
+}
+
+/// All files `GENERATION.kdl` in the folder of a profile, the newest first; none where the folder is missing.
+pub fn generations_in(folder: &Path) -> Result<Vec<(u64, PathBuf)>> {
+    let number = |name: String| Some((generation_of(&name)?, folder.join(name)));
+    let mut found: Vec<(u64, PathBuf)> = names_in(folder)?.into_iter().filter_map(number).collect();
+    found.sort();
+    found.reverse();
+    Ok(found)
+}
+
+/// The names of the profiles that a store has a generation of, sorted.
+pub fn locked_names(store: &Store) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for name in names_in(&store.profiles())? {
+        let folder = store.profiles().join(&name);
+        if Name::parse(&name).is_ok() && folder.is_dir() && newest_in(&folder)?.is_some() {
+            names.push(name);
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// What a folder holds; nothing where it is missing. Names that are not UTF-8 are none of ours.
+fn names_in(folder: &Path) -> Result<Vec<String>> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(Error::new(folder.display(), error)),
     };
-    let mut newest = None;
+    let mut names = Vec::new();
     for entry in entries {
-        let path = entry.map_err(Error::on(folder.display()))?.path();
-        let number = path.file_name().and_then(|name| name.to_str()).and_then(generation_of);
-        newest = newest.max(number.map(|number| (number, path)));
+        names.extend(entry.map_err(Error::on(folder.display()))?.file_name().into_string());
     }
-    Ok(newest)
+    Ok(names)
 }
 
 /// `7` for `7.kdl`, in the form that init reads too: a decimal number from 1, without leading zeros.

@@ -1,0 +1,125 @@
+//! `lamina profile list`: what is written in the tree, and what is locked in the store.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use argh::{ArgsInfo, FromArgs};
+use profiles::written::Composition;
+use profiles::{Digest, Name};
+use serde_json::{Value, json};
+
+use super::profile::{compose, what_works};
+use super::{print, print_json};
+use crate::command::context::Context;
+use crate::error::{Error, Result};
+use crate::profile::{lock, signature};
+use crate::store::{Store, digest_file};
+
+/// List the written profiles, and every generation of each profile in the store with its digest; exit status 1 when one cannot be read.
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(
+    subcommand,
+    name = "list",
+    example = "lamina profile list --json",
+    note = "init boots the newest generation of a profile. `signed` says that a signature lies beside it: `lamina profile verify` checks it."
+)]
+pub(super) struct List {
+    /// write JSON
+    #[argh(switch)]
+    json: bool,
+}
+
+/// A profile: of the tree, of the store, or of both.
+struct Listed {
+    name: Name,
+    written: Option<Composition>,
+    /// The newest first.
+    generations: Vec<Generation>,
+}
+
+struct Generation {
+    number: u64,
+    digest: Digest,
+    signed: bool,
+}
+
+impl List {
+    pub(super) fn run(self, context: &Context) -> Result<ExitCode> {
+        let store = context.store()?;
+        let written = written(context, &store)?;
+        let locked = lock::locked_names(&store)?;
+        let names: BTreeSet<&String> = written.iter().chain(&locked).collect();
+        let look = |name: &String| -> Result<Listed> {
+            let written = if written.contains(name) { Some(compose(context, name)?) } else { None };
+            let name = Name::parse(name).map_err(Error::on(format!("'{name}'")))?;
+            let generations = generations(&store, &name)?;
+            Ok(Listed { name, written, generations })
+        };
+        let (listed, status) = what_works(context, names.into_iter().map(look));
+        if self.json {
+            print_json(&listed.iter().map(Listed::as_json).collect::<Vec<_>>())?;
+        } else {
+            listed.iter().try_for_each(Listed::print)?;
+        }
+        Ok(status)
+    }
+}
+
+/// The profiles of the tree. Without one, those of the store are listed, if there are any.
+fn written(context: &Context, store: &Store) -> Result<Vec<String>> {
+    match context.profiles() {
+        Err(error) if context.names_a_tree() || lock::locked_names(store)?.is_empty() => Err(error),
+        profiles => Ok(profiles.map(|folder| folder.names()).unwrap_or_default()),
+    }
+}
+
+fn generations(store: &Store, name: &Name) -> Result<Vec<Generation>> {
+    let look = |(number, path): (u64, PathBuf)| -> Result<Generation> {
+        let (digest, _) = digest_file(&path)?;
+        Ok(Generation { number, digest, signed: signature::path_of(&path).exists() })
+    };
+    let found = lock::generations_in(&store.profiles().join(name.as_str()))?;
+    found.into_iter().map(look).collect()
+}
+
+impl Listed {
+    fn print(&self) -> Result<()> {
+        let description = match &self.written {
+            Some(written) => written.description.as_deref().unwrap_or_default(),
+            None => "(not in this tree)",
+        };
+        let state = if self.generations.is_empty() { "not locked" } else { "" };
+        let line = format!("{:<16} {state:<10} {description}", self.name.as_str());
+        print(line.trim_end())?;
+        for (index, generation) in self.generations.iter().enumerate() {
+            let marks = [(index == 0, "newest"), (generation.signed, "signed")];
+            let marks: Vec<&str> = marks.iter().filter(|(is, _)| *is).map(|(_, mark)| *mark).collect();
+            let line =
+                format!("  generation {} {}  {}", generation.number, generation.digest, marks.join(", "));
+            print(line.trim_end())?;
+        }
+        Ok(())
+    }
+
+    fn as_json(&self) -> Value {
+        let newest = self.generations.first();
+        let generation = |it: &Generation| {
+            json!({
+                "generation": it.number, "digest": it.digest.to_string(), "signed": it.signed,
+                "newest": newest.is_some_and(|newest| newest.number == it.number),
+            })
+        };
+        let packages = |written: &Composition| -> Vec<String> {
+            written.packages.iter().map(|package| package.name.as_str().to_owned()).collect()
+        };
+        json!({
+            "name": self.name.as_str(),
+            "description": self.written.as_ref().and_then(|written| written.description.clone()),
+            "generation": newest.map(|newest| newest.number),
+            "digest": newest.map(|newest| newest.digest.to_string()),
+            "generations": self.generations.iter().map(generation).collect::<Vec<_>>(),
+            "packages": self.written.as_ref().map(packages),
+        })
+    }
+}
