@@ -3,22 +3,25 @@
 //! | folder | subject |
 //! |---|---|
 //! | `boot` | the story of a boot: one candidate after another until a root stands, and the point of no return |
-//! | `request` | what the kernel command line asks for; pure |
-//! | `plan` | what a boot will do, as data that prints, and what carries it out |
-//! | `store` | where the store is, which profiles it has, and who signed them |
-//! | `devices` | the block devices of this machine, and which one is meant |
-//! | `waiting` | waits until a device is there |
-//! | `modules` | kernel modules |
-//! | `memory` | whether there is memory for the layers |
-//! | `real_init` | whether the real init can be started |
-//! | `state` | a writable top that lasts |
-//! | `report` | what is said on the console and left in writing |
 //! | `recovery` | where every failure ends |
 //! | `shutdown` | the way back |
+//! | `plan` | what a boot will do, as data that prints, and what carries it out |
+//! | `state` | a writable top that lasts |
+//! | `store` | where the store is, which profiles it has, and who signed them |
+//! | `waiting` | waits until a device is there |
+//! | `modules` | kernel modules |
+//! | `report` | what is said on the console and left in writing |
+//! | `devices` | the block devices of this machine, and which one is meant |
+//! | `request` | what the kernel command line asks for; pure |
+//! | `memory` | whether there is memory for the layers |
+//! | `real_init` | whether the real init can be started |
+//!
+//! Each imports only folders that stand below it, and the single files beside them.
 //!
 //! It is a library so that the fuzz targets can import it. Nothing else does.
 
 mod boot;
+mod clock;
 mod console;
 mod deadline;
 mod descriptors;
@@ -28,6 +31,7 @@ mod faces;
 mod memory;
 mod modules;
 mod mounts;
+mod panic_for_tests;
 mod paths;
 mod plan;
 mod real_init;
@@ -35,6 +39,7 @@ mod recovery;
 mod report;
 mod request;
 mod shutdown;
+mod size;
 mod state;
 mod store;
 mod take_down;

@@ -26,6 +26,12 @@ pub const MOST_LAYERS: usize = 500;
 /// fsconfig(2) cuts strings at 256 bytes with their NUL.
 const LONGEST_VALUE: usize = 255;
 
+/// What the folder of the changes is called in the folders and tmpfs that hold a top.
+pub const UPPER: &str = "upper";
+
+/// What overlayfs's scratch folder is called beside it.
+pub const WORK: &str = "work";
+
 /// The writable top: two empty folders of one file system.
 #[derive(Debug, Clone)]
 pub struct Upper {

@@ -9,25 +9,27 @@ use std::time::Duration;
 use profiles::resolved::BootProfile;
 
 use crate::boot::boot_counter::BootCounter;
+use crate::clock::now;
 use crate::deadline::within_on;
-use crate::devices::block_devices::Inventory;
+use crate::devices::inventory::Inventory;
 use crate::error::{BootError, Failure};
 use crate::modules::Left;
 use crate::plan::crew::Crew;
 use crate::plan::executor::execute;
 use crate::plan::machine::Machine;
 use crate::plan::{self, Stage};
-use crate::recovery::{Choice, Context};
-use crate::report::journal::{self, Journal};
+use crate::recovery::Context;
+use crate::report::journal::Journal;
 use crate::report::kernel_words::KernelWords;
 use crate::request::BootRequest;
 use crate::request::seal;
+use crate::request::store_spec::{Protocol, StoreSpec};
 use crate::shutdown::handover;
 use crate::store::contract::{self, Contract};
 use crate::store::find_store;
-use crate::store::medium::{Medium, Protocol, StoreSpec};
+use crate::store::medium::Medium;
 use crate::store::trust::Trust;
-use crate::store::{Place, Store};
+use crate::store::{Place, ProfileSummary, Store};
 use crate::waiting::wait_for_device::Waits;
 use crate::{console, paths, recovery};
 
@@ -278,7 +280,7 @@ impl Session {
         let summary = format!(
             "profile {}, {}, {}, verify {}",
             profile.name,
-            plan::count(profile.images.len(), "layer"),
+            cli::progress::count(profile.images.len(), "layer"),
             plan::total_size(profile),
             profile.verify
         );
@@ -330,7 +332,7 @@ impl Session {
     }
 
     /// The profiles that a person may start instead: when the command line binds the bytes of one, only what it binds as well.
-    fn choices(&self) -> Vec<Choice> {
+    fn choices(&self) -> Vec<ProfileSummary> {
         let Some(store) = self.place.and_then(|place| self.store(place).ok()).cloned() else {
             return Vec::new();
         };
@@ -351,7 +353,7 @@ fn devices() -> Vec<String> {
 
 /// `panic = "abort"` would end PID 1, and with it the kernel; the hook runs before that and never returns.
 pub fn panics_end_in_recovery() {
-    let began = journal::now();
+    let began = now();
     std::panic::set_hook(Box::new(move |info: &PanicHookInfo<'_>| {
         let location = info.location().map_or_else(|| "an unknown place".to_owned(), ToString::to_string);
         let message = info.payload_as_str().unwrap_or("no message");

@@ -11,10 +11,10 @@ use crate::boot::chain::{self, Candidate, Role, Wishes};
 use crate::boot::session::Session;
 use crate::error::{BootError, Failure};
 use crate::plan::{self, Top};
-use crate::report::{AttemptRecord, LedgerRecord, ProfileRecord};
+use crate::report::{AttemptRecord, LedgerRecord, ProfileRecord, TopRecord};
 use crate::request::seal;
 use crate::request::{BootRequest, RootAccess, Verbosity, WantedProfile};
-use crate::state::{self, TopRecord, Trouble, top_size};
+use crate::state::{self, Trouble, top_size};
 use crate::store::trust::Trust;
 use crate::store::{Place, Store, StoredProfile};
 use crate::{recovery, take_down};
@@ -120,7 +120,7 @@ fn try_one(
     let name = candidate.wanted.as_ref().map_or_else(String::new, |wanted| wanted.name.to_string());
     let mut record = AttemptRecord::of(candidate.to_string(), name.clone());
     let result = find(session, candidate).and_then(|stored| {
-        record.found(&stored);
+        record.found(stored.generation, &stored.digest);
         if let Some(error) = misread(session, candidate) {
             learn_seal(session, candidate, &stored);
             return Err(error);
@@ -343,7 +343,7 @@ fn warn_of_no_correction(session: &mut Session, profile: &BootProfile) {
     if profile.verify == Verify::Verity && count > 0 && session.request.verbosity > Verbosity::Quiet {
         session.journal.warn(format!(
             "this kernel corrects no errors (no CONFIG_DM_VERITY_FEC): damage in {} is noticed and not healed",
-            plan::count(count, "layer")
+            cli::progress::count(count, "layer")
         ));
     }
 }

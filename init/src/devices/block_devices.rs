@@ -3,7 +3,6 @@
 //! `Documentation/ABI/stable/sysfs-block` of the kernel: `size` counts 512-byte units whatever the device's own blocks
 //! are, `partition` is there only for partitions and holds their number, `ro` is 1 for what cannot be written.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::{self, File};
 use std::path::Path;
@@ -11,23 +10,14 @@ use std::time::{Duration, Instant};
 
 use block_probe::partition_table::{self, Partition};
 use block_probe::superblock::{self, Superblock};
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use profiles::DeviceSpec;
 use stack::drive;
 
-use crate::devices::examination::Examination;
-
-/// Never a medium: memory, loop devices, and floppy drives, where a probe of an empty one takes seconds.
-const NOT_A_MEDIUM: [&str; 5] = ["loop", "ram", "zram", "nbd", "fd"];
-
-/// How often it is looked for what has come in the meantime, at one time.
-const LOOKS: usize = 4;
+use crate::size::Size;
 
 /// How long a drive may take to get to know a disc that was just put in, and how often it is asked meanwhile.
 const SPINS_UP: Duration = Duration::from_secs(30);
 const LOOKED_AT_AGAIN: Duration = Duration::from_millis(200);
-
-/// What the names of the verity devices of layers begin with.
-const LAYER: &str = "lamina-";
 
 /// One disk or partition.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -56,6 +46,23 @@ impl BlockDevice {
     /// Its node; `!` in the kernel's name stands for `/`.
     pub fn path(&self) -> String {
         format!("/dev/{}", self.name.replace('!', "/"))
+    }
+
+    /// Whether the device is called so.
+    pub fn answers_to(&self, spec: &DeviceSpec) -> bool {
+        let superblock = self.superblock.as_ref();
+        let partition = self.partition.as_ref();
+        let same = |found: Option<&String>, wanted: &str| {
+            found.is_some_and(|text| text.eq_ignore_ascii_case(wanted))
+        };
+        match spec {
+            DeviceSpec::Label(label) => superblock.and_then(|found| found.label.as_ref()) == Some(label),
+            DeviceSpec::Uuid(uuid) => same(superblock.and_then(|found| found.uuid.as_ref()), uuid),
+            DeviceSpec::PartLabel(label) => partition.and_then(|found| found.label.as_ref()) == Some(label),
+            DeviceSpec::PartUuid(uuid) => same(partition.map(|found| &found.uuid), uuid),
+            // What lies on one that does not answer cannot be known, and nobody could mount it; in an empty drive nothing does.
+            DeviceSpec::Path(path) => *path == self.path() && !self.silent && self.size > 0,
+        }
     }
 }
 
@@ -97,146 +104,9 @@ fn write_name(f: &mut fmt::Formatter<'_>, name: &str, value: Option<&str>) -> fm
     }
 }
 
-/// Bytes in the largest binary unit that leaves a whole number, or rounded down in MiB.
-pub struct Size(pub u64);
-
-impl fmt::Display for Size {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            bytes if bytes < 1 << 10 => write!(f, "{bytes} bytes"),
-            bytes if bytes < 1 << 20 => write!(f, "{} KiB", bytes >> 10),
-            bytes => write!(f, "{} MiB", bytes >> 20),
-        }
-    }
-}
-
-/// What has been probed so far. Devices are probed once, and again when the kernel says that they changed. One that does not answer
-/// holds nobody up for more than two seconds; it is listed without its contents until it answers.
-#[derive(Debug, Default)]
-pub struct Inventory {
-    known: BTreeMap<String, BlockDevice>,
-    examinations: Vec<Examination>,
-}
-
-impl Inventory {
-    /// Brings the inventory up to date with `/sys/class/block`. A disk is there a moment before its partitions, and to open it waits
-    /// for them: so that no disk is taken for one without any, it is looked once more after each answer.
-    pub fn refresh(&mut self) {
-        for _ in 0..LOOKS {
-            if !self.look_once() {
-                break;
-            }
-        }
-    }
-
-    /// Whether there was anything new.
-    fn look_once(&mut self) -> bool {
-        let names = device_names(Path::new("/sys/class/block"));
-        self.known.retain(|name, _| names.contains(name));
-        // These change without a word about the device itself.
-        self.known.values_mut().for_each(|device| device.holders = holders(&device.name));
-        let new: Vec<BlockDevice> = names
-            .iter()
-            .filter(|name| !self.known.contains_key(*name))
-            .filter_map(|name| look(name))
-            .collect();
-        let any = !new.is_empty();
-        self.examine(new);
-        self.listen();
-        // One that does not answer must not hide those behind it.
-        let behind: Vec<BlockDevice> = self.examinations.iter_mut().flat_map(Examination::behind).collect();
-        if !behind.is_empty() {
-            behind.into_iter().for_each(|device| self.examine(vec![device]));
-            self.listen();
-        }
-        any
-    }
-
-    /// Whether a device is asked that has not answered yet.
-    pub fn is_waiting(&self) -> bool {
-        !self.examinations.is_empty()
-    }
-
-    fn examine(&mut self, devices: Vec<BlockDevice>) {
-        if devices.is_empty() {
-            return;
-        }
-        self.known.extend(devices.iter().map(|device| (device.name.clone(), device.clone())));
-        match Examination::begin(devices.clone()) {
-            Ok(examination) => self.examinations.push(examination),
-            // No process more: rather wait for all than find none.
-            Err(_) => devices.into_iter().for_each(|device| self.answer(device.that_was_read())),
-        }
-    }
-
-    /// Takes the answers that come, and waits for those that were asked just now.
-    fn listen(&mut self) {
-        while let Some(until) = self.examinations.iter().map(|examination| examination.until).max() {
-            let mut descriptors: Vec<PollFd> = self
-                .examinations
-                .iter()
-                .map(|examination| PollFd::new(examination.descriptor(), PollFlags::POLLIN))
-                .collect();
-            let left = until.saturating_duration_since(Instant::now());
-            let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
-            match poll(&mut descriptors, timeout) {
-                Ok(0) => return,
-                Ok(_) | Err(nix::errno::Errno::EINTR) => {}
-                Err(_) => return,
-            }
-            let ready: Vec<bool> =
-                descriptors.iter().map(|descriptor| descriptor.any().unwrap_or(false)).collect();
-            let mut answers = Vec::new();
-            for (examination, ready) in self.examinations.iter_mut().zip(ready) {
-                if ready {
-                    answers.extend(examination.receive());
-                }
-            }
-            self.examinations.retain(|examination| !examination.is_over());
-            answers.into_iter().for_each(|device| self.answer(device));
-        }
-    }
-
-    /// What was forgotten, or has answered before, stays as it is.
-    fn answer(&mut self, device: BlockDevice) {
-        if let Some(known) = self.known.get_mut(&device.name).filter(|known| known.silent) {
-            *known = device;
-        }
-    }
-
-    /// The next refresh probes this device again.
-    pub fn forget(&mut self, name: &str) {
-        self.known.remove(name);
-        self.examinations.iter_mut().for_each(|examination| examination.forget(name));
-    }
-
-    /// All devices, by name.
-    pub fn devices(&self) -> Vec<BlockDevice> {
-        self.known.values().cloned().collect()
-    }
-}
-
-fn device_names(folder: &Path) -> Vec<String> {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    let mut names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
-    let other = |name: &String| {
-        let kind = name.trim_end_matches(|character: char| character.is_ascii_digit());
-        !NOT_A_MEDIUM.contains(&kind) && !is_layer(&folder.join(name))
-    };
-    names.retain(other);
-    names.sort();
-    names
-}
-
-/// Whether init made this device itself, from an image that is checked block by block; `dm/name` is there for the devices of
-/// device-mapper only (`Documentation/ABI/testing/sysfs-block-dm`).
-fn is_layer(device: &Path) -> bool {
-    fs::read_to_string(device.join("dm/name")).is_ok_and(|name| name.starts_with(LAYER))
-}
-
 /// What the kernel knows of a device that was not read yet; `None` while it has no blocks and is no drive for media, or is gone
 /// already.
-fn look(name: &str) -> Option<BlockDevice> {
+pub fn look(name: &str) -> Option<BlockDevice> {
     let folder = fs::canonicalize(Path::new("/sys/class/block").join(name)).ok()?;
     let size = number(&folder.join("size"))?.saturating_mul(512);
     if size == 0 && !is_drive(&folder) {
@@ -261,7 +131,7 @@ fn look(name: &str) -> Option<BlockDevice> {
 }
 
 /// `holders/` of sysfs has a link for each (`Documentation/ABI/stable/sysfs-block`).
-fn holders(name: &str) -> Vec<String> {
+pub fn holders(name: &str) -> Vec<String> {
     let entries = fs::read_dir(Path::new("/sys/class/block").join(name).join("holders"));
     let mut names: Vec<String> = entries
         .into_iter()
@@ -369,28 +239,5 @@ mod tests {
         assert_eq!(empty.to_string(), "/dev/sr0 no medium");
         let silent = BlockDevice { silent: true, ..empty };
         assert_eq!(silent.to_string(), "/dev/sr0 (does not answer)");
-    }
-
-    #[test]
-    fn memory_loop_devices_and_layers_are_left_out() {
-        let folder = std::env::temp_dir().join(format!("lamina-block-names-{}", std::process::id()));
-        for name in
-            ["loop0", "loop-control", "ram3", "vda", "vda1", "nvme0n1p2", "dm-0", "dm-1", "fd0", "sr0"]
-        {
-            fs::create_dir_all(folder.join(name)).unwrap();
-        }
-        for (name, of) in [("dm-0", "vg-data\n"), ("dm-1", "lamina-0123abcd\n")] {
-            fs::create_dir(folder.join(name).join("dm")).unwrap();
-            fs::write(folder.join(name).join("dm/name"), of).unwrap();
-        }
-        let names = device_names(&folder);
-        fs::remove_dir_all(&folder).unwrap();
-        assert_eq!(names, ["dm-0", "loop-control", "nvme0n1p2", "sr0", "vda", "vda1"]);
-    }
-
-    #[test]
-    fn sizes() {
-        let shown = [511, 4096, 5 << 30].map(|bytes| Size(bytes).to_string());
-        assert_eq!(shown, ["511 bytes", "4 KiB", "5120 MiB"]);
     }
 }

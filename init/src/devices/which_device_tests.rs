@@ -33,8 +33,7 @@ fn device(
 /// The name of the one that is meant, or why none is.
 fn meant(spec: &str, devices: &[BlockDevice]) -> Result<Option<String>, String> {
     let spec = DeviceSpec::parse(spec).unwrap();
-    let found =
-        devices.iter().filter(|device| crate::waiting::wait_for_device::answers(&spec, device)).collect();
+    let found = devices.iter().filter(|device| device.answers_to(&spec)).collect();
     let one = one(&spec, found, devices, "lamina.store=");
     one.map(|device| device.map(|device| device.name.clone())).map_err(|failure| {
         format!("{}; {}; {}", failure.why, failure.seen.join(", "), failure.remedies.join("; "))

@@ -1,8 +1,7 @@
 //! How a person learns that the layers do not fit.
 
-use crate::devices::block_devices::Size;
 use crate::error::Failure;
-use crate::plan::count;
+use crate::size::Size;
 
 /// What is there and what it would take.
 #[derive(Debug)]
@@ -24,7 +23,11 @@ pub(super) fn refusal(lack: &Lack) -> Failure {
     let mut why = format!("the memory is used up: {} are left", Size(*left));
     why += &match layers {
         0 => format!(", and this layer wants about {}", Size(*all)),
-        _ => format!(" for {}, and about {} are wanted", count(*layers, "more layer"), Size(*all)),
+        _ => format!(
+            " for {}, and about {} are wanted",
+            cli::progress::count(*layers, "more layer"),
+            Size(*all)
+        ),
     };
     let several = each.filter(|_| *decompressors > 1);
     if let Some(each) = several {

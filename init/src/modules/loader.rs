@@ -10,8 +10,8 @@ use nix::kmod::{ModuleInitFlags, finit_module};
 use super::blacklist::Blacklist;
 use super::list::Module;
 use super::needs::Need;
+use crate::clock::{micros, now};
 use crate::devices::uevents::Uevents;
-use crate::report::journal::{micros, now};
 use crate::report::{LoadedModule, ModuleRecord};
 use crate::request::cmdline::{self, Parameter};
 

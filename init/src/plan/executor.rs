@@ -3,11 +3,12 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 
+use crate::clock::now;
 use crate::error::{BootError, Failure};
+use crate::panic_for_tests::panic_if_told;
 use crate::plan::crew::Crew;
 use crate::plan::{Hands, Stage, Step};
-use crate::recovery;
-use crate::report::journal::{Journal, Timed, now};
+use crate::report::journal::{Journal, Timed};
 
 /// What can do a step: the real kernel, or in tests one that fails where it is told to.
 pub trait Kernel: Send + Sync + 'static {
@@ -60,7 +61,7 @@ pub fn execute(
 type Done = (Timed, Result<(), Failure>);
 
 fn carry_out(step: &Step, kernel: &impl Kernel) -> Done {
-    recovery::panic_if_told(step.name());
+    panic_if_told(step.name());
     let start = now();
     let result = kernel.carry_out(step);
     (Timed { step: step.name(), object: step.object(), start, end: now() }, result)

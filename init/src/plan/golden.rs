@@ -14,7 +14,8 @@ use crate::plan::{self, Stage, Step, Top};
 use crate::report::journal::Journal;
 use crate::request::RootAccess;
 use crate::request::overrides::Overrides;
-use crate::store::medium::{Medium, Protocol, Share};
+use crate::request::store_spec::{Protocol, Share};
+use crate::store::medium::Medium;
 
 const WRITABLE: &str = include_str!("../../tests/golden/web.kdl");
 const READ_ONLY: &str = include_str!("../../tests/golden/kiosk.kdl");

@@ -7,6 +7,7 @@ pub mod executor;
 #[cfg(test)]
 mod golden;
 pub mod machine;
+mod needs;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -15,10 +16,11 @@ use std::sync::Arc;
 use profiles::resolved::{BootProfile, ImageRef};
 use profiles::{TmpfsSize, Verify};
 
-use crate::devices::block_devices::Size;
 use crate::paths;
 use crate::request::RootAccess;
-use crate::store::medium::{Medium, Protocol, Share};
+use crate::request::store_spec::{Protocol, Share};
+use crate::size::Size;
+use crate::store::medium::Medium;
 
 /// A file system to mount, as text only: it prints, and it compares.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -158,7 +160,7 @@ impl Step {
             Self::Bind { source, target } => format!("{} at {target}", source.display()),
             Self::MountLayer(image) => format!("{image} at {}", image.layer().display()),
             Self::StackLayers { lower, .. } => {
-                format!("{} at {}", count(lower.len(), "layer"), paths::NEW_ROOT)
+                format!("{} at {}", cli::progress::count(lower.len(), "layer"), paths::NEW_ROOT)
             }
             Self::MountPoints { .. } | Self::ProtectRoot => paths::NEW_ROOT.to_owned(),
             Self::ReadInit { init: path, .. } | Self::CheckInit(path) => path.clone(),
@@ -362,9 +364,4 @@ fn tmpfs(size: TmpfsSize) -> Step {
 /// The size of all images together, for people.
 pub fn total_size(profile: &BootProfile) -> Size {
     Size(profile.images.iter().fold(0, |sum, image| sum.saturating_add(image.size)))
-}
-
-/// `1 layer`, `2 layers`.
-pub fn count(number: usize, noun: &str) -> String {
-    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }

@@ -17,16 +17,15 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 
-use crate::real_init::elf::{self, Dynamic};
-use crate::real_init::{open_in, read_at, script_interpreter};
+use super::elf::{self, Dynamic};
+use super::open::{open_in, read_at};
+use super::script::{LONGEST_SCRIPT_LINE, script_interpreter};
 
 /// More is not read: systemd needs some 40 files of 20 MiB together.
 const MOST_FILES: usize = 256;
 const MOST_BYTES: u64 = 64 << 20;
 /// Asked for at once.
 const PIECE: usize = 128 << 10;
-/// BINPRM_BUF_SIZE of the kernel, as in `real_init`.
-const HEAD: usize = 256;
 /// A file of folders (`/etc/ld-musl-ARCH.path`) that is longer is cut.
 const LONGEST_LIST: usize = 16 << 10;
 /// Where the linkers look last.
@@ -70,7 +69,7 @@ pub fn read(root: &Path, init: &str) -> Result<Amount, Unreadable> {
     while let Some(program) = next.take() {
         let Some(object) = reader.whole(&program)? else { break };
         let read = |offset, length| read_at(&object.file, offset, length);
-        let head = read(0, HEAD);
+        let head = read(0, LONGEST_SCRIPT_LINE);
         if head.starts_with(b"#!") {
             next = script_interpreter(&head);
         } else if let Ok(elf::Program { interpreter: Some(linker), .. }) = elf::parse(read) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use nix::sys::utsname::uname;
 use qrcodegen::{QrCode, QrCodeEcc, QrSegment, Version};
 
-use super::Context;
+use super::context::Context;
 use super::pages;
 use super::screen::Size;
 use crate::error::BootError;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use running::kernel_log::{self, KernelLog, Record};
 
-use crate::report::kernel_words::keep;
+use crate::report::kernel_words::{is_warning, keep};
 
 /// The last words of the kernel that fit on a screen.
 const LINES: usize = 5;
@@ -23,22 +23,4 @@ pub fn warnings(since: Duration, heard: &[String], heard_to: u64) -> Vec<String>
         });
     }
     lines.split_off(lines.len().saturating_sub(LINES))
-}
-
-/// Warnings and worse, but not our own.
-pub fn is_warning(record: &Record) -> bool {
-    record.level <= 4 && !record.text.starts_with("lamina:")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn warnings_and_worse_are_kept_but_not_our_own() {
-        let warning = |record| is_warning(&Record::parse(record).unwrap());
-        assert!(warning("4,12,99,-;squashfs: bad\n SUBSYSTEM=x\n"));
-        assert!(!warning("30,12,99,-;information"));
-        assert!(!warning("3,12,99,-;lamina: boot stopped"));
-    }
 }

@@ -5,13 +5,15 @@ use std::time::{Duration, Instant};
 
 use nix::sys::reboot::RebootMode;
 
-use super::Context;
 use super::code::{self, Drawing};
+use super::context::Context;
 use super::keys::{Entered, Number, key};
 use super::terminals::{Terminals, Typed};
 use super::{kernel_log, pages, restart, screen, shell};
+use crate::clock::now;
 use crate::error::BootError;
-use crate::report::journal;
+use crate::panic_for_tests::panic_if_told;
+use crate::store::ProfileSummary;
 
 /// Without a console nobody can press a key: time enough to read a log that goes elsewhere.
 const WITHOUT_CONSOLE: Duration = Duration::from_secs(30);
@@ -40,7 +42,7 @@ impl<'a> Menu<'a> {
             Some(0) | None => None,
         };
         let until = wait.and_then(|wait| Instant::now().checked_add(wait));
-        let took = journal::now().saturating_sub(context.since);
+        let took = now().saturating_sub(context.since);
         Self { error, context, terminals: Terminals::open(), until, took }
     }
 
@@ -88,7 +90,7 @@ impl<'a> Menu<'a> {
 
     /// The screen and the keys below it.
     fn show(&mut self) {
-        super::panic_if_told("recovery");
+        panic_if_told("recovery");
         let kernel = kernel_log::warnings(self.context.since, &self.context.kernel, self.context.heard_to);
         let text = screen::text(self.error, self.context, &kernel, self.terminals.size(), ROWS);
         self.terminals.write(&text);
@@ -246,7 +248,7 @@ fn countdown(left: Option<Duration>) -> String {
 /// The profiles with their numbers, from 1.
 fn choices(context: &Context) -> Vec<String> {
     let widest = context.profiles.iter().map(|choice| choice.name.as_str().len()).max().unwrap_or_default();
-    let line = |(index, choice): (usize, &super::Choice)| {
+    let line = |(index, choice): (usize, &ProfileSummary)| {
         let description = choice.description.as_deref().unwrap_or_default();
         let line = format!("  {:>4}  {:<widest$}  {description}", index + 1, choice.name.as_str());
         screen::printable(line.trim_end())
@@ -277,7 +279,7 @@ mod tests {
 
     #[test]
     fn profiles_have_numbers_and_their_own_words() {
-        let choice = |name: &str, description: Option<&str>| super::super::Choice {
+        let choice = |name: &str, description: Option<&str>| ProfileSummary {
             name: profiles::Name::parse(name).unwrap(),
             description: description.map(str::to_owned),
         };

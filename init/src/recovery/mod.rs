@@ -1,7 +1,9 @@
 //! Where every failure ends: a screen on every console, and keys for a shell, another try, another profile, the report, a QR
 //! code, a reboot and power off. Nothing here returns: PID 1 that returns is a kernel panic.
 
+mod choice;
 mod code;
+mod context;
 mod kernel_log;
 mod keys;
 mod menu;
@@ -17,58 +19,19 @@ use std::sync::OnceLock;
 use std::thread::{self, ThreadId};
 use std::time::Duration;
 
-use profiles::Name;
-
 use crate::console;
 use crate::error::{BootError, Failure};
 use crate::modules;
 use crate::paths;
-pub use kernel_log::is_warning;
+pub use choice::{CHOSEN, chosen_profile, somebody_is_there};
+pub use context::Context;
 use menu::Menu;
+use restart::sleep_for_ever;
 pub use shell::{SHELL_NAME, become_shell};
 use terminals::Terminals;
 
-/// Says to the init that starts anew that a person wants it, and names the profile that was chosen, if one was.
-pub const CHOSEN: &str = "LAMINA_PROFILE";
 /// The thread that serves the menu. There is one screen and one menu, whoever failed.
 static SERVING: OnceLock<ThreadId> = OnceLock::new();
-
-/// What the screen and its menu know beside the error.
-#[derive(Debug, Clone, Default)]
-pub struct Context {
-    /// The value of `panic=`: seconds after which to reboot; negative means at once, 0 never.
-    pub panic: Option<i64>,
-    /// When init began (CLOCK_BOOTTIME): the kernel's warnings of before have nothing to do with it.
-    pub since: Duration,
-    /// The report, as indented JSON.
-    pub report: String,
-    /// The other profiles that may be started.
-    pub profiles: Vec<Choice>,
-    /// The block devices that were seen, one a line.
-    pub devices: Vec<String>,
-    /// What was tried before, one line a candidate that failed.
-    pub attempts: Vec<String>,
-    /// The last warnings of the kernel that init heard itself, with the layers that they are about.
-    pub kernel: Vec<String>,
-    /// The number of the first record of the kernel's log that init did not hear.
-    pub heard_to: u64,
-}
-
-/// A profile that a person may choose.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Choice {
-    /// Its name.
-    pub name: Name,
-    /// Its own words about itself.
-    pub description: Option<String>,
-}
-
-impl Context {
-    /// All that is known when init itself fails.
-    pub fn bare(panic: Option<i64>, since: Duration) -> Self {
-        Self { panic, since, ..Self::default() }
-    }
-}
 
 /// The error of a boot that was told to stop: `lamina.rescue`.
 pub fn on_purpose() -> BootError {
@@ -92,16 +55,6 @@ pub fn of_death() -> Option<BootError> {
         .try_this("if it does it again, this is a bug: keep this screen and report it")
         .at("run init", "PID 1");
     Some(error)
-}
-
-/// Whether a person stood before the recovery screen, and had init run itself anew.
-pub fn somebody_is_there() -> bool {
-    std::env::var_os(CHOSEN).is_some()
-}
-
-/// The profile that a person chose before init ran itself anew.
-pub fn chosen_profile() -> Option<Name> {
-    Name::parse(std::env::var_os(CHOSEN)?.to_str()?).ok()
 }
 
 /// Prints the screen without a menu: a candidate failed, and the next one is tried. `kernel`: its warnings about it.
@@ -135,39 +88,6 @@ pub fn after_panic(location: &str, message: &str, panic: Option<i64>, since: Dur
         serve();
     }
     sleep_for_ever()
-}
-
-/// Panics if the variable `PANIC_FOR_TESTS`, which the kernel takes from its command line, names this place (with `-` for blanks);
-/// `abort@place`, `overflow@place` and `nowhere@place` crash.
-#[cfg(feature = "panic-for-tests")]
-pub fn panic_if_told(place: &str) {
-    let told = std::env::var("PANIC_FOR_TESTS").unwrap_or_default();
-    for told in told.split(',') {
-        assert!(told != place.replace(' ', "-"), "told to at {place}");
-        match told.strip_suffix(&format!("@{}", place.replace(' ', "-"))) {
-            Some("abort") => std::process::abort(),
-            Some("overflow") => drop(overflow(0)),
-            Some("nowhere") => drop(stack::last_resort::read_from_nowhere()),
-            _ => {}
-        }
-    }
-}
-
-/// Needs more stack than there is.
-#[cfg(feature = "panic-for-tests")]
-fn overflow(depth: u64) -> u64 {
-    let room = std::hint::black_box([depth; 512]);
-    if depth == u64::MAX { 0 } else { overflow(depth + 1).wrapping_add(room[511]) }
-}
-
-/// Nothing, in the init that is shipped.
-#[cfg(not(feature = "panic-for-tests"))]
-pub fn panic_if_told(_place: &str) {}
-
-fn sleep_for_ever() -> ! {
-    loop {
-        thread::park();
-    }
 }
 
 /// Leaves the report for whoever looks at it from the shell.

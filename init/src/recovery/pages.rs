@@ -1,6 +1,6 @@
 //! The report for reading: one line a thing instead of one a brace, in pages.
 
-use super::Context;
+use super::context::Context;
 use super::screen::{Size, printable};
 
 /// Rows of a page on a terminal of 25: the rest of a screen is the prompt and what was before.

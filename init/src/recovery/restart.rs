@@ -11,7 +11,7 @@ use nix::sys::reboot::{RebootMode, reboot};
 use nix::unistd::sync;
 use profiles::Name;
 
-use super::CHOSEN;
+use super::choice::CHOSEN;
 use crate::{console, descriptors, take_down};
 
 /// A disk that was pulled out while something was written to it must not keep the machine.
@@ -49,7 +49,7 @@ pub fn restart(mode: RebootMode) -> ! {
     }
     let Err(errno) = reboot(mode);
     console::write_line(&format!("the kernel refuses: {}; switch the machine off", errno.desc()));
-    super::sleep_for_ever()
+    sleep_for_ever()
 }
 
 /// Recovery itself has panicked. No menu any more: one line, time to read it, and a reboot.
@@ -64,5 +64,12 @@ pub fn last_words(location: &str, message: &str, panic: Option<i64>) -> ! {
     console::write_line(&format!("recovery itself failed: {message} ({location}); rebooting in {seconds} s"));
     thread::sleep(time);
     let _ = reboot(RebootMode::RB_AUTOBOOT);
-    super::sleep_for_ever()
+    sleep_for_ever()
+}
+
+/// PID 1 must not end.
+pub fn sleep_for_ever() -> ! {
+    loop {
+        thread::park();
+    }
 }

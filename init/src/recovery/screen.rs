@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::Context;
+use super::context::Context;
 use crate::error::BootError;
 use crate::paths;
 

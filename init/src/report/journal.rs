@@ -3,17 +3,17 @@
 use std::time::Duration;
 
 use nix::sys::resource::{UsageWho, getrusage};
-use nix::time::ClockId;
 use profiles::resolved::BootProfile;
 
+use crate::clock::{micros, milliseconds, now};
 use crate::console;
 use crate::error::{BootError, Failure};
+use crate::report::TopRecord;
 use crate::report::layout;
 use crate::report::{
     self, AttemptRecord, LayerFacts, LedgerRecord, ModuleRecord, Outcome, ProfileRecord, Report, StepRecord,
 };
 use crate::request::Verbosity;
-use crate::state::TopRecord;
 
 /// A step with its two times.
 #[derive(Debug)]
@@ -34,11 +34,6 @@ pub struct Journal {
     report: Report,
     verbosity: Verbosity,
     began: Duration,
-}
-
-/// Time since the machine was switched on: CLOCK_BOOTTIME of clock_gettime(2), which also dmesg(1) shows.
-pub fn now() -> Duration {
-    ClockId::CLOCK_BOOTTIME.now().map_or(Duration::ZERO, Duration::from)
 }
 
 impl Journal {
@@ -218,19 +213,9 @@ impl Journal {
     }
 }
 
-/// Whole microseconds, as in the report.
-pub fn micros(time: Duration) -> u64 {
-    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
-}
-
 /// `ru_maxrss` of getrusage(2); 0 when the kernel does not tell.
 fn peak_kib() -> u64 {
     getrusage(UsageWho::RUSAGE_SELF).map_or(0, |usage| u64::try_from(usage.max_rss()).unwrap_or(0))
-}
-
-/// `12.3 ms`, right-aligned by the caller.
-fn milliseconds(time: Duration) -> String {
-    format!("{:.1} ms", time.as_secs_f64() * 1000.0)
 }
 
 #[cfg(test)]

@@ -4,10 +4,8 @@
 use std::path::Path;
 
 use running::damage::Damages;
-use running::kernel_log::{self, KernelLog};
+use running::kernel_log::{self, KernelLog, Record};
 use running::layer_devices::LayerDevices;
-
-use crate::recovery::is_warning;
 
 /// The last ones are kept for the screen.
 const MOST: usize = 8;
@@ -80,6 +78,11 @@ impl KernelWords {
     }
 }
 
+/// Warnings and worse, but not our own.
+pub fn is_warning(record: &Record) -> bool {
+    record.level <= 4 && !record.text.starts_with("lamina:")
+}
+
 /// Adds a line, and keeps the last ones.
 pub fn keep(lines: &mut Vec<String>, most: usize, line: &str) {
     if lines.len() >= most && !lines.is_empty() {
@@ -97,5 +100,13 @@ mod tests {
         let mut lines = Vec::new();
         (0..20).for_each(|number| keep(&mut lines, MOST, &number.to_string()));
         assert_eq!((lines.len(), lines[0].as_str(), lines[MOST - 1].as_str()), (MOST, "12", "19"));
+    }
+
+    #[test]
+    fn warnings_and_worse_are_kept_but_not_our_own() {
+        let warning = |record| is_warning(&Record::parse(record).unwrap());
+        assert!(warning("4,12,99,-;squashfs: bad\n SUBSYSTEM=x\n"));
+        assert!(!warning("30,12,99,-;information"));
+        assert!(!warning("3,12,99,-;lamina: boot stopped"));
     }
 }

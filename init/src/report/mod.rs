@@ -11,8 +11,10 @@ pub mod journal;
 pub mod kernel_words;
 mod layout;
 mod records;
+mod top_record;
 
 pub use records::{
     AttemptRecord, FORMAT, LayerFacts, LedgerRecord, LoadedModule, ModuleRecord, Outcome, ProfileRecord,
     Report, StepRecord, layers,
 };
+pub use top_record::TopRecord;

@@ -1,13 +1,12 @@
 //! `report.json`: what a boot leaves in writing. `docs/boot.md` describes the schema.
 
-use profiles::Verify;
 use profiles::resolved::BootProfile;
+use profiles::{Digest, Verify};
 use running::layer_devices::Device;
 use serde::Serialize;
 
 use crate::error::BootError;
-use crate::state::TopRecord;
-use crate::store::StoredProfile;
+use crate::report::TopRecord;
 
 /// The version of the schema.
 pub const FORMAT: u32 = 2;
@@ -186,9 +185,9 @@ impl AttemptRecord {
     }
 
     /// Its file was found.
-    pub fn found(&mut self, stored: &StoredProfile) {
-        self.generation = Some(stored.generation);
-        self.digest = Some(stored.digest.to_string());
+    pub fn found(&mut self, generation: u64, digest: &Digest) {
+        self.generation = Some(generation);
+        self.digest = Some(digest.to_string());
     }
 
     /// It is put off.

@@ -3,8 +3,10 @@
 //! One slip must not end a boot that has something to boot. What has a default gets it, loudly; what says what is booted and how cannot
 //! be guessed, and then only what was asked for does not boot: the chain goes on behind it.
 
-use super::STEP;
 use crate::error::{BootError, Failure};
+
+/// The step that these errors name.
+pub(super) const STEP: &str = "read the command line";
 
 /// What cannot be done without a parameter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

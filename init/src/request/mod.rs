@@ -4,19 +4,18 @@ pub mod cmdline;
 mod misread;
 pub mod overrides;
 pub mod seal;
+pub mod store_spec;
 
 use std::time::Duration;
 
 use profiles::{Digest, Name, SystemPath, suggest};
 
 use crate::error::Failure;
-use crate::store::medium::StoreSpec;
 use cmdline::Parameter;
 use misread::Misreadings;
 use overrides::Overrides;
+use store_spec::StoreSpec;
 
-/// The step that this module's errors name.
-const STEP: &str = "read the command line";
 /// Slow USB disks are there after 10 seconds; a person waits half a minute.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 const DEFAULT_FOLDER: &str = "lamina";

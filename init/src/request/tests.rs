@@ -1,3 +1,4 @@
+use super::misread::STEP;
 use super::*;
 use crate::error::BootError;
 use profiles::DeviceSpec;

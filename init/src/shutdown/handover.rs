@@ -13,8 +13,8 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::time::ClockId;
 use stack::mount::{Attributes, Filesystem};
 
+use crate::clock::now;
 use crate::error::Failure;
-use crate::report::journal::now;
 
 /// What becomes the root again when the system goes down; the place is systemd's (its INITRD_INTERFACE document).
 pub const EXIT: &str = "/run/initramfs";

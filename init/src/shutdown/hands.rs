@@ -10,10 +10,9 @@ use nix::unistd::{chdir, chroot, close};
 use stack::mount::{Attributes, Filesystem};
 
 use crate::console;
-use crate::recovery::panic_if_told;
+use crate::panic_for_tests::panic_if_told;
 
 use super::devices;
-use super::mounts_of;
 use super::plan::{Object, Step};
 use super::processes::{Hold, Spare, end_all, holders};
 use super::swaps;
@@ -211,4 +210,9 @@ fn mounted_at(path: &Path) -> bool {
 pub fn is_quiet() -> bool {
     let line = fs::read_to_string("/proc/cmdline").unwrap_or_default();
     line.split_whitespace().any(|word| word == "quiet")
+}
+
+/// The mounts of the file system `device`, by number.
+fn mounts_of(table: &[Mounted], device: &str) -> Vec<u32> {
+    table.iter().filter(|mount| mount.device == device).map(|mount| mount.id).collect()
 }

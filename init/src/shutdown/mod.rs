@@ -28,8 +28,7 @@ use std::time::Duration;
 
 use crate::console;
 use crate::deadline::{self, within};
-use crate::mounts::Mounted;
-use crate::recovery::panic_if_told;
+use crate::panic_for_tests::panic_if_told;
 use crate::shutdown::handover::{EXIT, PROGRAM};
 use ending::{Ending, PARAMETER_OF_SYSTEMD};
 use hands::{Hands, Machine};
@@ -185,14 +184,10 @@ fn tell(failures: &[String]) {
     }
 }
 
-/// The mounts of the file system `device`, by number.
-fn mounts_of(table: &[Mounted], device: &str) -> Vec<u32> {
-    table.iter().filter(|mount| mount.device == device).map(|mount| mount.id).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mounts::Mounted;
     use std::cell::RefCell;
     use std::path::PathBuf;
 

@@ -9,7 +9,6 @@ use super::marker;
 use crate::devices::block_devices::BlockDevice;
 use crate::devices::which_device;
 use crate::error::Failure;
-use crate::waiting::wait_for_device::answers;
 
 const NEVER_FORMATTED: &str = "init never formats what is not empty: when nothing on it is needed, empty it with `wipefs --all` \
                                and overwrite its first and last MiB with zeros";
@@ -70,13 +69,13 @@ pub fn choose(
     content: impl Fn(&BlockDevice) -> Content,
 ) -> Result<Option<Found>, Failure> {
     let place = &state.place;
-    let mut found: Vec<&BlockDevice> = devices.iter().filter(|device| answers(place, device)).collect();
+    let mut found: Vec<&BlockDevice> = devices.iter().filter(|device| device.answers_to(place)).collect();
     // An empty partition has no label of its own yet; the name that it has in the partition table stands for it.
     if let DeviceSpec::Label(label) = place
         && found.is_empty()
     {
         let named = DeviceSpec::PartLabel(label.clone());
-        found.extend(devices.iter().filter(|device| answers(&named, device)));
+        found.extend(devices.iter().filter(|device| device.answers_to(&named)));
         found.retain(|device| device.superblock.is_none());
     }
     let Some(device) = which_device::one(place, found, devices, "lamina.state=")? else { return Ok(None) };

@@ -23,11 +23,8 @@ use super::room::Room;
 use super::stamp::{self, Stamp};
 use super::tied;
 use crate::error::Failure;
+use stack::overlay::{UPPER, WORK};
 
-/// Takes the changes.
-pub const UPPER: &str = "upper";
-/// Scratch space of overlayfs.
-pub const WORK: &str = "work";
 /// overlayfs leaves it in the scratch folder when it was mounted with `volatile`, and mounts no more while it is there.
 const VOLATILE: &str = "work/work/incompat";
 

@@ -19,7 +19,7 @@ pub fn give_attributes(lower: &Path, top: &Path, is_tmpfs: bool) -> Result<(), F
     if !is_tmpfs && fs::symlink_metadata(&mark).is_err() {
         return Ok(());
     }
-    let upper = top.join(super::UPPER);
+    let upper = top.join(stack::overlay::UPPER);
     let left = stack::upper::give_attributes(lower, &upper)?;
     if !left.is_empty() {
         let names = left.iter().take(8).map(|name| name.escape_debug().to_string()).collect::<Vec<_>>();

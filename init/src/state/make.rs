@@ -11,8 +11,9 @@ use profiles::{DeviceSpec, StateFileSystem};
 use super::marker;
 use super::supervised::{self, Ended};
 use crate::console;
-use crate::devices::block_devices::{BlockDevice, Size};
+use crate::devices::block_devices::BlockDevice;
 use crate::error::Failure;
+use crate::size::Size;
 
 /// The label when the device was not named by one.
 const LABEL: &str = "lamina-state";

@@ -20,7 +20,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use profiles::{Digest, Name, State};
-use serde::Serialize;
 use stack::mount::{Attributes, Filesystem, bind, detach};
 
 use crate::devices::block_devices::BlockDevice;
@@ -28,6 +27,7 @@ use crate::error::{BootError, Failure};
 use crate::modules::{Modules, needs};
 use crate::mounts;
 use crate::paths;
+use crate::report::TopRecord;
 use crate::waiting::wait_for_device::{Waits, nothing_answers};
 
 mod check;
@@ -47,7 +47,6 @@ use check::Checked;
 use decide::{Decision, FOLDER, Wish};
 use device::Found;
 use folder::Tops;
-pub use folder::{UPPER, WORK};
 use room::Room;
 
 /// What is asked for.
@@ -89,41 +88,6 @@ pub enum Trouble {
 impl From<Failure> for Trouble {
     fn from(failure: Failure) -> Self {
         Self::Broken(failure)
-    }
-}
-
-/// The `top` of `report.json`; `docs/boot.md` has its fields.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct TopRecord {
-    /// `none`, `tmpfs` or `state`.
-    pub kind: &'static str,
-    /// Where the top is, when there is one.
-    pub path: Option<&'static str>,
-    /// `/dev/NAME` of a state.
-    pub device: Option<String>,
-    /// The driver of a state.
-    pub file_system: Option<String>,
-    /// The folder of a state, in the running system.
-    pub folder: Option<String>,
-    /// `created`, `reused`, `kept`, `set aside` or `taken back`.
-    pub action: Option<String>,
-    /// The folder in which the top that was there is now.
-    pub aside: Option<String>,
-    /// What the file system's own program found, when it was asked: `good`, `repaired` or `not packed`.
-    pub check: Option<&'static str>,
-    /// Why a tmpfs serves in place of the state.
-    pub fell_back: Option<String>,
-}
-
-impl TopRecord {
-    /// A read-only root.
-    pub fn none() -> Self {
-        Self { kind: "none", ..Self::default() }
-    }
-
-    /// A tmpfs: the profile wants one, or the state cannot be used for the reason in `fell_back`.
-    pub fn tmpfs(fell_back: Option<String>) -> Self {
-        Self { kind: "tmpfs", path: Some(paths::TOP), fell_back, ..Self::default() }
     }
 }
 
@@ -316,18 +280,6 @@ fn prepare(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_record_has_the_documented_keys() {
-        let json = serde_json::to_value(TopRecord::tmpfs(Some("gone".into()))).unwrap();
-        let keys: Vec<&String> = json.as_object().unwrap().keys().collect();
-        assert_eq!(
-            keys,
-            ["action", "aside", "check", "device", "fell_back", "file_system", "folder", "kind", "path"]
-        );
-        assert_eq!((&json["kind"], &json["fell_back"]), (&"tmpfs".into(), &"gone".into()));
-        assert_eq!(serde_json::to_value(TopRecord::none()).unwrap()["path"], serde_json::Value::Null);
-    }
 
     #[test]
     fn a_file_of_the_top_that_cannot_be_read_is_the_state_s_fault() {

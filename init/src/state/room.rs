@@ -3,8 +3,8 @@
 use std::io;
 
 use super::decide::FOLDER;
-use crate::devices::block_devices::Size;
 use crate::error::Failure;
+use crate::size::Size;
 
 /// Bytes, and inodes, that are certainly enough for what a boot itself makes.
 const LITTLE: u64 = 64 << 10;

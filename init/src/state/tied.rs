@@ -8,7 +8,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::folder::{UPPER, WORK};
+use stack::overlay::{UPPER, WORK};
 
 /// What overlayfs notes at a file or a folder, and the feature that does it.
 const MARKS: [(&str, &str); 2] =

@@ -6,7 +6,7 @@
 use nix::sys::sysinfo::sysinfo;
 use profiles::TmpfsSize;
 
-use crate::devices::block_devices::Size;
+use crate::size::Size;
 
 /// What programs need beside a root that is full.
 const LEAST_LEFT: u64 = 64 << 20;

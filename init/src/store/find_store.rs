@@ -7,13 +7,15 @@ use std::time::{Duration, Instant};
 use profiles::DeviceSpec;
 
 use crate::console;
-use crate::devices::block_devices::{BlockDevice, Inventory};
+use crate::devices::block_devices::BlockDevice;
+use crate::devices::inventory::Inventory;
 use crate::devices::uevents::{Uevents, Waited};
 use crate::devices::which_device;
 use crate::error::Failure;
 use crate::modules::Modules;
+use crate::request::store_spec::{Protocol, Share, StoreSpec};
 use crate::store::Store;
-use crate::store::medium::{self, Medium, Protocol, Share, StoreSpec};
+use crate::store::medium::{self, Medium};
 use crate::waiting::wait_for_device::{Patience, Waits, nothing_answers};
 
 /// Finds the medium that the request names, and waits for it at most `timeout`.

@@ -11,7 +11,9 @@
 pub mod contract;
 pub mod find_store;
 pub mod medium;
+mod profile_summary;
 mod reader;
 pub mod trust;
 
+pub use profile_summary::ProfileSummary;
 pub use reader::{Place, Store, StoredProfile};

@@ -15,8 +15,8 @@ use stack::beneath::Directory;
 
 use crate::error::Failure;
 use crate::paths;
-use crate::recovery::Choice;
 use crate::request::WantedProfile;
+use crate::store::profile_summary::ProfileSummary;
 
 /// The limit of the profile language; one byte more is read, so that its parser can say that it is too much.
 const LONGEST_PROFILE: u64 = (1 << 20) + 1;
@@ -226,7 +226,7 @@ impl Store {
 
     /// The profiles of the store, sorted, with what they say of themselves where they may be read for that (`described`): nothing that
     /// must be signed is parsed before it is checked. One that cannot be read is listed too: who chooses it learns why it cannot.
-    pub fn choices(&self, described: bool) -> Vec<Choice> {
+    pub fn choices(&self, described: bool) -> Vec<ProfileSummary> {
         let description = |name: &Name| {
             if !described {
                 return None;
@@ -236,7 +236,7 @@ impl Store {
         };
         self.profile_names()
             .into_iter()
-            .map(|name| Choice { description: description(&name), name })
+            .map(|name| ProfileSummary { description: description(&name), name })
             .collect()
     }
 

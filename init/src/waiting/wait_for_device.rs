@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use profiles::DeviceSpec;
 
 use crate::console;
-use crate::devices::block_devices::{BlockDevice, Inventory};
+use crate::devices::block_devices::BlockDevice;
+use crate::devices::inventory::Inventory;
 use crate::devices::uevents::{Uevents, Waited};
 use crate::error::Failure;
 use crate::modules::Modules;
@@ -137,22 +138,6 @@ impl Patience {
             modules.load_left("nothing answered at once");
         }
         std::mem::replace(&mut self.all_are_loaded, true)
-    }
-}
-
-/// Whether the device is called so.
-pub fn answers(spec: &DeviceSpec, device: &BlockDevice) -> bool {
-    let superblock = device.superblock.as_ref();
-    let partition = device.partition.as_ref();
-    let same =
-        |found: Option<&String>, wanted: &str| found.is_some_and(|text| text.eq_ignore_ascii_case(wanted));
-    match spec {
-        DeviceSpec::Label(label) => superblock.and_then(|found| found.label.as_ref()) == Some(label),
-        DeviceSpec::Uuid(uuid) => same(superblock.and_then(|found| found.uuid.as_ref()), uuid),
-        DeviceSpec::PartLabel(label) => partition.and_then(|found| found.label.as_ref()) == Some(label),
-        DeviceSpec::PartUuid(uuid) => same(partition.map(|found| &found.uuid), uuid),
-        // What lies on one that does not answer cannot be known, and nobody could mount it; in an empty drive nothing does.
-        DeviceSpec::Path(path) => *path == device.path() && !device.silent && device.size > 0,
     }
 }
 

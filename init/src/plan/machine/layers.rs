@@ -11,7 +11,7 @@ use stack::beneath::Directory;
 
 use crate::error::Failure;
 use crate::paths;
-use crate::plan::{self, Image};
+use crate::plan::Image;
 use crate::real_init::read_init::{Unreadable, is_damage};
 
 /// A device number of stat(2).
@@ -26,7 +26,7 @@ pub fn unreadable(unreadable: &Unreadable, layers: &[Arc<Image>]) -> Failure {
     let place = at.map_or_else(String::new, |at| format!(" at byte {at}"));
     let what = format!("{} cannot be read{place}: {error}", path.display());
     let below = path.strip_prefix("/").unwrap_or(path);
-    let upper = Path::new(paths::TOP).join("upper");
+    let upper = Path::new(paths::TOP).join(stack::overlay::UPPER);
     if is_there(&upper, below) {
         return Failure {
             of_top: true,
@@ -81,7 +81,7 @@ pub fn images_beside(store: &Directory, image: &Path) -> Vec<String> {
     let names: Vec<String> = names.collect();
     let images = names.iter().filter(|name| name.ends_with(".sqfs")).count();
     let more = if names.len() == MOST_BESIDE { " or more" } else { "" };
-    let count = format!("{} holds {}{more}", shown.display(), plan::count(images, "image"));
+    let count = format!("{} holds {}{more}", shown.display(), cli::progress::count(images, "image"));
     let wanted = image.file_name().unwrap_or_default().to_string_lossy();
     let cut = names.iter().find(|name| is_cut(name, &wanted)).map(|name| {
         format!(

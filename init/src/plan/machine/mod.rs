@@ -15,7 +15,7 @@ use stack::beneath::Directory;
 use stack::image::OpenImage;
 use stack::loop_device::{LoopDevice, attach};
 use stack::mount::{Attributes, Backing, Filesystem, MountedLayer};
-use stack::overlay::{Features, Overlay, Upper};
+use stack::overlay::{Features, Overlay, UPPER, Upper, WORK};
 use stack::verity::{self, Protection, VerityDevice};
 
 use crate::error::Failure;
@@ -69,7 +69,7 @@ impl Kernel for Machine {
     }
 
     fn carry_out(&self, step: &Step) -> Result<(), Failure> {
-        self.modules.want(|| needs::of_step(step));
+        self.modules.want(|| super::needs::of_step(step));
         match step {
             Step::Mount(mount) => self::mount(mount),
             Step::Bind { source, target } => {
@@ -238,7 +238,7 @@ impl Machine {
         make_folder(new_root)?;
         let upper = (above != Above::Nothing).then(|| {
             let top = Path::new(paths::TOP);
-            Upper { upper: top.join(state::UPPER), work: top.join(state::WORK) }
+            Upper { upper: top.join(UPPER), work: top.join(WORK) }
         });
         if let Some(Upper { upper, work }) = &upper {
             make_folder(upper)?;

@@ -1,6 +1,6 @@
 //! What a program or a shared library asks of the dynamic linker: the dynamic section of elf(5), as ld.so(8) reads it.
 
-use super::{Fields, LONGEST_PATH};
+use super::headers::{Fields, LONGEST_PATH};
 
 const PT_LOAD: u32 = 1;
 const PT_DYNAMIC: u32 = 2;

@@ -1,7 +1,7 @@
 //! Whether the kernel can load a program, after `load_elf_binary` and `elf_load` of its `fs/binfmt_elf.c`: what it refuses with an error, and
 //! what it notices only when the old program is gone, or when the new one touches what is not there.
 
-use super::{Fields, Headers};
+use super::headers::{Fields, Headers};
 
 const PT_LOAD: u32 = 1;
 /// The smallest page, ELF_MIN_ALIGN: a segment begins at the same place within a page in the file and in memory.

@@ -1,9 +1,11 @@
 //! As much of an ELF file as tells whether the kernel will start it: elf(5).
 
 mod dynamic;
+mod headers;
 mod load;
 
 pub use dynamic::{Dynamic, dynamic};
+use headers::{Fields, Headers, LONGEST_PATH};
 pub use load::check as can_be_loaded;
 
 /// What the header and the program headers say.
@@ -22,14 +24,7 @@ const MACHINES: [(&str, &[u16]); 4] =
     [("x86_64", &[EM_X86_64, 3, 6]), ("x86", &[3, 6]), ("aarch64", &[183, 40]), ("riscv64", &[243])];
 
 const EM_X86_64: u16 = 62;
-const ET_EXEC: u16 = 2;
-const ET_DYN: u16 = 3;
 const PT_INTERP: u32 = 3;
-/// PATH_MAX of Linux.
-const LONGEST_PATH: usize = 4096;
-/// Bytes of program headers that the kernel reads: a page, and 64 KiB at most (load_elf_phdrs() of `fs/binfmt_elf.c`). Arm has pages of
-/// 4, 16 or 64 KiB.
-const LARGEST_TABLE: usize = if cfg!(target_arch = "aarch64") { 65_536 } else { 4096 };
 
 /// Whether this machine's kernel can run programs for `machine`. Unknown machines of ours accept all.
 pub fn runs_here(machine: u16) -> bool {
@@ -47,55 +42,6 @@ pub fn parse(read: impl Fn(u64, usize) -> Vec<u8>) -> Result<Program, &'static s
         }
     };
     Ok(Program { machine, bits, interpreter })
-}
-
-/// The header and the program headers.
-struct Headers {
-    machine: u16,
-    /// 32 or 64.
-    bits: u8,
-    /// The address of the first instruction.
-    entry: u64,
-    entries: Vec<Fields>,
-}
-
-impl Headers {
-    fn read(read: &impl Fn(u64, usize) -> Vec<u8>) -> Result<Self, &'static str> {
-        let header = Fields(read(0, 64));
-        let bits = match header.0.get(4..6) {
-            Some([1, 1]) => 32,
-            Some([2, 1]) => 64,
-            Some(_) => return Err("its ELF header is of no little-endian 32 or 64 bit kind"),
-            None => return Err("it is cut off within its ELF header"),
-        };
-        let cut = "it is cut off within its ELF header";
-        let kind = header.u16(16).ok_or(cut)?;
-        if kind != ET_EXEC && kind != ET_DYN {
-            return Err("it is an ELF file, but not a program");
-        }
-        let machine = header.u16(18).ok_or(cut)?;
-        let (entry, offset, size, count) = match bits {
-            32 => {
-                (header.u32(24).map(u64::from), header.u32(28).map(u64::from), header.u16(42), header.u16(44))
-            }
-            _ => (header.u64(24), header.u64(32), header.u16(54), header.u16(56)),
-        };
-        let (entry, offset) = (entry.ok_or(cut)?, offset.ok_or(cut)?);
-        let (size, count) = (usize::from(size.ok_or(cut)?), usize::from(count.ok_or(cut)?));
-        // A header alone must not decide how much is read.
-        if size != if bits == 32 { 32 } else { 56 } {
-            return Err("its program headers have a size that the kernel refuses");
-        }
-        if count == 0 || size * count > LARGEST_TABLE {
-            return Err("the number of its program headers is one that the kernel refuses");
-        }
-        let table = read(offset, size * count);
-        if table.len() < size * count {
-            return Err("it is cut off within its program headers");
-        }
-        let entries = table.chunks_exact(size).map(|entry| Fields(entry.to_vec())).collect();
-        Ok(Self { machine, bits, entry, entries })
-    }
 }
 
 /// Whether this machine's kernel runs programs of so many bits for `machine`, as far as that can be known; `asks` reads a file of the kernel.
@@ -137,29 +83,9 @@ fn interpreter(entry: &Fields, bits: u8, read: impl Fn(u64, usize) -> Vec<u8>) -
     (path.len() == length && path.ends_with(&[0])).then(|| String::from_utf8_lossy(name).into_owned())
 }
 
-/// Little-endian numbers at byte offsets, `None` past the end.
-struct Fields(Vec<u8>);
-
-impl Fields {
-    fn array<const LEN: usize>(&self, at: usize) -> Option<[u8; LEN]> {
-        self.0.get(at..at + LEN)?.try_into().ok()
-    }
-
-    fn u16(&self, at: usize) -> Option<u16> {
-        self.array(at).map(u16::from_le_bytes)
-    }
-
-    fn u32(&self, at: usize) -> Option<u32> {
-        self.array(at).map(u32::from_le_bytes)
-    }
-
-    fn u64(&self, at: usize) -> Option<u64> {
-        self.array(at).map(u64::from_le_bytes)
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::headers::LARGEST_TABLE;
     use super::*;
 
     fn parse_bytes(bytes: &[u8]) -> Result<Program, &'static str> {
