@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 use builder::bootstrap::Bootstrap;
 use builder::fetch::Fetcher;
 use deb::Kind;
-use kernel_config::KernelPackage;
+use kernel_package::KernelPackage;
 
 /// The repository: `lamina` finds its recipes and lists there.
 const TREE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");

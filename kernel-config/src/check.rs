@@ -2,9 +2,9 @@
 
 use std::fmt;
 
+use kernel_package::{KernelError, KernelPackage};
+
 use crate::config::{Config, Setting};
-use crate::error::KernelError;
-use crate::package::KernelPackage;
 use crate::table::{Form, Need, REQUIREMENTS, Requirement};
 
 /// How bad it is.
@@ -76,7 +76,7 @@ pub fn check(config: &Config) -> Vec<Finding> {
 /// # Errors
 /// The package has no configuration, or it cannot be read.
 pub fn check_package(kernel: &KernelPackage) -> Result<Vec<Finding>, KernelError> {
-    let config = kernel.config()?;
+    let config = Config::of_package(kernel)?;
     let mut found = check(&config);
     found.extend(findings(|requirement| match (config.get(requirement.symbol), requirement.form) {
         (Setting::Module, Form::Module(name)) if kernel.module(name).is_none() => Some(Problem::NoModule),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::error::KernelError;
+use kernel_package::{KernelError, KernelPackage};
 
 /// A configuration of Debian, the largest around, has 130 KB.
 const MOST_BYTES: usize = 4 << 20;
@@ -28,6 +28,14 @@ pub struct Config {
 }
 
 impl Config {
+    /// The configuration that `kernel` was made with.
+    ///
+    /// # Errors
+    /// It has none, or the text is not a kernel configuration.
+    pub fn of_package(kernel: &KernelPackage) -> Result<Config, KernelError> {
+        Config::parse(kernel.path(), &kernel.config_text()?)
+    }
+
     /// Parses `text`; `path` stands in errors.
     ///
     /// # Errors

@@ -6,22 +6,15 @@
 //! - the config fragments in `fragments/`, for those who make a kernel of their own ([`fragment()`]);
 //! - the modules that an initramfs takes along ([`modules`]);
 //! - the checker, which says in sentences what a kernel lacks ([`check()`], [`Subject`]).
-//!
-//! [`KernelPackage`] reads a kernel: a Debian package or a folder where one was unpacked.
 
 mod check;
 mod config;
-mod error;
-mod files;
 mod fragment;
-mod package;
 mod subject;
 pub mod table;
 
 pub use check::{Finding, Severity, check, check_package};
 pub use config::{Config, Setting};
-pub use error::KernelError;
 pub use fragment::fragment;
-pub use package::{KernelPackage, Module};
 pub use subject::Subject;
 pub use table::{Form, Group, Need, Requirement, modules};

@@ -5,12 +5,10 @@ use std::io::Read;
 use std::path::Path;
 
 use deb::Compression;
+use kernel_package::{KernelError, KernelPackage, read_limited, refuse_special};
 
 use crate::check::{Finding, check, check_package};
 use crate::config::Config;
-use crate::error::KernelError;
-use crate::files::{read_limited, regular};
-use crate::package::KernelPackage;
 
 /// A kernel to check: a package, the root folder of an unpacked one, or only a configuration.
 #[derive(Debug)]
@@ -33,7 +31,7 @@ impl Subject {
         if path.is_dir() {
             return KernelPackage::open(path).map(Subject::Package);
         }
-        regular(path)?;
+        refuse_special(path)?;
         let mut start = Vec::new();
         File::open(path).and_then(|file| file.take(8).read_to_end(&mut start)).map_err(failed)?;
         if start.starts_with(b"!<arch>") {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use kernel_config::{KernelPackage, Module};
+use kernel_package::{KernelPackage, Module};
 
 use crate::error::Error;
 use crate::modinfo::{self, ModInfo};

@@ -4,7 +4,8 @@ use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use kernel_config::table::{REQUIREMENTS, Requirement};
-use kernel_config::{Form, Group, KernelPackage, Need};
+use kernel_config::{Config, Form, Group, Need, Setting};
+use kernel_package::KernelPackage;
 use profiles::StateFileSystem;
 use serde::Serialize;
 
@@ -163,8 +164,8 @@ impl Picker<'_> {
 
     /// Some parts can only be built in on some kernels, and then `modules.builtin` does not list them; the config does.
     fn is_always_built_in(&self, row: &Requirement) -> bool {
-        let config = self.kernel.config();
-        config.is_ok_and(|config| *config.get(row.symbol) == kernel_config::Setting::BuiltIn)
+        let config = Config::of_package(self.kernel);
+        config.is_ok_and(|config| *config.get(row.symbol) == Setting::BuiltIn)
     }
 
     /// Puts the dependencies of `name` into the selection, then itself.

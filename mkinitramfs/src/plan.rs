@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use atomic_file::{Form, Output};
 use cli::progress::{Progress, count, human_size};
-use kernel_config::{Group, KernelPackage};
+use kernel_config::Group;
+use kernel_package::KernelPackage;
 use profiles::{Name, StateFileSystem};
 
 use crate::contents::{Contents, Source};

@@ -5,7 +5,7 @@ use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use kernel_config::KernelPackage;
+use kernel_package::KernelPackage;
 
 use crate::failure::Failure;
 

@@ -83,7 +83,10 @@ impl Files {
 }
 
 /// Refuses what may never end: a FIFO would wait for a writer, and a device such as /dev/zero has no end.
-pub(crate) fn regular(path: &Path) -> Result<(), KernelError> {
+///
+/// # Errors
+/// Something lies at `path` that is not a regular file.
+pub fn refuse_special(path: &Path) -> Result<(), KernelError> {
     match fs::metadata(path) {
         Ok(found) if !found.is_file() => Err(KernelError::new(
             path,
@@ -95,7 +98,10 @@ pub(crate) fn regular(path: &Path) -> Result<(), KernelError> {
 }
 
 /// Reads all of `source`, and refuses more than a kernel's file can have.
-pub(crate) fn read_limited(source: impl Read) -> io::Result<Vec<u8>> {
+///
+/// # Errors
+/// It cannot be read, or has 1 GiB and more.
+pub fn read_limited(source: impl Read) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     if source.take(MOST_FILE_BYTES).read_to_end(&mut bytes)? as u64 == MOST_FILE_BYTES {
         return Err(io::Error::other("it is larger than 1 GiB"));

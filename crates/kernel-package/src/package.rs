@@ -5,15 +5,14 @@ use std::path::{Path, PathBuf};
 
 use deb::Compression;
 
-use crate::config::Config;
 use crate::error::KernelError;
-use crate::files::{Files, read_limited, regular};
+use crate::files::{Files, read_limited, refuse_special};
 
 /// A kernel read from a Debian package or from the root folder of an unpacked one.
 ///
 /// ```no_run
-/// # fn main() -> Result<(), kernel_config::KernelError> {
-/// let kernel = kernel_config::KernelPackage::open("linux-image-6.1.0-50-cloud-amd64_6.1.176-1_amd64.deb".as_ref())?;
+/// # fn main() -> Result<(), kernel_package::KernelError> {
+/// let kernel = kernel_package::KernelPackage::open("linux-image-6.1.0-50-cloud-amd64_6.1.176-1_amd64.deb".as_ref())?;
 /// for module in kernel.modules() {
 ///     println!("{} {}", module.name, kernel.module_bytes(module)?.len());
 /// }
@@ -48,7 +47,7 @@ impl KernelPackage {
         let files = if path.is_dir() {
             Files::of_folder(path)?
         } else {
-            regular(path)?;
+            refuse_special(path)?;
             Files::of_package(path)?
         };
         let release = only_release(path, &files)?;
@@ -84,14 +83,6 @@ impl KernelPackage {
     pub fn config_text(&self) -> Result<String, KernelError> {
         let bytes = self.read_first_of("config", &self.places("config"))?;
         String::from_utf8(bytes).map_err(|_| KernelError::new(&self.path, "its config is not UTF-8 text"))
-    }
-
-    /// The configuration the kernel was made with.
-    ///
-    /// # Errors
-    /// As [`KernelPackage::config_text`], or the text is not a kernel configuration.
-    pub fn config(&self) -> Result<Config, KernelError> {
-        Config::parse(&self.path, &self.config_text()?)
     }
 
     /// All modules, sorted by name.

@@ -11,7 +11,8 @@ pub struct KernelError {
 }
 
 impl KernelError {
-    pub(crate) fn new(path: &Path, text: impl fmt::Display) -> KernelError {
+    /// About the thing at `path`: what is wrong with it, and what to do.
+    pub fn new(path: &Path, text: impl fmt::Display) -> KernelError {
         KernelError { path: path.to_owned(), text: text.to_string() }
     }
 
