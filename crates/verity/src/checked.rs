@@ -6,21 +6,18 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
-use std::os::unix::fs::FileExt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sha2::{Digest as _, Sha256};
 use stack::verity_layout::{BLOCK, BLOCK_BYTES, HASHES_PER_BLOCK, Layout};
 
+use crate::block::{Block, read_what_is_there};
 use crate::correction::{self, Mate};
 use crate::{Error, Place, Verity};
 
 /// Of the tree, so many blocks stay in memory: 16 MiB, the hashes of 2 GiB of data.
 const MOST_HASH_BLOCKS: usize = 4096;
 const HASH: usize = 32;
-
-/// A block of the file.
-pub(crate) type Block = Arc<[u8; BLOCK_BYTES]>;
 
 /// A protected image that is read through its hash tree.
 #[derive(Debug)]
@@ -161,22 +158,6 @@ impl Known {
         }
         self.hashes.insert(number, block.clone());
     }
-}
-
-/// Reads; what the file does not have, because it was cut short, is zeros, whose hash is not the wanted one.
-pub(crate) fn read_what_is_there(file: &File, bytes: &mut [u8], offset: u64) -> Result<(), Error> {
-    let mut done = 0;
-    while done < bytes.len() {
-        let at = offset + done as u64;
-        match file.read_at(&mut bytes[done..], at) {
-            Ok(0) => break,
-            Ok(count) => done += count,
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(Error::io("read", at)(error)),
-        }
-    }
-    bytes[done..].fill(0);
-    Ok(())
 }
 
 /// The hash block that has the hash of a block, and which of its 128 that is; `None` for the block whose hash is the root.

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use stack::verity_layout::{BLOCK, BLOCK_BYTES, Fec, Layout};
 
 use crate::Error;
-use crate::checked::{Block, read_what_is_there};
+use crate::block::{Block, read_what_is_there};
 use crate::erasures;
 use crate::reed_solomon::{Multiples, multiples, power};
 

@@ -36,6 +36,7 @@
 //! | `tree` | the hash tree: write it, check it |
 //! | `reed_solomon` | the code: many interleaved codewords at once |
 //! | `parity` | error correction: which bytes make a codeword; write it, check it |
+//! | `block` | one block of the file |
 //! | `checked` | reads through the hash tree, and mends what it reads |
 //! | `correction`, `erasures` | a block anew from the error correction |
 //! | `work` | on how many threads, and who is told how far it came |
@@ -44,6 +45,7 @@
 //! The formats: the kernel's `Documentation/admin-guide/device-mapper/verity.rst` for the tree and the table of the target,
 //! `drivers/md/dm-verity-fec.c` for the interleaving, veritysetup(8) and cryptsetup's `lib/verity` for the superblock.
 
+mod block;
 mod checked;
 mod correction;
 mod erasures;
