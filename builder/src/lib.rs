@@ -25,6 +25,7 @@
 pub mod bootstrap;
 pub mod build;
 pub mod command;
+pub mod digest;
 pub mod error;
 pub mod fetch;
 pub mod graph;

@@ -42,7 +42,7 @@ fn an_image_with_verity_is_the_same_every_time_and_veritysetup_accepts_it() {
     assert_eq!(fs::read(path("a.sqfs")).unwrap(), fs::read(path("b.sqfs")).unwrap());
     assert_eq!((&made["digest"], &made["verity"]), (&again["digest"], &again["verity"]));
     assert_eq!(made["size"].as_u64(), Some(fs::metadata(path("a.sqfs")).unwrap().len()));
-    let digest = builder::store::digest_file(&path("a.sqfs")).unwrap().0;
+    let digest = builder::digest::digest_file(&path("a.sqfs")).unwrap().0;
     assert_eq!(made["digest"], digest.to_string());
 
     let verity = &made["verity"];

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use builder::build::plan::Plan;
 use builder::graph::Graph;
 use builder::graph::selection::Wishes;
-use builder::profile::target::{self, Layers, ProfileFolder};
+use builder::profile::folder::ProfileFolder;
+use builder::profile::layers::{self, Layers};
 use builder::recipe::RecipeFolder;
 use builder::store::{BuildRecord, Store};
 use profiles::Digest;
@@ -174,7 +175,7 @@ fn layers(tree: &Tree, lines: &str) -> builder::Result<(Vec<String>, Vec<String>
     let file = folder.path().join("web.kdl");
     std::fs::write(&file, format!("profile \"web\" {{\n{lines}\n}}\n")).unwrap();
     let composition = ProfileFolder::new(folder.path().to_path_buf()).compose_file(&file)?;
-    let (graph, roots) = Graph::resolve(&RecipeFolder::new(tree.path()), &target::requests(&composition)?)?;
+    let (graph, roots) = Graph::resolve(&RecipeFolder::new(tree.path()), &layers::requests(&composition)?)?;
     let layers = Layers::of(&graph, &composition, &roots)?;
     assert_eq!(layers.all().len(), layers.stack.len() + layers.optional.len());
     Ok((names(&graph, &layers.stack), names(&graph, &layers.optional)))
@@ -215,7 +216,7 @@ fn what_a_profile_asks_for_is_refused_at_its_line() {
         std::fs::write(&file, format!("profile \"web\" {{\n    packages {{\n        {line}\n    }}\n}}\n"))
             .unwrap();
         let composition = ProfileFolder::new(folder.path().to_path_buf()).compose_file(&file).unwrap();
-        let refused = target::requests(&composition)
+        let refused = layers::requests(&composition)
             .and_then(|requests| Graph::resolve(&RecipeFolder::new(tree.path()), &requests).map(|_| ()))
             .unwrap_err()
             .to_string();

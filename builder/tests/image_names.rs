@@ -133,7 +133,7 @@ fn a_resolved_profile_is_checked_and_told_apart_and_the_list_has_its_digest() {
     assert!(refused.status.code() == Some(1) && told(&refused).contains("cut.kdl:2:"), "{}", told(&refused));
     let written = "profile \"web\" {\n    description \"works\"\n    root writable=\"no\"\n}\n";
     fs::write(folder.path().join("profiles/web.kdl"), written).unwrap();
-    let digest = builder::store::digest_file(&file).unwrap().0.to_string();
+    let digest = builder::digest::digest_file(&file).unwrap().0.to_string();
     let listed = json(folder.path(), &["profile", "list", "--json"]);
     assert_eq!((&listed[0]["generation"], &listed[0]["digest"]), (&3.into(), &digest.clone().into()));
     let shown = told(&lamina(folder.path(), &["profile", "list"]));

@@ -6,10 +6,12 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use builder::image::attributes::Attributes;
-use builder::image::{self, ImageFormat, hash_tree};
+use builder::image::format::ImageFormat;
+use builder::image::hash_tree;
+use builder::image::output;
+use builder::profile::folder::ProfileFolder;
 use builder::profile::lock::{self, Builds};
-use builder::profile::target::ProfileFolder;
-use builder::store::{BuildRecord, Store};
+use builder::store::{BuildRecord, Store, generations};
 use profiles::resolved::BootProfile;
 use profiles::{Digest, Name};
 
@@ -34,10 +36,10 @@ fn image_with(
         std::fs::write(&path, file).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
     }
-    let (mut tree, _) = image::tree_of(&output, &Attributes::of_package(&[])).unwrap();
+    let (mut tree, _) = output::tree_of(&output, &Attributes::of_package(&[])).unwrap();
     change(&mut tree);
     let options = ImageFormat::BOOTSTRAP.write_options(NonZero::<usize>::MIN);
-    let written = image::write(&tree, &options, &scratch.path().join("image")).unwrap();
+    let written = output::write(&tree, &options, &scratch.path().join("image")).unwrap();
     store.publish(&scratch.path().join("image"), &store.image_path(&written.digest)).unwrap();
     BuildRecord {
         name: Name::parse(name).unwrap(),
@@ -238,17 +240,17 @@ fn a_generation_is_written_only_when_something_changed() {
     let folder = tempfile::tempdir().unwrap();
     let mut profile = lock(folder.path(), "override \"/etc/motd\" from=\"site\"").unwrap().profile;
     let store = Store::open(&folder.path().join("store")).unwrap();
-    assert_eq!(lock::newest(&store, &profile.name).unwrap(), None);
-    assert_eq!(lock::publish(&store, &profile).unwrap(), (1, true));
-    assert_eq!(lock::publish(&store, &profile).unwrap(), (1, false));
+    assert_eq!(generations::newest(&store, &profile.name).unwrap(), None);
+    assert_eq!(generations::publish(&store, &profile).unwrap(), (1, true));
+    assert_eq!(generations::publish(&store, &profile).unwrap(), (1, false));
     profile.description = Some("other".to_owned());
-    assert_eq!(lock::publish(&store, &profile).unwrap(), (2, true));
+    assert_eq!(generations::publish(&store, &profile).unwrap(), (2, true));
     // Numbers, not texts: 10 is newer than 9.
     for number in 3..=10 {
         profile.description = Some(number.to_string());
-        assert_eq!(lock::publish(&store, &profile).unwrap(), (number, true));
+        assert_eq!(generations::publish(&store, &profile).unwrap(), (number, true));
     }
-    let (number, path) = lock::newest(&store, &profile.name).unwrap().unwrap();
+    let (number, path) = generations::newest(&store, &profile.name).unwrap().unwrap();
     assert_eq!((number, path.file_name().unwrap().to_str()), (10, Some("10.kdl")));
 }
 
@@ -304,9 +306,9 @@ fn generations_written_at_the_same_moment_all_stay() {
         for writer in 0..8 {
             let (store, mut profile) = (&store, locked.profile.clone());
             profile.description = Some(format!("writer {writer}"));
-            scope.spawn(move || assert!(lock::publish(store, &profile).unwrap().1));
+            scope.spawn(move || assert!(generations::publish(store, &profile).unwrap().1));
         }
     });
     let written = std::fs::read_dir(store.profiles().join("web")).unwrap().count();
-    assert_eq!((written, lock::newest(&store, &locked.profile.name).unwrap().unwrap().0), (8, 8));
+    assert_eq!((written, generations::newest(&store, &locked.profile.name).unwrap().unwrap().0), (8, 8));
 }

@@ -181,7 +181,7 @@ fn a_full_disk_leaves_no_half_a_file() {
 
 /// Puts the image into the store, and a profile `web` that names it. Gives the image's name.
 fn fill_store(folder: &Path) -> String {
-    let digest = builder::store::digest_file(&folder.join("site.sqfs")).unwrap().0;
+    let digest = builder::digest::digest_file(&folder.join("site.sqfs")).unwrap().0;
     let (name, size) =
         (format!("{}.sqfs", digest.hex()), fs::metadata(folder.join("site.sqfs")).unwrap().len());
     program::make_store(folder);

@@ -7,7 +7,7 @@ use squashfs::{Content, Device, Entry, Kind, Metadata, Tree};
 
 use super::description::Description;
 use crate::error::{Error, Result};
-use crate::image::SOURCE_DATE_EPOCH;
+use crate::image::format::SOURCE_DATE_EPOCH;
 use crate::stacking::Folder;
 
 /// Top-level folders of old that are links into `/usr` today.

@@ -61,7 +61,8 @@ fn packages_become_one_tree_with_one_usr() {
     assert_eq!((entry("tmp").metadata.mode, entry("usr/bin/tool").metadata.mode), (0o1777, 0o755));
     assert!(matches!(entry("usr/bin/same").kind, Kind::File(Content::Range { len: 6, .. })), "a hard link");
     assert!(
-        tree.entries().all(|(_, entry)| entry.metadata.mtime == i64::from(crate::image::SOURCE_DATE_EPOCH))
+        tree.entries()
+            .all(|(_, entry)| entry.metadata.mtime == i64::from(crate::image::format::SOURCE_DATE_EPOCH))
     );
 }
 

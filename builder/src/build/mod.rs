@@ -24,7 +24,8 @@ use crate::fetch::{Console, Fetcher};
 use crate::graph::package_id::TARGET;
 use crate::graph::{Graph, Package};
 use crate::image::attributes::Attributes;
-use crate::image::{self, SOURCE_DATE_EPOCH};
+use crate::image::format::SOURCE_DATE_EPOCH;
+use crate::image::output;
 use crate::limits::{self, LimitWishes, Limits};
 use crate::recipe::{Making, STEP_NAMES, StepWork, feature_variable};
 use crate::report::Report;
@@ -136,10 +137,10 @@ impl Builder<'_> {
         };
         let work = self.works.begin(format_args!("pack {}", package.recipe.name));
         work.says(String::new);
-        let written = image::finish(&mut tree, &package.recipe.metadata, inside)
+        let written = output::finish(&mut tree, &package.recipe.metadata, inside)
             .and_then(|()| {
                 let options = package.format.write_options(circumstances.jobs);
-                image::write(&tree, &options, &scratch.path().join("image"))
+                output::write(&tree, &options, &scratch.path().join("image"))
             })
             .map_err(Error::on(format!("package {}", package.recipe.name)))?;
         (record.digest, record.size, record.verity) = (written.digest, written.size, Some(written.verity));
@@ -150,7 +151,8 @@ impl Builder<'_> {
     fn packed(&self, package: &Package, output: &Path) -> Result<Tree> {
         let name = &package.recipe.name;
         let kept = Attributes::of_package(&package.recipe.attributes);
-        let (tree, left_out) = image::tree_of(output, &kept).map_err(Error::on(format!("package {name}")))?;
+        let (tree, left_out) =
+            output::tree_of(output, &kept).map_err(Error::on(format!("package {name}")))?;
         for (attribute, line) in left_out.lines() {
             // Others than these come from the machine.
             if attribute.starts_with("user.") {
@@ -322,7 +324,7 @@ fn copy_recipe_files(package: &Package, target: &Path) -> Result<()> {
         fs::copy(&from, &to).map_err(Error::on(from.display()))?;
         // The mode on this machine depends on the umask of whoever checked the recipes out; the id does not know it.
         fs::set_permissions(&to, fs::Permissions::from_mode(0o644)).map_err(Error::on(to.display()))?;
-        if crate::store::digest_file(&to)?.0 != *digest {
+        if crate::digest::digest_file(&to)?.0 != *digest {
             return Err(Error::new(from.display(), "changed while the build began").remedy("build again"));
         }
     }

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use profiles::Name;
-use stack::overlay::MOST_LAYERS;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::graph::{Graph, Package};
 use crate::recipe::Making;
+use crate::stacking::check_layers;
 use crate::store::{BuildRecord, Store};
 
 /// What is to be done about one package.
@@ -88,16 +88,6 @@ impl fmt::Display for Plan<'_> {
         }
         Ok(())
     }
-}
-
-/// Refuses a stack that the kernel will not join, before anything is built for it.
-pub(crate) fn check_layers(object: String, whose: &str, layers: usize) -> Result<()> {
-    if layers <= MOST_LAYERS {
-        return Ok(());
-    }
-    let cause = format!("{whose} would stack {layers} layers, and the kernel joins at most {MOST_LAYERS}");
-    Err(Error::new(object, cause)
-        .remedy("let it need fewer packages, or make one package of several small ones"))
 }
 
 /// The records of earlier builds by the name of their package, read once, when the first is asked for.

@@ -19,8 +19,9 @@ use crate::error::{Error, Result};
 use crate::fetch::Console;
 use crate::graph::{Graph, Request};
 use crate::limits::{LimitWishes, MemoryLimit, ProcessLimit, TimeLimit};
+use crate::profile::layers::{Layers, requests};
 use crate::profile::lock::{self, Builds};
-use crate::profile::target::{self, Layers, Meaning, Target};
+use crate::profile::target::{self, Meaning, Target};
 use crate::recipe::RecipeFolder;
 use crate::sandbox::{Facts, choose_user};
 use crate::store::{BuildRecord, Store};
@@ -329,7 +330,7 @@ fn wanted(
         match target::find(name, meaning, recipes, &context.profiles()?)? {
             Target::Package(name) => packages.push(Request::plain(name)),
             Target::Profile(composition) => {
-                wanted.add(target::requests(&composition)?);
+                wanted.add(requests(&composition)?);
                 wanted.profiles.push(*composition);
             }
         }

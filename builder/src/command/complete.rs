@@ -12,9 +12,9 @@ use squashfs::{Image, Kind};
 
 use super::{Lamina, image_name, kernel};
 use crate::command::context::Context;
-use crate::profile::lock;
 use crate::recipe::{DEBIAN_DESCRIPTION, Recipe};
 use crate::store::BuildRecord;
+use crate::store::generations;
 
 /// Of more packages than this, descriptions are not read: a recipe takes a millisecond.
 const MOST_DESCRIBED: usize = 100;
@@ -175,10 +175,10 @@ fn profiles(context: &Context) -> BTreeMap<String, String> {
 fn locked_profiles(context: &Context) -> BTreeMap<String, String> {
     let Ok(store) = context.store() else { return BTreeMap::new() };
     let newest = |name: String| {
-        let (number, _) = lock::newest_in(&store.profiles().join(&name)).ok()??;
+        let (number, _) = generations::newest_in(&store.profiles().join(&name)).ok()??;
         Some((name, format!("generation {number}")))
     };
-    lock::locked_names(&store).unwrap_or_default().into_iter().filter_map(newest).collect()
+    generations::locked_names(&store).unwrap_or_default().into_iter().filter_map(newest).collect()
 }
 
 /// The recipes of the targets, or of the whole tree when none is named yet.

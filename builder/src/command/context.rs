@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 use crate::fetch::Fetcher;
-use crate::profile::target::ProfileFolder;
+use crate::profile::folder::ProfileFolder;
 use crate::recipe::RecipeFolder;
 use crate::report::Report;
 use crate::store::Store;

@@ -15,6 +15,7 @@ use super::image_name::{self, Named};
 use super::{print, print_json};
 use crate::command::context::{Context, jobs_or_processors};
 use crate::error::{Error, Result};
+use crate::image::protect::protect;
 use crate::image::{file_system, hash_tree};
 
 /// Check every byte of an image against the root hash of its dm-verity tree.
@@ -119,8 +120,7 @@ impl Protect {
         }
         let file = named.path();
         let output = self.output.as_ref().unwrap_or(&file);
-        let (kind, made) =
-            hash_tree::protect(&file, output, jobs_or_processors(self.jobs), context.report.progress())?;
+        let (kind, made) = protect(&file, output, jobs_or_processors(self.jobs), context.report.progress())?;
         if self.json {
             print_json(&json!({
                 "file": output, "file_system": kind.to_string(), "digest": made.digest.to_string(),

@@ -9,6 +9,7 @@ use crate::error::Result;
 use crate::profile::lock::{self, Locked};
 use crate::stacking::Shadow;
 use crate::store::Store;
+use crate::store::generations;
 
 /// Puts a locked profile into the store and says what was seen. Returns its generation, and whether that is new.
 pub(super) fn publish(context: &Context, store: &Store, locked: &Locked) -> Result<(u64, bool)> {
@@ -24,7 +25,7 @@ pub(super) fn publish(context: &Context, store: &Store, locked: &Locked) -> Resu
             locked.profile.name
         ));
     }
-    let (generation, new) = lock::publish(store, &locked.profile)?;
+    let (generation, new) = generations::publish(store, &locked.profile)?;
     let (name, layers) = (&locked.profile.name, count(locked.profile.images.len(), "layer"));
     let state = if new { "locked as" } else { "is unchanged," };
     let optional = match locked.profile.optional.len() {

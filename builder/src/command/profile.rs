@@ -16,9 +16,10 @@ use crate::build::plan::Plan;
 use crate::command::context::Context;
 use crate::error::{Error, Result};
 use crate::graph::Graph;
+use crate::profile::layers::{Layers, requests};
 use crate::profile::lock::{self, Locked};
 use crate::profile::signature::{self, Signed};
-use crate::profile::target::{self, Layers, Meaning, Target};
+use crate::profile::target::{self, Meaning, Target};
 use crate::store::Store;
 
 /// Check profiles, lock them for booting, and sign them.
@@ -338,7 +339,7 @@ pub(super) fn compose(context: &Context, name: &str) -> Result<Composition> {
 }
 
 fn resolve(context: &Context, composition: &Composition) -> Result<(Graph, Vec<usize>)> {
-    Graph::resolve(&context.recipes()?, &target::requests(composition)?)
+    Graph::resolve(&context.recipes()?, &requests(composition)?)
 }
 
 /// Locks a profile whose packages are all in the store.

@@ -12,9 +12,10 @@ use serde_json::{Value, json};
 use super::profile::{compose, what_works};
 use super::{print, print_json};
 use crate::command::context::Context;
+use crate::digest::digest_file;
 use crate::error::{Error, Result};
-use crate::profile::{lock, signature};
-use crate::store::{Store, digest_file};
+use crate::profile::signature;
+use crate::store::{Store, generations};
 
 /// List the written profiles, and every generation of each profile in the store with its digest; exit status 1 when one cannot be read.
 #[derive(FromArgs, ArgsInfo, Debug)]
@@ -48,7 +49,7 @@ impl List {
     pub(super) fn run(self, context: &Context) -> Result<ExitCode> {
         let store = context.store()?;
         let written = written(context, &store)?;
-        let locked = lock::locked_names(&store)?;
+        let locked = generations::locked_names(&store)?;
         let names: BTreeSet<&String> = written.iter().chain(&locked).collect();
         let look = |name: &String| -> Result<Listed> {
             let written = if written.contains(name) { Some(compose(context, name)?) } else { None };
@@ -69,7 +70,7 @@ impl List {
 /// The profiles of the tree. Without one, those of the store are listed, if there are any.
 fn written(context: &Context, store: &Store) -> Result<Vec<String>> {
     match context.profiles() {
-        Err(error) if context.names_a_tree() || lock::locked_names(store)?.is_empty() => Err(error),
+        Err(error) if context.names_a_tree() || generations::locked_names(store)?.is_empty() => Err(error),
         profiles => Ok(profiles.map(|folder| folder.names()).unwrap_or_default()),
     }
 }
@@ -79,7 +80,7 @@ fn generations(store: &Store, name: &Name) -> Result<Vec<Generation>> {
         let (digest, _) = digest_file(&path)?;
         Ok(Generation { number, digest, signed: signature::path_of(&path).exists() })
     };
-    let found = lock::generations_in(&store.profiles().join(name.as_str()))?;
+    let found = generations::generations_in(&store.profiles().join(name.as_str()))?;
     found.into_iter().map(look).collect()
 }
 

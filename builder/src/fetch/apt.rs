@@ -4,7 +4,7 @@ use std::fs;
 use std::process::Command;
 use std::sync::OnceLock;
 
-use super::mirror::Location;
+use super::location::Location;
 use crate::error::{Error, Result};
 
 /// The archives that `debian:` and `debian-security:` mirrors mean.

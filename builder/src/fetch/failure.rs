@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use profiles::Digest;
 
-use super::mirror::{Location, Mirror};
+use super::location::Location;
+use super::mirror::Mirror;
 use super::source::Source;
 use crate::error::Error;
 use crate::shell_word::quote;

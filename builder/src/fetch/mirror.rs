@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::{Component, Path, PathBuf};
 
 use super::apt::Archives;
+use super::location::Location;
 use crate::error::{Error, Result};
 
 /// A place that a recipe names.
@@ -16,15 +17,6 @@ pub enum Mirror {
     /// `https://…` or `http://…`: the hash is pinned, so the transport need not be trusted.
     Url(String),
     /// `file:PATH`: absolute, or below the folder of the recipe.
-    File(PathBuf),
-}
-
-/// A place that bytes can be read from now.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Location {
-    /// For curl; with the proxy that apt is told to use, where it is told one.
-    Url { url: String, proxy: Option<String> },
-    /// A file of this machine.
     File(PathBuf),
 }
 
@@ -83,15 +75,6 @@ impl fmt::Display for Mirror {
             Mirror::DebianSecurity(path) => write!(f, "debian-security:{path}"),
             Mirror::Url(url) => f.write_str(url),
             Mirror::File(path) => write!(f, "file:{}", path.display()),
-        }
-    }
-}
-
-impl fmt::Display for Location {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Location::Url { url, .. } => f.write_str(url),
-            Location::File(path) => path.display().fmt(f),
         }
     }
 }

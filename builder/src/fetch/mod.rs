@@ -13,6 +13,7 @@ mod curl;
 mod download;
 mod events;
 mod failure;
+mod location;
 mod mirror;
 mod patience;
 mod pin;
@@ -34,7 +35,7 @@ pub use source::Source;
 use crate::error::{Error, Result};
 use download::Download;
 use failure::{Failure, Kind, Tried};
-use mirror::Location;
+use location::Location;
 pub use patience::Patience;
 pub use pin::Pin;
 

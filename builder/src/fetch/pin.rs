@@ -8,7 +8,8 @@ use profiles::Digest;
 
 use super::curl::{self, Transfer};
 use super::failure::{Failure, Kind, Tried};
-use super::mirror::{Location, Mirror};
+use super::location::Location;
+use super::mirror::Mirror;
 use super::patience::Turns;
 use super::{Event, Fetcher, Progress};
 use crate::error::{Error, Result};

@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::fetch::Source;
 use crate::graph::package_id::Ingredients;
 use crate::graph::selection::{Selection, Wishes};
-use crate::image::ImageFormat;
+use crate::image::format::ImageFormat;
 use crate::recipe::{Dependency, Making, Recipe, RecipeFile, RecipeFolder, read_ahead};
 use profiles::version::Condition;
 

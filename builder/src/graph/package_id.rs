@@ -2,11 +2,14 @@
 //!
 //! The text is described in docs/recipes.md, "The id". It is data, so that two ids can be compared line by line.
 
+use std::fmt;
+
 use profiles::Digest;
 use sha2::{Digest as _, Sha256};
 
 use crate::graph::selection::Selection;
-use crate::image::ImageFormat;
+use crate::image::format::ImageFormat;
+use crate::image::path_metadata::PathMetadata;
 use crate::recipe::{Making, Recipe, STEP_NAMES, StepWork};
 
 /// Raised when this builder begins to make other bits from the same recipe.
@@ -91,6 +94,26 @@ impl Ingredients<'_> {
     /// The id.
     pub fn id(&self) -> Digest {
         hash(self.canonical().as_bytes())
+    }
+}
+
+/// As in the text that an id is made of: `metadata /usr/bin/su mode=4755 user=0`.
+impl fmt::Display for PathMetadata {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "metadata {}", self.path)?;
+        if let Some(mode) = self.mode {
+            write!(out, " mode={mode:04o}")?;
+        }
+        if let Some(user) = self.user {
+            write!(out, " user={user}")?;
+        }
+        if let Some(group) = self.group {
+            write!(out, " group={group}")?;
+        }
+        match self.capabilities {
+            Some(capabilities) => write!(out, " capabilities={capabilities}"),
+            None => Ok(()),
+        }
     }
 }
 

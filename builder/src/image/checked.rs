@@ -13,9 +13,9 @@ use profiles::resolved::VerityRef;
 use squashfs::Image;
 use verity::{Checked, Work};
 
+use crate::digest::digest_of;
 use crate::error::{Error, Result};
 use crate::image::{file_system, hash_tree};
-use crate::store::digest_of;
 
 const DAMAGED: &str = "get or make it again: `lamina store verify` says how for an image of the store";
 

@@ -147,7 +147,8 @@ fn fill(reader: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::image::{ImageFormat, write};
+    use crate::image::format::ImageFormat;
+    use crate::image::output::write;
     use squashfs::{Device, Entry, Tree, Xattr};
     use std::num::NonZero;
 

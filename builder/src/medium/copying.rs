@@ -12,10 +12,10 @@ use nix::fcntl::OFlag;
 use profiles::Digest;
 use profiles::resolved::VerityRef;
 
+use crate::digest::digest_of;
 use crate::error::{Error, Result};
 use crate::image::checked;
 use crate::report::Report;
-use crate::store::digest_of;
 
 /// An image that belongs onto the medium.
 #[derive(Debug, Clone)]

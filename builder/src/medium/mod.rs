@@ -21,9 +21,10 @@ pub use copying::MediumImage;
 pub use retention::Removals;
 
 use crate::error::{Error, Result};
-use crate::profile::{lock, signature};
+use crate::profile::signature;
 use crate::report::Report;
 use crate::store::Store;
+use crate::store::generations;
 use crate::text_file;
 
 /// What goes onto the medium.
@@ -53,7 +54,7 @@ impl MediumPlan {
         let mut renewed = Vec::new();
         let (mut profiles, mut signatures, mut outnumbered) = (Vec::new(), Vec::new(), Vec::new());
         for name in names {
-            let (number, path) = lock::newest(store, name)?.ok_or_else(|| {
+            let (number, path) = generations::newest(store, name)?.ok_or_else(|| {
                 Error::new(format!("profile {name}"), "has not been locked")
                     .remedy(format!("`lamina build {name}` builds and locks"))
             })?;
@@ -73,7 +74,7 @@ impl MediumPlan {
                 images.insert(image.digest, image.clone());
             }
             let on_medium = folder.join("profiles").join(name.as_str());
-            let highest = lock::newest_in(&on_medium)?;
+            let highest = generations::newest_in(&on_medium)?;
             outnumbered.extend(highest.filter(|(there, _)| *there > number).map(|(_, path)| path));
             let target = on_medium.join(format!("{number}.kdl"));
             let signature = signature::path_of(&path);

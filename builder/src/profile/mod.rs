@@ -1,5 +1,8 @@
 //! Profiles: the written ones of a tree, what a name given to a command stands for, and how a written profile becomes a locked one.
 
+pub mod folder;
+pub mod layers;
 pub mod lock;
+mod overrides;
 pub mod signature;
 pub mod target;

@@ -17,8 +17,8 @@ use profiles::Name;
 use profiles::resolved::BootProfile;
 
 use crate::error::{Error, Result};
-use crate::profile::lock;
 use crate::store::Store;
+use crate::store::generations;
 use crate::text_file;
 
 /// Where the password of a secret key can stand instead of being asked for.
@@ -84,7 +84,7 @@ pub fn verify(store: &Store, name: &Name, key: &Path) -> Result<Signed> {
 }
 
 fn newest(store: &Store, name: &Name) -> Result<(u64, PathBuf, Vec<u8>)> {
-    let (generation, path) = lock::newest(store, name)?.ok_or_else(|| {
+    let (generation, path) = generations::newest(store, name)?.ok_or_else(|| {
         Error::new(format!("profile {name}"), "has not been locked")
             .remedy(format!("`lamina build {name}` builds and locks"))
     })?;

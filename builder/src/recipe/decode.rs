@@ -12,10 +12,10 @@ use super::{
 };
 use crate::error::{Error, Result};
 use crate::fetch::{Mirror, Source};
-use crate::image::attributes::FileCapabilities;
+use crate::image::capabilities::FileCapabilities;
+use crate::image::overlay_attributes::acts_in_overlayfs;
 use crate::limits::LimitWishes;
 use crate::shell_word::quote;
-use crate::stacking::acts_in_overlayfs;
 use profiles::version::{Condition, Version};
 
 const RECIPE: Shape = Shape::argument("name").block(&[

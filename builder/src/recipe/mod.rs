@@ -2,22 +2,24 @@
 
 mod decode;
 mod feature_name;
+mod folder;
 mod pin;
 mod read_ahead;
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 pub use feature_name::feature_variable;
-use profiles::{Digest, Name, Place, suggest};
+pub(crate) use folder::NONE_HERE;
+use folder::RECIPE_FILE;
+pub use folder::RecipeFolder;
+use profiles::{Digest, Name, Place};
 
 use crate::error::{Error, Result};
 use crate::fetch::Source;
-use crate::image::attributes::FileCapabilities;
+use crate::image::path_metadata::PathMetadata;
 use crate::limits::LimitWishes;
-use crate::profile::target;
 use crate::shell_word::quote;
 use crate::text_file;
 pub use pin::{PinnedSource, pin_into};
@@ -136,21 +138,6 @@ pub struct Dependency {
     pub place: Place,
 }
 
-/// The mode and owner of a path in the image; `None` leaves what the build made.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PathMetadata {
-    /// Absolute path in the image.
-    pub path: String,
-    /// Permission bits, at most 0o7777.
-    pub mode: Option<u32>,
-    /// User id.
-    pub user: Option<u32>,
-    /// Group id.
-    pub group: Option<u32>,
-    /// What the program may do when anybody runs it (capabilities(7)).
-    pub capabilities: Option<FileCapabilities>,
-}
-
 impl Recipe {
     /// Reads `PACKAGES/NAME/recipe.kdl`, which must be the recipe `name`.
     fn load(packages: &Path, name: &Name) -> Result<Self> {
@@ -168,7 +155,7 @@ impl Recipe {
     /// The digest of a patch or file of the recipe; it must be a regular file inside the recipe's folder.
     pub fn digest_of(&self, file: &RecipeFile) -> Result<Digest> {
         self.path_of(&file.path)
-            .and_then(|path| crate::store::digest_file(&path))
+            .and_then(|path| crate::digest::digest_file(&path))
             .map(|(digest, _)| digest)
             .map_err(|error| error.at(&file.place))
     }
@@ -208,92 +195,6 @@ impl Recipe {
             |patch: &RecipeFile| format!("patch -p1 -i {}\n", quote(&format!("/recipe/{}", patch.path)));
         (!self.patches.is_empty()).then(|| self.patches.iter().map(line).collect())
     }
-}
-
-/// As in the text that an id is made of: `metadata /usr/bin/su mode=4755 user=0`.
-impl fmt::Display for PathMetadata {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "metadata {}", self.path)?;
-        if let Some(mode) = self.mode {
-            write!(out, " mode={mode:04o}")?;
-        }
-        if let Some(user) = self.user {
-            write!(out, " user={user}")?;
-        }
-        if let Some(group) = self.group {
-            write!(out, " group={group}")?;
-        }
-        match self.capabilities {
-            Some(capabilities) => write!(out, " capabilities={capabilities}"),
-            None => Ok(()),
-        }
-    }
-}
-
-/// What makes a folder a recipe.
-const RECIPE_FILE: &str = "recipe.kdl";
-
-/// The folder of recipes, `packages/`.
-#[derive(Debug, Clone)]
-pub struct RecipeFolder {
-    path: PathBuf,
-}
-
-impl RecipeFolder {
-    /// The recipes below `path`; nothing is read yet.
-    pub fn new(path: PathBuf) -> Self {
-        RecipeFolder { path }
-    }
-
-    /// Whether there is a recipe of this name.
-    pub fn has(&self, name: &Name) -> bool {
-        is_recipe(&self.path.join(name.as_str()))
-    }
-
-    /// The folder of the recipe of this name, which need not be sound.
-    ///
-    /// # Errors
-    /// There is none.
-    pub fn folder_of(&self, name: &Name) -> Result<PathBuf> {
-        match self.has(name) {
-            true => Ok(self.path.join(name.as_str())),
-            false => Err(self.missing(name)?),
-        }
-    }
-
-    /// The recipe of this name; an error that lists near names when there is none.
-    pub fn load(&self, name: &Name) -> Result<Recipe> {
-        if !self.has(name) {
-            return Err(self.missing(name)?);
-        }
-        Recipe::load(&self.path, name)
-    }
-
-    /// The error for a name without a recipe.
-    fn missing(&self, name: &Name) -> Result<Error> {
-        let cause = format!("there is no {}/{}/recipe.kdl", self.path.display(), name.as_str());
-        let names = self.names()?;
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        let remedy = suggest::remedy_or(name.as_str(), &names, target::NONE_HERE);
-        Ok(Error::new(format!("package {}", name.as_str()), cause).remedy(remedy))
-    }
-
-    /// The names of all recipes, sorted.
-    pub fn names(&self) -> Result<Vec<String>> {
-        let entries = fs::read_dir(&self.path).map_err(Error::on(self.path.display()))?;
-        let mut names: Vec<String> = entries
-            .filter_map(|entry| entry.ok())
-            .filter(|entry| is_recipe(&entry.path()))
-            .filter_map(|entry| entry.file_name().into_string().ok())
-            .collect();
-        names.sort();
-        Ok(names)
-    }
-}
-
-/// Whether there is anything called `recipe.kdl`; reading it says what is wrong with it.
-fn is_recipe(folder: &Path) -> bool {
-    fs::symlink_metadata(folder.join(RECIPE_FILE)).is_ok()
 }
 
 #[cfg(test)]

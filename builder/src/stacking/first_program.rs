@@ -133,7 +133,7 @@ mod tests {
             tree.insert(path.as_bytes(), Entry::new(Metadata::mode(mode), kind)).unwrap();
         }
         let file = tempfile::NamedTempFile::new().unwrap();
-        let options = crate::image::ImageFormat::BOOTSTRAP.write_options(NonZero::<usize>::MIN);
+        let options = crate::image::format::ImageFormat::BOOTSTRAP.write_options(NonZero::<usize>::MIN);
         squashfs::write_image(&tree, &options, file.reopen().unwrap(), &mut |_| ()).unwrap();
         let image = Image::open(file.path()).unwrap();
         (file, image)

@@ -1,6 +1,5 @@
-//! What layers do to each other when overlayfs stacks them, found from their paths alone: files that hide others, folders that are
-//! one folder with several claims to its mode, owner and attributes (overlayfs shows those of the uppermost), and attributes on
-//! which overlayfs itself acts (Documentation/filesystems/overlayfs.rst of the kernel).
+//! What layers do to each other when overlayfs stacks them, found from their paths alone: files that hide others, and folders that
+//! are one folder with several claims to its mode, owner and attributes (overlayfs shows those of the uppermost).
 
 pub mod first_program;
 
@@ -9,12 +8,10 @@ use std::path::Path;
 
 use profiles::Name;
 use squashfs::{Image, Kind, Metadata, Xattr};
+use stack::overlay::MOST_LAYERS;
 
 use crate::error::{Error, Result};
-
-/// Attributes by which overlayfs hides, moves and redirects. `trusted.` ones act where root mounts, as init does, and `user.` ones
-/// where an ordinary user does, as in a build: one image would be two.
-const OF_OVERLAYFS: [&[u8]; 2] = [b"trusted.overlay.", b"user.overlay."];
+use crate::image::overlay_attributes;
 
 /// Who owns a folder and who may use it: what all layers that have it must agree on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -115,7 +112,7 @@ pub fn paths_of(
     let mut contents = Vec::new();
     for item in image.walk() {
         let item = item.map_err(&damaged)?;
-        refuse_overlay_attributes(path, &item.path, &item.metadata)?;
+        overlay_attributes::refuse_overlay_attributes(path, &item.path, &item.metadata)?;
         let node = match item.kind {
             Kind::Directory => Node::Folder(Folder::of(&item.metadata)),
             _ => Node::Other,
@@ -123,29 +120,6 @@ pub fn paths_of(
         contents.push((item.path, node));
     }
     Ok(contents)
-}
-
-/// Refuses the attributes of overlayfs in an image or a folder that becomes one; `object` is what holds the path.
-pub fn refuse_overlay_attributes(object: &Path, path: &[u8], metadata: &Metadata) -> Result<()> {
-    match metadata.xattrs.iter().find(|xattr| acts_in_overlayfs(&xattr.name)) {
-        None => Ok(()),
-        Some(xattr) => {
-            let place = format!("{}: /{}", object.display(), path.escape_ascii());
-            Err(overlay_attribute(&place, &xattr.name.escape_ascii().to_string()))
-        }
-    }
-}
-
-/// Whether overlayfs acts on an attribute of this name.
-pub fn acts_in_overlayfs(name: &[u8]) -> bool {
-    OF_OVERLAYFS.iter().any(|family| name.starts_with(family))
-}
-
-/// What to say of such an attribute.
-pub fn overlay_attribute(place: &str, name: &str) -> Error {
-    let cause = format!("has the attribute {name}, on which overlayfs acts in some mounts and in others not");
-    Error::new(place, cause)
-        .remedy("make it without: take a folder from below an overlay's mount, never from its upper folder")
 }
 
 /// The paths that hide something, by path; of several layers below, the nearest is named. A folder must be the same in every
@@ -176,6 +150,16 @@ pub fn shadows(layers: &[LayerPaths]) -> Vec<Shadow> {
         }
     }
     found.into_values().collect()
+}
+
+/// Refuses a stack that the kernel will not join, before anything is built for it.
+pub(crate) fn check_layers(object: String, whose: &str, layers: usize) -> Result<()> {
+    if layers <= MOST_LAYERS {
+        return Ok(());
+    }
+    let cause = format!("{whose} would stack {layers} layers, and the kernel joins at most {MOST_LAYERS}");
+    Err(Error::new(object, cause)
+        .remedy("let it need fewer packages, or make one package of several small ones"))
 }
 
 #[cfg(test)]

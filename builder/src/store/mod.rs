@@ -4,6 +4,8 @@
 //! killed at any moment; a name is never written twice with other contents.
 
 mod build_log;
+mod finding;
+pub mod generations;
 mod image;
 mod record;
 mod removal;
@@ -26,9 +28,10 @@ use crate::error::{Error, Result};
 use crate::text_file;
 
 pub use build_log::{BuildLog, LONGEST_LOG};
+pub use finding::Finding;
 pub use record::{BuildRecord, Dependency, RECORD_FOLDER, SourceRecord};
 pub use scratch::Scratch;
-pub use verify::{Finding, VerifyReport, digest_file, digest_of};
+pub use verify::VerifyReport;
 
 /// Of the folders of a store, whatever the umask: others read what they may stack, boot and copy.
 const SHARED: u32 = 0o755;

@@ -132,8 +132,8 @@ fn verify_compares_the_hash_tree_with_the_record() {
     let store = Store::open(folder.path()).unwrap();
     let scratch = store.scratch("test").unwrap();
     let path = scratch.path().join("image");
-    let options = crate::image::ImageFormat::PACKAGE.write_options(JOBS);
-    let written = crate::image::write(&squashfs::Tree::new(), &options, &path).unwrap();
+    let options = crate::image::format::ImageFormat::PACKAGE.write_options(JOBS);
+    let written = crate::image::output::write(&squashfs::Tree::new(), &options, &path).unwrap();
     store.publish(&path, &store.image_path(&written.digest)).unwrap();
     let mut record = BuildRecord {
         digest: written.digest,
@@ -171,8 +171,8 @@ fn store_with_every_kind(folder: &Path) -> (Store, Digest) {
     }
     let scratch = store.scratch("test").unwrap();
     let path = scratch.path().join("image");
-    let options = crate::image::ImageFormat::PACKAGE.write_options(JOBS);
-    let written = crate::image::write(&tree, &options, &path).unwrap();
+    let options = crate::image::format::ImageFormat::PACKAGE.write_options(JOBS);
+    let written = crate::image::output::write(&tree, &options, &path).unwrap();
     store.publish(&path, &store.image_path(&written.digest)).unwrap();
     (store, written.digest)
 }

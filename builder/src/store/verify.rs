@@ -2,9 +2,6 @@
 //! trees with their images.
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::fs::File;
-use std::io::{self, Seek};
 use std::num::NonZero;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,28 +12,10 @@ use profiles::resolved::VerityRef;
 use serde::Serialize;
 use verity::Work;
 
-use super::{BuildRecord, Records, Store, trees};
-use crate::error::{Error, Result};
+use super::{BuildRecord, Finding, Records, Store, trees};
+use crate::digest::digest_of;
+use crate::error::Result;
 use crate::image::{file_system, hash_tree};
-
-/// Something wrong in the store. Its Display is object, cause and remedy, as of an error.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Finding {
-    /// The file, as a path below the store.
-    pub object: String,
-    /// What is wrong with it.
-    pub cause: String,
-    /// What to do.
-    pub remedy: String,
-}
-
-impl fmt::Display for Finding {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The cause may be an error of something smaller: its remedy gives way.
-        let (cause, _) = profiles::split_remedy(&self.cause);
-        write!(out, "{}: {cause}\nhelp: {}", self.object, self.remedy)
-    }
-}
 
 /// What `verify` saw.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Default)]
@@ -248,15 +227,4 @@ impl<'a> Look<'a> {
         };
         (size, cause.map(|cause| Finding { object, cause, remedy }))
     }
-}
-
-/// The SHA-256 and the length of a file.
-pub fn digest_file(path: &Path) -> Result<(Digest, u64)> {
-    File::open(path).and_then(Digest::of).map_err(Error::on(path.display()))
-}
-
-/// The SHA-256 and the length of an open file, from its start; what is read advances the meter.
-pub fn digest_of(file: &mut File, meter: &Meter) -> io::Result<(Digest, u64)> {
-    file.rewind()?;
-    Digest::of(meter.reader(file))
 }

@@ -7,9 +7,8 @@ use std::path::Path;
 use profiles::resolved::{BootProfile, VerityRef};
 use profiles::{Digest, Name};
 
-use super::{Finding, Store, files_in};
+use super::{Finding, Store, files_in, generations};
 use crate::error::Result;
-use crate::profile::lock;
 use crate::text_file;
 
 /// What the profiles of a store come to.
@@ -42,7 +41,7 @@ impl Store {
                             "remove it".to_owned(),
                         ));
                     }
-                } else if lock::generation_of(&file_name).is_some() {
+                } else if generations::generation_of(&file_name).is_some() {
                     seen.count += 1;
                     self.read_profile(&name, &file, &mut seen);
                 }

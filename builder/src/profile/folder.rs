@@ -1,0 +1,90 @@
+//! The folder of written profiles, `profiles/`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use profiles::written::{self, Composition};
+use profiles::{Diagnostics, Name, suggest};
+
+use crate::error::{Error, Result};
+use crate::recipe::NONE_HERE;
+use crate::text_file;
+
+/// The folder of written profiles, `profiles/`.
+#[derive(Debug, Clone)]
+pub struct ProfileFolder {
+    path: PathBuf,
+}
+
+impl ProfileFolder {
+    /// The profiles in `path`; nothing is read yet.
+    pub fn new(path: PathBuf) -> Self {
+        ProfileFolder { path }
+    }
+
+    fn file(&self, name: &Name) -> PathBuf {
+        self.path.join(format!("{name}.kdl"))
+    }
+
+    /// Whether there is a profile of this name.
+    pub fn has(&self, name: &Name) -> bool {
+        fs::symlink_metadata(self.file(name)).is_ok()
+    }
+
+    /// The names of all profiles, sorted.
+    pub fn names(&self) -> Vec<String> {
+        let entries = fs::read_dir(&self.path).into_iter().flatten().flatten();
+        let name = |entry: fs::DirEntry| entry.file_name().to_str()?.strip_suffix(".kdl").map(str::to_owned);
+        let mut names: Vec<String> = entries.filter_map(name).collect();
+        names.sort();
+        names
+    }
+
+    /// The profile of this name, joined with its includes.
+    pub fn compose(&self, name: &Name) -> Result<Composition> {
+        if !self.has(name) {
+            let names = self.names();
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            return Err(Error::new(
+                format!("profile {name}"),
+                format!("there is no {}", self.file(name).display()),
+            )
+            .remedy(suggest::remedy_or(name.as_str(), &names, NONE_HERE)));
+        }
+        let profile = parse(&self.file(name), text_file::read_below(&self.path, &self.file(name)))?;
+        if profile.name != *name {
+            let cause = format!("the profile is called '{}', its file '{name}.kdl'", profile.name);
+            return Err(Error::new("", profile.place.error(cause, "give both the same name")));
+        }
+        self.join(&profile)
+    }
+
+    /// The profile in `file`, joined with its includes from this folder.
+    pub fn compose_file(&self, file: &Path) -> Result<Composition> {
+        self.join(&parse(file, text_file::read(file))?)
+    }
+
+    fn join(&self, profile: &written::Profile) -> Result<Composition> {
+        let joined = written::compose(profile, |mention| {
+            let path = self.file(&mention.name);
+            match text_file::read_below(&self.path, &path) {
+                Ok(bytes) => written::Profile::parse(&path.display().to_string(), &bytes),
+                Err(error) if self.has(&mention.name) => {
+                    Err(Diagnostics::from(error.diagnostic(&mention.place)))
+                }
+                Err(_) => {
+                    let message = format!("there is no profile '{}' ({})", mention.name, path.display());
+                    let names = self.names();
+                    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+                    let help = suggest::remedy_or(mention.name.as_str(), &names, NONE_HERE);
+                    Err(Diagnostics::from(mention.place.error(message, help)))
+                }
+            }
+        });
+        joined.map_err(Error::on(""))
+    }
+}
+
+fn parse(file: &Path, bytes: Result<Vec<u8>>) -> Result<written::Profile> {
+    written::Profile::parse(&file.display().to_string(), &bytes?).map_err(Error::on(""))
+}

@@ -1,0 +1,78 @@
+//! The layers of a profile: from the packages that it asks for to the order in which they are stacked.
+
+use profiles::written::{self, Choice, Composition};
+
+use crate::error::{Error, Result};
+use crate::graph::selection::Wishes;
+use crate::graph::{Graph, Request};
+use crate::stacking::check_layers;
+
+/// The packages that a profile asks for, bottom first, and behind them those that can be added.
+pub fn requests(composition: &Composition) -> Result<Vec<Request>> {
+    composition.packages.iter().chain(&composition.optional).map(request).collect()
+}
+
+/// The layers of a profile, as indices into the graph.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layers {
+    /// The stack, bottom first. What an optional package needs is always in it, so that adding one line is enough.
+    pub stack: Vec<usize>,
+    /// What can be added, in written order.
+    pub optional: Vec<usize>,
+}
+
+impl Layers {
+    /// Sorts what `graph` resolved: `roots` are the indices of [`requests`].
+    ///
+    /// # Errors
+    /// A package that needs an optional one: without it, it would not run. More layers than the kernel joins.
+    pub fn of(graph: &Graph, composition: &Composition, roots: &[usize]) -> Result<Layers> {
+        let optional = roots.get(composition.packages.len()..).unwrap_or_default();
+        let (all, package) = (graph.stack(roots), |index: usize| &graph.packages()[index]);
+        for index in &all {
+            for needed in &package(*index).depends {
+                let name = &package(*needed).recipe.name;
+                if optional.iter().any(|optional| package(*optional).recipe.name == *name) {
+                    let cause = format!("{} needs {name}, which is optional", package(*index).recipe.name);
+                    return Err(Error::new(format!("profile {}", composition.name), cause)
+                        .remedy(format!("move {name} from 'optional' to 'packages'")));
+                }
+            }
+        }
+        let stack: Vec<usize> = all.into_iter().filter(|index| !optional.contains(index)).collect();
+        let object = || format!("profile {}", composition.name);
+        check_layers(object(), "it", stack.len())?;
+        check_layers(object(), "what can be added to it", optional.len())?;
+        Ok(Layers { stack, optional: optional.to_vec() })
+    }
+
+    /// All of them, bottom first.
+    pub fn all(&self) -> Vec<usize> {
+        [self.stack.as_slice(), &self.optional].concat()
+    }
+}
+
+fn request(package: &written::Package) -> Result<Request> {
+    let mut wishes = Wishes {
+        variant: package.variant.as_ref().map(|name| name.as_str().to_owned()),
+        ..Wishes::default()
+    };
+    for (feature, choice) in &package.features {
+        let on = match choice {
+            Choice::On => true,
+            Choice::Off => false,
+            Choice::Of(value) => {
+                let message = format!("feature '{feature}' of '{}' is a switch, not '{value}'", package.name);
+                let help = format!("write {feature}=#true or {feature}=#false");
+                return Err(Error::new("", package.place.error(message, help)));
+            }
+        };
+        wishes.features.insert(feature.as_str().to_owned(), on);
+    }
+    Ok(Request {
+        name: package.name.clone(),
+        wishes,
+        condition: package.version.clone(),
+        place: Some(package.place.clone()),
+    })
+}

@@ -1,0 +1,78 @@
+//! The folder of recipes, `packages/`, which makes its parent a tree.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use profiles::{Name, suggest};
+
+use super::Recipe;
+use crate::error::{Error, Result};
+
+/// What to do when a tree has nothing of what is asked for.
+pub(crate) const NONE_HERE: &str = "there are none here: is it the right tree? `--tree DIR` names another";
+
+/// What makes a folder a recipe.
+pub(super) const RECIPE_FILE: &str = "recipe.kdl";
+
+/// The folder of recipes, `packages/`.
+#[derive(Debug, Clone)]
+pub struct RecipeFolder {
+    path: PathBuf,
+}
+
+impl RecipeFolder {
+    /// The recipes below `path`; nothing is read yet.
+    pub fn new(path: PathBuf) -> Self {
+        RecipeFolder { path }
+    }
+
+    /// Whether there is a recipe of this name.
+    pub fn has(&self, name: &Name) -> bool {
+        is_recipe(&self.path.join(name.as_str()))
+    }
+
+    /// The folder of the recipe of this name, which need not be sound.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn folder_of(&self, name: &Name) -> Result<PathBuf> {
+        match self.has(name) {
+            true => Ok(self.path.join(name.as_str())),
+            false => Err(self.missing(name)?),
+        }
+    }
+
+    /// The recipe of this name; an error that lists near names when there is none.
+    pub fn load(&self, name: &Name) -> Result<Recipe> {
+        if !self.has(name) {
+            return Err(self.missing(name)?);
+        }
+        Recipe::load(&self.path, name)
+    }
+
+    /// The error for a name without a recipe.
+    fn missing(&self, name: &Name) -> Result<Error> {
+        let cause = format!("there is no {}/{}/recipe.kdl", self.path.display(), name.as_str());
+        let names = self.names()?;
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let remedy = suggest::remedy_or(name.as_str(), &names, NONE_HERE);
+        Ok(Error::new(format!("package {}", name.as_str()), cause).remedy(remedy))
+    }
+
+    /// The names of all recipes, sorted.
+    pub fn names(&self) -> Result<Vec<String>> {
+        let entries = fs::read_dir(&self.path).map_err(Error::on(self.path.display()))?;
+        let mut names: Vec<String> = entries
+            .filter_map(|entry| entry.ok())
+            .filter(|entry| is_recipe(&entry.path()))
+            .filter_map(|entry| entry.file_name().into_string().ok())
+            .collect();
+        names.sort();
+        Ok(names)
+    }
+}
+
+/// Whether there is anything called `recipe.kdl`; reading it says what is wrong with it.
+fn is_recipe(folder: &Path) -> bool {
+    fs::symlink_metadata(folder.join(RECIPE_FILE)).is_ok()
+}
