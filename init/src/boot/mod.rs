@@ -3,6 +3,7 @@
 
 mod boot_counter;
 mod chain;
+mod panic_hook;
 mod session;
 mod switch_root;
 mod trial;
@@ -19,7 +20,7 @@ use session::Session;
 /// From the first look at the machine to the real init, or to the recovery screen.
 pub fn begin() -> ! {
     stack::last_resort::keep(std::env::args_os(), std::env::vars_os());
-    session::panics_end_in_recovery();
+    panic_hook::panics_end_in_recovery();
     descriptors::allow_many();
     descriptors::make_room();
     let mut session = Session::begin();

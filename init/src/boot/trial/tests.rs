@@ -1,8 +1,7 @@
 use super::*;
-use std::fs;
-
-use boot_ledger::Ledger;
-use profiles::Digest;
+use crate::request::WantedProfile;
+use boot_ledger::{Generation, Ledger};
+use profiles::{Digest, Name};
 
 fn candidate(role: Role, place: Place, digest: Option<Digest>) -> Candidate {
     let wanted = WantedProfile { name: Name::parse("web").unwrap(), digest };
@@ -19,37 +18,6 @@ fn the_same_generation_is_tried_again_without_what_the_command_line_changes() {
     };
     assert!(differ("lamina.without=base", Role::LastGood) && differ("init=/typo", Role::Fallback));
     assert!(!differ("lamina.profile=web quiet", Role::LastGood));
-}
-
-#[test]
-fn an_image_of_another_profile_needs_as_much_trust_as_the_profile() {
-    let store = tempfile::tempdir().unwrap();
-    let folder = store.path().join("profiles/tools");
-    fs::create_dir_all(&folder).unwrap();
-    let image = format!("image \"lua\" version=\"1\" digest=\"sha256:{}\" size=1", "0".repeat(64));
-    let text = format!(
-        "profile \"tools\" format=1 {{\n{image}\nroot writable=\"no\"\nverify \"digest\"\ninit \"/sbin/init\"\n}}\n"
-    );
-    fs::write(folder.join("1.kdl"), text).unwrap();
-    let digest = Some(Digest::from_bytes([1; 32]));
-    let lend = |place, digest, required| {
-        let mut trust = Trust::default();
-        trust.required = required;
-        lender(
-            Ok(&Store::open(place, store.path(), "")),
-            &candidate(Role::Asked, place, digest),
-            &trust,
-            &Name::parse("tools").unwrap(),
-        )
-    };
-    assert!(lend(Place::Medium, None, false).is_ok());
-    for required in [false, true] {
-        let failure = lend(Place::Medium, digest, required).unwrap_err();
-        assert!(failure.why.contains("nothing vouches for the profile `tools`"), "{failure:?}");
-    }
-    assert!(lend(Place::Medium, None, true).unwrap_err().why.contains("is not signed"));
-    // As the profiles of the initramfs themselves.
-    assert!(lend(Place::Initramfs, digest, false).is_ok() && lend(Place::Initramfs, None, true).is_ok());
 }
 
 /// Boots so often, with what there is on the medium; every root stands, and nobody blesses. Who was started, by their initials.

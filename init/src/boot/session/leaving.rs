@@ -1,0 +1,133 @@
+//! What a boot leaves: programs and records for the running system, or the recovery screen.
+
+use std::fs;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use profiles::resolved::BootProfile;
+
+use super::Session;
+use crate::deadline::within_on;
+use crate::devices::inventory::Inventory;
+use crate::error::{BootError, Failure};
+use crate::modules::Left;
+use crate::recovery::Context;
+use crate::shutdown::handover;
+use crate::store::{Place, ProfileSummary};
+use crate::{paths, plan, recovery};
+
+/// The recovery screen comes also when the disk with the store, or the host that shares it, does not answer any more.
+const MOST_FOR_A_LOOK: Duration = Duration::from_secs(10);
+
+/// As the first thread has it (RLIMIT_STACK); what is not used is no memory.
+const STACK_OF_A_PARSER: usize = 8 << 20;
+
+impl Session {
+    /// Tells of images whose damage was healed, or was not, while the root was built.
+    fn tell_of_damage(&mut self) {
+        // Nothing else tells of damage, and a boot without dm-verity need not wait for the log.
+        if self.machine.layer_devices().0.iter().any(|layer| layer.backing.is_some()) {
+            self.listen();
+        }
+        for damage in self.words.damages().0.clone() {
+            match damage.lost {
+                0 => self.journal.warn(damage.sentence()),
+                _ => self.journal.alarm(damage.sentence()),
+            }
+        }
+        self.log_devices();
+    }
+
+    /// Begins to leave the programs for the running system, as soon as `/run` is there: to copy a megabyte takes as long as to mount
+    /// several layers.
+    pub fn leave_programs(&mut self) {
+        self.crew.hire();
+        let (sender, left) = mpsc::channel();
+        let given = self.crew.give(move || drop(sender.send(handover::leave_programs())));
+        self.leaving = given.then_some(left);
+    }
+
+    /// Where nobody could begin it is done now.
+    fn programs_are_left(&mut self) -> Result<(), Failure> {
+        match self.leaving.take().map(|left| left.recv()) {
+            Some(Ok(result)) => result,
+            Some(Err(_)) | None => handover::leave_programs(),
+        }
+    }
+
+    /// Leaves profile and report, waits for the programs that are left for the running system, and says goodbye. Returns the
+    /// modules that nothing has asked for.
+    pub fn leave_records(&mut self, profile: &BootProfile) -> Left {
+        let summary = format!(
+            "profile {}, {}, {}, verify {}",
+            profile.name,
+            cli::progress::count(profile.images.len(), "layer"),
+            plan::total_size(profile),
+            profile.verify
+        );
+        // Without them the system runs all the same.
+        if let Err(failure) = self.programs_are_left() {
+            self.journal.warn(format!(
+                "the system will not end cleanly, because no program is left for that: {}",
+                failure.why
+            ));
+        }
+        self.crew.dismiss();
+        self.tell_of_damage();
+        let machine = &self.machine;
+        let left = machine.modules.take_left();
+        self.journal.modules(machine.modules.record());
+        self.journal.layers(self.words.attempt_from(), |name| machine.facts(name));
+        self.journal.started(&profile.init, &summary);
+        let report = self.journal.json();
+        for (path, bytes) in
+            [(paths::PROFILE, self.profile_bytes.as_slice()), (paths::REPORT, report.as_bytes())]
+        {
+            // The root stands: a record that cannot be written must not take it away.
+            if let Err(error) = fs::create_dir_all(paths::RUN).and_then(|()| fs::write(path, bytes)) {
+                self.journal.warn(format!("{path} cannot be written: {error}"));
+            }
+        }
+        left
+    }
+
+    /// The end of a boot that failed.
+    pub fn recover(&mut self, error: &BootError) -> ! {
+        self.listen();
+        self.log_devices();
+        self.machine.modules.load_left("the recovery screen");
+        self.journal.modules(self.machine.modules.record());
+        self.journal.failed(error);
+        let report = self.journal.json();
+        recovery::leave_report(&report);
+        let context = Context {
+            report,
+            profiles: self.choices(),
+            devices: devices(),
+            attempts: self.journal.failed_attempts(),
+            kernel: self.words.warnings().to_vec(),
+            heard_to: self.words.heard_to(),
+            ..Context::bare(self.request.panic, self.journal.began())
+        };
+        recovery::enter(error, &context)
+    }
+
+    /// The profiles that a person may start instead: when the command line binds the bytes of one, only what it binds as well.
+    fn choices(&self) -> Vec<ProfileSummary> {
+        let Some(store) = self.place.and_then(|place| self.store(place).ok()).cloned() else {
+            return Vec::new();
+        };
+        let described = !self.trust.required || store.place == Place::Initramfs;
+        let choices = within_on(STACK_OF_A_PARSER, MOST_FOR_A_LOOK, move || store.choices(described));
+        let mut choices = choices.unwrap_or_default();
+        choices.retain(|choice| self.request.may_choose(&choice.name).is_some());
+        choices
+    }
+}
+
+/// The block devices as they are now, one a line.
+fn devices() -> Vec<String> {
+    let mut inventory = Inventory::default();
+    inventory.refresh();
+    inventory.devices().iter().map(ToString::to_string).collect()
+}

@@ -1,0 +1,125 @@
+//! One boot: what has been learnt so far, and the parts of the story that learn it.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | `learning` | the command line, the initramfs, the store |
+//! | `leaving` | what the running system gets, and the end of a boot that failed |
+
+mod learning;
+mod leaving;
+
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+
+use crate::boot::boot_counter::BootCounter;
+use crate::console;
+use crate::error::{BootError, Failure};
+use crate::plan::Stage;
+use crate::plan::crew::Crew;
+use crate::plan::executor::execute;
+use crate::plan::machine::Machine;
+use crate::report::journal::Journal;
+use crate::report::kernel_words::KernelWords;
+use crate::request::BootRequest;
+use crate::request::seal;
+use crate::store::trust::Trust;
+use crate::store::{Place, Store};
+use crate::waiting::wait_for_device::Waits;
+
+/// What a boot knows.
+#[derive(Debug)]
+pub struct Session {
+    /// What the command line asks for.
+    pub request: BootRequest,
+    /// What has happened.
+    pub journal: Journal,
+    /// What carries out plans.
+    pub machine: Arc<Machine>,
+    /// The threads that help.
+    crew: Crew,
+    /// Where the store is that was asked for, when it was found.
+    pub place: Option<Place>,
+    /// The store on the medium, when that was found.
+    on_medium: Option<Store>,
+    /// The store that is packed into the initramfs, once it was looked for.
+    packed: Option<Store>,
+    /// Boot attempts.
+    pub counter: BootCounter,
+    /// Keys and the rule about signatures.
+    pub trust: Trust,
+    /// What is known of the seal of the profile that was asked for.
+    pub asked: seal::Asked,
+    /// The devices that were waited for in vain.
+    pub waits: Waits,
+    /// What the kernel said meanwhile.
+    pub words: KernelWords,
+    kernel: String,
+    profile_bytes: Vec<u8>,
+    /// What leaves the programs for the running system.
+    leaving: Option<Receiver<Result<(), Failure>>>,
+}
+
+impl Session {
+    /// Nothing is known yet.
+    pub fn begin() -> Self {
+        Self {
+            request: BootRequest::empty(),
+            journal: Journal::begin(),
+            machine: Arc::default(),
+            crew: Crew::default(),
+            place: None,
+            on_medium: None,
+            packed: None,
+            counter: BootCounter::default(),
+            trust: Trust::default(),
+            asked: seal::Asked::default(),
+            waits: Waits::default(),
+            words: KernelWords::default(),
+            kernel: String::new(),
+            profile_bytes: Vec::new(),
+            leaving: None,
+        }
+    }
+
+    /// One of the two stores.
+    ///
+    /// # Errors
+    /// It was not found.
+    pub fn store(&self, place: Place) -> Result<&Store, Failure> {
+        let store = match place {
+            Place::Medium => self.on_medium.as_ref(),
+            Place::Initramfs => self.packed.as_ref(),
+        };
+        store.ok_or_else(|| Failure::new("the store was not found"))
+    }
+
+    /// The bytes that `profile.kdl` will have.
+    pub fn keep_profile(&mut self, bytes: Vec<u8>) {
+        self.profile_bytes = bytes;
+    }
+
+    /// Carries out a plan.
+    pub fn carry_out(&mut self, plan: &[Stage]) -> Result<(), BootError> {
+        execute(plan, &self.machine, &self.crew, &mut self.journal)
+    }
+
+    /// Hears what the kernel said about the layers of this attempt.
+    pub fn listen(&mut self) {
+        self.words.listen(&self.machine.layer_devices());
+    }
+
+    /// Lets go of what this attempt has attached and mounted; the kernel's log keeps which layer had which device.
+    pub fn forget(&mut self) {
+        self.listen();
+        self.log_devices();
+        self.machine.forget();
+        self.words.next_attempt();
+    }
+
+    /// Says in the kernel's log which layer has which device, in few lines, and not on the console: for whoever reads the kernel's words
+    /// later.
+    fn log_devices(&self) {
+        const DEBUG: u8 = 7;
+        self.machine.layer_devices().lines().iter().for_each(|line| console::to_kernel_log(DEBUG, line));
+    }
+}

@@ -1,0 +1,126 @@
+//! Reads a candidate's profile, and decides whether it is trusted: signature, seal, and what the command line changes.
+
+use std::cell::Cell;
+
+use profiles::resolved::BootProfile;
+use profiles::{Name, Verify, WritableTop};
+
+use crate::boot::chain::{Candidate, Role};
+use crate::boot::session::Session;
+use crate::error::{BootError, Failure};
+use crate::report::ProfileRecord;
+use crate::request::{RootAccess, WantedProfile, seal};
+use crate::store::trust::Trust;
+use crate::store::{Place, Store, StoredProfile};
+
+/// What a person chose takes the place of a profile that is not tried: whether that one is sealed counts all the same.
+pub fn learn_seal_of_what_was_left(session: &mut Session) {
+    let Some(left) = session.request.left.clone() else { return };
+    let Some(store) = session.place.and_then(|place| session.store(place).ok()) else { return };
+    let (place, found) = (store.place, store.find_profile(Some(&left)).ok());
+    let vouched =
+        found.filter(|stored| place == Place::Initramfs || session.trust.vouches_for(stored).is_ok());
+    if let Some(profile) = vouched.and_then(|stored| stored.parse().ok()) {
+        session.asked = seal::Asked::of(profile.sealed.as_ref());
+    }
+}
+
+/// Also of a profile that is put off: what takes its place must know.
+pub fn learn_seal(session: &mut Session, candidate: &Candidate, stored: &StoredProfile) {
+    if candidate.role != Role::Asked || session.request.replaced {
+        return;
+    }
+    let vouched = candidate.place == Place::Initramfs || session.trust.vouches_for(stored).is_ok();
+    if let Some(profile) = vouched.then(|| stored.parse().ok()).flatten() {
+        session.asked = seal::Asked::of(profile.sealed.as_ref());
+    }
+}
+
+/// Checks the signature, reads the language, and obeys what the command line changes. Only what was asked for is changed:
+/// whatever takes its place should differ from it as much as it can.
+pub fn read(
+    session: &mut Session,
+    candidate: &Candidate,
+    stored: &StoredProfile,
+) -> Result<BootProfile, BootError> {
+    let store = session.store(candidate.place).cloned();
+    let path = stored.path.display().to_string();
+    let (trust, request, learned) = (&session.trust, &session.request, Cell::new(session.asked));
+    let read = session.journal.step("read the profile", &path, |_| {
+        // The initramfs, profiles included, is what the keys themselves are trusted with.
+        let signed_by = match candidate.place {
+            Place::Medium => trust.vouches_for(stored)?,
+            Place::Initramfs => None,
+        };
+        let profile = stored.parse()?;
+        // What a person chose takes the place of what the command line asks for.
+        if candidate.role == Role::Asked && !request.replaced {
+            learned.set(seal::Asked::of(profile.sealed.as_ref()));
+        } else if profile.sealed.is_none() {
+            // What the command line binds by itself was chosen by whoever wrote it, and not by whoever wrote the medium.
+            let chosen = candidate.role == Role::Fallback
+                && candidate.wanted.as_ref().is_some_and(|wanted| wanted.digest.is_some());
+            learned.get().gives_way_to_open(trust.is_strict() && !chosen)?;
+        }
+        if let Some(seal) = &profile.sealed {
+            seal::check(seal, &request.line, &request.parameters, &request.for_init)?;
+        }
+        if candidate.role != Role::Asked {
+            return Ok((profile, Vec::new(), signed_by));
+        }
+        let other = |name: &Name| lender(store.as_ref(), candidate, trust, name);
+        let (profile, changes) = request.overrides.apply(&profile, request.init.as_deref(), other)?;
+        Ok((profile, changes, signed_by))
+    });
+    session.asked = learned.get();
+    let (profile, changes, signed_by) = read?;
+    let bound = candidate.wanted.as_ref().is_some_and(|wanted| wanted.digest.is_some());
+    let record = ProfileRecord {
+        name: profile.name.to_string(),
+        generation: stored.generation,
+        digest: stored.digest.to_string(),
+        signed_by,
+        bound: bound && candidate.role != Role::LastGood,
+    };
+    session.journal.profile(&profile, record, changes);
+    warn(session, &profile);
+    Ok(profile)
+}
+
+/// Another profile of the candidate's store, of which `lamina.add=` wants an image. It is trusted in no other way than the
+/// candidate itself: nothing binds its bytes.
+fn lender(
+    store: Result<&Store, &Failure>,
+    candidate: &Candidate,
+    trust: &Trust,
+    name: &Name,
+) -> Result<BootProfile, Failure> {
+    let bound = candidate.wanted.as_ref().is_some_and(|wanted| wanted.digest.is_some());
+    let on_medium = candidate.place == Place::Medium;
+    if on_medium && bound {
+        let why = format!(
+            "lamina.add={name}/...: nothing vouches for the profile `{name}`, and lamina.profile= binds a digest"
+        );
+        return Err(Failure::new(why)
+            .try_this("list the image under `optional` in the profile that is booted, and lock it again"));
+    }
+    let store = store.map_err(Failure::clone)?;
+    let other = store.find_profile(Some(&WantedProfile { name: name.clone(), digest: None }))?;
+    if on_medium {
+        trust.vouches_for(&other)?;
+    }
+    other.parse()
+}
+
+fn warn(session: &mut Session, profile: &BootProfile) {
+    if profile.verify == Verify::None {
+        session.journal.warn("verify \"none\": the images are not checked".to_owned());
+    }
+    if profile.root == WritableTop::None && session.request.root_access == RootAccess::Writable {
+        session.journal.warn("rw was ignored: the profile has no writable top".to_owned());
+    }
+}
+
+#[cfg(test)]
+#[path = "reading_tests.rs"]
+mod tests;

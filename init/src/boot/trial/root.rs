@@ -1,0 +1,63 @@
+//! The root of one candidate: its profile, its top, its layers.
+
+use profiles::Verify;
+use profiles::resolved::BootProfile;
+
+use super::{counting, reading, top};
+use crate::boot::chain::Candidate;
+use crate::boot::session::Session;
+use crate::error::BootError;
+use crate::plan::{self, Top};
+use crate::request::Verbosity;
+use crate::store::StoredProfile;
+use crate::{state, take_down};
+
+/// Reads the profile and builds its root.
+pub fn stand_up(
+    session: &mut Session,
+    candidate: &Candidate,
+    stored: &StoredProfile,
+) -> Result<BootProfile, BootError> {
+    let profile = reading::read(session, candidate, stored)?;
+    counting::note_attempt(session, candidate, &profile.name, stored);
+    let top = top::put_top(session, &profile)?;
+    if let Err(error) = build(session, candidate, &profile, &top) {
+        let failure = state::why_not_stacked(&error).filter(|_| matches!(top, Top::Kept(_)));
+        let Some(failure) = failure else { return Err(error) };
+        take_down::root();
+        session.forget();
+        let top = top::give_up(session, &profile, failure);
+        build(session, candidate, &profile, &top)?;
+    }
+    warn_of_no_correction(session, &profile);
+    session.keep_profile(stored.bytes.clone());
+    Ok(profile)
+}
+
+/// Builds the root with this top.
+fn build(
+    session: &mut Session,
+    candidate: &Candidate,
+    profile: &BootProfile,
+    top: &Top,
+) -> Result<(), BootError> {
+    let store = session.store(candidate.place).map_err(|failure| failure.at("open image", "the store"))?;
+    let images = plan::images(&store.folder, profile);
+    let mut stages = plan::layers(&images, session.machine.mounts_from_files(&images));
+    stages.extend(plan::root(&images, top, &profile.init, session.request.root_access));
+    session.carry_out(&stages)
+}
+
+/// The images have error correction, and this kernel's dm-verity was built without: they are checked all the same.
+fn warn_of_no_correction(session: &mut Session, profile: &BootProfile) {
+    let corrects = |name: &str| session.machine.facts(name).is_none_or(|facts| facts.corrects_errors);
+    let protected =
+        profile.images.iter().filter(|image| image.verity.as_ref().is_some_and(|it| it.fec_roots.is_some()));
+    let count = protected.filter(|image| !corrects(image.name.as_str())).count();
+    if profile.verify == Verify::Verity && count > 0 && session.request.verbosity > Verbosity::Quiet {
+        session.journal.warn(format!(
+            "this kernel corrects no errors (no CONFIG_DM_VERITY_FEC): damage in {} is noticed and not healed",
+            cli::progress::count(count, "layer")
+        ));
+    }
+}
