@@ -1,5 +1,7 @@
 //! What is mounted, in the order in which it can go. The table is that of `/proc/self/mountinfo`.
 
+use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 pub use running::mounts::{Mounted, parse};
@@ -29,6 +31,12 @@ fn depth(table: &[Mounted], mount: &Mounted) -> usize {
         parent = below.parent;
     }
     depth
+}
+
+/// Whether another file system than that of its parent is mounted at `path`.
+pub fn is_mount_point(path: &Path) -> bool {
+    let device = |path: &Path| fs::metadata(path).map(|metadata| metadata.dev()).ok();
+    device(path) != path.parent().and_then(device)
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The story of a boot. Decisions are pure functions (`request`, `store`, `plan`), deeds are in `plan::machine` and `switch_root`,
+//! The story of a boot. Decisions are pure functions (`request`, `store`, `plan`), deeds are in `plan::real_kernel` and `switch_root`,
 //! and every failure ends in `recovery`, which never returns.
 
 mod boot_counter;

@@ -6,8 +6,8 @@ pub mod crew;
 pub mod executor;
 #[cfg(test)]
 mod golden;
-pub mod machine;
 mod needs;
+pub mod real_kernel;
 
 use std::fmt;
 use std::path::{Path, PathBuf};

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::fs::{self, File, Permissions};
 use std::io::{self, Seek, Write};
 use std::os::fd::{IntoRawFd, RawFd};
-use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use stack::mount::{Attributes, Filesystem};
 
 use crate::clock::now;
 use crate::error::Failure;
+use crate::mounts::is_mount_point;
 
 /// What becomes the root again when the system goes down; the place is systemd's (its INITRD_INTERFACE document).
 pub const EXIT: &str = "/run/initramfs";
@@ -67,11 +68,6 @@ fn leave(program: &Path, target: &Path) -> io::Result<()> {
     to.set_permissions(Permissions::from_mode(0o755))
 }
 
-fn is_mount_point(path: &Path) -> bool {
-    let device = |path: &Path| fs::metadata(path).map(|metadata| metadata.dev()).ok();
-    device(path) != path.parent().and_then(device)
-}
-
 /// The arguments that stand before those of the kernel when `init` is systemd; none otherwise. To be called when the root
 /// is the system's, because links must lead where they will lead.
 ///
@@ -117,6 +113,7 @@ fn hand_over(state: &str) -> io::Result<RawFd> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::MetadataExt;
 
     #[test]
     fn the_program_is_copied_and_can_be_run() {

@@ -46,9 +46,9 @@ impl Session {
         })?;
         self.trust = self.journal.step("read keys", paths::KEYS, |_| Trust::read(&contract))?;
         let packed = Store::packed();
-        self.machine.reads_from(&packed);
+        self.real_kernel.reads_from(&packed);
         self.packed = Some(packed);
-        let modules = &self.machine.modules;
+        let modules = &self.real_kernel.modules;
         self.journal.step("load modules", paths::MODULES, |_| modules.begin(parameters))?;
         self.obey_the_person();
         Ok(())
@@ -91,7 +91,7 @@ impl Session {
         let store = Store::on_medium(&self.request.folder);
         self.journal.store_folder(store.folder.display().to_string());
         self.counter = BootCounter::open(&store.folder);
-        self.machine.reads_from(&store);
+        self.real_kernel.reads_from(&store);
         (self.place, self.on_medium) = (Some(Place::Medium), Some(store));
         Ok(())
     }
@@ -104,7 +104,7 @@ impl Session {
                 Some(spec) => spec.clone(),
                 None => find_store::default_spec(packed)?,
             };
-            let medium = find_store::find(&spec, request.timeout, &self.waits, &self.machine.modules)?;
+            let medium = find_store::find(&spec, request.timeout, &self.waits, &self.real_kernel.modules)?;
             Ok((spec, medium))
         })?;
         let found = match &medium {

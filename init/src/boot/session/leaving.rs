@@ -26,7 +26,7 @@ impl Session {
     /// Tells of images whose damage was healed, or was not, while the root was built.
     fn tell_of_damage(&mut self) {
         // Nothing else tells of damage, and a boot without dm-verity need not wait for the log.
-        if self.machine.layer_devices().0.iter().any(|layer| layer.backing.is_some()) {
+        if self.real_kernel.layer_devices().0.iter().any(|layer| layer.backing.is_some()) {
             self.listen();
         }
         for damage in self.words.damages().0.clone() {
@@ -74,10 +74,10 @@ impl Session {
         }
         self.crew.dismiss();
         self.tell_of_damage();
-        let machine = &self.machine;
-        let left = machine.modules.take_left();
-        self.journal.modules(machine.modules.record());
-        self.journal.layers(self.words.attempt_from(), |name| machine.facts(name));
+        let kernel = &self.real_kernel;
+        let left = kernel.modules.take_left();
+        self.journal.modules(kernel.modules.record());
+        self.journal.layers(self.words.attempt_from(), |name| kernel.facts(name));
         self.journal.started(&profile.init, &summary);
         let report = self.journal.json();
         for (path, bytes) in
@@ -95,8 +95,8 @@ impl Session {
     pub fn recover(&mut self, error: &BootError) -> ! {
         self.listen();
         self.log_devices();
-        self.machine.modules.load_left("the recovery screen");
-        self.journal.modules(self.machine.modules.record());
+        self.real_kernel.modules.load_left("the recovery screen");
+        self.journal.modules(self.real_kernel.modules.record());
         self.journal.failed(error);
         let report = self.journal.json();
         recovery::leave_report(&report);

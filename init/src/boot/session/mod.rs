@@ -17,7 +17,7 @@ use crate::error::{BootError, Failure};
 use crate::plan::Stage;
 use crate::plan::crew::Crew;
 use crate::plan::executor::execute;
-use crate::plan::machine::Machine;
+use crate::plan::real_kernel::RealKernel;
 use crate::report::journal::Journal;
 use crate::report::kernel_words::KernelWords;
 use crate::request::BootRequest;
@@ -34,7 +34,7 @@ pub struct Session {
     /// What has happened.
     pub journal: Journal,
     /// What carries out plans.
-    pub machine: Arc<Machine>,
+    pub real_kernel: Arc<RealKernel>,
     /// The threads that help.
     crew: Crew,
     /// Where the store is that was asked for, when it was found.
@@ -65,7 +65,7 @@ impl Session {
         Self {
             request: BootRequest::empty(),
             journal: Journal::begin(),
-            machine: Arc::default(),
+            real_kernel: Arc::default(),
             crew: Crew::default(),
             place: None,
             on_medium: None,
@@ -100,19 +100,19 @@ impl Session {
 
     /// Carries out a plan.
     pub fn carry_out(&mut self, plan: &[Stage]) -> Result<(), BootError> {
-        execute(plan, &self.machine, &self.crew, &mut self.journal)
+        execute(plan, &self.real_kernel, &self.crew, &mut self.journal)
     }
 
     /// Hears what the kernel said about the layers of this attempt.
     pub fn listen(&mut self) {
-        self.words.listen(&self.machine.layer_devices());
+        self.words.listen(&self.real_kernel.layer_devices());
     }
 
     /// Lets go of what this attempt has attached and mounted; the kernel's log keeps which layer had which device.
     pub fn forget(&mut self) {
         self.listen();
         self.log_devices();
-        self.machine.forget();
+        self.real_kernel.forget();
         self.words.next_attempt();
     }
 
@@ -120,6 +120,6 @@ impl Session {
     /// later.
     fn log_devices(&self) {
         const DEBUG: u8 = 7;
-        self.machine.layer_devices().lines().iter().for_each(|line| console::to_kernel_log(DEBUG, line));
+        self.real_kernel.layer_devices().lines().iter().for_each(|line| console::to_kernel_log(DEBUG, line));
     }
 }

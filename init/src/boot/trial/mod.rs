@@ -83,7 +83,7 @@ pub fn first_that_stands(
                 Err(error) => {
                     take_down::root();
                     session.forget();
-                    session.machine.modules.load_left("a profile failed");
+                    session.real_kernel.modules.load_left("a profile failed");
                     first.get_or_insert(error);
                 }
             }

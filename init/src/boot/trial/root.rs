@@ -43,14 +43,14 @@ fn build(
 ) -> Result<(), BootError> {
     let store = session.store(candidate.place).map_err(|failure| failure.at("open image", "the store"))?;
     let images = plan::images(&store.folder, profile);
-    let mut stages = plan::layers(&images, session.machine.mounts_from_files(&images));
+    let mut stages = plan::layers(&images, session.real_kernel.mounts_from_files(&images));
     stages.extend(plan::root(&images, top, &profile.init, session.request.root_access));
     session.carry_out(&stages)
 }
 
 /// The images have error correction, and this kernel's dm-verity was built without: they are checked all the same.
 fn warn_of_no_correction(session: &mut Session, profile: &BootProfile) {
-    let corrects = |name: &str| session.machine.facts(name).is_none_or(|facts| facts.corrects_errors);
+    let corrects = |name: &str| session.real_kernel.facts(name).is_none_or(|facts| facts.corrects_errors);
     let protected =
         profile.images.iter().filter(|image| image.verity.as_ref().is_some_and(|it| it.fec_roots.is_some()));
     let count = protected.filter(|image| !corrects(image.name.as_str())).count();

@@ -31,7 +31,7 @@ pub fn put_top(session: &mut Session, profile: &BootProfile) -> Result<Top, Boot
             stack: profile.stack_digest(),
             timeout: session.request.timeout,
             waits: &session.waits,
-            modules: &session.machine.modules,
+            modules: &session.real_kernel.modules,
         },
     };
     let object = wanted.state.place.to_string();
