@@ -87,10 +87,12 @@ impl Context {
     }
 }
 
-/// move_mount(2) of a mount that is nowhere yet.
+/// move_mount(2) of a mount that is nowhere yet. A link is followed, as by mount(2): targets are also `/proc/self/fd/N`, which is EINVAL
+/// otherwise.
 fn show(mount: &OwnedFd, target: &Path, object: &str) -> Result<()> {
     let here = rustix::fs::CWD;
-    move_mount(mount, "", here, target, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_SYMLINKS;
+    move_mount(mount, "", here, target, flags)
         .map_err(|errno| Error::new("mount", format!("{object} at {}", target.display()), errno))
 }
 

@@ -1,7 +1,7 @@
 //! Layers joined by overlayfs.
 
 use std::fs;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -170,6 +170,23 @@ fn every_way_to_tell_the_layers_gives_the_same_root() {
             }
         });
     }
+}
+
+/// As the sandbox of a build does it, which may not search the folders above.
+#[test]
+fn a_target_may_be_named_by_its_descriptor() {
+    let release = nix::sys::utsname::uname().unwrap().release().to_string_lossy().into_owned();
+    in_namespace(move |folder| {
+        let lower = vec![make_folder(folder, "lower")];
+        let root = make_folder(folder, "root");
+        let overlay =
+            Overlay { lower, upper: Some(writable(folder)), userxattr: false, features: Features::default() };
+        let open = fs::File::open(&root).unwrap();
+        let target = format!("/proc/self/fd/{}", open.as_raw_fd());
+        overlay.mount_on(Rung::best_of(&release), Path::new(&target)).unwrap();
+        fs::write(root.join("new"), "").unwrap();
+        assert!(folder.join("upper/new").exists());
+    });
 }
 
 /// As init does it. The places that stand for the layers are not there: whoever asked for a name would fail.
