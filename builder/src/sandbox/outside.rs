@@ -5,7 +5,7 @@
 //! files and the sources by an idmapped mount (mount_setattr(2)), or, on a file system that has none, by giving them to that user.
 
 use std::ffi::OsStr;
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -19,7 +19,7 @@ use stack::mount::Attributes;
 
 use super::facts::{Facts, SandboxUser, choose_user};
 use super::spec::{Bind, Spec};
-use super::user_namespace;
+use super::user_namespace::{self, UserNamespace};
 use crate::error::{Error, Result};
 
 /// Devices that a build sees. They are bound, because a user namespace may not make them.
@@ -50,7 +50,7 @@ pub(super) struct Outside {
 impl Outside {
     /// Copies the mounts. Root does this before he becomes the user of the sandbox, others in their mount namespace.
     /// `namespace` is that of the sandbox.
-    pub(super) fn gather(spec: &Spec, user: &SandboxUser, namespace: &File) -> Result<Self> {
+    pub(super) fn gather(spec: &Spec, user: &SandboxUser, namespace: &UserNamespace) -> Result<Self> {
         let mut owners = Owners { user, namespace, maps: Vec::new() };
         let layer = |path: &PathBuf| owners.shown(path, OtherNames::Ours);
         let layers = spec.layers.iter().map(layer).collect::<Result<_>>()?;
@@ -92,9 +92,9 @@ enum OtherNames {
 struct Owners<'a> {
     user: &'a SandboxUser,
     /// The sandbox's own, in which user and group 0 are the sandbox user.
-    namespace: &'a File,
+    namespace: &'a UserNamespace,
     /// Others, in which this user and group on disk are.
-    maps: Vec<((u32, u32), File)>,
+    maps: Vec<((u32, u32), UserNamespace)>,
 }
 
 impl Owners<'_> {
@@ -131,7 +131,7 @@ impl Owners<'_> {
         }
     }
 
-    fn map(&mut self, on_disk: (u32, u32)) -> Result<&File> {
+    fn map(&mut self, on_disk: (u32, u32)) -> Result<&UserNamespace> {
         if on_disk == (0, 0) {
             return Ok(self.namespace);
         }
