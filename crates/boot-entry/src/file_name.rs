@@ -1,0 +1,123 @@
+//! The name of an entry's file: `ID.conf`, or `ID+LEFT-DONE.conf` where the loader counts tries (Boot Loader Specification,
+//! "Boot counting"): it renames the file at each try, and a booted system that is good renames it to `ID.conf`.
+
+use profiles::Name;
+
+/// The tries that a loader counts in the name of an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tries {
+    /// How many are left; 0: the entry is bad, and loaders show it last.
+    pub left: u32,
+    /// How many there were.
+    pub done: u32,
+}
+
+/// The name of an entry's file, taken apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EntryFileName {
+    /// Names the entry, whatever was counted.
+    pub id: String,
+    /// Without it nothing is counted: the entry is blessed, or was never on trial.
+    pub tries: Option<Tries>,
+}
+
+impl EntryFileName {
+    /// Of the entry that boots this generation of a profile. Names differ in the case of letters, and FAT does not know it; a `+`
+    /// would begin the tries. So `_` stands before a letter that was large, before another `_`, and in `_.` for the `+`.
+    pub fn of(profile: &Name, generation: u64) -> EntryFileName {
+        let mut id = String::from("lamina-");
+        for letter in profile.as_str().chars() {
+            match letter {
+                '+' => id.push_str("_."),
+                '_' => id.push_str("__"),
+                large if large.is_ascii_uppercase() => id.extend(['_', large.to_ascii_lowercase()]),
+                other => id.push(other),
+            }
+        }
+        EntryFileName { id: format!("{id}-{generation}"), tries: None }
+    }
+
+    /// Takes a file name apart; `None` when it does not end in `.conf`, or has no id.
+    pub fn parse(file_name: &str) -> Option<EntryFileName> {
+        let stem = file_name.strip_suffix(".conf").filter(|stem| !stem.is_empty())?;
+        let counted = stem.rsplit_once('+').and_then(|(id, tries)| Some((id, Tries::parse(tries)?)));
+        Some(match counted.filter(|(id, _)| !id.is_empty()) {
+            Some((id, tries)) => EntryFileName { id: id.to_owned(), tries: Some(tries) },
+            None => EntryFileName { id: stem.to_owned(), tries: None },
+        })
+    }
+
+    /// The name of the file.
+    pub fn file_name(&self) -> String {
+        match self.tries {
+            Some(Tries { left, done }) => format!("{}+{left}-{done}.conf", self.id),
+            None => format!("{}.conf", self.id),
+        }
+    }
+}
+
+impl Tries {
+    fn parse(text: &str) -> Option<Tries> {
+        let number =
+            |digits: &str| digits.bytes().all(|b| b.is_ascii_digit()).then(|| digits.parse().ok())?;
+        match text.split_once('-') {
+            Some((left, done)) => Some(Tries { left: number(left)?, done: number(done)? }),
+            None => Some(Tries { left: number(text)?, done: 0 }),
+        }
+    }
+
+    /// What the loader makes of it when it tries the entry.
+    #[must_use]
+    pub fn after_a_try(self) -> Tries {
+        Tries { left: self.left.saturating_sub(1), done: self.done.saturating_add(1) }
+    }
+
+    /// Whether loaders take the entry for one that does not boot.
+    pub fn used_up(self) -> bool {
+        self.left == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counted(id: &str, left: u32, done: u32) -> Option<EntryFileName> {
+        Some(EntryFileName { id: id.to_owned(), tries: Some(Tries { left, done }) })
+    }
+
+    #[test]
+    fn tries_are_read_and_written() {
+        assert_eq!(EntryFileName::parse("entry+3-0.conf"), counted("entry", 3, 0));
+        assert_eq!(EntryFileName::parse("entry+3.conf"), counted("entry", 3, 0));
+        assert_eq!(EntryFileName::parse("a+b+1-2.conf"), counted("a+b", 1, 2));
+        let plain = |id: &str| Some(EntryFileName { id: id.to_owned(), tries: None });
+        for (file, id) in [("entry.conf", "entry"), ("a+b.conf", "a+b"), ("a+.conf", "a+"), ("+3.conf", "+3")]
+        {
+            assert_eq!(EntryFileName::parse(file), plain(id), "{file}");
+        }
+        assert_eq!(EntryFileName::parse("a+99999999999.conf"), plain("a+99999999999"));
+        assert_eq!(EntryFileName::parse("entry.efi"), None);
+        assert_eq!(EntryFileName::parse(".conf"), None);
+        let mut name = EntryFileName::parse("entry+2-1.conf").unwrap();
+        name.tries = name.tries.map(Tries::after_a_try);
+        assert_eq!(name.file_name(), "entry+1-2.conf");
+        assert!(!name.tries.unwrap().used_up() && name.tries.unwrap().after_a_try().used_up());
+    }
+
+    #[test]
+    fn different_profiles_have_different_files_on_fat() {
+        let id = |name: &str| EntryFileName::of(&Name::parse(name).unwrap(), 3).id;
+        assert_eq!(id("console"), "lamina-console-3");
+        assert_eq!(id("C_x+1"), "lamina-_c__x_.1-3");
+        let names = ["web", "Web", "w_eb", "w+eb", "w.eb", "w-eb", "wEb"];
+        let mut ids: Vec<String> = names.iter().map(|name| id(name).to_lowercase()).collect();
+        ids.sort();
+        ids.dedup();
+        assert_eq!(ids.len(), names.len());
+        for name in names {
+            let file = EntryFileName::of(&Name::parse(name).unwrap(), 3);
+            assert_eq!(EntryFileName::parse(&file.file_name()), Some(file));
+        }
+    }
+}

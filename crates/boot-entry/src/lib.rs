@@ -1,0 +1,23 @@
+//! Entries of a boot menu, decided once and written for every loader.
+//!
+//! An entry is what the Boot Loader Specification calls type 1: a text file `loader/entries/ID.conf` that systemd-boot reads by
+//! itself. GRUB as Debian has it does not read such files, so its menu is generated from the same entries, in the same order.
+//!
+//! | module | subject |
+//! |---|---|
+//! | [`parameter`] | a parameter of the kernel command line, and the kernel's quoting |
+//! | [`entry`] | one entry, and its file: writer and reader side by side |
+//! | [`file_name`] | the name of that file, with the tries that the loader counts in it |
+//! | [`menu`] | which entries profiles and their generations give, in which order |
+//! | [`grub`] | the menu as GRUB's script |
+
+pub mod entry;
+pub mod file_name;
+pub mod grub;
+pub mod menu;
+pub mod parameter;
+
+pub use entry::BootEntry;
+pub use file_name::{EntryFileName, Tries};
+pub use menu::{Generation, Menu, MenuError, MenuRequest};
+pub use parameter::Parameter;

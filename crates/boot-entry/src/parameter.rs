@@ -1,0 +1,150 @@
+//! A parameter of the kernel command line, and the kernel's own quoting (`next_arg` of its `lib/cmdline.c`; init reads by the same
+//! rules, docs/boot.md): blanks separate, double quotes protect blanks, and nothing stands for a double quote itself.
+
+use std::fmt;
+
+/// The longest command line that x86 takes, in bytes: `COMMAND_LINE_SIZE` of `arch/x86/include/asm/setup.h`, less the final NUL.
+pub const LONGEST_LINE: usize = 2047;
+
+/// `NAME` or `NAME=VALUE`, as it is meant: without quotes. Every loader quotes in its own way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parameter(String);
+
+/// Why a text is no parameter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ParameterError {
+    /// There is no name before the `=`.
+    Unnamed,
+    /// A blank in the name; the kernel protects blanks of values alone.
+    BlankInName,
+    /// A double quote.
+    Quote,
+    /// A line break or another control character.
+    Control,
+}
+
+impl fmt::Display for ParameterError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            ParameterError::Unnamed => "has no name\nhelp: write NAME or NAME=VALUE",
+            ParameterError::BlankInName => "has a blank in its name\nhelp: give each parameter by itself",
+            ParameterError::Quote => {
+                "has a double quote, and the kernel has no way to write one\nhelp: leave quotes out: they are added where a value \
+                 has blanks; a device whose label has a quote is found by UUID="
+            }
+            ParameterError::Control => "has a control character\nhelp: leave it out",
+        })
+    }
+}
+
+impl std::error::Error for ParameterError {}
+
+impl Parameter {
+    /// Takes a parameter without its quotes: `lamina.store=LABEL=my disk`.
+    ///
+    /// # Errors
+    /// What the kernel could not read back as it is meant.
+    pub fn new(text: impl Into<String>) -> Result<Parameter, ParameterError> {
+        let text = text.into();
+        let name = text.split_once('=').map_or(text.as_str(), |(name, _)| name);
+        if name.is_empty() {
+            return Err(ParameterError::Unnamed);
+        }
+        if text.contains(char::is_control) {
+            return Err(ParameterError::Control);
+        }
+        if text.contains('"') {
+            return Err(ParameterError::Quote);
+        }
+        if name.contains(char::is_whitespace) {
+            return Err(ParameterError::BlankInName);
+        }
+        Ok(Parameter(text))
+    }
+
+    /// One that is known to need no check: a fixed name, and a value of names and digests.
+    pub(crate) fn plain(text: String) -> Parameter {
+        Parameter(text)
+    }
+
+    /// The whole text, without quotes.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// What stands behind the first `=`.
+    pub fn value(&self) -> Option<&str> {
+        self.0.split_once('=').map(|(_, value)| value)
+    }
+
+    /// What stands before the first `=`.
+    pub fn name(&self) -> &str {
+        self.0.split_once('=').map_or(&self.0, |(name, _)| name)
+    }
+
+    /// As it stands on a kernel command line: `lamina.store="LABEL=my disk"`. It never begins with a quote, because systemd-boot
+    /// strips the quotes of a line that begins and ends with one (`line_get_key_value` of its `boot.c`).
+    pub fn quoted(&self) -> String {
+        match self.0.split_once('=') {
+            Some((name, value)) if value.contains(' ') => format!("{name}=\"{value}\""),
+            _ => self.0.clone(),
+        }
+    }
+
+    /// Reads a kernel command line. What no parameter can be, as a word with a lone quote in it, is left out.
+    pub fn read_line(line: &str) -> Vec<Parameter> {
+        let mut quoted = false;
+        let words = line.split(|character: char| {
+            quoted ^= character == '"';
+            !quoted && character.is_ascii_whitespace()
+        });
+        words.filter_map(|word| Parameter::new(without_quotes(word)).ok()).collect()
+    }
+
+    /// All of them as one kernel command line.
+    pub fn line(parameters: &[Parameter]) -> String {
+        parameters.iter().map(Parameter::quoted).collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// Quotes around the whole word or around its value vanish.
+fn without_quotes(word: &str) -> String {
+    let strip = |text: &str| match text.strip_prefix('"') {
+        Some(inner) => inner.strip_suffix('"').unwrap_or(inner).to_owned(),
+        None => text.to_owned(),
+    };
+    let word = strip(word);
+    match word.split_once('=') {
+        Some((name, value)) => format!("{name}={}", strip(value)),
+        None => word,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blanks_are_quoted_and_read_back() {
+        let texts = ["quiet", "lamina.store=LABEL=my disk", "lamina.store=LABEL=Größe", r"a=\$x'", "b="];
+        let parameters: Vec<Parameter> = texts.iter().map(|text| Parameter::new(*text).unwrap()).collect();
+        let line = Parameter::line(&parameters);
+        assert_eq!(line, r#"quiet lamina.store="LABEL=my disk" lamina.store=LABEL=Größe a=\$x' b="#);
+        assert_eq!(Parameter::read_line(&line), parameters);
+        assert_eq!(Parameter::read_line(r#""lamina.store=LABEL=my disk""#), parameters[1..2]);
+        assert_eq!((parameters[1].name(), parameters[1].value()), ("lamina.store", Some("LABEL=my disk")));
+    }
+
+    #[test]
+    fn what_the_kernel_cannot_read_back_is_refused() {
+        let refused = |text: &str| Parameter::new(text).unwrap_err();
+        assert_eq!(refused(r#"lamina.store=LABEL=19" rack"#), ParameterError::Quote);
+        assert_eq!(refused("a=b\nc"), ParameterError::Control);
+        assert_eq!(refused("a b=c"), ParameterError::BlankInName);
+        assert_eq!(refused("=x"), ParameterError::Unnamed);
+        assert_eq!(refused(""), ParameterError::Unnamed);
+        for error in [ParameterError::Quote, ParameterError::Control, ParameterError::BlankInName] {
+            assert!(error.to_string().contains("\nhelp: "));
+        }
+    }
+}
