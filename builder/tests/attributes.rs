@@ -135,3 +135,41 @@ fn a_build_that_leaves_what_overlayfs_acts_on_fails() {
     );
     assert!(!workshop.has_record("opaque"));
 }
+
+/// What a builder before 2026-11-26 left in a store: an image with such an attribute, and the record that names it.
+#[test]
+fn an_old_image_with_what_overlayfs_acts_on_is_refused_as_a_layer() {
+    let workshop = Workshop::new(Workshop::ways()[0]);
+    workshop.recipe("below", "step \"install\" \"mkdir $OUT/etc; touch $OUT/etc/x\"");
+    workshop.recipe("above", "build-depends { below; }\nstep \"install\" \"touch $OUT/x\"");
+    workshop.succeed(&["build", "below"]);
+    let record = workshop.record("below");
+    let (id, digest) = (record["id"].as_str().unwrap(), record["digest"].as_str().unwrap());
+    let tree = workshop.path("old");
+    fs::create_dir_all(tree.join("etc")).unwrap();
+    set(&tree.join("etc"), "user.overlay.opaque");
+    let create = ["image", "create", "old", "--attributes", "user.overlay.opaque", "--json"];
+    let output = workshop.command(&create).output().unwrap();
+    let made: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let old = made["digest"].as_str().unwrap();
+    let image = format!("store/images/{}.sqfs", old.replace("sha256:", ""));
+    fs::copy(workshop.path("old.sqfs"), workshop.path(&image)).unwrap();
+    let path = workshop.path(&format!("store/builds/{id}.kdl"));
+    let text = fs::read_to_string(&path).unwrap();
+    let verity = &made["verity"];
+    let line = format!(
+        "    image digest=\"{old}\" size={} root-hash={} salt={} data-blocks={} fec-roots={}\n}}\n",
+        made["size"], verity["root_hash"], verity["salt"], verity["data_blocks"], verity["fec_roots"]
+    );
+    fs::write(&path, format!("{}{line}", text.split("    image ").next().unwrap())).unwrap();
+    let message = workshop.fail(&["build", "above"]);
+    assert!(
+        message.contains("/etc: has the attribute user.overlay.opaque, on which overlayfs acts"),
+        "{message}"
+    );
+    let remedy = format!("help: remove builds/{id}.kdl and build below again");
+    assert!(message.contains(&remedy), "{message}");
+    fs::remove_file(&path).unwrap();
+    workshop.succeed(&["build", "above"]);
+    assert_eq!(workshop.record("below")["digest"].as_str().unwrap(), digest);
+}

@@ -242,7 +242,8 @@ fn feature(node: &Node<'_>, property: &str) -> Option<(Name, Choice)> {
     }
 }
 
-fn overrides(block: &Block<'_>) -> Option<Vec<Override>> {
+/// The nodes `override "/PATH" from="PACKAGE"` of a profile or a recipe; `None` when errors were noted.
+pub fn overrides(block: &Block<'_>) -> Option<Vec<Override>> {
     let found = block.each("override", |node| {
         let node = node.shape(&OVERRIDE)?;
         let (path, from) = (node.argument("path"), node.property("from"));

@@ -2,6 +2,7 @@
 
 mod check;
 pub mod plan;
+mod root;
 pub mod schedule;
 pub mod source_plan;
 pub mod watch;
@@ -197,7 +198,7 @@ impl Builder<'_> {
         ];
         let limits = self.limits.or(package.recipe.limits).on(limits::machine_memory());
         let spec = Spec {
-            layers: self.layers(layers)?,
+            layers: self.layers(package, layers)?,
             mounts,
             binds,
             environment: environment(package, circumstances.jobs),
@@ -244,8 +245,9 @@ impl Builder<'_> {
         watch::failure(object, &end, limits, log.path())
     }
 
-    /// The images of `dependencies`, unpacked.
-    fn layers(&self, dependencies: &[Dependency]) -> Result<Vec<PathBuf>> {
+    /// The images of `dependencies`, which may be stacked, unpacked.
+    fn layers(&self, package: &Package, dependencies: &[Dependency]) -> Result<Vec<PathBuf>> {
+        root::check(&package.recipe, dependencies, self.store, self.report)?;
         dependencies.iter().map(|dependency| self.store.unpacked(dependency, self.report)).collect()
     }
 }

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::command::context::Context;
 use crate::error::Result;
 use crate::profile::lock::{self, Locked};
-use crate::stacking::Shadow;
+use crate::stacking::{Hiding, Shadow};
 use crate::store::Store;
 use crate::store::generations;
 
@@ -49,7 +49,10 @@ pub(super) fn as_json(locked: &Locked, published: Option<(u64, bool)>) -> serde_
     let shadow = |shadow: &Shadow| {
         json!({
             "path": shadow.path, "seen": shadow.seen.as_str(), "hidden": shadow.hidden.as_str(),
-            "folder": shadow.folder.as_ref().map(|(seen, hidden)| json!({ "seen": seen, "hidden": hidden })),
+            "folder": match &shadow.hiding {
+                Hiding::Folder { seen, hidden } => json!({ "seen": seen, "hidden": hidden }),
+                Hiding::Entry | Hiding::OtherKind => serde_json::Value::Null,
+            },
         })
     };
     json!({
@@ -82,8 +85,12 @@ mod tests {
         let profile =
             BootProfile::parse("test.kdl", text.as_bytes()).unwrap_or_else(|error| panic!("{error}"));
         let name = |name| Name::parse(name).unwrap();
-        let shadowed =
-            vec![Shadow { path: "/etc/motd".into(), seen: name("site"), hidden: name("base"), folder: None }];
+        let shadowed = vec![Shadow {
+            path: "/etc/motd".into(),
+            seen: name("site"),
+            hidden: name("base"),
+            hiding: Hiding::Entry,
+        }];
         let locked =
             Locked { profile, shadowed, idle_overrides: vec!["/etc/issue".into()], mended: Vec::new() };
         let told = as_json(&locked, Some((4, true)));

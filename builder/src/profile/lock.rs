@@ -5,11 +5,11 @@ use profiles::written::Composition;
 use profiles::{Digest, Verify};
 use sha2::{Digest as _, Sha256};
 
-use super::overrides::{allowed, refusal};
 use crate::error::{Error, Result};
 use crate::image::checked::CheckedImage;
 use crate::stacking::first_program;
-use crate::stacking::{self, LayerPaths, Shadow, shadows};
+use crate::stacking::overrides::{allows, refusal};
+use crate::stacking::{self, Hiding, LayerPaths, Shadow, shadows};
 use crate::store::{BuildRecord, Store};
 
 /// A resolved profile and what was seen on the way.
@@ -46,10 +46,11 @@ pub fn lock(composition: &Composition, builds: &Builds<'_>, store: &Store) -> Re
             stack.push(image);
         }
     }
-    let (shadowed, refused): (Vec<Shadow>, Vec<Shadow>) =
-        shadows(&contents).into_iter().partition(|shadow| allowed(composition, shadow));
+    let (shadowed, refused): (Vec<Shadow>, Vec<Shadow>) = shadows(&contents)
+        .into_iter()
+        .partition(|shadow| composition.overrides.iter().any(|line| allows(line, shadow)));
     if !refused.is_empty() {
-        return Err(refusal(composition, &refused));
+        return Err(refused_by(composition, &refused));
     }
     first_program::check(composition, &stack.iter().map(CheckedImage::image).collect::<Vec<_>>())?;
     let used = |path: &str| shadowed.iter().any(|shadow| shadow.path == path);
@@ -73,6 +74,17 @@ pub fn lock(composition: &Composition, builds: &Builds<'_>, store: &Store) -> Re
         sealed: composition.sealed.clone(),
     };
     Ok(Locked { profile, idle_overrides: idle_overrides.map(str::to_owned).collect(), shadowed, mended })
+}
+
+fn refused_by(composition: &Composition, refused: &[Shadow]) -> Error {
+    let folders = refused.iter().any(|shadow| matches!(shadow.hiding, Hiding::Folder { .. }));
+    let alike = if folders { ", give a folder the same `metadata` in both recipes" } else { "" };
+    refusal(
+        format!("profile {}", composition.name),
+        "layers hide paths of others, and the profile does not allow it",
+        &format!("remove one of the two{alike}, or add to the profile"),
+        refused,
+    )
 }
 
 /// A profile with verify "verity" needs the root hash of every image.

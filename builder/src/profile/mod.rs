@@ -3,6 +3,5 @@
 pub mod folder;
 pub mod layers;
 pub mod lock;
-mod overrides;
 pub mod signature;
 pub mod target;

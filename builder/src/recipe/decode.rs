@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use profiles::decode::{Block, KdlValue, Node, Problem, Shape, Value, read, text};
-use profiles::{Name, suggest};
+use profiles::{Name, suggest, written};
 
 use super::{
     DEBIAN_DESCRIPTION, DEBIAN_LOCK, Dependency, Feature, Making, PathMetadata, Recipe, RecipeFile,
@@ -33,6 +33,7 @@ const RECIPE: Shape = Shape::argument("name").block(&[
     "step",
     "metadata",
     "attribute",
+    "override",
     "bootstrap",
     "debian",
     "limits",
@@ -73,6 +74,7 @@ fn whole(node: Node<'_>, folder: &Path) -> Option<Recipe> {
     let depends = dependencies(&block, "depends", features.as_deref());
     let metadata = distinct(&block, "metadata", metadata, |entry| &entry.path);
     let attributes = distinct(&block, "attribute", attribute, |name| name);
+    let overrides = written::overrides(&block);
     let limits = block.one("limits").map_or(Some(LimitWishes::default()), limits);
     let making = making(&node, &block, files.as_deref());
     let bootstrap = bootstrap?.or_else(|| Name::parse("bootstrap").ok())?;
@@ -103,6 +105,7 @@ fn whole(node: Node<'_>, folder: &Path) -> Option<Recipe> {
         making: making?,
         metadata,
         attributes,
+        overrides: overrides?,
         bootstrap,
         limits: limits?,
         folder: folder.to_path_buf(),

@@ -24,6 +24,7 @@ use crate::shell_word::quote;
 use crate::text_file;
 pub use pin::{PinnedSource, pin_into};
 use profiles::version::{Condition, Version};
+use profiles::written::Override;
 pub(crate) use read_ahead::read_ahead;
 
 /// The file of a `debian` recipe that says which packages are wanted.
@@ -69,6 +70,8 @@ pub struct Recipe {
     pub metadata: Vec<PathMetadata>,
     /// The extended attributes `user.NAME` that its files keep, sorted.
     pub attributes: Vec<String>,
+    /// The folders of layers under the build that may hide others'; no part of the id.
+    pub overrides: Vec<Override>,
     /// The recipe of the layer under the build.
     pub bootstrap: Name,
     /// What its build may use, where that differs from the usual; no part of the id.

@@ -2,6 +2,7 @@
 //! are one folder with several claims to its mode, owner and attributes (overlayfs shows those of the uppermost).
 
 pub mod first_program;
+pub mod overrides;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -84,16 +85,32 @@ pub struct Shadow {
     pub seen: Name,
     /// The layer below it.
     pub hidden: Name,
-    /// For a folder in both: what it has in the layer that is seen, and in the other.
-    pub folder: Option<(String, String)>,
+    /// What hides what.
+    pub hiding: Hiding,
+}
+
+/// In what way an entry hides another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Hiding {
+    /// Neither is a folder.
+    Entry,
+    /// One is a folder, the other is not.
+    OtherKind,
+    /// Both are folders, which differ.
+    Folder {
+        /// What the folder has in the layer that is seen.
+        seen: String,
+        /// What it has in the other.
+        hidden: String,
+    },
 }
 
 impl std::fmt::Display for Shadow {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Shadow { path, seen, hidden, folder } = self;
-        match folder {
-            None => write!(f, "{path}: {seen} hides that of {hidden}"),
-            Some((ours, theirs)) => {
+        let Shadow { path, seen, hidden, hiding } = self;
+        match hiding {
+            Hiding::Entry | Hiding::OtherKind => write!(f, "{path}: {seen} hides that of {hidden}"),
+            Hiding::Folder { seen: ours, hidden: theirs } => {
                 write!(f, "{path}: the folder of {seen} ({ours}) hides that of {hidden} ({theirs})")
             }
         }
@@ -131,16 +148,17 @@ pub fn shadows(layers: &[LayerPaths]) -> Vec<Shadow> {
         for (path, node) in paths {
             let others = below.entry(path).or_default();
             for (other, hidden) in others.iter().rev() {
-                let folder = match (node, hidden) {
+                let hiding = match (node, hidden) {
                     (Node::Folder(ours), Node::Folder(theirs)) => match ours.difference(theirs) {
                         None => continue,
-                        difference => difference,
+                        Some((seen, hidden)) => Hiding::Folder { seen, hidden },
                     },
-                    _ => None,
+                    (Node::Other, Node::Other) => Hiding::Entry,
+                    _ => Hiding::OtherKind,
                 };
                 let path_shown = format!("/{}", String::from_utf8_lossy(path));
                 let (seen, hidden) = (name.clone(), layers[*other].name.clone());
-                found.insert(path, Shadow { path: path_shown, seen, hidden, folder });
+                found.insert(path, Shadow { path: path_shown, seen, hidden, hiding });
                 break;
             }
             // As many claims as there are, and not as many as there are layers.

@@ -31,6 +31,7 @@ pub use build_log::{BuildLog, LONGEST_LOG};
 pub use finding::Finding;
 pub use record::{BuildRecord, Dependency, RECORD_FOLDER, SourceRecord};
 pub use scratch::Scratch;
+pub(crate) use unpacked::refuse_overlay_attributes;
 pub use verify::VerifyReport;
 
 /// Of the folders of a store, whatever the umask: others read what they may stack, boot and copy.
@@ -95,6 +96,11 @@ impl Store {
     /// `trees/HEX`: the image unpacked and stamped; [`Store::unpacked`] is the way to it.
     fn tree_path(&self, digest: &Digest) -> PathBuf {
         self.root.join("trees").join(digest.hex())
+    }
+
+    /// `stacks/KEY`: what the layers of a build's root do to each other.
+    pub fn stack_path(&self, key: &Digest) -> PathBuf {
+        self.root.join("stacks").join(key.hex())
     }
 
     /// `logs/ID.log`.

@@ -16,6 +16,7 @@ use super::tree_stamp::{self, Stamp};
 use super::{Dependency, Scratch, Store, scratch, trees};
 use crate::error::{Error, Result};
 use crate::image::checked::CheckedImage;
+use crate::image::overlay_attributes;
 use crate::report::Report;
 
 /// Of `trees/` and of each tree in it.
@@ -23,6 +24,7 @@ const PRIVATE: u32 = 0o700;
 /// In `trees/HEX`.
 pub(super) const ROOT: &str = "root";
 const STAMP: &str = "stamp";
+const DAMAGED: &str = "`lamina store verify` says how to have a damaged image again";
 
 /// What a look at a tree says.
 #[derive(Debug, PartialEq, Eq)]
@@ -71,6 +73,7 @@ impl Store {
                 place.display()
             ));
         }
+        refuse_overlay_attributes(&image, &self.image_path(&layer.digest), layer)?;
         let scratch = self.scratch("unpack")?;
         let made = scratch.path().join("tree");
         fill(&image, &made)?;
@@ -79,7 +82,7 @@ impl Store {
     }
 
     /// What opens the image of a layer, by the record of its build. One that is gone leaves the digest, which says as much.
-    fn verity_of(&self, layer: &Dependency) -> Option<VerityRef> {
+    pub(crate) fn verity_of(&self, layer: &Dependency) -> Option<VerityRef> {
         let record = self.record(&layer.id).ok().flatten()?;
         record.verity.filter(|_| record.digest == layer.digest)
     }
@@ -108,15 +111,31 @@ fn close_to_others(folder: &Path) -> Result<()> {
     fs::set_permissions(folder, fs::Permissions::from_mode(PRIVATE)).map_err(Error::on(folder.display()))
 }
 
+/// A builder before 2026-11-26 made images with attributes on which overlayfs acts; in a tree they would act on the build's root.
+pub(crate) fn refuse_overlay_attributes(image: &CheckedImage, path: &Path, layer: &Dependency) -> Result<()> {
+    for item in image.image().walk() {
+        let item = item.map_err(|error| Error::new("", error).remedy(DAMAGED))?;
+        overlay_attributes::refuse_overlay_attributes(path, &item.path, &item.metadata).map_err(|error| {
+            let record = format!("builds/{}.kdl", layer.id.hex());
+            error.remedy(format!(
+                "remove {record} and build {} again with this version, which makes no such image",
+                layer.name
+            ))
+        })?;
+    }
+    Ok(())
+}
+
 /// Unpacks an image and stamps it.
 fn fill(image: &CheckedImage, made: &Path) -> Result<()> {
     let on = || Error::on::<io::Error>(made.display());
     fs::DirBuilder::new().mode(PRIVATE).create(made).map_err(on())?;
     let root = made.join(ROOT);
     // It names the image itself.
-    image.image().unpack(&root, &squashfs::UnpackOptions::user()).map_err(|error| {
-        Error::new("", error).remedy("`lamina store verify` says how to have a damaged image again")
-    })?;
+    image
+        .image()
+        .unpack(&root, &squashfs::UnpackOptions::user())
+        .map_err(|error| Error::new("", error).remedy(DAMAGED))?;
     crate::sandbox::give_to_builds(&root)?;
     let folder = File::open(made).map_err(on())?;
     // The contents first: a power cut must not leave a tree of empty files under its final name.
