@@ -15,8 +15,8 @@ use crate::artifacts;
 use crate::console::{Console, Missed};
 use crate::failure::Failure;
 use crate::machine::{Machine, PLUG_IN};
-use crate::seat::{self, Seat};
 use crate::share::VirtioFsDaemon;
+use crate::vm_slots::{self, Slot};
 
 /// How long one expectation may take. A boot takes 3 to 6 s under emulation on an idle computer; shared processors have
 /// been seen to be ten times slower.
@@ -45,18 +45,18 @@ pub struct Guest {
     /// What serves it a folder, and ends with it.
     daemon: Option<VirtioFsDaemon>,
     /// Given back as soon as the machine is off: a story may keep the value and boot another.
-    seat: Option<Seat>,
+    slot: Option<Slot>,
 }
 
 impl Guest {
-    /// Waits for a seat and starts `machine`, on KVM where a probe guest has really booted, else emulated.
+    /// Waits for a slot and starts `machine`, on KVM where a probe guest has really booted, else emulated.
     pub fn boot(machine: &Machine) -> Result<Self, Failure> {
         Self::boot_on(machine, acceleration::best()?)
     }
 
     /// As [`Guest::boot`], with the acceleration named.
     pub fn boot_on(machine: &Machine, acceleration: Acceleration) -> Result<Self, Failure> {
-        let seat = seat::take()?;
+        let slot = vm_slots::take()?;
         let log_path = log_path(&machine.name)?;
         let (qemu, console) = start(machine, acceleration, &log_path)?;
         Ok(Self {
@@ -68,7 +68,7 @@ impl Guest {
             log_path,
             failed: false,
             daemon: None,
-            seat: Some(seat),
+            slot: Some(slot),
         })
     }
 
@@ -185,7 +185,7 @@ impl Guest {
             .wait_for_end(PATIENCE)
             .map_err(|missed| self.failure("the machine to go off", &missed, PATIENCE))?;
         let status = self.qemu.wait().map_err(Failure::about("waiting for QEMU"))?;
-        self.seat = None;
+        self.slot = None;
         if status.success() { Ok(()) } else { Err(self.told(&format!("QEMU ended with {status}"))) }
     }
 

@@ -4,14 +4,14 @@
 //!
 //! - [`artifacts`]: what `make` prepared (init, kernels, the store of images); a missing piece is an error that says which
 //!   `make` target makes it;
-//! - [`store`], [`protection`] and [`medium`]: small stores made for one test, with hash trees and EROFS images when asked, put
-//!   on a disk, a share or into the initramfs;
+//! - [`store`] and [`medium`]: small stores made for one test, with hash trees and EROFS images when asked, put on a disk, a
+//!   share or into the initramfs;
 //! - [`machine`]: what the virtual machine has, decided first as a pure list of QEMU arguments;
 //! - [`guest`]: the running machine, its serial console, and how it ended.
 //!
 //! The soak tests ([`soak`]) repeat small things thousands of times; their machine is mostly [`uml`].
 //!
-//! At most two guests run at a time on one computer, over all test programs ([`seat`]). Every wait has a timeout, and every
+//! At most two guests run at a time on one computer, over all test programs ([`vm_slots`]). Every wait has a timeout, and every
 //! failure names the file that holds the whole console log.
 
 pub mod acceleration;
@@ -25,16 +25,15 @@ pub mod installed;
 pub mod machine;
 pub mod medium;
 pub mod outside;
-pub mod protection;
 pub mod qr;
 pub mod report;
 pub mod scene;
 mod screen;
-pub mod seat;
 pub mod share;
 pub mod soak;
 pub mod state_disk;
 pub mod store;
 pub mod uml;
+pub mod vm_slots;
 
 pub use failure::{Failure, Story};

@@ -15,7 +15,7 @@ use nix::unistd::Pid;
 
 use crate::console::{Console, Missed};
 use crate::failure::Failure;
-use crate::seat::{self, Seat};
+use crate::vm_slots::{self, Slot};
 
 /// The kernel, which is also its own emulator.
 const LINUX: &str = "linux.uml";
@@ -81,9 +81,9 @@ impl Uml {
         arguments
     }
 
-    /// Waits for a seat and starts it. All that it prints goes to the file `log` as well.
+    /// Waits for a slot and starts it. All that it prints goes to the file `log` as well.
     pub fn boot(&self, log: &Path) -> Result<UmlGuest, Failure> {
-        let seat = seat::take()?;
+        let slot = vm_slots::take()?;
         let folder = tempfile::tempdir().map_err(Failure::about("a temporary folder"))?;
         let file = File::create(log).map_err(Failure::at(log))?;
         // A group of its own: the processes of the guest are processes of this machine, and end with it. Without random
@@ -98,7 +98,7 @@ impl Uml {
             .spawn()
             .map_err(Failure::about("starting linux.uml with setpriv; `make deps-test` installs it"))?;
         let (output, input) = linux.stdout.take().zip(linux.stdin.take()).expect("both are piped");
-        Ok(UmlGuest { linux, console: Console::new(output, input, file), _folder: folder, _seat: seat })
+        Ok(UmlGuest { linux, console: Console::new(output, input, file), _folder: folder, _slot: slot })
     }
 }
 
@@ -108,7 +108,7 @@ pub struct UmlGuest {
     linux: Child,
     console: Console,
     _folder: tempfile::TempDir,
-    _seat: Seat,
+    _slot: Slot,
 }
 
 impl UmlGuest {

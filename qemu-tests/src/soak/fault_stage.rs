@@ -60,22 +60,22 @@ impl Stage {
         Ok(Self { folder, initramfs, parameters })
     }
 
-    /// Boots with call `call` failing with `error`; call 0 is none. `seat` tells apart those that boot at the same time.
-    pub(super) fn boot(&self, call: u64, error: Errno, seat: usize) -> Result<(UmlGuest, PathBuf), Failure> {
+    /// Boots with call `call` failing with `error`; call 0 is none. `worker` tells apart those that boot at the same time.
+    pub(super) fn boot(&self, call: u64, error: Errno, worker: usize) -> Result<(UmlGuest, PathBuf), Failure> {
         let log = log_folder()?.join(format!("fault-{call}-{error:?}.log"));
         let fault = format!("soak_call={call} soak_errno={}", error as i32);
         let mut machine = Uml::new(&self.initramfs).parameters(&self.parameters).parameters(&fault);
         for name in DISKS {
             // Init writes to them.
-            let (whole, copy) = (self.folder.path().join(name), self.copy(name, seat));
+            let (whole, copy) = (self.folder.path().join(name), self.copy(name, worker));
             fs::copy(&whole, &copy).map_err(Failure::at(&copy))?;
             machine = machine.disk(&copy);
         }
         Ok((machine.boot(&log)?, log))
     }
 
-    fn copy(&self, name: &str, seat: usize) -> PathBuf {
-        self.folder.path().join(Path::new(&format!("{seat}-{name}")))
+    fn copy(&self, name: &str, worker: usize) -> PathBuf {
+        self.folder.path().join(Path::new(&format!("{worker}-{name}")))
     }
 }
 

@@ -113,9 +113,9 @@ impl Stage {
         calls.ok_or_else(|| failed("the tracer did not say what it counted".to_owned()))
     }
 
-    /// Boots with call `call` failing with `error`. `seat` tells apart those that boot at the same time.
-    pub fn run(&self, call: u64, error: Errno, seat: usize) -> Result<Run, Failure> {
-        let (mut guest, log) = self.boot(call, error, seat)?;
+    /// Boots with call `call` failing with `error`. `worker` tells apart those that boot at the same time.
+    pub fn run(&self, call: u64, error: Errno, worker: usize) -> Result<Run, Failure> {
+        let (mut guest, log) = self.boot(call, error, worker)?;
         let outcome = watch(&mut guest)?;
         let said = format!("call {call} system call ");
         let system_call =
@@ -302,12 +302,12 @@ pub fn all(stage: &Stage, extent: Extent, told: &mut dyn FnMut(&Run)) -> Result<
     let mut runs = Vec::new();
     thread::scope(|scope| {
         let (sender, receiver) = mpsc::channel();
-        for seat in 0..extent.guests.max(1) {
+        for worker in 0..extent.guests.max(1) {
             let (sender, next) = (sender.clone(), &next);
             scope.spawn(move || {
-                while let Some((call, error)) = next(seat == 0) {
+                while let Some((call, error)) = next(worker == 0) {
                     // The receiver goes when a boot could not even begin.
-                    if sender.send(stage.run(call, error, seat)).is_err() {
+                    if sender.send(stage.run(call, error, worker)).is_err() {
                         return;
                     }
                 }

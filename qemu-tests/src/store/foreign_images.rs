@@ -9,60 +9,11 @@ use std::process::Command;
 use sha2::{Digest, Sha256};
 use soak_guest::hex;
 
+use super::profile_text::{BLOCK, HashTree, ImageLine};
+use super::{Layer, TestStore};
 use crate::failure::Failure;
-use crate::store::{ImageLine, Layer, TestStore};
 
-const BLOCK: u64 = 4096;
-const HASHES_PER_BLOCK: u64 = 128;
 const SALT: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
-
-/// What a resolved profile says of an image with a hash tree.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HashTree {
-    /// 64 hex digits.
-    pub root_hash: String,
-    /// 64 hex digits.
-    pub salt: String,
-    /// Blocks of 4096 bytes.
-    pub data_blocks: u64,
-    /// Parity bytes for each codeword.
-    pub fec_roots: Option<u8>,
-}
-
-impl HashTree {
-    /// The properties of the `image` node, with a blank before each.
-    pub fn to_kdl(&self) -> String {
-        let Self { root_hash, salt, data_blocks, fec_roots } = self;
-        let roots = fec_roots.map_or_else(String::new, |roots| format!(" fec-roots={roots}"));
-        format!(" root-hash=\"{root_hash}\" salt=\"{salt}\" data-blocks={data_blocks}{roots}")
-    }
-
-    /// Where superblock and tree begin, in bytes.
-    pub fn hash_offset(&self) -> u64 {
-        self.data_blocks * BLOCK
-    }
-
-    /// Where the error correction begins, in bytes: behind the superblock and all levels of the tree.
-    pub fn fec_offset(&self) -> u64 {
-        let (mut level, mut blocks) = (self.data_blocks, 0);
-        while level > 1 {
-            level = level.div_ceil(HASHES_PER_BLOCK);
-            blocks += level;
-        }
-        self.hash_offset() + (1 + blocks) * BLOCK
-    }
-
-    /// The options by which `veritysetup` finds everything in the one file at `image`.
-    pub fn options(&self, image: &str) -> Vec<String> {
-        let mut options = vec![format!("--hash-offset={}", self.hash_offset())];
-        if let Some(roots) = self.fec_roots {
-            options.push(format!("--fec-device={image}"));
-            options.push(format!("--fec-offset={}", self.fec_offset()));
-            options.push(format!("--fec-roots={roots}"));
-        }
-        options
-    }
-}
 
 impl TestStore {
     /// Puts a copy of the image `line` with a hash tree behind it into the store, and gives the line for a profile.
