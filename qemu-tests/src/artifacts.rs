@@ -9,9 +9,6 @@ use kernel_package::KernelPackage;
 
 use crate::failure::Failure;
 
-/// The emulator, from Debian's `qemu-system-x86`.
-pub const QEMU: &str = "qemu-system-x86_64";
-
 /// A kernel that the stories boot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kernel {

@@ -39,3 +39,9 @@ impl fmt::Debug for Failure {
 }
 
 impl std::error::Error for Failure {}
+
+impl From<vm::Error> for Failure {
+    fn from(error: vm::Error) -> Self {
+        Self(error.to_string())
+    }
+}

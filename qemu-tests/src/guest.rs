@@ -1,21 +1,19 @@
 //! A running machine: read its console, type on it, wait for its end.
 
-use std::env;
-use std::fs::{self, File};
-use std::io::{Read, Write};
-use std::net::Shutdown;
-use std::os::unix::net::UnixStream;
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use crate::acceleration::{self, Acceleration};
-use crate::artifacts;
-use crate::console::{Console, Missed};
+use vm::acceleration::Acceleration;
+use vm::console::Missed;
+use vm::machine::Machine;
+use vm::qemu::RunningMachine;
+use vm::share::VirtioFsDaemon;
+
+use crate::acceleration;
 use crate::failure::Failure;
-use crate::machine::{Machine, PLUG_IN};
-use crate::share::VirtioFsDaemon;
+use crate::logs;
 use crate::vm_slots::{self, Slot};
 
 /// How long one expectation may take. A boot takes 3 to 6 s under emulation on an idle computer; shared processors have
@@ -37,13 +35,10 @@ pub struct Guest {
     machine: Machine,
     acceleration: Acceleration,
     starts: u32,
-    qemu: Child,
-    console: Console,
+    running: RunningMachine,
     /// All that the guest and QEMU itself printed, byte for byte.
     log_path: PathBuf,
     failed: bool,
-    /// What serves it a folder, and ends with it.
-    daemon: Option<VirtioFsDaemon>,
     /// Given back as soon as the machine is off: a story may keep the value and boot another.
     slot: Option<Slot>,
 }
@@ -57,17 +52,15 @@ impl Guest {
     /// As [`Guest::boot`], with the acceleration named.
     pub fn boot_on(machine: &Machine, acceleration: Acceleration) -> Result<Self, Failure> {
         let slot = vm_slots::take()?;
-        let log_path = log_path(&machine.name)?;
-        let (qemu, console) = start(machine, acceleration, &log_path)?;
+        let log_path = logs::console(&machine.name)?;
+        let running = RunningMachine::start(machine, acceleration, &log_path)?;
         Ok(Self {
             machine: machine.clone(),
             acceleration,
             starts: 1,
-            qemu,
-            console,
+            running,
             log_path,
             failed: false,
-            daemon: None,
             slot: Some(slot),
         })
     }
@@ -80,7 +73,7 @@ impl Guest {
     /// As [`Guest::expect`], with a timeout.
     pub fn expect_within(&mut self, wanted: &str, timeout: Duration) -> Result<String, Failure> {
         loop {
-            match self.console.wait_for(wanted, timeout) {
+            match self.running.console.wait_for(wanted, timeout) {
                 Ok(text) => return Ok(text),
                 Err(_) if self.never_began() => self.start_again()?,
                 Err(missed) => return Err(self.failure(&format!("{wanted:?}"), &missed, timeout)),
@@ -90,78 +83,74 @@ impl Guest {
 
     /// Whether the emulated kernel ended before it came to init: nothing was tried of what the story is about.
     fn never_began(&self) -> bool {
-        self.starts < MOST_STARTS && self.daemon.is_none() && ended_before_init(self.console.text())
+        self.starts < MOST_STARTS
+            && !self.running.keeps_daemons()
+            && ended_before_init(self.running.console.text())
     }
 
-    /// Starts the machine once more, and keeps the log of the first.
+    /// Starts the machine again, and keeps the log of the first.
     fn start_again(&mut self) -> Result<(), Failure> {
         let kept = self.log_path.with_extension(format!("{}.log", self.starts));
         eprintln!(
-            "guest {}: its kernel ended before init, see {}; once more",
+            "guest {}: its kernel ended before init, see {}; started again",
             self.machine.name,
             kept.display()
         );
-        let _ = self.qemu.kill();
-        self.qemu.wait().map_err(Failure::about("waiting for QEMU"))?;
+        self.running.kill()?;
         fs::rename(&self.log_path, &kept).map_err(Failure::at(&kept))?;
-        (self.qemu, self.console) = start(&self.machine, self.acceleration, &self.log_path)?;
+        self.running = RunningMachine::start(&self.machine, self.acceleration, &self.log_path)?;
         self.starts += 1;
         Ok(())
     }
 
     /// Keeps the daemon of a share as long as the machine.
     pub fn keep(&mut self, daemon: VirtioFsDaemon) {
-        self.daemon = Some(daemon);
+        self.running.keep(daemon);
     }
 
-    /// Plugs in the disk of [`Machine::late_disk`].
+    /// As [`RunningMachine::plug_in`].
     pub fn plug_in(&mut self) -> Result<(), Failure> {
-        self.order(PLUG_IN)
+        let done = self.running.plug_in();
+        self.tell(done)
     }
 
-    /// Puts a medium into the drive `disc` or `card` of [`Machine::drives`], in place of what is in it.
+    /// As [`RunningMachine::insert`].
     pub fn insert(&mut self, drive: &str, image: &Path) -> Result<(), Failure> {
-        self.order(&format!("change {drive} \"{}\" raw\n", image.display()))
+        let done = self.running.insert(drive, image);
+        self.tell(done)
     }
 
-    /// Takes the medium out of a drive of [`Machine::drives`].
+    /// As [`RunningMachine::take_out`].
     pub fn take_out(&mut self, drive: &str) -> Result<(), Failure> {
-        self.order(&format!("eject -f {drive}\n"))
+        let done = self.running.take_out(drive);
+        self.tell(done)
     }
 
-    /// Presses a key of the keyboard beside the screen, by QEMU's name for it.
+    /// As [`RunningMachine::press`].
     pub fn press(&mut self, key: &str) -> Result<(), Failure> {
-        self.order(&format!("sendkey {key}\n"))
+        let done = self.running.press(key);
+        self.tell(done)
     }
 
-    /// Writes what the screen of [`Machine::screen`] shows into a PPM file.
+    /// As [`RunningMachine::take_picture`].
     pub fn take_picture(&mut self, file: &Path) -> Result<(), Failure> {
-        self.order(&format!("screendump {}\n", file.display()))
+        let done = self.running.take_picture(file);
+        self.tell(done)
     }
 
-    fn order(&mut self, order: &str) -> Result<(), Failure> {
-        let monitor = self.machine.monitor().expect("the machine has a monitor");
-        let mut stream = UnixStream::connect(monitor).map_err(Failure::at(monitor))?;
-        stream.write_all(order.as_bytes()).map_err(Failure::at(monitor))?;
-        // QEMU drops what it has not read when the connection ends, so its prompt after the order is waited for.
-        stream.shutdown(Shutdown::Write).map_err(Failure::at(monitor))?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).map_err(Failure::at(monitor))?;
-        if answer.contains("Error") {
-            Err(self.told(&format!("the monitor answers: {answer}")))
-        } else {
-            Ok(())
-        }
+    /// An order that failed fails the story, with the end of the console.
+    fn tell(&mut self, done: Result<(), vm::Error>) -> Result<(), Failure> {
+        done.map_err(|error| self.told(&error.to_string()))
     }
 
     /// Types `line` and the return key.
     pub fn type_line(&mut self, line: &str) -> Result<(), Failure> {
-        self.console.send(format!("{line}\n").as_bytes())
+        Ok(self.running.console.send(format!("{line}\n").as_bytes())?)
     }
 
     /// Types `text` without a return key.
     pub fn type_text(&mut self, text: &str) -> Result<(), Failure> {
-        self.console.send(text.as_bytes())
+        Ok(self.running.console.send(text.as_bytes())?)
     }
 
     /// Runs one line in the guest's shell and returns what it printed; a non-zero exit status is a failure.
@@ -181,33 +170,34 @@ impl Guest {
 
     /// Waits until the machine is off (powered off, or restarted: QEMU runs with `-no-reboot`).
     pub fn expect_off(&mut self) -> Result<(), Failure> {
-        self.console
+        self.running
+            .console
             .wait_for_end(PATIENCE)
             .map_err(|missed| self.failure("the machine to go off", &missed, PATIENCE))?;
-        let status = self.qemu.wait().map_err(Failure::about("waiting for QEMU"))?;
+        let status = self.running.wait()?;
         self.slot = None;
         if status.success() { Ok(()) } else { Err(self.told(&format!("QEMU ended with {status}"))) }
     }
 
     /// All that was printed so far.
     pub fn text(&self) -> &str {
-        self.console.text()
+        self.running.console.text()
     }
 
     /// All that was printed so far, byte for byte.
     pub fn bytes(&self) -> &[u8] {
-        self.console.bytes()
+        self.running.console.bytes()
     }
 
     /// Types bytes that no keyboard has.
     pub fn send_noise(&mut self, bytes: &[u8]) -> Result<(), Failure> {
-        self.console.send(bytes)
+        Ok(self.running.console.send(bytes)?)
     }
 
     /// A failure of this guest that says `message`, the end of its console, and where the whole log is.
     pub fn told(&mut self, message: &str) -> Failure {
         self.failed = true;
-        let lines: Vec<&str> = self.console.text().lines().collect();
+        let lines: Vec<&str> = self.running.console.text().lines().collect();
         let last = lines[lines.len().saturating_sub(SHOWN_LINES)..].join("\n    ");
         Failure::new(format!(
             "guest {}: {message}\n  the console ended with:\n    {last}\n  whole log: {}",
@@ -233,44 +223,12 @@ fn ended_before_init(printed: &str) -> bool {
     (died || printed.contains(LOST_TIMER)) && !printed.contains("lamina: ")
 }
 
-/// setpriv: a test program that is killed must not leave QEMU behind.
-fn start(
-    machine: &Machine,
-    acceleration: Acceleration,
-    log_path: &Path,
-) -> Result<(Child, Console), Failure> {
-    let log = File::create(log_path).map_err(Failure::at(log_path))?;
-    let mut qemu = Command::new("setpriv")
-        .args(["--pdeathsig", "KILL", artifacts::QEMU])
-        .args(machine.arguments(acceleration))
-        .args(["-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(log.try_clone().map_err(Failure::at(log_path))?)
-        .spawn()
-        .map_err(Failure::about("starting QEMU with setpriv"))?;
-    let (output, input) = qemu.stdout.take().zip(qemu.stdin.take()).expect("both are piped");
-    Ok((qemu, Console::new(output, input, log)))
-}
-
 impl Drop for Guest {
     fn drop(&mut self) {
-        // Both fail only when QEMU has ended already, which is as good.
-        let _ = self.qemu.kill();
-        let _ = self.qemu.wait();
         if !self.failed && !thread::panicking() {
             let _ = fs::remove_file(&self.log_path);
         }
     }
-}
-
-/// `target/qemu-logs/NAME.log` of this repository.
-fn log_path(name: &str) -> Result<PathBuf, Failure> {
-    let target =
-        env::var_os("CARGO_TARGET_DIR").map_or_else(|| artifacts::repository().join("target"), PathBuf::from);
-    let folder = target.join("qemu-logs");
-    fs::create_dir_all(&folder).map_err(Failure::at(&folder))?;
-    Ok(folder.join(format!("{name}.log")))
 }
 
 #[cfg(test)]

@@ -6,8 +6,7 @@
 //!   `make` target makes it;
 //! - [`store`] and [`medium`]: small stores made for one test, with hash trees and EROFS images when asked, put on a disk, a
 //!   share or into the initramfs;
-//! - [`machine`]: what the virtual machine has, decided first as a pure list of QEMU arguments;
-//! - [`guest`]: the running machine, its serial console, and how it ended.
+//! - [`guest`]: a machine of the crate [`vm`], which starts QEMU for all of this repository, and what a story expects of it.
 //!
 //! The soak tests ([`soak`]) repeat small things thousands of times; their machine is mostly [`uml`].
 //!
@@ -16,20 +15,18 @@
 
 pub mod acceleration;
 pub mod artifacts;
-pub mod console;
 pub mod debian_root;
 pub mod failure;
 pub mod guest;
 pub mod initramfs;
 pub mod installed;
-pub mod machine;
+pub mod logs;
 pub mod medium;
 pub mod outside;
 pub mod qr;
 pub mod report;
 pub mod scene;
 mod screen;
-pub mod share;
 pub mod soak;
 pub mod state_disk;
 pub mod store;

@@ -8,9 +8,9 @@ use crate::artifacts::{self, Kernel};
 use crate::failure::Failure;
 use crate::guest::Guest;
 use crate::initramfs::Initramfs;
-use crate::machine::Machine;
 use crate::medium::{self, FileSystem, Identity};
 use crate::store::{ImageLine, Layer, ProfileText, TestStore, newest_profile};
+use vm::machine::Machine;
 
 /// What the ext4 disks of [`Scene::disk`] are called.
 pub const DISK: Identity<'static> =

@@ -13,9 +13,9 @@ use cpio::newc::{Builder, ModeFileType, trailer};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
-use crate::console::{Console, Missed};
 use crate::failure::Failure;
 use crate::vm_slots::{self, Slot};
+use vm::console::{Console, Missed};
 
 /// The kernel, which is also its own emulator.
 const LINUX: &str = "linux.uml";
@@ -124,7 +124,7 @@ impl UmlGuest {
 
     /// Presses one key.
     pub fn press(&mut self, key: &str) -> Result<(), Failure> {
-        self.console.send(key.as_bytes())
+        Ok(self.console.send(key.as_bytes())?)
     }
 
     /// All that was printed so far.

@@ -5,16 +5,14 @@
 
 use std::fs;
 use std::io::{IsTerminal, stdin};
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
 use argh::FromArgs;
 use qemu_tests::acceleration;
 use qemu_tests::artifacts::{self, Kernel};
 use qemu_tests::guest::Guest;
 use qemu_tests::initramfs::Initramfs;
-use qemu_tests::machine::{ForwardedPort, Machine};
 use qemu_tests::medium::{self, FileSystem};
 use qemu_tests::outside;
 use qemu_tests::report::{BootReport, Step};
@@ -23,6 +21,8 @@ use qemu_tests::store::{ImageLine, TestStore};
 use qemu_tests::{Failure, Story};
 use sha2::{Digest, Sha256};
 use soak_guest::hex;
+use vm::machine::{ForwardedPort, Machine};
+use vm::qemu;
 
 /// Boots a profile of the store in QEMU.
 #[derive(FromArgs)]
@@ -122,11 +122,7 @@ fn ports(images: &[ImageLine]) -> Result<Option<(ForwardedPort, ForwardedPort)>,
 /// Becomes QEMU, with the terminal as the guest's console.
 fn hand_over(machine: &Machine) -> Story {
     println!("boot: Ctrl-A X leaves, and so does `poweroff`");
-    let error = Command::new(artifacts::QEMU)
-        .args(machine.arguments(acceleration::best()?))
-        .args(["-serial", "mon:stdio"])
-        .exec();
-    Err(Failure::new(format!("{}: {error}: run `make deps`", artifacts::QEMU)))
+    Err(qemu::hand_over(machine, acceleration::best()?).into())
 }
 
 fn check(machine: &Machine, images: &[ImageLine], web: Option<u16>) -> Story {

@@ -61,7 +61,12 @@ impl Stage {
     }
 
     /// Boots with call `call` failing with `error`; call 0 is none. `worker` tells apart those that boot at the same time.
-    pub(super) fn boot(&self, call: u64, error: Errno, worker: usize) -> Result<(UmlGuest, PathBuf), Failure> {
+    pub(super) fn boot(
+        &self,
+        call: u64,
+        error: Errno,
+        worker: usize,
+    ) -> Result<(UmlGuest, PathBuf), Failure> {
         let log = log_folder()?.join(format!("fault-{call}-{error:?}.log"));
         let fault = format!("soak_call={call} soak_errno={}", error as i32);
         let mut machine = Uml::new(&self.initramfs).parameters(&self.parameters).parameters(&fault);

@@ -14,10 +14,10 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 
-use crate::console::Missed;
 use crate::failure::Failure;
 use crate::soak::fault_stage::Stage;
 use crate::uml::UmlGuest;
+use vm::console::Missed;
 
 /// The errors that are injected, in turn.
 pub const ERRORS: [Errno; 6] =
@@ -319,7 +319,7 @@ pub fn all(stage: &Stage, extent: Extent, told: &mut dyn FnMut(&Run)) -> Result<
             told(&run);
             runs.push(run);
         }
-        Ok(())
+        Ok::<(), Failure>(())
     })?;
     Ok(Summary { calls, took: began.elapsed(), runs })
 }

@@ -21,10 +21,10 @@ use crate::artifacts::{self, Kernel};
 use crate::failure::Failure;
 use crate::guest::Guest;
 use crate::initramfs::Initramfs;
-use crate::machine::Machine;
 use crate::soak::log_folder;
 use crate::soak::random::Random;
 use crate::uml::{Archive, Uml};
+use vm::machine::Machine;
 
 const MODULES: [&str; 5] = ["loop", "squashfs", "dm_mod", "dm_bufio", "dm_verity"];
 /// No more than this between two answers of the guest; it sends them by fifties.

@@ -18,14 +18,10 @@ pub mod random;
 
 use std::path::PathBuf;
 
-use crate::artifacts;
 use crate::failure::Failure;
+use crate::logs;
 
 /// The folder for logs of a soak test: `target/soak-logs`.
 pub fn log_folder() -> Result<PathBuf, Failure> {
-    let target = std::env::var_os("CARGO_TARGET_DIR")
-        .map_or_else(|| artifacts::repository().join("target"), PathBuf::from);
-    let folder = target.join("soak-logs");
-    std::fs::create_dir_all(&folder).map_err(Failure::at(&folder))?;
-    Ok(folder)
+    logs::folder("soak-logs")
 }

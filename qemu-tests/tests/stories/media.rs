@@ -7,10 +7,10 @@ use std::time::Duration;
 use qemu_tests::guest::Guest;
 use qemu_tests::medium::{FileSystem, Identity, Partition, write_gpt};
 use qemu_tests::scene::{DISK, Scene};
-use qemu_tests::share::{Access, VirtioFsDaemon};
 use qemu_tests::state_disk;
 use qemu_tests::store::ProfileText;
 use qemu_tests::{Failure, Story};
+use vm::share::{Access, VirtioFsDaemon};
 
 const PARTITION_NAME: &str = "lamina-store";
 const PARTITION_UUID: &str = "6C616D69-6E61-4000-8000-0000000000AA";

@@ -4,9 +4,9 @@
 use qemu_tests::Story;
 use qemu_tests::failure::Failure;
 use qemu_tests::guest::Guest;
-use qemu_tests::machine::Machine;
 use qemu_tests::scene::Scene;
-use qemu_tests::share::{Access, VirtioFsDaemon};
+use vm::machine::Machine;
+use vm::share::{Access, VirtioFsDaemon};
 
 const LAMINA: &str = "/run/lamina/bin/lamina";
 

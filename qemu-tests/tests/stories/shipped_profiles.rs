@@ -3,12 +3,12 @@
 use std::process::Command;
 
 use qemu_tests::guest::Guest;
-use qemu_tests::machine::ForwardedPort;
 use qemu_tests::outside::{fetch_page, free_port, ssh_banner};
 use qemu_tests::report::BootReport;
 use qemu_tests::scene::Scene;
 use qemu_tests::store::{Layer, ProfileText};
 use qemu_tests::{Failure, Story};
+use vm::machine::ForwardedPort;
 
 const PROMPT: &str = ":~# ";
 

@@ -23,7 +23,7 @@ enum Share {
 }
 
 /// The order that plugs in the disk of [`Machine::late_disk`] (qemu(1), `device_add`).
-pub const PLUG_IN: &str = "device_add virtio-blk-pci,drive=late,bus=lateport\n";
+pub(crate) const PLUG_IN: &str = "device_add virtio-blk-pci,drive=late,bus=lateport\n";
 
 /// A disk of the machine.
 #[derive(Debug, Clone)]
@@ -153,7 +153,7 @@ impl Machine {
         self
     }
 
-    /// Keeps a virtio disk at hand that [`crate::guest::Guest::plug_in`] puts into a slot of the running machine.
+    /// Keeps a virtio disk at hand that [`crate::qemu::RunningMachine::plug_in`] puts into a slot of the running machine.
     #[must_use]
     pub fn late_disk(mut self, image: &Path, monitor: &Path) -> Self {
         self.late_disk = Some(image.to_owned());
@@ -162,7 +162,7 @@ impl Machine {
     }
 
     /// Adds an empty disc drive (`/dev/sr0`) and a card reader (`/dev/sda`) with this card, both on SCSI;
-    /// [`crate::guest::Guest::insert`] changes what is in them.
+    /// [`crate::qemu::RunningMachine::insert`] changes what is in them.
     #[must_use]
     pub fn drives(mut self, card: &Path, monitor: &Path) -> Self {
         self.card = Some(card.to_owned());
@@ -170,8 +170,8 @@ impl Machine {
         self
     }
 
-    /// Adds a graphics card, whose screen [`crate::guest::Guest::take_picture`] keeps; the keyboard beside it is there always, and
-    /// [`crate::guest::Guest::press`] types on it.
+    /// Adds a graphics card, whose screen [`crate::qemu::RunningMachine::take_picture`] keeps; the keyboard beside it is there always, and
+    /// [`crate::qemu::RunningMachine::press`] types on it.
     #[must_use]
     pub fn screen(mut self, monitor: &Path) -> Self {
         self.screen = true;

@@ -7,10 +7,13 @@ use std::time::{Duration, Instant};
 
 use nix::unistd::{getgid, getuid};
 
-use crate::failure::Failure;
+use crate::error::Error;
 
 /// The daemon: Debian 13's `virtiofsd` and later, Debian 12's `qemu-system-common`.
 const DAEMONS: [&str; 2] = ["/usr/libexec/virtiofsd", "/usr/lib/qemu/virtiofsd"];
+
+const REMEDY: &str =
+    "it needs user namespaces, and its package: Debian 13's virtiofsd, Debian 12's qemu-system-common";
 
 /// The path of the daemon, and how it is told what to share. Both read `--socket-path` and `--rlimit-nofile`.
 fn daemon(folder: &Path) -> (&'static str, Vec<String>) {
@@ -43,7 +46,7 @@ pub struct VirtioFsDaemon {
 impl VirtioFsDaemon {
     /// Shares `folder` through a socket made in the folder `scratch`. It does not run as root: in a user namespace of its own the
     /// daemon may do its chroot, and a private tmpfs gives it the `/run` that it writes its process id to.
-    pub fn serve(folder: &Path, scratch: &Path, access: Access) -> Result<Self, Failure> {
+    pub fn serve(folder: &Path, scratch: &Path, access: Access) -> Result<Self, Error> {
         let socket = scratch.join("virtiofs");
         // The one of the guest before.
         let _ = std::fs::remove_file(&socket);
@@ -76,7 +79,7 @@ impl VirtioFsDaemon {
             .stdout(Stdio::null())
             .stderr(Stdio::inherit())
             .spawn()
-            .map_err(Failure::about(program))?;
+            .map_err(|error| Error::io(program, error, REMEDY))?;
         let mut daemon = Self { process, socket, program };
         daemon.wait_for_socket()?;
         Ok(daemon)
@@ -87,18 +90,15 @@ impl VirtioFsDaemon {
         &self.socket
     }
 
-    fn wait_for_socket(&mut self) -> Result<(), Failure> {
+    fn wait_for_socket(&mut self) -> Result<(), Error> {
         let deadline = Instant::now() + Duration::from_secs(20);
         while !self.socket.exists() {
             if let Ok(Some(status)) = self.process.try_wait() {
-                return Err(Failure::new(format!(
-                    "{} ended with {status} before it listened; it needs user namespaces, and its package: run \
-                     `make deps-test`",
-                    self.program
-                )));
+                let cause = format_args!("ended with {status} before it listened");
+                return Err(Error::new(self.program, cause, REMEDY));
             }
             if Instant::now() > deadline {
-                return Err(Failure::new(format!("{} did not listen within 20 s", self.program)));
+                return Err(Error::new(self.program, "did not listen within 20 s", REMEDY));
             }
             thread::sleep(Duration::from_millis(20));
         }

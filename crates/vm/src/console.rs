@@ -1,4 +1,4 @@
-//! The serial console: everything the guest printed, a place up to which the test has read, and waiting with a timeout.
+//! The serial console: everything the guest printed, a place up to which the caller has read, and waiting with a timeout.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
@@ -7,7 +7,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::failure::Failure;
+use crate::error::Error;
 
 /// A kernel that says this will never say anything else.
 const PANIC: &str = "Kernel panic - not syncing";
@@ -84,11 +84,10 @@ impl Console {
     }
 
     /// Types on the guest's keyboard.
-    pub fn send(&mut self, bytes: &[u8]) -> Result<(), Failure> {
-        self.input
-            .write_all(bytes)
-            .and_then(|()| self.input.flush())
-            .map_err(Failure::about("typing on the serial console"))
+    pub fn send(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.input.write_all(bytes).and_then(|()| self.input.flush()).map_err(|error| {
+            Error::io("the serial console", error, "the machine is off: see what it printed")
+        })
     }
 
     /// All that was printed so far, with plain line ends and without terminal escapes.

@@ -1,0 +1,23 @@
+//! Virtual machines: the one way in which this repository starts QEMU.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`machine`] | what a machine has, decided first as a pure list of QEMU arguments |
+//! | [`acceleration`] | KVM or emulation: [`kvm`] asks a guest whether KVM really works |
+//! | [`qemu`] | QEMU as a process: started, given orders, waited for |
+//! | [`console`] | the guest's serial port: everything it printed, and waiting for words with a timeout |
+//! | [`share`] | folders of the host in the guest |
+//!
+//! Nothing here asserts, and nothing panics: an [`Error`] names the object, the cause and the remedy. A QEMU ends with the value
+//! that started it, and with the process, however that ends.
+
+pub mod acceleration;
+pub mod console;
+mod error;
+pub mod kvm;
+pub mod machine;
+mod programs;
+pub mod qemu;
+pub mod share;
+
+pub use error::Error;

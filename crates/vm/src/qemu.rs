@@ -1,0 +1,171 @@
+//! A running QEMU: started, given orders by its monitor, waited for.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::net::Shutdown;
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+
+use crate::acceleration::Acceleration;
+use crate::console::Console;
+use crate::error::Error;
+use crate::machine::{Machine, PLUG_IN};
+use crate::programs;
+use crate::share::VirtioFsDaemon;
+
+/// A machine that is on. Dropping it switches it off at once; so does the end of this process.
+#[derive(Debug)]
+pub struct RunningMachine {
+    /// The guest's first serial port.
+    pub console: Console,
+    name: String,
+    qemu: Child,
+    /// The socket of QEMU's monitor, when the machine has one.
+    monitor: Option<PathBuf>,
+    /// What serves it folders, and ends with it.
+    daemons: Vec<VirtioFsDaemon>,
+}
+
+impl RunningMachine {
+    /// Starts `machine`. All that the guest and QEMU itself print goes to the file `log`, byte for byte.
+    ///
+    /// # Errors
+    /// When QEMU or setpriv(1) is not installed, or `log` cannot be written. A machine that QEMU refuses is an empty console, an
+    /// exit status ([`RunningMachine::wait`]), and QEMU's reason in `log`.
+    pub fn start(machine: &Machine, acceleration: Acceleration, log: &Path) -> Result<Self, Error> {
+        let unwritable = "all that the guest prints is kept there: make the folder writable";
+        let file = File::create(log).map_err(Error::at(log, unwritable))?;
+        let errors = file.try_clone().map_err(Error::at(log, unwritable))?;
+        let mut qemu = Command::new(programs::find(programs::SETPRIV)?)
+            .args(["--pdeathsig", "KILL"])
+            .arg(programs::find(programs::QEMU)?)
+            .args(machine.arguments(acceleration))
+            .args(["-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(errors)
+            .spawn()
+            .map_err(|error| Error::io(programs::SETPRIV, error, "it starts QEMU"))?;
+        let Some((output, input)) = qemu.stdout.take().zip(qemu.stdin.take()) else {
+            return Err(Error::new(&machine.name, "QEMU has no pipes", "this is a bug, please report it"));
+        };
+        Ok(Self {
+            console: Console::new(output, input, file),
+            name: machine.name.clone(),
+            qemu,
+            monitor: machine.monitor().map(Path::to_owned),
+            daemons: Vec::new(),
+        })
+    }
+
+    /// Keeps the daemon of a share as long as the machine.
+    pub fn keep(&mut self, daemon: VirtioFsDaemon) {
+        self.daemons.push(daemon);
+    }
+
+    /// Whether daemons end with it.
+    pub fn keeps_daemons(&self) -> bool {
+        !self.daemons.is_empty()
+    }
+
+    /// Plugs in the disk of [`Machine::late_disk`].
+    pub fn plug_in(&mut self) -> Result<(), Error> {
+        self.order(PLUG_IN)
+    }
+
+    /// Puts a medium into the drive `disc` or `card` of [`Machine::drives`], in place of what is in it.
+    pub fn insert(&mut self, drive: &str, image: &Path) -> Result<(), Error> {
+        self.order(&format!("change {drive} {} raw\n", quoted(image)?))
+    }
+
+    /// Takes the medium out of a drive of [`Machine::drives`].
+    pub fn take_out(&mut self, drive: &str) -> Result<(), Error> {
+        self.order(&format!("eject -f {drive}\n"))
+    }
+
+    /// Presses a key of the keyboard beside the screen, by QEMU's name for it.
+    pub fn press(&mut self, key: &str) -> Result<(), Error> {
+        self.order(&format!("sendkey {key}\n"))
+    }
+
+    /// Writes what the screen of [`Machine::screen`] shows into a PPM file.
+    pub fn take_picture(&mut self, file: &Path) -> Result<(), Error> {
+        self.order(&format!("screendump {}\n", quoted(file)?))
+    }
+
+    fn order(&mut self, order: &str) -> Result<(), Error> {
+        let Some(monitor) = &self.monitor else {
+            let remedy = "give it `screen`, `drives` or `late_disk`, which take the path of one";
+            return Err(Error::new(&self.name, "the machine has no monitor", remedy));
+        };
+        let lost = |error| Error::io(monitor.display(), error, "is the machine still on?");
+        let mut stream = UnixStream::connect(monitor).map_err(lost)?;
+        stream.write_all(order.as_bytes()).map_err(lost)?;
+        // QEMU drops what it has not read when the connection ends, so its prompt after the order is waited for.
+        stream.shutdown(Shutdown::Write).map_err(lost)?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).map_err(lost)?;
+        if answer.contains("Error") {
+            let remedy = format!("the order was `{}`", order.trim_end());
+            return Err(Error::new(&self.name, format_args!("the monitor answers: {answer}"), remedy));
+        }
+        Ok(())
+    }
+
+    /// Switches it off, as a power cut does.
+    pub fn kill(&mut self) -> Result<(), Error> {
+        // Fails only when QEMU has ended already, which is as good.
+        let _ = self.qemu.kill();
+        self.wait().map(drop)
+    }
+
+    /// Waits until QEMU has ended.
+    pub fn wait(&mut self) -> Result<ExitStatus, Error> {
+        self.qemu.wait().map_err(|error| Error::io(&self.name, error, "QEMU could not be waited for"))
+    }
+}
+
+impl Drop for RunningMachine {
+    fn drop(&mut self) {
+        // Both fail only when QEMU has ended already, which is as good.
+        let _ = self.qemu.kill();
+        let _ = self.qemu.wait();
+    }
+}
+
+/// Becomes QEMU, with this terminal as the guest's console: `Ctrl-A X` leaves. Returns only when that fails.
+pub fn hand_over(machine: &Machine, acceleration: Acceleration) -> Error {
+    let qemu = match programs::find(programs::QEMU) {
+        Ok(qemu) => qemu,
+        Err(error) => return error,
+    };
+    let arguments = machine.arguments(acceleration);
+    let error = Command::new(&qemu).args(arguments).args(["-serial", "mon:stdio"]).exec();
+    Error::io(qemu.display(), error, "it could not be started")
+}
+
+/// A file as the monitor reads it: in quotes, with backslashes before quotes and backslashes. An order ends at the line's end.
+fn quoted(file: &Path) -> Result<String, Error> {
+    let text = file.to_string_lossy();
+    if text.contains(['\n', '\r']) {
+        return Err(Error::new(
+            file.display(),
+            "a line break in the name",
+            "QEMU's monitor takes none: rename it",
+        ));
+    }
+    Ok(format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_files_stay_one_word_of_the_order() {
+        assert_eq!(quoted(Path::new("/a b\"c\\d")).unwrap(), r#""/a b\"c\\d""#);
+        assert!(quoted(Path::new("/a\nquit")).unwrap_err().to_string().contains("line break"));
+    }
+}
