@@ -116,6 +116,39 @@ fn what_is_damaged_in_the_store_is_mended_in_the_copy_or_refused() {
 }
 
 #[test]
+fn a_truncated_image_of_the_store_is_called_that_by_every_command() {
+    let shop = Shop::new();
+    let name = shop.generation("web", 1);
+    let stored = shop.path("store/images").join(&name);
+    let sound = fs::read(&stored).unwrap();
+    let said = |arguments: &[&str]| {
+        let output = lamina(shop.folder.path(), arguments);
+        assert_eq!(output.status.code(), Some(1), "{}", told(&output));
+        told(&output)
+    };
+    for length in [0, 1, 4096, sound.len() - 1] {
+        fs::write(&stored, &sound[..length]).unwrap();
+        let truncated = format!("is truncated: it has {length} of {} bytes", sound.len());
+        let message = said(&["medium", "create", "disk", "--profile", "web"]);
+        let expected = format!(
+            "images/{name}: the image of site 1, which profile web needs, {truncated}\nhelp: `lamina build web` makes it again; \
+             `lamina store verify` finds what else is damaged\n"
+        );
+        assert!(message.ends_with(&expected), "{message}");
+        assert!(!shop.path("disk").exists());
+        let message = said(&["store", "verify"]);
+        assert!(message.contains(&format!("images/{name}: {truncated}\n")), "{message}");
+        assert!(
+            message.contains(&format!("profiles/web/1.kdl: its image site 1 (images/{name}) {truncated}")),
+            "{message}"
+        );
+    }
+    fs::write(&stored, [&sound[..], b"more"].concat()).unwrap();
+    let message = said(&["medium", "create", "disk", "--profile", "web"]);
+    assert!(message.contains("is too long: it has "), "{message}");
+}
+
+#[test]
 fn older_generations_go_but_for_those_that_the_slots_name() {
     let shop = Shop::new();
     let images: Vec<String> = (1..=5)

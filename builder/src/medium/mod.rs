@@ -23,8 +23,8 @@ pub use retention::Removals;
 use crate::error::{Error, Result};
 use crate::profile::signature;
 use crate::report::Report;
-use crate::store::Store;
 use crate::store::generations;
+use crate::store::{Store, wrong_length};
 use crate::text_file;
 
 /// What goes onto the medium.
@@ -68,8 +68,15 @@ impl MediumPlan {
                 })?;
                 let length = found.len();
                 if length != image.size {
-                    let cause = format!("has {}, profile {name} says {}", count(length, "byte"), image.size);
-                    return Err(Error::new(from.display(), cause).remedy("run `lamina store verify`"));
+                    let cause = format!(
+                        "the image of {} {}, which profile {name} needs, {}",
+                        image.name,
+                        image.version,
+                        wrong_length(length, image.size)
+                    );
+                    return Err(Error::new(from.display(), cause).remedy(format!(
+                        "`lamina build {name}` makes it again; `lamina store verify` finds what else is damaged"
+                    )));
                 }
                 images.insert(image.digest, image.clone());
             }

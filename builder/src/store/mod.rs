@@ -28,7 +28,7 @@ use crate::error::{Error, Result};
 use crate::text_file;
 
 pub use build_log::{BuildLog, LONGEST_LOG};
-pub use finding::Finding;
+pub use finding::{Finding, wrong_length};
 pub use record::{BuildRecord, Dependency, RECORD_FOLDER, SourceRecord};
 pub use scratch::Scratch;
 pub(crate) use unpacked::refuse_overlay_attributes;

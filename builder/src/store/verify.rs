@@ -12,7 +12,7 @@ use profiles::resolved::VerityRef;
 use serde::Serialize;
 use verity::Work;
 
-use super::{BuildRecord, Finding, Records, Store, trees};
+use super::{BuildRecord, Finding, Records, Store, trees, wrong_length};
 use crate::digest::digest_of;
 use crate::error::Result;
 use crate::image::{file_system, hash_tree};
@@ -120,8 +120,8 @@ struct Look<'a> {
 /// Which of the two kinds of files that are named by their digests.
 #[derive(Clone, Copy)]
 enum What<'a> {
-    /// An image, with the record of the build that made it, and what the first profile that names it says of its hash tree.
-    Image(Option<&'a BuildRecord>, Option<Option<VerityRef>>),
+    /// An image, with the record of the build that made it, and what the first profile that names it says of its length and hash tree.
+    Image(Option<&'a BuildRecord>, Option<(u64, Option<VerityRef>)>),
     Source,
 }
 
@@ -152,7 +152,7 @@ impl<'a> Look<'a> {
     fn at_image(
         path: &'a Path,
         records: &'a [BuildRecord],
-        profiles: &BTreeMap<Digest, Option<VerityRef>>,
+        profiles: &BTreeMap<Digest, (u64, Option<VerityRef>)>,
     ) -> Self {
         let stem = path.file_name().and_then(|name| name.to_str()?.strip_suffix(".sqfs"));
         let maker = records.iter().find(|record| stem == Some(record.digest.hex().as_str()));
@@ -167,7 +167,17 @@ impl<'a> Look<'a> {
 
     fn verity(&self) -> Option<VerityRef> {
         match self.what {
-            What::Image(maker, named) => maker.and_then(|record| record.verity).or(named.flatten()),
+            What::Image(maker, named) => {
+                maker.and_then(|record| record.verity).or(named.and_then(|(_, verity)| verity))
+            }
+            What::Source => None,
+        }
+    }
+
+    /// Its length when it was made, where that is known.
+    fn length(&self) -> Option<u64> {
+        match self.what {
+            What::Image(maker, named) => maker.map(|record| record.size).or(named.map(|(size, _)| size)),
             What::Source => None,
         }
     }
@@ -213,7 +223,9 @@ impl<'a> Look<'a> {
             let bad = self.verity().and_then(|verity| hash_tree::check(&file, &verity, work).err());
             bad.map(|error| format!("{error}: it is not what its record says"))
         } else {
-            Some(format!("its SHA-256 is {}: the file was changed or damaged", digest.hex()))
+            let length = self.length().filter(|length| *length != size);
+            let hash = || format!("its SHA-256 is {}: the file was changed or damaged", digest.hex());
+            Some(length.map_or_else(hash, |length| wrong_length(size, length)))
         };
         let remedy = match self.what {
             What::Image(Some(record), _) => {

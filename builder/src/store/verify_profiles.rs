@@ -7,7 +7,7 @@ use std::path::Path;
 use profiles::resolved::{BootProfile, VerityRef};
 use profiles::{Digest, Name};
 
-use super::{Finding, Store, files_in, generations};
+use super::{Finding, Store, files_in, generations, wrong_length};
 use crate::error::Result;
 use crate::text_file;
 
@@ -17,7 +17,7 @@ pub(super) struct Profiles {
     /// Generations read.
     pub(super) count: usize,
     /// The images that they name, and what opens each, by the first that says so.
-    pub(super) images: BTreeMap<Digest, Option<VerityRef>>,
+    pub(super) images: BTreeMap<Digest, (u64, Option<VerityRef>)>,
     /// What is wrong with them.
     pub(super) findings: Vec<Finding>,
 }
@@ -68,14 +68,14 @@ impl Store {
             seen.findings.push(finding(&object, &cause, again.clone()));
         }
         for image in profile.images.iter().chain(&profile.optional) {
-            let known = seen.images.entry(image.digest).or_default();
-            *known = known.or(image.verity);
+            let (_, verity) = seen.images.entry(image.digest).or_insert((image.size, None));
+            *verity = verity.or(image.verity);
             let path = self.image_path(&image.digest);
             let there = fs::metadata(&path).map(|found| found.len());
             let what = format!("{} {} (images/{}.sqfs)", image.name, image.version, image.digest.hex());
             let cause = match there {
                 Ok(length) if length == image.size => continue,
-                Ok(length) => format!("its image {what} has {length} bytes where it says {}", image.size),
+                Ok(length) => format!("its image {what} {}", wrong_length(length, image.size)),
                 Err(error) => format!("its image {what} is missing: {error}"),
             };
             let remedy =
