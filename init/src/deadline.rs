@@ -1,4 +1,4 @@
-//! Deeds that may hang: a device that no longer answers keeps every process that touches it, for ever.
+//! Calls that may hang: a device that no longer answers keeps every process that touches it, for ever.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -7,23 +7,23 @@ use std::time::{Duration, Instant};
 /// Enough for a few system calls.
 const STACK: usize = 64 * 1024;
 
-/// Does `deed` on a thread of its own and waits for it so long at most. `None`: it has not ended, and its thread is left
+/// Does `action` on a thread of its own and waits for it so long at most. `None`: it has not ended, and its thread is left
 /// behind, which hinders neither reboot(2) nor power-off.
-pub fn within<T: Send + 'static>(limit: Duration, deed: impl FnOnce() -> T + Send + 'static) -> Option<T> {
-    within_on(STACK, limit, deed)
+pub fn within<T: Send + 'static>(limit: Duration, action: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    within_on(STACK, limit, action)
 }
 
-/// The same on a stack of so many bytes, for a deed that reads a nested text.
+/// The same on a stack of so many bytes, for an action that reads a nested text.
 pub fn within_on<T: Send + 'static>(
     stack: usize,
     limit: Duration,
-    deed: impl FnOnce() -> T + Send + 'static,
+    action: impl FnOnce() -> T + Send + 'static,
 ) -> Option<T> {
     let deadline = Instant::now() + limit;
     let answer = Arc::new(Mutex::new(None));
     let (place, caller) = (Arc::clone(&answer), thread::current());
     let started = thread::Builder::new().stack_size(stack).spawn(move || {
-        let done = deed();
+        let done = action();
         *place.lock().unwrap_or_else(PoisonError::into_inner) = Some(done);
         caller.unpark();
     });
@@ -38,14 +38,14 @@ pub fn within_on<T: Send + 'static>(
     }
 }
 
-/// Does `deed` after so much time, unless the machine has ended before.
-pub fn after(limit: Duration, deed: impl FnOnce() + Send + 'static) {
-    let deed = move || {
+/// Does `action` after so much time, unless the machine has ended before.
+pub fn after(limit: Duration, action: impl FnOnce() + Send + 'static) {
+    let action = move || {
         thread::sleep(limit);
-        deed();
+        action();
     };
     // Without memory for a thread there are still the limits of each step.
-    let _ = thread::Builder::new().stack_size(STACK).spawn(deed);
+    let _ = thread::Builder::new().stack_size(STACK).spawn(action);
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //!
 //! | folder | subject |
 //! |---|---|
-//! | `boot` | the story of a boot: one candidate after another until a root stands, and the point of no return |
+//! | `boot` | the story of a boot: one candidate after another until a root is mounted, and the point of no return |
 //! | `recovery` | where every failure ends |
 //! | `shutdown` | the way back |
 //! | `plan` | what a boot will do, as data that prints, and what carries it out |
@@ -16,7 +16,7 @@
 //! | `memory` | whether there is memory for the layers |
 //! | `real_init` | whether the real init can be started |
 //!
-//! Each imports only folders that stand below it, and the single files beside them.
+//! Each imports only folders that are below it in this table, and the single files beside them.
 //!
 //! It is a library so that the fuzz targets can import it. Nothing else does.
 
@@ -27,10 +27,10 @@ mod deadline;
 mod descriptors;
 mod devices;
 mod error;
-mod faces;
 mod memory;
 mod modules;
 mod mounts;
+mod multicall;
 mod panic_for_tests;
 mod paths;
 mod plan;
@@ -42,7 +42,7 @@ mod shutdown;
 mod size;
 mod state;
 mod store;
-mod take_down;
+mod unmount;
 mod waiting;
 
 use std::process::ExitCode;
@@ -60,5 +60,5 @@ pub fn run() -> ExitCode {
     if std::process::id() == 1 {
         stack::last_resort::install();
     }
-    faces::other_than_init().unwrap_or_else(|| boot::begin())
+    multicall::other_than_init().unwrap_or_else(|| boot::begin())
 }

@@ -20,7 +20,7 @@ pub const STATE: &str = "/run/lamina/state";
 pub const TOP: &str = "/run/lamina/top";
 /// The profile that was booted, byte for byte.
 pub const PROFILE: &str = "/run/lamina/profile.kdl";
-/// What happened.
+/// The report of the boot: JSON, schema in `docs/boot.md`.
 pub const REPORT: &str = "/run/lamina/report.json";
 /// Where the stack is joined, before it becomes `/`.
 pub const NEW_ROOT: &str = "/newroot";

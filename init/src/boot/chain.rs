@@ -14,7 +14,7 @@ use crate::store::Place;
 /// The name of the profile that is tried last.
 const RESCUE: &str = "rescue";
 
-/// Why a profile stands in the chain.
+/// Why a profile is in the chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     /// `lamina.profile=`, or what a person chose on the recovery screen.
@@ -41,19 +41,19 @@ pub struct Candidate {
 impl Candidate {
     /// Whether something else is tried first, after so many attempts without a blessing. What a person has just `chosen` on the
     /// recovery screen never is.
-    pub fn is_put_off(&self, attempts: u32, chosen: bool) -> bool {
+    pub fn is_skipped(&self, attempts: u32, chosen: bool) -> bool {
         attempts >= MOST_ATTEMPTS && !(chosen && self.role == Role::Asked)
     }
 }
 
-/// The order in which candidates are tried again when nothing else stands, each with its attempts without a blessing.
+/// The order in which skipped candidates are tried when nothing else boots, each with its attempts without a blessing.
 ///
 /// First the profile `rescue`: whatever crashed three times must not come before the one that is there to mend it, and whether
 /// a rescue that nobody blesses has crashed too, nobody can tell. Then the one that was tried least: what was bad three
 /// times may be good the fourth time, and none of them may keep the others from a try.
-pub fn once_more(mut put_off: Vec<(Candidate, u32)>) -> Vec<Candidate> {
-    put_off.sort_by_key(|(candidate, attempts)| (candidate.role != Role::Rescue, *attempts));
-    put_off.into_iter().map(|(candidate, _)| candidate).collect()
+pub fn second_round(mut skipped: Vec<(Candidate, u32)>) -> Vec<Candidate> {
+    skipped.sort_by_key(|(candidate, attempts)| (candidate.role != Role::Rescue, *attempts));
+    skipped.into_iter().map(|(candidate, _)| candidate).collect()
 }
 
 impl fmt::Display for Candidate {

@@ -1,4 +1,4 @@
-//! The story of a boot. Decisions are pure functions (`request`, `store`, `plan`), deeds are in `plan::real_kernel` and `switch_root`,
+//! The story of a boot. Decisions are pure functions (`request`, `store`, `plan`), what acts is in `plan::real_kernel` and `switch_root`,
 //! and every failure ends in `recovery`, which never returns.
 
 mod boot_counter;
@@ -24,8 +24,8 @@ pub fn begin() -> ! {
     descriptors::allow_many();
     descriptors::make_room();
     let mut session = Session::begin();
-    if let Some(error) = recovery::of_death() {
-        // A rescue shell of the life before would take the keys that are meant for the screen.
+    if let Some(error) = recovery::after_crash() {
+        // A rescue shell that the crashed init had started would take the keys that are meant for the screen.
         let _ = kill(Pid::from_raw(-1), Signal::SIGKILL);
         // What recovery uses; as much of it as there is.
         let _ = session.carry_out(&plan::early());
@@ -49,7 +49,7 @@ fn boot(session: &mut Session) -> Result<Infallible, BootError> {
 
     // A store that is not there does not end the boot yet: the initramfs may have a profile `rescue`.
     let unreached = session.reach_store().err();
-    let profile = trial::first_that_stands(session, unreached)?;
+    let profile = trial::try_candidates(session, unreached)?;
 
     let left = session.leave_records(&profile);
     // Irreversible, so never a step of a plan.

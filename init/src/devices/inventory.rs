@@ -8,7 +8,7 @@ use std::time::Instant;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::devices::block_devices::{BlockDevice, holders, look};
-use crate::devices::examination::Examination;
+use crate::devices::probe_process::ProbeProcess;
 
 /// Never a medium: memory, loop devices, and floppy drives, where a probe of an empty one takes seconds.
 const NOT_A_MEDIUM: [&str; 5] = ["loop", "ram", "zram", "nbd", "fd"];
@@ -24,7 +24,7 @@ const LAYER: &str = "lamina-";
 #[derive(Debug, Default)]
 pub struct Inventory {
     known: BTreeMap<String, BlockDevice>,
-    examinations: Vec<Examination>,
+    processes: Vec<ProbeProcess>,
 }
 
 impl Inventory {
@@ -53,7 +53,7 @@ impl Inventory {
         self.examine(new);
         self.listen();
         // One that does not answer must not hide those behind it.
-        let behind: Vec<BlockDevice> = self.examinations.iter_mut().flat_map(Examination::behind).collect();
+        let behind: Vec<BlockDevice> = self.processes.iter_mut().flat_map(ProbeProcess::behind).collect();
         if !behind.is_empty() {
             behind.into_iter().for_each(|device| self.examine(vec![device]));
             self.listen();
@@ -63,7 +63,7 @@ impl Inventory {
 
     /// Whether a device is asked that has not answered yet.
     pub fn is_waiting(&self) -> bool {
-        !self.examinations.is_empty()
+        !self.processes.is_empty()
     }
 
     fn examine(&mut self, devices: Vec<BlockDevice>) {
@@ -71,8 +71,8 @@ impl Inventory {
             return;
         }
         self.known.extend(devices.iter().map(|device| (device.name.clone(), device.clone())));
-        match Examination::begin(devices.clone()) {
-            Ok(examination) => self.examinations.push(examination),
+        match ProbeProcess::begin(devices.clone()) {
+            Ok(process) => self.processes.push(process),
             // No process more: rather wait for all than find none.
             Err(_) => devices.into_iter().for_each(|device| self.answer(device.that_was_read())),
         }
@@ -80,11 +80,11 @@ impl Inventory {
 
     /// Takes the answers that come, and waits for those that were asked just now.
     fn listen(&mut self) {
-        while let Some(until) = self.examinations.iter().map(|examination| examination.until).max() {
+        while let Some(until) = self.processes.iter().map(|process| process.until).max() {
             let mut descriptors: Vec<PollFd> = self
-                .examinations
+                .processes
                 .iter()
-                .map(|examination| PollFd::new(examination.descriptor(), PollFlags::POLLIN))
+                .map(|process| PollFd::new(process.descriptor(), PollFlags::POLLIN))
                 .collect();
             let left = until.saturating_duration_since(Instant::now());
             let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
@@ -96,12 +96,12 @@ impl Inventory {
             let ready: Vec<bool> =
                 descriptors.iter().map(|descriptor| descriptor.any().unwrap_or(false)).collect();
             let mut answers = Vec::new();
-            for (examination, ready) in self.examinations.iter_mut().zip(ready) {
+            for (process, ready) in self.processes.iter_mut().zip(ready) {
                 if ready {
-                    answers.extend(examination.receive());
+                    answers.extend(process.receive());
                 }
             }
-            self.examinations.retain(|examination| !examination.is_over());
+            self.processes.retain(|process| !process.is_over());
             answers.into_iter().for_each(|device| self.answer(device));
         }
     }
@@ -116,7 +116,7 @@ impl Inventory {
     /// The next refresh probes this device again.
     pub fn forget(&mut self, name: &str) {
         self.known.remove(name);
-        self.examinations.iter_mut().for_each(|examination| examination.forget(name));
+        self.processes.iter_mut().for_each(|process| process.forget(name));
     }
 
     /// All devices, by name.

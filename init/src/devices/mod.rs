@@ -4,12 +4,12 @@
 //! |---|---|
 //! | `block_devices` | what one is called, and what lies on it |
 //! | `inventory` | which there are |
-//! | `examination` | looks at them in a process of its own, because a disk may not answer |
+//! | `probe_process` | looks at them in a process of its own, because a disk may not answer |
 //! | `which_device` | which one is meant of those that answer to a name; pure |
 //! | `uevents` | what the kernel announces when devices come and go |
 
 pub mod block_devices;
-mod examination;
 pub mod inventory;
+mod probe_process;
 pub mod uevents;
 pub mod which_device;

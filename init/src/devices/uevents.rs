@@ -37,7 +37,7 @@ pub struct Uevent {
 /// What came of waiting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Waited {
-    /// An announcement.
+    /// Something came, went or changed.
     Event(Uevent),
     /// Some were lost because the buffer ran over: look at everything again.
     Overflow,

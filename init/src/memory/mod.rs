@@ -15,9 +15,9 @@ use block_probe::mount_memory::{erofs, squashfs::Takes};
 use stack::image::OpenImage;
 
 use crate::error::Failure;
-use crate::memory::machine::Machine;
+use crate::memory::kernel_memory::KernelMemory;
 
-mod machine;
+mod kernel_memory;
 mod words;
 
 /// Below this no layer is added: what the recovery screen and the rest of a boot need.
@@ -30,17 +30,17 @@ const A_MOMENT: Duration = Duration::from_millis(1);
 
 /// What a layer takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Layer {
+pub enum LayerMemory {
     /// Buffers of so many bytes for each possible processor, of which the kernel has only the largest: all mounts share them.
     Erofs {
-        /// Bytes.
+        /// In bytes, for one possible processor.
         buffers: u64,
     },
     /// Its decompressors, too.
     Squashfs(Takes),
 }
 
-impl Layer {
+impl LayerMemory {
     /// Its device, and no more.
     pub const NOTHING: Self = Self::Erofs { buffers: 0 };
 
@@ -60,13 +60,13 @@ pub enum Part {
     Device,
     /// The file system is mounted. What it takes is read from each image also where there was plenty for as many usual ones: the
     /// dictionary of an xz is as large as it says.
-    Mount(Layer),
+    Mount(LayerMemory),
 }
 
 /// What is left, and what still wants some of it.
 #[derive(Debug, Default)]
 pub struct Budget {
-    machine: Machine,
+    kernel: KernelMemory,
     state: Mutex<State>,
     /// Held while a layer is mounted, when room is tight.
     one_at_a_time: Mutex<()>,
@@ -83,14 +83,14 @@ struct State {
     /// For each squashfs; `None`: as many as there are possible processors, as far as is known.
     decompressors: Option<u64>,
     /// What is not mounted yet, by name; empty when there is plenty for as many usual ones.
-    wanted: BTreeMap<String, Layer>,
+    wanted: BTreeMap<String, LayerMemory>,
     /// They do not fit if there are as many decompressors as there are possible processors.
     tight: bool,
-    /// What the first that did not fit was told: the others wait for the same.
+    /// Why the first did not fit: the others wait for the same.
     refused: Option<Failure>,
 }
 
-/// Room that was promised, until this value ends.
+/// Memory that was promised, until this value ends.
 #[derive(Debug)]
 pub struct Promise<'a> {
     budget: &'a Budget,
@@ -103,16 +103,16 @@ pub struct Promise<'a> {
 impl Budget {
     /// Begins a stage that mounts so many layers. Only when there may be too little memory for them each image is looked at: `look`
     /// tells what it holds, and whether the kernel makes one decompressor for each when it is asked to.
-    pub fn begin(&self, layers: usize, look: impl FnOnce() -> (BTreeMap<String, Layer>, bool)) {
+    pub fn begin(&self, layers: usize, look: impl FnOnce() -> (BTreeMap<String, LayerMemory>, bool)) {
         let mut state = self.state();
         (state.tight, state.refused) = (false, None);
         state.wanted.clear();
         if layers == 0 {
             return;
         }
-        let usual = self.bytes(&Layer::Squashfs(Takes::USUAL), state.decompressors);
+        let usual = self.bytes(&LayerMemory::Squashfs(Takes::USUAL), state.decompressors);
         let enough = usual.saturating_mul(layers as u64).saturating_add(LEAST);
-        let unused = self.machine.unused();
+        let unused = self.kernel.unused();
         if unused >= enough {
             state.room = unused.saturating_sub(LEAST);
             return;
@@ -122,7 +122,7 @@ impl Budget {
             state.decompressors = Some(1);
         }
         state.wanted = wanted;
-        let left = self.machine.left();
+        let left = self.kernel.left();
         let sum = self.sum(&state).saturating_add(LEAST);
         state.tight = left.is_some_and(|left| left < sum);
         state.room = 0;
@@ -141,12 +141,12 @@ impl Budget {
         let tight = self.state().tight;
         let alone = (tight && part != Part::Device).then(|| {
             let guard = self.one_at_a_time.lock().unwrap_or_else(PoisonError::into_inner);
-            (guard, self.machine.vmalloc())
+            (guard, self.kernel.vmalloc())
         });
         loop {
             let mut state = self.state();
             let bytes = match part {
-                Part::Device => self.bytes(&Layer::NOTHING, None),
+                Part::Device => self.bytes(&LayerMemory::NOTHING, None),
                 Part::Mount(layer) => self.of_all(&state, [&layer].into_iter()),
             };
             let all = match state.decompressors {
@@ -155,7 +155,7 @@ impl Budget {
             };
             if !tight && state.room >= bytes {
                 state.room -= bytes;
-            } else if let Some(left) = self.machine.left() {
+            } else if let Some(left) = self.kernel.left() {
                 let rest = left.checked_sub(LEAST.saturating_add(all));
                 match rest {
                     Some(rest) if tight || rest >= state.in_flight => {
@@ -186,9 +186,10 @@ impl Budget {
         if let Some(failure) = &state.refused {
             return failure.clone();
         }
-        let count = state.decompressors.unwrap_or_else(|| self.machine.possible());
+        let count = state.decompressors.unwrap_or_else(|| self.kernel.possible());
         let this = if let Part::Mount(layer) = &part { Some(layer) } else { None };
-        let squashfs = state.wanted.values().chain(this).filter(|layer| matches!(layer, Layer::Squashfs(_)));
+        let squashfs =
+            state.wanted.values().chain(this).filter(|layer| matches!(layer, LayerMemory::Squashfs(_)));
         let each = squashfs.map(|layer| self.bytes(layer, Some(count))).max();
         let lack = words::Lack { left, all, layers: state.wanted.len(), each, decompressors: count };
         state.refused.insert(words::refusal(&lack)).clone()
@@ -199,23 +200,25 @@ impl Budget {
     }
 
     /// What these layers take together.
-    fn of_all<'a>(&self, state: &State, layers: impl Iterator<Item = &'a Layer>) -> u64 {
+    fn of_all<'a>(&self, state: &State, layers: impl Iterator<Item = &'a LayerMemory>) -> u64 {
         let (mut sum, mut largest) = (0_u64, state.shared);
         for layer in layers {
             sum = sum.saturating_add(self.bytes(layer, state.decompressors));
-            if let Layer::Erofs { buffers } = layer {
+            if let LayerMemory::Erofs { buffers } = layer {
                 largest = largest.max(*buffers);
             }
         }
-        sum.saturating_add((largest - state.shared).saturating_mul(self.machine.possible()))
+        sum.saturating_add((largest - state.shared).saturating_mul(self.kernel.possible()))
     }
 
-    fn bytes(&self, layer: &Layer, decompressors: Option<u64>) -> u64 {
-        let possible = self.machine.possible();
+    fn bytes(&self, layer: &LayerMemory, decompressors: Option<u64>) -> u64 {
+        let possible = self.kernel.possible();
         let device = DEVICE.saturating_add(DEVICE_FOR_EACH.saturating_mul(possible));
         match layer {
-            Layer::Erofs { .. } => device,
-            Layer::Squashfs(takes) => device.saturating_add(takes.with(decompressors.unwrap_or(possible))),
+            LayerMemory::Erofs { .. } => device,
+            LayerMemory::Squashfs(takes) => {
+                device.saturating_add(takes.with(decompressors.unwrap_or(possible)))
+            }
         }
     }
 
@@ -229,17 +232,17 @@ impl Promise<'_> {
     /// The layer of this name is mounted.
     pub fn mounted(self, name: &str) {
         let now =
-            self.alone.as_ref().and_then(|(_, before)| Some((self.budget.machine.vmalloc()?, (*before)?)));
+            self.alone.as_ref().and_then(|(_, before)| Some((self.budget.kernel.vmalloc()?, (*before)?)));
         let mut state = self.budget.state();
-        if let Part::Mount(Layer::Erofs { buffers }) = self.part {
+        if let Part::Mount(LayerMemory::Erofs { buffers }) = self.part {
             state.shared = state.shared.max(buffers);
         }
-        if let (Some(Layer::Squashfs(takes)), Some((now, before)), None) =
+        if let (Some(LayerMemory::Squashfs(takes)), Some((now, before)), None) =
             (state.wanted.remove(name), now, state.decompressors)
         {
             // One and a half of them are more than one.
             let several = now.saturating_sub(before).saturating_mul(2) >= takes.state.saturating_mul(3);
-            state.decompressors = Some(if several { self.budget.machine.possible() } else { 1 });
+            state.decompressors = Some(if several { self.budget.kernel.possible() } else { 1 });
         }
     }
 }

@@ -30,7 +30,7 @@ pub(super) struct Lazy {
     kinds: Vec<String>,
 }
 
-/// What stands before the first `:` or `-`; `acpi*:LNRO0005:*` is of the kind `acpi`.
+/// What comes before the first `:` or `-`; `acpi*:LNRO0005:*` is of the kind `acpi`.
 fn kind(alias: &str) -> &str {
     alias.split([':', '-', '*']).next().unwrap_or_default()
 }
@@ -49,7 +49,7 @@ impl Lazy {
         lazy
     }
 
-    /// The patterns.
+    /// Its aliases: patterns as in [`super::pattern`].
     fn aliases(&self) -> impl Iterator<Item = &str> {
         self.aliases.split('\t').filter(|alias| !alias.is_empty())
     }

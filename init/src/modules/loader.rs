@@ -68,7 +68,7 @@ impl Loader {
         self.done.contains(&false)
     }
 
-    /// Loads what waits for no need: what the initramfs was told to load, and what has an option on the kernel command line,
+    /// Loads what waits for no need: what mkinitramfs marked so, and what has an option on the kernel command line,
     /// which may be what makes its devices (`virtio_mmio.device=`).
     pub fn load_unasked(&mut self) {
         for index in 0..self.list.len() {
@@ -215,7 +215,7 @@ mod tests {
     use super::super::needs::of_file_system;
     use super::*;
 
-    /// None of its files is there, and no kernel has modules of these names: what was tried stands among what failed, in its order.
+    /// None of its files is there, and no kernel has modules of these names: what was tried is among what failed, in its order.
     const LIST: &str = "t_overlay\tno/overlay.ko\t\tfs-overlay\n\
                         t_fat\tno/fat.ko\t\n\
                         t_vfat\tno/vfat.ko\tt_fat\tfs-vfat\n\

@@ -19,7 +19,7 @@ impl Need {
         Self { what: what.into(), why: why.into() }
     }
 
-    /// A driver.
+    /// A driver for a device of `/sys/bus`, by its modalias.
     pub(super) fn device(device: Device) -> Self {
         Self::new(device.modalias, format!("device {}", device.name))
     }

@@ -6,39 +6,39 @@ use std::sync::{Arc, mpsc};
 use crate::clock::now;
 use crate::error::{BootError, Failure};
 use crate::panic_for_tests::panic_if_told;
-use crate::plan::crew::Crew;
-use crate::plan::{Hands, Stage, Step};
+use crate::plan::thread_pool::ThreadPool;
+use crate::plan::{BootStep, Stage, Threads};
 use crate::report::journal::{Journal, Timed};
 
-/// What can do a step: the real kernel, or in tests one that fails where it is told to.
+/// What can do a step: the real kernel, or in tests one that fails where a test wants it to.
 pub trait Kernel: Send + Sync + 'static {
     /// Learns what the steps of a stage will want together, before the first of them.
     fn begin(&self, _stage: &Stage) {}
 
     /// Does it, or says why not.
-    fn carry_out(&self, step: &Step) -> Result<(), Failure>;
+    fn carry_out(&self, step: &BootStep) -> Result<(), Failure>;
 }
 
 /// Threads for lanes that sleep, also where there are fewer processors: measured with squashfs on loop devices, two processors
 /// and 20 to 100 layers, four are twice as fast as one, and more are no faster.
-const FEWEST_HANDS: usize = 4;
+const FEWEST_SLEEPING: usize = 4;
 
 /// Carries out all stages in order.
 pub fn execute(
     plan: &[Stage],
     kernel: &Arc<impl Kernel>,
-    crew: &Crew,
+    pool: &ThreadPool,
     journal: &mut Journal,
 ) -> Result<(), BootError> {
     plan.iter().try_for_each(|stage| {
         journal.debug(|| stage.to_string().trim_end().to_owned());
         kernel.begin(stage);
-        let hands = match stage.hands {
-            Hands::One => 1,
-            Hands::Processors => processors(),
-            Hands::Many => processors().max(FEWEST_HANDS),
+        let threads = match stage.threads {
+            Threads::One => 1,
+            Threads::Processors => processors(),
+            Threads::Many => processors().max(FEWEST_SLEEPING),
         };
-        let lanes = share(hands, &stage.lanes, kernel, crew);
+        let lanes = share(threads, &stage.lanes, kernel, pool);
         let mut failures = Vec::new();
         let mut times = Vec::new();
         for (lane, done) in stage.lanes.iter().zip(lanes) {
@@ -60,7 +60,7 @@ pub fn execute(
 
 type Done = (Timed, Result<(), Failure>);
 
-fn carry_out(step: &Step, kernel: &impl Kernel) -> Done {
+fn carry_out(step: &BootStep, kernel: &impl Kernel) -> Done {
     panic_if_told(step.name());
     let start = now();
     let result = kernel.carry_out(step);
@@ -68,7 +68,7 @@ fn carry_out(step: &Step, kernel: &impl Kernel) -> Done {
 }
 
 /// A lane, until its end or its first failure.
-fn run(lane: &[Step], kernel: &impl Kernel) -> Vec<Done> {
+fn run(lane: &[BootStep], kernel: &impl Kernel) -> Vec<Done> {
     let mut done = Vec::with_capacity(lane.len());
     for step in lane {
         done.push(carry_out(step, kernel));
@@ -80,7 +80,12 @@ fn run(lane: &[Step], kernel: &impl Kernel) -> Vec<Done> {
 }
 
 /// So many threads, this one among them, take the next lane until none is left. Results come back in the order of the plan.
-fn share(hands: usize, lanes: &Arc<[Vec<Step>]>, kernel: &Arc<impl Kernel>, crew: &Crew) -> Vec<Vec<Done>> {
+fn share(
+    threads: usize,
+    lanes: &Arc<[Vec<BootStep>]>,
+    kernel: &Arc<impl Kernel>,
+    pool: &ThreadPool,
+) -> Vec<Vec<Done>> {
     let (sender, results) = mpsc::channel();
     let (next, shared, kernel) = (Arc::new(AtomicUsize::new(0)), lanes.clone(), kernel.clone());
     let work = move || {
@@ -89,7 +94,7 @@ fn share(hands: usize, lanes: &Arc<[Vec<Step>]>, kernel: &Arc<impl Kernel>, crew
             let _ = sender.send((index, run(lane, &*kernel)));
         }
     };
-    crew.share(hands.min(lanes.len()).saturating_sub(1), &work);
+    pool.run_on(threads.min(lanes.len()).saturating_sub(1), &work);
     work();
     let mut done: Vec<Vec<Done>> = lanes.iter().map(|_| Vec::new()).collect();
     // Counted: the thread that stays may still have to find out that nothing is left for it.
@@ -109,7 +114,7 @@ pub fn processors() -> usize {
     set.map_or(1, count).max(1)
 }
 
-fn take<'a>(next: &AtomicUsize, lanes: &'a [Vec<Step>]) -> Option<(usize, &'a [Step])> {
+fn take<'a>(next: &AtomicUsize, lanes: &'a [Vec<BootStep>]) -> Option<(usize, &'a [BootStep])> {
     let index = next.fetch_add(1, Ordering::Relaxed);
     lanes.get(index).map(|lane| (index, lane.as_slice()))
 }

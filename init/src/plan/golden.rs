@@ -8,9 +8,9 @@ use profiles::WritableTop;
 use profiles::resolved::BootProfile;
 
 use crate::error::Failure;
-use crate::plan::crew::Crew;
 use crate::plan::executor::{Kernel, execute};
-use crate::plan::{self, Stage, Step, Top};
+use crate::plan::thread_pool::ThreadPool;
+use crate::plan::{self, BootStep, PreparedTop, Stage};
 use crate::report::journal::Journal;
 use crate::request::RootAccess;
 use crate::request::overrides::Overrides;
@@ -30,10 +30,10 @@ fn parsed(text: &str) -> BootProfile {
 }
 
 /// The top of the profile, as far as it needs no state file system.
-fn top(profile: &BootProfile) -> Top {
+fn top(profile: &BootProfile) -> PreparedTop {
     match profile.root {
-        WritableTop::Tmpfs { size } => Top::Tmpfs(size),
-        _ => Top::None,
+        WritableTop::Tmpfs { size } => PreparedTop::Tmpfs(size),
+        _ => PreparedTop::None,
     }
 }
 
@@ -46,7 +46,7 @@ fn whole_plan(medium: &Medium, store: &str, text: &str) -> Vec<Stage> {
 }
 
 /// All images are squashfs.
-fn plan_of_root(store: &str, profile: &BootProfile, top: &Top, access: RootAccess) -> Vec<Stage> {
+fn plan_of_root(store: &str, profile: &BootProfile, top: &PreparedTop, access: RootAccess) -> Vec<Stage> {
     let images = plan::images(Path::new(store), profile);
     let mut stages = plan::layers(&images, false);
     stages.extend(plan::root(&images, top, &profile.init, access));
@@ -76,7 +76,7 @@ fn an_initramfs_without_checks_and_a_read_only_root() {
 
 /// With hash trees, and a top that was there before.
 fn plan_of_a_kept_top(access: RootAccess) -> Vec<Stage> {
-    let kept = Top::Kept("/run/lamina/state/lamina/vault".into());
+    let kept = PreparedTop::Kept("/run/lamina/state/lamina/vault".into());
     plan_of_root("/run/lamina/medium/lamina", &parsed(VERITY), &kept, access)
 }
 
@@ -149,20 +149,20 @@ fn an_iso_on_a_usb_stick() {
     compare("iso", &plan::medium(&medium));
 }
 
-/// Does nothing, and fails at the steps that it is told.
+/// Does nothing, and fails at the steps that a test names.
 struct Fake {
-    fail: Vec<Step>,
-    done: Mutex<Vec<Step>>,
+    fail: Vec<BootStep>,
+    done: Mutex<Vec<BootStep>>,
 }
 
 impl Fake {
-    fn failing(fail: &[Step]) -> Self {
+    fn failing(fail: &[BootStep]) -> Self {
         Self { fail: fail.to_vec(), done: Mutex::default() }
     }
 }
 
 impl Kernel for Fake {
-    fn carry_out(&self, step: &Step) -> Result<(), Failure> {
+    fn carry_out(&self, step: &BootStep) -> Result<(), Failure> {
         if self.fail.contains(step) {
             return Err(Failure::new("told to fail").try_this("a remedy"));
         }
@@ -204,7 +204,7 @@ fn each_step_fails_once(stages: &[Stage]) -> BTreeSet<&'static str> {
     for (index, stage) in stages.iter().enumerate() {
         for step in stage.steps() {
             let kernel = Arc::new(Fake::failing(std::slice::from_ref(step)));
-            let error = execute(stages, &kernel, &Crew::default(), &mut Journal::begin()).unwrap_err();
+            let error = execute(stages, &kernel, &ThreadPool::default(), &mut Journal::begin()).unwrap_err();
             assert_eq!((error.step, &error.object), (step.name(), &step.object()));
             let screen = error.to_string();
             for part in [step.name(), &step.object(), "told to fail", "a remedy"] {
@@ -217,16 +217,17 @@ fn each_step_fails_once(stages: &[Stage]) -> BTreeSet<&'static str> {
             assert!(done.iter().all(|step| !later.contains(&step)), "went on after {step}");
         }
     }
-    stages.iter().flat_map(Stage::steps).map(Step::name).collect()
+    stages.iter().flat_map(Stage::steps).map(BootStep::name).collect()
 }
 
 #[test]
 fn all_missing_images_are_told_at_once() {
     let stages = whole_plan(&device(), "/run/lamina/medium/lamina", WRITABLE);
-    let steps: Vec<Step> =
+    let steps: Vec<BootStep> =
         stages.iter().flat_map(Stage::steps).filter(|step| step.name() == "open image").cloned().collect();
-    let error = execute(&stages, &Arc::new(Fake::failing(&steps)), &Crew::default(), &mut Journal::begin())
-        .unwrap_err();
+    let error =
+        execute(&stages, &Arc::new(Fake::failing(&steps)), &ThreadPool::default(), &mut Journal::begin())
+            .unwrap_err();
     assert_eq!(error.object, steps[0].object());
     assert_eq!(error.also, ["busybox 1.35.0: the same", "darkhttpd 1.14: the same"]);
 }
@@ -235,13 +236,13 @@ fn all_missing_images_are_told_at_once() {
 fn without_a_failure_every_step_is_done_and_reported_in_order() {
     let stages = whole_plan(&device(), "/run/lamina/medium/lamina", WRITABLE);
     let kernel = Arc::new(Fake::failing(&[]));
-    let (mut crew, mut journal) = (Crew::default(), Journal::begin());
-    crew.hire();
-    execute(&stages, &kernel, &crew, &mut journal).unwrap();
+    let (mut threads, mut journal) = (ThreadPool::default(), Journal::begin());
+    threads.start();
+    execute(&stages, &kernel, &threads, &mut journal).unwrap();
     let report: serde_json::Value = serde_json::from_str(&journal.json()).unwrap();
     let reported: Vec<_> =
         report["steps"].as_array().unwrap().iter().map(|step| step["object"].clone()).collect();
-    let planned: Vec<_> = stages.iter().flat_map(Stage::steps).map(Step::object).collect();
+    let planned: Vec<_> = stages.iter().flat_map(Stage::steps).map(BootStep::object).collect();
     assert_eq!(reported, planned);
     assert_eq!(kernel.done.lock().unwrap().len(), planned.len());
 }

@@ -2,12 +2,12 @@
 //!
 //! A plan prints as text, one step a line; `tests/golden/*.plan` holds the plans of typical boots.
 
-pub mod crew;
 pub mod executor;
 #[cfg(test)]
 mod golden;
 mod needs;
 pub mod real_kernel;
+pub mod thread_pool;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -42,7 +42,7 @@ pub struct Image {
     pub profile: Arc<str>,
     /// What it says.
     pub wanted: ImageRef,
-    /// The file.
+    /// Of the image file, below the mounted medium or in the initramfs.
     pub path: PathBuf,
     /// How it is checked.
     pub verify: Verify,
@@ -74,10 +74,10 @@ pub enum Above {
 
 /// The writable top, as far as it is decided before the plan of the root.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Top {
+pub enum PreparedTop {
     /// None.
     None,
-    /// A tmpfs.
+    /// A tmpfs of this size, lost at power-off.
     Tmpfs(TmpfsSize),
     /// A folder of the state file system, which is mounted already.
     Kept(PathBuf),
@@ -85,7 +85,7 @@ pub enum Top {
 
 /// One thing to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Step {
+pub enum BootStep {
     /// Mount a file system.
     Mount(Mount),
     /// Open an image and compare its length.
@@ -100,9 +100,9 @@ pub enum Step {
     MountLayer(Arc<Image>),
     /// Make a folder visible at a second place.
     Bind {
-        /// The folder.
+        /// An absolute path.
         source: PathBuf,
-        /// The place.
+        /// An absolute path; made when it is not there.
         target: &'static str,
     },
     /// Join the layers.
@@ -119,7 +119,7 @@ pub enum Step {
     },
     /// Read the real init and what it needs to start, so that damage shows now.
     ReadInit {
-        /// The program.
+        /// Its path in the new root.
         init: String,
         /// The layers that it may come from, bottom first.
         layers: Vec<Arc<Image>>,
@@ -130,7 +130,7 @@ pub enum Step {
     ProtectRoot,
 }
 
-impl Step {
+impl BootStep {
     /// The name that messages, reports and `docs/boot.md` use.
     pub fn name(&self) -> &'static str {
         match self {
@@ -180,7 +180,7 @@ impl Step {
     }
 }
 
-impl fmt::Display for Step {
+impl fmt::Display for BootStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.name(), self.object())?;
         match self {
@@ -205,7 +205,7 @@ impl fmt::Display for Step {
 
 /// Who carries out the lanes of a stage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Hands {
+pub enum Threads {
     /// One thread, lane after lane.
     One,
     /// One thread a processor.
@@ -220,31 +220,31 @@ pub struct Stage {
     /// What the console and the report call it.
     pub name: &'static str,
     /// Who carries it out.
-    pub hands: Hands,
+    pub threads: Threads,
     /// Chains of steps: each step needs the one before it, and a failure ends its chain. No chain needs another: all are
-    /// tried, and all failures are told at once.
-    pub lanes: Arc<[Vec<Step>]>,
+    /// tried, and all failures are reported at once.
+    pub lanes: Arc<[Vec<BootStep>]>,
 }
 
 impl Stage {
     /// One chain.
-    fn chain(name: &'static str, steps: Vec<Step>) -> Self {
-        Self { name, hands: Hands::One, lanes: Arc::new([steps]) }
+    fn chain(name: &'static str, steps: Vec<BootStep>) -> Self {
+        Self { name, threads: Threads::One, lanes: Arc::new([steps]) }
     }
 
     /// All steps, lane after lane.
-    pub fn steps(&self) -> impl Iterator<Item = &Step> {
+    pub fn steps(&self) -> impl Iterator<Item = &BootStep> {
         self.lanes.iter().flatten()
     }
 }
 
 impl fmt::Display for Stage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let how = match (self.hands, self.lanes.len()) {
+        let how = match (self.threads, self.lanes.len()) {
             (_, 0 | 1) => "",
-            (Hands::Many, _) => " (parallel, sleeping)",
-            (Hands::Processors, _) => " (parallel)",
-            (Hands::One, _) => " (each)",
+            (Threads::Many, _) => " (parallel, sleeping)",
+            (Threads::Processors, _) => " (parallel)",
+            (Threads::One, _) => " (each)",
         };
         writeln!(f, "{}{how}", self.name)?;
         self.steps().try_for_each(|step| writeln!(f, "  {step}"))
@@ -255,7 +255,7 @@ impl fmt::Display for Stage {
 pub fn early() -> Vec<Stage> {
     let mount = |kind, target, options: &[&str]| {
         let options = options.iter().map(ToString::to_string).collect();
-        Step::Mount(Mount { kind, source: kind.to_owned(), options, target })
+        BootStep::Mount(Mount { kind, source: kind.to_owned(), options, target })
     };
     let steps = vec![
         mount("proc", "/proc", &["nosuid", "nodev", "noexec"]),
@@ -272,7 +272,7 @@ pub fn medium(medium: &Medium) -> Vec<Stage> {
     let mount = |kind, source: &str, options: &[&str]| {
         let always = ["ro", "nosuid", "nodev", "noexec"];
         let options = always.iter().chain(options).map(ToString::to_string).collect();
-        let step = Step::Mount(Mount { kind, source: source.to_owned(), options, target: paths::MEDIUM });
+        let step = BootStep::Mount(Mount { kind, source: source.to_owned(), options, target: paths::MEDIUM });
         vec![Stage::chain("medium", vec![step])]
     };
     match medium {
@@ -311,54 +311,55 @@ pub fn images(store: &Path, profile: &BootProfile) -> Vec<Arc<Image>> {
 /// `from_files` says that the images are mounted from their files, without loop devices.
 pub fn layers(images: &[Arc<Image>], from_files: bool) -> Vec<Stage> {
     let checked = |image: &&Arc<Image>| image.verify == Verify::Digest;
-    let check = |image: &Arc<Image>| vec![Step::OpenImage(image.clone()), Step::CheckImage(image.clone())];
+    let check =
+        |image: &Arc<Image>| vec![BootStep::OpenImage(image.clone()), BootStep::CheckImage(image.clone())];
     let lanes: Arc<[_]> = images.iter().filter(checked).map(check).collect();
     let check =
-        (!lanes.is_empty()).then_some(Stage { name: "check images", hands: Hands::Processors, lanes });
+        (!lanes.is_empty()).then_some(Stage { name: "check images", threads: Threads::Processors, lanes });
     let lane = |image: &Arc<Image>| {
         let verity = image.verify == Verify::Verity;
-        let open = (image.verify != Verify::Digest).then(|| Step::OpenImage(image.clone()));
-        let attach = (verity || !from_files).then(|| Step::AttachImage(image.clone()));
-        let protect = verity.then(|| Step::OpenVerity(image.clone()));
-        let steps = [open, attach, protect, Some(Step::MountLayer(image.clone()))];
+        let open = (image.verify != Verify::Digest).then(|| BootStep::OpenImage(image.clone()));
+        let attach = (verity || !from_files).then(|| BootStep::AttachImage(image.clone()));
+        let protect = verity.then(|| BootStep::OpenVerity(image.clone()));
+        let steps = [open, attach, protect, Some(BootStep::MountLayer(image.clone()))];
         steps.into_iter().flatten().collect()
     };
     // A loop device sleeps: its file is read by another thread of the kernel, and its settings wait for readers of the old
     // ones. A mount from the file does not.
-    let hands = if from_files { Hands::Processors } else { Hands::Many };
-    let layers = Stage { name: "layers", hands, lanes: images.iter().map(lane).collect() };
+    let threads = if from_files { Threads::Processors } else { Threads::Many };
+    let layers = Stage { name: "layers", threads, lanes: images.iter().map(lane).collect() };
     check.into_iter().chain([layers]).collect()
 }
 
 /// How the layers become one root with a top.
-pub fn root(images: &[Arc<Image>], top: &Top, init: &str, access: RootAccess) -> Vec<Stage> {
+pub fn root(images: &[Arc<Image>], top: &PreparedTop, init: &str, access: RootAccess) -> Vec<Stage> {
     let (above, put_on) = match top {
-        Top::None => (Above::Nothing, None),
-        Top::Tmpfs(size) => (Above::FreshTop, Some(tmpfs(*size))),
-        Top::Kept(folder) => {
-            (Above::KeptTop, Some(Step::Bind { source: folder.clone(), target: paths::TOP }))
+        PreparedTop::None => (Above::Nothing, None),
+        PreparedTop::Tmpfs(size) => (Above::FreshTop, Some(tmpfs(*size))),
+        PreparedTop::Kept(folder) => {
+            (Above::KeptTop, Some(BootStep::Bind { source: folder.clone(), target: paths::TOP }))
         }
     };
     let writable = above != Above::Nothing;
-    let mut steps: Vec<Step> = put_on.into_iter().collect();
-    steps.push(Step::StackLayers { lower: images.to_vec(), above });
-    steps.push(Step::MountPoints { writable });
+    let mut steps: Vec<BootStep> = put_on.into_iter().collect();
+    steps.push(BootStep::StackLayers { lower: images.to_vec(), above });
+    steps.push(BootStep::MountPoints { writable });
     // With a digest all of it was read just now, and "none" asks for no checks.
     if images.iter().any(|image| image.verify == Verify::Verity) {
-        steps.push(Step::ReadInit { init: init.to_owned(), layers: images.to_vec() });
+        steps.push(BootStep::ReadInit { init: init.to_owned(), layers: images.to_vec() });
     }
-    steps.push(Step::CheckInit(init.to_owned()));
+    steps.push(BootStep::CheckInit(init.to_owned()));
     if writable && access == RootAccess::ReadOnly {
-        steps.push(Step::ProtectRoot);
+        steps.push(BootStep::ProtectRoot);
     }
     vec![Stage::chain("root", steps)]
 }
 
-fn tmpfs(size: TmpfsSize) -> Step {
+fn tmpfs(size: TmpfsSize) -> BootStep {
     // For root alone, and of no use but through overlayfs, whose own mount decides what its files may do.
     let always = ["mode=0700", "nosuid", "nodev", "noexec"].map(str::to_owned);
     let options = [format!("size={size}")].into_iter().chain(always).collect();
-    Step::Mount(Mount { kind: "tmpfs", source: "lamina-top".to_owned(), options, target: paths::TOP })
+    BootStep::Mount(Mount { kind: "tmpfs", source: "lamina-top".to_owned(), options, target: paths::TOP })
 }
 
 /// The size of all images together, for people.

@@ -1,14 +1,14 @@
 //! What the steps of a plan want modules for: pure.
 
 use crate::modules::needs::{self, Need};
-use crate::plan::Step;
+use crate::plan::BootStep;
 
 /// What a step takes, as far as that is known before it is done: the file system of an image is known when it is open.
-pub fn of_step(step: &Step) -> Vec<Need> {
+pub fn of_step(step: &BootStep) -> Vec<Need> {
     match step {
-        Step::Mount(mount) => needs::of_file_system(mount.kind),
-        Step::OpenVerity(_) => needs::of_verity(),
-        Step::StackLayers { .. } => needs::of_file_system("overlay"),
+        BootStep::Mount(mount) => needs::of_file_system(mount.kind),
+        BootStep::OpenVerity(_) => needs::of_verity(),
+        BootStep::StackLayers { .. } => needs::of_file_system("overlay"),
         _ => Vec::new(),
     }
 }
@@ -34,9 +34,9 @@ mod tests {
 
     #[test]
     fn steps_of_a_stack_need_what_they_are_made_of() {
-        let stack = Step::StackLayers { lower: Vec::new(), above: plan::Above::Nothing };
+        let stack = BootStep::StackLayers { lower: Vec::new(), above: plan::Above::Nothing };
         assert_eq!(of_step(&stack)[0].what, "fs-overlay");
         assert_eq!(of_step(&stack)[0].why, "file system overlay");
-        assert!(of_step(&Step::CheckInit("/sbin/init".into())).is_empty());
+        assert!(of_step(&BootStep::CheckInit("/sbin/init".into())).is_empty());
     }
 }

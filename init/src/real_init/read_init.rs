@@ -38,16 +38,16 @@ pub struct Unreadable {
     pub path: PathBuf,
     /// The first byte that could not be read; `None` when the file could not be opened.
     pub at: Option<u64>,
-    /// Why.
+    /// What open(2) or read(2) said.
     pub error: io::Error,
 }
 
 /// What was read.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Amount {
-    /// Files.
+    /// Files that were opened and read.
     pub files: usize,
-    /// Bytes.
+    /// Their sum, 64 MiB at most.
     pub bytes: u64,
 }
 

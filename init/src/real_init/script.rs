@@ -3,7 +3,7 @@
 /// BINPRM_BUF_SIZE: what the kernel looks at of a `#!` line.
 pub const LONGEST_SCRIPT_LINE: usize = 256;
 
-/// The interpreter that the kernel finds in the first 256 bytes of a script (`load_script` of `fs/binfmt_script.c`): blanks and tabs stand
+/// The interpreter that the kernel finds in the first 256 bytes of a script (`load_script` of `fs/binfmt_script.c`): blanks and tabs may be
 /// around it, and everything else belongs to its name, as the `\r` of Windows does.
 pub fn script_interpreter(head: &[u8]) -> Option<String> {
     let mut line: Vec<u8> = head.iter().copied().take(LONGEST_SCRIPT_LINE).collect();

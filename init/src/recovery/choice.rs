@@ -5,8 +5,8 @@ use profiles::Name;
 /// Says to the init that starts anew that a person wants it, and names the profile that was chosen, if one was.
 pub const CHOSEN: &str = "LAMINA_PROFILE";
 
-/// Whether a person stood before the recovery screen, and had init run itself anew.
-pub fn somebody_is_there() -> bool {
+/// Whether a person was at the recovery screen, and had init run itself anew.
+pub fn person_is_present() -> bool {
     std::env::var_os(CHOSEN).is_some()
 }
 

@@ -23,7 +23,7 @@ use crate::console;
 use crate::error::{BootError, Failure};
 use crate::modules;
 use crate::paths;
-pub use choice::{CHOSEN, chosen_profile, somebody_is_there};
+pub use choice::{CHOSEN, chosen_profile, person_is_present};
 pub use context::Context;
 use menu::Menu;
 use restart::sleep_for_ever;
@@ -33,7 +33,7 @@ use terminals::Terminals;
 /// The thread that serves the menu. There is one screen and one menu, whoever failed.
 static SERVING: OnceLock<ThreadId> = OnceLock::new();
 
-/// The error of a boot that was told to stop: `lamina.rescue`.
+/// The error of a boot that was asked to stop: `lamina.rescue`.
 pub fn on_purpose() -> BootError {
     Failure::new("the kernel command line asks for it")
         .try_this("leave the shell to come to the menu; its key `t` starts the boot")
@@ -47,8 +47,8 @@ fn of_panic(location: &str, message: &str) -> BootError {
         .at("run init", location)
 }
 
-/// The error of a crash of init that stands in the environment of the init that was started for it.
-pub fn of_death() -> Option<BootError> {
+/// The error of a crash of init that is in the environment of the init that was started for it.
+pub fn after_crash() -> Option<BootError> {
     let signal = std::env::var_os(stack::last_resort::DIED)?;
     let error = Failure::new(format!("init itself failed: {}", signal.to_string_lossy()))
         .try_this("try again: a machine that is short of memory does this, and so does a medium that fails")

@@ -12,7 +12,7 @@ use nix::unistd::sync;
 use profiles::Name;
 
 use super::choice::CHOSEN;
-use crate::{console, descriptors, take_down};
+use crate::{console, descriptors, unmount};
 
 /// A disk that was pulled out while something was written to it must not keep the machine.
 const MOST_FOR_SYNC: Duration = Duration::from_secs(10);
@@ -28,7 +28,7 @@ pub fn can_retry() -> bool {
 /// Takes away what this attempt has mounted and runs init anew, in the same process; with a profile, that one is started.
 /// Returns the sentence that says why not.
 pub fn retry(profile: Option<&Name>) -> String {
-    take_down::everything();
+    unmount::everything();
     // Else the next init takes the raised limit for the kernel's, and hands it on to the real one.
     descriptors::as_before();
     let mut init = Command::new("/init");

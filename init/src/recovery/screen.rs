@@ -8,7 +8,7 @@ use crate::paths;
 
 /// Rows around the fields: an empty one, two rules, the title and an empty one below it.
 const FRAME: usize = 5;
-/// What stands before the text of a field.
+/// What comes before the text of a field.
 const HEAD: usize = 11;
 /// A single line may take so many rows; a label of 4096 characters has no right to the whole screen.
 const MOST_ROWS_A_LINE: usize = 4;
@@ -52,7 +52,7 @@ impl fmt::Display for BootError {
 
 /// What a line of a field has.
 #[derive(Clone, Copy)]
-struct Room {
+struct FreeSpace {
     columns: usize,
     /// A longer line is cut.
     rows: usize,
@@ -93,7 +93,7 @@ fn fields(error: &BootError, context: &Context, kernel: &[String]) -> Vec<Field>
 
 impl Field {
     /// Rows that it takes, with the line that says how many are missing.
-    fn rows(&self, room: Room) -> usize {
+    fn rows(&self, room: FreeSpace) -> usize {
         let rows = |line: &String| line.chars().count().div_ceil(room.columns).clamp(1, room.rows);
         self.visible().iter().map(rows).sum::<usize>() + usize::from(self.says_more())
     }
@@ -123,7 +123,8 @@ impl Field {
 /// The fields, with `taken` rows of the terminal for what is around them.
 fn body(mut fields: Vec<Field>, size: Size, taken: usize) -> String {
     let rows = size.rows.saturating_sub(taken);
-    let mut room = Room { columns: size.columns.saturating_sub(HEAD).clamp(20, 500), rows: MOST_ROWS_A_LINE };
+    let mut room =
+        FreeSpace { columns: size.columns.saturating_sub(HEAD).clamp(20, 500), rows: MOST_ROWS_A_LINE };
     // First fewer lines, then shorter ones.
     while !fit(&mut fields, rows, room) && room.rows > 1 {
         room.rows -= 1;
@@ -132,7 +133,7 @@ fn body(mut fields: Vec<Field>, size: Size, taken: usize) -> String {
 }
 
 /// Takes lines from the largest field, of equals from the lowest, until all fit; false when they do not.
-fn fit(fields: &mut [Field], rows: usize, room: Room) -> bool {
+fn fit(fields: &mut [Field], rows: usize, room: FreeSpace) -> bool {
     while fields.iter().map(|field| field.rows(room)).sum::<usize>() > rows {
         let shrinkable = fields.iter_mut().filter(|field| field.can_shrink());
         match shrinkable.max_by_key(|field| field.rows(room)) {
@@ -143,7 +144,7 @@ fn fit(fields: &mut [Field], rows: usize, room: Room) -> bool {
     true
 }
 
-fn written(fields: &[Field], room: Room) -> String {
+fn written(fields: &[Field], room: FreeSpace) -> String {
     let mut text = String::new();
     for field in fields {
         let mut lines: Vec<String> = field.visible().iter().map(|line| cut(line, room)).collect();
@@ -161,7 +162,7 @@ fn written(fields: &[Field], room: Room) -> String {
 }
 
 /// The line, in as many rows as there is room for.
-fn cut(line: &str, room: Room) -> String {
+fn cut(line: &str, room: FreeSpace) -> String {
     let most = room.columns * room.rows;
     if line.chars().count() <= most {
         return line.to_owned();

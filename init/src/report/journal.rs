@@ -1,4 +1,4 @@
-//! What has been done, and when: told on the console while it happens, and left as `report.json`.
+//! What has been done, and when: shown on the console while it happens, and left as `report.json`.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use crate::request::Verbosity;
 pub struct Timed {
     /// Name of the step.
     pub step: &'static str,
-    /// Its object.
+    /// What it is done to, as messages name it.
     pub object: String,
     /// CLOCK_BOOTTIME at its begin.
     pub start: Duration,

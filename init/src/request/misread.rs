@@ -90,7 +90,7 @@ impl Misreadings {
         self.all.retain(|misread| Stops::without(&misread.parameter) != Stops::Asked);
     }
 
-    /// Whether one of them stands for a digest: then nothing that is not bound may take its place.
+    /// Whether one of them binds a digest: then nothing that is not bound may take its place.
     pub fn bind(&self) -> bool {
         self.all.iter().any(|misread| misread.binds)
     }

@@ -58,7 +58,7 @@ pub enum Verbosity {
 /// The profile that was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WantedProfile {
-    /// Its name.
+    /// As `lamina.profile=` spells it, before the digest.
     pub name: Name,
     /// The SHA-256 that its file must have, as in `web@sha256:HEX`.
     pub digest: Option<Digest>,
@@ -112,7 +112,7 @@ pub struct BootRequest {
     pub misread: Misreadings,
     /// All parameters, for the options of modules.
     pub parameters: Vec<Parameter>,
-    /// What stands behind `--`.
+    /// What comes after `--`: for the real init.
     pub for_init: Vec<String>,
     /// The whole line.
     pub line: String,
@@ -144,7 +144,7 @@ impl BootRequest {
         }
     }
 
-    /// Reads the line. Of a repeated parameter the last one holds. What cannot be read stands in [`BootRequest::misread`].
+    /// Reads the line. Of a repeated parameter the last one holds. What cannot be read is in [`BootRequest::misread`].
     pub fn parse(line: &str) -> Self {
         let mut request = Self {
             parameters: cmdline::parse(line),
@@ -269,7 +269,7 @@ impl BootRequest {
             "dir" => self.folder = folder(text()?)?,
             "timeout" => self.timeout = seconds(text()?)?,
             "rescue" => self.rescue = true,
-            // Stronger than `quiet`, in whatever order they stand.
+            // Stronger than `quiet`, in whatever order they come.
             _ => self.verbosity = Verbosity::Debug,
         }
         Ok(())

@@ -28,7 +28,7 @@ pub struct Overrides {
 pub struct Added {
     /// The profile of the store whose image it is; `None` for one that the profile itself offers as `optional`.
     pub profile: Option<Name>,
-    /// The image.
+    /// The package name of the image.
     pub image: Name,
 }
 

@@ -68,7 +68,7 @@ fn leave(program: &Path, target: &Path) -> io::Result<()> {
     to.set_permissions(Permissions::from_mode(0o755))
 }
 
-/// The arguments that stand before those of the kernel when `init` is systemd; none otherwise. To be called when the root
+/// The arguments that come before those of the kernel when `init` is systemd; none otherwise. To be called when the root
 /// is the system's, because links must lead where they will lead.
 ///
 /// systemd learns when the initramfs began from the state that a systemd in an initramfs would hand over: a file of lines

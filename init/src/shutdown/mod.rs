@@ -15,10 +15,10 @@
 mod devices;
 mod ending;
 pub mod handover;
-mod hands;
 mod plan;
 mod processes;
 mod swaps;
+mod system;
 
 use std::convert::Infallible;
 use std::os::unix::process::CommandExt;
@@ -31,9 +31,9 @@ use crate::deadline::{self, within};
 use crate::panic_for_tests::panic_if_told;
 use crate::shutdown::handover::{EXIT, PROGRAM};
 use ending::{Ending, PARAMETER_OF_SYSTEMD};
-use hands::{Hands, Machine};
-use plan::{OLD_ROOT, Step};
+use plan::{OLD_ROOT, ShutdownStep};
 use processes::Spare;
+use system::{RealSystem, System};
 
 /// After each pass the table is read again: one thing out of the way may free another.
 const MOST_PASSES: usize = 4;
@@ -50,33 +50,33 @@ pub fn as_pid_1(words: &[String]) -> ! {
         console::write_line(&format!("shutdown: {why}; powering off"));
         Ending::POWER_OFF
     });
-    whatever_happens(&ending);
+    end_even_after_a_failure(&ending);
     panic_if_told("begin shutdown");
-    hands::prepare();
-    let machine = Machine::begin();
-    if !machine.table().iter().any(|mount| mount.target == Path::new(OLD_ROOT)) {
-        let Err(why) = turn_around(&ending);
+    system::prepare();
+    let system = RealSystem::begin();
+    if !system.table().iter().any(|mount| mount.target == Path::new(OLD_ROOT)) {
+        let Err(why) = pivot_to_exit(&ending);
         console::write_line(&format!("shutdown: cannot leave the root: {why}"));
         end_processes();
         write_back();
-        tell(&carry_out_all(&machine, &plan::protect(&machine.table(), &machine.swaps())));
+        tell(&carry_out_all(&system, &plan::protect(&system.table(), &system.swaps())));
         ending::end(&ending)
     }
     end_processes();
     write_back();
-    let outcome = leave(&machine);
-    tell(&outcome.left);
+    let result = leave(&system);
+    tell(&result.left);
     write_back();
-    if !hands::is_quiet() || !outcome.left.is_empty() {
-        let end = if outcome.left.is_empty() { "nothing is left mounted" } else { "some of it is left" };
-        console::write_line(&format!("{} unmounted, {end}; {ending}", outcome.unmounted));
+    if !system::is_quiet() || !result.left.is_empty() {
+        let end = if result.left.is_empty() { "nothing is left mounted" } else { "some of it is left" };
+        console::write_line(&format!("{} unmounted, {end}; {ending}", result.unmounted));
     }
     ending::end(&ending)
 }
 
 /// The machine ends as it was told to, although this program panics, dies or hangs; what was written is on the disks then, but
 /// nothing is unmounted.
-fn whatever_happens(ending: &Ending) {
+fn end_even_after_a_failure(ending: &Ending) {
     if ending.stays_off() {
         stack::last_resort::only_power_off();
     }
@@ -108,38 +108,38 @@ pub fn from_the_system() -> ExitCode {
     }
     end_processes();
     write_back();
-    let machine = Machine::begin();
-    let left = carry_out_all(&machine, &plan::protect(&machine.table(), &machine.swaps()));
+    let system = RealSystem::begin();
+    let left = carry_out_all(&system, &plan::protect(&system.table(), &system.swaps()));
     tell(&left);
     if left.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// The stack is still the root: pivot_root(2) to where this program lies, and begin again there.
-fn turn_around(ending: &Ending) -> Result<Infallible, String> {
+fn pivot_to_exit(ending: &Ending) -> Result<Infallible, String> {
     end_processes();
     write_back();
-    hands::pivot(Path::new(EXIT), OLD_ROOT)?;
+    system::pivot(Path::new(EXIT), OLD_ROOT)?;
     let program = format!("/{PROGRAM}");
     Err(Command::new(&program).args(ending.words()).exec().to_string())
 }
 
 /// What became of [`leave`].
-struct Outcome {
+struct Unmounted {
     unmounted: usize,
     left: Vec<String>,
 }
 
 /// Unmounts in the order of the plan, as often as that gets anywhere; then gives up what is left, and says what.
-fn leave(hands: &impl Hands) -> Outcome {
+fn leave(system: &impl System) -> Unmounted {
     let mut unmounted = 0;
     let mut failures = Vec::new();
     for pass in 0..MOST_PASSES {
-        let steps = plan::leave(&hands.table(), &hands.swaps());
+        let steps = plan::leave(&system.table(), &system.swaps());
         let mut done = 0;
         failures.clear();
         for step in &steps {
-            match (hands.carry_out(step), step) {
-                (Ok(()), Step::Unmount(_)) => done += 1,
+            match (system.carry_out(step), step) {
+                (Ok(()), ShutdownStep::Unmount(_)) => done += 1,
                 (Ok(()), _) => {}
                 (Err(why), _) => failures.push(format!("cannot {step}: {why}")),
             }
@@ -149,18 +149,19 @@ fn leave(hands: &impl Hands) -> Outcome {
             break;
         }
         if pass == 0 {
-            hands.end_storage();
+            system.end_storage();
         }
     }
     if !failures.is_empty() {
-        failures.extend(carry_out_all(hands, &plan::give_up(&hands.table())));
+        failures.extend(carry_out_all(system, &plan::give_up(&system.table())));
     }
-    Outcome { unmounted, left: failures }
+    Unmounted { unmounted, left: failures }
 }
 
 /// All steps, whether or not one fails; the failures.
-fn carry_out_all(hands: &impl Hands, steps: &[Step]) -> Vec<String> {
-    let failed = |step: &Step| hands.carry_out(step).err().map(|why| format!("cannot {step}: {why}"));
+fn carry_out_all(system: &impl System, steps: &[ShutdownStep]) -> Vec<String> {
+    let failed =
+        |step: &ShutdownStep| system.carry_out(step).err().map(|why| format!("cannot {step}: {why}"));
     steps.iter().filter_map(failed).collect()
 }
 
@@ -213,7 +214,7 @@ mod tests {
         }
     }
 
-    impl Hands for Fake {
+    impl System for Fake {
         fn table(&self) -> Vec<Mounted> {
             self.table.borrow().clone()
         }
@@ -222,7 +223,7 @@ mod tests {
             vec!["/oldroot/run/lamina/state/swap".into()]
         }
 
-        fn carry_out(&self, step: &Step) -> Result<(), String> {
+        fn carry_out(&self, step: &ShutdownStep) -> Result<(), String> {
             let text = step.to_string();
             for (refused, times) in self.refuses.borrow_mut().iter_mut() {
                 if text.starts_with(*refused) && *times > 0 {
@@ -232,18 +233,18 @@ mod tests {
             }
             let mut table = self.table.borrow_mut();
             match step {
-                Step::Move { from, to } => {
+                ShutdownStep::Move { from, to } => {
                     for mount in table.iter_mut() {
                         if let Ok(rest) = mount.target.strip_prefix(from) {
                             mount.target = to.components().chain(rest.components()).collect();
                         }
                     }
                 }
-                Step::Unmount(object) | Step::Detach(object) => {
+                ShutdownStep::Unmount(object) | ShutdownStep::Detach(object) => {
                     let at = table.iter().rposition(|mount| mount.target == object.target);
                     table.remove(at.ok_or("not mounted")?);
                 }
-                Step::SwapOff(_) | Step::ReadOnly(_) | Step::FreeDevices => {}
+                ShutdownStep::SwapOff(_) | ShutdownStep::ReadOnly(_) | ShutdownStep::FreeDevices => {}
             }
             Ok(())
         }
@@ -265,8 +266,8 @@ mod tests {
             "free",
         ] {
             let fake = Fake::new(&[(step, 1)]);
-            let outcome = leave(&fake);
-            assert!(outcome.left.is_empty(), "{step}: {:?}", outcome.left);
+            let result = leave(&fake);
+            assert!(result.left.is_empty(), "{step}: {:?}", result.left);
             assert_eq!(fake.table().len(), 2, "{step}");
         }
     }
@@ -274,16 +275,16 @@ mod tests {
     #[test]
     fn what_serves_file_systems_is_ended_when_it_is_in_the_way() {
         let fake = Fake::new(&[("unmount", BY_STORAGE)]);
-        let outcome = leave(&fake);
-        assert!(outcome.left.is_empty() && fake.table().len() == 2, "{:?}", outcome.left);
+        let result = leave(&fake);
+        assert!(result.left.is_empty() && fake.table().len() == 2, "{:?}", result.left);
     }
 
     #[test]
     fn what_stays_busy_is_told_and_given_up() {
         let fake = Fake::new(&[("unmount /dev/vdb", 99)]);
-        let outcome = leave(&fake);
-        assert_eq!(outcome.left.len(), 1, "{:?}", outcome.left);
-        assert!(outcome.left[0].starts_with("cannot unmount /dev/vdb (ext4) at /old"), "{}", outcome.left[0]);
+        let result = leave(&fake);
+        assert_eq!(result.left.len(), 1, "{:?}", result.left);
+        assert!(result.left[0].starts_with("cannot unmount /dev/vdb (ext4) at /old"), "{}", result.left[0]);
         assert_eq!(fake.table().len(), 2, "it was detached");
         let stuck = Fake::new(&[("", 9999)]);
         assert!(!leave(&stuck).left.is_empty());

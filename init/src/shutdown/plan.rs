@@ -8,14 +8,14 @@ use crate::paths;
 
 /// Where the program that turned the root around has put the old one: systemd's choice, and ours.
 pub const OLD_ROOT: &str = "/oldroot";
-/// Where `/run` of the old root goes, so that medium and state outlive the root that stands on them.
+/// Where `/run` of the old root goes, so that medium and state outlive the root that lies on them.
 pub const OLD_RUN: &str = "/oldrun";
 /// What the shutdown program itself needs to the end: tables, devices, and a place to run from.
 const KEPT: [&str; 5] = ["/", "/dev", "/proc", "/sys", "/run"];
 
 /// One thing to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Step {
+pub enum ShutdownStep {
     /// Let the kernel swap to this file no longer: its file system stays busy until then.
     SwapOff(PathBuf),
     /// Move a mount, with all that lies on it.
@@ -62,7 +62,7 @@ impl fmt::Display for Object {
     }
 }
 
-impl fmt::Display for Step {
+impl fmt::Display for ShutdownStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::SwapOff(file) => write!(f, "end swapping to {}", file.display()),
@@ -75,7 +75,7 @@ impl fmt::Display for Step {
     }
 }
 
-/// Where a mount stands in the order of going: the root first, then what it stood on, from the top down.
+/// When a mount goes: the root first, then what it lay on, from the top down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Rank {
     Root,
@@ -96,7 +96,7 @@ fn by_rank(mounts: Vec<&Mounted>) -> Vec<&Mounted> {
 
 /// The steps that leave nothing mounted but what this program runs on. `table` is that of a process whose root is
 /// `/run/initramfs`, with the old root below it; `swaps` are the files that the kernel swaps to.
-pub fn leave(table: &[Mounted], swaps: &[PathBuf]) -> Vec<Step> {
+pub fn leave(table: &[Mounted], swaps: &[PathBuf]) -> Vec<ShutdownStep> {
     let old_run = Path::new(OLD_ROOT).join("run");
     let mut steps = swap_off(swaps);
     let mut table = table.to_vec();
@@ -106,18 +106,18 @@ pub fn leave(table: &[Mounted], swaps: &[PathBuf]) -> Vec<Step> {
                 mount.target = joined(OLD_RUN, rest);
             }
         }
-        steps.push(Step::Move { from: old_run, to: PathBuf::from(OLD_RUN) });
+        steps.push(ShutdownStep::Move { from: old_run, to: PathBuf::from(OLD_RUN) });
     }
     let going = going(&table);
     let outlives_layers = |mount: &Mounted| rank(&mount.target) > Rank::Layers;
     let first = going.iter().position(|mount| outlives_layers(mount)).unwrap_or(going.len());
     let (root_and_layers, what_they_stood_on) = going.split_at(first);
-    let unmount = |mounts: &[&Mounted]| -> Vec<Step> {
-        mounts.iter().map(|mount| Step::Unmount(Object::of(mount))).collect()
+    let unmount = |mounts: &[&Mounted]| -> Vec<ShutdownStep> {
+        mounts.iter().map(|mount| ShutdownStep::Unmount(Object::of(mount))).collect()
     };
     steps.extend(unmount(root_and_layers));
     // The devices let the files on the medium go when their last user has gone, not at once.
-    steps.push(Step::FreeDevices);
+    steps.push(ShutdownStep::FreeDevices);
     steps.extend(unmount(what_they_stood_on));
     steps
 }
@@ -129,27 +129,27 @@ fn going(table: &[Mounted]) -> Vec<&Mounted> {
 }
 
 /// The steps for what [`leave`] could not unmount: nothing unwritten is left behind, and nothing keeps the machine on.
-pub fn give_up(table: &[Mounted]) -> Vec<Step> {
+pub fn give_up(table: &[Mounted]) -> Vec<ShutdownStep> {
     let left = going(table);
     let writable = once(left.iter().copied().filter(|mount| keeps_data(mount)));
-    let read_only = writable.map(Step::ReadOnly);
-    read_only.chain(left.iter().map(|mount| Step::Detach(Object::of(mount)))).collect()
+    let read_only = writable.map(ShutdownStep::ReadOnly);
+    read_only.chain(left.iter().map(|mount| ShutdownStep::Detach(Object::of(mount)))).collect()
 }
 
 /// The steps for a system that its own PID 1 still runs on: no file system on a disk stays writable.
-pub fn protect(table: &[Mounted], swaps: &[PathBuf]) -> Vec<Step> {
+pub fn protect(table: &[Mounted], swaps: &[PathBuf]) -> Vec<ShutdownStep> {
     let mut all = below(table, Path::new("/"));
     // What lies at `/` itself: the last of several is the one that is seen.
     all.extend(table.iter().rfind(|mount| mount.target == Path::new("/")));
     all.retain(|mount| keeps_data(mount));
     let of_order = |wanted| all.iter().copied().filter(move |mount| order(mount) == wanted);
-    let read_only = once((0..=3).flat_map(of_order)).map(Step::ReadOnly);
+    let read_only = once((0..=3).flat_map(of_order)).map(ShutdownStep::ReadOnly);
     swap_off(swaps).into_iter().chain(read_only).collect()
 }
 
 /// Before anything else, while the paths hold.
-fn swap_off(swaps: &[PathBuf]) -> Vec<Step> {
-    swaps.iter().cloned().map(Step::SwapOff).collect()
+fn swap_off(swaps: &[PathBuf]) -> Vec<ShutdownStep> {
+    swaps.iter().cloned().map(ShutdownStep::SwapOff).collect()
 }
 
 /// The stack lies on the state, and the state may lie on the medium.
@@ -211,11 +211,11 @@ mod tests {
     use super::*;
     use crate::mounts::parse;
 
-    fn print(steps: &[Step]) -> String {
+    fn print(steps: &[ShutdownStep]) -> String {
         steps.iter().map(|step| format!("{step}\n")).collect()
     }
 
-    fn golden(name: &str, steps: &[Step]) {
+    fn golden(name: &str, steps: &[ShutdownStep]) {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(format!("{name}.plan"));
         let printed = print(steps);
         if std::env::var_os("UPDATE_GOLDEN").is_some() {
@@ -245,7 +245,7 @@ mod tests {
     #[test]
     fn nothing_mounted_means_only_devices_to_free() {
         let table = parse(b"1 1 0:1 / / rw - tmpfs tmpfs rw\n2 1 0:2 / /proc rw - proc proc rw\n");
-        assert_eq!(leave(&table, &[]), [Step::FreeDevices]);
+        assert_eq!(leave(&table, &[]), [ShutdownStep::FreeDevices]);
         assert!(give_up(&table).is_empty() && protect(&table, &[]).is_empty());
     }
 }

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use nix::mount::umount;
 
-use super::supervised::{self, Ended};
+use super::subprocess::{self, Ended};
 use crate::console;
 use crate::error::Failure;
 
-/// What it found, when the state can be used; stands in the report.
+/// What it found, when the state can be used; the report has its word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Checked {
     /// No damage.
@@ -42,9 +42,9 @@ enum Verdict {
     Failed,
 }
 
-/// A checker.
+/// The program that checks one kind of file system.
 struct Checker {
-    /// The driver.
+    /// The kernel's name of the file system.
     driver: &'static str,
     arguments: &'static [&'static str],
     /// It reads a journal only as far as the kernel has replayed it.
@@ -99,7 +99,7 @@ fn run(program: &Path, checker: &Checker, device: &str) -> Result<Checked, Failu
         console::write_line(&format!("still checking the file system on {device}, for {} s", time.as_secs()));
     };
     let failure = |why: String| Failure::new(format!("{} {why}", program.display()));
-    let Ended { status, said } = supervised::run(&mut command, &supervised::CHECKING, still)
+    let Ended { status, said } = subprocess::run(&mut command, &subprocess::CHECKING, still)
         .map_err(|why| failure(why.to_string()))?;
     let verdict = status.code().map_or(Verdict::Failed, |code| verdict(checker.driver, code));
     match verdict {

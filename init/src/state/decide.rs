@@ -49,7 +49,7 @@ impl Wish<'_> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Observed {
     /// Under the name of the profile.
-    pub top: Top,
+    pub top: FoundTop,
     /// Whether a making was interrupted.
     pub half_made: bool,
     /// Those that were set aside.
@@ -58,7 +58,7 @@ pub struct Observed {
 
 /// A top under the name of its profile.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Top {
+pub enum FoundTop {
     /// Nothing is there.
     Absent,
     /// Not one of ours, or torn: the reason, in words that follow "lamina/NAME".
@@ -85,7 +85,7 @@ pub struct Aside {
 
 /// One thing to do below [`FOLDER`]. Each is durable before the next begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Step {
+pub enum FolderStep {
     /// Remove what an interrupted making left; set it aside when it is not empty.
     Clear {
         /// The half-made folder.
@@ -99,7 +99,7 @@ pub enum Step {
     MakeWork(String),
     /// Write the stamp in the folder, in place of another one at once.
     Stamp {
-        /// The folder.
+        /// Below [`FOLDER`].
         name: String,
         /// What it says.
         stamp: Stamp,
@@ -115,7 +115,7 @@ pub enum Step {
     Exchange(String, String),
 }
 
-impl fmt::Display for Step {
+impl fmt::Display for FolderStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Clear { name, aside } => {
@@ -167,7 +167,7 @@ pub struct Decision {
     /// A line for people, when something changed that they should know.
     pub say: Option<String>,
     /// In order.
-    pub steps: Vec<Step>,
+    pub steps: Vec<FolderStep>,
 }
 
 /// Decides.
@@ -179,37 +179,37 @@ pub fn decide(observed: &Observed, wish: &Wish) -> Result<Decision, Failure> {
     let changed = format!("the stack of {name} changed");
     let mut numbers = Numbers::after(observed);
     match &observed.top {
-        Top::Absent => Ok(Decision {
+        FoundTop::Absent => Ok(Decision {
             action: Action::Created,
             aside: None,
             say: None,
             steps: make(observed, wish, &mut numbers, Vec::new()),
         }),
-        Top::Ours { stack, lacks_work, .. } if *stack == wish.stack => {
-            let steps = if *lacks_work { vec![Step::MakeWork(name)] } else { Vec::new() };
+        FoundTop::Ours { stack, lacks_work, .. } if *stack == wish.stack => {
+            let steps = if *lacks_work { vec![FolderStep::MakeWork(name)] } else { Vec::new() };
             Ok(Decision { action: Action::Reused, aside: None, say: None, steps })
         }
-        Top::Ours { stack, tied: None, lacks_work } if wish.changed == WhenChanged::Keep => {
-            let mut steps = if *lacks_work { vec![Step::MakeWork(name.clone())] } else { Vec::new() };
-            steps.push(Step::Stamp { name, stamp: Stamp::of(wish.profile, wish.stack) });
+        FoundTop::Ours { stack, tied: None, lacks_work } if wish.changed == WhenChanged::Keep => {
+            let mut steps = if *lacks_work { vec![FolderStep::MakeWork(name.clone())] } else { Vec::new() };
+            steps.push(FolderStep::Stamp { name, stamp: Stamp::of(wish.profile, wish.stack) });
             let say = format!("{changed} (from {stack}): its top is kept");
             Ok(Decision { action: Action::Kept, aside: None, say: Some(say), steps })
         }
-        Top::Ours { stack, .. } if wish.changed == WhenChanged::Refuse => Err(refuse(
+        FoundTop::Ours { stack, .. } if wish.changed == WhenChanged::Refuse => Err(refuse(
             format!(
                 "{changed}: its top in {FOLDER}/{name} belongs to {stack}, and this stack is {}",
                 wish.stack
             ),
             &name,
         )),
-        Top::Foreign(why) if wish.changed == WhenChanged::Refuse => {
+        FoundTop::Foreign(why) if wish.changed == WhenChanged::Refuse => {
             Err(refuse(format!("{FOLDER}/{name} cannot be trusted: {why}"), &name))
         }
-        Top::Ours { tied: Some(why), .. } if wish.changed == WhenChanged::Keep => {
+        FoundTop::Ours { tied: Some(why), .. } if wish.changed == WhenChanged::Keep => {
             Ok(replace(observed, wish, &mut numbers, &format!("{changed} and its top cannot be kept: {why}")))
         }
-        Top::Ours { .. } => Ok(replace(observed, wish, &mut numbers, &changed)),
-        Top::Foreign(why) => {
+        FoundTop::Ours { .. } => Ok(replace(observed, wish, &mut numbers, &changed)),
+        FoundTop::Foreign(why) => {
             Ok(replace(observed, wish, &mut numbers, &format!("{FOLDER}/{name} is not usable: {why}")))
         }
     }
@@ -224,28 +224,28 @@ fn replace(observed: &Observed, wish: &Wish, numbers: &mut Numbers, because: &st
         let say = format!(
             "{because}: the top that was set aside for this stack is in use again, and the other is {FOLDER}/{aside}"
         );
-        let steps = vec![Step::Exchange(name, aside.clone())];
+        let steps = vec![FolderStep::Exchange(name, aside.clone())];
         return Decision { action: Action::TakenBack, aside: Some(aside), say: Some(say), steps };
     }
     let aside = wish.aside(numbers.next());
     let say = format!("{because}: the top is set aside as {FOLDER}/{aside}, and an empty one begins");
     // The old one leaves when the new one is whole: with no room for a new one, it stays where it was.
-    let leave = Step::Rename { from: name, to: aside.clone() };
+    let leave = FolderStep::Rename { from: name, to: aside.clone() };
     let steps = make(observed, wish, numbers, vec![leave]);
     Decision { action: Action::SetAside, aside: Some(aside), say: Some(say), steps }
 }
 
 /// Makes an empty top; `before` is done when it is whole and not yet in its place.
-fn make(observed: &Observed, wish: &Wish, numbers: &mut Numbers, before: Vec<Step>) -> Vec<Step> {
+fn make(observed: &Observed, wish: &Wish, numbers: &mut Numbers, before: Vec<FolderStep>) -> Vec<FolderStep> {
     let half_made = wish.half_made();
     let mut steps = Vec::new();
     if observed.half_made {
-        steps.push(Step::Clear { name: half_made.clone(), aside: wish.aside(numbers.next()) });
+        steps.push(FolderStep::Clear { name: half_made.clone(), aside: wish.aside(numbers.next()) });
     }
-    steps.push(Step::Make(half_made.clone()));
-    steps.push(Step::Stamp { name: half_made.clone(), stamp: Stamp::of(wish.profile, wish.stack) });
+    steps.push(FolderStep::Make(half_made.clone()));
+    steps.push(FolderStep::Stamp { name: half_made.clone(), stamp: Stamp::of(wish.profile, wish.stack) });
     steps.extend(before);
-    steps.push(Step::Rename { from: half_made, to: wish.profile.to_string() });
+    steps.push(FolderStep::Rename { from: half_made, to: wish.profile.to_string() });
     steps
 }
 

@@ -7,11 +7,11 @@ fn name() -> Name {
     Name::parse("web").unwrap()
 }
 
-fn ours(stack: [u8; 32], tied: Option<&str>) -> Top {
-    Top::Ours { stack: Digest::from_bytes(stack), tied: tied.map(str::to_owned), lacks_work: false }
+fn ours(stack: [u8; 32], tied: Option<&str>) -> FoundTop {
+    FoundTop::Ours { stack: Digest::from_bytes(stack), tied: tied.map(str::to_owned), lacks_work: false }
 }
 
-fn observed(top: Top) -> Observed {
+fn observed(top: FoundTop) -> Observed {
     Observed { top, half_made: false, asides: Vec::new() }
 }
 
@@ -44,13 +44,13 @@ stamp lamina/web.new with NEW
 rename lamina/web.new to lamina/web
 ";
     for changed in EVERY_WAY {
-        assert_eq!(shown(&observed(Top::Absent), changed), expected);
+        assert_eq!(shown(&observed(FoundTop::Absent), changed), expected);
     }
 }
 
 #[test]
 fn what_an_interrupted_making_left_is_cleared_first() {
-    let observed = Observed { half_made: true, asides: vec![aside(4, OLD)], ..observed(Top::Absent) };
+    let observed = Observed { half_made: true, asides: vec![aside(4, OLD)], ..observed(FoundTop::Absent) };
     let expected = "created
 remove lamina/web.new, or set it aside as lamina/web.aside-5 if it holds anything
 make lamina/web.new
@@ -65,7 +65,7 @@ fn over_the_same_stack_nothing_is_done() {
     for changed in EVERY_WAY {
         assert_eq!(shown(&observed(ours(NEW, Some("tied"))), changed), "reused\n");
     }
-    let top = Top::Ours { stack: Digest::from_bytes(NEW), tied: None, lacks_work: true };
+    let top = FoundTop::Ours { stack: Digest::from_bytes(NEW), tied: None, lacks_work: true };
     assert_eq!(shown(&observed(top), WhenChanged::Reset), "reused\nmake lamina/web/work\n");
 }
 
@@ -122,7 +122,7 @@ fn refuse_names_both_stacks_and_the_ways_out() {
         assert!(failure.why.contains(&part), "{}", failure.why);
     }
     assert!(failure.remedies.iter().any(|remedy| remedy.contains("lamina.state=tmpfs")), "{failure:?}");
-    let foreign = observed(Top::Foreign("it has no stamp.kdl".into()));
+    let foreign = observed(FoundTop::Foreign("it has no stamp.kdl".into()));
     let failure = decided(&foreign, WhenChanged::Refuse).unwrap_err();
     assert_eq!(failure.why, "lamina/web cannot be trusted: it has no stamp.kdl");
 }
@@ -130,7 +130,7 @@ fn refuse_names_both_stacks_and_the_ways_out() {
 #[test]
 fn what_is_not_ours_is_set_aside_and_told() {
     for changed in [WhenChanged::Keep, WhenChanged::Reset] {
-        let text = shown(&observed(Top::Foreign("it is not a folder".into())), changed);
+        let text = shown(&observed(FoundTop::Foreign("it is not a folder".into())), changed);
         assert!(text.contains("rename lamina/web to lamina/web.aside-1\n"), "{text}");
         assert!(
             text.contains("\nlamina/web is not usable: it is not a folder: the top is set aside as"),

@@ -17,11 +17,11 @@ use rustix::fs::{
 use rustix::io::Errno;
 use stack::upper::Lack;
 
-use super::decide::{Aside, FOLDER, Observed, Step, Top, Wish};
+use super::decide::{Aside, FOLDER, FolderStep, FoundTop, Observed, Wish};
+use super::free_space::FreeSpace;
 use super::fresh;
-use super::room::Room;
+use super::overlay_marks;
 use super::stamp::{self, Stamp};
-use super::tied;
 use crate::error::Failure;
 use stack::overlay::{UPPER, WORK};
 
@@ -87,12 +87,12 @@ impl Tops {
         Ok(Observed { top: self.observe_top(wish)?, half_made, asides })
     }
 
-    fn observe_top(&self, wish: &Wish) -> Result<Top, Failure> {
+    fn observe_top(&self, wish: &Wish) -> Result<FoundTop, Failure> {
         let name = wish.profile.as_str();
-        let foreign = |why: &str| Ok(Top::Foreign(why.to_owned()));
+        let foreign = |why: &str| Ok(FoundTop::Foreign(why.to_owned()));
         let top = match directory(&self.folder, name) {
             Ok(top) => top,
-            Err(Errno::NOENT) => return Ok(Top::Absent),
+            Err(Errno::NOENT) => return Ok(FoundTop::Absent),
             Err(Errno::NOTDIR | Errno::LOOP) => return foreign("it is not a folder"),
             Err(errno) => return Err(cannot("open", name, errno)),
         };
@@ -115,20 +115,20 @@ impl Tops {
             return foreign("it was mounted with `volatile`, and overlayfs will not mount it again");
         }
         let tied = match stamp.stack != wish.stack && wish.changed == WhenChanged::Keep {
-            true if stamp.features_off => tied::look(&through(&top)),
+            true if stamp.features_off => overlay_marks::look(&through(&top)),
             true => Some("its stamp says that overlayfs features tie it to its stack".to_owned()),
             false => None,
         };
-        Ok(Top::Ours { stack: stamp.stack, tied, lacks_work })
+        Ok(FoundTop::Ours { stack: stamp.stack, tied, lacks_work })
     }
 
     /// Carries out all steps. Where one fails, the folders get back the names that they had, and what was begun for `wish` is removed:
     /// on a disk that is full, nothing is there that was not there before.
-    pub fn carry_out_all(&self, steps: &[Step], wish: &Wish) -> Result<(), Failure> {
+    pub fn carry_out_all(&self, steps: &[FolderStep], wish: &Wish) -> Result<(), Failure> {
         for (done, step) in steps.iter().enumerate() {
             let Err(failure) = self.carry_out(step) else { continue };
             for step in steps.iter().take(done).rev() {
-                if let Step::Rename { from, to } = step {
+                if let FolderStep::Rename { from, to } = step {
                     let _ = self.rename(to, from, RenameFlags::NOREPLACE);
                 }
             }
@@ -141,20 +141,20 @@ impl Tops {
     }
 
     /// Carries out one step; it is on the disk when this returns.
-    fn carry_out(&self, step: &Step) -> Result<(), Failure> {
+    fn carry_out(&self, step: &FolderStep) -> Result<(), Failure> {
         let done = match step {
-            Step::Clear { name, aside } => match self.clear(name) {
+            FolderStep::Clear { name, aside } => match self.clear(name) {
                 Err(_) => self.rename(name, aside, RenameFlags::NOREPLACE),
                 cleared => cleared,
             },
-            Step::Make(name) => self.make(name),
-            Step::MakeWork(name) => directory(&self.folder, name).and_then(|top| {
+            FolderStep::Make(name) => self.make(name),
+            FolderStep::MakeWork(name) => directory(&self.folder, name).and_then(|top| {
                 mkdirat(&top, WORK, Mode::RWXU)?;
                 fsync(&top)
             }),
-            Step::Stamp { name, stamp } => self.write_stamp(name, stamp),
-            Step::Rename { from, to } => self.rename(from, to, RenameFlags::NOREPLACE),
-            Step::Exchange(one, other) => self.rename(one, other, RenameFlags::EXCHANGE),
+            FolderStep::Stamp { name, stamp } => self.write_stamp(name, stamp),
+            FolderStep::Rename { from, to } => self.rename(from, to, RenameFlags::NOREPLACE),
+            FolderStep::Exchange(one, other) => self.rename(one, other, RenameFlags::EXCHANGE),
         };
         done.map_err(|errno| cannot_change(&self.folder, &step.to_string(), errno))
     }
@@ -283,7 +283,7 @@ pub fn explained(failure: Failure, device: &Path) -> Failure {
 /// A change that was refused; `folder` is on the file system.
 fn cannot_change(folder: &OwnedFd, what: &str, errno: Errno) -> Failure {
     if matches!(errno, Errno::NOSPC | Errno::DQUOT) {
-        return Room::of(fstatvfs(folder)).failure(what, errno.into());
+        return FreeSpace::of(fstatvfs(folder)).failure(what, errno.into());
     }
     let failure = Failure::new(format!("cannot {what}: {errno}"));
     failure.try_this(match errno {

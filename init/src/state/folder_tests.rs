@@ -218,14 +218,16 @@ fn a_step_that_fails_leaves_what_was_there_under_its_name() {
     for failing in 0..steps.len() {
         let mut steps = steps.clone();
         steps[failing] = match &steps[failing] {
-            Step::Rename { from, .. } => Step::Rename { from: from.clone(), to: "web".into() },
-            Step::Make(_) => Step::Make("web".into()),
-            Step::Stamp { stamp, .. } => Step::Stamp { name: "nowhere".into(), stamp: stamp.clone() },
+            FolderStep::Rename { from, .. } => FolderStep::Rename { from: from.clone(), to: "web".into() },
+            FolderStep::Make(_) => FolderStep::Make("web".into()),
+            FolderStep::Stamp { stamp, .. } => {
+                FolderStep::Stamp { name: "nowhere".into(), stamp: stamp.clone() }
+            }
             other => panic!("not a step of a first boot: {other}"),
         };
         if failing + 1 == steps.len() {
             fs::create_dir(disk.path("taken")).unwrap();
-            steps[failing] = Step::Rename { from: "web.new".into(), to: "taken".into() };
+            steps[failing] = FolderStep::Rename { from: "web.new".into(), to: "taken".into() };
         }
         tops.carry_out_all(&steps, &wish).unwrap_err();
         let _ = fs::remove_dir(disk.path("taken"));
@@ -241,7 +243,7 @@ fn a_first_boot_that_fails_leaves_no_folder() {
     let wish = disk.wish(1, Reset);
     let tops = Tops::open(disk.root.path()).unwrap();
     let mut steps = decide(&tops.observe(&wish).unwrap(), &wish).unwrap().steps;
-    let Some(Step::Stamp { name, .. }) = steps.get_mut(1) else { panic!("{steps:?}") };
+    let Some(FolderStep::Stamp { name, .. }) = steps.get_mut(1) else { panic!("{steps:?}") };
     *name = "nowhere".into();
     let failure = tops.carry_out_all(&steps, &wish).unwrap_err();
     assert!(failure.why.starts_with("cannot stamp lamina/nowhere"), "{failure:?}");
@@ -258,7 +260,7 @@ fn a_stamp_that_cannot_be_written_leaves_the_old_one_alone() {
     fs::rename(disk.path("web/stamp.kdl"), disk.path("stamp")).unwrap();
     fs::rename(disk.path("web/stamp.kdl.old"), disk.path("web/stamp.kdl")).unwrap();
     let stamp = Stamp::of(&disk.profile, Digest::from_bytes([2; 32]));
-    tops.carry_out(&Step::Stamp { name: "web".into(), stamp }).unwrap_err();
+    tops.carry_out(&FolderStep::Stamp { name: "web".into(), stamp }).unwrap_err();
     assert!(!disk.path("web/stamp.kdl.new").exists() && disk.path("web/stamp.kdl").is_dir());
 }
 

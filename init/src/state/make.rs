@@ -9,7 +9,7 @@ use block_probe::superblock;
 use profiles::{DeviceSpec, StateFileSystem};
 
 use super::marker;
-use super::supervised::{self, Ended};
+use super::subprocess::{self, Ended};
 use crate::console;
 use crate::devices::block_devices::BlockDevice;
 use crate::error::Failure;
@@ -80,7 +80,7 @@ pub fn make(maker: &Maker) -> Result<(), Failure> {
         console::write_line(&format!("still making the file system on {path}, for {} s", time.as_secs()));
     };
     let Ended { status, said } =
-        supervised::run(&mut command, &supervised::MAKING, still).map_err(|why| {
+        subprocess::run(&mut command, &subprocess::MAKING, still).map_err(|why| {
             Failure::new(format!("{} {why}", program.display())).having_seen([device.to_string()])
         })?;
     if !status.success() {

@@ -4,13 +4,13 @@
 //! |---|---|
 //! | `device` | which device it is, and whether it is empty; pure |
 //! | `marker`, `make` | makes the file system at first use, so that a power cut meanwhile does no harm |
-//! | `supervised` | runs the program that makes it, for as long as that may take |
+//! | `subprocess` | runs the program that makes it, for as long as that may take |
 //! | `check` | looks at all of it with the file system's own program |
 //! | `decide` | what becomes of the folder that was found; pure |
 //! | `fresh` | gives a new top the attributes of the root |
 //! | `folder` | looks at the folders, and carries out one step at a time |
-//! | `room` | what it means that it is full; pure |
-//! | `stamp`, `tied` | whose a folder is, and whether another stack may go below it |
+//! | `free_space` | what it means that it is full; pure |
+//! | `stamp`, `overlay_marks` | whose a folder is, and whether another stack may go below it |
 //! | `top_size` | whether a tmpfs fits into the memory |
 //!
 //! `docs/state.md` tells it to those who use it.
@@ -34,20 +34,20 @@ mod check;
 mod decide;
 mod device;
 mod folder;
+mod free_space;
 pub mod fresh;
 mod make;
 mod marker;
-mod room;
+mod overlay_marks;
 mod stamp;
-mod supervised;
-mod tied;
+mod subprocess;
 pub mod top_size;
 
 use check::Checked;
 use decide::{Decision, FOLDER, Wish};
 use device::Found;
 use folder::Tops;
-use room::Room;
+use free_space::FreeSpace;
 
 /// What is asked for.
 #[derive(Debug)]
@@ -218,7 +218,7 @@ fn repair(driver: &str, device: &str) -> String {
 
 /// Why there is no root over the top, when the state may be what it is about: then there is one without it. `None` where it is not.
 pub fn why_not_stacked(error: &BootError) -> Option<Failure> {
-    let room = Room::of(rustix::fs::statvfs(paths::STATE));
+    let room = FreeSpace::of(rustix::fs::statvfs(paths::STATE));
     let step = error.step;
     let failure = match (step, room.is_used_up()) {
         // The real init, or a library, lies in the top and cannot be read: the images have others.

@@ -5,7 +5,7 @@ use profiles::Name;
 /// One of the profiles of a store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProfileSummary {
-    /// Its name.
+    /// The folder below `profiles/`.
     pub name: Name,
     /// Its own words about itself.
     pub description: Option<String>,

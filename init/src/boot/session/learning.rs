@@ -50,15 +50,15 @@ impl Session {
         self.packed = Some(packed);
         let modules = &self.real_kernel.modules;
         self.journal.step("load modules", paths::MODULES, |_| modules.begin(parameters))?;
-        self.obey_the_person();
+        self.apply_persons_choice();
         Ok(())
     }
 
     /// Whoever pressed a key on the recovery screen wants a boot: no other stop for rescue, and nothing in the place of a profile
-    /// that was put off. The profile that they chose counts, unless the command line binds the profile's bytes and not those of the
+    /// that was skipped. The profile that they chose counts, unless the command line binds the profile's bytes and not those of the
     /// other one.
-    fn obey_the_person(&mut self) {
-        if recovery::somebody_is_there() {
+    fn apply_persons_choice(&mut self) {
+        if recovery::person_is_present() {
             (self.request.rescue, self.request.chosen) = (false, true);
         }
         let Some(name) = recovery::chosen_profile() else { return };

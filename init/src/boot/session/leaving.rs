@@ -41,9 +41,9 @@ impl Session {
     /// Begins to leave the programs for the running system, as soon as `/run` is there: to copy a megabyte takes as long as to mount
     /// several layers.
     pub fn leave_programs(&mut self) {
-        self.crew.hire();
+        self.thread_pool.start();
         let (sender, left) = mpsc::channel();
-        let given = self.crew.give(move || drop(sender.send(handover::leave_programs())));
+        let given = self.thread_pool.queue(move || drop(sender.send(handover::leave_programs())));
         self.leaving = given.then_some(left);
     }
 
@@ -72,7 +72,7 @@ impl Session {
                 failure.why
             ));
         }
-        self.crew.dismiss();
+        self.thread_pool.stop();
         self.tell_of_damage();
         let kernel = &self.real_kernel;
         let left = kernel.modules.take_left();
@@ -83,7 +83,7 @@ impl Session {
         for (path, bytes) in
             [(paths::PROFILE, self.profile_bytes.as_slice()), (paths::REPORT, report.as_bytes())]
         {
-            // The root stands: a record that cannot be written must not take it away.
+            // The root is mounted: a record that cannot be written must not take it away.
             if let Err(error) = fs::create_dir_all(paths::RUN).and_then(|()| fs::write(path, bytes)) {
                 self.journal.warn(format!("{path} cannot be written: {error}"));
             }

@@ -15,9 +15,9 @@ use crate::boot::boot_counter::BootCounter;
 use crate::console;
 use crate::error::{BootError, Failure};
 use crate::plan::Stage;
-use crate::plan::crew::Crew;
 use crate::plan::executor::execute;
 use crate::plan::real_kernel::RealKernel;
+use crate::plan::thread_pool::ThreadPool;
 use crate::report::journal::Journal;
 use crate::report::kernel_words::KernelWords;
 use crate::request::BootRequest;
@@ -36,7 +36,7 @@ pub struct Session {
     /// What carries out plans.
     pub real_kernel: Arc<RealKernel>,
     /// The threads that help.
-    crew: Crew,
+    thread_pool: ThreadPool,
     /// Where the store is that was asked for, when it was found.
     pub place: Option<Place>,
     /// The store on the medium, when that was found.
@@ -66,7 +66,7 @@ impl Session {
             request: BootRequest::empty(),
             journal: Journal::begin(),
             real_kernel: Arc::default(),
-            crew: Crew::default(),
+            thread_pool: ThreadPool::default(),
             place: None,
             on_medium: None,
             packed: None,
@@ -100,7 +100,7 @@ impl Session {
 
     /// Carries out a plan.
     pub fn carry_out(&mut self, plan: &[Stage]) -> Result<(), BootError> {
-        execute(plan, &self.real_kernel, &self.crew, &mut self.journal)
+        execute(plan, &self.real_kernel, &self.thread_pool, &mut self.journal)
     }
 
     /// Hears what the kernel said about the layers of this attempt.

@@ -1,4 +1,4 @@
-//! One candidate after another, until the root of one stands at `/newroot`.
+//! One candidate after another, until the root of one is mounted at `/newroot`.
 //!
 //! | module | what it does |
 //! |---|---|
@@ -24,24 +24,24 @@ use crate::error::{BootError, Failure};
 use crate::report::AttemptRecord;
 use crate::request::BootRequest;
 use crate::store::{Place, StoredProfile};
-use crate::{recovery, take_down};
+use crate::{recovery, unmount};
 
 /// Whether the number of attempts counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Patience {
-    /// A generation that was started three times without a blessing is put off.
+enum Round {
+    /// A generation that was started three times without a blessing is skipped.
     Counted,
-    /// Nothing else stood: those that were put off, in the order of [`chain::once_more`].
+    /// Nothing else could be booted: those that were skipped, in the order of [`chain::second_round`].
     Endless,
 }
 
 /// What became of a candidate that did not fail.
-enum Outcome {
-    Stands(BootProfile),
+enum Tried {
+    Ready(BootProfile),
     /// After so many attempts.
-    PutOff(u32),
+    Skipped(u32),
     /// The same generation was tried under another role.
-    Known,
+    Repeated,
 }
 
 /// What makes two candidates the same: the place, the profile, its generation, and whether the command line changes it.
@@ -52,14 +52,11 @@ fn attempt(request: &BootRequest, candidate: &Candidate, name: String, generatio
     (candidate.place == Place::Medium, name, generation, changed)
 }
 
-/// Tries the candidates in turn and returns the profile whose root stands. `unreached` is why the store was not found.
+/// Tries the candidates in turn and returns the profile whose root is mounted. `unreached` is why the store was not found.
 ///
 /// The error is the first one: it is that of what somebody asked for.
-pub fn first_that_stands(
-    session: &mut Session,
-    unreached: Option<BootError>,
-) -> Result<BootProfile, BootError> {
-    reading::learn_seal_of_what_was_left(session);
+pub fn try_candidates(session: &mut Session, unreached: Option<BootError>) -> Result<BootProfile, BootError> {
+    reading::learn_seal_of_replaced(session);
     let mut round = candidates(session);
     if let (Some(error), false) = (&unreached, round.is_empty()) {
         // Something else may boot: it must not look as if that had been asked for.
@@ -70,25 +67,25 @@ pub fn first_that_stands(
     }
     let mut first = unreached;
     let mut tried = BTreeSet::new();
-    for patience in [Patience::Counted, Patience::Endless] {
-        let mut put_off = Vec::new();
+    for round_kind in [Round::Counted, Round::Endless] {
+        let mut skipped = Vec::new();
         for candidate in round {
             if first.is_some() {
                 session.journal.say(&format!("trying {candidate}"));
             }
-            match try_one(session, &candidate, patience, &mut tried) {
-                Ok(Outcome::Stands(profile)) => return Ok(profile),
-                Ok(Outcome::PutOff(attempts)) => put_off.push((candidate, attempts)),
-                Ok(Outcome::Known) => {}
+            match try_one(session, &candidate, round_kind, &mut tried) {
+                Ok(Tried::Ready(profile)) => return Ok(profile),
+                Ok(Tried::Skipped(attempts)) => skipped.push((candidate, attempts)),
+                Ok(Tried::Repeated) => {}
                 Err(error) => {
-                    take_down::root();
+                    unmount::root();
                     session.forget();
                     session.real_kernel.modules.load_left("a profile failed");
                     first.get_or_insert(error);
                 }
             }
         }
-        round = chain::once_more(put_off);
+        round = chain::second_round(skipped);
     }
     Err(first.unwrap_or_else(|| Failure::new("there is nothing to boot").at("find the profile", "the chain")))
 }
@@ -118,9 +115,9 @@ fn candidates(session: &Session) -> Vec<Candidate> {
 fn try_one(
     session: &mut Session,
     candidate: &Candidate,
-    patience: Patience,
+    round_kind: Round,
     tried: &mut BTreeSet<Attempt>,
-) -> Result<Outcome, BootError> {
+) -> Result<Tried, BootError> {
     let name = candidate.wanted.as_ref().map_or_else(String::new, |wanted| wanted.name.to_string());
     let mut record = AttemptRecord::of(candidate.to_string(), name.clone());
     let result = find(session, candidate).and_then(|stored| {
@@ -131,23 +128,23 @@ fn try_one(
         }
         let attempt = attempt(&session.request, candidate, name, stored.generation);
         if tried.contains(&attempt) {
-            return Ok(Outcome::Known);
+            return Ok(Tried::Repeated);
         }
         let attempts = counting::attempts(session, candidate, &stored);
-        if patience == Patience::Counted && candidate.is_put_off(attempts, session.request.chosen) {
+        if round_kind == Round::Counted && candidate.is_skipped(attempts, session.request.chosen) {
             reading::learn_seal(session, candidate, &stored);
-            return Ok(Outcome::PutOff(attempts));
+            return Ok(Tried::Skipped(attempts));
         }
         tried.insert(attempt);
-        root::stand_up(session, candidate, &stored).map(Outcome::Stands)
+        root::build_root(session, candidate, &stored).map(Tried::Ready)
     });
-    if matches!(result, Ok(Outcome::PutOff(_)) | Err(_)) {
+    if matches!(result, Ok(Tried::Skipped(_)) | Err(_)) {
         record.suspects = suspects::suspects(session, candidate, &record);
     }
     match result {
-        Ok(Outcome::Known) => return Ok(Outcome::Known),
-        Ok(Outcome::Stands(_)) => record.outcome = "started",
-        Ok(Outcome::PutOff(_)) => {
+        Ok(Tried::Repeated) => return Ok(Tried::Repeated),
+        Ok(Tried::Ready(_)) => record.outcome = "started",
+        Ok(Tried::Skipped(_)) => {
             record.skipped("it was started three times in a row, and never blessed");
             session.journal.alarm(record.line());
         }

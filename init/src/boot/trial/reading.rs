@@ -14,7 +14,7 @@ use crate::store::trust::Trust;
 use crate::store::{Place, Store, StoredProfile};
 
 /// What a person chose takes the place of a profile that is not tried: whether that one is sealed counts all the same.
-pub fn learn_seal_of_what_was_left(session: &mut Session) {
+pub fn learn_seal_of_replaced(session: &mut Session) {
     let Some(left) = session.request.left.clone() else { return };
     let Some(store) = session.place.and_then(|place| session.store(place).ok()) else { return };
     let (place, found) = (store.place, store.find_profile(Some(&left)).ok());
@@ -25,7 +25,7 @@ pub fn learn_seal_of_what_was_left(session: &mut Session) {
     }
 }
 
-/// Also of a profile that is put off: what takes its place must know.
+/// Also of a profile that is skipped: what takes its place must know.
 pub fn learn_seal(session: &mut Session, candidate: &Candidate, stored: &StoredProfile) {
     if candidate.role != Role::Asked || session.request.replaced {
         return;

@@ -7,27 +7,27 @@ use super::{counting, reading, top};
 use crate::boot::chain::Candidate;
 use crate::boot::session::Session;
 use crate::error::BootError;
-use crate::plan::{self, Top};
+use crate::plan::{self, PreparedTop};
 use crate::request::Verbosity;
 use crate::store::StoredProfile;
-use crate::{state, take_down};
+use crate::{state, unmount};
 
 /// Reads the profile and builds its root.
-pub fn stand_up(
+pub fn build_root(
     session: &mut Session,
     candidate: &Candidate,
     stored: &StoredProfile,
 ) -> Result<BootProfile, BootError> {
     let profile = reading::read(session, candidate, stored)?;
     counting::note_attempt(session, candidate, &profile.name, stored);
-    let top = top::put_top(session, &profile)?;
-    if let Err(error) = build(session, candidate, &profile, &top) {
-        let failure = state::why_not_stacked(&error).filter(|_| matches!(top, Top::Kept(_)));
+    let top = top::prepare_top(session, &profile)?;
+    if let Err(error) = mount_root(session, candidate, &profile, &top) {
+        let failure = state::why_not_stacked(&error).filter(|_| matches!(top, PreparedTop::Kept(_)));
         let Some(failure) = failure else { return Err(error) };
-        take_down::root();
+        unmount::root();
         session.forget();
-        let top = top::give_up(session, &profile, failure);
-        build(session, candidate, &profile, &top)?;
+        let top = top::fall_back_to_tmpfs(session, &profile, failure);
+        mount_root(session, candidate, &profile, &top)?;
     }
     warn_of_no_correction(session, &profile);
     session.keep_profile(stored.bytes.clone());
@@ -35,11 +35,11 @@ pub fn stand_up(
 }
 
 /// Builds the root with this top.
-fn build(
+fn mount_root(
     session: &mut Session,
     candidate: &Candidate,
     profile: &BootProfile,
-    top: &Top,
+    top: &PreparedTop,
 ) -> Result<(), BootError> {
     let store = session.store(candidate.place).map_err(|failure| failure.at("open image", "the store"))?;
     let images = plan::images(&store.folder, profile);

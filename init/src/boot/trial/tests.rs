@@ -20,7 +20,7 @@ fn the_same_generation_is_tried_again_without_what_the_command_line_changes() {
     assert!(!differ("lamina.profile=web quiet", Role::LastGood));
 }
 
-/// Boots so often, with what there is on the medium; every root stands, and nobody blesses. Who was started, by their initials.
+/// Boots so often, with what there is on the medium; every root can be mounted, and nobody blesses. Who was started, by their initials.
 fn walk(boots: usize, there: &[(Role, Place, &str)], ledger: &mut Ledger) -> String {
     let generation = Generation { number: 1, digest: Digest::from_bytes([1; 32]) };
     let candidates = there.iter().map(|(role, place, name)| {
@@ -36,10 +36,10 @@ fn walk(boots: usize, there: &[(Role, Place, &str)], ledger: &mut Ledger) -> Str
             Place::Initramfs => 0,
         };
         let counted = candidates.iter().map(|candidate| (candidate.clone(), attempts(candidate)));
-        let (put_off, free): (Vec<_>, Vec<_>) =
-            counted.partition(|(candidate, attempts)| candidate.is_put_off(*attempts, false));
+        let (skipped, free): (Vec<_>, Vec<_>) =
+            counted.partition(|(candidate, attempts)| candidate.is_skipped(*attempts, false));
         let first = free.into_iter().map(|(candidate, _)| candidate).next();
-        let next = first.or_else(|| chain::once_more(put_off).into_iter().next()).unwrap();
+        let next = first.or_else(|| chain::second_round(skipped).into_iter().next()).unwrap();
         if next.place == Place::Medium {
             ledger.note_attempt(&name(&next), &generation);
         }
@@ -75,6 +75,6 @@ fn what_was_mended_or_chosen_by_a_person_is_tried_at_once() {
     ledger.bless(&Name::parse("web").unwrap(), &generation);
     assert_eq!(walk(4, &there, &mut ledger), "wwwr");
     let asked = candidate(Role::Asked, Place::Medium, None);
-    assert!(asked.is_put_off(3, false) && !asked.is_put_off(99, true));
-    assert!(candidate(Role::LastGood, Place::Medium, None).is_put_off(3, true));
+    assert!(asked.is_skipped(3, false) && !asked.is_skipped(99, true));
+    assert!(candidate(Role::LastGood, Place::Medium, None).is_skipped(3, true));
 }

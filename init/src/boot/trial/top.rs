@@ -5,7 +5,7 @@ use profiles::{TmpfsSize, WritableTop};
 
 use crate::boot::session::Session;
 use crate::error::{BootError, Failure};
-use crate::plan::Top;
+use crate::plan::PreparedTop;
 use crate::report::TopRecord;
 use crate::state::{self, Trouble, top_size};
 
@@ -13,17 +13,17 @@ use crate::state::{self, Trouble, top_size};
 const SPARE_TOP: TmpfsSize = TmpfsSize::Percent(50);
 
 /// Makes the writable top ready. A state file system that cannot be used must not strand the machine: a tmpfs takes its
-/// place, and everybody is told.
-pub fn put_top(session: &mut Session, profile: &BootProfile) -> Result<Top, BootError> {
+/// place, and the console and the report say so.
+pub fn prepare_top(session: &mut Session, profile: &BootProfile) -> Result<PreparedTop, BootError> {
     let wanted = match &profile.root {
         WritableTop::None => {
             session.journal.top(TopRecord::none());
-            return Ok(Top::None);
+            return Ok(PreparedTop::None);
         }
         WritableTop::Tmpfs { size } => {
             top_size::warning_here(*size).into_iter().for_each(|warning| session.journal.warn(warning));
             session.journal.top(TopRecord::tmpfs(None));
-            return Ok(Top::Tmpfs(*size));
+            return Ok(PreparedTop::Tmpfs(*size));
         }
         WritableTop::State(state) => state::Wanted {
             state,
@@ -46,14 +46,14 @@ pub fn put_top(session: &mut Session, profile: &BootProfile) -> Result<Top, Boot
     match opened {
         Ok(top) => {
             session.journal.top(top.record);
-            Ok(Top::Kept(top.folder))
+            Ok(PreparedTop::Kept(top.folder))
         }
-        Err(failure) => Ok(give_up(session, profile, failure)),
+        Err(failure) => Ok(fall_back_to_tmpfs(session, profile, failure)),
     }
 }
 
 /// A tmpfs in the place of a state.
-pub fn give_up(session: &mut Session, profile: &BootProfile, failure: Failure) -> Top {
+pub fn fall_back_to_tmpfs(session: &mut Session, profile: &BootProfile, failure: Failure) -> PreparedTop {
     let place = match &profile.root {
         WritableTop::State(state) => state.place.to_string(),
         _ => String::new(),
@@ -64,5 +64,5 @@ pub fn give_up(session: &mut Session, profile: &BootProfile, failure: Failure) -
     ));
     failure.remedies.iter().take(2).for_each(|remedy| session.journal.warn(format!("to try: {remedy}")));
     session.journal.top(TopRecord::tmpfs(Some(failure.why)));
-    Top::Tmpfs(SPARE_TOP)
+    PreparedTop::Tmpfs(SPARE_TOP)
 }

@@ -59,7 +59,7 @@ pub fn how_to_have(image: &Image) -> String {
     format!("copy the image of {image} there, or all images of the profile: {again}")
 }
 
-/// The kernel says only EIO: that it was dm-verity which found the image changed stands in its log.
+/// The kernel says only EIO: that it was dm-verity which found the image changed is in its log.
 pub fn refused_by_verity(failure: Failure) -> Failure {
     failure
         .try_this("the image is damaged or not the one that the profile means: copy it to the medium again")
@@ -100,7 +100,7 @@ fn is_cut(name: &str, wanted: &str) -> bool {
     stem.len() >= 6 && name != wanted && wanted.starts_with(stem)
 }
 
-/// Whether the layer has the file. What stands on the way is the layer's own: no link leads out of it, because the path has none left.
+/// Whether the layer has the file. What is on the way is the layer's own: no link leads out of it, because the path has none left.
 fn is_there(layer: &Path, below: &Path) -> bool {
     fs::symlink_metadata(layer.join(below)).is_ok_and(|metadata| metadata.is_file())
 }

@@ -23,11 +23,11 @@ use stack::overlay::{Features, Overlay, UPPER, Upper, WORK};
 use stack::verity::VerityDevice;
 
 use crate::error::Failure;
-use crate::memory::{Budget, Layer, Part};
+use crate::memory::{Budget, LayerMemory, Part};
 use crate::modules::{Modules, needs};
 use crate::paths;
 use crate::plan::executor::Kernel;
-use crate::plan::{Above, Image, Stage, Step};
+use crate::plan::{Above, BootStep, Image, Stage};
 use crate::real_init;
 use crate::real_init::read_init;
 use crate::report::LayerFacts;
@@ -69,48 +69,48 @@ impl Kernel for RealKernel {
     fn begin(&self, stage: &Stage) {
         let steps = stage.lanes.iter().flatten();
         let images: Vec<&Arc<Image>> = steps
-            .filter_map(|step| if let Step::MountLayer(image) = step { Some(image) } else { None })
+            .filter_map(|step| if let BootStep::MountLayer(image) = step { Some(image) } else { None })
             .collect();
         self.budget.begin(images.len(), || self.what_they_hold(&images));
     }
 
-    fn carry_out(&self, step: &Step) -> Result<(), Failure> {
+    fn carry_out(&self, step: &BootStep) -> Result<(), Failure> {
         self.modules.want(|| super::needs::of_step(step));
         match step {
-            Step::Mount(mount) => mounts::mount(mount),
-            Step::Bind { source, target } => {
+            BootStep::Mount(mount) => mounts::mount(mount),
+            BootStep::Bind { source, target } => {
                 mounts::make_folder(Path::new(target))?;
                 Ok(stack::mount::bind(source, Path::new(target))?)
             }
-            Step::OpenImage(image) => {
+            BootStep::OpenImage(image) => {
                 put(&self.held, image, self.open(image)?);
                 Ok(())
             }
-            Step::CheckImage(image) => self.with(image, |held| held.check(image)),
-            Step::AttachImage(image) => self.with(image, |held| {
+            BootStep::CheckImage(image) => self.with(image, |held| held.check(image)),
+            BootStep::AttachImage(image) => self.with(image, |held| {
                 let _promise = self.budget.promise(Part::Device)?;
                 held.device = Some(self.attach(image, &held.image)?);
                 Ok(())
             }),
-            Step::OpenVerity(image) => self.with(image, |held| {
+            BootStep::OpenVerity(image) => self.with(image, |held| {
                 let _promise = self.budget.promise(Part::Device)?;
                 self.open_verity(image, held)
             }),
-            Step::MountLayer(image) => {
+            BootStep::MountLayer(image) => {
                 let held = take(&self.held, image)?;
-                let promise = self.budget.promise(Part::Mount(Layer::of(&held.image, held.kind)))?;
+                let promise = self.budget.promise(Part::Mount(LayerMemory::of(&held.image, held.kind)))?;
                 let (facts, mounted) = self.mount_layer(image, held)?;
                 promise.mounted(image.wanted.name.as_str());
                 put(&self.layers, image, (facts, Some(mounted)));
                 Ok(())
             }
-            Step::StackLayers { lower, above } => self.stack_layers(lower, *above),
-            Step::MountPoints { writable } => mounts::mount_points(Path::new(paths::NEW_ROOT), *writable),
-            Step::ProtectRoot => Ok(stack::mount::protect(Path::new(paths::NEW_ROOT))?),
-            Step::ReadInit { init, layers } => read_init::read(Path::new(paths::NEW_ROOT), init)
+            BootStep::StackLayers { lower, above } => self.stack_layers(lower, *above),
+            BootStep::MountPoints { writable } => mounts::mount_points(Path::new(paths::NEW_ROOT), *writable),
+            BootStep::ProtectRoot => Ok(stack::mount::protect(Path::new(paths::NEW_ROOT))?),
+            BootStep::ReadInit { init, layers } => read_init::read(Path::new(paths::NEW_ROOT), init)
                 .map(drop)
                 .map_err(|unreadable| at_fault::unreadable(&unreadable, layers)),
-            Step::CheckInit(init) => real_init::check(Path::new(paths::NEW_ROOT), init),
+            BootStep::CheckInit(init) => real_init::check(Path::new(paths::NEW_ROOT), init),
         }
     }
 }
@@ -170,16 +170,16 @@ impl RealKernel {
     }
 
     /// What the images hold, and whether the kernel makes one decompressor for each when it is asked to.
-    fn what_they_hold(&self, images: &[&Arc<Image>]) -> (BTreeMap<String, Layer>, bool) {
+    fn what_they_hold(&self, images: &[&Arc<Image>]) -> (BTreeMap<String, LayerMemory>, bool) {
         let held = lock(&self.held);
         let layer = |image: &Image| match held.get(image.wanted.name.as_str()) {
-            Some(held) => Layer::of(&held.image, held.kind),
+            Some(held) => LayerMemory::of(&held.image, held.kind),
             // One that cannot be opened takes nothing: its own step says why.
-            None => self.open_file(image).map_or(Layer::NOTHING, |image| Layer::of(&image, None)),
+            None => self.open_file(image).map_or(LayerMemory::NOTHING, |image| LayerMemory::of(&image, None)),
         };
-        let wanted: BTreeMap<String, Layer> =
+        let wanted: BTreeMap<String, LayerMemory> =
             images.iter().map(|image| (image.wanted.name.to_string(), layer(image))).collect();
-        let squashfs = wanted.values().any(|layer| matches!(layer, Layer::Squashfs(_)));
+        let squashfs = wanted.values().any(|layer| matches!(layer, LayerMemory::Squashfs(_)));
         if squashfs {
             self.modules.want(|| needs::of_file_system(ImageKind::Squashfs.driver()));
         }

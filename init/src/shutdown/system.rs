@@ -1,4 +1,4 @@
-//! The executor's hands: each step as system calls that cannot hang the shutdown.
+//! The system that is going down: each step as system calls that cannot hang the shutdown.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use crate::console;
 use crate::panic_for_tests::panic_if_told;
 
 use super::devices;
-use super::plan::{Object, Step};
+use super::plan::{Object, ShutdownStep};
 use super::processes::{Hold, Spare, end_all, holders};
 use super::swaps;
 use crate::deadline::within;
@@ -24,24 +24,24 @@ const STEP: Duration = Duration::from_secs(20);
 /// How long all steps may take together.
 const TOGETHER: Duration = Duration::from_secs(120);
 
-/// What can do a step: the real machine, or in tests one that refuses.
-pub trait Hands {
+/// What can do a step: the real system, or in tests one that refuses.
+pub trait System {
     /// What is mounted now.
     fn table(&self) -> Vec<Mounted>;
     /// The files that the kernel swaps to now.
     fn swaps(&self) -> Vec<PathBuf>;
     /// Does it, or says why not and who is in the way.
-    fn carry_out(&self, step: &Step) -> Result<(), String>;
+    fn carry_out(&self, step: &ShutdownStep) -> Result<(), String>;
     /// Ends what was spared before, because it serves file systems.
     fn end_storage(&self);
 }
 
-/// The machine that is going down.
-pub struct Machine {
+/// Carries out steps by system calls, within a time limit.
+pub struct RealSystem {
     end: Instant,
 }
 
-impl Machine {
+impl RealSystem {
     /// The clock runs from here.
     pub fn begin() -> Self {
         Self { end: Instant::now() + TOGETHER }
@@ -50,18 +50,18 @@ impl Machine {
     /// Within the time that is left.
     fn bounded(
         &self,
-        deed: impl FnOnce() -> Result<(), Errno> + Send + 'static,
+        action: impl FnOnce() -> Result<(), Errno> + Send + 'static,
     ) -> Result<(), Option<Errno>> {
         // After the time is up each step still gets a moment: most need no more.
         let left = self.end.saturating_duration_since(Instant::now()).max(Duration::from_millis(200));
-        match within(left.min(STEP), deed) {
+        match within(left.min(STEP), action) {
             Some(result) => result.map_err(Some),
             None => Err(None),
         }
     }
 }
 
-impl Hands for Machine {
+impl System for RealSystem {
     fn table(&self) -> Vec<Mounted> {
         parse(&fs::read("/proc/self/mountinfo").unwrap_or_default())
     }
@@ -70,19 +70,19 @@ impl Hands for Machine {
         swaps::files(&fs::read("/proc/swaps").unwrap_or_default())
     }
 
-    fn carry_out(&self, step: &Step) -> Result<(), String> {
+    fn carry_out(&self, step: &ShutdownStep) -> Result<(), String> {
         match step {
-            Step::SwapOff(file) => {
+            ShutdownStep::SwapOff(file) => {
                 let file = file.clone();
                 let done = self
                     .bounded(move || stack::swap::off(&file).map_err(|error| Errno::from_raw(error.errno())));
                 done.map_err(|errno| errno.map_or("it takes too long", Errno::desc).to_owned())
             }
-            Step::Move { from, to } => {
+            ShutdownStep::Move { from, to } => {
                 fs::create_dir_all(to).map_err(|error| error.to_string())?;
                 stack::mount::relocate(from, to).map_err(|error| error.why())
             }
-            Step::Unmount(object) => {
+            ShutdownStep::Unmount(object) => {
                 let target = object.target.clone();
                 // A link at the end of the path would lead to another mount.
                 let flags = MntFlags::UMOUNT_NOFOLLOW;
@@ -92,17 +92,17 @@ impl Hands for Machine {
                 });
                 done.map_err(|errno| self.why(errno, object, Hold::Uses))
             }
-            Step::FreeDevices => {
+            ShutdownStep::FreeDevices => {
                 panic_if_told("free devices");
                 // To detach a device is to write back what it holds.
                 within(STEP, free_devices).unwrap_or_else(|| Err("one of them does not answer".to_owned()))
             }
-            Step::ReadOnly(object) => {
+            ShutdownStep::ReadOnly(object) => {
                 let target = object.target.clone();
                 let done = self.bounded(move || read_only(&target));
                 done.map_err(|errno| self.why(errno, object, Hold::Writes))
             }
-            Step::Detach(object) => {
+            ShutdownStep::Detach(object) => {
                 let target = object.target.clone();
                 let done = self.bounded(move || umount2(&target, MntFlags::MNT_DETACH));
                 done.map_err(|errno| self.why(errno, object, Hold::Uses))
@@ -115,7 +115,7 @@ impl Hands for Machine {
     }
 }
 
-impl Machine {
+impl RealSystem {
     fn why(&self, errno: Option<Errno>, object: &Object, hold: Hold) -> String {
         let Some(errno) = errno else { return "it does not answer".to_owned() };
         let mut why = errno.desc().to_owned();

@@ -18,7 +18,7 @@ const STEP: Duration = Duration::from_millis(5);
 /// How long it may take.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Every so often somebody is told that it is still at work.
+    /// Every so often a line says that it is still at work.
     every: Duration,
     /// Then it is killed.
     most: Duration,
@@ -42,7 +42,7 @@ pub const CHECKING: Limits = Limits { most: Duration::from_secs(1800), all_words
 /// A program that ended by itself.
 #[derive(Debug)]
 pub struct Ended {
-    /// How.
+    /// As wait(2) has it.
     pub status: ExitStatus,
     /// What it wrote to its standard error, and to its standard output where that is heard.
     pub said: String,

@@ -7,15 +7,15 @@ use nix::sys::sysinfo::sysinfo;
 
 const POSSIBLE: &str = "/sys/devices/system/cpu/possible";
 
-/// The machine, or in tests one that is made up.
+/// What the kernel says, or in tests made-up figures.
 #[derive(Debug)]
-pub(super) struct Machine {
+pub(super) struct KernelMemory {
     pub(super) unused: fn() -> u64,
     pub(super) meminfo: fn() -> Option<String>,
     pub(super) possible: OnceLock<u64>,
 }
 
-impl Default for Machine {
+impl Default for KernelMemory {
     fn default() -> Self {
         Self {
             unused: || sysinfo().map_or(0, |info| info.ram_unused()),
@@ -25,7 +25,7 @@ impl Default for Machine {
     }
 }
 
-impl Machine {
+impl KernelMemory {
     /// Bytes that nothing uses: the kernel has that number at hand.
     pub(super) fn unused(&self) -> u64 {
         (self.unused)()
@@ -93,6 +93,6 @@ mod tests {
         let counts =
             ["0\n", "0-127\n", "0-3,8,10-11", "", "3-1", "a", "0-4294967295,0-4294967295"].map(count);
         assert_eq!(counts, [Some(1), Some(128), Some(7), None, None, None, Some(1 << 33)]);
-        assert!(Machine::default().possible() > 0 && Machine::default().left() > Some(0));
+        assert!(KernelMemory::default().possible() > 0 && KernelMemory::default().left() > Some(0));
     }
 }

@@ -12,7 +12,7 @@ const FEW: u64 = 8;
 
 /// What is left on it: statvfs(3).
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Room {
+pub struct FreeSpace {
     /// Bytes that root may still write.
     pub bytes: u64,
     /// Files and folders that may still be made.
@@ -21,7 +21,7 @@ pub struct Room {
     pub all_inodes: u64,
 }
 
-impl Room {
+impl FreeSpace {
     /// From what the kernel says; nothing when it says nothing.
     pub fn of(found: Result<rustix::fs::StatVfs, rustix::io::Errno>) -> Self {
         found.map_or_else(
@@ -76,19 +76,19 @@ impl Room {
 mod tests {
     use super::*;
 
-    fn why(room: Room, errno: i32) -> (String, String) {
+    fn why(room: FreeSpace, errno: i32) -> (String, String) {
         let failure = room.failure("make lamina/web.new", io::Error::from_raw_os_error(errno));
         (failure.why, failure.remedies[0].clone())
     }
 
     #[test]
     fn what_is_nearly_full_is_used_up() {
-        let much = Room { bytes: 1 << 30, inodes: 1000, all_inodes: 1000 };
+        let much = FreeSpace { bytes: 1 << 30, inodes: 1000, all_inodes: 1000 };
         let cases = [
             (much, false),
-            (Room { bytes: LITTLE - 1, ..much }, true),
-            (Room { inodes: FEW - 1, ..much }, true),
-            (Room { inodes: 0, all_inodes: 0, ..much }, false),
+            (FreeSpace { bytes: LITTLE - 1, ..much }, true),
+            (FreeSpace { inodes: FEW - 1, ..much }, true),
+            (FreeSpace { inodes: 0, all_inodes: 0, ..much }, false),
         ];
         for (room, used_up) in cases {
             assert_eq!(room.is_used_up(), used_up, "{room:?}");
@@ -97,8 +97,8 @@ mod tests {
 
     #[test]
     fn no_space_no_inodes_and_no_quota_are_told_apart() {
-        let full = Room { bytes: 3 << 10, inodes: 900, all_inodes: 1000 };
-        let no_inodes = Room { bytes: 40 << 20, inodes: 0, ..full };
+        let full = FreeSpace { bytes: 3 << 10, inodes: 900, all_inodes: 1000 };
+        let no_inodes = FreeSpace { bytes: 40 << 20, inodes: 0, ..full };
         for (room, errno, cause, remedy) in [
             (
                 full,
@@ -107,13 +107,18 @@ mod tests {
                 "remove large files",
             ),
             (
-                Room { bytes: 1 << 20, ..full },
+                FreeSpace { bytes: 1 << 20, ..full },
                 nix::libc::ENOSPC,
                 "its 1 MiB that are free are held back",
                 "remove large files",
             ),
             (no_inodes, nix::libc::ENOSPC, "all 1000 inodes are used, 40 MiB are free", "remove many small"),
-            (Room { inodes: 0, all_inodes: 0, ..full }, nix::libc::ENOSPC, "3 KiB are free", "large files"),
+            (
+                FreeSpace { inodes: 0, all_inodes: 0, ..full },
+                nix::libc::ENOSPC,
+                "3 KiB are free",
+                "large files",
+            ),
             (full, nix::libc::EDQUOT, "its quota is used up", "raise the quota"),
         ] {
             let (why, first) = why(room, errno);

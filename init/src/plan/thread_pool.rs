@@ -10,33 +10,33 @@ type Work = Box<dyn FnOnce() + Send>;
 /// To start a thread takes as long as to mount a layer or two; and of two threads that are started while a third one works, the
 /// kernel's scheduler leaves one for milliseconds on the processor of another.
 #[derive(Debug, Default)]
-pub struct Crew {
+pub struct ThreadPool {
     stays: Option<Sender<Work>>,
 }
 
-impl Crew {
-    /// Starts the thread that stays. Where the kernel gives none, there is only the first one, and [`Crew::give`] says so.
-    pub fn hire(&mut self) {
+impl ThreadPool {
+    /// Starts the thread that stays. Where the kernel gives none, there is only the first one, and [`ThreadPool::queue`] says so.
+    pub fn start(&mut self) {
         let (sender, work) = mpsc::channel::<Work>();
         let obey = move || work.into_iter().for_each(|work| work());
         self.stays = thread::Builder::new().spawn(obey).ok().map(|_| sender);
     }
 
     /// Gives work to the thread that stays, which does one after another; false when there is none.
-    pub fn give(&self, work: impl FnOnce() + Send + 'static) -> bool {
+    pub fn queue(&self, work: impl FnOnce() + Send + 'static) -> bool {
         self.stays.as_ref().is_some_and(|stays| stays.send(Box::new(work)).is_ok())
     }
 
     /// Has `count` threads do the same, as far as the kernel gives them: what they share must tell them what there is to do.
-    pub fn share(&self, count: usize, work: &(impl Fn() + Clone + Send + 'static)) {
-        let given = usize::from(count > 0 && self.give(work.clone()));
+    pub fn run_on(&self, count: usize, work: &(impl Fn() + Clone + Send + 'static)) {
+        let given = usize::from(count > 0 && self.queue(work.clone()));
         for _ in given..count {
             let _ = thread::Builder::new().spawn(work.clone());
         }
     }
 
     /// Lets the thread go when it has done what it was given: execve(2) would have to wait for its end.
-    pub fn dismiss(&mut self) {
+    pub fn stop(&mut self) {
         self.stays = None;
     }
 }

@@ -22,7 +22,7 @@ const FIELDS: usize = 9;
 
 /// Devices that are being looked at.
 #[derive(Debug)]
-pub struct Examination {
+pub struct ProbeProcess {
     process: Pid,
     answers: PipeReader,
     said: Vec<u8>,
@@ -32,7 +32,7 @@ pub struct Examination {
     pub until: Instant,
 }
 
-impl Examination {
+impl ProbeProcess {
     /// Begins to look at the devices, one after the other.
     pub fn begin(devices: Vec<BlockDevice>) -> io::Result<Self> {
         let (answers, mut writer) = io::pipe()?;
@@ -57,7 +57,7 @@ impl Examination {
         self.answers.as_fd()
     }
 
-    /// The devices that have answered since the last call, after [`Examination::descriptor`] has become readable.
+    /// The devices that have answered since the last call, after [`ProbeProcess::descriptor`] has become readable.
     pub fn receive(&mut self) -> Vec<BlockDevice> {
         let mut bytes = [0; 4096];
         match self.answers.read(&mut bytes) {
@@ -82,7 +82,7 @@ impl Examination {
         self.answered >= self.devices.len()
     }
 
-    /// Those that stand behind the one that does not answer; they are given up here, for somebody else to ask.
+    /// Those that come after the one that does not answer; they are given up here, for somebody else to ask.
     pub fn behind(&mut self) -> Vec<BlockDevice> {
         self.split_off(self.answered + 1)
     }
@@ -104,7 +104,7 @@ impl Examination {
     }
 }
 
-impl Drop for Examination {
+impl Drop for ProbeProcess {
     fn drop(&mut self) {
         // One that waits for a disk ends when the disk answers, and the real init takes it then. It is not killed: to close the disk it
         // would take a lock, and hold it until the disk answers, for which every sync(2) waits too.
@@ -198,36 +198,36 @@ mod tests {
     /// The nodes of these devices do not exist, so that they answer at once, with nothing.
     #[test]
     fn every_device_is_answered_for_once() {
-        let mut examination = Examination::begin(vec![device("no-1"), device("no-2")]).unwrap();
+        let mut process = ProbeProcess::begin(vec![device("no-1"), device("no-2")]).unwrap();
         let mut names = Vec::new();
-        while !examination.is_over() {
-            names.extend(examination.receive().into_iter().map(|device| device.name));
+        while !process.is_over() {
+            names.extend(process.receive().into_iter().map(|device| device.name));
         }
         assert_eq!(names, ["no-1", "no-2"]);
-        assert!(examination.behind().is_empty());
+        assert!(process.behind().is_empty());
     }
 
     #[test]
     fn an_answer_about_a_medium_that_was_taken_out_is_nobodys() {
-        let mut examination = Examination::begin(vec![device("no-1"), device("no-2")]).unwrap();
-        examination.forget("no-1");
+        let mut process = ProbeProcess::begin(vec![device("no-1"), device("no-2")]).unwrap();
+        process.forget("no-1");
         let mut names = Vec::new();
-        while !examination.is_over() {
-            names.extend(examination.receive().into_iter().map(|device| device.name));
+        while !process.is_over() {
+            names.extend(process.receive().into_iter().map(|device| device.name));
         }
         assert_eq!(names, ["", "no-2"]);
-        let mut examination = Examination::begin(vec![device("no-1"), device("no-2")]).unwrap();
-        examination.forget("no-2");
-        assert_eq!(examination.behind(), []);
+        let mut process = ProbeProcess::begin(vec![device("no-1"), device("no-2")]).unwrap();
+        process.forget("no-2");
+        assert_eq!(process.behind(), []);
     }
 
     #[test]
     fn an_answer_about_a_device_that_was_given_up_is_not_taken() {
-        let mut examination = Examination::begin(vec![device("no-1"), device("no-2")]).unwrap();
-        assert_eq!(examination.behind(), [device("no-2")]);
+        let mut process = ProbeProcess::begin(vec![device("no-1"), device("no-2")]).unwrap();
+        assert_eq!(process.behind(), [device("no-2")]);
         let mut names = Vec::new();
-        while !examination.is_over() {
-            names.extend(examination.receive().into_iter().map(|device| device.name));
+        while !process.is_over() {
+            names.extend(process.receive().into_iter().map(|device| device.name));
         }
         assert_eq!(names, ["no-1"]);
     }
