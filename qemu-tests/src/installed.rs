@@ -4,15 +4,15 @@ use std::path::PathBuf;
 
 use crate::debian_root::{self, Recipe};
 use crate::failure::Failure;
+use crate::fixture::{DISK, Fixture};
 use crate::guest::Guest;
-use crate::scene::{DISK, Scene};
 use crate::state_disk;
 use crate::store::{Layer, ProfileText};
 
 /// A system with a persistent top on a disk of its own. Both disks keep what a guest writes.
 #[derive(Debug)]
 pub struct Installed {
-    scene: Scene,
+    fixture: Fixture,
     series: String,
     profile: &'static str,
     medium: PathBuf,
@@ -28,22 +28,22 @@ impl Installed {
         recipe: &Recipe,
         story: impl FnOnce(Layer) -> Result<Layer, Failure>,
     ) -> Result<Self, Failure> {
-        let scene = Scene::on_kernel(&format!("{name}-{series}"), series)?;
+        let fixture = Fixture::on_kernel(&format!("{name}-{series}"), series)?;
         // As `lamina medium create` makes them: boots of a real medium are counted.
-        scene.store().boot_slots()?;
+        fixture.store().boot_slots()?;
         let (store, mut images) = debian_root::images(recipe)?;
-        images.iter().try_for_each(|image| scene.store().take(image, &store))?;
+        images.iter().try_for_each(|image| fixture.store().take(image, &store))?;
         let layer = Layer::new("story")
             .file("/etc/shadow", "root::19000:0:99999:7:::\n")?
             .file("/etc/machine-id", "6c616d696e61400080000000000000aa\n")?
             .file("/etc/hostname", "stacked\n")?;
-        images.push(scene.store().add(&story(layer)?)?);
+        images.push(fixture.store().add(&story(layer)?)?);
         let profile = ProfileText::new(recipe.name, &images).verify("none");
-        scene.store().profile(&profile.root("root writable=\"LABEL=state\""))?;
-        let medium = scene.disk()?;
-        let state = scene.scratch().join("state.img");
+        fixture.store().profile(&profile.root("root writable=\"LABEL=state\""))?;
+        let medium = fixture.disk()?;
+        let state = fixture.scratch().join("state.img");
         state_disk::ext4(&state, 256)?;
-        Ok(Self { scene, series: series.to_owned(), profile: recipe.name, medium, state })
+        Ok(Self { fixture, series: series.to_owned(), profile: recipe.name, medium, state })
     }
 
     /// Boots it, and waits until init has named the kernel.
@@ -54,7 +54,7 @@ impl Installed {
     /// As [`Installed::boot`], with more kernel parameters.
     pub fn boot_with(&self, more: &str) -> Result<Guest, Failure> {
         let parameters = format!("lamina.store=LABEL={} lamina.profile={} {more}", DISK.label, self.profile);
-        let machine = self.scene.machine(&parameters)?.kept_disk(&self.medium).kept_disk(&self.state);
+        let machine = self.fixture.machine(&parameters)?.kept_disk(&self.medium).kept_disk(&self.state);
         let mut guest = Guest::boot(&machine)?;
         expect_kernel(&mut guest, &self.series)?;
         Ok(guest)

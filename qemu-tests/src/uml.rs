@@ -12,10 +12,10 @@ use std::time::Duration;
 use cpio::newc::{Builder, ModeFileType, trailer};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
+use vm::console::{Console, Missed};
 
 use crate::failure::Failure;
 use crate::vm_slots::{self, Slot};
-use vm::console::{Console, Missed};
 
 /// The kernel, which is also its own emulator.
 const LINUX: &str = "linux.uml";

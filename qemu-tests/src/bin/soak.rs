@@ -8,9 +8,9 @@ use nix::errno::Errno;
 use qemu_tests::Failure;
 use qemu_tests::artifacts;
 use qemu_tests::medium::FileSystem;
-use qemu_tests::soak::fault_stage::Stage;
+use qemu_tests::soak::fault_fixture::FaultFixture;
 use qemu_tests::soak::faults;
-use qemu_tests::soak::flips::{Fixture, Flip, Opening, Outcome, Region, Table};
+use qemu_tests::soak::flips::{Flip, FlipTarget, Opening, Outcome, Region, Table};
 use qemu_tests::soak::power::{Life, Recording, Summary};
 
 /// Repeats small things thousands of times and counts what came of them.
@@ -128,11 +128,11 @@ fn deadline(minutes: u64) -> Instant {
 
 impl Faults {
     fn run(&self) -> Result<bool, Failure> {
-        let stage = Stage::prepare()?;
+        let fixture = FaultFixture::prepare()?;
         if let Some(call) = self.call {
             let known = faults::ERRORS.into_iter().find(|error| format!("{error:?}") == self.error);
             let error = known.unwrap_or(Errno::EIO);
-            let run = stage.run(call, error, 0)?;
+            let run = fixture.run(call, error, 0)?;
             println!("{run:?}");
             return Ok(run.outcome.is_good());
         }
@@ -141,7 +141,7 @@ impl Faults {
         };
         let &Self { rounds, step, guests, .. } = self;
         let extent = faults::Extent { rounds, step, guests, deadline: deadline(self.minutes) };
-        let summary = faults::all(&stage, extent, &mut told)?;
+        let summary = faults::all(&fixture, extent, &mut told)?;
         println!("{}", summary.to_markdown());
         Ok(summary.bad().is_empty())
     }
@@ -158,12 +158,12 @@ impl Flips {
             if left == 0 {
                 break;
             }
-            let fixture = Fixture::make(seed)?;
-            let flips = fixture.bits(seed, left.min(FLIPS_PER_IMAGE));
-            let outcomes = fixture.run_in_uml(opening, &flips)?;
+            let target = FlipTarget::make(seed)?;
+            let flips = target.bits(seed, left.min(FLIPS_PER_IMAGE));
+            let outcomes = target.run_in_uml(opening, &flips)?;
             tell_wrong(seed, &flips, &outcomes);
-            table.add(&fixture, &flips, &outcomes);
-            (left, size) = (left - u32::try_from(flips.len()).unwrap_or(left), fixture.size());
+            table.add(&target, &flips, &outcomes);
+            (left, size) = (left - u32::try_from(flips.len()).unwrap_or(left), target.size());
             eprintln!("soak: {} flips, {} wrong", self.count - left, table.count(Outcome::Wrong));
         }
         let wrong = table.count(Outcome::Wrong);
@@ -182,25 +182,25 @@ impl Flips {
 
 impl Heal {
     fn run(&self) -> Result<bool, Failure> {
-        let fixture = Fixture::make(self.seed)?;
+        let target = FlipTarget::make(self.seed)?;
         let kernel = artifacts::kernel(&self.kernel)?;
         let mut good = true;
         println!("## Error correction\n");
         for (what, flips) in [
-            ("single bits", fixture.bits(self.seed, self.count)),
-            ("bursts of 4 KiB", fixture.bursts(self.seed, self.count)),
+            ("single bits", target.bits(self.seed, self.count)),
+            ("bursts of 4 KiB", target.bursts(self.seed, self.count)),
         ] {
-            let (outcomes, corrects) = fixture.run_in_qemu(&kernel, &flips)?;
+            let (outcomes, corrects) = target.run_in_qemu(&kernel, &flips)?;
             tell_wrong(self.seed, &flips, &outcomes);
             let mut table = Table::default();
-            table.add(&fixture, &flips, &outcomes);
+            table.add(&target, &flips, &outcomes);
             let (all, healed) = table.right_of(&[Region::Data, Region::Tree]);
             let wrong = table.count(Outcome::Wrong);
             println!(
                 "{} {what} in an image of {} KiB with 2 roots, seed {}, on Linux {}{}:\n\n{}\n\
                  Healed in data and tree: **{healed} of {all}**. Wrong data without an error: **{wrong}**.\n",
                 flips.len(),
-                fixture.size() / 1024,
+                target.size() / 1024,
                 self.seed,
                 self.kernel,
                 if corrects { "" } else { ", whose dm-verity does not correct errors" },

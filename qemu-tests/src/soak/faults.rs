@@ -13,11 +13,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
+use vm::console::Missed;
 
 use crate::failure::Failure;
-use crate::soak::fault_stage::Stage;
+use crate::soak::fault_fixture::FaultFixture;
 use crate::uml::UmlGuest;
-use vm::console::Missed;
 
 /// The errors that are injected, in turn.
 pub const ERRORS: [Errno; 6] =
@@ -89,7 +89,7 @@ pub struct Calls {
     pub last: u64,
 }
 
-impl Stage {
+impl FaultFixture {
     /// Counts the calls of a whole boot, and makes sure that it comes by the hash tree, the boot slots and the state.
     pub fn count(&self) -> Result<Calls, Failure> {
         let (mut guest, log) = self.boot(0, Errno::UnknownErrno, 0)?;
@@ -288,9 +288,9 @@ fn error_of(number: u64) -> Errno {
 }
 
 /// Boots again and again. `told` hears of each boot.
-pub fn all(stage: &Stage, extent: Extent, told: &mut dyn FnMut(&Run)) -> Result<Summary, Failure> {
+pub fn all(fixture: &FaultFixture, extent: Extent, told: &mut dyn FnMut(&Run)) -> Result<Summary, Failure> {
     let began = Instant::now();
-    let calls = stage.count()?;
+    let calls = fixture.count()?;
     let plan = Mutex::new(extent.plan(calls.last));
     let next = |first: bool| {
         while !first && is_busy() && Instant::now() < extent.deadline {
@@ -307,7 +307,7 @@ pub fn all(stage: &Stage, extent: Extent, told: &mut dyn FnMut(&Run)) -> Result<
             scope.spawn(move || {
                 while let Some((call, error)) = next(worker == 0) {
                     // The receiver goes when a boot could not even begin.
-                    if sender.send(stage.run(call, error, worker)).is_err() {
+                    if sender.send(fixture.run(call, error, worker)).is_err() {
                         return;
                     }
                 }

@@ -16,6 +16,7 @@ use soak_guest::{hex, tree};
 use squashfs::{Owners, ScanOptions, Times, Tree, WriteOptions, Xattrs, write_image};
 use tempfile::TempDir;
 use verity::{BLOCK, Verity};
+use vm::machine::Machine;
 
 use crate::artifacts::{self, Kernel};
 use crate::failure::Failure;
@@ -24,7 +25,6 @@ use crate::initramfs::Initramfs;
 use crate::soak::log_folder;
 use crate::soak::random::Random;
 use crate::uml::{Archive, Uml};
-use vm::machine::Machine;
 
 const MODULES: [&str; 5] = ["loop", "squashfs", "dm_mod", "dm_bufio", "dm_verity"];
 /// No more than this between two answers of the guest; it sends them by fifties.
@@ -86,7 +86,7 @@ pub enum Opening {
 
 /// An image with hash tree and error correction, and what is known about it.
 #[derive(Debug)]
-pub struct Fixture {
+pub struct FlipTarget {
     image: Vec<u8>,
     verity: Verity,
     tree: String,
@@ -94,7 +94,7 @@ pub struct Fixture {
     folder: TempDir,
 }
 
-impl Fixture {
+impl FlipTarget {
     /// Some hundred KiB of files of every kind and size, from `seed`.
     pub fn make(seed: u64) -> Result<Self, Failure> {
         let folder = tempfile::tempdir().map_err(Failure::about("a temporary folder"))?;
@@ -282,9 +282,9 @@ pub struct Table(BTreeMap<Region, BTreeMap<Outcome, usize>>);
 
 impl Table {
     /// Adds the outcomes of `flips`. A burst belongs to the region that it begins in.
-    pub fn add(&mut self, fixture: &Fixture, flips: &[Flip], outcomes: &[Outcome]) {
+    pub fn add(&mut self, target: &FlipTarget, flips: &[Flip], outcomes: &[Outcome]) {
         for (flip, outcome) in flips.iter().zip(outcomes) {
-            *self.0.entry(fixture.region(flip.offset)).or_default().entry(*outcome).or_default() += 1;
+            *self.0.entry(target.region(flip.offset)).or_default().entry(*outcome).or_default() += 1;
         }
     }
 

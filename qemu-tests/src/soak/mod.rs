@@ -2,14 +2,14 @@
 //!
 //! | module | what is repeated |
 //! |---|---|
-//! | [`faults`] | a boot in which one system call of init fails; [`fault_stage`] is what is booted |
+//! | [`faults`] | a boot in which one system call of init fails; [`fault_fixture`] is what is booted |
 //! | [`flips`] | an image that is damaged somewhere, under dm-verity |
 //! | [`power`] | a power cut, at any moment of a life that [`log_writes`] has recorded |
 //!
 //! Each has a plan that is made first from the seed, a run, and a summary as Markdown. `make test` runs samples of them
 //! (`tests/soak_*.rs`), `make soak` all (`.ci/soak`).
 
-pub mod fault_stage;
+pub mod fault_fixture;
 pub mod faults;
 pub mod flips;
 pub mod log_writes;

@@ -4,9 +4,9 @@
 use std::fs;
 
 use qemu_tests::debian_root::{OPENRC, SYSTEMD};
+use qemu_tests::fixture::Fixture;
 use qemu_tests::guest::Guest;
 use qemu_tests::installed::{Installed, log_in};
-use qemu_tests::scene::Scene;
 use qemu_tests::store::{Layer, ProfileText};
 use qemu_tests::{Failure, Story, artifacts};
 
@@ -86,16 +86,16 @@ fn openrc_blesses_the_boot_last_in_its_runlevel() -> Story {
 /// The small system with an inittab of its own, which has the hook as its comment says.
 #[test]
 fn busybox_init_blesses_the_boot_by_the_script() -> Story {
-    let scene = Scene::new("bless-script")?;
-    scene.store().boot_slots()?;
+    let fixture = Fixture::new("bless-script")?;
+    fixture.store().boot_slots()?;
     let inittab = "::sysinit:/etc/init.d/rcS\n::once:/etc/init.d/lamina-bless\nconsole::respawn:-/bin/sh\n";
     let layer = Layer::new("hook").program("/etc/init.d/lamina-bless", hook("lamina-bless.sh")?)?;
-    let mut images = scene.small_system()?;
-    images.push(scene.store().add(&layer.file("/etc/inittab", inittab)?)?);
-    scene.store().profile(&ProfileText::new("hooked", &images))?;
-    let disk = scene.disk()?;
+    let mut images = fixture.small_system()?;
+    images.push(fixture.store().add(&layer.file("/etc/inittab", inittab)?)?);
+    fixture.store().profile(&ProfileText::new("hooked", &images))?;
+    let disk = fixture.disk()?;
     for _ in 0..2 {
-        let mut guest = scene.boot_kept(&disk, "lamina.profile=hooked")?;
+        let mut guest = fixture.boot_kept(&disk, "lamina.profile=hooked")?;
         guest.expect("generation 1 is good from now on")?;
         // Whichever of the two was there first.
         guest.type_line("")?;
@@ -108,12 +108,12 @@ fn busybox_init_blesses_the_boot_by_the_script() -> Story {
 /// What `make boot` starts needs nobody's hook: `base-files` has one, which tells the system's log.
 #[test]
 fn a_shipped_profile_blesses_itself() -> Story {
-    let scene = Scene::new("bless-shipped")?;
-    scene.store().boot_slots()?;
-    scene.take_profile("console")?;
-    let disk = scene.disk()?;
+    let fixture = Fixture::new("bless-shipped")?;
+    fixture.store().boot_slots()?;
+    fixture.take_profile("console")?;
+    let disk = fixture.disk()?;
     for _ in 0..2 {
-        let mut guest = scene.boot_kept(&disk, "lamina.profile=console")?;
+        let mut guest = fixture.boot_kept(&disk, "lamina.profile=console")?;
         guest.expect(":~# ")?;
         // The shell does not wait for it.
         guest.run("for second in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do logread | grep 'good from now on' && break; sleep 1; done")?;

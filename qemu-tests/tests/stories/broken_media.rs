@@ -2,9 +2,9 @@
 
 use std::fs::File;
 
+use qemu_tests::fixture::{DISK, Fixture};
 use qemu_tests::guest::Guest;
 use qemu_tests::medium::{flip_a_bit, truncate};
-use qemu_tests::scene::{DISK, Scene};
 use qemu_tests::store::{ImageLine, Layer, ProfileText};
 use qemu_tests::{Failure, Story};
 
@@ -12,26 +12,26 @@ use qemu_tests::{Failure, Story};
 const DYING: u64 = 4 << 10;
 
 /// A bootable profile `one` with the layer `precious`, whose image the story may then damage.
-fn scene(name: &str) -> Result<(Scene, ImageLine), Failure> {
-    let scene = Scene::new(name)?;
-    let mut images = scene.small_system()?;
+fn fixture(name: &str) -> Result<(Fixture, ImageLine), Failure> {
+    let fixture = Fixture::new(name)?;
+    let mut images = fixture.small_system()?;
     let text = "the very same bytes, or none\n".repeat(100);
-    let precious = scene.store().add(&Layer::new("precious").file("/precious", &text)?)?;
-    images.extend([precious.clone(), scene.script_layer(name, "cat /precious")?]);
-    scene.store().profile(&ProfileText::new("one", &images).init("/story"))?;
-    Ok((scene, precious))
+    let precious = fixture.store().add(&Layer::new("precious").file("/precious", &text)?)?;
+    images.extend([precious.clone(), fixture.script_layer(name, "cat /precious")?]);
+    fixture.store().profile(&ProfileText::new("one", &images).init("/story"))?;
+    Ok((fixture, precious))
 }
 
-fn boot(scene: &Scene) -> Result<Guest, Failure> {
-    scene.boot(&scene.disk()?, "lamina.profile=one")
+fn boot(fixture: &Fixture) -> Result<Guest, Failure> {
+    fixture.boot(&fixture.disk()?, "lamina.profile=one")
 }
 
 #[test]
 fn an_image_with_one_flipped_bit_is_refused_by_name() -> Story {
-    let (scene, precious) = scene("flipped-bit")?;
-    flip_a_bit(&scene.store().image_path(&precious))?;
+    let (fixture, precious) = fixture("flipped-bit")?;
+    flip_a_bit(&fixture.store().image_path(&precious))?;
     let digest = format!("expected sha256:{}", precious.digest);
-    boot(&scene)?.expect_screen(&[
+    boot(&fixture)?.expect_screen(&[
         "precious",
         "the digest does not match",
         &digest,
@@ -42,34 +42,34 @@ fn an_image_with_one_flipped_bit_is_refused_by_name() -> Story {
 
 #[test]
 fn a_truncated_image_is_refused_with_both_sizes() -> Story {
-    let (scene, precious) = scene("truncated")?;
-    truncate(&scene.store().image_path(&precious), 1000)?;
+    let (fixture, precious) = fixture("truncated")?;
+    truncate(&fixture.store().image_path(&precious), 1000)?;
     let sizes = format!("truncated: expected {} bytes, found 1000", precious.size);
-    boot(&scene)?.expect_screen(&["precious", &sizes, "copy the image to the medium again"])?;
+    boot(&fixture)?.expect_screen(&["precious", &sizes, "copy the image to the medium again"])?;
     Ok(())
 }
 
 #[test]
 fn a_truncated_image_is_refused_even_when_nothing_is_verified() -> Story {
-    let scene = Scene::new("truncated-unverified")?;
-    let mut images = scene.small_system()?;
-    let precious = scene.store().add(&Layer::new("precious").file("/precious", "text")?)?;
+    let fixture = Fixture::new("truncated-unverified")?;
+    let mut images = fixture.small_system()?;
+    let precious = fixture.store().add(&Layer::new("precious").file("/precious", "text")?)?;
     images.push(precious.clone());
-    scene.store().profile(&ProfileText::new("one", &images).verify("none"))?;
-    truncate(&scene.store().image_path(&precious), 1000)?;
-    boot(&scene)?.expect_screen(&["precious", "truncated"])?;
+    fixture.store().profile(&ProfileText::new("one", &images).verify("none"))?;
+    truncate(&fixture.store().image_path(&precious), 1000)?;
+    boot(&fixture)?.expect_screen(&["precious", "truncated"])?;
     Ok(())
 }
 
 #[test]
 fn a_missing_image_is_named_with_its_file() -> Story {
-    let (scene, precious) = scene("missing-image")?;
-    let path = scene.store().image_path(&precious);
+    let (fixture, precious) = fixture("missing-image")?;
+    let path = fixture.store().image_path(&precious);
     std::fs::remove_file(&path).map_err(Failure::at(&path))?;
     let file = format!("{}.sqfs is not in the store", precious.digest);
     // What is there instead: base-files, busybox and the script.
     let seen = "/run/lamina/medium/lamina/images holds 3 images";
-    boot(&scene)?.expect_screen(&[
+    boot(&fixture)?.expect_screen(&[
         "precious",
         &file,
         "copy the image of precious",
@@ -81,32 +81,33 @@ fn a_missing_image_is_named_with_its_file() -> Story {
 
 #[test]
 fn every_damaged_image_is_told_at_once() -> Story {
-    let (scene, precious) = scene("two-damaged")?;
-    let (_, images) = qemu_tests::store::newest_profile(scene.store().folder(), "one")?;
+    let (fixture, precious) = fixture("two-damaged")?;
+    let (_, images) = qemu_tests::store::newest_profile(fixture.store().folder(), "one")?;
     let script = images.last().ok_or_else(|| Failure::new("the profile has no images"))?;
     for image in [&precious, script] {
-        flip_a_bit(&scene.store().image_path(image))?;
+        flip_a_bit(&fixture.store().image_path(image))?;
     }
-    boot(&scene)?.expect_screen(&["precious", "also:", &script.name])?;
+    boot(&fixture)?.expect_screen(&["precious", "also:", &script.name])?;
     Ok(())
 }
 
 #[test]
 fn a_profile_that_is_not_there_lists_those_that_are() -> Story {
-    let scene = Scene::new("missing-profile")?;
+    let fixture = Fixture::new("missing-profile")?;
     for name in ["desktop", "server"] {
-        scene.profile_that_runs(name, &[], "true")?;
+        fixture.profile_that_runs(name, &[], "true")?;
     }
-    let mut guest = scene.boot(&scene.disk()?, "lamina.profile=sevrer")?;
+    let mut guest = fixture.boot(&fixture.disk()?, "lamina.profile=sevrer")?;
     guest.expect_screen(&["the store has no profile `sevrer`", "desktop, server", "lamina.profile=NAME"])?;
     Ok(())
 }
 
 #[test]
 fn a_store_that_never_appears_tells_what_did() -> Story {
-    let (scene, _) = scene("missing-store")?;
-    let machine = scene.machine("quiet lamina.profile=one lamina.store=LABEL=ELSEWHERE lamina.timeout=6")?;
-    let mut guest = Guest::boot(&machine.disk(&scene.disk()?))?;
+    let (fixture, _) = fixture("missing-store")?;
+    let machine =
+        fixture.machine("quiet lamina.profile=one lamina.store=LABEL=ELSEWHERE lamina.timeout=6")?;
+    let mut guest = Guest::boot(&machine.disk(&fixture.disk()?))?;
     // Nobody should have to guess for half a minute whether the machine hangs.
     guest.expect("lamina: waiting for LABEL=ELSEWHERE, at most 1 s more")?;
     guest.expect_screen(&["LABEL=ELSEWHERE after 6 s", "/dev/vda", "ext4", "LAMINA", "lamina.timeout="])?;
@@ -116,12 +117,12 @@ fn a_store_that_never_appears_tells_what_did() -> Story {
 /// A disk that no longer answers, named before and behind the one with the store.
 #[test]
 fn a_disk_that_does_not_answer_holds_up_neither_the_boot_nor_the_screen() -> Story {
-    let scene = Scene::new("dying-disk")?;
-    scene.profile_that_runs("one", &[], "cat /proc/partitions")?;
-    let (store, dying) = (scene.disk()?, scene.scratch().join("dying.img"));
+    let fixture = Fixture::new("dying-disk")?;
+    fixture.profile_that_runs("one", &[], "cat /proc/partitions")?;
+    let (store, dying) = (fixture.disk()?, fixture.scratch().join("dying.img"));
     File::create(&dying).and_then(|file| file.set_len(64 << 20)).map_err(Failure::at(&dying))?;
     let machine = |store: &str, timeout: u32| {
-        scene.machine(&format!("lamina.profile=one lamina.store=LABEL={store} lamina.timeout={timeout}"))
+        fixture.machine(&format!("lamina.profile=one lamina.store=LABEL={store} lamina.timeout={timeout}"))
     };
     let with_store = machine(DISK.label, 60)?;
     for machine in [
@@ -142,19 +143,19 @@ fn a_disk_that_does_not_answer_holds_up_neither_the_boot_nor_the_screen() -> Sto
 
 #[test]
 fn a_machine_without_any_disk_says_so() -> Story {
-    let scene = Scene::new("no-disk")?;
-    let machine = scene.machine("lamina.profile=one lamina.store=LABEL=LAMINA lamina.timeout=2")?;
+    let fixture = Fixture::new("no-disk")?;
+    let machine = fixture.machine("lamina.profile=one lamina.store=LABEL=LAMINA lamina.timeout=2")?;
     Guest::boot(&machine)?.expect_screen(&["no disk at all"])?;
     Ok(())
 }
 
 #[test]
 fn a_mistake_in_a_profile_is_shown_with_line_column_and_caret() -> Story {
-    let scene = Scene::new("bad-kdl")?;
+    let fixture = Fixture::new("bad-kdl")?;
     let text = "profile \"one\" format=1 {\n    imge \"busybox\"\n    verify \"digest\"\n    init \"/sbin/init\"\n}\n";
-    scene.store().profile_text("one", text)?;
+    fixture.store().profile_text("one", text)?;
     let screen =
-        boot(&scene)?.expect_screen(&["profiles/one/1.kdl:2:5: error:", "imge \"busybox\"", "image"])?;
+        boot(&fixture)?.expect_screen(&["profiles/one/1.kdl:2:5: error:", "imge \"busybox\"", "image"])?;
     let lines: Vec<&str> = screen.lines().collect();
     let shown = lines.iter().position(|line| line.contains("imge \"busybox\"")).expect("looked for above");
     let column = lines[shown].find("imge");
@@ -164,8 +165,8 @@ fn a_mistake_in_a_profile_is_shown_with_line_column_and_caret() -> Story {
 
 #[test]
 fn nesting_without_end_is_refused_and_not_a_crash() -> Story {
-    let scene = Scene::new("nested-kdl")?;
-    scene.store().profile_text("one", &"a {\n".repeat(100_000))?;
-    boot(&scene)?.expect_screen(&["profiles/one/1.kdl", "error:"])?;
+    let fixture = Fixture::new("nested-kdl")?;
+    fixture.store().profile_text("one", &"a {\n".repeat(100_000))?;
+    boot(&fixture)?.expect_screen(&["profiles/one/1.kdl", "error:"])?;
     Ok(())
 }

@@ -2,25 +2,25 @@
 
 use qemu_tests::Story;
 use qemu_tests::failure::Failure;
+use qemu_tests::fixture::Fixture;
 use qemu_tests::guest::Guest;
-use qemu_tests::scene::Scene;
 use qemu_tests::store::{Layer, ProfileText, sha256};
 
 /// A profile `name` whose one added layer is gone from the medium.
-fn broken(scene: &Scene, name: &str) -> Result<(), Failure> {
-    let mut images = scene.small_system()?;
-    let lost = scene.store().add(&Layer::new("lost").file("/lost", name)?)?;
-    std::fs::remove_file(scene.store().image_path(&lost)).map_err(Failure::about("the lost image"))?;
+fn broken(fixture: &Fixture, name: &str) -> Result<(), Failure> {
+    let mut images = fixture.small_system()?;
+    let lost = fixture.store().add(&Layer::new("lost").file("/lost", name)?)?;
+    std::fs::remove_file(fixture.store().image_path(&lost)).map_err(Failure::about("the lost image"))?;
     images.push(lost);
-    scene.store().profile(&ProfileText::new(name, &images))
+    fixture.store().profile(&ProfileText::new(name, &images))
 }
 
 #[test]
 fn a_fallback_boots_and_the_report_tells_of_both() -> Story {
-    let scene = Scene::new("chain-fallback")?;
-    broken(&scene, "web")?;
-    scene.profile_that_runs("small", &[], "cat /run/lamina/report.json")?;
-    let mut guest = scene.boot(&scene.disk()?, "lamina.profile=web lamina.fallback=small")?;
+    let fixture = Fixture::new("chain-fallback")?;
+    broken(&fixture, "web")?;
+    fixture.profile_that_runs("small", &[], "cat /run/lamina/report.json")?;
+    let mut guest = fixture.boot(&fixture.disk()?, "lamina.profile=web lamina.fallback=small")?;
     guest.expect("is not in the store")?;
     guest.expect("trying lamina.fallback=small")?;
     let report = guest.expect("story: end")?;
@@ -34,11 +34,11 @@ fn a_fallback_boots_and_the_report_tells_of_both() -> Story {
 
 #[test]
 fn the_rescue_profile_of_the_store_is_the_last_that_is_tried() -> Story {
-    let scene = Scene::on_kernel("chain-rescue", "6.12")?;
-    broken(&scene, "web")?;
-    broken(&scene, "small")?;
-    scene.profile_that_runs("rescue", &[], "true")?;
-    let mut guest = scene.boot(&scene.disk()?, "lamina.profile=web lamina.fallback=small")?;
+    let fixture = Fixture::on_kernel("chain-rescue", "6.12")?;
+    broken(&fixture, "web")?;
+    broken(&fixture, "small")?;
+    fixture.profile_that_runs("rescue", &[], "true")?;
+    let mut guest = fixture.boot(&fixture.disk()?, "lamina.profile=web lamina.fallback=small")?;
     guest.expect("trying lamina.fallback=small")?;
     guest.expect("trying the profile rescue of the store")?;
     guest.expect("story: end")?;
@@ -47,11 +47,11 @@ fn the_rescue_profile_of_the_store_is_the_last_that_is_tried() -> Story {
 
 #[test]
 fn the_rescue_profile_of_the_initramfs_boots_when_there_is_no_medium() -> Story {
-    let scene = Scene::new("chain-no-medium")?;
-    scene.profile_that_runs("rescue", &[], "true")?;
-    let initramfs = scene.initramfs()?.store(scene.store().folder()).write()?;
+    let fixture = Fixture::new("chain-no-medium")?;
+    fixture.profile_that_runs("rescue", &[], "true")?;
+    let initramfs = fixture.initramfs()?.store(fixture.store().folder()).write()?;
     let parameters = "lamina.profile=web lamina.store=LABEL=NOWHERE lamina.timeout=1";
-    let mut guest = Guest::boot(&scene.machine_with(&initramfs, parameters)?)?;
+    let mut guest = Guest::boot(&fixture.machine_with(&initramfs, parameters)?)?;
     guest.expect("trying the profile rescue of the initramfs")?;
     guest.expect("story: end")?;
     guest.expect_off()
@@ -59,15 +59,15 @@ fn the_rescue_profile_of_the_initramfs_boots_when_there_is_no_medium() -> Story 
 
 #[test]
 fn a_bound_profile_gives_way_to_nothing_of_the_medium_that_is_not_bound() -> Story {
-    let scene = Scene::new("chain-bound")?;
-    broken(&scene, "web")?;
-    scene.profile_that_runs("rescue", &[], "true")?;
-    scene.profile_that_runs("small", &[], "true")?;
-    let profile = scene.store().folder().join("profiles/web/1.kdl");
+    let fixture = Fixture::new("chain-bound")?;
+    broken(&fixture, "web")?;
+    fixture.profile_that_runs("rescue", &[], "true")?;
+    fixture.profile_that_runs("small", &[], "true")?;
+    let profile = fixture.store().folder().join("profiles/web/1.kdl");
     let digest = sha256(&profile)?;
     // The last word is what the recovery screen hands to the next init; the kernel takes it from anybody.
     let parameters = format!("lamina.profile=web@sha256:{digest} lamina.fallback=small LAMINA_PROFILE=small");
-    let mut guest = scene.boot(&scene.disk()?, &parameters)?;
+    let mut guest = fixture.boot(&fixture.disk()?, &parameters)?;
     let screen = guest.expect_screen(&["is not in the store"])?;
     assert!(!screen.contains("trying"), "{screen}");
     // Nor may a person choose another.
@@ -79,13 +79,13 @@ fn a_bound_profile_gives_way_to_nothing_of_the_medium_that_is_not_bound() -> Sto
 /// Each of them ended the boot, though the initramfs has a rescue; with `panic=` the machine would have started for ever.
 #[test]
 fn no_slip_on_the_command_line_ends_a_boot_that_has_something_to_boot() -> Story {
-    let scene = Scene::new("chain-slips")?;
+    let fixture = Fixture::new("chain-slips")?;
     // Its streams led to the node of the initramfs, `/dev/console (deleted)`; the shell keeps its script open as 10.
     let streams = "echo here is web; ls -l /proc/1/fd; echo that is all";
-    scene.profile_that_runs("web", &[], streams)?;
-    scene.profile_that_runs("rescue", &[], "echo here is the rescue")?;
-    let initramfs = scene.initramfs()?.store(scene.store().folder()).write()?;
-    let boot = |parameters: &str| Guest::boot(&scene.machine_with(&initramfs, parameters)?);
+    fixture.profile_that_runs("web", &[], streams)?;
+    fixture.profile_that_runs("rescue", &[], "echo here is the rescue")?;
+    let initramfs = fixture.initramfs()?.store(fixture.store().folder()).write()?;
+    let boot = |parameters: &str| Guest::boot(&fixture.machine_with(&initramfs, parameters)?);
     let mut guest =
         boot("quiet panic=-1 lamina.profile=web lamina.timeout=30s lamina.debug=1 lamina.fallback=")?;
     guest.expect("lamina.timeout=30s was ignored: it is not a whole number of seconds")?;
@@ -107,12 +107,12 @@ fn no_slip_on_the_command_line_ends_a_boot_that_has_something_to_boot() -> Story
 
 #[test]
 fn three_boots_that_nobody_blessed_move_on_and_come_back_when_nothing_else_stands() -> Story {
-    let scene = Scene::new("chain-counted")?;
-    scene.store().boot_slots()?;
-    scene.profile_that_runs("web", &[], "grep -A4 '\"ledger\"' /run/lamina/report.json")?;
-    scene.profile_that_runs("small", &[], "echo here is the small one")?;
-    let disk = scene.disk()?;
-    let boot = |parameters: &str| scene.boot_kept(&disk, &format!("lamina.profile=web {parameters}"));
+    let fixture = Fixture::new("chain-counted")?;
+    fixture.store().boot_slots()?;
+    fixture.profile_that_runs("web", &[], "grep -A4 '\"ledger\"' /run/lamina/report.json")?;
+    fixture.profile_that_runs("small", &[], "echo here is the small one")?;
+    let disk = fixture.disk()?;
+    let boot = |parameters: &str| fixture.boot_kept(&disk, &format!("lamina.profile=web {parameters}"));
     for attempt in 1..=3 {
         let mut guest = boot("lamina.fallback=small")?;
         guest.expect(&format!("\"attempt\": {attempt}"))?;
@@ -129,13 +129,13 @@ fn three_boots_that_nobody_blessed_move_on_and_come_back_when_nothing_else_stand
 
 #[test]
 fn a_rescue_that_nobody_blesses_boots_for_ever_and_what_a_person_chooses_boots_at_once() -> Story {
-    let scene = Scene::new("chain-rescue-for-ever")?.with_rescue_shell();
-    scene.store().boot_slots()?;
+    let fixture = Fixture::new("chain-rescue-for-ever")?.with_rescue_shell();
+    fixture.store().boot_slots()?;
     // A kernel panic in real life: for init it is a boot that nobody blessed.
-    scene.profile_that_runs("web", &[], "echo here is web")?;
-    scene.profile_that_runs("rescue", &[], "echo here is the rescue")?;
-    let disk = scene.disk()?;
-    let boot = |parameters: &str| scene.boot_kept(&disk, &format!("lamina.profile=web {parameters}"));
+    fixture.profile_that_runs("web", &[], "echo here is web")?;
+    fixture.profile_that_runs("rescue", &[], "echo here is the rescue")?;
+    let disk = fixture.disk()?;
+    let boot = |parameters: &str| fixture.boot_kept(&disk, &format!("lamina.profile=web {parameters}"));
     for here in ["web"; 3].into_iter().chain(["the rescue"; 5]) {
         let mut guest = boot("")?;
         let said = guest.expect("story: end")?;

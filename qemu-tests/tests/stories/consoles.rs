@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use qemu_tests::fixture::{DISK, Fixture};
 use qemu_tests::guest::Guest;
-use qemu_tests::scene::{DISK, Scene};
 use qemu_tests::store::Layer;
 use qemu_tests::{Failure, Story, qr};
 
@@ -15,17 +15,17 @@ const BELOW_CODE: &str = "q: draw it another way";
 #[test]
 fn a_telephone_reads_the_report_from_a_framebuffer_and_the_keyboard_beside_it_works() -> Story {
     // Debian's kernel for real machines: that for clouds has no VESA framebuffer. 791 is 1024 x 768 pixels.
-    let scene = Scene::on_kernel("framebuffer", "6.1-all")?.with_rescue_shell();
-    let monitor = scene.scratch().join("monitor");
+    let fixture = Fixture::on_kernel("framebuffer", "6.1-all")?.with_rescue_shell();
+    let monitor = fixture.scratch().join("monitor");
     let parameters = "vga=791 console=tty0 lamina.store=LABEL=NOWHERE lamina.timeout=1";
-    let machine = scene.machine(parameters)?.screen(&monitor);
+    let machine = fixture.machine(parameters)?.screen(&monitor);
     let mut guest = Guest::boot(&machine)?;
     // The serial line is not /dev/console here, and has the screen all the same.
     guest.expect_screen(&["nothing answers to LABEL=NOWHERE"])?;
     guest.expect("[p] power off")?;
     guest.press("q")?;
     guest.expect(BELOW_CODE)?;
-    let picture = scene.scratch().join("screen.ppm");
+    let picture = fixture.scratch().join("screen.ppm");
     guest.take_picture(&picture)?;
     let said = qr::read(&picture)?;
     assert!(said.starts_with("LAMINA ") && said.contains("FAILED FIND THE STORE: LABEL:NOWHERE"), "{said}");
@@ -49,10 +49,10 @@ fn a_telephone_reads_the_report_from_a_framebuffer_and_the_keyboard_beside_it_wo
 #[test]
 fn a_usb_keyboard_of_a_machine_without_another_powers_off() -> Story {
     // All of USB is modules in Debian's kernel for real machines.
-    let scene = Scene::on_kernel("usb-keyboard", "6.1-all")?;
-    let monitor = scene.scratch().join("monitor");
+    let fixture = Fixture::on_kernel("usb-keyboard", "6.1-all")?;
+    let monitor = fixture.scratch().join("monitor");
     let parameters = "console=tty0 lamina.store=LABEL=NOWHERE lamina.timeout=1";
-    let mut guest = Guest::boot(&scene.machine(parameters)?.screen(&monitor).usb_keyboard())?;
+    let mut guest = Guest::boot(&fixture.machine(parameters)?.screen(&monitor).usb_keyboard())?;
     guest.expect_screen(&["nothing answers to LABEL=NOWHERE"])?;
     guest.expect("[p] power off")?;
     guest.press("p")?;
@@ -62,13 +62,13 @@ fn a_usb_keyboard_of_a_machine_without_another_powers_off() -> Story {
 
 #[test]
 fn a_qr_code_on_a_serial_line_says_what_failed_in_both_drawings() -> Story {
-    let scene = Scene::new("qr-serial")?;
-    let mut guest = failed(&scene, "")?;
+    let fixture = Fixture::new("qr-serial")?;
+    let mut guest = failed(&fixture, "")?;
     let mut said = Vec::new();
     for drawing in ["half-blocks", "characters"] {
         guest.type_text("q")?;
         guest.expect(BELOW_CODE)?;
-        said.push(qr::read_drawn(guest.bytes(), &scene.scratch().join(format!("{drawing}.pgm")))?);
+        said.push(qr::read_drawn(guest.bytes(), &fixture.scratch().join(format!("{drawing}.pgm")))?);
     }
     for said in &said {
         assert!(said.contains("FAILED FIND THE PROFILE: TOW"), "{said}");
@@ -81,8 +81,8 @@ fn a_qr_code_on_a_serial_line_says_what_failed_in_both_drawings() -> Story {
 
 #[test]
 fn noise_on_the_line_is_no_key_and_costs_no_processor() -> Story {
-    let scene = Scene::new("noise")?.with_rescue_shell();
-    let mut guest = failed(&scene, "")?;
+    let fixture = Fixture::new("noise")?.with_rescue_shell();
+    let mut guest = failed(&fixture, "")?;
     // `b` would reboot and `p` power off; what a line picks up contains them sooner or later.
     let noise: Vec<u8> = (0..=255u8).chain(*b"bbpptt").cycle().take(4096).collect();
     let began = Instant::now();
@@ -107,8 +107,8 @@ fn noise_on_the_line_is_no_key_and_costs_no_processor() -> Story {
 
 #[test]
 fn noise_does_not_hold_up_the_time_that_panic_gives() -> Story {
-    let scene = Scene::new("noise-panic")?;
-    let mut guest = failed(&scene, "panic=6")?;
+    let fixture = Fixture::new("noise-panic")?;
+    let mut guest = failed(&fixture, "panic=6")?;
     guest.expect("rebooting in 6 s unless one of these keys is pressed")?;
     for _ in 0..20 {
         guest.send_noise(b"zz\xff\0\x1b[Azz")?;
@@ -121,14 +121,14 @@ fn noise_does_not_hold_up_the_time_that_panic_gives() -> Story {
 fn ctrl_s_on_the_console_does_not_stop_the_boot() -> Story {
     const CTRL_S: u8 = 0x13;
     const CTRL_Q: u8 = 0x11;
-    let scene = Scene::new("ctrl-s")?;
+    let fixture = Fixture::new("ctrl-s")?;
     // With a line for each step these are more than the 4 KiB that the driver of a serial line keeps.
     let layers: Vec<Layer> = (0..40).map(|number| Layer::new(&format!("layer-{number}"))).collect();
-    scene.profile_that_runs("many", &layers, "true")?;
+    fixture.profile_that_runs("many", &layers, "true")?;
     // The wait for a state that is not there is the time to press the key; what the kernel says itself is not stopped.
     let parameters =
         "lamina.profile=many lamina.debug lamina.state=LABEL=NOWHERE lamina.timeout=8 loglevel=7";
-    let mut guest = scene.boot(&scene.disk()?, parameters)?;
+    let mut guest = fixture.boot(&fixture.disk()?, parameters)?;
     guest.expect("read the profile")?;
     guest.send_noise(&[CTRL_S])?;
     guest.expect("lamina: warning: the state LABEL=NOWHERE cannot be used")?;
@@ -141,10 +141,10 @@ fn ctrl_s_on_the_console_does_not_stop_the_boot() -> Story {
 
 #[test]
 fn a_machine_without_any_console_restarts_by_itself() -> Story {
-    let scene = Scene::new("no-console")?;
-    scene.profile_that_runs("one", &[], "true")?;
+    let fixture = Fixture::new("no-console")?;
+    fixture.profile_that_runs("one", &[], "true")?;
     let parameters = format!("lamina.store=LABEL={} {WRONG}", DISK.label);
-    let machine = scene.machine(&parameters)?.disk(&scene.disk()?).without_console();
+    let machine = fixture.machine(&parameters)?.disk(&fixture.disk()?).without_console();
     let began = Instant::now();
     let mut guest = Guest::boot(&machine)?;
     // A kernel that panicked would stand for ever: nothing gives it a time.
@@ -155,9 +155,9 @@ fn a_machine_without_any_console_restarts_by_itself() -> Story {
 }
 
 /// What a boot says on the console before the system starts, and what the kernel's log has of it.
-fn said(scene: &Scene, loudness: &str) -> Result<(Vec<String>, String), Failure> {
+fn said(fixture: &Fixture, loudness: &str) -> Result<(Vec<String>, String), Failure> {
     let parameters = format!("lamina.profile=one lamina.colour=red {loudness}");
-    let mut guest = scene.boot(&scene.disk()?, &parameters)?;
+    let mut guest = fixture.boot(&fixture.disk()?, &parameters)?;
     let console = guest.expect("story: begin\n")?;
     let log = guest.expect("story: end")?;
     guest.expect_off()?;
@@ -167,22 +167,22 @@ fn said(scene: &Scene, loudness: &str) -> Result<(Vec<String>, String), Failure>
 
 #[test]
 fn quiet_normal_and_debug_say_as_much_as_was_asked_for() -> Story {
-    let scene = Scene::new("loudness")?;
-    scene.profile_that_runs("one", &[], "dmesg | grep 'lamina: '")?;
+    let fixture = Fixture::new("loudness")?;
+    fixture.profile_that_runs("one", &[], "dmesg | grep 'lamina: '")?;
     let has = |lines: &[String], part: &str| lines.iter().any(|line| line.contains(part));
     let warning = "warning: lamina.colour is unknown";
     // A stage (each image is opened and checked), a step of it, a line of the plan, the last line.
     let (stage, step) = ("check images: 6 steps", "check image busybox ");
     let (plan, last) = ("against sha256:", "profile one, 3 layers, ");
 
-    let (quiet, log) = said(&scene, "quiet")?;
+    let (quiet, log) = said(&fixture, "quiet")?;
     assert!(quiet.len() == 1 && quiet[0].starts_with(warning), "{quiet:?}");
-    let (normal, log_of_normal) = said(&scene, "")?;
+    let (normal, log_of_normal) = said(&fixture, "")?;
     for part in ["kernel 6.1.", stage, last, warning] {
         assert!(has(&normal, part), "{part}: {normal:?}");
     }
     assert!(!has(&normal, step) && !has(&normal, plan), "{normal:?}");
-    let (debug, log_of_debug) = said(&scene, "quiet lamina.debug")?;
+    let (debug, log_of_debug) = said(&fixture, "quiet lamina.debug")?;
     for part in ["kernel 6.1.", "command line: ", stage, step, "load modules\n", last, warning] {
         assert!(has(&debug, part.trim_end()), "{part}: {debug:?}");
     }
@@ -198,9 +198,9 @@ fn quiet_normal_and_debug_say_as_much_as_was_asked_for() -> Story {
 }
 
 /// A machine whose menu is there, because the store has no such profile.
-fn failed(scene: &Scene, parameters: &str) -> Result<Guest, Failure> {
-    scene.profile_that_runs("one", &[], "true")?;
-    let mut guest = scene.boot(&scene.disk()?, &format!("{WRONG} {parameters}"))?;
+fn failed(fixture: &Fixture, parameters: &str) -> Result<Guest, Failure> {
+    fixture.profile_that_runs("one", &[], "true")?;
+    let mut guest = fixture.boot(&fixture.disk()?, &format!("{WRONG} {parameters}"))?;
     guest.expect_screen(&["no profile `tow`"])?;
     guest.expect("[p] power off")?;
     Ok(guest)

@@ -25,6 +25,8 @@ mod soak_samples;
 mod stacks;
 mod state;
 mod state_check;
+mod state_full;
 mod static_init;
 mod stock_kernel;
 mod verity;
+mod verity_judge;

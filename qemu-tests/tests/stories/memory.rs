@@ -5,29 +5,29 @@ use std::path::Path;
 
 use qemu_tests::Story;
 use qemu_tests::failure::Failure;
+use qemu_tests::fixture::Fixture;
 use qemu_tests::guest::Guest;
-use qemu_tests::scene::Scene;
 use qemu_tests::store::{ImageLine, Layer, ProfileText, sha256};
 
 /// A machine of 512 MiB whose kernel prepares for so many processors; each squashfs costs a decompressor for every one of them.
-fn console_and_rescue(possible: u32) -> Result<(Scene, Guest), Failure> {
-    let scene = Scene::new(&format!("possible-{possible}"))?;
-    scene.take_profile("console")?;
-    scene.profile_that_runs(
+fn console_and_rescue(possible: u32) -> Result<(Fixture, Guest), Failure> {
+    let fixture = Fixture::new(&format!("possible-{possible}"))?;
+    fixture.take_profile("console")?;
+    fixture.profile_that_runs(
         "rescue",
         &[],
         "cat /sys/devices/system/cpu/possible; echo here is the rescue",
     )?;
-    let machine = scene.machine("lamina.store=LABEL=LAMINA lamina.profile=console")?;
-    let machine = machine.possible_processors(possible).disk(&scene.disk()?);
+    let machine = fixture.machine("lamina.store=LABEL=LAMINA lamina.profile=console")?;
+    let machine = machine.possible_processors(possible).disk(&fixture.disk()?);
     let guest = Guest::boot(&machine)?;
-    Ok((scene, guest))
+    Ok((fixture, guest))
 }
 
 /// On 6.1, whose squashfs has no `threads=`: 86 MiB a layer, of which six do not fit and three do.
 #[test]
 fn with_128_possible_processors_the_console_gives_way_to_the_rescue_with_a_sentence() -> Story {
-    let (_scene, mut guest) = console_and_rescue(128)?;
+    let (_fixture, mut guest) = console_and_rescue(128)?;
     guest.expect("the memory is used up: ")?;
     guest.expect("a decompressor for each of 128 possible processors")?;
     guest.expect("make EROFS images")?;
@@ -42,7 +42,7 @@ fn with_128_possible_processors_the_console_gives_way_to_the_rescue_with_a_sente
 #[test]
 #[ignore = "the same with more processors: `make soak` tells it"]
 fn with_240_possible_processors_the_screen_says_why_nothing_fits() -> Story {
-    let (_scene, mut guest) = console_and_rescue(240)?;
+    let (_fixture, mut guest) = console_and_rescue(240)?;
     guest.expect("trying the profile rescue of the store")?;
     let screen = guest.expect_screen(&["the memory is used up: ", "240 possible processors", "nr_cpus=N"])?;
     assert!(screen.contains("EROFS"), "{screen}");
@@ -68,9 +68,9 @@ fn hostile_program() -> Vec<u8> {
 
 /// An image of which the kernel makes a decompressor of xz with a dictionary of 64 MiB, for each possible processor: the options of
 /// the compressor stand behind the superblock (`squashfs_xz_comp_opts` of fs/squashfs/xz_wrapper.c).
-fn hostile_image(scene: &Scene) -> Result<ImageLine, Failure> {
-    let mut line = scene.store().add(&Layer::new("dictionary").file("/x", "x")?)?;
-    let path = scene.store().image_path(&line);
+fn hostile_image(fixture: &Fixture) -> Result<ImageLine, Failure> {
+    let mut line = fixture.store().add(&Layer::new("dictionary").file("/x", "x")?)?;
+    let path = fixture.store().image_path(&line);
     let mut bytes = fs::read(&path).map_err(Failure::at(&path))?;
     bytes[20] = 4;
     bytes[25] |= 1 << 2;
@@ -79,38 +79,38 @@ fn hostile_image(scene: &Scene) -> Result<ImageLine, Failure> {
     bytes[102..106].fill(0);
     fs::write(&path, &bytes).map_err(Failure::at(&path))?;
     line.digest = sha256(&path)?;
-    fs::rename(&path, scene.store().image_path(&line)).map_err(Failure::at(&path))?;
+    fs::rename(&path, fixture.store().image_path(&line)).map_err(Failure::at(&path))?;
     Ok(line)
 }
 
 /// The smallest machine, and a medium with one thing after another that would fill its memory.
 #[test]
 fn hostile_files_of_each_kind_give_way_to_the_rescue_of_the_initramfs_in_128_mib() -> Story {
-    let scene = Scene::new("hostile")?;
-    let system = scene.small_system()?;
-    scene.profile_that_runs("rescue", &[], "echo here is the packed rescue")?;
-    let initramfs = scene.initramfs()?.store(scene.store().folder()).write()?;
+    let fixture = Fixture::new("hostile")?;
+    let system = fixture.small_system()?;
+    fixture.profile_that_runs("rescue", &[], "echo here is the packed rescue")?;
+    let initramfs = fixture.initramfs()?.store(fixture.store().folder()).write()?;
 
-    let profiles = scene.store().folder().join("profiles");
+    let profiles = fixture.store().folder().join("profiles");
     // 500,000 arguments were a tree of 415 MB.
-    scene
+    fixture
         .store()
         .profile_text("web", &format!("profile \"web\" format=1 {{\n  a{}\n}}\n", " 1".repeat(500_000)))?;
     let mut images = system.clone();
-    images.push(scene.store().add(&Layer::new("program").program("/hostile", hostile_program())?)?);
-    scene.store().profile(&ProfileText::new("small", &images).verify("none").init("/hostile"))?;
+    images.push(fixture.store().add(&Layer::new("program").program("/hostile", hostile_program())?)?);
+    fixture.store().profile(&ProfileText::new("small", &images).verify("none").init("/hostile"))?;
     let mut images = system;
-    images.push(hostile_image(&scene)?);
-    scene.store().profile(&ProfileText::new("rescue", &images).verify("none"))?;
+    images.push(hostile_image(&fixture)?);
+    fixture.store().profile(&ProfileText::new("rescue", &images).verify("none"))?;
     // What is beside them: a signature and slots that do not end, generations and profiles without number.
     sparse(&profiles.join("web/1.kdl.minisig"))?;
-    ["a", "b"].iter().try_for_each(|slot| sparse(&scene.store().folder().join("boot").join(slot)))?;
+    ["a", "b"].iter().try_for_each(|slot| sparse(&fixture.store().folder().join("boot").join(slot)))?;
     for number in 0..3_000 {
-        scene.store().profile_text(&format!("n{number}"), "x")?;
+        fixture.store().profile_text(&format!("n{number}"), "x")?;
     }
 
     let parameters = "lamina.store=LABEL=LAMINA lamina.profile=web lamina.fallback=small";
-    let machine = scene.machine_with(&initramfs, parameters)?.memory_mib(128).disk(&scene.disk()?);
+    let machine = fixture.machine_with(&initramfs, parameters)?.memory_mib(128).disk(&fixture.disk()?);
     let mut guest = Guest::boot(&machine)?;
     guest.expect("1.kdl:2:")?;
     guest.expect("this is the 16385th node, argument or property")?;

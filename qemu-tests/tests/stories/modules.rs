@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use qemu_tests::fixture::{DISK, Fixture};
 use qemu_tests::guest::Guest;
-use qemu_tests::scene::{DISK, Scene};
 use qemu_tests::{Failure, Story};
 
 /// Prints the report, then waits until the modules that nothing asked for are there.
@@ -14,9 +14,9 @@ const REPORT_AND_REST: &str = "lamina=/run/lamina/bin/lamina; $lamina report --a
 
 #[test]
 fn each_module_has_its_reason_and_the_rest_follows() -> Story {
-    let scene = Scene::new("modules")?;
-    scene.profile_that_runs("one", &[], REPORT_AND_REST)?;
-    let mut guest = scene.boot(&scene.disk()?, "lamina.profile=one")?;
+    let fixture = Fixture::new("modules")?;
+    fixture.profile_that_runs("one", &[], REPORT_AND_REST)?;
+    let mut guest = fixture.boot(&fixture.disk()?, "lamina.profile=one")?;
     guest.expect("story: begin")?;
     let seen = guest.expect("story: end")?;
     let report = seen.split("Kernel modules").nth(1).unwrap_or_default();
@@ -40,12 +40,12 @@ fn each_module_has_its_reason_and_the_rest_follows() -> Story {
 
 #[test]
 fn a_store_whose_driver_nothing_asks_for_is_found_all_the_same() -> Story {
-    let scene = Scene::new("modules-unasked")?;
-    scene.profile_that_runs("one", &[], REPORT_AND_REST)?;
+    let fixture = Fixture::new("modules-unasked")?;
+    fixture.profile_that_runs("one", &[], REPORT_AND_REST)?;
     // The disk asks for virtio:d00000002v00001AF4. With the tab it is the list; the module itself must stay as it was signed.
-    let deaf = changed(&scene, "\tvirtio:d00000002v", "\tvirtio:d0000000Zv")?;
+    let deaf = changed(&fixture, "\tvirtio:d00000002v", "\tvirtio:d0000000Zv")?;
     let parameters = format!("lamina.store=LABEL={} lamina.profile=one", DISK.label);
-    let machine = scene.machine_with(&deaf, &parameters)?.disk(&scene.disk()?);
+    let machine = fixture.machine_with(&deaf, &parameters)?.disk(&fixture.disk()?);
     let mut guest = Guest::boot(&machine)?;
     guest.expect("story: begin")?;
     let seen = guest.expect("story: end")?;
@@ -54,10 +54,10 @@ fn a_store_whose_driver_nothing_asks_for_is_found_all_the_same() -> Story {
     guest.expect_off()
 }
 
-/// The scene's initramfs with one text for another of the same length, which leaves the archive as it is.
-fn changed(scene: &Scene, from: &str, to: &str) -> Result<PathBuf, Failure> {
+/// The fixture's initramfs with one text for another of the same length, which leaves the archive as it is.
+fn changed(fixture: &Fixture, from: &str, to: &str) -> Result<PathBuf, Failure> {
     assert_eq!(from.len(), to.len());
-    let (whole, changed) = (scene.initramfs()?.write()?, scene.scratch().join("changed.cpio"));
+    let (whole, changed) = (fixture.initramfs()?.write()?, fixture.scratch().join("changed.cpio"));
     let command = "zstd -dc \"$1\" | LC_ALL=C sed \"s/$2/$3/\" >\"$4\"";
     let paths: [&Path; 2] = [&whole, &changed];
     let status =

@@ -2,22 +2,22 @@
 
 use std::path::PathBuf;
 
+use qemu_tests::fixture::{DISK, Fixture};
 use qemu_tests::guest::Guest;
-use qemu_tests::scene::{DISK, Scene};
 use qemu_tests::{Failure, Story, artifacts};
 
 /// Boots the init that panics at these places.
-fn boot(scene: &Scene, places: &str, parameters: &str) -> Result<Guest, Failure> {
-    scene.profile_that_runs("one", &[], "true")?;
-    let initramfs: PathBuf = scene.initramfs()?.init(&artifacts::init_that_panics()?).write()?;
+fn boot(fixture: &Fixture, places: &str, parameters: &str) -> Result<Guest, Failure> {
+    fixture.profile_that_runs("one", &[], "true")?;
+    let initramfs: PathBuf = fixture.initramfs()?.init(&artifacts::init_that_panics()?).write()?;
     let parameters = format!("lamina.store=LABEL={} PANIC_FOR_TESTS={places} {parameters}", DISK.label);
-    Guest::boot(&scene.machine_with(&initramfs, &parameters)?.disk(&scene.disk()?))
+    Guest::boot(&fixture.machine_with(&initramfs, &parameters)?.disk(&fixture.disk()?))
 }
 
 #[test]
 fn threads_that_panic_together_come_to_one_recovery_screen() -> Story {
-    let scene = Scene::new("panic-threads")?;
-    let mut guest = boot(&scene, "check-image", "lamina.profile=one")?;
+    let fixture = Fixture::new("panic-threads")?;
+    let mut guest = boot(&fixture, "check-image", "lamina.profile=one")?;
     guest.expect_screen(&["run init", "init itself failed: told to at check image", "report it"])?;
     guest.expect("[p] power off")?;
     guest.type_text("r")?;
@@ -33,8 +33,8 @@ fn threads_that_panic_together_come_to_one_recovery_screen() -> Story {
 
 #[test]
 fn a_panic_before_anything_is_mounted_comes_to_the_screen_and_can_be_tried_again() -> Story {
-    let scene = Scene::on_kernel("panic-early", "6.12")?;
-    let mut guest = boot(&scene, "mount", "lamina.profile=one")?;
+    let fixture = Fixture::on_kernel("panic-early", "6.12")?;
+    let mut guest = boot(&fixture, "mount", "lamina.profile=one")?;
     guest.expect_screen(&["told to at mount"])?;
     guest.expect("[p] power off")?;
     guest.type_text("p")?;
@@ -43,8 +43,8 @@ fn a_panic_before_anything_is_mounted_comes_to_the_screen_and_can_be_tried_again
 
 #[test]
 fn a_panic_of_recovery_itself_says_one_line_and_reboots() -> Story {
-    let scene = Scene::new("panic-recovery")?;
-    let mut guest = boot(&scene, "recovery", "lamina.profile=tow panic=3")?;
+    let fixture = Fixture::new("panic-recovery")?;
+    let mut guest = boot(&fixture, "recovery", "lamina.profile=tow panic=3")?;
     guest.expect("recovery itself failed: told to at recovery")?;
     guest.expect("rebooting in 3 s")?;
     guest.expect_off()?;
@@ -54,8 +54,8 @@ fn a_panic_of_recovery_itself_says_one_line_and_reboots() -> Story {
 
 #[test]
 fn a_panic_of_recovery_after_a_panic_of_init_is_the_end_too() -> Story {
-    let scene = Scene::new("panic-twice")?;
-    let mut guest = boot(&scene, "check-image,recovery", "lamina.profile=one panic=3")?;
+    let fixture = Fixture::new("panic-twice")?;
+    let mut guest = boot(&fixture, "check-image,recovery", "lamina.profile=one panic=3")?;
     guest.expect("recovery itself failed: told to at recovery")?;
     guest.expect("rebooting in 3 s")?;
     guest.expect_off()
@@ -63,8 +63,8 @@ fn a_panic_of_recovery_after_a_panic_of_init_is_the_end_too() -> Story {
 
 /// A crash is no panic of Rust: no hook runs, the kernel sends a signal.
 fn a_crash_comes_to_the_screen(name: &str, way: &str, signal: &str) -> Story {
-    let scene = Scene::new(name)?;
-    let mut guest = boot(&scene, &format!("{way}@check-image"), "lamina.profile=one")?;
+    let fixture = Fixture::new(name)?;
+    let mut guest = boot(&fixture, &format!("{way}@check-image"), "lamina.profile=one")?;
     guest.expect(&format!("PID 1 died of {signal}; starting it anew"))?;
     guest.expect_screen(&["run init", &format!("init itself failed: {signal}"), "try again"])?;
     // Another try is a first life again, which may die again.
@@ -95,8 +95,8 @@ fn a_stack_that_overflows_comes_to_the_screen() -> Story {
 
 #[test]
 fn a_crash_of_recovery_after_a_crash_of_init_says_one_line_and_reboots() -> Story {
-    let scene = Scene::new("crash-twice")?;
-    let mut guest = boot(&scene, "nowhere@check-image,abort@recovery", "lamina.profile=one panic=3")?;
+    let fixture = Fixture::new("crash-twice")?;
+    let mut guest = boot(&fixture, "nowhere@check-image,abort@recovery", "lamina.profile=one panic=3")?;
     guest.expect("PID 1 died of SIGSEGV; starting it anew")?;
     guest.expect("PID 1 died of SIGABRT and cannot go on; rebooting in 3 s")?;
     guest.expect_off()?;
@@ -108,13 +108,13 @@ fn a_crash_of_recovery_after_a_crash_of_init_says_one_line_and_reboots() -> Stor
 /// The init that is shipped, killed from its own rescue shell.
 #[test]
 fn after_a_death_the_next_system_is_started_as_ever() -> Story {
-    let scene = Scene::new("crash-shell")?.with_rescue_shell();
-    scene.profile_that_runs(
+    let fixture = Fixture::new("crash-shell")?.with_rescue_shell();
+    fixture.profile_that_runs(
         "one",
         &[],
         "echo died=$LAMINA_DIED.; grep -E 'SigBlk|SigIgn|SigCgt' /proc/self/status",
     )?;
-    let mut guest = scene.boot(&scene.disk()?, "lamina.profile=tow")?;
+    let mut guest = fixture.boot(&fixture.disk()?, "lamina.profile=tow")?;
     guest.expect_screen(&["no profile `tow`"])?;
     guest.type_text("s")?;
     guest.expect("# ")?;

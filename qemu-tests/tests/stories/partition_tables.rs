@@ -6,9 +6,9 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use qemu_tests::fixture::{DISK, Fixture};
 use qemu_tests::guest::Guest;
 use qemu_tests::medium::{Partition, write_gpt};
-use qemu_tests::scene::{DISK, Scene};
 use qemu_tests::state_disk;
 use qemu_tests::store::ProfileText;
 use qemu_tests::{Failure, Story};
@@ -16,13 +16,13 @@ use qemu_tests::{Failure, Story};
 const MIB: u64 = 1 << 20;
 const STATE_UUID: &str = "6C616D69-6E61-4000-8000-0000000000CC";
 
-/// A scene with the profile `one`, which tells where its writable top is.
-fn scene(name: &str, root: &str) -> Result<Scene, Failure> {
-    let scene = Scene::new(name)?;
-    let mut images = scene.small_system()?;
-    images.push(scene.script_layer("top", "grep -A 9 '\"top\"' /run/lamina/report.json; echo it runs")?);
-    scene.store().profile(&ProfileText::new("one", &images).init("/story").root(root))?;
-    Ok(scene)
+/// A fixture with the profile `one`, which tells where its writable top is.
+fn fixture(name: &str, root: &str) -> Result<Fixture, Failure> {
+    let fixture = Fixture::new(name)?;
+    let mut images = fixture.small_system()?;
+    images.push(fixture.script_layer("top", "grep -A 9 '\"top\"' /run/lamina/report.json; echo it runs")?);
+    fixture.store().profile(&ProfileText::new("one", &images).init("/story").root(root))?;
+    Ok(fixture)
 }
 
 fn write(disk: &Path, offset: u64, bytes: &[u8]) -> Story {
@@ -52,8 +52,8 @@ fn sfdisk(disk: &Path, script: &str) -> Story {
 /// A DOS image was written over the beginning of a stick that had a GPT, whose header is still there.
 #[test]
 fn a_dead_table_names_nothing_and_nothing_is_formatted_in_its_name() -> Story {
-    let scene = scene("dead-gpt", "root writable=\"PARTLABEL=state\" create=\"ext4\"")?;
-    let [first, empty, disk] = ["first", "empty", "stick.img"].map(|name| scene.scratch().join(name));
+    let fixture = fixture("dead-gpt", "root writable=\"PARTLABEL=state\" create=\"ext4\"")?;
+    let [first, empty, disk] = ["first", "empty", "stick.img"].map(|name| fixture.scratch().join(name));
     zeros(&first, 4 * MIB)?;
     zeros(&empty, 16 * MIB)?;
     let other = "6C616D69-6E61-4000-8000-0000000000BB";
@@ -63,7 +63,7 @@ fn a_dead_table_names_nothing_and_nothing_is_formatted_in_its_name() -> Story {
     ];
     write_gpt(&of_old, &disk)?;
     let old = fs::read(&disk).map_err(Failure::at(&disk))?;
-    let store = fs::read(scene.disk()?).map_err(Failure::at(&disk))?;
+    let store = fs::read(fixture.disk()?).map_err(Failure::at(&disk))?;
     let after = 64 * MIB + store.len() as u64;
     File::options()
         .write(true)
@@ -83,7 +83,7 @@ fn a_dead_table_names_nothing_and_nothing_is_formatted_in_its_name() -> Story {
     )?;
     write(&disk, 512, &old[512..34 * 512])?;
     let parameters = "lamina.profile=one lamina.store=PARTUUID=deadbeef-01 lamina.timeout=3";
-    let mut guest = Guest::boot(&scene.machine(parameters)?.kept_disk(&disk))?;
+    let mut guest = Guest::boot(&fixture.machine(parameters)?.kept_disk(&disk))?;
     guest.expect("it runs")?;
     guest.expect_off()?;
     let text = guest.text();
@@ -100,14 +100,14 @@ fn a_dead_table_names_nothing_and_nothing_is_formatted_in_its_name() -> Story {
 /// An ISO on a stick, with a partition behind it for what is to last: mounting the whole stick would keep that from use.
 #[test]
 fn a_hybrid_iso_leaves_the_state_behind_it_usable() -> Story {
-    let scene = scene("hybrid-iso", "root writable=\"LABEL=state\"")?;
-    let [state, disk] = ["state", "stick.iso"].map(|name| scene.scratch().join(name));
+    let fixture = fixture("hybrid-iso", "root writable=\"LABEL=state\"")?;
+    let [state, disk] = ["state", "stick.iso"].map(|name| fixture.scratch().join(name));
     state_disk::ext4(&state, 16)?;
     for begins_with_the_disk in [false, true] {
         let mut command = Command::new("xorriso");
         command.args(["-as", "mkisofs", "-quiet", "-R", "-V", "LIVE", "-partition_offset", "16"]);
         command.args(["-append_partition", "2", "0x83"]).arg(&state).arg("-o").arg(&disk);
-        let output = command.arg(scene.medium_folder()).output().map_err(Failure::about("xorriso"))?;
+        let output = command.arg(fixture.medium_folder()).output().map_err(Failure::about("xorriso"))?;
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         if begins_with_the_disk {
             // As isohybrid(1) has it: the first partition from the first block on, to where the second begins.
@@ -116,7 +116,7 @@ fn a_hybrid_iso_leaves_the_state_behind_it_usable() -> Story {
             write(&disk, 446, &first)?;
         }
         let machine =
-            scene.machine("lamina.profile=one lamina.store=LABEL=LIVE lamina.timeout=5")?.kept_disk(&disk);
+            fixture.machine("lamina.profile=one lamina.store=LABEL=LIVE lamina.timeout=5")?.kept_disk(&disk);
         let mut guest = Guest::boot(&machine)?;
         guest.expect("it runs")?;
         guest.expect_off()?;
@@ -129,9 +129,9 @@ fn a_hybrid_iso_leaves_the_state_behind_it_usable() -> Story {
 /// The medium is a disk that once was an ISO with the same label; the state is one half of a mirror whose superblock is at the end.
 #[test]
 fn what_was_there_before_stops_no_boot_and_half_a_mirror_is_left_alone() -> Story {
-    let scene = scene("left-over", "root writable=\"LABEL=state\" create=\"ext4\"")?;
-    let [disk, state] = ["disk.img", "state.img"].map(|name| scene.scratch().join(name));
-    write_gpt(&[Partition { name: "store", uuid: STATE_UUID, content: &scene.disk()? }], &disk)?;
+    let fixture = fixture("left-over", "root writable=\"LABEL=state\" create=\"ext4\"")?;
+    let [disk, state] = ["disk.img", "state.img"].map(|name| fixture.scratch().join(name));
+    write_gpt(&[Partition { name: "store", uuid: STATE_UUID, content: &fixture.disk()? }], &disk)?;
     let mut volume = vec![0; 2048];
     volume[..7].copy_from_slice(b"\x01CD001\x01");
     volume[40..72].fill(b' ');
@@ -147,7 +147,7 @@ fn what_was_there_before_stops_no_boot_and_half_a_mirror_is_left_alone() -> Stor
     write(&state, at, &md)?;
     let before = fs::read(&state).map_err(Failure::at(&state))?;
     let parameters = format!("lamina.profile=one lamina.store=LABEL={} lamina.timeout=5", DISK.label);
-    let mut guest = Guest::boot(&scene.machine(&parameters)?.disk(&disk).kept_disk(&state))?;
+    let mut guest = Guest::boot(&fixture.machine(&parameters)?.disk(&disk).kept_disk(&state))?;
     guest.expect("/dev/vdb is a part of a RAID (md), and is not used by itself")?;
     guest.expect("wipefs --all --types linux_raid_member /dev/vdb")?;
     guest.expect("it runs")?;

@@ -3,16 +3,16 @@
 use std::time::{Duration, Instant};
 
 use qemu_tests::Story;
-use qemu_tests::scene::Scene;
+use qemu_tests::fixture::Fixture;
 use qemu_tests::store::ProfileText;
 
 const PROFILE: &str = "lamina.profile=one";
 
 #[test]
 fn a_rescue_shell_opens_after_a_failure_and_shows_the_report() -> Story {
-    let scene = Scene::new("rescue-shell")?.with_rescue_shell();
-    scene.profile_that_runs("one", &[], "true")?;
-    let mut guest = scene.boot(&scene.disk()?, "lamina.profile=tow")?;
+    let fixture = Fixture::new("rescue-shell")?.with_rescue_shell();
+    fixture.profile_that_runs("one", &[], "true")?;
+    let mut guest = fixture.boot(&fixture.disk()?, "lamina.profile=tow")?;
     guest.expect_screen(&["no profile `tow`"])?;
     guest.type_text("s")?;
     guest.expect("# ")?;
@@ -26,9 +26,9 @@ fn a_rescue_shell_opens_after_a_failure_and_shows_the_report() -> Story {
 
 #[test]
 fn a_rescue_shell_can_be_asked_for() -> Story {
-    let scene = Scene::new("rescue-asked")?.with_rescue_shell();
-    scene.profile_that_runs("one", &[], "true")?;
-    let mut guest = scene.boot(&scene.disk()?, &format!("{PROFILE} lamina.rescue"))?;
+    let fixture = Fixture::new("rescue-asked")?.with_rescue_shell();
+    fixture.profile_that_runs("one", &[], "true")?;
+    let mut guest = fixture.boot(&fixture.disk()?, &format!("{PROFILE} lamina.rescue"))?;
     guest.expect("stopped for rescue")?;
     guest.expect("# ")?;
     assert!(guest.run("cat /proc/1/comm")?.contains("init"));
@@ -37,8 +37,8 @@ fn a_rescue_shell_can_be_asked_for() -> Story {
 
 #[test]
 fn without_a_shell_a_key_powers_off() -> Story {
-    let scene = Scene::new("no-shell-off")?;
-    let mut guest = scene.boot(&scene.disk()?, PROFILE)?;
+    let fixture = Fixture::new("no-shell-off")?;
+    let mut guest = fixture.boot(&fixture.disk()?, PROFILE)?;
     let screen = guest.expect_screen(&["profile"])?;
     assert!(!screen.contains("[s] shell"), "{screen}");
     guest.expect("[p] power off")?;
@@ -49,8 +49,8 @@ fn without_a_shell_a_key_powers_off() -> Story {
 
 #[test]
 fn without_a_shell_a_key_reboots() -> Story {
-    let scene = Scene::new("no-shell-reboot")?;
-    let mut guest = scene.boot(&scene.disk()?, &format!("{PROFILE} ignore_loglevel"))?;
+    let fixture = Fixture::new("no-shell-reboot")?;
+    let mut guest = fixture.boot(&fixture.disk()?, &format!("{PROFILE} ignore_loglevel"))?;
     guest.expect_screen(&["profile"])?;
     guest.expect("[p] power off")?;
     guest.type_text("b")?;
@@ -60,8 +60,8 @@ fn without_a_shell_a_key_reboots() -> Story {
 
 #[test]
 fn a_boot_can_be_tried_again() -> Story {
-    let scene = Scene::on_kernel("try-again", "6.12")?;
-    let mut guest = scene.boot(&scene.disk()?, PROFILE)?;
+    let fixture = Fixture::on_kernel("try-again", "6.12")?;
+    let mut guest = fixture.boot(&fixture.disk()?, PROFILE)?;
     guest.expect_screen(&["profile"])?;
     guest.type_text("t")?;
     // Not only the screen once more: a boot, from the first line on.
@@ -75,10 +75,10 @@ fn a_boot_can_be_tried_again() -> Story {
 
 #[test]
 fn another_profile_can_be_chosen_and_the_system_hears_nothing_of_it() -> Story {
-    let scene = Scene::new("other-profile")?;
-    scene.profile_that_runs("one", &[], "true")?;
-    scene.profile_that_runs("two", &[], "echo this is two, chosen=$LAMINA_PROFILE.")?;
-    let mut guest = scene.boot(&scene.disk()?, "lamina.profile=tow")?;
+    let fixture = Fixture::new("other-profile")?;
+    fixture.profile_that_runs("one", &[], "true")?;
+    fixture.profile_that_runs("two", &[], "echo this is two, chosen=$LAMINA_PROFILE.")?;
+    let mut guest = fixture.boot(&fixture.disk()?, "lamina.profile=tow")?;
     guest.expect_screen(&["no profile `tow`", "[o] other profile"])?;
     guest.type_text("o")?;
     guest.expect("1  one")?;
@@ -97,9 +97,9 @@ fn another_profile_can_be_chosen_and_the_system_hears_nothing_of_it() -> Story {
 
 #[test]
 fn the_report_can_be_read_in_pages() -> Story {
-    let scene = Scene::new("report-pages")?;
-    scene.profile_that_runs("one", &[], "true")?;
-    let mut guest = scene.boot(&scene.disk()?, "lamina.profile=tow")?;
+    let fixture = Fixture::new("report-pages")?;
+    fixture.profile_that_runs("one", &[], "true")?;
+    let mut guest = fixture.boot(&fixture.disk()?, "lamina.profile=tow")?;
     guest.expect_screen(&["[r] report"])?;
     guest.expect("[p] power off")?;
     guest.type_text("r")?;
@@ -116,16 +116,16 @@ fn the_report_can_be_read_in_pages() -> Story {
 
 #[test]
 fn the_time_of_panic_ends_in_a_reboot_and_a_key_stops_it() -> Story {
-    let scene = Scene::new("panic-time")?;
-    scene.profile_that_runs("one", &[], "true")?;
+    let fixture = Fixture::new("panic-time")?;
+    fixture.profile_that_runs("one", &[], "true")?;
     let parameters = "lamina.profile=tow panic=5";
-    let mut guest = scene.boot(&scene.disk()?, parameters)?;
+    let mut guest = fixture.boot(&fixture.disk()?, parameters)?;
     guest.expect("rebooting in 5 s unless one of these keys is pressed")?;
     let began = Instant::now();
     guest.expect_off()?;
     assert!(began.elapsed() > Duration::from_secs(4), "{:?}", began.elapsed());
 
-    let mut guest = scene.boot(&scene.disk()?, parameters)?;
+    let mut guest = fixture.boot(&fixture.disk()?, parameters)?;
     guest.expect("rebooting in 5 s")?;
     guest.type_text("r")?;
     guest.expect("-- report, page 1 of ")?;
@@ -138,7 +138,7 @@ fn the_time_of_panic_ends_in_a_reboot_and_a_key_stops_it() -> Story {
     guest.expect_off()?;
 
     // At once, as the kernel understands a negative number, and not without a word.
-    let mut guest = scene.boot(&scene.disk()?, "lamina.profile=tow panic=-1 ignore_loglevel")?;
+    let mut guest = fixture.boot(&fixture.disk()?, "lamina.profile=tow panic=-1 ignore_loglevel")?;
     guest.expect_screen(&["no profile `tow`"])?;
     guest.expect("  rebooting\n")?;
     guest.expect("reboot: Restarting system")?;
@@ -147,9 +147,9 @@ fn the_time_of_panic_ends_in_a_reboot_and_a_key_stops_it() -> Story {
 
 #[test]
 fn an_unknown_parameter_gets_the_nearest_name_and_the_boot_goes_on() -> Story {
-    let scene = Scene::new("unknown-parameter")?;
-    scene.profile_that_runs("one", &[], "true")?;
-    let mut guest = scene.boot(&scene.disk()?, &format!("{PROFILE} lamina.timout=5"))?;
+    let fixture = Fixture::new("unknown-parameter")?;
+    fixture.profile_that_runs("one", &[], "true")?;
+    let mut guest = fixture.boot(&fixture.disk()?, &format!("{PROFILE} lamina.timout=5"))?;
     guest.expect("lamina.timout")?;
     guest.expect("lamina.timeout")?;
     guest.expect("story: end")?;
@@ -158,9 +158,9 @@ fn an_unknown_parameter_gets_the_nearest_name_and_the_boot_goes_on() -> Story {
 
 #[test]
 fn a_first_program_that_is_not_there_is_named_with_those_that_are() -> Story {
-    let scene = Scene::new("missing-init")?;
-    scene.profile_that_runs("one", &[], "true")?;
-    let mut guest = scene.boot(&scene.disk()?, &format!("{PROFILE} init=/sbin/nothing"))?;
+    let fixture = Fixture::new("missing-init")?;
+    fixture.profile_that_runs("one", &[], "true")?;
+    let mut guest = fixture.boot(&fixture.disk()?, &format!("{PROFILE} init=/sbin/nothing"))?;
     guest.expect_screen(&[
         "/sbin/nothing does not exist in the stack",
         "these can start: /sbin/init",
@@ -171,9 +171,9 @@ fn a_first_program_that_is_not_there_is_named_with_those_that_are() -> Story {
 
 #[test]
 fn a_name_that_leaves_the_store_is_refused() -> Story {
-    let scene = Scene::new("path-escape")?;
-    scene.store().profile(&ProfileText::new("one", &scene.small_system()?))?;
-    let mut guest = scene.boot(&scene.disk()?, "lamina.profile=../one")?;
+    let fixture = Fixture::new("path-escape")?;
+    fixture.store().profile(&ProfileText::new("one", &fixture.small_system()?))?;
+    let mut guest = fixture.boot(&fixture.disk()?, "lamina.profile=../one")?;
     guest.expect_screen(&["lamina.profile=../one"])?;
     Ok(())
 }

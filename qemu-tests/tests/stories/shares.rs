@@ -3,26 +3,26 @@
 
 use qemu_tests::Story;
 use qemu_tests::failure::Failure;
+use qemu_tests::fixture::Fixture;
 use qemu_tests::guest::Guest;
-use qemu_tests::scene::Scene;
 use vm::machine::Machine;
 use vm::share::{Access, VirtioFsDaemon};
 
 const LAMINA: &str = "/run/lamina/bin/lamina";
 
 /// A system that says how often it was tried, and blesses itself when the kernel parameter `bless` is there.
-fn scene(name: &str) -> Result<Scene, Failure> {
+fn fixture(name: &str) -> Result<Fixture, Failure> {
     // Debian's cloud kernels have no 9p.
-    let scene = Scene::on_kernel(name, "6.1-all")?;
-    scene.store().boot_slots()?;
+    let fixture = Fixture::on_kernel(name, "6.1-all")?;
+    fixture.store().boot_slots()?;
     let lines = format!(
         "grep -A3 '\"ledger\"' /run/lamina/report.json\n\
          if grep -q bless.it /proc/cmdline; then {LAMINA} bless 2>&1; {LAMINA} bless 2>&1; fi\n\
          grep ' /run/lamina/medium ' /proc/mounts\n\
          touch /run/lamina/medium/x || echo nothing else can be written"
     );
-    scene.profile_that_runs("web", &[], &lines)?;
-    Ok(scene)
+    fixture.profile_that_runs("web", &[], &lines)?;
+    Ok(fixture)
 }
 
 /// Boots on the share, and judges what is said between the report and the end.
@@ -60,23 +60,23 @@ fn goes_on(boot: impl Fn(&str) -> Result<Guest, Failure>) -> Story {
     guest.expect_off()
 }
 
-fn machine(scene: &Scene, protocol: &str, parameter: &str) -> Result<Machine, Failure> {
-    scene.machine(&format!("lamina.profile=web lamina.store={protocol}:store {parameter}"))
+fn machine(fixture: &Fixture, protocol: &str, parameter: &str) -> Result<Machine, Failure> {
+    fixture.machine(&format!("lamina.profile=web lamina.store={protocol}:store {parameter}"))
 }
 
-fn nine_p(scene: &Scene, access: Access) -> impl Fn(&str) -> Result<Guest, Failure> {
+fn nine_p(fixture: &Fixture, access: Access) -> impl Fn(&str) -> Result<Guest, Failure> {
     move |parameter| {
-        let machine = machine(scene, "9p", parameter)?;
-        Guest::boot(&machine.nine_p("store", &scene.medium_folder(), access))
+        let machine = machine(fixture, "9p", parameter)?;
+        Guest::boot(&machine.nine_p("store", &fixture.medium_folder(), access))
     }
 }
 
 /// A daemon ends with its guest.
-fn virtiofs(scene: &Scene, access: Access) -> impl Fn(&str) -> Result<Guest, Failure> {
+fn virtiofs(fixture: &Fixture, access: Access) -> impl Fn(&str) -> Result<Guest, Failure> {
     move |parameter| {
-        let daemon = VirtioFsDaemon::serve(&scene.medium_folder(), scene.scratch(), access)?;
+        let daemon = VirtioFsDaemon::serve(&fixture.medium_folder(), fixture.scratch(), access)?;
         let mut guest =
-            Guest::boot(&machine(scene, "virtiofs", parameter)?.virtiofs("store", daemon.socket()))?;
+            Guest::boot(&machine(fixture, "virtiofs", parameter)?.virtiofs("store", daemon.socket()))?;
         guest.keep(daemon);
         Ok(guest)
     }
@@ -84,24 +84,24 @@ fn virtiofs(scene: &Scene, access: Access) -> impl Fn(&str) -> Result<Guest, Fai
 
 #[test]
 fn boots_are_counted_and_blessed_on_9p() -> Story {
-    let scene = scene("ledger-9p")?;
-    counts(nine_p(&scene, Access::Write))
+    let fixture = fixture("ledger-9p")?;
+    counts(nine_p(&fixture, Access::Write))
 }
 
 #[test]
 fn boots_are_counted_and_blessed_on_virtiofs() -> Story {
-    let scene = scene("ledger-virtiofs")?;
-    counts(virtiofs(&scene, Access::Write))
+    let fixture = fixture("ledger-virtiofs")?;
+    counts(virtiofs(&fixture, Access::Write))
 }
 
 #[test]
 fn a_9p_share_that_nobody_may_write_to_boots_uncounted() -> Story {
-    let scene = scene("ledger-9p-ro")?;
-    goes_on(nine_p(&scene, Access::Read))
+    let fixture = fixture("ledger-9p-ro")?;
+    goes_on(nine_p(&fixture, Access::Read))
 }
 
 #[test]
 fn a_virtiofs_share_that_nobody_may_write_to_boots_uncounted() -> Story {
-    let scene = scene("ledger-virtiofs-ro")?;
-    goes_on(virtiofs(&scene, Access::Read))
+    let fixture = fixture("ledger-virtiofs-ro")?;
+    goes_on(virtiofs(&fixture, Access::Read))
 }

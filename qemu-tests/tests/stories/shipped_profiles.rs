@@ -2,10 +2,10 @@
 
 use std::process::Command;
 
+use qemu_tests::fixture::Fixture;
 use qemu_tests::guest::Guest;
 use qemu_tests::outside::{fetch_page, free_port, ssh_banner};
 use qemu_tests::report::BootReport;
-use qemu_tests::scene::Scene;
 use qemu_tests::store::{Layer, ProfileText};
 use qemu_tests::{Failure, Story};
 use vm::machine::ForwardedPort;
@@ -14,9 +14,9 @@ const PROMPT: &str = ":~# ";
 
 #[test]
 fn console_boots_to_a_shell_and_reports_its_layers() -> Story {
-    let scene = Scene::new("console")?;
-    let images = scene.take_profile("console")?;
-    let mut guest = scene.boot(&scene.disk()?, "lamina.profile=console")?;
+    let fixture = Fixture::new("console")?;
+    let images = fixture.take_profile("console")?;
+    let mut guest = fixture.boot(&fixture.disk()?, "lamina.profile=console")?;
     guest.expect(PROMPT)?;
 
     assert!(guest.run("grep ' / ' /proc/mounts")?.contains(" / overlay "), "the root is no overlay");
@@ -41,9 +41,9 @@ fn console_boots_to_a_shell_and_reports_its_layers() -> Story {
 
 #[test]
 fn console_boots_on_the_newer_kernel() -> Story {
-    let scene = Scene::on_kernel("console-6.12", "6.12")?;
-    scene.take_profile("console")?;
-    let mut guest = scene.boot(&scene.disk()?, "lamina.profile=console")?;
+    let fixture = Fixture::on_kernel("console-6.12", "6.12")?;
+    fixture.take_profile("console")?;
+    let mut guest = fixture.boot(&fixture.disk()?, "lamina.profile=console")?;
     guest.expect(PROMPT)?;
     assert!(guest.run("uname -r")?.starts_with("6.12."));
     guest.type_line("poweroff")?;
@@ -52,12 +52,14 @@ fn console_boots_on_the_newer_kernel() -> Story {
 
 #[test]
 fn web_serves_its_page_to_the_outside() -> Story {
-    let scene = Scene::new("web")?;
-    scene.take_profile("web")?;
+    let fixture = Fixture::new("web")?;
+    fixture.take_profile("web")?;
     let (web, ssh) = (free_port(0)?, free_port(0)?);
     let ports = [ForwardedPort { host: web, guest: 80 }, ForwardedPort { host: ssh, guest: 22 }];
-    let machine =
-        scene.machine("lamina.store=LABEL=LAMINA lamina.profile=web")?.disk(&scene.disk()?).network(&ports);
+    let machine = fixture
+        .machine("lamina.store=LABEL=LAMINA lamina.profile=web")?
+        .disk(&fixture.disk()?)
+        .network(&ports);
     let mut guest = Guest::boot(&machine)?;
     guest.expect(PROMPT)?;
 
@@ -71,20 +73,20 @@ fn web_serves_its_page_to_the_outside() -> Story {
 
 #[test]
 fn an_image_with_a_key_lets_its_owner_log_in_over_ssh() -> Story {
-    let scene = Scene::new("ssh")?;
-    let mut images = scene.take_profile("web")?;
-    let key = scene.scratch().join("key");
+    let fixture = Fixture::new("ssh")?;
+    let mut images = fixture.take_profile("web")?;
+    let key = fixture.scratch().join("key");
     let made = Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&key).status();
     assert!(made.map_err(Failure::about("ssh-keygen: run `make deps-test`"))?.success());
     let public = std::fs::read_to_string(key.with_extension("pub")).map_err(Failure::at(&key))?;
     let keys = Layer::new("my-keys").folder("/etc/dropbear/authorized_keys.d")?;
-    images.push(scene.store().add(&keys.file("/etc/dropbear/authorized_keys.d/me.pub", &public)?)?);
-    scene.store().profile(&ProfileText::new("mine", &images))?;
+    images.push(fixture.store().add(&keys.file("/etc/dropbear/authorized_keys.d/me.pub", &public)?)?);
+    fixture.store().profile(&ProfileText::new("mine", &images))?;
 
     let port = free_port(0)?;
-    let machine = scene
+    let machine = fixture
         .machine("lamina.store=LABEL=LAMINA lamina.profile=mine")?
-        .disk(&scene.disk()?)
+        .disk(&fixture.disk()?)
         .network(&[ForwardedPort { host: port, guest: 22 }]);
     let mut guest = Guest::boot(&machine)?;
     guest.expect(PROMPT)?;
@@ -112,14 +114,14 @@ fn an_image_with_a_key_lets_its_owner_log_in_over_ssh() -> Story {
 
 #[test]
 fn three_profiles_boot_from_one_disk_by_the_command_line_alone() -> Story {
-    let scene = Scene::new("three-profiles")?;
+    let fixture = Fixture::new("three-profiles")?;
     let profiles = ["console", "web", "rescue"];
     for profile in profiles {
-        scene.take_profile(profile)?;
+        fixture.take_profile(profile)?;
     }
-    let disk = scene.disk()?;
+    let disk = fixture.disk()?;
     for profile in profiles {
-        let mut guest = scene.boot(&disk, &format!("lamina.profile={profile}"))?;
+        let mut guest = fixture.boot(&disk, &format!("lamina.profile={profile}"))?;
         guest.expect(&format!("{profile}{PROMPT}"))?;
         let booted = guest.run("cat /run/lamina/profile.kdl")?;
         assert!(
@@ -134,9 +136,9 @@ fn three_profiles_boot_from_one_disk_by_the_command_line_alone() -> Story {
 
 #[test]
 fn rescue_never_writes_to_its_root() -> Story {
-    let scene = Scene::new("rescue")?;
-    scene.take_profile("rescue")?;
-    let mut guest = scene.boot(&scene.disk()?, "lamina.profile=rescue")?;
+    let fixture = Fixture::new("rescue")?;
+    fixture.take_profile("rescue")?;
+    let mut guest = fixture.boot(&fixture.disk()?, "lamina.profile=rescue")?;
     guest.expect(PROMPT)?;
     let refused = guest.run("(echo text > /etc/new) 2>&1 || true")?;
     assert!(refused.contains("Read-only file system"), "{refused}");

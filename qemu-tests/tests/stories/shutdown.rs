@@ -4,9 +4,9 @@ use std::env;
 use std::path::{Path, PathBuf};
 
 use qemu_tests::failure::Failure;
+use qemu_tests::fixture::{DISK, Fixture};
 use qemu_tests::guest::Guest;
 use qemu_tests::medium::{FileSystem, Identity};
-use qemu_tests::scene::{DISK, Scene};
 use qemu_tests::state_disk;
 use qemu_tests::store::{Layer, ProfileText};
 use qemu_tests::{Story, artifacts};
@@ -19,28 +19,33 @@ const CLEAN: &str = "nothing is left mounted";
 const ON_A_DISK: &str = "root writable=\"LABEL=state\"";
 
 /// The small system, its images under dm-verity, its changes on a disk. Without `lines` its init is busybox.
-fn scene_with_state(name: &str, layers: &[Layer], lines: &str) -> Result<(Scene, PathBuf), Failure> {
-    with_state(Scene::new(name)?, name, layers, lines)
+fn fixture_with_state(name: &str, layers: &[Layer], lines: &str) -> Result<(Fixture, PathBuf), Failure> {
+    with_state(Fixture::new(name)?, name, layers, lines)
 }
 
-fn with_state(scene: Scene, name: &str, layers: &[Layer], lines: &str) -> Result<(Scene, PathBuf), Failure> {
-    let mut images = scene.small_system()?;
+fn with_state(
+    fixture: Fixture,
+    name: &str,
+    layers: &[Layer],
+    lines: &str,
+) -> Result<(Fixture, PathBuf), Failure> {
+    let mut images = fixture.small_system()?;
     for layer in layers {
-        images.push(scene.store().add(layer)?);
+        images.push(fixture.store().add(layer)?);
     }
-    images.push(scene.script_layer(name, lines)?);
+    images.push(fixture.script_layer(name, lines)?);
     let images =
-        images.iter().map(|line| scene.store().protect(line, None)).collect::<Result<Vec<_>, _>>()?;
+        images.iter().map(|line| fixture.store().protect(line, None)).collect::<Result<Vec<_>, _>>()?;
     let init = if lines.is_empty() { "/sbin/init" } else { "/story" };
-    scene.store().profile(&ProfileText::new("end", &images).verify("verity").root(ON_A_DISK).init(init))?;
-    let state = scene.scratch().join("state.img");
+    fixture.store().profile(&ProfileText::new("end", &images).verify("verity").root(ON_A_DISK).init(init))?;
+    let state = fixture.scratch().join("state.img");
     state_disk::ext4(&state, 64)?;
-    Ok((scene, state))
+    Ok((fixture, state))
 }
 
-fn boot(scene: &Scene, medium: &Path, state: &Path) -> Result<Guest, Failure> {
+fn boot(fixture: &Fixture, medium: &Path, state: &Path) -> Result<Guest, Failure> {
     let parameters = format!("lamina.store=LABEL={} lamina.profile=end", DISK.label);
-    Guest::boot(&scene.machine(&parameters)?.kept_disk(medium).kept_disk(state))
+    Guest::boot(&fixture.machine(&parameters)?.kept_disk(medium).kept_disk(state))
 }
 
 /// As often as the variable LAMINA_ROUNDS says, for `make soak`; twice otherwise.
@@ -55,12 +60,12 @@ fn boot_and_shutdown_leave_medium_and_state_clean_every_time() -> Story {
         "n=$(cat /count 2>/dev/null); echo $((n + 1)) >/count; cat /count\n\
          dd if=/dev/urandom of=/noise bs=64k count=16 2>/dev/null\n{LAMINA} bless\nexec {LAMINA} shutdown poweroff"
     );
-    let (scene, state) = scene_with_state("clean", &[], &write)?;
-    scene.store().boot_slots()?;
+    let (fixture, state) = fixture_with_state("clean", &[], &write)?;
+    fixture.store().boot_slots()?;
     let identity = Identity { label: DISK.label, uuid: "1A2B-3C4D" };
-    let medium = scene.disk_as(FileSystem::Vfat, identity)?;
+    let medium = fixture.disk_as(FileSystem::Vfat, identity)?;
     for round in 1..=rounds() {
-        let mut guest = boot(&scene, &medium, &state)?;
+        let mut guest = boot(&fixture, &medium, &state)?;
         guest.expect(&format!("story: begin\n{round}\n"))?;
         guest.expect(CLEAN)?;
         guest.expect_off()?;
@@ -74,19 +79,19 @@ fn boot_and_shutdown_leave_medium_and_state_clean_every_time() -> Story {
 fn every_file_system_of_a_state_is_left_clean() -> Story {
     // Debian's cloud kernels have no F2FS, and 6.1 no btrfs.
     for (file_system, kernel) in [("xfs", "6.1"), ("btrfs", "6.12"), ("f2fs", "6.1-all")] {
-        let scene = Scene::on_kernel(&format!("clean-{file_system}"), kernel)?;
-        let mut images = scene.small_system()?;
+        let fixture = Fixture::on_kernel(&format!("clean-{file_system}"), kernel)?;
+        let mut images = fixture.small_system()?;
         let lines = format!(
             "dd if=/dev/urandom of=/noise bs=64k count=16 2>/dev/null\nexec {LAMINA} shutdown poweroff"
         );
-        images.push(scene.script_layer(file_system, &lines)?);
-        scene.store().profile(&ProfileText::new("end", &images).root(ON_A_DISK).init("/story"))?;
-        let state = scene.scratch().join("state.img");
+        images.push(fixture.script_layer(file_system, &lines)?);
+        fixture.store().profile(&ProfileText::new("end", &images).root(ON_A_DISK).init("/story"))?;
+        let state = fixture.scratch().join("state.img");
         state_disk::other(file_system, &state, 512)?;
-        let initramfs = scene.initramfs()?.option("--state-file-system", Some(Path::new(file_system)));
+        let initramfs = fixture.initramfs()?.option("--state-file-system", Some(Path::new(file_system)));
         let parameters = format!("lamina.store=LABEL={} lamina.profile=end", DISK.label);
-        let machine = scene.machine_with(&initramfs.write()?, &parameters)?;
-        let mut guest = Guest::boot(&machine.disk(&scene.disk()?).kept_disk(&state))?;
+        let machine = fixture.machine_with(&initramfs.write()?, &parameters)?;
+        let mut guest = Guest::boot(&machine.disk(&fixture.disk()?).kept_disk(&state))?;
         guest.expect(CLEAN)?;
         guest.expect_off()?;
         state_disk::expect_clean_other(file_system, &state, "noise")?;
@@ -108,10 +113,10 @@ fn busybox_init_does_so_on_the_newer_kernel() -> Story {
 fn busybox_init_makes_the_disks_read_only(series: &str) -> Story {
     let end =
         Layer::new("end").script("/etc/init.d/rcK", &format!("{LAMINA} shutdown && echo all read-only"))?;
-    let scene = Scene::on_kernel(&format!("busybox-end-{series}"), series)?;
-    let (scene, state) = with_state(scene, "busybox-end", &[end], "")?;
-    let medium = scene.disk()?;
-    let mut guest = boot(&scene, &medium, &state)?;
+    let fixture = Fixture::on_kernel(&format!("busybox-end-{series}"), series)?;
+    let (fixture, state) = with_state(fixture, "busybox-end", &[end], "")?;
+    let medium = fixture.disk()?;
+    let mut guest = boot(&fixture, &medium, &state)?;
     guest.expect("# ")?;
     guest.run("echo text >/note; sleep 1000 & true")?;
     guest.type_line("poweroff")?;
@@ -132,8 +137,8 @@ fn swap_on_a_file_of_the_state_is_ended_before_its_disk() -> Story {
         ("swap-unmounted", format!("exec {LAMINA} shutdown poweroff"), CLEAN),
         ("swap-read-only", format!("{LAMINA} shutdown && echo all read-only"), "all read-only"),
     ] {
-        let (scene, state) = scene_with_state(name, &[], &format!("{swap}\n{end}"))?;
-        let mut guest = boot(&scene, &scene.disk()?, &state)?;
+        let (fixture, state) = fixture_with_state(name, &[], &format!("{swap}\n{end}"))?;
+        let mut guest = boot(&fixture, &fixture.disk()?, &state)?;
         guest.expect("story: begin\n1\n")?;
         guest.expect(said)?;
         guest.expect_off()?;
@@ -145,8 +150,8 @@ fn swap_on_a_file_of_the_state_is_ended_before_its_disk() -> Story {
 #[test]
 fn who_keeps_a_disk_writable_is_named() -> Story {
     let hold = format!("exec 5>/held\n{LAMINA} shutdown 2>&1; echo status=$?");
-    let (scene, state) = scene_with_state("held", &[], &hold)?;
-    let mut guest = boot(&scene, &scene.disk()?, &state)?;
+    let (fixture, state) = fixture_with_state("held", &[], &hold)?;
+    let mut guest = boot(&fixture, &fixture.disk()?, &state)?;
     let told = guest.expect("status=1")?;
     assert!(told.contains("cannot make read-only"), "{told}");
     assert!(told.contains("because of") && told.contains("/held"), "{told}");
@@ -155,8 +160,8 @@ fn who_keeps_a_disk_writable_is_named() -> Story {
 
 #[test]
 fn without_a_loaded_kernel_kexec_becomes_a_reboot() -> Story {
-    let (scene, state) = scene_with_state("kexec", &[], &format!("exec {LAMINA} shutdown kexec"))?;
-    let mut guest = boot(&scene, &scene.disk()?, &state)?;
+    let (fixture, state) = fixture_with_state("kexec", &[], &format!("exec {LAMINA} shutdown kexec"))?;
+    let mut guest = boot(&fixture, &fixture.disk()?, &state)?;
     guest.expect(&format!("{CLEAN}; starting the loaded kernel"))?;
     guest.expect("the kernel refuses")?;
     guest.expect_off()?;
@@ -165,9 +170,9 @@ fn without_a_loaded_kernel_kexec_becomes_a_reboot() -> Story {
 
 #[test]
 fn a_reboot_hands_its_parameter_to_the_kernel() -> Story {
-    let (scene, state) =
-        scene_with_state("parameter", &[], &format!("exec {LAMINA} shutdown reboot recovery"))?;
-    let mut guest = boot(&scene, &scene.disk()?, &state)?;
+    let (fixture, state) =
+        fixture_with_state("parameter", &[], &format!("exec {LAMINA} shutdown reboot recovery"))?;
+    let mut guest = boot(&fixture, &fixture.disk()?, &state)?;
     guest.expect(&format!("{CLEAN}; rebooting with `recovery`"))?;
     guest.expect("Restarting system with command 'recovery'")?;
     guest.expect_off()?;
@@ -181,12 +186,12 @@ fn dies_and_ends(name: &str, places: &str, verb: &str, said: &[&str]) -> Story {
         "if [ -e /note ]; then cat /note; exec {LAMINA} shutdown poweroff; fi\n\
          echo it was written >/note\nexec {LAMINA} shutdown {verb}"
     );
-    let (scene, state) = scene_with_state(name, &[], &lines)?;
-    let initramfs = scene.initramfs()?.init(&artifacts::init_that_panics()?).write()?;
-    let medium = scene.disk()?;
+    let (fixture, state) = fixture_with_state(name, &[], &lines)?;
+    let initramfs = fixture.initramfs()?.init(&artifacts::init_that_panics()?).write()?;
+    let medium = fixture.disk()?;
     let boot = |more: &str| {
         let parameters = format!("lamina.store=LABEL={} lamina.profile=end {more}", DISK.label);
-        Guest::boot(&scene.machine_with(&initramfs, &parameters)?.disk(&medium).kept_disk(&state))
+        Guest::boot(&fixture.machine_with(&initramfs, &parameters)?.disk(&medium).kept_disk(&state))
     };
     let mut guest = boot(&format!("PANIC_FOR_TESTS={places}"))?;
     for words in said {

@@ -1,9 +1,9 @@
 //! Samples of the soak tests (`make soak` runs the whole): every number that they print must be a good one.
 
 use qemu_tests::medium::FileSystem;
-use qemu_tests::soak::fault_stage::Stage;
+use qemu_tests::soak::fault_fixture::FaultFixture;
 use qemu_tests::soak::faults::{self, Extent};
-use qemu_tests::soak::flips::{Fixture, Opening, Outcome, Region, Table};
+use qemu_tests::soak::flips::{FlipTarget, Opening, Outcome, Region, Table};
 use qemu_tests::soak::power::{Life, Recording, Summary};
 use qemu_tests::{Failure, Story, artifacts};
 use std::time::{Duration, Instant};
@@ -11,11 +11,11 @@ use std::time::{Duration, Instant};
 const SEED: u64 = 20;
 
 fn table_of(opening: Opening, count: u32) -> Result<Table, Failure> {
-    let fixture = Fixture::make(SEED)?;
-    let flips = fixture.bits(SEED, count);
-    let outcomes = fixture.run_in_uml(opening, &flips)?;
+    let target = FlipTarget::make(SEED)?;
+    let flips = target.bits(SEED, count);
+    let outcomes = target.run_in_uml(opening, &flips)?;
     let mut table = Table::default();
-    table.add(&fixture, &flips, &outcomes);
+    table.add(&target, &flips, &outcomes);
     println!("{}", table.to_markdown());
     Ok(table)
 }
@@ -42,10 +42,10 @@ fn without_verity_flipped_bits_are_read_as_they_are() -> Story {
 
 #[test]
 fn error_correction_heals_bits_and_blocks() -> Story {
-    let fixture = Fixture::make(SEED)?;
-    let mut flips = fixture.bits(SEED, 10);
-    flips.extend(fixture.bursts(SEED, 10));
-    let (outcomes, corrects) = fixture.run_in_qemu(&artifacts::kernel("6.12")?, &flips)?;
+    let target = FlipTarget::make(SEED)?;
+    let mut flips = target.bits(SEED, 10);
+    flips.extend(target.bursts(SEED, 10));
+    let (outcomes, corrects) = target.run_in_qemu(&artifacts::kernel("6.12")?, &flips)?;
     assert!(corrects);
     assert!(outcomes.iter().all(|outcome| *outcome == Outcome::Right), "{outcomes:?}");
     Ok(())
@@ -53,11 +53,11 @@ fn error_correction_heals_bits_and_blocks() -> Story {
 
 #[test]
 fn a_system_call_that_fails_never_ends_in_a_kernel_panic() -> Story {
-    let stage = Stage::prepare()?;
-    let calls = stage.count()?;
+    let fixture = FaultFixture::prepare()?;
+    let calls = fixture.count()?;
     let deadline = Instant::now() + Duration::from_secs(600);
     let extent = Extent { rounds: 1, step: calls.last / 12, guests: 1, deadline };
-    let summary = faults::all(&stage, extent, &mut |run| println!("{run:?}"))?;
+    let summary = faults::all(&fixture, extent, &mut |run| println!("{run:?}"))?;
     println!("{}", summary.to_markdown());
     assert!(summary.bad().is_empty(), "{:?}", summary.bad());
     Ok(())

@@ -1,15 +1,15 @@
 //! What a stack of layers looks like from inside.
 
 use qemu_tests::Story;
+use qemu_tests::fixture::{DISK, Fixture};
 use qemu_tests::guest::Guest;
-use qemu_tests::scene::{DISK, Scene};
 use qemu_tests::store::{Layer, ProfileText, TestStore};
 
 const SEVERAL: [&str; 3] = ["lower", "middle", "upper"];
 
 #[test]
 fn the_upper_layer_wins_and_a_whiteout_hides() -> Story {
-    let scene = Scene::new("layer-order")?;
+    let fixture = Fixture::new("layer-order")?;
     let [lower, middle, upper] = SEVERAL;
     let layers = [
         Layer::new(lower).file("/data/who", lower)?.file("/data/gone", lower)?.file("/data/kept", lower)?,
@@ -17,8 +17,8 @@ fn the_upper_layer_wins_and_a_whiteout_hides() -> Story {
         Layer::new(upper).file("/data/who", upper)?.whiteout("/data/gone")?,
     ];
     let look = "cd /data; echo who=$(cat who) second=$(cat second) kept=$(cat kept) names=$(echo *)";
-    scene.profile_that_runs("order", &layers, look)?;
-    let mut guest = scene.boot(&scene.disk()?, "lamina.profile=order")?;
+    fixture.profile_that_runs("order", &layers, look)?;
+    let mut guest = fixture.boot(&fixture.disk()?, "lamina.profile=order")?;
     guest.expect("story: begin\n")?;
     let seen = guest.expect("story: end")?;
     assert_eq!(seen.trim(), "who=upper second=middle kept=lower names=kept second who");
@@ -38,15 +38,15 @@ fn a_hundred_layers_are_one_system_on_the_newer_kernel() -> Story {
 }
 
 fn a_hundred_layers(kernel: &str) -> Story {
-    let scene = Scene::on_kernel(&format!("hundred-{kernel}"), kernel)?;
+    let fixture = Fixture::on_kernel(&format!("hundred-{kernel}"), kernel)?;
     // With base-files, busybox and the script's own layer these are a hundred.
     let layers = (0..97)
         .map(|number| Layer::new(&format!("layer-{number:02}")).file(&format!("/data/{number:02}"), "x"))
         .collect::<Result<Vec<_>, _>>()?;
     let look =
         "echo files=$(ls /data | wc -l) layers=$(ls /run/lamina/layers | wc -l) sum=$(cat /data/* | wc -c)";
-    scene.profile_that_runs("hundred", &layers, look)?;
-    let mut guest = scene.boot(&scene.disk()?, "lamina.profile=hundred")?;
+    fixture.profile_that_runs("hundred", &layers, look)?;
+    let mut guest = fixture.boot(&fixture.disk()?, "lamina.profile=hundred")?;
     guest.expect("story: begin\n")?;
     let seen = guest.expect("story: end")?;
     assert_eq!(seen.trim(), "files=97 layers=100 sum=97");
@@ -55,24 +55,24 @@ fn a_hundred_layers(kernel: &str) -> Story {
 
 #[test]
 fn a_root_without_a_writable_top_is_read_only() -> Story {
-    let scene = Scene::new("read-only")?;
-    let mut images = scene.small_system()?;
-    images.push(scene.script_layer("read-only", "(echo text > /new) 2>&1")?);
-    scene.store().profile(&ProfileText::new("still", &images).read_only().init("/story"))?;
-    let mut guest = scene.boot(&scene.disk()?, "lamina.profile=still")?;
+    let fixture = Fixture::new("read-only")?;
+    let mut images = fixture.small_system()?;
+    images.push(fixture.script_layer("read-only", "(echo text > /new) 2>&1")?);
+    fixture.store().profile(&ProfileText::new("still", &images).read_only().init("/story"))?;
+    let mut guest = fixture.boot(&fixture.disk()?, "lamina.profile=still")?;
     guest.expect("Read-only file system")?;
     guest.expect_off()
 }
 
 #[test]
 fn the_kernels_own_ro_hands_the_root_over_read_only() -> Story {
-    let scene = Scene::new("ro")?;
-    scene.profile_that_runs(
+    let fixture = Fixture::new("ro")?;
+    fixture.profile_that_runs(
         "top",
         &[],
         "(echo text > /new) 2>&1; mount -o remount,rw / && echo text > /new && cat /new",
     )?;
-    let mut guest = scene.boot(&scene.disk()?, "ro lamina.profile=top")?;
+    let mut guest = fixture.boot(&fixture.disk()?, "ro lamina.profile=top")?;
     guest.expect("Read-only file system")?;
     guest.expect("text")?;
     guest.expect_off()
@@ -80,10 +80,10 @@ fn the_kernels_own_ro_hands_the_root_over_read_only() -> Story {
 
 #[test]
 fn the_medium_stays_mounted_read_only() -> Story {
-    let scene = Scene::new("after-boot")?;
+    let fixture = Fixture::new("after-boot")?;
     let look = "grep ' /run/lamina/medium ' /proc/mounts; ls /run/lamina";
-    scene.profile_that_runs("after", &[], look)?;
-    let mut guest = scene.boot(&scene.disk()?, "lamina.profile=after")?;
+    fixture.profile_that_runs("after", &[], look)?;
+    let mut guest = fixture.boot(&fixture.disk()?, "lamina.profile=after")?;
     guest.expect("story: begin\n")?;
     let seen = guest.expect("story: end")?;
     assert!(seen.contains("/run/lamina/medium ext4 ro"), "{seen}");
@@ -115,14 +115,14 @@ fn kib(meminfo: &str, name: &str) -> u32 {
 #[test]
 fn the_memory_of_the_initramfs_is_free_again() -> Story {
     const BALLAST: usize = 32 << 20;
-    let scene = Scene::new("freed")?;
-    scene.profile_that_runs("after", &[], "cat /proc/meminfo")?;
-    let packed = TestStore::create(&scene.scratch().join("packed"))?;
+    let fixture = Fixture::new("freed")?;
+    fixture.profile_that_runs("after", &[], "cat /proc/meminfo")?;
+    let packed = TestStore::create(&fixture.scratch().join("packed"))?;
     let image = packed.add(&Layer::new("ballast").program("/ballast", ballast(BALLAST))?)?;
     packed.profile(&ProfileText::new("spare", &[image]))?;
-    let initramfs = scene.initramfs()?.store(packed.folder()).write()?;
+    let initramfs = fixture.initramfs()?.store(packed.folder()).write()?;
     let parameters = format!("lamina.store=LABEL={} lamina.profile=after", DISK.label);
-    let mut guest = Guest::boot(&scene.machine_with(&initramfs, &parameters)?.disk(&scene.disk()?))?;
+    let mut guest = Guest::boot(&fixture.machine_with(&initramfs, &parameters)?.disk(&fixture.disk()?))?;
     guest.expect("story: begin\n")?;
     let seen = guest.expect("story: end")?;
     let held = kib(&seen, "Shmem") + kib(&seen, "Unevictable");

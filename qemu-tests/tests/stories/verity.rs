@@ -1,5 +1,5 @@
 //! Images that are checked block by block, by dm-verity of real kernels. The hash trees are made by Debian's `veritysetup`, so
-//! that these stories also show that its images boot; the last story shows that it opens ours.
+//! that these stories also show that its images boot; `verity_judge` shows that it opens ours.
 
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt;
@@ -8,13 +8,12 @@ use std::process::Command;
 use std::time::Duration;
 
 use qemu_tests::artifacts::{self, Kernel};
+use qemu_tests::fixture::Fixture;
 use qemu_tests::guest::Guest;
 use qemu_tests::initramfs::Initramfs;
 use qemu_tests::medium::flip_a_bit;
 use qemu_tests::report::BootReport;
-use qemu_tests::scene::Scene;
 use qemu_tests::soak::log_folder;
-use qemu_tests::store::HashTree;
 use qemu_tests::store::{ImageLine, Layer, ProfileText};
 use qemu_tests::uml::{Archive, Uml};
 use qemu_tests::{Failure, Story};
@@ -22,10 +21,10 @@ use sha2::{Digest, Sha256};
 use soak_guest::hex;
 
 /// Error correction as `lamina image create` gives it.
-const ROOTS: Option<u8> = Some(2);
+pub const ROOTS: Option<u8> = Some(2);
 
 /// Text that does not shrink much, so that most of an image is one file's data.
-fn noise() -> String {
+pub fn noise() -> String {
     let mut text = String::new();
     for number in 0..8192u32 {
         let digest = Sha256::digest(number.to_le_bytes());
@@ -34,30 +33,30 @@ fn noise() -> String {
     text
 }
 
-fn sum(text: &str) -> String {
+pub fn sum(text: &str) -> String {
     hex(&Sha256::digest(text))
 }
 
 /// A profile `one` of protected images, with a layer that has the noise in `/data/noise`, whose image the story may damage. Its
 /// first program reads the noise, and says what the kernel says.
-fn scene(name: &str, kernel: &str, fec_roots: Option<u8>) -> Result<(Scene, Vec<ImageLine>), Failure> {
-    let scene = Scene::on_kernel(&format!("verity-{name}-{kernel}"), kernel)?;
+fn fixture(name: &str, kernel: &str, fec_roots: Option<u8>) -> Result<(Fixture, Vec<ImageLine>), Failure> {
+    let fixture = Fixture::on_kernel(&format!("verity-{name}-{kernel}"), kernel)?;
     let look = "echo sum=$(sha256sum /data/noise 2>&1); \
                 dmesg | grep -E 'device-mapper: verity|lamina: layers: '; \
                 echo $(/run/lamina/bin/lamina report --ascii); \
                 echo devices=$(cat /sys/block/dm-*/dm/name | grep -c ^lamina-); \
                 cat /run/lamina/report.json; echo; echo report: end";
-    let mut plain = scene.small_system()?;
-    plain.push(scene.store().add(&Layer::new("noise").file("/data/noise", &noise())?)?);
-    plain.push(scene.script_layer(name, look)?);
+    let mut plain = fixture.small_system()?;
+    plain.push(fixture.store().add(&Layer::new("noise").file("/data/noise", &noise())?)?);
+    plain.push(fixture.script_layer(name, look)?);
     let images =
-        plain.iter().map(|line| scene.store().protect(line, fec_roots)).collect::<Result<Vec<_>, _>>()?;
-    scene.store().profile(&ProfileText::new("one", &images).verify("verity").init("/story"))?;
-    Ok((scene, images))
+        plain.iter().map(|line| fixture.store().protect(line, fec_roots)).collect::<Result<Vec<_>, _>>()?;
+    fixture.store().profile(&ProfileText::new("one", &images).verify("verity").init("/story"))?;
+    Ok((fixture, images))
 }
 
-fn boot(scene: &Scene) -> Result<Guest, Failure> {
-    scene.boot(&scene.disk()?, "lamina.profile=one")
+pub fn boot(fixture: &Fixture) -> Result<Guest, Failure> {
+    fixture.boot(&fixture.disk()?, "lamina.profile=one")
 }
 
 /// What the story's program printed before the report, and the report.
@@ -70,8 +69,8 @@ fn told(guest: &mut Guest) -> Result<(String, BootReport), Failure> {
 }
 
 /// The noise's image is the third of the stack.
-fn damaged(scene: &Scene, images: &[ImageLine]) -> PathBuf {
-    scene.store().image_path(&images[2])
+fn damaged(fixture: &Fixture, images: &[ImageLine]) -> PathBuf {
+    fixture.store().image_path(&images[2])
 }
 
 fn overwrite(file: &Path, offset: u64, bytes: &[u8]) -> Result<(), Failure> {
@@ -80,11 +79,11 @@ fn overwrite(file: &Path, offset: u64, bytes: &[u8]) -> Result<(), Failure> {
 }
 
 fn a_flipped_bit_is_healed(kernel: &str) -> Story {
-    let (scene, images) = scene("healed", kernel, ROOTS)?;
-    flip_a_bit(&damaged(&scene, &images))?;
+    let (fixture, images) = fixture("healed", kernel, ROOTS)?;
+    flip_a_bit(&damaged(&fixture, &images))?;
     // In the middle of the real init's interpreter, which is read before the real init starts.
-    overwrite(&scene.store().image_path(&images[1]), images[1].size / 3, b"damage")?;
-    let mut guest = scene.boot(&scene.disk()?, "lamina.profile=one quiet")?;
+    overwrite(&fixture.store().image_path(&images[1]), images[1].size / 3, b"damage")?;
+    let mut guest = fixture.boot(&fixture.disk()?, "lamina.profile=one quiet")?;
     guest.expect("lamina: warning: the image of busybox 1 is damaged: it was healed")?;
     guest.expect("copy it to the medium again")?;
     let (seen, report) = told(&mut guest)?;
@@ -121,9 +120,9 @@ fn a_flipped_bit_is_healed_on_the_newer_kernel() -> Story {
 }
 
 fn a_flipped_bit_is_an_error(kernel: &str) -> Story {
-    let (scene, images) = scene("detected", kernel, None)?;
-    flip_a_bit(&damaged(&scene, &images))?;
-    let (seen, report) = told(&mut boot(&scene)?)?;
+    let (fixture, images) = fixture("detected", kernel, None)?;
+    flip_a_bit(&damaged(&fixture, &images))?;
+    let (seen, report) = told(&mut boot(&fixture)?)?;
     assert!(seen.contains("I/O error") || seen.contains("Input/output error"), "{seen}");
     assert!(seen.contains("is corrupted"), "the kernel says so: {seen}");
     assert!(report.layers.iter().all(|layer| layer.verified == "verity" && !layer.corrects_errors));
@@ -134,14 +133,14 @@ fn a_flipped_bit_is_an_error(kernel: &str) -> Story {
 /// and what comes next is tried.
 #[test]
 fn an_init_that_is_damaged_beyond_repair_is_told_and_the_chain_goes_on() -> Story {
-    let (scene, images) = scene("beyond-repair", "6.1", ROOTS)?;
-    let busybox = scene.store().image_path(&images[1]);
+    let (fixture, images) = fixture("beyond-repair", "6.1", ROOTS)?;
+    let busybox = fixture.store().image_path(&images[1]);
     // More than the code corrects: it spreads over three places of each codeword.
     let third = (images[1].size / 8) & !0xfff;
     (1..=5).try_for_each(|place| overwrite(&busybox, place * third, &[0x5a; 8192]))?;
     let look = "/run/lamina/bin/lamina report --ascii; dmesg | grep 'lamina: layers: '";
-    scene.profile_that_runs("small", &[], look)?;
-    let mut guest = scene.boot(&scene.disk()?, "lamina.profile=one lamina.fallback=small quiet")?;
+    fixture.profile_that_runs("small", &[], look)?;
+    let mut guest = fixture.boot(&fixture.disk()?, "lamina.profile=one lamina.fallback=small quiet")?;
     guest.expect("step:    read init")?;
     guest.expect("object:  /story")?;
     let told = guest.expect("story: begin")?;
@@ -173,19 +172,19 @@ fn an_init_that_is_damaged_beyond_repair_is_told_and_the_chain_goes_on() -> Stor
 /// A shared library of the real init, in another layer than the init.
 #[test]
 fn a_library_of_the_init_that_is_damaged_beyond_repair_is_told_with_its_layer() -> Story {
-    let scene = Scene::new("verity-library")?;
+    let fixture = Fixture::new("verity-library")?;
     let file = |path: &str| fs::read(path).map_err(Failure::at(Path::new(path)));
     let loader = "/lib64/ld-linux-x86-64.so.2";
     let tool = Layer::new("tool").program("/tool", file("/usr/bin/true")?)?.program(loader, file(loader)?)?;
     let library = "/lib/x86_64-linux-gnu/libc.so.6";
     let library = Layer::new("libc").program(library, file(library)?)?;
     let mut images = Vec::new();
-    for plain in [scene.store().add(&library)?, scene.store().add(&tool)?] {
-        images.push(scene.store().protect(&plain, None)?);
+    for plain in [fixture.store().add(&library)?, fixture.store().add(&tool)?] {
+        images.push(fixture.store().protect(&plain, None)?);
     }
-    scene.store().profile(&ProfileText::new("one", &images).verify("verity").init("/tool"))?;
-    overwrite(&scene.store().image_path(&images[0]), images[0].size / 2, b"damage")?;
-    boot(&scene)?.expect_screen(&[
+    fixture.store().profile(&ProfileText::new("one", &images).verify("verity").init("/tool"))?;
+    overwrite(&fixture.store().image_path(&images[0]), images[0].size / 2, b"damage")?;
+    boot(&fixture)?.expect_screen(&[
         "step:    read init",
         "object:  /tool",
         "/lib/x86_64-linux-gnu/libc.so.6 cannot be read at byte ",
@@ -198,9 +197,9 @@ fn a_library_of_the_init_that_is_damaged_beyond_repair_is_told_with_its_layer() 
 /// Which file system it is, is told by the blocks that were healed, and not by the file.
 #[test]
 fn a_damaged_magic_is_healed() -> Story {
-    let (scene, images) = scene("magic", "6.1", ROOTS)?;
-    overwrite(&damaged(&scene, &images), 0, &[0x5a; 8])?;
-    let (seen, report) = told(&mut boot(&scene)?)?;
+    let (fixture, images) = fixture("magic", "6.1", ROOTS)?;
+    overwrite(&damaged(&fixture, &images), 0, &[0x5a; 8])?;
+    let (seen, report) = told(&mut boot(&fixture)?)?;
     assert!(seen.contains(&format!("sum={} /data/noise", sum(&noise()))), "{seen}");
     assert_eq!(report.layers[2].file_system, "squashfs");
     Ok(())
@@ -220,15 +219,15 @@ fn without_error_correction_a_flipped_bit_is_an_error_on_the_newer_kernel() -> S
 /// Debian's user-mode Linux: dm-verity, and no CONFIG_DM_VERITY_FEC.
 #[test]
 fn a_kernel_that_cannot_correct_errors_boots_the_same_images_and_says_so() -> Story {
-    let (scene, images) = scene("no-correction", "6.1", ROOTS)?;
-    flip_a_bit(&damaged(&scene, &images))?;
+    let (fixture, images) = fixture("no-correction", "6.1", ROOTS)?;
+    flip_a_bit(&damaged(&fixture, &images))?;
     let init = artifacts::init()?;
     let archive = Archive::new().program("init", fs::read(&init).map_err(Failure::at(&init))?);
-    let initramfs = scene.scratch().join("uml.cpio");
+    let initramfs = fixture.scratch().join("uml.cpio");
     archive
         .modules(&["loop", "squashfs", "overlay", "dm_mod", "dm_bufio", "dm_verity"])?
         .write(&initramfs)?;
-    let machine = Uml::new(&initramfs).disk(&scene.disk()?);
+    let machine = Uml::new(&initramfs).disk(&fixture.disk()?);
     let log = log_folder()?.join("no-correction.log");
     let mut guest = machine.parameters("lamina.store=LABEL=LAMINA lamina.profile=one").boot(&log)?;
     let ended = guest.wait_for_any(&["story: end", "[p] power off"], Duration::from_secs(120));
@@ -249,9 +248,9 @@ fn a_kernel_that_cannot_correct_errors_boots_the_same_images_and_says_so() -> St
 }
 
 /// The kernel 6.1 as a package that has no dm-verity.
-fn kernel_without_verity(scene: &Scene) -> Result<Kernel, Failure> {
+fn kernel_without_verity(fixture: &Fixture) -> Result<Kernel, Failure> {
     let whole = artifacts::kernel("6.1")?;
-    let folder = scene.scratch().join("kernel");
+    let folder = fixture.scratch().join("kernel");
     let status = Command::new("dpkg-deb").arg("-x").arg(&whole.package).arg(&folder).status();
     assert!(status.map_err(Failure::about("dpkg-deb"))?.success(), "{}", folder.display());
     let modules = folder.join("lib/modules");
@@ -267,14 +266,14 @@ fn kernel_without_verity(scene: &Scene) -> Result<Kernel, Failure> {
 
 #[test]
 fn a_kernel_without_dm_verity_is_told_with_the_module_and_the_chain_goes_on() -> Story {
-    let (scene, _) = scene("no-module", "6.1", ROOTS)?;
-    scene.profile_that_runs("small", &[], "echo small is up")?;
-    let disk = scene.disk()?;
+    let (fixture, _) = fixture("no-module", "6.1", ROOTS)?;
+    fixture.profile_that_runs("small", &[], "echo small is up")?;
+    let disk = fixture.disk()?;
     let start = |initramfs: &Initramfs, parameters: &str| {
         let parameters = format!("lamina.store=LABEL=LAMINA lamina.profile=one {parameters}");
-        Guest::boot(&scene.machine_with(&initramfs.write()?, &parameters)?.disk(&disk))
+        Guest::boot(&fixture.machine_with(&initramfs.write()?, &parameters)?.disk(&disk))
     };
-    let initramfs = Initramfs::new(&kernel_without_verity(&scene)?);
+    let initramfs = Initramfs::new(&kernel_without_verity(&fixture)?);
     let told = ["the kernel has no target verity", "the module dm-verity", "mkinitramfs --group verity"];
     let mut guest = start(&initramfs, "lamina.fallback=small")?;
     guest.expect("trying lamina.fallback=small")?;
@@ -297,24 +296,24 @@ fn a_kernel_without_dm_verity_is_told_with_the_module_and_the_chain_goes_on() ->
 
 #[test]
 fn a_wrong_root_hash_is_refused_with_the_image_and_a_remedy() -> Story {
-    let (scene, mut images) = scene("root-hash", "6.1", ROOTS)?;
+    let (fixture, mut images) = fixture("root-hash", "6.1", ROOTS)?;
     if let Some(tree) = &mut images[2].tree {
         tree.root_hash = "0123456789abcdef".repeat(4);
     }
-    scene.store().profile(&ProfileText::new("one", &images).verify("verity").init("/story"))?;
-    boot(&scene)?.expect_screen(&["noise 1", "I/O error", "lock the profile again"])?;
+    fixture.store().profile(&ProfileText::new("one", &images).verify("verity").init("/story"))?;
+    boot(&fixture)?.expect_screen(&["noise 1", "I/O error", "lock the profile again"])?;
     Ok(())
 }
 
 /// Nothing is read from it: all that opening takes stands in the profile.
 #[test]
 fn an_image_whose_own_superblock_is_destroyed_boots() -> Story {
-    let (scene, images) = scene("superblock", "6.1", ROOTS)?;
+    let (fixture, images) = fixture("superblock", "6.1", ROOTS)?;
     for image in &images {
         let tree = image.tree.as_ref().expect("a protected image");
-        overwrite(&scene.store().image_path(image), tree.hash_offset(), &[0x5a; 4096])?;
+        overwrite(&fixture.store().image_path(image), tree.hash_offset(), &[0x5a; 4096])?;
     }
-    let (seen, _) = told(&mut boot(&scene)?)?;
+    let (seen, _) = told(&mut boot(&fixture)?)?;
     assert!(seen.contains(&format!("sum={} /data/noise", sum(&noise()))), "{seen}");
     assert!(!seen.contains(": corrected "), "{seen}");
     Ok(())
@@ -322,10 +321,10 @@ fn an_image_whose_own_superblock_is_destroyed_boots() -> Story {
 
 #[test]
 fn protected_images_boot_unchecked_when_the_profile_says_so_and_the_console_tells() -> Story {
-    let (scene, images) = scene("none", "6.1", ROOTS)?;
-    scene.store().profile(&ProfileText::new("one", &images).verify("none").init("/story"))?;
+    let (fixture, images) = fixture("none", "6.1", ROOTS)?;
+    fixture.store().profile(&ProfileText::new("one", &images).verify("none").init("/story"))?;
     // Also with `quiet`: who looks at the console must not take it for a boot like others.
-    let mut guest = scene.boot(&scene.disk()?, "lamina.profile=one quiet")?;
+    let mut guest = fixture.boot(&fixture.disk()?, "lamina.profile=one quiet")?;
     guest.expect("lamina: warning: verify \"none\": the images are not checked")?;
     let (seen, report) = told(&mut guest)?;
     assert!(seen.contains("devices=0"), "{seen}");
@@ -335,9 +334,9 @@ fn protected_images_boot_unchecked_when_the_profile_says_so_and_the_console_tell
 
 #[test]
 fn protected_images_are_hashed_whole_when_the_profile_says_so() -> Story {
-    let (scene, images) = scene("digest", "6.1", ROOTS)?;
-    scene.store().profile(&ProfileText::new("one", &images).verify("digest").init("/story"))?;
-    let (seen, report) = told(&mut boot(&scene)?)?;
+    let (fixture, images) = fixture("digest", "6.1", ROOTS)?;
+    fixture.store().profile(&ProfileText::new("one", &images).verify("digest").init("/story"))?;
+    let (seen, report) = told(&mut boot(&fixture)?)?;
     assert!(seen.contains("devices=0"), "{seen}");
     assert!(report.layers.iter().all(|layer| layer.verified == "digest"), "{report:?}");
     Ok(())
@@ -346,74 +345,11 @@ fn protected_images_are_hashed_whole_when_the_profile_says_so() -> Story {
 /// Also a byte of the hash tree, which a file system does not read, counts for the digest.
 #[test]
 fn a_damaged_hash_tree_is_healed_too() -> Story {
-    let (scene, images) = scene("tree", "6.1", ROOTS)?;
+    let (fixture, images) = fixture("tree", "6.1", ROOTS)?;
     let tree = images[2].tree.as_ref().expect("a protected image");
-    overwrite(&damaged(&scene, &images), tree.hash_offset() + 4096 + 100, b"damage")?;
-    let (seen, _) = told(&mut boot(&scene)?)?;
+    overwrite(&damaged(&fixture, &images), tree.hash_offset() + 4096 + 100, b"damage")?;
+    let (seen, _) = told(&mut boot(&fixture)?)?;
     assert!(seen.contains(&format!("sum={} /data/noise", sum(&noise()))), "{seen}");
     assert!(seen.contains(": corrected "), "the kernel says so: {seen}");
     Ok(())
-}
-
-/// A program of this machine with the libraries that it needs, as a layer: all in the folder `/judge`, with the loader.
-fn judge(program: &str) -> Result<Layer, Failure> {
-    let listed = Command::new("ldd").arg(program).output().map_err(Failure::about("ldd"))?;
-    let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
-    let libraries =
-        listed.lines().filter_map(|line| line.split_whitespace().find(|word| word.starts_with('/')));
-    [program].into_iter().chain(libraries).try_fold(Layer::new("judge"), |layer, path| {
-        let bytes = fs::read(path).map_err(Failure::at(Path::new(path)))?;
-        let name = path.rsplit('/').next().unwrap_or(path);
-        layer.program(&format!("/judge/{name}"), bytes)
-    })
-}
-
-/// An image with the noise as `lamina image create` writes it.
-fn image_of_lamina(scene: &Scene) -> Result<ImageLine, Failure> {
-    let (folder, image) = (scene.scratch().join("tree"), scene.scratch().join("noise.sqfs"));
-    fs::create_dir_all(folder.join("data")).map_err(Failure::at(&folder))?;
-    fs::write(folder.join("data/noise"), noise()).map_err(Failure::at(&folder))?;
-    let mut create = Command::new(artifacts::lamina()?);
-    let made = create.args(["image", "create", "--json"]).arg(&folder).arg("-o").arg(&image);
-    let made = made.output().map_err(Failure::about("lamina image create"))?;
-    let told: serde_json::Value =
-        serde_json::from_slice(&made.stdout).map_err(Failure::about("lamina image create"))?;
-    let verity = &told["verity"];
-    let text = |name: &str| verity[name].as_str().unwrap_or_default().to_owned();
-    let tree = HashTree {
-        root_hash: text("root_hash"),
-        salt: text("salt"),
-        data_blocks: verity["data_blocks"].as_u64().unwrap_or_default(),
-        fec_roots: verity["fec_roots"].as_u64().and_then(|roots| u8::try_from(roots).ok()),
-    };
-    let layout = [tree.hash_offset(), tree.fec_offset()].map(Some);
-    assert_eq!([verity["hash_offset"].as_u64(), verity["fec_offset"].as_u64()], layout);
-    Ok(ImageLine { tree: Some(tree), ..scene.store().adopt("noise", &image)? })
-}
-
-#[test]
-fn veritysetup_opens_the_images_of_a_store_as_they_are() -> Story {
-    let scene = Scene::new("verity-judge")?;
-    let mut plain = scene.small_system()?;
-    plain.push(scene.store().add(&judge("/usr/sbin/veritysetup")?)?);
-    let noise_image = image_of_lamina(&scene)?;
-    let tree = noise_image.tree.clone().expect("a protected image");
-    let image = format!("/run/lamina/medium/lamina/images/{}.sqfs", noise_image.digest);
-    let options = tree.options(&image).join(" ");
-    let look = format!(
-        "export DM_DISABLE_UDEV=1; mkdir -p /tmp/judged; cd /judge\n\
-         ./ld-linux-x86-64.so.2 --library-path /judge ./veritysetup open {image} judged {image} {} {options} 2>&1\n\
-         mount -t squashfs -o ro /dev/mapper/judged /tmp/judged 2>&1 && sha256sum /tmp/judged/data/noise",
-        tree.root_hash
-    );
-    plain.push(scene.script_layer("judge", &look)?);
-    let mut images =
-        plain.iter().map(|line| scene.store().protect(line, ROOTS)).collect::<Result<Vec<_>, _>>()?;
-    images.insert(2, noise_image);
-    scene.store().profile(&ProfileText::new("one", &images).verify("verity").init("/story"))?;
-    let mut guest = boot(&scene)?;
-    guest.expect("story: begin\n")?;
-    let seen = guest.expect("story: end")?;
-    assert!(seen.contains(&format!("{}  /tmp/judged/data/noise", sum(&noise()))), "{seen}");
-    guest.expect_off()
 }

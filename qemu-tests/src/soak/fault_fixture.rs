@@ -10,8 +10,8 @@ use tempfile::{Builder, TempDir};
 
 use crate::artifacts;
 use crate::failure::Failure;
+use crate::fixture::DISK;
 use crate::medium::{self, FileSystem};
-use crate::scene::DISK;
 use crate::soak::log_folder;
 use crate::state_disk;
 use crate::store::{Layer, ProfileText, TestStore};
@@ -24,13 +24,13 @@ const DISKS: [&str; 2] = ["medium.img", "state.img"];
 
 /// What the boots need, made once.
 #[derive(Debug)]
-pub struct Stage {
+pub struct FaultFixture {
     folder: TempDir,
     initramfs: PathBuf,
     parameters: String,
 }
 
-impl Stage {
+impl FaultFixture {
     /// The disks, and an initramfs with init and its tracer.
     pub fn prepare() -> Result<Self, Failure> {
         // On memory, where user-mode Linux keeps its own: a flush of the guest's disk is none of this machine's.

@@ -1,8 +1,9 @@
-//! The stage of one story: a folder that vanishes with it, a store, and a kernel with an initramfs.
+//! What one story starts from: a folder that vanishes with it, a store, and a kernel with an initramfs.
 
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
+use vm::machine::Machine;
 
 use crate::artifacts::{self, Kernel};
 use crate::failure::Failure;
@@ -10,15 +11,14 @@ use crate::guest::Guest;
 use crate::initramfs::Initramfs;
 use crate::medium::{self, FileSystem, Identity};
 use crate::store::{ImageLine, Layer, ProfileText, TestStore, newest_profile};
-use vm::machine::Machine;
 
-/// What the ext4 disks of [`Scene::disk`] are called.
+/// What the ext4 disks of [`Fixture::disk`] are called.
 pub const DISK: Identity<'static> =
     Identity { label: "LAMINA", uuid: "6c616d69-6e61-4000-8000-000000000001" };
 
-/// One story's stage.
+/// A folder, a store and a kernel of one story.
 #[derive(Debug)]
-pub struct Scene {
+pub struct Fixture {
     name: String,
     scratch: TempDir,
     store: TestStore,
@@ -26,13 +26,13 @@ pub struct Scene {
     rescue_shell: bool,
 }
 
-impl Scene {
+impl Fixture {
     /// An empty store, and Debian's kernel 6.1.
     pub fn new(name: &str) -> Result<Self, Failure> {
         Self::on_kernel(name, "6.1")
     }
 
-    /// As [`Scene::new`], with the kernel series named.
+    /// As [`Fixture::new`], with the kernel series named.
     pub fn on_kernel(name: &str, series: &str) -> Result<Self, Failure> {
         let folder = artifacts::cache().join("scratch");
         std::fs::create_dir_all(&folder).map_err(Failure::at(&folder))?;
@@ -93,7 +93,7 @@ impl Scene {
         self.store.profile(&ProfileText::new(name, &images).init("/story"))
     }
 
-    /// The image of the script that [`Scene::profile_that_runs`] starts.
+    /// The image of the script that [`Fixture::profile_that_runs`] starts.
     pub fn script_layer(&self, name: &str, lines: &str) -> Result<ImageLine, Failure> {
         let lines = format!("echo story: begin\n{lines}\necho story: end\npoweroff -f");
         self.store.add(&Layer::new(&format!("story-{name}")).script("/story", &lines)?)
@@ -122,7 +122,7 @@ impl Scene {
         Ok(disk)
     }
 
-    /// An initramfs with init and the modules of this scene's kernel.
+    /// An initramfs with init and the modules of this fixture's kernel.
     pub fn initramfs(&self) -> Result<Initramfs, Failure> {
         let initramfs = Initramfs::new(&self.kernel);
         if !self.rescue_shell {
@@ -131,12 +131,12 @@ impl Scene {
         Ok(initramfs.rescue_shell(&self.busybox()?))
     }
 
-    /// A machine with this scene's kernel and initramfs, and these kernel parameters.
+    /// A machine with this fixture's kernel and initramfs, and these kernel parameters.
     pub fn machine(&self, parameters: &str) -> Result<Machine, Failure> {
         self.machine_with(&self.initramfs()?.write()?, parameters)
     }
 
-    /// As [`Scene::machine`], with an initramfs of the story's own.
+    /// As [`Fixture::machine`], with an initramfs of the story's own.
     pub fn machine_with(&self, initramfs: &Path, parameters: &str) -> Result<Machine, Failure> {
         Ok(Machine::new(&self.name, &self.kernel.vmlinuz, initramfs).parameters(parameters))
     }
@@ -153,7 +153,7 @@ impl Scene {
         std::fs::read(&path).map_err(Failure::at(&path))
     }
 
-    /// As [`Scene::boot`], and the disk keeps what the machine writes, for the next one.
+    /// As [`Fixture::boot`], and the disk keeps what the machine writes, for the next one.
     pub fn boot_kept(&self, disk: &Path, parameters: &str) -> Result<Guest, Failure> {
         let parameters = format!("lamina.store=LABEL={} {parameters}", DISK.label);
         Guest::boot(&self.machine(&parameters)?.kept_disk(disk))
