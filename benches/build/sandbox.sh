@@ -9,7 +9,7 @@
 # in each of two processes; the script of the step as a file; and its end comes after the last process and the last mount, where bwrap's
 # comes when it has the status.
 #
-# LAMINA=FILE is the program, OTHER=FILE a second one to compare with, RUNS=NUMBER of each, SHELL_FILE=FILE the shell. Where root runs it,
+# LAMINA=FILE is the program, OTHER=FILE a second one (started in the same way), RUNS=NUMBER of each, SHELL_FILE=FILE the shell. Where root runs it,
 # everything measured has a real-time priority, so that other work on the machine does not count; BUSY=1 leaves that out.
 set -eu
 cd "$(dirname "$0")/../.."
@@ -60,7 +60,7 @@ SPEC
 mkfifo "$work/lifeline"
 exec 8<> "$work/lifeline"
 
-stage() { "$1" sandbox-stage "$work/spec" <&8 > "$work/log" 2>&1 || { cat "$work/log" >&2; exit 1; }; }
+stage() { "$1" sandbox-stage "$work/spec" 8 < /dev/null > "$work/log" 2>&1 || { cat "$work/log" >&2; exit 1; }; }
 sandbox() { stage "$lamina"; }
 other() { stage "$OTHER"; }
 peer() {

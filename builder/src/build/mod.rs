@@ -12,6 +12,7 @@ use std::fs;
 use std::num::NonZero;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::time::Instant;
 
 use cli::progress::{Works, human_size};
@@ -238,7 +239,7 @@ impl Builder<'_> {
         let object = format!("package {} {}", package.recipe.name, package.recipe.version);
         self.report.detail(format_args!("limits of {object}: {limits}"));
         let work = self.works.begin(format_args!("build {}", package.recipe.name));
-        let build = sandbox::start(spec, scratch.path())?;
+        let build = sandbox::start(spec, scratch.path(), Stdio::null())?;
         let end = watch::watch(build, limits, log, |last| {
             work.says(|| last.to_string());
         })?;

@@ -15,11 +15,13 @@ use stack::detached::DetachedMount;
 use stack::mount::{Attributes, Filesystem};
 use stack::overlay::{Features, Overlay, Upper};
 
+use super::lifeline::Lifeline;
 use super::outer::exit_code;
 use super::outside::{Outside, Placed};
 use super::proc::mount_proc;
+use super::seccomp::{self, Policy};
 use super::spec::{Bounds, Spec, Step, Work};
-use super::{bounds, lifeline, other_order, seccomp, unpack};
+use super::{bounds, other_order, unpack};
 use crate::error::{Error, Result};
 
 const NONE: Option<&str> = None;
@@ -43,8 +45,8 @@ const KEPT_RIGHTS: CapabilitySet = CapabilitySet::CHOWN
 const STEP_FOLDER: &str = "/run/lamina-steps";
 
 /// Makes the root, runs the steps, and returns the status of the first that failed.
-pub(super) fn run(spec: &Spec, outside: Outside) -> Result<i32> {
-    lifeline::tie_to_parent()?;
+pub(super) fn run(spec: &Spec, outside: Outside, lifeline: &Lifeline) -> Result<i32> {
+    lifeline.tie_to_parent()?;
     umask(Mode::from_bits_truncate(0o022));
     setsid().map_err(Error::on("cannot leave the terminal"))?;
     sethostname("lamina").map_err(Error::on("cannot name the host"))?;
@@ -66,6 +68,7 @@ pub(super) fn run(spec: &Spec, outside: Outside) -> Result<i32> {
     leave_old_root(&root)?;
     spec.bounds.bind()?;
     give_up_rights()?;
+    lifeline.tie_to_parent()?;
     seccomp::apply(spec.policy)?;
     run_steps(spec)
 }
@@ -195,14 +198,13 @@ fn give_up_rights() -> Result<()> {
         permitted: KEPT_RIGHTS,
         inheritable: CapabilitySet::empty(),
     };
-    rustix::thread::set_capabilities(None, sets).map_err(Error::on(failed))?;
-    lifeline::tie_to_parent()
+    rustix::thread::set_capabilities(None, sets).map_err(Error::on(failed))
 }
 
 fn run_steps(spec: &Spec) -> Result<i32> {
     fs::create_dir_all(STEP_FOLDER).map_err(Error::on(STEP_FOLDER))?;
     for step in &spec.steps {
-        let code = run_step(step, &spec.environment)?;
+        let code = run_step(step, spec)?;
         if code != 0 {
             println!("lamina: step {} ended with status {code}", step.name);
             return Ok(code);
@@ -211,25 +213,30 @@ fn run_steps(spec: &Spec) -> Result<i32> {
     Ok(0)
 }
 
-fn run_step(step: &Step, environment: &[(String, String)]) -> Result<i32> {
+fn run_step(step: &Step, spec: &Spec) -> Result<i32> {
     println!("lamina: step {}", step.name);
     match &step.work {
         Work::Unpack { source, target } => Ok(unpack::run(source, target)),
-        Work::Script { text, folder } => run_script(&step.name, text, folder, environment),
+        Work::Script { text, folder } => run_script(&step.name, text, folder, spec),
     }
 }
 
-fn run_script(name: &str, text: &str, folder: &Path, environment: &[(String, String)]) -> Result<i32> {
+fn run_script(name: &str, text: &str, folder: &Path, spec: &Spec) -> Result<i32> {
     fs::create_dir_all(folder).map_err(Error::on(folder.display()))?;
     let script = Path::new(STEP_FOLDER).join(name);
     fs::write(&script, text).map_err(Error::on(script.display()))?;
+    let input = match spec.policy {
+        Policy::Shell => Stdio::inherit(),
+        // The sandbox's own `/dev/null`: that of the machine could be changed through its descriptor by whoever owns it.
+        Policy::Build | Policy::Step => Stdio::null(),
+    };
     let status = Command::new("/bin/sh")
         .arg("-eu")
         .arg(&script)
         .env_clear()
-        .envs(environment.iter().map(|(name, value)| (name, value)))
+        .envs(spec.environment.iter().map(|(name, value)| (name, value)))
         .current_dir(folder)
-        .stdin(Stdio::null())
+        .stdin(input)
         .status()
         .map_err(|error| {
             Error::new("/bin/sh", error).remedy("the bootstrap layer must have a shell at /bin/sh")

@@ -2,7 +2,8 @@
 //!
 //! Builds go one way, whoever asks. Who does what, in this order:
 //!
-//! 1. `lamina` starts itself again as a stage, from a sealed copy in memory, without its environment, tied to it by a pipe.
+//! 1. `lamina` starts itself again as a stage, from a sealed copy in memory, without its environment, tied to it by a pipe
+//!    that is no standard input.
 //! 2. The stage closes every other descriptor, leaves the session keyring, and reads the [`Spec`].
 //! 3. It decides who is user 0 inside: for root a user of its own ([`BUILD_USER`]), else the caller ([`choose_user`]).
 //! 4. A child makes a user namespace; the stage, outside, maps that one user and holds the namespace by a descriptor.
@@ -31,10 +32,10 @@ mod spec;
 mod unpack;
 mod user_namespace;
 
-use std::io::PipeReader;
+use std::io::{PipeReader, PipeWriter};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 
 pub use facts::{BUILD_USER, Facts, SandboxUser, choose_user};
 pub use outside::give_to_builds;
@@ -51,31 +52,32 @@ pub const STAGE_ARGUMENT: &str = "sandbox-stage";
 pub struct Running {
     child: Child,
     /// The write end stays here, unused: when this process is gone the stage sees the other end hang up.
-    _lifeline: Option<ChildStdin>,
+    _lifeline: PipeWriter,
     /// What the steps write. It is a pipe, and the log lies behind it: a build cannot shorten or read its own log through
     /// its descriptors. It ends with the last process of the build.
     pub output: PipeReader,
 }
 
-/// Starts the steps of `spec`. `scratch` holds the specification while they run.
-pub fn start(spec: &Spec, scratch: &Path) -> Result<Running> {
+/// Starts the steps of `spec`. `scratch` holds the specification while they run; `input` is the standard input of a person's sandbox
+/// ([`Policy::Shell`]), and those of builds have an empty one.
+pub fn start(spec: &Spec, scratch: &Path, input: Stdio) -> Result<Running> {
     let path = scratch.join("sandbox.json");
     let text = serde_json::to_vec(spec).map_err(Error::on(path.display()))?;
     std::fs::write(&path, text).map_err(Error::on(path.display()))?;
     let (output, writer) = std::io::pipe().map_err(Error::on("a pipe for the output of the build"))?;
     let second = writer.try_clone().map_err(Error::on("a pipe for the output of the build"))?;
-    // The write end stays here, unused: when this process is gone the stage sees the other end hang up.
-    let mut child = Command::new(program::path()?)
+    let (_for_the_stage, lifeline, number) = lifeline::make_inherited()?;
+    let child = Command::new(program::path()?)
         .arg0("lamina")
         .arg(STAGE_ARGUMENT)
         .arg(&path)
+        .arg(number.to_string())
         .env_clear()
-        .stdin(Stdio::piped())
+        .stdin(input)
         .stdout(writer)
         .stderr(second)
         .spawn()
         .map_err(Error::on("cannot start the sandbox"))?;
-    let lifeline = child.stdin.take();
     Ok(Running { child, _lifeline: lifeline, output })
 }
 
@@ -104,10 +106,10 @@ impl Drop for Running {
     }
 }
 
-/// The whole program when it was started as a stage: `sandbox-stage SPEC`. Returns the exit status.
+/// The whole program when it was started as a stage: `sandbox-stage SPEC LIFELINE`, the number of a descriptor. Returns the exit status.
 pub fn stage_main(arguments: &[String]) -> i32 {
     exit_status(match arguments {
-        [spec] => outer::run(Path::new(spec)),
+        [spec, lifeline] => outer::run(Path::new(spec), lifeline),
         _ => Err(Error::new(STAGE_ARGUMENT, "is for lamina itself").remedy("use `lamina build`")),
     })
 }

@@ -9,28 +9,29 @@ use std::process::ExitStatus;
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl;
 use nix::sys::wait::{WaitStatus, waitpid};
-use nix::unistd::{chdir, dup2_stdin};
+use nix::unistd::chdir;
 use rustix::fs::{FileType, Gid, Uid, fchown, fstat};
 
 use super::facts::{Facts, SandboxUser, choose_user};
+use super::lifeline::{self, Lifeline};
 use super::outside::Outside;
 use super::seccomp::{self, Policy};
 use super::spec::Spec;
-use super::{bounds, inner, lifeline, user_namespace};
+use super::{bounds, inner, user_namespace};
 use crate::error::{Error, Result};
 
 /// Carries out the first stage and waits for the second. Returns the exit status to end with.
-pub(super) fn run(spec_path: &Path) -> Result<i32> {
-    stack::inherited::close_descriptors_from(3)?;
+pub(super) fn run(spec_path: &Path, lifeline: &str) -> Result<i32> {
+    let lifeline = Lifeline::inherited(lifeline)?;
     stack::inherited::leave_session_keyring()?;
     bounds::go_first();
-    lifeline::tie_to_parent()?;
+    lifeline.tie_to_parent()?;
     let bytes = fs::read(spec_path).map_err(Error::on(spec_path.display()))?;
     let spec: Spec = serde_json::from_slice(&bytes).map_err(Error::on(spec_path.display()))?;
     let user = choose_user(&Facts::observe())?;
     let outside = enter_sandbox(&spec, &user)?;
-    lifeline::tie_to_parent()?;
-    start_inner(&spec, outside)
+    lifeline.tie_to_parent()?;
+    start_inner(&spec, outside, lifeline)
 }
 
 /// Gives up all rights outside, and makes the other namespaces, which belong to the user namespace.
@@ -69,22 +70,19 @@ fn hand_over_output(user: &SandboxUser) -> io::Result<()> {
     Ok(())
 }
 
-/// Starts pid 1 of the sandbox: the first child after CLONE_NEWPID. Its standard input is a pipe whose other end only we hold.
-fn start_inner(spec: &Spec, outside: Outside) -> Result<i32> {
+/// Starts pid 1 of the sandbox: the first child after CLONE_NEWPID. The other end of its lifeline is ours alone.
+fn start_inner(spec: &Spec, outside: Outside, ours: Lifeline) -> Result<i32> {
     let failed = "cannot start the second stage of the sandbox";
-    let (reader, writer) = io::pipe().map_err(Error::on(failed))?;
-    let mut ends = Some((reader, writer));
+    let (lifeline, writer) = lifeline::make()?;
+    let mut ours = Some((writer, ours));
     let child = stack::child::start(|| {
-        let Some((reader, writer)) = ends.take() else { return super::spec::SETUP_FAILED };
-        drop(writer);
-        let lifeline = dup2_stdin(&reader).map_err(Error::on(failed));
-        drop(reader);
-        super::exit_status(lifeline.and_then(|()| inner::run(spec, outside)))
+        drop(ours.take());
+        super::exit_status(inner::run(spec, outside, &lifeline))
     })?;
     seccomp::apply(Policy::Build)?;
     let status =
         waitpid(child, None).map_err(Error::on("cannot wait for the second stage of the sandbox"))?;
-    drop(ends);
+    drop(ours);
     Ok(match status {
         WaitStatus::Exited(_, code) => code,
         WaitStatus::Signaled(_, signal, _) => 128 + signal as i32,

@@ -1,21 +1,41 @@
 //! What a process inherits from its parent and may not want: descriptors, and the session keyring.
 
 use std::io;
+use std::os::fd::{FromRawFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::libc;
 
 use crate::{Error, Result};
 
-/// Closes every descriptor from `first` on (close_range(2), Linux 5.9). For a process that has just begun: whatever holds one of them
-/// afterwards holds a number that may be another file's.
+/// Closes every descriptor but the three standard ones and `kept`, which this process was given by its number and which the value that is
+/// returned owns from now on (close_range(2), Linux 5.9). It ends with the next program (FD_CLOEXEC). For a process that has just
+/// begun: whatever holds another descriptor afterwards holds a number that may be another file's.
 ///
 /// # Errors
-/// ENOSYS on a kernel before 5.9.
-pub fn close_descriptors_from(first: u32) -> Result<()> {
+/// EBADF: `kept` is no open descriptor, or a standard one. ENOSYS on a kernel before 5.9.
+pub fn keep_one_descriptor(kept: u32) -> Result<OwnedFd> {
+    const FIRST: u32 = 3;
+    let error = |errno: Errno| Error::new("keep", format!("descriptor {kept}"), io::Error::from(errno));
+    let number =
+        libc::c_int::try_from(kept).ok().filter(|_| kept >= FIRST).ok_or_else(|| error(Errno::EBADF))?;
+    if kept > FIRST {
+        close_range(FIRST, kept - 1)?;
+    }
+    close_range(kept + 1, libc::c_uint::MAX)?;
+    // SAFETY: fcntl(2) with F_SETFD touches no memory.
+    #[expect(unsafe_code, reason = "fcntl(2): see SAFETY")]
+    let result = unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) };
+    Errno::result(result).map_err(error)?;
+    // SAFETY: it is open, as fcntl(2) said, and was inherited: no value of this process owns it.
+    #[expect(unsafe_code, reason = "an inherited descriptor: see SAFETY")]
+    Ok(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+fn close_range(first: u32, last: u32) -> Result<()> {
     // SAFETY: close_range(2) touches no memory; what becomes of values that own such a descriptor is said above.
     #[expect(unsafe_code, reason = "close_range(2): see SAFETY")]
-    let result = unsafe { libc::syscall(libc::SYS_close_range, first, libc::c_uint::MAX, 0) };
+    let result = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
     Errno::result(result)
         .map(drop)
         .map_err(|errno| Error::new("close", "the descriptors of the caller", io::Error::from(errno)))
