@@ -4,6 +4,8 @@ use std::fmt;
 
 use nix::errno::Errno;
 
+use crate::step_name::StepName;
+
 /// Why something could not be done, before it is known which step it belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Failure {
@@ -36,7 +38,7 @@ impl Failure {
     }
 
     /// The failure as that of a step on an object.
-    pub fn at(self, step: &'static str, object: impl fmt::Display) -> BootError {
+    pub fn at(self, step: StepName, object: impl fmt::Display) -> BootError {
         BootError {
             step,
             object: object.to_string(),
@@ -88,7 +90,7 @@ fn usual_remedy(errno: Errno) -> Option<&'static str> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BootError {
     /// The step, by the names of `docs/boot.md`.
-    pub step: &'static str,
+    pub step: StepName,
     /// The image, device, file or parameter.
     pub object: String,
     /// The rest; in a box, because it is large and every step's result has room for it.

@@ -41,6 +41,7 @@ mod request;
 mod shutdown;
 mod size;
 mod state;
+mod step_name;
 mod store;
 mod unmount;
 mod waiting;

@@ -20,10 +20,11 @@ use nix::unistd::{UnlinkatFlags, chdir, chroot, getpid, unlinkat};
 use crate::error::{BootError, Failure};
 use crate::modules::Left;
 use crate::shutdown::handover;
+use crate::step_name::StepName;
 use crate::{console, descriptors, paths, recovery};
 
 /// The step that errors of this module name.
-const STEP: &str = "switch root";
+const STEP: StepName = StepName::SwitchRoot;
 /// RAMFS_MAGIC of the kernel's `include/uapi/linux/magic.h`.
 const RAMFS_MAGIC: FsType = FsType(0x8584_58f6);
 
@@ -47,7 +48,7 @@ pub fn switch_root(
     let error = command.exec();
     Err(Failure::new(format!("the kernel refused to start it: {error}"))
         .try_this("check that its shared libraries are in the stack, and that a security module lets it run")
-        .at("start init", init))
+        .at(StepName::StartInit, init))
 }
 
 /// Loads what nothing has asked for in a process of its own, which has the lowest priority and ends by itself: the real init

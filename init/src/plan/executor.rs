@@ -61,7 +61,7 @@ pub fn execute(
 type Done = (Timed, Result<(), Failure>);
 
 fn carry_out(step: &BootStep, kernel: &impl Kernel) -> Done {
-    panic_if_told(step.name());
+    panic_if_told(step.name().as_str());
     let start = now();
     let result = kernel.carry_out(step);
     (Timed { step: step.name(), object: step.object(), start, end: now() }, result)

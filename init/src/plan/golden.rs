@@ -15,6 +15,7 @@ use crate::report::journal::Journal;
 use crate::request::RootAccess;
 use crate::request::overrides::Overrides;
 use crate::request::store_spec::{Protocol, Share};
+use crate::step_name::StepName;
 use crate::store::medium::Medium;
 
 const WRITABLE: &str = include_str!("../../tests/golden/web.kdl");
@@ -207,7 +208,7 @@ fn each_step_fails_once(stages: &[Stage]) -> BTreeSet<&'static str> {
             let error = execute(stages, &kernel, &ThreadPool::default(), &mut Journal::begin()).unwrap_err();
             assert_eq!((error.step, &error.object), (step.name(), &step.object()));
             let screen = error.to_string();
-            for part in [step.name(), &step.object(), "told to fail", "a remedy"] {
+            for part in [step.name().as_str(), &step.object(), "told to fail", "a remedy"] {
                 assert!(screen.contains(part), "{part} is not in\n{screen}");
             }
             let lane = stage.lanes.iter().find(|lane| lane.contains(step)).unwrap();
@@ -217,14 +218,18 @@ fn each_step_fails_once(stages: &[Stage]) -> BTreeSet<&'static str> {
             assert!(done.iter().all(|step| !later.contains(&step)), "went on after {step}");
         }
     }
-    stages.iter().flat_map(Stage::steps).map(BootStep::name).collect()
+    stages.iter().flat_map(Stage::steps).map(|step| step.name().as_str()).collect()
 }
 
 #[test]
 fn all_missing_images_are_told_at_once() {
     let stages = whole_plan(&device(), "/run/lamina/medium/lamina", WRITABLE);
-    let steps: Vec<BootStep> =
-        stages.iter().flat_map(Stage::steps).filter(|step| step.name() == "open image").cloned().collect();
+    let steps: Vec<BootStep> = stages
+        .iter()
+        .flat_map(Stage::steps)
+        .filter(|step| step.name() == StepName::OpenImage)
+        .cloned()
+        .collect();
     let error =
         execute(&stages, &Arc::new(Fake::failing(&steps)), &ThreadPool::default(), &mut Journal::begin())
             .unwrap_err();

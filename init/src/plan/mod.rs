@@ -20,6 +20,7 @@ use crate::paths;
 use crate::request::RootAccess;
 use crate::request::store_spec::{Protocol, Share};
 use crate::size::Size;
+use crate::step_name::StepName;
 use crate::store::medium::Medium;
 
 /// A file system to mount, as text only: it prints, and it compares.
@@ -131,21 +132,21 @@ pub enum BootStep {
 }
 
 impl BootStep {
-    /// The name that messages, reports and `docs/boot.md` use.
-    pub fn name(&self) -> &'static str {
+    /// What it is called.
+    pub fn name(&self) -> StepName {
         match self {
-            Self::Mount(_) => "mount",
-            Self::OpenImage(_) => "open image",
-            Self::CheckImage(_) => "check image",
-            Self::AttachImage(_) => "attach image",
-            Self::OpenVerity(_) => "open verity",
-            Self::MountLayer(_) => "mount layer",
-            Self::Bind { .. } => "bind",
-            Self::StackLayers { .. } => "stack layers",
-            Self::MountPoints { .. } => "find mount points",
-            Self::ReadInit { .. } => "read init",
-            Self::CheckInit(_) => "check init",
-            Self::ProtectRoot => "protect root",
+            Self::Mount(_) => StepName::Mount,
+            Self::OpenImage(_) => StepName::OpenImage,
+            Self::CheckImage(_) => StepName::CheckImage,
+            Self::AttachImage(_) => StepName::AttachImage,
+            Self::OpenVerity(_) => StepName::OpenVerity,
+            Self::MountLayer(_) => StepName::MountLayer,
+            Self::Bind { .. } => StepName::Bind,
+            Self::StackLayers { .. } => StepName::StackLayers,
+            Self::MountPoints { .. } => StepName::FindMountPoints,
+            Self::ReadInit { .. } => StepName::ReadInit,
+            Self::CheckInit(_) => StepName::CheckInit,
+            Self::ProtectRoot => StepName::ProtectRoot,
         }
     }
 

@@ -181,13 +181,14 @@ fn in_characters(code: &QrCode) -> String {
 mod tests {
     use super::*;
     use crate::error::Failure;
+    use crate::step_name::StepName;
 
     fn report() -> String {
         let mut error = Failure::new(format!(
             "the digest does not match: expected sha256:{}",
             "0123456789abcdef".repeat(4)
         ))
-        .at("check image", "busy_box 1.35.0 (/run/lamina/medium/x.sqfs)");
+        .at(StepName::CheckImage, "busy_box 1.35.0 (/run/lamina/medium/x.sqfs)");
         error.suspects = ["busybox", "base-files", "third"].map(str::to_owned).to_vec();
         let report =
             "{\n  \"profile\": {\n    \"name\": \"web\",\n    \"generation\": 12\n  }\n}\n".to_owned();

@@ -13,6 +13,7 @@ use super::{kernel_log, pages, restart, screen, shell};
 use crate::clock::now;
 use crate::error::BootError;
 use crate::panic_for_tests::panic_if_told;
+use crate::step_name::StepName;
 use crate::store::ProfileSummary;
 
 /// Without a console nobody can press a key: time enough to read a log that goes elsewhere.
@@ -49,7 +50,7 @@ impl<'a> Menu<'a> {
     /// Shows the screen and obeys the keys, until the machine restarts.
     pub fn serve(mut self) -> ! {
         self.show();
-        if self.error.step == "rescue" && shell::is_there() {
+        if self.error.step == StepName::Rescue && shell::is_there() {
             let on = self.terminals.main();
             self.open_shell(&on);
             // Whoever left the shell is there, and cannot see the keys any more.

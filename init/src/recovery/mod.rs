@@ -23,6 +23,7 @@ use crate::console;
 use crate::error::{BootError, Failure};
 use crate::modules;
 use crate::paths;
+use crate::step_name::StepName;
 pub use choice::{CHOSEN, chosen_profile, person_is_present};
 pub use context::Context;
 use menu::Menu;
@@ -37,14 +38,14 @@ static SERVING: OnceLock<ThreadId> = OnceLock::new();
 pub fn on_purpose() -> BootError {
     Failure::new("the kernel command line asks for it")
         .try_this("leave the shell to come to the menu; its key `t` starts the boot")
-        .at("rescue", "lamina.rescue")
+        .at(StepName::Rescue, "lamina.rescue")
 }
 
 /// The error of a bug in init.
 fn of_panic(location: &str, message: &str) -> BootError {
     Failure::new(format!("init itself failed: {message}"))
         .try_this("this is a bug: keep this screen and report it")
-        .at("run init", location)
+        .at(StepName::RunInit, location)
 }
 
 /// The error of a crash of init that is in the environment of the init that was started for it.
@@ -53,7 +54,7 @@ pub fn after_crash() -> Option<BootError> {
     let error = Failure::new(format!("init itself failed: {}", signal.to_string_lossy()))
         .try_this("try again: a machine that is short of memory does this, and so does a medium that fails")
         .try_this("if it does it again, this is a bug: keep this screen and report it")
-        .at("run init", "PID 1");
+        .at(StepName::RunInit, "PID 1");
     Some(error)
 }
 

@@ -5,6 +5,7 @@ use std::fmt;
 use super::context::Context;
 use crate::error::BootError;
 use crate::paths;
+use crate::step_name::StepName;
 
 /// Rows around the fields: an empty one, two rules, the title and an empty one below it.
 const FRAME: usize = 5;
@@ -36,8 +37,11 @@ impl Size {
 
 /// The whole screen, for terminals of this size with `below` rows left for the menu.
 pub fn text(error: &BootError, context: &Context, kernel: &[String], size: Size, below: usize) -> String {
-    let title =
-        if error.step == "rescue" { "stopped for rescue" } else { "this system could not be started" };
+    let title = if error.step == StepName::Rescue {
+        "stopped for rescue"
+    } else {
+        "this system could not be started"
+    };
     let rule = "-".repeat(size.columns.saturating_sub(8).clamp(20, 72));
     let body = body(fields(error, context, kernel), size, FRAME + below);
     format!("\n{rule}\n{BOLD_RED}lamina: {title}{PLAIN}\n\n{body}\n{rule}\n")
@@ -74,7 +78,7 @@ fn fields(error: &BootError, context: &Context, kernel: &[String]) -> Vec<Field>
     seen.extend(context.devices.iter().filter(|device| !failure.seen.contains(device)).cloned());
     let mut fields = Vec::new();
     for (name, texts) in [
-        ("step:", one(step)),
+        ("step:", one(step.as_str())),
         ("object:", one(object)),
         ("why:", one(&failure.why)),
         ("also:", also.clone()),
@@ -189,7 +193,7 @@ mod tests {
         let mut error = Failure::new("line of a profile\n".repeat(20))
             .having_seen((0..100).map(|number| format!("/dev/vd{number}")))
             .try_this("first")
-            .at("open image", "o".repeat(5000));
+            .at(StepName::OpenImage, "o".repeat(5000));
         error.also = (0..99).map(|number| format!("image {number}: {}", "long ".repeat(30))).collect();
         error.suspects = vec!["busybox".into()];
         let context = Context {
@@ -230,13 +234,13 @@ mod tests {
 
     #[test]
     fn names_from_outside_cannot_move_the_cursor() {
-        let error = Failure::new("gone\u{1b}[2J\tthere").at("s", "o");
+        let error = Failure::new("gone\u{1b}[2J\tthere").at(StepName::Mount, "o");
         assert!(error.to_string().contains(r"gone\u{1b}[2J there"), "{error}");
     }
 
     #[test]
     fn one_line_more_is_shown_and_not_counted() {
-        let mut error = Failure::new("gone").at("s", "o");
+        let mut error = Failure::new("gone").at(StepName::Mount, "o");
         error.also = (0..15).map(|number| format!("image {number}")).collect();
         assert!(error.to_string().contains("image 14"), "{error}");
         error.also = (0..99).map(|number| format!("image {number}")).collect();
@@ -252,7 +256,7 @@ mod tests {
         let mut error = Failure::new("line one\nline two")
             .having_seen(["vda (swap)".into(), "vdb".into()])
             .try_this("plug it in")
-            .at("find the store", "LABEL=x");
+            .at(StepName::FindStore, "LABEL=x");
         error.suspects = vec!["busybox".into()];
         let kernel = ["squashfs: bad".to_owned(), "I/O error".to_owned()];
         let rule = "-".repeat(72);

@@ -14,12 +14,13 @@ use crate::report::{
     self, AttemptRecord, LayerFacts, LedgerRecord, ModuleRecord, Outcome, ProfileRecord, Report, StepRecord,
 };
 use crate::request::Verbosity;
+use crate::step_name::StepName;
 
 /// A step with its two times.
 #[derive(Debug)]
 pub struct Timed {
     /// Name of the step.
-    pub step: &'static str,
+    pub step: StepName,
     /// What it is done to, as messages name it.
     pub object: String,
     /// CLOCK_BOOTTIME at its begin.
@@ -89,13 +90,13 @@ impl Journal {
     /// Does one thing outside of any plan, with its time, and gives its error the step and the object.
     pub fn step<T>(
         &mut self,
-        step: &'static str,
+        step: StepName,
         object: &str,
         action: impl FnOnce(&mut Self) -> Result<T, Failure>,
     ) -> Result<T, BootError> {
         let start = now();
         let result = action(self).map_err(|failure| failure.at(step, object));
-        self.stage_done(step, vec![Timed { step, object: object.to_owned(), start, end: now() }]);
+        self.stage_done(step.as_str(), vec![Timed { step, object: object.to_owned(), start, end: now() }]);
         result
     }
 
@@ -112,6 +113,7 @@ impl Journal {
             let length = end.saturating_sub(start);
             self.debug(|| format!("{:>19} {step} {object}", milliseconds(length)));
             let (start_us, length_us) = (micros(start), micros(length));
+            let step = step.as_str();
             self.report.steps.push(StepRecord { stage, step, object, start_us, length_us });
         }
     }
@@ -226,7 +228,7 @@ mod tests {
     fn the_report_has_the_documented_shape() {
         let mut journal = Journal::begin();
         let error = journal
-            .step("find the store", "LABEL=x", |_| Err::<(), _>(Failure::new("none \"there\"")))
+            .step(StepName::FindStore, "LABEL=x", |_| Err::<(), _>(Failure::new("none \"there\"")))
             .unwrap_err();
         journal.failed(&error);
         let json: serde_json::Value = serde_json::from_str(&journal.json()).unwrap();

@@ -199,7 +199,7 @@ impl AttemptRecord {
     /// It failed.
     pub fn failed(&mut self, error: &BootError) {
         self.outcome = "failed";
-        self.step = Some(error.step.to_owned());
+        self.step = Some(error.step.to_string());
         self.object = Some(error.object.clone());
         self.why = Some(error.failure.why.clone());
     }
@@ -274,7 +274,7 @@ impl Outcome {
     pub fn failed(error: &BootError) -> Self {
         let failure = (*error.failure).clone();
         Self::Failed {
-            step: error.step.to_owned(),
+            step: error.step.to_string(),
             object: error.object.clone(),
             why: failure.why,
             also: error.also.clone(),

@@ -4,9 +4,10 @@
 //! be guessed, and then only what was asked for does not boot: the chain goes on behind it.
 
 use crate::error::{BootError, Failure};
+use crate::step_name::StepName;
 
 /// The step that these errors name.
-pub(super) const STEP: &str = "read the command line";
+pub(super) const STEP: StepName = StepName::ReadCommandLine;
 
 /// What cannot be done without a parameter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -28,6 +28,7 @@ use crate::modules::{Modules, needs};
 use crate::mounts;
 use crate::paths;
 use crate::report::TopRecord;
+use crate::step_name::StepName;
 use crate::waiting::wait_for_device::{Waits, nothing_answers};
 
 mod check;
@@ -217,17 +218,17 @@ fn repair(driver: &str, device: &str) -> String {
 }
 
 /// Why there is no root over the top, when the state may be what it is about: then there is one without it. `None` where it is not.
-pub fn why_not_stacked(error: &BootError) -> Option<Failure> {
+pub fn failure_of_top(error: &BootError) -> Option<Failure> {
     let room = FreeSpace::of(rustix::fs::statvfs(paths::STATE));
     let step = error.step;
     let failure = match (step, room.is_used_up()) {
         // The real init, or a library, lies in the top and cannot be read: the images have others.
         _ if error.failure.of_top => (*error.failure).clone(),
-        ("stack layers" | "find mount points", true) => {
+        (StepName::StackLayers | StepName::FindMountPoints, true) => {
             let full = std::io::Error::from_raw_os_error(nix::libc::ENOSPC);
             room.failure(&format!("{step} over the top"), full)
         }
-        ("stack layers", false) => (*error.failure).clone(),
+        (StepName::StackLayers, false) => (*error.failure).clone(),
         _ => return None,
     };
     let mounts = mounts::parse(&fs::read("/proc/self/mountinfo").unwrap_or_default());
@@ -284,9 +285,9 @@ mod tests {
     #[test]
     fn a_file_of_the_top_that_cannot_be_read_is_the_state_s_fault() {
         let of_top = Failure { of_top: true, ..Failure::new("/sbin/init cannot be read") };
-        let why = why_not_stacked(&of_top.at("read init", "/sbin/init")).unwrap().why;
+        let why = failure_of_top(&of_top.at(StepName::ReadInit, "/sbin/init")).unwrap().why;
         assert!(why.ends_with("/sbin/init cannot be read"), "{why}");
-        assert_eq!(why_not_stacked(&Failure::new("gone").at("read init", "/sbin/init")), None);
+        assert_eq!(failure_of_top(&Failure::new("gone").at(StepName::ReadInit, "/sbin/init")), None);
     }
 
     #[test]

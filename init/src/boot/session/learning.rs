@@ -8,6 +8,7 @@ use crate::boot::panic_hook;
 use crate::error::{BootError, Failure};
 use crate::request::BootRequest;
 use crate::request::store_spec::{Protocol, StoreSpec};
+use crate::step_name::StepName;
 use crate::store::contract::{self, Contract};
 use crate::store::find_store;
 use crate::store::medium::Medium;
@@ -20,7 +21,7 @@ impl Session {
     pub fn read_command_line(&mut self) -> Result<(), BootError> {
         let read = |path: &str| {
             let bytes =
-                fs::read(path).map_err(|error| Failure::new(error).at("read the command line", path))?;
+                fs::read(path).map_err(|error| Failure::new(error).at(StepName::ReadCommandLine, path))?;
             // Boot loaders pass on what people typed in whatever encoding: that must not end the boot.
             Ok::<_, BootError>(String::from_utf8_lossy(&bytes).trim_end().to_owned())
         };
@@ -39,17 +40,17 @@ impl Session {
     /// needs if they are for this kernel.
     pub fn read_initramfs(&mut self) -> Result<(), BootError> {
         let (kernel, parameters) = (&self.kernel, &self.request.parameters);
-        let contract: Contract = self.journal.step("check the initramfs", paths::INITRAMFS, |_| {
+        let contract: Contract = self.journal.step(StepName::CheckInitramfs, paths::INITRAMFS, |_| {
             let contract = contract::read()?;
             contract.check(kernel)?;
             Ok(contract)
         })?;
-        self.trust = self.journal.step("read keys", paths::KEYS, |_| Trust::read(&contract))?;
+        self.trust = self.journal.step(StepName::ReadKeys, paths::KEYS, |_| Trust::read(&contract))?;
         let packed = Store::packed();
         self.real_kernel.reads_from(&packed);
         self.packed = Some(packed);
         let modules = &self.real_kernel.modules;
-        self.journal.step("load modules", paths::MODULES, |_| modules.begin(parameters))?;
+        self.journal.step(StepName::LoadModules, paths::MODULES, |_| modules.begin(parameters))?;
         self.apply_persons_choice();
         Ok(())
     }
@@ -99,7 +100,7 @@ impl Session {
     fn find_medium(&mut self) -> Result<Medium, BootError> {
         let (request, packed) = (&self.request, self.packed.as_ref());
         let object = request.store.as_ref().map_or_else(|| "lamina.store=".to_owned(), ToString::to_string);
-        let (spec, medium) = self.journal.step("find the store", &object, |_| {
+        let (spec, medium) = self.journal.step(StepName::FindStore, &object, |_| {
             let spec: StoreSpec = match &request.store {
                 Some(spec) => spec.clone(),
                 None => find_store::default_spec(packed)?,

@@ -23,6 +23,7 @@ use crate::boot::session::Session;
 use crate::error::{BootError, Failure};
 use crate::report::AttemptRecord;
 use crate::request::BootRequest;
+use crate::step_name::StepName;
 use crate::store::{Place, StoredProfile};
 use crate::{recovery, unmount};
 
@@ -87,7 +88,8 @@ pub fn try_candidates(session: &mut Session, unreached: Option<BootError>) -> Re
         }
         round = chain::second_round(skipped);
     }
-    Err(first.unwrap_or_else(|| Failure::new("there is nothing to boot").at("find the profile", "the chain")))
+    Err(first
+        .unwrap_or_else(|| Failure::new("there is nothing to boot").at(StepName::FindProfile, "the chain")))
 }
 
 /// The chain, without rescue profiles that are not there: nobody asked for them.
@@ -175,7 +177,7 @@ fn find(session: &mut Session, candidate: &Candidate) -> Result<StoredProfile, B
     let store = session.store(candidate.place).cloned();
     let wanted = candidate.wanted.as_ref();
     let object = wanted.map_or_else(|| "lamina.profile=".to_owned(), |wanted| wanted.name.to_string());
-    session.journal.step("find the profile", &object, |_| store?.find_profile(wanted))
+    session.journal.step(StepName::FindProfile, &object, |_| store?.find_profile(wanted))
 }
 
 #[cfg(test)]

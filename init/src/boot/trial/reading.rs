@@ -10,6 +10,7 @@ use crate::boot::session::Session;
 use crate::error::{BootError, Failure};
 use crate::report::ProfileRecord;
 use crate::request::{RootAccess, WantedProfile, seal};
+use crate::step_name::StepName;
 use crate::store::trust::Trust;
 use crate::store::{Place, Store, StoredProfile};
 
@@ -46,7 +47,7 @@ pub fn read(
     let store = session.store(candidate.place).cloned();
     let path = stored.path.display().to_string();
     let (trust, request, learned) = (&session.trust, &session.request, Cell::new(session.asked));
-    let read = session.journal.step("read the profile", &path, |_| {
+    let read = session.journal.step(StepName::ReadProfile, &path, |_| {
         // The initramfs, profiles included, is what the keys themselves are trusted with.
         let signed_by = match candidate.place {
             Place::Medium => trust.vouches_for(stored)?,

@@ -9,6 +9,7 @@ use crate::boot::session::Session;
 use crate::error::BootError;
 use crate::plan::{self, PreparedTop};
 use crate::request::Verbosity;
+use crate::step_name::StepName;
 use crate::store::StoredProfile;
 use crate::{state, unmount};
 
@@ -22,7 +23,7 @@ pub fn build_root(
     counting::note_attempt(session, candidate, &profile.name, stored);
     let top = top::prepare_top(session, &profile)?;
     if let Err(error) = mount_root(session, candidate, &profile, &top) {
-        let failure = state::why_not_stacked(&error).filter(|_| matches!(top, PreparedTop::Kept(_)));
+        let failure = state::failure_of_top(&error).filter(|_| matches!(top, PreparedTop::Kept(_)));
         let Some(failure) = failure else { return Err(error) };
         unmount::root();
         session.forget();
@@ -41,7 +42,8 @@ fn mount_root(
     profile: &BootProfile,
     top: &PreparedTop,
 ) -> Result<(), BootError> {
-    let store = session.store(candidate.place).map_err(|failure| failure.at("open image", "the store"))?;
+    let store =
+        session.store(candidate.place).map_err(|failure| failure.at(StepName::OpenImage, "the store"))?;
     let images = plan::images(&store.folder, profile);
     let mut stages = plan::layers(&images, session.real_kernel.mounts_from_files(&images));
     stages.extend(plan::root(&images, top, &profile.init, session.request.root_access));

@@ -8,6 +8,7 @@ use crate::error::{BootError, Failure};
 use crate::plan::PreparedTop;
 use crate::report::TopRecord;
 use crate::state::{self, Trouble, top_size};
+use crate::step_name::StepName;
 
 /// What takes the place of a persistent top that cannot be used.
 const SPARE_TOP: TmpfsSize = TmpfsSize::Percent(50);
@@ -36,7 +37,7 @@ pub fn prepare_top(session: &mut Session, profile: &BootProfile) -> Result<Prepa
     };
     let object = wanted.state.place.to_string();
     // Said while it is done: making a file system takes its time.
-    let opened = session.journal.step("open the state", &object, |journal| {
+    let opened = session.journal.step(StepName::OpenState, &object, |journal| {
         match state::open(&wanted, &mut |line| journal.warn(line.to_owned())) {
             Ok(top) => Ok(Ok(top)),
             Err(Trouble::Broken(failure)) => Ok(Err(failure)),
