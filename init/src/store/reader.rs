@@ -3,14 +3,13 @@
 //! Everything in it is opened beneath its folder, without links and without crossing a mount, so that [`Place`] says where the
 //! bytes really lie: what is packed into the initramfs is trusted, whatever the command line calls it.
 
-use std::fs::File;
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use boot_store::{BootStore, ProfileError, layout};
+use profiles::Name;
 use profiles::resolved::BootProfile;
-use profiles::{Digest, Name};
-use sha2::{Digest as _, Sha256};
 use stack::beneath::Directory;
 
 use crate::error::Failure;
@@ -18,17 +17,6 @@ use crate::paths;
 use crate::request::WantedProfile;
 use crate::store::profile_summary::ProfileSummary;
 
-/// The limit of the profile language; one byte more is read, so that its parser can say that it is too much.
-const LONGEST_PROFILE: u64 = (1 << 20) + 1;
-
-/// More generations of one profile are not looked at: the newest are. A folder of a million names must not fill the memory.
-const MOST_GENERATIONS: usize = 1_024;
-/// More names of a folder are not read: on a hostile medium a million folders may each have a million.
-const MOST_NAMES: usize = 16_384;
-/// More folders are not looked into for a list.
-const MOST_FOLDERS: usize = 1_024;
-/// More profiles are not listed.
-const MOST_LISTED: usize = 256;
 /// Of the generations that have another digest so many are shown.
 const MOST_SEEN: usize = 8;
 
@@ -48,23 +36,15 @@ pub struct Store {
     pub place: Place,
     /// The folder with `profiles/` and `images/`, for messages and for the running system.
     pub folder: PathBuf,
-    /// The folder, or why it cannot be opened.
-    directory: Result<Arc<Directory>, String>,
+    /// What is read, or why it cannot be opened.
+    files: Result<BootStore, String>,
 }
 
-/// A profile as it lies in the store.
+/// A profile as it lies in the store, with its signature.
 #[derive(Debug, Clone)]
 pub struct StoredProfile {
-    /// The profile that its folder names.
-    pub name: Name,
-    /// The file, for messages.
-    pub path: PathBuf,
-    /// Its number.
-    pub generation: u64,
-    /// Its bytes.
-    pub bytes: Vec<u8>,
-    /// SHA-256 of its bytes.
-    pub digest: Digest,
+    /// The profile, and what its file is.
+    pub profile: boot_store::StoredProfile,
     /// The text of the minisign signature beside it, or why it cannot be read; `None` when there is none.
     signature: Result<Option<String>, Failure>,
 }
@@ -75,19 +55,12 @@ impl StoredProfile {
         self.signature.as_ref().map(Option::as_deref).map_err(Clone::clone)
     }
 
-    /// Reads the language; the error shows line, column and caret. A profile under another one's name is refused: it
-    /// would boot a system that nobody asked for.
+    /// Reads the language; the error shows line, column and caret. A profile under another one's name is refused.
     pub fn parse(&self) -> Result<BootProfile, Failure> {
-        let label = self.path.display().to_string();
-        let again = "write the profile with `lamina profile lock`, and copy it to the medium again";
-        let profile = BootProfile::parse(&label, &self.bytes)
-            .map_err(|diagnostics| Failure::new(diagnostics.to_string().trim_end()).try_this(again))?;
-        let folder = self.path.parent().and_then(Path::file_name);
-        if folder.is_some_and(|folder| folder != profile.name.as_str()) {
-            let why = format!("{label} is a file of another profile: it says that it is `{}`", profile.name);
-            return Err(Failure::new(why).try_this(again));
-        }
-        Ok(profile)
+        self.profile.parse().map_err(|error: ProfileError| {
+            Failure::new(error)
+                .try_this("write the profile with `lamina profile lock`, and copy it to the medium again")
+        })
     }
 }
 
@@ -104,28 +77,23 @@ impl Store {
 
     /// `root` is trusted: what it is said to be is what it is.
     pub fn open(place: Place, root: &Path, folder: &str) -> Self {
-        let directory = Directory::open(root, Path::new(folder)).map(Arc::new);
+        let files = BootStore::open(root, Path::new(folder)).map_err(|error| error.to_string());
         let folder = if folder.is_empty() { root.to_owned() } else { root.join(folder) };
-        Self { place, folder, directory: directory.map_err(|error| error.to_string()) }
+        Self { place, folder, files }
     }
 
     /// What its files are opened beneath; `None` when it could not be opened.
     pub fn directory(&self) -> Option<Arc<Directory>> {
-        self.directory.as_ref().ok().cloned()
+        self.files.as_ref().ok().map(|files| Arc::clone(files.directory()))
     }
 
     /// Whether it has a folder of profiles.
     pub fn has_profiles(&self) -> bool {
-        self.names("profiles").is_ok()
+        self.files.as_ref().is_ok_and(BootStore::has_profiles)
     }
 
-    fn opened(&self) -> io::Result<&Directory> {
-        self.directory.as_deref().map_err(|why| io::Error::new(ErrorKind::NotFound, why.clone()))
-    }
-
-    fn names(&self, folder: &str) -> io::Result<impl Iterator<Item = String> + use<>> {
-        let names = self.opened()?.names(Path::new(folder))?.take(MOST_NAMES);
-        Ok(names.filter_map(|name| String::from_utf8(name).ok()))
+    fn opened(&self) -> io::Result<&BootStore> {
+        self.files.as_ref().map_err(|why| io::Error::new(ErrorKind::NotFound, why.clone()))
     }
 
     fn read(&self, name: &Name, generation: u64) -> Result<StoredProfile, Failure> {
@@ -133,37 +101,22 @@ impl Store {
     }
 
     /// The profile without what lies beside it.
-    fn read_unsigned(&self, name: &Name, generation: u64) -> Result<StoredProfile, Failure> {
-        let file = format!("profiles/{name}/{generation}.kdl");
-        let path = self.folder.join(&file);
-        let bytes = self.read_file(&file).map_err(|error| {
+    fn read_unsigned(&self, name: &Name, generation: u64) -> Result<boot_store::StoredProfile, Failure> {
+        self.opened().and_then(|files| files.profile(name, generation)).map_err(|error| {
+            let path = self.folder.join(layout::profile(name, generation));
             Failure::new(format!("cannot read {}: {error}", path.display()))
                 .try_this("copy the profile to the medium again")
-        })?;
-        let digest = Digest::from_bytes(Sha256::digest(&bytes).into());
-        Ok(StoredProfile { name: name.clone(), path, generation, bytes, digest, signature: Ok(None) })
+        })
     }
 
-    fn with_signature(&self, profile: StoredProfile) -> StoredProfile {
-        let file = format!("profiles/{}/{}.kdl.minisig", profile.name, profile.generation);
-        let signature = match self.read_file(&file) {
-            Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(error) => {
-                let failure =
-                    Failure::new(format!("cannot read {}: {error}", self.folder.join(file).display()));
-                Err(failure.try_this("copy the signature to the medium again"))
-            }
-        };
-        StoredProfile { signature, ..profile }
-    }
-
-    fn read_file(&self, name: &str) -> io::Result<Vec<u8>> {
-        let file: File = self.opened()?.file(Path::new(name))?;
-        let length = file.metadata()?.len().min(LONGEST_PROFILE);
-        let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0) + 1);
-        file.take(LONGEST_PROFILE).read_to_end(&mut bytes)?;
-        Ok(bytes)
+    fn with_signature(&self, profile: boot_store::StoredProfile) -> StoredProfile {
+        let signature = self.opened().and_then(|files| files.signature(&profile.name, profile.generation));
+        let signature = signature.map_err(|error| {
+            let path = layout::signature_of(&profile.path);
+            Failure::new(format!("cannot read {}: {error}", path.display()))
+                .try_this("copy the signature to the medium again")
+        });
+        StoredProfile { profile, signature }
     }
 
     /// Finds the newest generation of the profile or, when the request binds its digest, the generation that has it.
@@ -240,44 +193,14 @@ impl Store {
             .collect()
     }
 
-    /// The profiles that have at least one generation, sorted.
     fn profile_names(&self) -> Vec<Name> {
-        let named = self
-            .names("profiles")
-            .into_iter()
-            .flatten()
-            .filter_map(|name| Name::parse(&name).ok())
-            .take(MOST_FOLDERS);
-        let mut names: Vec<Name> = named.filter(|name| self.has_profile(name)).take(MOST_LISTED).collect();
-        names.sort_by(|left, right| left.as_str().cmp(right.as_str()));
-        names
+        self.opened().and_then(BootStore::profile_names).unwrap_or_default()
     }
 
-    /// The numbers of the files `GENERATION.kdl`, the newest first, and of those the newest 1,024. Others, such as an editor's backups, are not
-    /// generations.
+    /// The newest first.
     fn generations(&self, profile: &Name) -> Vec<u64> {
-        let entries = self.names(&format!("profiles/{profile}")).into_iter().flatten();
-        let number = |name: &str| {
-            let digits = name.strip_suffix(".kdl")?;
-            let number = digits.parse::<u64>().ok()?;
-            // Only one spelling: `1`, never `01` or `+1`.
-            (number > 0 && number.to_string() == digits).then_some(number)
-        };
-        let mut newest = Vec::new();
-        for generation in entries.filter_map(|name| number(&name)) {
-            if newest.len() == 2 * MOST_GENERATIONS {
-                keep_newest(&mut newest);
-            }
-            newest.push(generation);
-        }
-        keep_newest(&mut newest);
-        newest
+        self.opened().and_then(|files| files.generations(profile)).unwrap_or_default()
     }
-}
-
-fn keep_newest(generations: &mut Vec<u64>) {
-    generations.sort_unstable_by_key(|generation| std::cmp::Reverse(*generation));
-    generations.truncate(MOST_GENERATIONS);
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Signatures of profiles: minisign (its own description of the format is "Minisign", section "Signature format").
+//! Whose signatures of profiles count, and of which profiles.
 //!
 //! The public keys and the decision whether a signature is required are in the initramfs, which the boot loader or the
 //! firmware vouches for. The kernel command line has no say in it.
@@ -6,7 +6,7 @@
 use std::fs;
 use std::path::Path;
 
-use minisign_verify::{PublicKey, Signature};
+use boot_store::signature::{self, Key, Refusal, Signed};
 
 use crate::error::Failure;
 use crate::paths;
@@ -19,21 +19,6 @@ const ORIGINAL: &str = "copy the original profile back to the medium, with its s
 const SIGN: &str =
     "sign the profile with `lamina profile sign`, and copy the file .minisig to the medium with it";
 
-/// A good signature.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Signed {
-    /// The key, by its name.
-    by: String,
-    /// Profile and generation that the trusted comment names.
-    claim: Option<(String, u64)>,
-}
-
-/// What `lamina profile sign` writes as the trusted comment, which is signed too: `profile NAME generation N`. Others say nothing.
-fn claim(comment: &str) -> Option<(String, u64)> {
-    let (name, generation) = comment.strip_prefix("profile ")?.split_once(" generation ")?;
-    Some((name.to_owned(), generation.parse().ok()?))
-}
-
 /// Keys and the rule.
 #[derive(Debug, Default)]
 pub struct Trust {
@@ -44,12 +29,6 @@ pub struct Trust {
     allowed: Vec<AllowedProfile>,
     /// Whoever stands before the machine may become root.
     shell_allowed: bool,
-}
-
-#[derive(Debug)]
-struct Key {
-    name: String,
-    key: PublicKey,
 }
 
 impl Trust {
@@ -67,10 +46,9 @@ impl Trust {
         paths.sort();
         for path in paths {
             let key = fs::read_to_string(&path).map_err(|error| error.to_string());
-            let key = key.and_then(|text| PublicKey::decode(text.trim()).map_err(|error| error.to_string()));
-            let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-            match key {
-                Ok(key) => trust.keys.push(Key { name, key }),
+            let name = path.file_stem().unwrap_or_default().to_string_lossy();
+            match key.and_then(|text| Key::parse(name, &text)) {
+                Ok(key) => trust.keys.push(key),
                 Err(why) if required => {
                     return Err(Failure::new(format!("{} is no minisign public key: {why}", path.display()))
                         .try_this("make the initramfs again: mkinitramfs --public-key FILE"));
@@ -92,6 +70,7 @@ impl Trust {
     /// The initramfs does not allow it, not by this key, or not this generation; the signature is missing, wrong, or that of another
     /// generation: a file can be given any number, and what was signed cannot.
     pub fn vouches_for(&self, profile: &StoredProfile) -> Result<Option<String>, Failure> {
+        let (signature, profile) = (profile.signature(), &profile.profile);
         let rule = self.allowed.iter().find(|allowed| allowed.name == profile.name);
         if rule.is_none() && !self.allowed.is_empty() {
             let names =
@@ -104,7 +83,7 @@ impl Trust {
             .try_this("boot one of them, or make the initramfs anew: mkinitramfs --allow-profile NAME"));
         }
         let (key, lowest) = rule.map_or((None, None), |rule| (rule.key.as_ref(), rule.lowest));
-        let signed = match self.check(&profile.bytes, profile.signature()?)? {
+        let signed = match self.check(&profile.bytes, signature?)? {
             None if key.is_some() || lowest.is_some() => return Err(self.unsigned()),
             None => return Ok(None),
             Some(signed) => signed,
@@ -116,8 +95,9 @@ impl Trust {
             ))
             .try_this(ORIGINAL));
         }
-        if let Some((name, generation)) = &signed.claim
-            && (name.as_str(), *generation) != (profile.name.as_str(), profile.generation)
+        let claim = signed.claim();
+        if let Some((name, generation)) = claim
+            && (name, generation) != (profile.name.as_str(), profile.generation)
         {
             return Err(Failure::new(format!(
                 "the signature is that of generation {generation} of `{name}`, and the file is generation {} of `{}`",
@@ -125,8 +105,8 @@ impl Trust {
             ))
             .try_this(ORIGINAL));
         }
-        match (lowest, &signed.claim) {
-            (Some(lowest), Some((_, generation))) if *generation < lowest => {
+        match (lowest, claim) {
+            (Some(lowest), Some((_, generation))) if generation < lowest => {
                 Err(Failure::new(format!("generation {generation} is older than {lowest}, the lowest that this initramfs allows"))
                     .try_this("boot a newer generation, or make the initramfs anew with another lowest= for this profile"))
             }
@@ -157,21 +137,18 @@ impl Trust {
         if self.keys.is_empty() && !self.required {
             return Ok(None);
         }
-        let signature = Signature::decode(text).map_err(|error| {
-            Failure::new(format!("the signature cannot be read: {error}")).try_this(ORIGINAL).try_this(SIGN)
-        })?;
-        // Without the old format, which hashes nothing and reads all of a file into memory.
-        let signer = self.keys.iter().find(|key| key.key.verify(bytes, &signature, false).is_ok());
-        match signer {
-            Some(key) => Ok(Some(Signed { by: key.name.clone(), claim: claim(signature.trusted_comment()) })),
-            None => Err(Failure::new(
-                "the signature is not by a key of this initramfs, or the profile was changed",
-            )
-            .having_seen([self.keys()])
-            .try_this(ORIGINAL)
-            .try_this("if you changed it yourself, sign it again with `lamina profile sign`")
-            .try_this("or make the initramfs with the key that signed it: mkinitramfs --public-key FILE")),
-        }
+        signature::check(bytes, text, &self.keys).map(Some).map_err(|refusal| match refusal {
+            Refusal::Unreadable(_) => Failure::new(refusal).try_this(ORIGINAL).try_this(SIGN),
+            Refusal::NotByAKey => {
+                Failure::new("the signature is not by a key of this initramfs, or the profile was changed")
+                    .having_seen([self.keys()])
+                    .try_this(ORIGINAL)
+                    .try_this("if you changed it yourself, sign it again with `lamina profile sign`")
+                    .try_this(
+                        "or make the initramfs with the key that signed it: mkinitramfs --public-key FILE",
+                    )
+            }
+        })
     }
 }
 

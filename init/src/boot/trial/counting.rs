@@ -9,7 +9,7 @@ use crate::report::LedgerRecord;
 use crate::store::{Place, StoredProfile};
 
 fn generation(stored: &StoredProfile) -> Generation {
-    Generation { number: stored.generation, digest: stored.digest }
+    Generation { number: stored.profile.generation, digest: stored.profile.digest }
 }
 
 /// How often it was started without a blessing, as far as that is counted.

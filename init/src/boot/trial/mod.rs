@@ -123,12 +123,12 @@ fn try_one(
     let name = candidate.wanted.as_ref().map_or_else(String::new, |wanted| wanted.name.to_string());
     let mut record = AttemptRecord::of(candidate.to_string(), name.clone());
     let result = find(session, candidate).and_then(|stored| {
-        record.found(stored.generation, &stored.digest);
+        record.found(stored.profile.generation, &stored.profile.digest);
         if let Some(error) = misread(session, candidate) {
             reading::learn_seal(session, candidate, &stored);
             return Err(error);
         }
-        let attempt = attempt(&session.request, candidate, name, stored.generation);
+        let attempt = attempt(&session.request, candidate, name, stored.profile.generation);
         if tried.contains(&attempt) {
             return Ok(Tried::Repeated);
         }

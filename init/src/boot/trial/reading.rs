@@ -45,7 +45,7 @@ pub fn read(
     stored: &StoredProfile,
 ) -> Result<BootProfile, BootError> {
     let store = session.store(candidate.place).cloned();
-    let path = stored.path.display().to_string();
+    let path = stored.profile.path.display().to_string();
     let (trust, request, learned) = (&session.trust, &session.request, Cell::new(session.asked));
     let read = session.journal.step(StepName::ReadProfile, &path, |_| {
         // The initramfs, profiles included, is what the keys themselves are trusted with.
@@ -78,8 +78,8 @@ pub fn read(
     let bound = candidate.wanted.as_ref().is_some_and(|wanted| wanted.digest.is_some());
     let record = ProfileRecord {
         name: profile.name.to_string(),
-        generation: stored.generation,
-        digest: stored.digest.to_string(),
+        generation: stored.profile.generation,
+        digest: stored.profile.digest.to_string(),
         signed_by,
         bound: bound && candidate.role != Role::LastGood,
     };

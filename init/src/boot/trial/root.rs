@@ -31,7 +31,7 @@ pub fn build_root(
         mount_root(session, candidate, &profile, &top)?;
     }
     warn_of_no_correction(session, &profile);
-    session.keep_profile(stored.bytes.clone());
+    session.keep_profile(stored.profile.bytes.clone());
     Ok(profile)
 }
 
