@@ -32,7 +32,7 @@ bash-completions = $(share)/bash-completion/completions
 zsh-completions = $(share)/zsh/site-functions
 fish-completions = $(share)/fish/vendor_completions.d
 
-.PHONY: help boot test unit vm-test vm-pieces lint build install init packages kernels profiles initramfs bench soak soak-guest fresh deps deps-test clean
+.PHONY: help boot test unit vm-test vm-pieces lint build install init packages kernels profiles initramfs bench soak soak-guest tree fresh deps deps-test clean
 .DEFAULT_GOAL := help
 # cargo and lamina use all processors themselves, and two apt-get at once would fail.
 .NOTPARALLEL:
@@ -52,6 +52,7 @@ help:
 	@echo "make initramfs  out/initramfs-KERNEL.img"
 	@echo "make bench      the benchmarks of benches/"
 	@echo "make soak       long-running tests [MINUTES=60 for each part]; prints its numbers as Markdown"
+	@echo "make tree       builds every package twice, as root and as an ordinary user, and compares every image; takes root"
 	@echo "make fresh      the two commands of the README on a Debian that has nothing [DEBIAN=12|13]; takes root"
 	@echo "make deps       the Debian packages that all this needs; the only step that uses root"
 	@echo "make clean      removes out/ and target/; the caches in $(LAMINA_CACHE) stay"
@@ -137,6 +138,10 @@ bench: deps-test build init profiles kernels
 soak: MINUTES ?= 60
 soak: vm-pieces
 	@.ci/soak $(MINUTES)
+
+# A sample of it is in `make test`: builder/tests/whole_tree.rs.
+tree: deps-test
+	@.ci/soak tree
 
 # What runs inside the guests of the soak tests; samples of them are in `make test`.
 soak-guest: deps

@@ -39,19 +39,45 @@ impl Workshop {
         }
     }
 
-    /// A workshop whose store has the bootstrap layer.
-    pub fn new(way: Way) -> Self {
+    /// A workshop without a store, with these packages and, as its cache, the sources of all of them.
+    #[allow(dead_code, reason = "one test wants the whole tree")]
+    pub fn of_tree(way: Way, packages: &Path, cache: &Path) -> Self {
+        let workshop = Workshop::empty(way);
+        let copied =
+            Command::new("cp").arg("-R").arg(packages).arg(workshop.path("packages")).status().unwrap();
+        assert!(copied.success());
+        std::os::unix::fs::symlink(cache, workshop.path("cache")).unwrap();
+        workshop.give();
+        workshop
+    }
+
+    fn empty(way: Way) -> Self {
         let folder = tempfile::Builder::new().prefix("lamina-").tempdir().unwrap();
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let workshop = Workshop { folder, way };
+        // Another user may not be able to reach the folder where cargo put it.
+        fs::copy(env!("CARGO_BIN_EXE_lamina"), workshop.path("lamina")).unwrap();
+        workshop
+    }
+
+    /// Gives everything to the user who runs `lamina`.
+    fn give(&self) {
+        if self.way == Way::Ordinary {
+            let status =
+                Command::new("chown").args(["-R", ORDINARY]).arg(self.folder.path()).status().unwrap();
+            assert!(status.success());
+        }
+    }
+
+    /// A workshop whose store has the bootstrap layer.
+    pub fn new(way: Way) -> Self {
+        let workshop = Workshop::empty(way);
         let bootstrap = workshop.path("packages/bootstrap");
         fs::create_dir_all(&bootstrap).unwrap();
         for entry in fs::read_dir(repository().join("packages/bootstrap")).unwrap() {
             let entry = entry.unwrap();
             fs::copy(entry.path(), bootstrap.join(entry.file_name())).unwrap();
         }
-        // Another user may not be able to reach the folder where cargo put it.
-        fs::copy(env!("CARGO_BIN_EXE_lamina"), workshop.path("lamina")).unwrap();
         for kind in ["images", "builds"] {
             fs::create_dir_all(workshop.path("store").join(kind)).unwrap();
             for entry in fs::read_dir(bootstrap_store().join(kind)).unwrap() {
@@ -59,11 +85,7 @@ impl Workshop {
                 fs::copy(entry.path(), workshop.path("store").join(kind).join(entry.file_name())).unwrap();
             }
         }
-        if way == Way::Ordinary {
-            let status =
-                Command::new("chown").args(["-R", ORDINARY]).arg(workshop.folder.path()).status().unwrap();
-            assert!(status.success());
-        }
+        workshop.give();
         workshop
     }
 
@@ -244,7 +266,7 @@ fn bootstrap_store() -> &'static Path {
     })
 }
 
-fn repository() -> &'static Path {
+pub fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
 }
 
