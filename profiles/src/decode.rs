@@ -20,7 +20,7 @@
 //! ```
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -33,8 +33,6 @@ use crate::{Diagnostic, Diagnostics, Place, Source};
 mod parse;
 mod shape;
 mod value;
-
-use shape::Names;
 
 pub use kdl::KdlValue;
 pub use shape::Shape;
@@ -225,60 +223,6 @@ impl<'a> Node<'a> {
     pub fn refuse<T>(&self, message: impl Into<String>, help: impl Into<String>) -> Option<T> {
         self.error(message, help);
         None
-    }
-
-    /// Notes whatever the node has beyond `shape`. Always returns the node, so that reading goes on and finds more.
-    pub fn shape(self, shape: &Shape) -> Option<Node<'a>> {
-        self.check_arguments(shape);
-        self.check_properties(shape);
-        match (shape.block, self.kdl.children()) {
-            (Some(Names::Only(names)), Some(_)) => self.block().allow(names),
-            (None, Some(_)) => self.error(
-                format!("'{}' takes no block", self.name()),
-                "remove the braces and what is between them",
-            ),
-            _ => {}
-        }
-        Some(self)
-    }
-
-    fn check_arguments(&self, shape: &Shape) {
-        for entry in self.entries(None).skip(shape.most_arguments) {
-            if self.reading.is_full() {
-                return;
-            }
-            let (message, help) = match shape.most_arguments {
-                0 => (
-                    format!("'{}' takes no value of its own", self.name()),
-                    "remove it, or write it as NAME=VALUE",
-                ),
-                _ => (
-                    format!("'{}' takes one {}", self.name(), shape.argument),
-                    "remove what is too much; a text with spaces needs quotes",
-                ),
-            };
-            self.reading.note(&self.entry_place(entry), message, help);
-        }
-    }
-
-    fn check_properties(&self, shape: &Shape) {
-        let mut seen = BTreeSet::new();
-        for entry in self.kdl.entries() {
-            let Some(name) = entry.name().map(kdl::KdlIdentifier::value) else { continue };
-            if self.reading.is_full() {
-                return;
-            }
-            if !seen.insert(name) {
-                let message = format!("the property '{name}' stands twice");
-                self.reading.note(&self.entry_place(entry), message, "keep one");
-            }
-            if let Names::Only(names) = shape.properties
-                && !names.contains(&name)
-            {
-                let message = format!("unknown property '{name}' of '{}'", self.name());
-                self.reading.note(&self.entry_place(entry), message, suggest::remedy(name, names));
-            }
-        }
     }
 
     /// The first argument; a missing one is noted, called `what`.

@@ -16,17 +16,7 @@ use std::fmt::{self, Write};
 use profiles::{Digest, Name};
 use sha2::{Digest as _, Sha256};
 
-use crate::ledger::{Generation, Ledger, Record, Tried};
-
-/// Length of a slot in bytes: a page, a block of most file systems, eight sectors.
-pub const SLOT_BYTES: usize = 4096;
-
-/// What every slot begins with; a number follows, and the rest depends on it.
-const MAGIC: &str = "lamina boot ledger format=";
-const FORMAT: u64 = 1;
-const HASH: &str = "sha256 ";
-/// `sha256 `, 64 digits, a newline.
-const HASH_LINE: usize = HASH.len() + 65;
+use crate::ledger::{FORMAT, Generation, HASH, Ledger, MAGIC, Record, SLOT_BYTES, Tried};
 
 /// Why a slot does not hold a ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,27 +65,6 @@ impl Ledger {
             false => Err(Damage::Broken),
         }
     }
-
-    /// All lines but the last.
-    fn text(&self, sequence: u64) -> String {
-        let mut text = format!("{MAGIC}{FORMAT} sequence={sequence}\n");
-        for record in &self.records {
-            text.push_str(record.profile.as_str());
-            for (word, tried) in [("good", record.good), ("tried", record.tried)] {
-                if let Some(Tried { generation, attempts }) = tried {
-                    let (number, hex) = (generation.number, generation.digest.hex());
-                    let _ = write!(text, " {word} {number} {hex} {attempts}");
-                }
-            }
-            text.push('\n');
-        }
-        text
-    }
-}
-
-/// Whether a ledger has room in a slot, whatever its sequence number.
-pub(crate) fn fits(ledger: &Ledger) -> bool {
-    ledger.text(u64::MAX).len() + HASH_LINE <= SLOT_BYTES
 }
 
 fn parse(slot: &[u8]) -> Result<(u64, Ledger), Damage> {
@@ -121,7 +90,7 @@ fn parse(slot: &[u8]) -> Result<(u64, Ledger), Damage> {
     let again = |(place, record): (usize, &Record)| {
         ledger.records[..place].iter().any(|before| before.profile == record.profile)
     };
-    if ledger.records.iter().enumerate().any(again) || !fits(&ledger) {
+    if ledger.records.iter().enumerate().any(again) || !ledger.fits() {
         return Err(Damage::Broken);
     }
     Ok((sequence, ledger))

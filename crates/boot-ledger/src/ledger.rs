@@ -1,8 +1,18 @@
 //! What is known about the generations of each profile.
 
+use std::fmt::Write;
+
 use profiles::{Digest, Name};
 
-use crate::codec;
+/// Length of a slot in bytes: a page, a block of most file systems, eight sectors.
+pub const SLOT_BYTES: usize = 4096;
+
+/// What every slot begins with; a number follows, and the rest depends on it.
+pub(crate) const MAGIC: &str = "lamina boot ledger format=";
+pub(crate) const FORMAT: u64 = 1;
+pub(crate) const HASH: &str = "sha256 ";
+/// `sha256 `, 64 digits, a newline.
+const HASH_LINE: usize = HASH.len() + 65;
 
 /// So often a generation is tried without being blessed before init moves on to the next of its chain.
 pub const MOST_ATTEMPTS: u32 = 3;
@@ -98,9 +108,30 @@ impl Ledger {
         };
         change(&mut record);
         self.records.insert(0, record);
-        while !codec::fits(self) {
+        while !self.fits() {
             self.records.pop();
         }
+    }
+
+    /// Whether it has room in a slot, whatever its sequence number.
+    pub(crate) fn fits(&self) -> bool {
+        self.text(u64::MAX).len() + HASH_LINE <= SLOT_BYTES
+    }
+
+    /// All lines of its slot but the last.
+    pub(crate) fn text(&self, sequence: u64) -> String {
+        let mut text = format!("{MAGIC}{FORMAT} sequence={sequence}\n");
+        for record in &self.records {
+            text.push_str(record.profile.as_str());
+            for (word, tried) in [("good", record.good), ("tried", record.tried)] {
+                if let Some(Tried { generation, attempts }) = tried {
+                    let (number, hex) = (generation.number, generation.digest.hex());
+                    let _ = write!(text, " {word} {number} {hex} {attempts}");
+                }
+            }
+            text.push('\n');
+        }
+        text
     }
 }
 

@@ -11,6 +11,6 @@ mod codec;
 mod ledger;
 mod slots;
 
-pub use codec::{Damage, SLOT_BYTES};
-pub use ledger::{Generation, Ledger, MOST_ATTEMPTS};
+pub use codec::Damage;
+pub use ledger::{Generation, Ledger, MOST_ATTEMPTS, SLOT_BYTES};
 pub use slots::{Reading, Slot, Slots};

@@ -10,8 +10,8 @@ use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, open, openat, openat2};
 use nix::sys::stat::Mode;
 
-use crate::codec::{Damage, SLOT_BYTES};
-use crate::ledger::Ledger;
+use crate::codec::Damage;
+use crate::ledger::{Ledger, SLOT_BYTES};
 
 /// The folder of the slots, below the store's.
 const FOLDER: &str = "boot";
