@@ -3,7 +3,8 @@
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use minisign_verify::{PublicKey, Signature};
+use boot_store::signature::{self, Refusal};
+use boot_store::{BootStore, StoredProfile, layout};
 use profiles::Name;
 
 use crate::contents::{Contents, Source};
@@ -22,7 +23,7 @@ pub(crate) struct Keys {
 struct Key {
     name: Name,
     text: String,
-    key: PublicKey,
+    key: signature::Key,
 }
 
 impl Keys {
@@ -71,33 +72,37 @@ impl Keys {
         })
     }
 
-    /// The bytes of the signature beside the profile at `path`, whose text is `bytes`; `None` when there is none.
+    /// The bytes of the signature beside a profile of the store; `None` when there is none.
     ///
     /// # Errors
     /// Init would refuse the profile: the signature is missing and required, or by none of the keys.
-    pub(crate) fn signature_of(&self, path: &Path, bytes: &[u8]) -> Result<Option<Vec<u8>>, Error> {
-        let file = path.with_extension("kdl.minisig");
-        let text = match host_file::read_text(&file) {
-            Err(error) if error.kind() == ErrorKind::NotFound && self.required => {
-                return Err(Error::new(path.display(), "is not signed, and a signature is required")
+    pub(crate) fn signature_of(
+        &self,
+        files: &BootStore,
+        profile: &StoredProfile,
+    ) -> Result<Option<Vec<u8>>, Error> {
+        let file = layout::signature_of(&profile.path);
+        let found = files.signature(&profile.name, profile.generation).map_err(Error::at(&file))?;
+        let Some(text) = found else {
+            if self.required {
+                return Err(Error::new(profile.path.display(), "is not signed, and a signature is required")
                     .remedy("'lamina profile sign NAME --key FILE' signs it"));
             }
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            text => text.map_err(Error::at(&file))?,
+            return Ok(None);
         };
         if self.keys.is_empty() {
             return Ok(Some(text.into_bytes()));
         }
-        let signature = Signature::decode(&text).map_err(Error::at(&file))?;
-        // As init does: without the old format, which hashes nothing.
-        if self.keys.iter().any(|key| key.key.verify(bytes, &signature, false).is_ok()) {
-            return Ok(Some(text.into_bytes()));
+        let keys: Vec<_> = self.keys.iter().map(|key| key.key.clone()).collect();
+        match signature::check(&profile.bytes, &text, &keys) {
+            Ok(_) => Ok(Some(text.into_bytes())),
+            Err(refusal @ Refusal::Unreadable(_)) => Err(Error::new(file.display(), refusal)),
+            Err(Refusal::NotByAKey) => Err(Error::new(
+                file.display(),
+                "is by none of the keys, or the profile was changed: init would refuse it",
+            )
+            .remedy("sign the profile again, or name the key that signed it with --public-key FILE")),
         }
-        Err(Error::new(
-            file.display(),
-            "is by none of the keys, or the profile was changed: init would refuse it",
-        )
-        .remedy("sign the profile again, or name the key that signed it with --public-key FILE"))
     }
 }
 
@@ -111,8 +116,9 @@ fn read(path: &Path) -> Result<Key, Error> {
         ErrorKind::InvalidData => no_key("is no public key: it is not text".to_owned()),
         _ => Error::at(path)(error),
     })?;
-    let key = PublicKey::decode(text.trim()).map_err(|error| no_key(format!("is no public key: {error}")))?;
     let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let key = signature::Key::parse(stem.clone(), &text)
+        .map_err(|error| no_key(format!("is no public key: {error}")))?;
     let name =
         Name::parse(&stem).map_err(|error| no_key(format!("cannot give the key its name: {error}")))?;
     Ok(Key { name, text, key })

@@ -174,9 +174,9 @@ fn profiles(context: &Context) -> BTreeMap<String, String> {
 /// The profiles of the store, with their newest generations.
 fn locked_profiles(context: &Context) -> BTreeMap<String, String> {
     let Ok(store) = context.store() else { return BTreeMap::new() };
-    let newest = |name: String| {
-        let (number, _) = generations::newest_in(&store.profiles().join(&name)).ok()??;
-        Some((name, format!("generation {number}")))
+    let newest = |name: Name| {
+        let (number, _) = generations::newest_in(store.root(), &name).ok()??;
+        Some((name.to_string(), format!("generation {number}")))
     };
     generations::locked_names(&store).unwrap_or_default().into_iter().filter_map(newest).collect()
 }

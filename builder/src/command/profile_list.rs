@@ -49,7 +49,7 @@ impl List {
     pub(super) fn run(self, context: &Context) -> Result<ExitCode> {
         let store = context.store()?;
         let written = written(context, &store)?;
-        let locked = generations::locked_names(&store)?;
+        let locked: Vec<String> = generations::locked_names(&store)?.iter().map(Name::to_string).collect();
         let names: BTreeSet<&String> = written.iter().chain(&locked).collect();
         let look = |name: &String| -> Result<Listed> {
             let written = if written.contains(name) { Some(compose(context, name)?) } else { None };
@@ -80,7 +80,7 @@ fn generations(store: &Store, name: &Name) -> Result<Vec<Generation>> {
         let (digest, _) = digest_file(&path)?;
         Ok(Generation { number, digest, signed: signature::path_of(&path).exists() })
     };
-    let found = generations::generations_in(&store.profiles().join(name.as_str()))?;
+    let found = generations::generations_in(store.root(), name)?;
     found.into_iter().map(look).collect()
 }
 

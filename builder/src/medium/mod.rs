@@ -81,7 +81,7 @@ impl MediumPlan {
                 images.insert(image.digest, image.clone());
             }
             let on_medium = folder.join("profiles").join(name.as_str());
-            let highest = generations::newest_in(&on_medium)?;
+            let highest = generations::newest_in(folder, name)?;
             outnumbered.extend(highest.filter(|(there, _)| *there > number).map(|(_, path)| path));
             let target = on_medium.join(format!("{number}.kdl"));
             let signature = signature::path_of(&path);

@@ -13,6 +13,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use boot_ledger::{Damage, Generation, Ledger, Slots};
+use boot_store::layout;
 use profiles::resolved::BootProfile;
 use profiles::{Digest, Name};
 use rustix::fs::{AtFlags, Dir, Mode, OFlags, ResolveFlags};
@@ -20,7 +21,6 @@ use sha2::{Digest as _, Sha256};
 
 use crate::error::{Error, Result};
 use crate::profile::signature;
-use crate::store::generations;
 use crate::text_file;
 
 /// What will be removed.
@@ -137,7 +137,7 @@ fn ledger(folder: &Path) -> Result<Ledger, String> {
 /// The numbers of the generations in a folder, with their bytes where they can be read.
 fn generations(folder: &Path, inside: &Path, names: &[String]) -> Vec<(u64, Option<Vec<u8>>)> {
     let read = |name: &String| {
-        let number = generations::generation_of(name)?;
+        let number = layout::generation_of(name)?;
         Some((number, text_file::read_below(folder, &folder.join(inside).join(name)).ok()))
     };
     names.iter().filter_map(read).collect()

@@ -9,9 +9,10 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use atomic_file::UnnamedFile;
+pub use boot_store::layout::signature_of as path_of;
+use boot_store::signature::{self, Key, Refusal};
 use ct_codecs::{Base64, Decoder};
 use minisign::{KeyPair, SecretKey, SecretKeyBox};
-use minisign_verify::{PublicKey, Signature};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use profiles::Name;
 use profiles::resolved::BootProfile;
@@ -41,11 +42,6 @@ pub struct Signed {
     pub comment: String,
 }
 
-/// `GENERATION.kdl.minisig` for `GENERATION.kdl`.
-pub fn path_of(profile: &Path) -> PathBuf {
-    profile.with_extension("kdl.minisig")
-}
-
 /// Signs the newest generation of a profile with the secret key in the file `key`; `password` is needed when it has one.
 pub fn sign(store: &Store, name: &Name, key: &Path, password: Option<String>) -> Result<Signed> {
     let (generation, path, bytes) = newest(store, name)?;
@@ -58,7 +54,7 @@ pub fn sign(store: &Store, name: &Name, key: &Path, password: Option<String>) ->
         );
     }
     let secret = read_secret_key(key, password)?;
-    let comment = format!("profile {name} generation {generation}");
+    let comment = signature::comment(name, generation);
     let signed = minisign::sign(None, &secret, Cursor::new(&bytes), Some(&comment), Some("signed by lamina"));
     let signature = signed.map_err(Error::on(key.display()))?.into_string();
     let target = path_of(&path);
@@ -69,18 +65,21 @@ pub fn sign(store: &Store, name: &Name, key: &Path, password: Option<String>) ->
 /// Checks the signature of the newest generation of a profile against the public key in the file `key`, as init does.
 pub fn verify(store: &Store, name: &Name, key: &Path) -> Result<Signed> {
     let (generation, path, bytes) = newest(store, name)?;
-    let public = read_public_key(key)?;
+    let public = [read_public_key(key)?];
     let target = path_of(&path);
     let text = fs::read_to_string(&target).map_err(|error| {
         let remedy = format!("`lamina profile sign {name} --key FILE` signs the profile");
         Error::new(target.display(), error).remedy(remedy)
     })?;
-    let signature = Signature::decode(&text).map_err(Error::on(target.display()))?;
-    public.verify(&bytes, &signature, false).map_err(|error| {
-        Error::new(target.display(), format!("{error}: not of this profile, or by another key"))
+    let signed = signature::check(&bytes, &text, &public).map_err(|refusal| {
+        let why = match refusal {
+            Refusal::Unreadable(_) => refusal.to_string(),
+            Refusal::NotByAKey => "is not of this profile, or by another key".to_owned(),
+        };
+        Error::new(target.display(), why)
             .remedy(format!("look at {}, then sign the profile again", path.display()))
     })?;
-    Ok(Signed { generation, path: target, comment: signature.trusted_comment().to_owned() })
+    Ok(Signed { generation, path: target, comment: signed.comment })
 }
 
 fn newest(store: &Store, name: &Name) -> Result<(u64, PathBuf, Vec<u8>)> {
@@ -92,9 +91,9 @@ fn newest(store: &Store, name: &Name) -> Result<(u64, PathBuf, Vec<u8>)> {
     Ok((generation, path, bytes))
 }
 
-fn read_public_key(path: &Path) -> Result<PublicKey> {
+fn read_public_key(path: &Path) -> Result<Key> {
     let text = read_key(path)?;
-    PublicKey::decode(text.trim()).map_err(|error| {
+    Key::parse(path.display().to_string(), &text).map_err(|error| {
         Error::new(path.display(), format!("is no minisign public key: {error}"))
             .remedy("give the file that `lamina key create` or `minisign -G` wrote, which ends in .pub")
     })

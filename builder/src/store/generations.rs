@@ -1,8 +1,9 @@
 //! The generations of locked profiles, `profiles/NAME/GENERATION.kdl`, in a store or on a medium.
 
-use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use boot_store::{BootStore, layout};
 use profiles::Name;
 use profiles::resolved::BootProfile;
 
@@ -12,55 +13,37 @@ use crate::text_file;
 
 /// The newest locked generation of a profile, if there is one.
 pub fn newest(store: &Store, name: &Name) -> Result<Option<(u64, PathBuf)>> {
-    newest_in(&store.profiles().join(name.as_str()))
+    newest_in(store.root(), name)
 }
 
-/// The file `GENERATION.kdl` with the highest number in the folder of a profile; `None` also where the folder is missing.
-pub fn newest_in(folder: &Path) -> Result<Option<(u64, PathBuf)>> {
-    Ok(generations_in(folder)?.into_iter().next())
+/// The file `GENERATION.kdl` of a profile with the highest number in the store or medium at `root`; `None` also where there is nothing.
+pub fn newest_in(root: &Path, name: &Name) -> Result<Option<(u64, PathBuf)>> {
+    Ok(generations_in(root, name)?.into_iter().next())
 }
 
-/// All files `GENERATION.kdl` in the folder of a profile, the newest first; none where the folder is missing.
-pub fn generations_in(folder: &Path) -> Result<Vec<(u64, PathBuf)>> {
-    let number = |name: String| Some((generation_of(&name)?, folder.join(name)));
-    let mut found: Vec<(u64, PathBuf)> = names_in(folder)?.into_iter().filter_map(number).collect();
-    found.sort();
-    found.reverse();
-    Ok(found)
+/// The files `GENERATION.kdl` of a profile in the store or medium at `root`, the newest first, as init finds them.
+pub fn generations_in(root: &Path, name: &Name) -> Result<Vec<(u64, PathBuf)>> {
+    let Some(files) = open(root)? else { return Ok(Vec::new()) };
+    let folder = root.join(layout::profile_folder(name));
+    let numbers = files.generations(name).map_err(Error::on(folder.display()))?;
+    Ok(numbers.into_iter().map(|number| (number, root.join(layout::profile(name, number)))).collect())
 }
 
-/// The names of the profiles that a store has a generation of, sorted.
-pub fn locked_names(store: &Store) -> Result<Vec<String>> {
-    let mut names = Vec::new();
-    for name in names_in(&store.profiles())? {
-        let folder = store.profiles().join(&name);
-        if Name::parse(&name).is_ok() && folder.is_dir() && newest_in(&folder)?.is_some() {
-            names.push(name);
-        }
+/// The profiles that a store has a generation of, sorted.
+pub fn locked_names(store: &Store) -> Result<Vec<Name>> {
+    let Some(files) = open(store.root())? else { return Ok(Vec::new()) };
+    match files.profile_names(usize::MAX) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
+        names => names.map_err(Error::on(store.profiles().display())),
     }
-    names.sort();
-    Ok(names)
 }
 
-/// What a folder holds; nothing where it is missing. Names that are not UTF-8 are none of ours.
-fn names_in(folder: &Path) -> Result<Vec<String>> {
-    let entries = match fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(Error::new(folder.display(), error)),
-    };
-    let mut names = Vec::new();
-    for entry in entries {
-        names.extend(entry.map_err(Error::on(folder.display()))?.file_name().into_string());
+/// Where there is nothing yet, there is nothing to read.
+fn open(root: &Path) -> Result<Option<BootStore>> {
+    match BootStore::open(root, Path::new("")) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        opened => opened.map(Some).map_err(Error::on(root.display())),
     }
-    Ok(names)
-}
-
-/// `7` for `7.kdl`, in the form that init reads too: a decimal number from 1, without leading zeros.
-pub fn generation_of(file_name: &str) -> Option<u64> {
-    let digits = file_name.strip_suffix(".kdl")?;
-    let number: u64 = digits.parse().ok()?;
-    (number > 0 && number.to_string() == digits).then_some(number)
 }
 
 /// Writes a new generation when the profile differs from the newest. Says the generation and whether it is new.

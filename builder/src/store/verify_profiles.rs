@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use boot_store::layout;
 use profiles::resolved::{BootProfile, VerityRef};
 use profiles::{Digest, Name};
 
-use super::{Finding, Store, files_in, generations, wrong_length};
+use super::{Finding, Store, files_in, wrong_length};
 use crate::error::Result;
 use crate::text_file;
 
@@ -41,7 +42,7 @@ impl Store {
                             "remove it".to_owned(),
                         ));
                     }
-                } else if generations::generation_of(&file_name).is_some() {
+                } else if layout::generation_of(&file_name).is_some() {
                     seen.count += 1;
                     self.read_profile(&name, &file, &mut seen);
                 }

@@ -17,10 +17,8 @@ use crate::layout;
 pub const MOST_GENERATIONS: usize = 1_024;
 /// More names of a folder are not read: on a hostile medium a million folders may each have a million.
 const MOST_NAMES: usize = 16_384;
-/// More folders are not looked into for a list.
-const MOST_FOLDERS: usize = 1_024;
-/// More profiles are not listed.
-const MOST_LISTED: usize = 256;
+/// Of the folders beside each other so many are looked into for each profile that may be listed.
+const FOLDERS_EACH: usize = 4;
 
 /// A store that can be read.
 #[derive(Debug, Clone)]
@@ -109,15 +107,15 @@ impl BootStore {
         self.names(Path::new(layout::PROFILES)).is_ok()
     }
 
-    /// The profiles that have at least one generation, sorted. Other things that lie beside them are no profiles.
+    /// The profiles that have at least one generation, `most` of them, sorted. Other things that lie beside them are no profiles.
     ///
     /// # Errors
     /// There is no folder of profiles.
-    pub fn profile_names(&self) -> io::Result<Vec<Name>> {
+    pub fn profile_names(&self, most: usize) -> io::Result<Vec<Name>> {
         let named = self.names(Path::new(layout::PROFILES))?.filter_map(|name| Name::parse(&name).ok());
         let has_generation = |name: &Name| self.newest(name).is_ok_and(|newest| newest.is_some());
         let mut names: Vec<Name> =
-            named.take(MOST_FOLDERS).filter(has_generation).take(MOST_LISTED).collect();
+            named.take(most.saturating_mul(FOLDERS_EACH)).filter(has_generation).take(most).collect();
         names.sort_by(|left, right| left.as_str().cmp(right.as_str()));
         Ok(names)
     }

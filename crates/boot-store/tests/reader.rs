@@ -36,7 +36,7 @@ fn the_highest_number_is_the_newest_and_its_signature_lies_beside_it() {
     assert_eq!(files.generations(&name("web")).unwrap(), [10, 9, 1]);
     assert_eq!(files.newest(&name("empty")).unwrap(), None);
     assert_eq!(files.newest(&name("missing")).unwrap(), None);
-    assert_eq!(files.profile_names().unwrap(), [name("db"), name("web")]);
+    assert_eq!(files.profile_names(9).unwrap(), [name("db"), name("web")]);
     let profile = files.profile(&name("web"), 10).unwrap();
     assert_eq!((profile.generation, profile.bytes.as_slice()), (10, &b"web/10.kdl"[..]));
     assert_eq!(files.signature(&name("web"), 10).unwrap().as_deref(), Some("signature"));
@@ -57,7 +57,7 @@ fn folders_with_many_names_are_cut_where_it_does_not_hurt() {
     for number in 0..400 {
         write(store.path(), &format!("n{number}/1.kdl"), b"x");
     }
-    assert_eq!(open(store.path()).profile_names().unwrap().len(), 256);
+    assert_eq!(open(store.path()).profile_names(256).unwrap().len(), 256);
 }
 
 #[test]
@@ -81,7 +81,7 @@ fn no_link_is_followed_and_nothing_but_a_file_is_opened() {
     symlink("1.kdl", store.path().join("profiles/web/2.kdl")).unwrap();
     fs::create_dir(store.path().join("profiles/web/3.kdl")).unwrap();
     let files = open(store.path());
-    assert_eq!(files.profile_names().unwrap(), [name("web")]);
+    assert_eq!(files.profile_names(9).unwrap(), [name("web")]);
     let why = "there is a symbolic link, and none is followed on a medium";
     assert_eq!(files.newest(&name("rescue")).unwrap_err().to_string(), why);
     assert_eq!(files.profile(&name("web"), 2).unwrap_err().to_string(), why);

@@ -17,6 +17,8 @@ use crate::paths;
 use crate::request::WantedProfile;
 use crate::store::profile_summary::ProfileSummary;
 
+/// More profiles are not listed.
+const MOST_LISTED: usize = 256;
 /// Of the generations that have another digest so many are shown.
 const MOST_SEEN: usize = 8;
 
@@ -194,7 +196,7 @@ impl Store {
     }
 
     fn profile_names(&self) -> Vec<Name> {
-        self.opened().and_then(BootStore::profile_names).unwrap_or_default()
+        self.opened().and_then(|files| files.profile_names(MOST_LISTED)).unwrap_or_default()
     }
 
     /// The newest first.
