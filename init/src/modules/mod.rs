@@ -8,7 +8,7 @@
 //! | `blacklist` | what the kernel command line keeps out |
 //! | `loader` | loads |
 //!
-//! Nothing is left out in the end, only put off: what nothing asked for is loaded when the store is not found at once, before
+//! Nothing is left out in the end, only postponed: what nothing asked for is loaded when the store is not found at once, before
 //! another profile is tried, before the recovery screen, and else by a process of its own while the real init starts.
 
 mod blacklist;

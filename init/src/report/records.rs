@@ -190,7 +190,7 @@ impl AttemptRecord {
         self.digest = Some(digest.to_string());
     }
 
-    /// It is put off.
+    /// It was not tried, because something else is to come first.
     pub fn skipped(&mut self, why: &str) {
         self.outcome = "skipped";
         self.why = Some(why.to_owned());

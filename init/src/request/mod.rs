@@ -249,21 +249,7 @@ impl BootRequest {
         }
         match name {
             "profile" => self.profile = Some(wanted_profile(name, text()?)?),
-            "fallback" => {
-                let (mut good, mut first_wrong) = (Vec::new(), None);
-                for one in text()?.split(',') {
-                    match wanted_profile(name, one) {
-                        Ok(wanted) => good.push(wanted),
-                        Err(mut failure) => {
-                            failure.why = format!("{one}: {}", failure.why);
-                            first_wrong.get_or_insert(failure);
-                        }
-                    }
-                }
-                // Those that can be read are as good as before.
-                self.fallbacks = good;
-                return first_wrong.map_or(Ok(()), Err);
-            }
+            "fallback" => self.take_fallbacks(text()?)?,
             "add" | "without" | "verify" | "state" => self.overrides.take(name, text()?)?,
             "store" => self.store = Some(StoreSpec::parse(text()?)?),
             "dir" => self.folder = folder(text()?)?,
@@ -273,6 +259,22 @@ impl BootRequest {
             _ => self.verbosity = Verbosity::Debug,
         }
         Ok(())
+    }
+
+    /// Takes those that can be read, which are as good as before; the error is that of the first that cannot.
+    fn take_fallbacks(&mut self, text: &str) -> Result<(), Failure> {
+        let (mut good, mut first_wrong) = (Vec::new(), None);
+        for one in text.split(',') {
+            match wanted_profile("fallback", one) {
+                Ok(wanted) => good.push(wanted),
+                Err(mut failure) => {
+                    failure.why = format!("{one}: {}", failure.why);
+                    first_wrong.get_or_insert(failure);
+                }
+            }
+        }
+        self.fallbacks = good;
+        first_wrong.map_or(Ok(()), Err)
     }
 }
 

@@ -113,23 +113,21 @@ impl Overrides {
             );
         }
         changed.verify = self.verify.unwrap_or(changed.verify);
-        if let Some(image) = changed.images.iter().find(|image| image.verity.is_none())
-            && changed.verify == Verify::Verity
-        {
-            return Err(Failure::new(format!(
-                "verify \"verity\", and {} has no root hash in its profile",
-                image.name
-            ))
-            .try_this(
-                "lock the profile again with images that carry hash trees, or use lamina.verify=digest",
-            ));
-        }
+        can_be_verified(&changed)?;
         if let Some((top, _)) = &self.top {
             changed.root.clone_from(top);
         }
         changed.init = init.map_or(changed.init, str::to_owned);
         Ok((changed, changes))
     }
+}
+
+/// Where dm-verity is wanted, every image has a root hash.
+fn can_be_verified(profile: &BootProfile) -> Result<(), Failure> {
+    let without = profile.images.iter().find(|image| image.verity.is_none());
+    let Some(image) = without.filter(|_| profile.verify == Verify::Verity) else { return Ok(()) };
+    Err(Failure::new(format!("verify \"verity\", and {} has no root hash in its profile", image.name))
+        .try_this("lock the profile again with images that carry hash trees, or use lamina.verify=digest"))
 }
 
 fn leave_out(profile: &mut BootProfile, name: &Name) -> Result<(), Failure> {
