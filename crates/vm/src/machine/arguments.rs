@@ -1,0 +1,166 @@
+//! The QEMU arguments that give a machine what it has (qemu(1)).
+
+use std::net::Ipv4Addr;
+use std::path::Path;
+
+use super::{ForwardedPort, Machine, Share};
+use crate::acceleration::Acceleration;
+use crate::share::Access;
+
+impl Machine {
+    /// The arguments of `qemu-system-x86_64`, with the guest's first serial port on standard input and output (see qemu(1)).
+    pub fn arguments(&self, acceleration: Acceleration) -> Vec<String> {
+        let mut arguments = words("-nodefaults -no-user-config -no-reboot -display none -smp");
+        let possible = self.possible.map_or_else(String::new, |count| format!(",maxcpus={count}"));
+        arguments.push(format!("2{possible}"));
+        arguments.extend(acceleration.arguments());
+        arguments.extend(["-m".to_owned(), format!("{}M", self.memory_mib)]);
+        arguments.extend(["-kernel".to_owned(), text(&self.kernel)]);
+        arguments.extend(["-initrd".to_owned(), text(&self.initramfs)]);
+        arguments.extend(["-append".to_owned(), self.command_line.join(" ")]);
+        arguments.extend(self.machine_arguments());
+        for disk in &self.disks {
+            let snapshot = if disk.forgets { "on" } else { "off" };
+            let read_only = if disk.access == Access::Read { ",readonly=on" } else { "" };
+            let image = escaped(&disk.image);
+            let mut drive = format!("file={image},if=virtio,format=raw,snapshot={snapshot}{read_only}");
+            if let Some(bytes) = disk.stops_after {
+                drive += &format!(",throttling.bps-total=1,throttling.bps-total-max={bytes}");
+            }
+            arguments.extend(["-drive".to_owned(), drive]);
+        }
+        arguments.extend(self.late_disk.iter().flat_map(|image| late_disk(image)));
+        arguments.extend(self.card.iter().flat_map(|card| drives(card)));
+        if self.screen {
+            arguments.extend(words("-vga std"));
+        }
+        if self.usb_keyboard {
+            arguments.extend(words("-device qemu-xhci -device usb-kbd"));
+        }
+        if let Some(monitor) = &self.monitor {
+            arguments.push("-monitor".to_owned());
+            arguments.push(format!("unix:{},server=on,wait=off", escaped(monitor)));
+        }
+        for share in &self.shares {
+            arguments.extend(share.arguments());
+        }
+        if let Some(ports) = &self.ports {
+            arguments.extend(["-nic".to_owned(), nic(ports)]);
+        }
+        arguments
+    }
+
+    /// A virtiofs daemon reads and writes the guest's memory, so that memory must be shareable.
+    fn machine_arguments(&self) -> Vec<String> {
+        let mut arguments = words("-M q35");
+        if self.usb_keyboard {
+            arguments[1] += ",i8042=off";
+        }
+        if !self.shares.iter().any(|share| matches!(share, Share::VirtioFs { .. })) {
+            return arguments;
+        }
+        let memory = format!("memory-backend-memfd,id=ram,size={}M,share=on", self.memory_mib);
+        arguments[1] += ",memory-backend=ram";
+        arguments.extend(["-object".to_owned(), memory]);
+        arguments
+    }
+}
+
+fn late_disk(image: &Path) -> Vec<String> {
+    // The root bus of q35 takes no devices while it runs; a root port has a slot that does.
+    let mut arguments = words("-device pcie-root-port,id=lateport,chassis=1 -drive");
+    arguments.push(format!("file={},if=none,id=late,format=raw,snapshot=on", escaped(image)));
+    arguments
+}
+
+fn drives(card: &Path) -> Vec<String> {
+    let mut arguments =
+        words("-device virtio-scsi-pci -drive if=none,id=disc -device scsi-cd,drive=disc -drive");
+    arguments.push(format!("file={},if=none,id=card,format=raw,snapshot=on", escaped(card)));
+    arguments.extend(words("-device scsi-hd,drive=card,removable=on"));
+    arguments
+}
+
+impl Share {
+    fn arguments(&self) -> Vec<String> {
+        match self {
+            Self::NineP { tag, folder, access } => {
+                let read_only = if *access == Access::Read { "on" } else { "off" };
+                let options = format!("security_model=none,readonly={read_only},multidevs=remap");
+                vec![
+                    "-virtfs".to_owned(),
+                    format!("local,path={},mount_tag={tag},{options}", escaped(folder)),
+                ]
+            }
+            Self::VirtioFs { tag, socket } => vec![
+                "-chardev".to_owned(),
+                format!("socket,id={tag},path={}", escaped(socket)),
+                "-device".to_owned(),
+                format!("vhost-user-fs-pci,chardev={tag},tag={tag}"),
+            ],
+        }
+    }
+}
+
+fn nic(ports: &[ForwardedPort]) -> String {
+    let mut nic = "user,model=virtio-net-pci".to_owned();
+    for port in ports {
+        nic += &format!(",hostfwd=tcp:{}:{}-:{}", Ipv4Addr::LOCALHOST, port.host, port.guest);
+    }
+    nic
+}
+
+fn words(text: &str) -> Vec<String> {
+    text.split_whitespace().map(str::to_owned).collect()
+}
+
+fn text(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
+/// QEMU splits options at commas and takes two of them for one.
+fn escaped(path: &Path) -> String {
+    text(path).replace(',', ",,")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn machine() -> Machine {
+        Machine::new("m", Path::new("/k"), Path::new("/i"))
+    }
+
+    fn arguments(machine: &Machine) -> String {
+        machine.arguments(Acceleration::Emulated).join(" ")
+    }
+
+    #[test]
+    fn parameters_with_spaces_are_quoted_for_the_kernel() {
+        let arguments =
+            arguments(&machine().parameter("lamina.store=LABEL=my disk").parameters("ro lamina.debug"));
+        assert!(arguments.contains("lamina.store=\"LABEL=my disk\" ro lamina.debug"), "{arguments}");
+    }
+
+    #[test]
+    fn commas_in_file_names_do_not_become_options() {
+        let arguments = arguments(&machine().disk(Path::new("/a,snapshot=off")));
+        assert!(arguments.contains("file=/a,,snapshot=off,if=virtio"), "{arguments}");
+    }
+
+    #[test]
+    fn no_network_card_unless_asked_for() {
+        assert!(!arguments(&machine()).contains("-nic"));
+        let with = arguments(&machine().network(&[ForwardedPort { host: 8080, guest: 80 }]));
+        assert!(with.contains("-nic user,model=virtio-net-pci,hostfwd=tcp:127.0.0.1:8080-:80"), "{with}");
+    }
+
+    #[test]
+    fn only_virtiofs_needs_shared_memory() {
+        assert!(
+            !arguments(&machine().nine_p("store", Path::new("/s"), Access::Read)).contains("memory-backend")
+        );
+        let with = arguments(&machine().memory_mib(256).virtiofs("store", Path::new("/s")));
+        assert!(with.contains("size=256M,share=on") && with.contains("q35,memory-backend=ram"), "{with}");
+    }
+}
