@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use boot_ledger::{Generation, Slots};
 use profiles::{Digest, Name};
-use program::{json, lamina, told};
+use program::{json, lamina, site, told};
 
 /// A store whose profiles have images of their own.
 struct Shop {
@@ -237,4 +237,66 @@ fn nothing_is_removed_through_a_link() {
     shop.create("web", &[]);
     assert_eq!(fs::read(shop.path("elsewhere/images").join(&other)).unwrap(), b"kept");
     assert!(shop.path("elsewhere/1.kdl").is_file() && shop.path("elsewhere/images").join(name).is_file());
+}
+
+#[test]
+fn a_medium_has_the_images_and_the_newest_generation() {
+    let folder = site();
+    let made = json(folder.path(), &["image", "create", "site", "--json"]);
+    let digest = made["digest"].as_str().unwrap();
+    let hex = digest.replace("sha256:", "");
+    program::make_store(folder.path());
+    let store = folder.path().join("store");
+    fs::rename(folder.path().join("site.sqfs"), store.join(format!("images/{hex}.sqfs"))).unwrap();
+    fs::create_dir(store.join("profiles/web")).unwrap();
+    for generation in [9, 10] {
+        let text = format!(
+            "profile \"web\" format=1 {{\n    description \"{generation}\"\n    \
+             image \"site\" version=\"1\" digest=\"{digest}\" size={}\n    root writable=\"no\"\n    \
+             verify \"none\"\n    init \"/init\"\n}}\n",
+            made["size"]
+        );
+        fs::write(store.join(format!("profiles/web/{generation}.kdl")), text).unwrap();
+    }
+    for _ in 0..2 {
+        let output = lamina(folder.path(), &["medium", "create", "disk/lamina", "--profile", "web"]);
+        assert!(output.status.success(), "{}", told(&output));
+    }
+    let disk = folder.path().join("disk/lamina");
+    let image = fs::read(disk.join(format!("images/{hex}.sqfs"))).unwrap();
+    assert_eq!(image, fs::read(store.join(format!("images/{hex}.sqfs"))).unwrap());
+    assert!(disk.join("profiles/web/10.kdl").is_file() && !disk.join("profiles/web/9.kdl").exists());
+    for slot in ["a", "b"] {
+        assert_eq!(fs::metadata(disk.join("boot").join(slot)).unwrap().len(), 4096);
+    }
+    // A signature travels with its profile, and a new one replaces one of the same length.
+    for text in ["one signature\n", "two signature\n"] {
+        fs::write(store.join("profiles/web/10.kdl.minisig"), text).unwrap();
+        lamina(folder.path(), &["medium", "create", "disk/lamina", "--profile", "web"]);
+        assert_eq!(fs::read_to_string(disk.join("profiles/web/10.kdl.minisig")).unwrap(), text);
+    }
+    // A profile that another store counted as the same generation, not signed: the old signature would refuse it.
+    fs::remove_file(store.join("profiles/web/10.kdl.minisig")).unwrap();
+    let other = fs::read_to_string(store.join("profiles/web/10.kdl")).unwrap().replace("\"10\"", "\"11\"");
+    fs::write(store.join("profiles/web/10.kdl"), &other).unwrap();
+    lamina(folder.path(), &["medium", "create", "disk/lamina", "--profile", "web"]);
+    assert_eq!(fs::read_to_string(disk.join("profiles/web/10.kdl")).unwrap(), other);
+    assert!(!disk.join("profiles/web/10.kdl.minisig").exists());
+    // A medium that was filled from another store: init would go on to boot that generation.
+    let create = ["medium", "create", "disk/lamina", "--profile", "web"];
+    assert!(!told(&lamina(folder.path(), &create)).contains("warning"));
+    fs::write(disk.join("profiles/web/12.kdl"), &other).unwrap();
+    let message = told(&lamina(folder.path(), &create));
+    assert!(message.contains("warning: disk/lamina/profiles/web/12.kdl: has a higher number"), "{message}");
+    fs::write(store.join(format!("images/{hex}.sqfs")), "short").unwrap();
+    let message = told(&lamina(folder.path(), &["medium", "create", "other", "--profile", "web"]));
+    assert!(
+        message.contains(&hex) && message.contains("has 5 bytes") && message.contains("store verify"),
+        "{message}"
+    );
+    let message = told(&lamina(folder.path(), &["medium", "create", "other", "--profile", "mail"]));
+    assert!(
+        message.contains("profile mail: has not been locked") && message.contains("lamina build mail"),
+        "{message}"
+    );
 }

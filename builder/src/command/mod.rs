@@ -16,6 +16,7 @@ mod man;
 mod medium;
 mod profile;
 mod profile_list;
+mod profile_named;
 mod running_system;
 mod source;
 mod store;

@@ -11,6 +11,7 @@ use profiles::written::Composition;
 use serde_json::json;
 
 use super::build::builds;
+use super::profile_named::{compose, what_works};
 use super::{locked, print, print_json, profile_list};
 use crate::build::plan::Plan;
 use crate::command::context::Context;
@@ -19,7 +20,6 @@ use crate::graph::Graph;
 use crate::profile::layers::{Layers, requests};
 use crate::profile::lock::{self, Locked};
 use crate::profile::signature::{self, Signed};
-use crate::profile::target::{self, Meaning, Target};
 use crate::store::Store;
 
 /// Check profiles, lock them for booting, and sign them.
@@ -234,24 +234,6 @@ impl Checked {
     }
 }
 
-/// What can be had, and the exit status. What cannot is told on standard error, and is no reason to leave out the rest.
-pub(super) fn what_works<T>(
-    context: &Context,
-    results: impl Iterator<Item = Result<T>>,
-) -> (Vec<T>, ExitCode) {
-    let (mut found, mut status) = (Vec::new(), ExitCode::SUCCESS);
-    for result in results {
-        match result {
-            Ok(value) => found.push(value),
-            Err(error) => {
-                context.report.line(format_args!("lamina: {error}"));
-                status = ExitCode::FAILURE;
-            }
-        }
-    }
-    (found, status)
-}
-
 impl Lock {
     fn run(self, context: &Context) -> Result<ExitCode> {
         require(&self.name)?;
@@ -328,13 +310,6 @@ fn require(names: &[String]) -> Result<()> {
             Err(Error::new("profiles", "none is named").remedy("`lamina profile list` says which there are"))
         }
         _ => Ok(()),
-    }
-}
-
-pub(super) fn compose(context: &Context, name: &str) -> Result<Composition> {
-    match target::find(name, Meaning::Profile, &context.recipes()?, &context.profiles()?)? {
-        Target::Profile(composition) => Ok(*composition),
-        Target::Package(_) => Err(Error::new(name, "is a package, not a profile")),
     }
 }
 

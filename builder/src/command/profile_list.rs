@@ -9,7 +9,7 @@ use profiles::written::Composition;
 use profiles::{Digest, Name};
 use serde_json::{Value, json};
 
-use super::profile::{compose, what_works};
+use super::profile_named::{compose, what_works};
 use super::{print, print_json};
 use crate::command::context::Context;
 use crate::digest::digest_file;

@@ -3,8 +3,9 @@
 use std::fs::{self, File};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::symlink;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sys::prctl;
@@ -15,8 +16,8 @@ use stack::detached::DetachedMount;
 use stack::mount::{Attributes, Filesystem};
 use stack::overlay::{Features, Overlay, Upper};
 
+use super::folders::{make_folder, mount_tmpfs};
 use super::lifeline::Lifeline;
-use super::outer::exit_code;
 use super::outside::{Outside, Placed};
 use super::proc::mount_proc;
 use super::seccomp::{self, Policy};
@@ -138,29 +139,6 @@ fn fill_dev(root: &Path, devices: &[Placed], bounds: &Bounds) -> Result<()> {
     mount_tmpfs(&make_folder(root, "/dev/shm")?, &bounds.tmpfs_options("1777"))
 }
 
-pub(super) fn mount_tmpfs(target: &Path, options: &str) -> Result<()> {
-    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
-    mount(Some("lamina"), target, Some("tmpfs"), flags, Some(options)).map_err(Error::on(target.display()))
-}
-
-/// Makes a folder of the sandbox, component by component: a symbolic link in a layer would lead out of the root.
-pub(super) fn make_folder(root: &Path, path: &str) -> Result<PathBuf> {
-    let mut folder = root.to_path_buf();
-    for name in path.split('/').filter(|name| !name.is_empty()) {
-        folder.push(name);
-        match fs::symlink_metadata(&folder) {
-            Ok(metadata) if metadata.is_dir() => {}
-            Ok(_) => {
-                let seen = folder.strip_prefix(root).unwrap_or(&folder).display();
-                return Err(Error::new(format!("/{seen}"), "is not a folder in the layers of this build")
-                    .remedy("a layer has a file or a link there; the sandbox needs the place for itself"));
-            }
-            Err(_) => fs::create_dir(&folder).map_err(Error::on(path))?,
-        }
-    }
-    Ok(folder)
-}
-
 fn make_file(root: &Path, path: &Path) -> Result<PathBuf> {
     if let Some(parent) = path.parent() {
         make_folder(root, &parent.display().to_string())?;
@@ -242,4 +220,9 @@ fn run_script(name: &str, text: &str, folder: &Path, spec: &Spec) -> Result<i32>
             Error::new("/bin/sh", error).remedy("the bootstrap layer must have a shell at /bin/sh")
         })?;
     Ok(exit_code(status))
+}
+
+/// The shell's convention: 128 and the signal for a process that was killed.
+fn exit_code(status: ExitStatus) -> i32 {
+    status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0))
 }

@@ -20,6 +20,7 @@
 
 mod bounds;
 mod facts;
+mod folders;
 mod inner;
 mod lifeline;
 mod other_order;

@@ -10,7 +10,7 @@ use std::ffi::OsString;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use super::inner::mount_tmpfs;
+use super::folders::mount_tmpfs;
 use crate::error::{Error, Result};
 
 /// Deeper folders keep their order.

@@ -2,9 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::ExitStatus;
 
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl;
@@ -88,9 +86,4 @@ fn start_inner(spec: &Spec, outside: Outside, ours: Lifeline) -> Result<i32> {
         WaitStatus::Signaled(_, signal, _) => 128 + signal as i32,
         other => return Err(Error::new(failed, format!("{other:?}"))),
     })
-}
-
-/// The shell's convention: 128 and the signal for a process that was killed.
-pub(super) fn exit_code(status: ExitStatus) -> i32 {
-    status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0))
 }

@@ -11,7 +11,7 @@ use nix::mount::{MsFlags, mount};
 use stack::detached::DetachedMount;
 use stack::mount::{Attributes, Filesystem};
 
-use super::inner::make_folder;
+use super::folders::make_folder;
 use crate::error::{Error, Result};
 
 /// Parts that tell of the whole machine, and of no use to a build: a folder gets an empty one over it, a file `/dev/null`.

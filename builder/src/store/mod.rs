@@ -323,4 +323,6 @@ fn files_in(folder: &Path) -> Result<Vec<PathBuf>> {
 }
 
 #[cfg(test)]
+mod scratch_tests;
+#[cfg(test)]
 mod tests;

@@ -1,0 +1,35 @@
+//! The profiles that a command names, one by one.
+
+use std::process::ExitCode;
+
+use profiles::written::Composition;
+
+use crate::command::context::Context;
+use crate::error::{Error, Result};
+use crate::profile::target::{self, Meaning, Target};
+
+/// Reads the profile `name` with all that it includes.
+pub(super) fn compose(context: &Context, name: &str) -> Result<Composition> {
+    match target::find(name, Meaning::Profile, &context.recipes()?, &context.profiles()?)? {
+        Target::Profile(composition) => Ok(*composition),
+        Target::Package(_) => Err(Error::new(name, "is a package, not a profile")),
+    }
+}
+
+/// What can be had, and the exit status. What cannot is told on standard error, and is no reason to leave out the rest.
+pub(super) fn what_works<T>(
+    context: &Context,
+    results: impl Iterator<Item = Result<T>>,
+) -> (Vec<T>, ExitCode) {
+    let (mut found, mut status) = (Vec::new(), ExitCode::SUCCESS);
+    for result in results {
+        match result {
+            Ok(value) => found.push(value),
+            Err(error) => {
+                context.report.line(format_args!("lamina: {error}"));
+                status = ExitCode::FAILURE;
+            }
+        }
+    }
+    (found, status)
+}
