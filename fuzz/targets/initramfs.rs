@@ -6,7 +6,7 @@ use init::readers::parse_contract;
 
 libfuzzer_sys::fuzz_target!(|text: &[u8]| {
     match parse_contract(text) {
-        Ok(contract) => drop(contract.check("6.1.0")),
+        Ok(contract) => assert_eq!(parse_contract(contract.to_kdl().as_bytes()), Ok(contract)),
         Err(failure) => assert!(!failure.why.is_empty()),
     }
 });

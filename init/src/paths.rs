@@ -1,13 +1,7 @@
 //! Where things are, in the initramfs and in what init leaves behind: the formats of ARCHITECTURE.md as constants.
 
-/// The list that mkinitramfs writes.
-pub const MODULES: &str = "/etc/lamina/modules";
-/// Says for which kernel the initramfs was made.
-pub const INITRAMFS: &str = "/etc/lamina/initramfs.kdl";
-/// Minisign public keys, one a file, `NAME.pub`.
-pub const KEYS: &str = "/etc/lamina/keys";
-/// The store that is packed into the initramfs, below `/`. `lamina.dir=` has no say in it.
-pub const PACKED_STORE: &str = "lamina";
+pub use initramfs_format::paths::{DESCRIPTION as INITRAMFS, KEYS, MODULES, PACKED_STORE};
+
 /// All that init leaves for the running system is below it.
 pub const RUN: &str = "/run/lamina";
 /// The medium, mounted read-only.

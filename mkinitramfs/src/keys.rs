@@ -5,14 +5,12 @@ use std::path::{Path, PathBuf};
 
 use boot_store::signature::{self, Refusal};
 use boot_store::{BootStore, StoredProfile, layout};
+use initramfs_format::paths;
 use profiles::Name;
 
 use crate::contents::{Contents, Source};
 use crate::error::Error;
 use crate::host_file;
-
-/// Where init looks for keys, each as `NAME.pub`.
-pub(crate) const FOLDER: &str = "etc/lamina/keys";
 
 /// The keys of an initramfs, and whether a signature is required.
 pub(crate) struct Keys {
@@ -68,7 +66,11 @@ impl Keys {
     pub(crate) fn add(&self, contents: &mut Contents) -> Result<(), Error> {
         self.keys.iter().try_for_each(|key| {
             let bytes = key.text.clone().into_bytes();
-            contents.add(format!("{FOLDER}/{}.pub", key.name), 0o644, Source::Bytes(bytes))
+            contents.add(
+                format!("{}/{}.pub", paths::entry(paths::KEYS), key.name),
+                0o644,
+                Source::Bytes(bytes),
+            )
         })
     }
 

@@ -1,34 +1,22 @@
 //! `etc/lamina/modules`: from it init knows what there is, in which order it is loaded, and what asks for it.
-//!
-//! One module a line. `NAME<TAB>PATH`: loaded always. With `<TAB>NEEDED,NEEDED` behind it and `<TAB>ALIAS` as often as the module has
-//! such: loaded when it is asked for by its name, by an alias (patterns of fnmatch(3), as in depmod's `modules.alias`), or because
-//! another module needs it. `NAME<TAB>builtin`: part of the kernel.
 
 use std::collections::BTreeSet;
 
-use crate::kernel_modules::{Picked, Reason, Selection};
+use initramfs_format::buses;
+use initramfs_format::module_list::{Line, Waits};
 
-/// The buses whose devices init looks at. Aliases of processors and the like ask for nothing that a boot needs.
-const BUSES: [&str; 8] = ["acpi", "hid", "of", "pci", "platform", "scsi", "usb", "virtio"];
+use crate::kernel_modules::{Picked, Reason, Selection};
 
 /// The text of the list.
 pub(crate) fn text(release: &str, modules: &Selection) -> String {
     let always = always(&modules.picked);
     let mut list = format!("# Kernel modules of {release}, in the order of loading.\n");
     for module in &modules.picked {
-        match &module.path {
-            None => list += &format!("{}\tbuiltin\n", module.name),
-            Some(path) => {
-                list += &format!("{}\tlib/modules/{release}/{path}", module.name);
-                if !always.contains(module.name.as_str()) {
-                    let aliases: BTreeSet<&str> =
-                        module.aliases.iter().map(String::as_str).filter(is_asked_for).collect();
-                    list += &format!("\t{}", module.needs.join(","));
-                    aliases.into_iter().for_each(|alias| list += &format!("\t{alias}"));
-                }
-                list.push('\n');
-            }
-        }
+        let file = module.path.as_ref().map(|path| format!("lib/modules/{release}/{path}"));
+        let (needs, aliases) = (module.needs.join(","), asking(&module.aliases));
+        let waits = file.is_some() && !always.contains(module.name.as_str());
+        let waits = waits.then_some(Waits { needs: &needs, aliases: &aliases });
+        list += &format!("{}\n", Line { name: &module.name, file: file.as_deref(), waits });
     }
     list
 }
@@ -45,11 +33,14 @@ fn always(picked: &[Picked]) -> BTreeSet<&str> {
     always
 }
 
-fn is_asked_for(alias: &&str) -> bool {
-    let bus = alias.split([':', '*']).next().unwrap_or_default();
-    let is_device = alias.contains(':') && BUSES.contains(&bus);
-    (is_device || alias.starts_with("fs-") || alias.starts_with("crypto-"))
-        && !alias.contains(char::is_control)
+/// The aliases by which init may ask, sorted, each once.
+fn asking(aliases: &[String]) -> String {
+    let asked_for = |alias: &&str| {
+        (buses::names_a_device(alias) || alias.starts_with("fs-") || alias.starts_with("crypto-"))
+            && !alias.contains(char::is_control)
+    };
+    let aliases: BTreeSet<&str> = aliases.iter().map(String::as_str).filter(asked_for).collect();
+    aliases.into_iter().collect::<Vec<_>>().join("\t")
 }
 
 #[cfg(test)]

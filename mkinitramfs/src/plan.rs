@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use atomic_file::{Form, Output};
 use cli::progress::{Progress, count, human_size};
+use initramfs_format::paths;
 use kernel_config::Group;
 use kernel_package::KernelPackage;
 use profiles::{Name, StateFileSystem};
@@ -17,10 +18,7 @@ use crate::file_system_maker::{FileSystemMaker, MakerFile};
 use crate::kernel_modules::{self, Reason, Selection};
 use crate::keys::Keys;
 use crate::rules::{self, AllowedProfile};
-use crate::{archive, elf, file_system_maker, host_file, keys, module_list, rescue, store};
-
-/// The format of `etc/lamina/initramfs.kdl`, the contract between this crate and init.
-const FORMAT: u64 = 1;
+use crate::{archive, elf, file_system_maker, host_file, module_list, rescue, store};
 
 /// The zstd levels that fit the window of the kernel's decompressor.
 pub const LEVELS: RangeInclusive<i32> = 1..=19;
@@ -113,9 +111,8 @@ impl Request {
         // and ends the process, which no PID 1 may, when it is not there either.
         contents.add("dev/null", 0o666, Source::CharDevice(1, 3))?;
         contents.add("init", 0o755, Source::Bytes(init))?;
-        let about =
-            rules::contract(FORMAT, kernel.release(), &keys, self.allow_shell, &self.allowed_profiles)?;
-        contents.add("etc/lamina/initramfs.kdl", 0o644, Source::Bytes(about.into_bytes()))?;
+        let about = rules::description(kernel.release(), &keys, self.allow_shell, &self.allowed_profiles)?;
+        contents.add(paths::entry(paths::DESCRIPTION), 0o644, Source::Bytes(about.to_kdl().into_bytes()))?;
         add_modules(&mut contents, kernel.release(), &modules)?;
         keys.add(&mut contents)?;
         if let Some(busybox) = &self.busybox {
@@ -152,7 +149,7 @@ fn add_modules(contents: &mut Contents, release: &str, modules: &Selection) -> R
         }
     }
     let list = module_list::text(release, modules);
-    contents.add("etc/lamina/modules", 0o644, Source::Bytes(list.into_bytes()))
+    contents.add(paths::entry(paths::MODULES), 0o644, Source::Bytes(list.into_bytes()))
 }
 
 /// What goes in, and why. Its Display is the report for people.
@@ -238,8 +235,10 @@ impl fmt::Display for Plan {
             let name = path.rsplit('/').next().unwrap_or(path);
             writeln!(f, "  {name:24} {:>10}  {reason}", size(path))?;
         }
-        let keys =
-            self.contents.iter().filter_map(|(path, _)| path.strip_prefix(keys::FOLDER)?.strip_prefix('/'));
+        let keys = self
+            .contents
+            .iter()
+            .filter_map(|(path, _)| path.strip_prefix(paths::entry(paths::KEYS))?.strip_prefix('/'));
         for key in keys {
             writeln!(f, "  key {key}, whose signatures of profiles are accepted")?;
         }

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use boot_store::{BootStore, StoredProfile, layout};
 use cli::progress::{Meter, Progress, count};
+use initramfs_format::paths::PACKED_STORE;
 use profiles::resolved::{BootProfile, ImageRef};
 use profiles::{Name, suggest};
 
@@ -12,9 +13,6 @@ use crate::contents::{Contents, Source};
 use crate::error::Error;
 use crate::keys::Keys;
 use crate::packed_image::PackedImage;
-
-/// Where init looks for a packed store.
-const HOME: &str = "lamina";
 
 /// The profiles that were packed.
 #[derive(Debug, Default)]
@@ -58,7 +56,7 @@ pub(crate) fn add(
         }
         let stored = newest(&files, name)?;
         let profile = stored.parse().map_err(|error| Error::new("", error))?;
-        let place = Path::new(HOME).join(layout::profile(name, stored.generation));
+        let place = Path::new(PACKED_STORE).join(layout::profile(name, stored.generation));
         if let Some(signature) = keys.signature_of(&files, &stored)? {
             let place = layout::signature_of(&place).display().to_string();
             contents.add(place, 0o644, Source::Bytes(signature))?;
@@ -110,7 +108,7 @@ fn add_image(
     meter: &Meter,
 ) -> Result<Option<String>, Error> {
     let inside = layout::image(&image.digest);
-    let place = Path::new(HOME).join(&inside).display().to_string();
+    let place = Path::new(PACKED_STORE).join(&inside).display().to_string();
     if contents.get(&place).is_some() {
         return Ok(None);
     }

@@ -4,6 +4,8 @@
 use std::fs;
 use std::path::Path;
 
+use initramfs_format::buses;
+
 /// A device that asks for a driver.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Device {
@@ -13,13 +15,9 @@ pub(super) struct Device {
     pub modalias: String,
 }
 
-/// The buses whose devices are looked at. Devices that ACPI or a device tree describes are on the platform bus, too; what
-/// processors ask for are algorithms, which come by themselves where they are needed.
-const BUSES: [&str; 6] = ["pci", "virtio", "usb", "scsi", "hid", "platform"];
-
 /// The devices that are there.
 pub(super) fn present(bus_folder: &Path) -> Vec<Device> {
-    let folders = BUSES.iter().map(|bus| bus_folder.join(bus).join("devices"));
+    let folders = buses::looked_into().map(|bus| bus_folder.join(bus).join("devices"));
     let mut devices: Vec<Device> = folders
         .flat_map(|folder| fs::read_dir(folder).into_iter().flatten().flatten())
         .filter_map(|entry| {

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use initramfs_format::module_list::{self, Line};
+
 use super::pattern;
 use crate::error::Failure;
 use crate::paths;
@@ -66,22 +68,20 @@ impl Module {
     }
 }
 
-/// Reads the list: `NAME<TAB>PATH` or `NAME<TAB>builtin` a line, for modules that wait for being wanted followed by
-/// `<TAB>NEEDED,NEEDED` and `<TAB>ALIAS` as often as there are such; `#` begins a comment line.
+/// Reads the list.
 pub(super) fn parse(text: &str) -> Result<Vec<Module>, Failure> {
-    let numbered = (1..).zip(text.lines()).filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
-    numbered.map(|(number, line)| module(line).ok_or_else(|| broken(number, line))).collect()
+    let module = |(number, line)| Line::parse(line).map(Module::from).ok_or_else(|| broken(number, line));
+    module_list::lines(text).map(module).collect()
 }
 
-fn module(line: &str) -> Option<Module> {
-    let mut fields = line.splitn(4, '\t');
-    let (name, file) = (fields.next()?, fields.next()?);
-    if name.is_empty() || file.is_empty() {
-        return None;
+impl From<Line<'_>> for Module {
+    fn from(line: Line<'_>) -> Self {
+        Self {
+            name: line.name.to_owned(),
+            file: line.file.map(|file| Path::new("/").join(file)),
+            lazy: line.waits.map(|waits| Lazy::new(waits.needs, waits.aliases)),
+        }
     }
-    let lazy = fields.next().map(|needs| Lazy::new(needs, fields.next().unwrap_or_default()));
-    let file = (file != "builtin").then(|| Path::new("/").join(file));
-    Some(Module { name: name.to_owned(), file, lazy })
 }
 
 fn broken(number: u32, line: &str) -> Failure {

@@ -4,46 +4,13 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use profiles::Name;
-use profiles::decode::{self, Shape};
+pub use initramfs_format::{AllowedProfile, Description as Contract};
 
 use crate::error::Failure;
 use crate::paths;
 
-/// The newest layout of the initramfs that this init understands.
-const FORMAT: u64 = 1;
-const SHAPE: Shape = Shape::BARE.properties(&["format", "kernel", "signatures", "shell"]).block(&["profile"]);
-const PROFILE: Shape = Shape::argument("name").properties(&["key", "lowest"]);
-/// The one value of `signatures`; without it a profile may come without a signature.
-const REQUIRED: &str = "required";
-/// The one value of `shell`; without it there is none where signatures are required.
-const ALLOWED: &str = "allowed";
 const REMEDY: &str =
     "make the initramfs again with the mkinitramfs that belongs to this init and this kernel";
-
-/// What the initramfs was made to be.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub struct Contract {
-    /// The release that its modules are for.
-    kernel: Option<String>,
-    /// `signatures="required"`: profiles without a valid signature are refused.
-    pub signatures_required: bool,
-    /// `shell="allowed"`: there is a rescue shell although signatures are required.
-    shell_allowed: bool,
-    /// `profile "NAME"`: the profiles of a medium that may be booted; all of them when there is no such node.
-    pub profiles: Vec<AllowedProfile>,
-}
-
-/// A profile of the medium that may be booted.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AllowedProfile {
-    /// Its name.
-    pub name: Name,
-    /// The key that must have signed it; any of the initramfs's when there is none.
-    pub key: Option<Name>,
-    /// The lowest generation, which a signature must name.
-    pub lowest: Option<u64>,
-}
 
 /// Reads the file. An initramfs without it, made by hand, promises nothing; a file that cannot be read may have promised that
 /// signatures are required.
@@ -61,42 +28,7 @@ fn read_from(path: &Path) -> Result<Contract, Failure> {
 
 /// Reads its text.
 pub fn parse(bytes: &[u8]) -> Result<Contract, Failure> {
-    let read = decode::read(paths::INITRAMFS, bytes, |top| {
-        let node = top.required("initramfs")?;
-        // The format first: a newer one may have properties that this version does not know.
-        let format = node.property::<u64>("format")?;
-        if format > FORMAT {
-            return Some((format, Contract::default()));
-        }
-        let node = node.shape(&SHAPE)?;
-        let signatures = node.optional::<String>("signatures");
-        if signatures.as_deref().is_some_and(|word| word != REQUIRED) {
-            return node.refuse_property("signatures", "the only value is 'required'", REMEDY);
-        }
-        let shell = node.optional::<String>("shell");
-        if shell.as_deref().is_some_and(|word| word != ALLOWED) {
-            return node.refuse_property("shell", "the only value is 'allowed'", REMEDY);
-        }
-        let kernel = node.optional("kernel");
-        let profiles = node.block().each("profile", |node| {
-            let node = node.shape(&PROFILE)?;
-            Some(AllowedProfile {
-                name: node.argument("name")?,
-                key: node.optional("key"),
-                lowest: node.optional("lowest"),
-            })
-        })?;
-        let (signatures_required, shell_allowed) = (signatures.is_some(), shell.is_some());
-        Some((format, Contract { kernel, signatures_required, shell_allowed, profiles }))
-    });
-    match read {
-        Err(diagnostics) => Err(Failure::new(diagnostics.to_string().trim_end()).try_this(REMEDY)),
-        Ok((format, _)) if format > FORMAT => {
-            Err(Failure::new(format!("the initramfs has format {format}, this init reads up to {FORMAT}"))
-                .try_this(REMEDY))
-        }
-        Ok((_, contract)) => Ok(contract),
-    }
+    Contract::parse(bytes).map_err(|error| Failure::new(error).try_this(REMEDY))
 }
 
 /// Whether this initramfs may open its rescue shell. One that cannot be read may have promised that there is none.
@@ -104,33 +36,27 @@ pub fn allows_shell() -> bool {
     read().is_ok_and(|contract| contract.allows_shell())
 }
 
-impl Contract {
-    /// Whether there may be a rescue shell: where signatures are required, only when that was said when the initramfs was made.
-    pub fn allows_shell(&self) -> bool {
-        !self.signatures_required || self.shell_allowed
-    }
-
-    /// Compares the running kernel with the one that the modules are for.
-    pub fn check(&self, running: &str) -> Result<(), Failure> {
-        match &self.kernel {
-            Some(kernel) if kernel != running => Err(Failure::new(format!(
-                "the initramfs was made for kernel {kernel}, and kernel {running} is running"
-            ))
-            .try_this(REMEDY)
-            .try_this(
-                "or boot the kernel that it was made for: the boot loader's entry may pair the wrong files",
-            )),
-            _ => Ok(()),
-        }
+/// Compares the running kernel with the one that the modules are for.
+pub fn check(contract: &Contract, running: &str) -> Result<(), Failure> {
+    match &contract.kernel {
+        Some(kernel) if kernel != running => Err(Failure::new(format!(
+            "the initramfs was made for kernel {kernel}, and kernel {running} is running"
+        ))
+        .try_this(REMEDY)
+        .try_this(
+            "or boot the kernel that it was made for: the boot loader's entry may pair the wrong files",
+        )),
+        _ => Ok(()),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use profiles::Name;
 
     fn compare(text: &str) -> Result<(), Failure> {
-        parse(text.as_bytes())?.check("6.1.0-50-cloud-amd64")
+        check(&parse(text.as_bytes())?, "6.1.0-50-cloud-amd64")
     }
 
     fn why(text: &str) -> String {

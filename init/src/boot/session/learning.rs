@@ -42,7 +42,7 @@ impl Session {
         let (kernel, parameters) = (&self.kernel, &self.request.parameters);
         let contract: Contract = self.journal.step(StepName::CheckInitramfs, paths::INITRAMFS, |_| {
             let contract = contract::read()?;
-            contract.check(kernel)?;
+            contract::check(&contract, kernel)?;
             Ok(contract)
         })?;
         self.trust = self.journal.step(StepName::ReadKeys, paths::KEYS, |_| Trust::read(&contract))?;

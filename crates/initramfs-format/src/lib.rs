@@ -1,0 +1,15 @@
+//! The initramfs, as mkinitramfs writes it and init reads it: each format's reader and writer stand side by side.
+//!
+//! | module | what it says |
+//! |---|---|
+//! | [`paths`] | what lies where |
+//! | [`Description`] | `initramfs.kdl`: for which kernel it was made, and what it lets boot |
+//! | [`module_list`] | the kernel modules, one a line |
+//! | [`buses`] | the buses whose devices ask for modules |
+
+pub mod buses;
+mod description;
+pub mod module_list;
+pub mod paths;
+
+pub use description::{AllowedProfile, Description, DescriptionError, FORMAT};
