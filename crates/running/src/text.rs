@@ -25,11 +25,6 @@ pub(crate) fn size(bytes: u64) -> String {
     }
 }
 
-/// `1 layer`, `2 layers`.
-pub(crate) fn count(number: usize, thing: &str) -> String {
-    format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -45,6 +40,5 @@ mod tests {
         assert_eq!([0, 1023, 42_496, 3 << 20].map(size), ["0 B", "1023 B", "41.5 KiB", "3.0 MiB"]);
         let times = [0, 31, 9994, 9995, 12_345].map(milliseconds);
         assert_eq!(times, ["0.00 ms", "0.03 ms", "9.99 ms", "10.0 ms", "12.3 ms"]);
-        assert_eq!((count(1, "layer"), count(2, "layer")), ("1 layer".into(), "2 layers".into()));
     }
 }

@@ -1,7 +1,9 @@
 //! What both charts say in words.
 
+use cli::progress::count;
+
 use crate::report::{Attempt, BootReport, Layer, Top};
-use crate::text::{count, milliseconds, size};
+use crate::text::{milliseconds, size};
 
 use super::scale::Scale;
 

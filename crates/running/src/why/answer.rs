@@ -3,13 +3,14 @@
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
+use cli::progress::count;
 use serde_json::{Value, json};
 
 use super::absolute;
 use super::layers::{Kind, Source};
 use crate::mounts::Mounted;
 use crate::report::Top;
-use crate::text::{clean, count, size};
+use crate::text::{clean, size};
 
 /// What the root has at a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

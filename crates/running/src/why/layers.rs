@@ -48,7 +48,7 @@ impl Layers {
         let top = &report.top;
         // Format 1 does not tell of the top: its tmpfs, if any, was always at the same place.
         let place = if top.path.is_empty() { "/run/lamina/top" } else { &top.path };
-        let upper = system.path(place).join("upper");
+        let upper = system.path(place).join(stack::overlay::UPPER);
         if top.kind != "none" && (!top.kind.is_empty() || report.root.contains("tmpfs")) {
             layers.add(Source::Top(top.clone()), upper, "the writable top");
         }
