@@ -1,0 +1,156 @@
+//! Partitions with ext4: mke2fs makes the file system, debugfs writes the files, both of e2fsprogs, both inside the image.
+//!
+//! `mke2fs -d FOLDER` would want a folder that looks like the partition, and gives each file the owner and the time of change that it
+//! has there (e2fsprogs 1.47.0, `set_inode_extra` of `misc/create_inode.c`): other bytes for each user and day. debugfs copies from
+//! where files are, belongs to root, and takes the time of E2FSPROGS_FAKE_TIME. It ends well also when a command failed, and so what
+//! it wrote is read back and compared.
+
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::{self, Read};
+use std::process::Command;
+
+use ext4_view::Ext4;
+use profiles::Digest;
+
+use crate::error::{Error, Result};
+use crate::identity::Identity;
+use crate::layout::Partition;
+use crate::plan::{DiskFile, folders};
+use crate::programs::{self, Scratch, path_of, run};
+use crate::section::Section;
+use crate::{MIB, TIME};
+
+/// Named one by one, so that the configuration of a machine (mke2fs.conf(5)) has no say: those of ext4 in e2fsprogs 1.47.
+const FEATURES: &str = "none,has_journal,ext_attr,resize_inode,dir_index,filetype,extent,64bit,flex_bg,sparse_super,large_file,\
+huge_file,dir_nlink,extra_isize,metadata_csum";
+
+/// The smallest partition that gets a journal of 4 MiB and something beside it.
+pub const LEAST: u64 = 16 * MIB;
+
+/// Room for these files, the journal, and what ext4 keeps beside files: inodes are a 64th of it.
+pub fn room_for(files: &[DiskFile]) -> u64 {
+    let bytes: u64 = files.iter().map(|file| file.content.length().next_multiple_of(4096)).sum();
+    bytes + bytes / 32 + LEAST
+}
+
+/// Makes the file system, and writes the files.
+///
+/// # Errors
+/// e2fsprogs are missing or fail; the disk is full; what was written is not what was meant.
+pub fn write(disk: &File, partition: &Partition, identity: &Identity, files: &[DiskFile]) -> Result<()> {
+    make(disk, partition, identity)?;
+    if files.is_empty() {
+        return Ok(());
+    }
+    // Bytes that are in no file yet need one.
+    let scratch = Scratch::new()?;
+    let mut script = String::new();
+    for folder in folders(files) {
+        let _ = writeln!(script, "mkdir {}", word(&format!("/{folder}"))?);
+    }
+    for (number, file) in files.iter().enumerate() {
+        let source = scratch.path(number, &file.content)?;
+        let target = word(&format!("/{}", file.path))?;
+        let _ = writeln!(script, "write {} {target}", word(&source)?);
+        let _ = writeln!(script, "set_inode_field {target} mode 0100644");
+    }
+    let place = format!("{}?offset={}", path_of(disk), partition.start);
+    let mut debugfs = e2fsprogs("debugfs")?;
+    debugfs.args(["-w", "-f", "-"]).arg(place);
+    let said = run(&mut debugfs, &script)?;
+    // Its first line is its version.
+    if let Some(refused) = said.lines().find(|line| !line.starts_with("debugfs ")) {
+        return Err(Error::new("debugfs", refused)
+            .remedy("see whether the store can be read, and try a larger `--size`"));
+    }
+    compare(disk, partition, files)
+}
+
+fn make(disk: &File, partition: &Partition, identity: &Identity) -> Result<()> {
+    let name = partition.kind.name();
+    let seed = identity.uuid(&format!("{name} hashes"));
+    let extended = format!(
+        "offset={},nodiscard,root_owner=0:0,hash_seed={seed},lazy_itable_init=1,lazy_journal_init=1",
+        partition.start
+    );
+    let mut mke2fs = e2fsprogs("mke2fs")?;
+    mke2fs
+        .args(["-q", "-F", "-b", "4096", "-I", "256", "-i", "16384", "-m", "0", "-J", "size=4"])
+        .args(["-O", FEATURES, "-L", partition.kind.label()])
+        .args(["-U", &identity.uuid(&format!("{name} file system")).to_string()])
+        .args(["-E", &extended])
+        .arg(path_of(disk))
+        .arg(format!("{}k", partition.length / 1024));
+    run(&mut mke2fs, "").map(drop)
+}
+
+/// A word of debugfs, which takes two double quotes inside of quotes for one.
+fn word(text: &str) -> Result<String> {
+    if text.contains('\n') {
+        return Err(Error::new(format!("{text:?}"), "has a line break in its name").remedy("rename it"));
+    }
+    Ok(format!("\"{}\"", text.replace('"', "\"\"")))
+}
+
+fn e2fsprogs(program: &str) -> Result<Command> {
+    let mut command = programs::command(program, "e2fsprogs")?;
+    command.env("E2FSPROGS_FAKE_TIME", TIME.to_string()).env("MKE2FS_CONFIG", "/dev/null");
+    command.env_remove("MKE2FS_DEVICE_SECTSIZE").env_remove("MKE2FS_DEVICE_PHYS_SECTSIZE");
+    Ok(command)
+}
+
+/// Reads the file system of a partition.
+///
+/// # Errors
+/// It is no ext4, or damaged.
+pub fn open(disk: &File, start: u64, length: u64) -> Result<Ext4> {
+    let what = "ext4 of the partition";
+    let disk = disk.try_clone().map_err(Error::on(what))?;
+    Ext4::load(Box::new(Section::new(disk, start, length))).map_err(Error::on(what))
+}
+
+/// The digest of a file, and its length.
+///
+/// # Errors
+/// It is missing, or damaged.
+pub fn digest(file_system: &Ext4, path: &str) -> Result<(Digest, u64)> {
+    let file = file_system.open(path).map_err(Error::on(path))?;
+    Digest::of(io::BufReader::with_capacity(1 << 18, file)).map_err(Error::on(path))
+}
+
+/// What was written must be what was meant, or, where nobody has said what that is, what the source is.
+fn compare(disk: &File, partition: &Partition, files: &[DiskFile]) -> Result<()> {
+    let file_system = open(disk, partition.start, partition.length)?;
+    for file in files {
+        let (found, length) = digest(&file_system, &format!("/{}", file.path))?;
+        let source = || file.content.open().and_then(Digest::of).map_err(Error::on(&file.path));
+        let meant = file.digest.map_or_else(|| Ok(source()?.0), Ok)?;
+        if meant == found {
+            continue;
+        }
+        let cause =
+            format!("holds {length} bytes with the SHA-256 {}, and {} is meant", found.hex(), meant.hex());
+        return Err(match file.digest.is_some() && source()?.0 == found {
+            true => Error::new(&file.path, format!("its source {cause}"))
+                .remedy("it was changed or damaged: `lamina store verify` says how to have it again"),
+            false => Error::new(&file.path, cause)
+                .remedy("do it once more; when it fails again, the disk that it is written to is failing"),
+        });
+    }
+    Ok(())
+}
+
+/// All of a small file.
+///
+/// # Errors
+/// It is missing, damaged, or larger than `most` bytes.
+pub fn read_small(file_system: &Ext4, path: &str, most: u64) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let file = file_system.open(path).map_err(Error::on(path))?;
+    file.take(most + 1).read_to_end(&mut bytes).map_err(Error::on(path))?;
+    match bytes.len() as u64 > most {
+        true => Err(Error::new(path, format!("is larger than {most} bytes"))),
+        false => Ok(bytes),
+    }
+}

@@ -1,0 +1,47 @@
+//! Disk images that boot on PCs, as an ordinary user: no mount, no loop device, no device node.
+//!
+//! [`DiskPlan`] says what will lie where and prints as one line a step; [`write()`] carries it out in an open file, whose name is the
+//! caller's business; [`read`] looks at such a disk. The same plan gives the same bytes: UUIDs and serials come from the contents
+//! ([`Identity`]), times are [`TIME`].
+//!
+//! | module | subject |
+//! |---|---|
+//! | [`identity`] | UUIDs and serials out of what a disk holds |
+//! | [`layout`] | where the partitions lie |
+//! | [`plan`] | what will be written |
+//! | [`section`] | a partition as a file of its own |
+//! | [`partition_table`] | the GPT |
+//! | [`fat`] | the EFI system partition |
+//! | [`ext4`] | the partitions with ext4, by mke2fs and debugfs |
+//! | [`bios`] | GRUB's boot code for a BIOS, put in place |
+//! | [`programs`] | mkfs.vfat, mtools and e2fsprogs, found and run |
+//! | [`write`](mod@write) | the executor |
+//! | [`read`] | a disk read back |
+
+pub mod bios;
+pub mod error;
+pub mod ext4;
+pub mod fat;
+pub mod identity;
+pub mod layout;
+pub mod partition_table;
+pub mod plan;
+pub mod programs;
+pub mod read;
+pub mod section;
+pub mod write;
+
+pub use error::{Error, Result};
+pub use identity::Identity;
+pub use layout::{Layout, Partition, PartitionKind};
+pub use plan::{Content, DiskFile, DiskPlan};
+pub use write::write;
+
+/// The time of every file and file system, in seconds since 1970: 1980-01-01, before which FAT has none.
+pub const TIME: u64 = 315_532_800;
+
+/// Bytes of a sector; the disks of this crate have no other ones.
+pub const SECTOR: u64 = 512;
+
+/// What partitions are aligned to.
+pub const MIB: u64 = 1 << 20;

@@ -1,0 +1,92 @@
+//! Programs of the distribution: found, or named with their package; run, and heard.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::TIME;
+use crate::error::{Error, Result};
+use crate::plan::Content;
+
+/// A program on PATH, or in the folders for administrators, which ordinary users do not have there on Debian.
+///
+/// # Errors
+/// It is missing; `package` is the Debian package that has it.
+pub fn find_program(program: &str, package: &str) -> Result<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::env::split_paths(&path).chain(["/usr/sbin", "/sbin"].map(PathBuf::from));
+    let found = folders.map(|folder| folder.join(program)).find(|path| path.is_file());
+    found.ok_or_else(|| {
+        Error::new(program, "is missing").remedy(format!("install the Debian package {package}"))
+    })
+}
+
+/// The command of a program, with a fixed time in its place, and without the settings of whoever calls it.
+pub(crate) fn command(program: &str, package: &str) -> Result<Command> {
+    let mut command = Command::new(find_program(program, package)?);
+    command.env("SOURCE_DATE_EPOCH", TIME.to_string()).env("TZ", "UTC").env("LC_ALL", "C");
+    Ok(command)
+}
+
+/// An open file as a path for another program, also while it has no name.
+pub(crate) fn path_of(disk: &File) -> String {
+    format!("/proc/{}/fd/{}", std::process::id(), disk.as_raw_fd())
+}
+
+/// Runs a program, and returns what it said on standard error.
+pub(crate) fn run(command: &mut Command, input: &str) -> Result<String> {
+    let program = Path::new(command.get_program()).file_name().unwrap_or_default().display().to_string();
+    let child = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
+    let mut child = child.map_err(Error::on(&program))?;
+    // A program that ended early has said why.
+    let _ = child.stdin.take().map(|mut stdin| stdin.write_all(input.as_bytes()));
+    let output = child.wait_with_output().map_err(Error::on(&program))?;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    match output.status.success() {
+        true => Ok(said),
+        false => {
+            let words = said.lines().filter(|line| !line.trim().is_empty()).collect::<Vec<_>>().join("; ");
+            Err(Error::new(program, format!("ended with {}: {words}", output.status)))
+        }
+    }
+}
+
+/// A folder for bytes that these programs read from files, gone when dropped.
+pub(crate) struct Scratch(PathBuf);
+
+impl Scratch {
+    pub(crate) fn new() -> Result<Scratch> {
+        let base = std::env::temp_dir();
+        for number in 0..100 {
+            let folder = base.join(format!("lamina-disk-{}-{number}", std::process::id()));
+            match std::fs::create_dir(&folder) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                made => return made.map(|()| Scratch(folder.clone())).map_err(Error::on(folder.display())),
+            }
+        }
+        Err(Error::new(base.display(), "is full of folders of this program").remedy("remove lamina-disk-*"))
+    }
+
+    /// An absolute path of a file with this content, as text.
+    pub(crate) fn path(&self, number: usize, content: &Content) -> Result<String> {
+        let path = match content {
+            Content::File(path, _) => std::path::absolute(path).map_err(Error::on(path.display()))?,
+            Content::Bytes(bytes) => {
+                let path = self.0.join(number.to_string());
+                std::fs::write(&path, bytes).map_err(Error::on(path.display()))?;
+                path
+            }
+        };
+        path.into_os_string().into_string().map_err(|path| {
+            Error::new(path.display(), "is no UTF-8").remedy("move it to a folder with a plain name")
+        })
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}

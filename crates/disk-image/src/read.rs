@@ -1,0 +1,113 @@
+//! A disk read back, without mounting: its table, the files of its EFI system partition, and its store.
+
+use std::fs::File;
+use std::io::{self, Read};
+
+use ext4_view::Ext4;
+use fatfs::{FileSystem, FsOptions};
+use profiles::Digest;
+
+use crate::error::{Error, Result};
+use crate::ext4;
+use crate::layout::PartitionKind;
+use crate::partition_table::{self, FoundPartition, FoundTable};
+use crate::section::Section;
+
+/// The most that is read of an entry or a profile, as init does (docs/boot.md).
+pub const MOST_TEXT: u64 = 1 << 20;
+
+/// A disk that is looked at.
+pub struct DiskReader {
+    disk: File,
+    /// Its partitions.
+    pub table: FoundTable,
+}
+
+impl DiskReader {
+    /// Reads the table of partitions.
+    ///
+    /// # Errors
+    /// There is no GPT.
+    pub fn new(disk: File) -> Result<DiskReader> {
+        let table = partition_table::read(&disk)?;
+        Ok(DiskReader { disk, table })
+    }
+
+    /// The partition for this purpose, by the name that we give it.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn partition(&self, kind: PartitionKind) -> Result<&FoundPartition> {
+        let found = self.table.partitions.iter().find(|partition| partition.name == kind.name());
+        found.ok_or_else(|| {
+            Error::new("disk", format!("has no partition {}", kind.name()))
+                .remedy("give a disk or an image that `lamina disk create` wrote")
+        })
+    }
+
+    /// The files of the EFI system partition.
+    ///
+    /// # Errors
+    /// There is no such partition, or no FAT on it.
+    pub fn esp(&self) -> Result<EspReader> {
+        let found = self.partition(PartitionKind::EfiSystem)?;
+        let section = self.disk.try_clone().map(|disk| Section::new(disk, found.start, found.length));
+        let opened = section.and_then(|section| FileSystem::new(section, FsOptions::new()));
+        opened.map(EspReader).map_err(Error::on("EFI system partition"))
+    }
+
+    /// The file system of the store.
+    ///
+    /// # Errors
+    /// There is no such partition, or no ext4 on it.
+    pub fn store(&self) -> Result<Ext4> {
+        let found = self.partition(PartitionKind::Store)?;
+        ext4::open(&self.disk, found.start, found.length)
+    }
+}
+
+/// The files of an EFI system partition; paths are words between `/`, and none is in front.
+pub struct EspReader(FileSystem<Section>);
+
+impl EspReader {
+    /// The names in a folder, sorted; none where it is missing.
+    ///
+    /// # Errors
+    /// The file system is damaged.
+    pub fn names(&self, folder: &str) -> Result<Vec<String>> {
+        let read = || -> io::Result<Vec<String>> {
+            let folder = match self.0.root_dir().open_dir(folder) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+                opened => opened?,
+            };
+            let names = folder.iter().map(|entry| entry.map(|entry| entry.file_name()));
+            names.filter(|name| !matches!(name.as_deref(), Ok("." | ".."))).collect()
+        };
+        let mut names = read().map_err(Error::on(folder))?;
+        names.sort();
+        Ok(names)
+    }
+
+    /// A small file.
+    ///
+    /// # Errors
+    /// It is missing, damaged, or too large.
+    pub fn read(&self, path: &str) -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        let file = self.0.root_dir().open_file(path).map_err(Error::on(path))?;
+        file.take(MOST_TEXT + 1).read_to_end(&mut bytes).map_err(Error::on(path))?;
+        match bytes.len() as u64 > MOST_TEXT {
+            true => Err(Error::new(path, "is larger than 1 MiB")),
+            false => Ok(bytes),
+        }
+    }
+
+    /// The digest of a file, and its length.
+    ///
+    /// # Errors
+    /// It is missing or damaged.
+    pub fn digest(&self, path: &str) -> Result<(Digest, u64)> {
+        let file = self.0.root_dir().open_file(path).map_err(Error::on(path))?;
+        Digest::of(io::BufReader::with_capacity(1 << 18, file)).map_err(Error::on(path))
+    }
+}

@@ -1,0 +1,156 @@
+//! Disks as others see them: sfdisk, fsck.vfat, e2fsck, mtools.
+
+use std::fs::File;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::process::Command;
+
+use disk_image::layout::Room;
+use disk_image::read::DiskReader;
+use disk_image::{Content, DiskFile, DiskPlan, Identity, Layout, MIB, PartitionKind};
+use profiles::Digest;
+
+fn plan(folder: &Path) -> DiskPlan {
+    let large = folder.join("a \"large\" file");
+    std::fs::write(&large, (0..5_000_000_u32).map(|it| (it >> 8) as u8 ^ it as u8).collect::<Vec<u8>>())
+        .unwrap();
+    let identity = Identity::of(["test"]);
+    let esp = vec![
+        DiskFile::bytes("EFI/BOOT/BOOTX64.EFI", "MZ"),
+        DiskFile::bytes("loader/entries/lamina-a-long-name-with-many-letters-1.conf", "title x\n"),
+        DiskFile {
+            path: "lamina/linux-ab".to_owned(),
+            content: Content::File(large.clone(), 5_000_000),
+            digest: None,
+        },
+    ];
+    let store = vec![
+        DiskFile {
+            path: "lamina/images/ab.sqfs".to_owned(),
+            content: Content::File(large, 5_000_000),
+            digest: None,
+        },
+        DiskFile::bytes("lamina/profiles/x/1.kdl", "profile"),
+        DiskFile::bytes("lamina/boot/a", vec![0; 4096]),
+    ];
+    let room = Room {
+        bios: false,
+        esp: disk_image::fat::room_for(&esp),
+        store: disk_image::ext4::room_for(&store),
+        state: Some(16 * MIB),
+    };
+    let layout = Layout::make(&room, None, &identity).unwrap();
+    DiskPlan { layout, identity, boot_code: None, esp, store }
+}
+
+fn written(plan: &DiskPlan, path: &Path) {
+    let file = File::options().read(true).write(true).create_new(true).open(path).unwrap();
+    disk_image::write(plan, &file, |_| {}).unwrap();
+}
+
+/// What a judge prints; it must find nothing wrong.
+fn judged(program: &str, arguments: &[&str], path: &Path) -> String {
+    let program =
+        disk_image::programs::find_program(program, "fdisk, dosfstools, e2fsprogs or mtools").unwrap();
+    let output = Command::new(program).args(arguments).arg(path).output().unwrap();
+    let said =
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{arguments:?}: {said}");
+    said
+}
+
+/// A partition, as a file of its own.
+fn cut_out(plan: &DiskPlan, kind: PartitionKind, disk: &Path) -> std::path::PathBuf {
+    use std::io::{Read, Seek, SeekFrom};
+    let partition = plan.layout.partition(kind).unwrap();
+    let path = disk.with_extension(kind.name());
+    let mut file = File::open(disk).unwrap();
+    file.seek(SeekFrom::Start(partition.start)).unwrap();
+    std::io::copy(&mut file.take(partition.length), &mut File::create(&path).unwrap()).unwrap();
+    path
+}
+
+#[test]
+fn the_same_disk_twice_and_nobody_finds_a_fault() {
+    let folder = tempfile::tempdir().unwrap();
+    let plan = plan(folder.path());
+    let (one, two) = (folder.path().join("one.img"), folder.path().join("two.img"));
+    written(&plan, &one);
+    // FAT counts two seconds.
+    std::thread::sleep(std::time::Duration::from_millis(2100));
+    written(&plan, &two);
+    assert!(std::fs::read(&one).unwrap() == std::fs::read(&two).unwrap(), "two disks of one plan differ");
+    let held = std::fs::metadata(&one).unwrap();
+    assert!(
+        held.blocks() * 512 < held.len() / 3,
+        "{} of {} bytes are no hole",
+        held.blocks() * 512,
+        held.len()
+    );
+
+    assert!(judged("sfdisk", &["--verify"], &one).contains("No errors detected"));
+    let listed = judged("sfdisk", &["-J"], &one);
+    for partition in &plan.layout.partitions {
+        assert!(listed.contains(&partition.uuid.to_string().to_uppercase()), "{listed}");
+        assert!(listed.contains(&format!("\"name\": \"{}\"", partition.kind.name())), "{listed}");
+    }
+    let esp = cut_out(&plan, PartitionKind::EfiSystem, &one);
+    judged("fsck.vfat", &["-n"], &esp);
+    let told = judged("minfo", &["-i"], &esp);
+    let serial = format!("serial number: {:08X}", plan.identity.serial("esp"));
+    assert!(told.contains("FAT32") && told.contains(&serial), "{serial} is not in {told}");
+    for kind in [PartitionKind::Store, PartitionKind::State] {
+        judged("e2fsck", &["-fn"], &cut_out(&plan, kind, &one));
+    }
+}
+
+#[test]
+fn what_was_written_is_read_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let plan = plan(folder.path());
+    let path = folder.path().join("disk.img");
+    written(&plan, &path);
+    let reader = DiskReader::new(File::open(&path).unwrap()).unwrap();
+    assert_eq!(reader.table.damage, Vec::<String>::new());
+    let (esp, store) = (reader.esp().unwrap(), reader.store().unwrap());
+    for file in &plan.esp {
+        let meant = Digest::of(file.content.open().unwrap()).unwrap();
+        assert_eq!(esp.digest(&file.path).unwrap(), meant, "{}", file.path);
+    }
+    assert_eq!(esp.names("loader/entries").unwrap(), ["lamina-a-long-name-with-many-letters-1.conf"]);
+    assert_eq!(esp.names("nothing").unwrap(), Vec::<String>::new());
+    for file in &plan.store {
+        let meant = Digest::of(file.content.open().unwrap()).unwrap();
+        assert_eq!(
+            disk_image::ext4::digest(&store, &format!("/{}", file.path)).unwrap(),
+            meant,
+            "{}",
+            file.path
+        );
+    }
+    let no_disk = DiskReader::new(File::open("/dev/null").unwrap()).err().unwrap().to_string();
+    assert!(no_disk.contains("is no GPT") && no_disk.contains("\nhelp: "), "{no_disk}");
+}
+
+#[test]
+fn a_store_that_is_full_is_no_success() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut plan = plan(folder.path());
+    let room = Room { bios: false, esp: 72 * MIB, store: 16 * MIB, state: None };
+    let large = plan.store[0].clone();
+    plan.store.extend((0..9).map(|it| DiskFile { path: format!("lamina/{it}"), ..large.clone() }));
+    plan.layout = Layout::make(&room, None, &plan.identity).unwrap();
+    let file = tempfile::tempfile().unwrap();
+    let error = disk_image::write(&plan, &file, |_| {}).unwrap_err().to_string();
+    assert!(error.starts_with("debugfs: ") && error.contains("\nhelp: "), "{error}");
+}
+
+#[test]
+fn a_source_that_is_not_what_was_meant_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut plan = plan(folder.path());
+    plan.store[0].digest = Some(Digest::of(&b"something else"[..]).unwrap().0);
+    let error = disk_image::write(&plan, &tempfile::tempfile().unwrap(), |_| {}).unwrap_err().to_string();
+    assert!(error.starts_with("lamina/images/ab.sqfs: its source holds 5000000 bytes"), "{error}");
+    assert!(error.contains("help: it was changed or damaged: `lamina store verify`"), "{error}");
+}
