@@ -15,9 +15,7 @@ impl Machine {
         arguments.push(format!("2{possible}"));
         arguments.extend(acceleration.arguments());
         arguments.extend(["-m".to_owned(), format!("{}M", self.memory_mib)]);
-        arguments.extend(["-kernel".to_owned(), text(&self.kernel)]);
-        arguments.extend(["-initrd".to_owned(), text(&self.initramfs)]);
-        arguments.extend(["-append".to_owned(), self.command_line.join(" ")]);
+        arguments.extend(self.start_arguments());
         arguments.extend(self.machine_arguments());
         for disk in &self.disks {
             let snapshot = if disk.forgets { "on" } else { "off" };
@@ -110,11 +108,11 @@ fn nic(ports: &[ForwardedPort]) -> String {
     nic
 }
 
-fn words(text: &str) -> Vec<String> {
+pub(super) fn words(text: &str) -> Vec<String> {
     text.split_whitespace().map(str::to_owned).collect()
 }
 
-fn text(path: &Path) -> String {
+pub(super) fn text(path: &Path) -> String {
     path.to_string_lossy().into_owned()
 }
 

@@ -3,8 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use crate::share::Access;
+pub use firmware::Firmware;
 
 mod arguments;
+mod firmware;
 
 /// A forwarded TCP port: the host's `host` on the loopback address reaches the guest's `guest`.
 #[derive(Debug, Clone, Copy)]
@@ -45,6 +47,8 @@ pub struct Machine {
     kernel: PathBuf,
     initramfs: PathBuf,
     command_line: Vec<String>,
+    /// Starts the first disk, in place of the kernel.
+    firmware: Option<Firmware>,
     disks: Vec<Disk>,
     /// A disk that is not plugged in yet.
     late_disk: Option<PathBuf>,
@@ -78,6 +82,7 @@ impl Machine {
             command_line: ["console=ttyS0", "loglevel=4", "no_timer_check", "nohz=off", "highres=off"]
                 .map(str::to_owned)
                 .to_vec(),
+            firmware: None,
             disks: Vec::new(),
             late_disk: None,
             card: None,

@@ -1,0 +1,63 @@
+//! What starts a machine: a kernel that QEMU was handed, or a firmware that looks at the disks.
+
+use std::path::Path;
+
+use super::Machine;
+use super::arguments::{text, words};
+
+/// What finds the loader on a disk of the machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Firmware {
+    /// SeaBIOS, which QEMU brings along.
+    Bios,
+    /// OVMF, of Debian's package `ovmf`.
+    Uefi,
+}
+
+/// OVMF: its code, and its variables as they are on a new machine.
+const OVMF: [&str; 2] = ["/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"];
+
+impl Machine {
+    /// As [`Machine::new`], but what is started is what the firmware finds on the first disk: no kernel is handed to QEMU.
+    pub fn from_firmware(name: &str, firmware: Firmware) -> Self {
+        Self { firmware: Some(firmware), ..Self::new(name, Path::new(""), Path::new("")) }
+    }
+
+    pub(super) fn start_arguments(&self) -> Vec<String> {
+        match self.firmware {
+            None => [("-kernel", text(&self.kernel)), ("-initrd", text(&self.initramfs))]
+                .into_iter()
+                .chain([("-append", self.command_line.join(" "))])
+                .flat_map(|(option, value)| [option.to_owned(), value])
+                .collect(),
+            Some(Firmware::Bios) => Vec::new(),
+            Some(Firmware::Uefi) => {
+                let [code, variables] = OVMF;
+                let flash = "if=pflash,format=raw";
+                words(&format!(
+                    "-drive {flash},readonly=on,file={code} -drive {flash},snapshot=on,file={variables}"
+                ))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::acceleration::Acceleration;
+
+    #[test]
+    fn firmware_starts_what_is_on_the_disk() {
+        let started = |firmware| {
+            let machine = Machine::from_firmware("m", firmware).disk(Path::new("/d")).parameter("never.seen");
+            machine.arguments(Acceleration::Emulated).join(" ")
+        };
+        let (bios, uefi) = (started(Firmware::Bios), started(Firmware::Uefi));
+        for started in [&bios, &uefi] {
+            assert!(!["-kernel", "-initrd", "-append", "never.seen"].iter().any(|it| started.contains(it)));
+            assert!(started.contains("file=/d,if=virtio"), "{started}");
+        }
+        assert!(uefi.contains("OVMF_CODE") && !bios.contains("OVMF"), "{uefi}");
+    }
+}
