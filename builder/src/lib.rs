@@ -20,12 +20,14 @@
 //! | [`build`] | the plan of a build and who carries it out: schedule, sources, sandbox, limits watched, `--check` |
 //! | [`profile`] | written profiles, what a name stands for, locking, signatures |
 //! | [`medium`] | a boot medium from locked profiles |
+//! | [`disk`] | the image of a disk: store, kernel, loader and menu |
 //! | [`command`] | the command line: one module a family of verbs |
 
 pub mod bootstrap;
 pub mod build;
 pub mod command;
 pub mod digest;
+pub mod disk;
 pub mod error;
 pub mod fetch;
 pub mod graph;

@@ -5,6 +5,7 @@ mod build;
 mod complete;
 mod completions;
 pub mod context;
+mod disk;
 mod image;
 mod image_cat;
 mod image_name;
@@ -73,6 +74,7 @@ enum Command {
     Bootstrap(bootstrap::BootstrapCommand),
     Build(build::Build),
     Completions(completions::Completions),
+    Disk(disk::DiskCommand),
     Fetch(build::Fetch),
     Image(image::ImageCommand),
     Kernel(kernel::KernelCommand),
@@ -94,6 +96,7 @@ pub fn run(lamina: Lamina) -> Result<ExitCode> {
         Command::Bootstrap(command) => command.run(&context),
         Command::Build(command) => command.run(&context),
         Command::Completions(command) => command.run(),
+        Command::Disk(command) => command.run(&context),
         Command::Fetch(command) => command.run(&context),
         Command::Image(command) => command.run(&context),
         Command::Kernel(command) => command.run(&context),

@@ -1,0 +1,128 @@
+//! All that was chosen, as the plan of a disk.
+
+use boot_entry::{Generation, Menu, MenuRequest, Parameter};
+use disk_image::layout::Room;
+use disk_image::{Content, DiskFile, DiskPlan, Identity, Layout, PartitionKind, ext4, fat};
+use profiles::{Digest, Name};
+
+use super::contents::Chosen;
+use super::kernel::BootFiles;
+use super::loader::{Firmware, LoaderFolders, UefiLoader};
+use crate::error::{Error, Result};
+
+/// Everything that decides about a disk.
+#[derive(Debug)]
+pub struct DiskRequest<'a> {
+    /// Of each profile its generations.
+    pub chosen: &'a [Vec<Chosen>],
+    /// The files of the store's partition.
+    pub store: Vec<DiskFile>,
+    /// Kernel and initramfs.
+    pub boot: BootFiles,
+    /// What starts it.
+    pub firmware: Firmware,
+    /// By which loader UEFI does.
+    pub loader: UefiLoader,
+    /// Where loaders are.
+    pub folders: LoaderFolders,
+    /// The profile that comes up when nothing else does.
+    pub rescue: Option<Name>,
+    /// Parameters of the kernel, for every entry.
+    pub parameters: Vec<Parameter>,
+    /// Seconds until the first entry boots.
+    pub timeout: u32,
+    /// The length of the disk.
+    pub size: Option<u64>,
+    /// The length of the state's partition.
+    pub state: Option<u64>,
+}
+
+/// What becomes of a request.
+#[derive(Debug)]
+pub struct PlannedDisk {
+    /// The disk.
+    pub plan: DiskPlan,
+    /// What its menu shows.
+    pub menu: Menu,
+}
+
+impl DiskRequest<'_> {
+    /// Decides everything; reads loaders, and writes nothing.
+    ///
+    /// # Errors
+    /// A loader is missing; the disk is too small; an entry cannot be written for a loader.
+    pub fn plan(self) -> Result<PlannedDisk> {
+        let bios = self.firmware.bios;
+        let esp_number = if bios { 2 } else { 1 };
+        let boot_code = bios.then(|| self.folders.for_bios(esp_number)).transpose()?;
+        let uefi = self.firmware.uefi.then(|| self.folders.for_uefi(self.loader)).transpose()?;
+        let identity = self.identity(uefi.as_deref())?;
+        let menu = self.menu(&identity)?;
+        let mut esp = Vec::new();
+        // The name that UEFI looks for on removable media (UEFI specification, 3.5.1.1).
+        esp.extend(uefi.map(|program| DiskFile::bytes("EFI/BOOT/BOOTX64.EFI", program)));
+        esp.extend([self.boot.linux, self.boot.initrd]);
+        esp.push(DiskFile::bytes("loader/loader.conf", menu.to_loader_conf()));
+        for (name, entry) in &menu.entries {
+            esp.push(DiskFile::bytes(format!("loader/entries/{}", name.file_name()), entry.to_conf()));
+        }
+        if bios || self.loader == UefiLoader::Grub {
+            let script = menu.to_grub_cfg().map_err(Error::on(""))?;
+            esp.push(DiskFile::bytes("grub/grub.cfg", script));
+        }
+        let room =
+            Room { bios, esp: fat::room_for(&esp), store: ext4::room_for(&self.store), state: self.state };
+        let layout = Layout::make(&room, self.size, &identity)?;
+        let plan = DiskPlan { layout, identity, boot_code, esp, store: self.store };
+        Ok(PlannedDisk { plan, menu })
+    }
+
+    /// From all that lies on the disk, without the entries: they name partitions by it.
+    fn identity(&self, uefi: Option<&[u8]>) -> Result<Identity> {
+        let mut lines = vec!["lamina disk 1".to_owned(), format!("{:?} {:?}", self.firmware, self.loader)];
+        lines.push(format!("{:?} {:?} {:?} {}", self.size, self.state, self.rescue, self.timeout));
+        lines.extend(self.parameters.iter().map(|parameter| parameter.as_str().to_owned()));
+        let of_loader = uefi.map(Digest::of).transpose().map_err(Error::on("the loader"))?;
+        lines.extend(of_loader.map(|(digest, _)| digest.to_string()));
+        for file in [&self.boot.linux, &self.boot.initrd].into_iter().chain(&self.store) {
+            let digest = match (&file.digest, &file.content) {
+                (Some(digest), _) => *digest,
+                (None, Content::Bytes(bytes)) => {
+                    Digest::of(bytes.as_slice()).map_err(Error::on(&file.path))?.0
+                }
+                (None, Content::File(path, _)) => crate::digest::digest_file(path)?.0,
+            };
+            lines.push(format!("{digest} {}", file.path));
+        }
+        Ok(Identity::of(lines.iter().map(String::as_str)))
+    }
+
+    fn menu(&self, identity: &Identity) -> Result<Menu> {
+        let partition = |parameter: &str, kind: PartitionKind| {
+            let text = format!("{parameter}=PARTUUID={}", identity.uuid(kind.name()));
+            Parameter::new(text).map_err(Error::on("entry"))
+        };
+        let mut parameters = vec![partition("lamina.store", PartitionKind::Store)?];
+        parameters.extend(self.parameters.iter().cloned());
+        let state = match self.state {
+            Some(_) => Some(partition("lamina.state", PartitionKind::State)?),
+            None => None,
+        };
+        let generation = |chosen: &Chosen| {
+            let mut generation: Generation = chosen.generation.clone();
+            let kept = chosen.takes_a_state && Some(&generation.profile) != self.rescue.as_ref();
+            generation.parameters.extend(state.clone().filter(|_| kept));
+            generation
+        };
+        let request = MenuRequest {
+            profiles: self.chosen.iter().map(|profile| profile.iter().map(generation).collect()).collect(),
+            rescue: self.rescue.clone(),
+            linux: format!("/{}", self.boot.linux.path),
+            initrd: format!("/{}", self.boot.initrd.path),
+            version: self.boot.release.clone(),
+            parameters,
+            timeout: self.timeout,
+        };
+        Menu::make(&request).map_err(Error::on(""))
+    }
+}
