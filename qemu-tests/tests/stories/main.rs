@@ -5,6 +5,7 @@ mod blessing;
 mod broken_media;
 mod chain;
 mod consoles;
+mod disks;
 mod drives;
 mod init_systems;
 mod kexec;

@@ -1,0 +1,118 @@
+//! Disks by `lamina disk create`, started by a machine's own firmware: nothing but the disk is handed to QEMU.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use qemu_tests::artifacts;
+use qemu_tests::guest::Guest;
+use qemu_tests::initramfs::Initramfs;
+use qemu_tests::{Failure, Story};
+use vm::machine::{Firmware, Machine};
+
+const PROMPT: &str = ":~# ";
+/// The key "down" of a terminal (ECMA-48, CUD).
+const DOWN: &[u8] = b"\x1b[B";
+
+/// A disk with a menu of three profiles of the real store.
+struct MadeDisk {
+    folder: tempfile::TempDir,
+}
+
+impl MadeDisk {
+    fn new(name: &str, options: &[&str]) -> Result<Self, Failure> {
+        let scratch = artifacts::cache().join("scratch");
+        std::fs::create_dir_all(&scratch).map_err(Failure::at(&scratch))?;
+        let folder = tempfile::Builder::new().prefix(name).tempdir_in(&scratch);
+        let made = Self { folder: folder.map_err(Failure::at(&scratch))? };
+        let kernel = artifacts::kernel("6.1")?;
+        let mut command = Command::new(artifacts::lamina()?);
+        command.args(["disk", "create"]).arg(made.path());
+        for profile in ["console", "web", "rescue"] {
+            command.args(["--profile", profile]);
+        }
+        // The shell is where the story reads; the rest as in every machine of these stories.
+        for parameter in ["console=ttyS0", "loglevel=4", "no_timer_check", "nohz=off", "highres=off"] {
+            command.args(["--option", parameter]);
+        }
+        let command = command
+            .arg("--kernel")
+            .arg(&kernel.package)
+            .arg("--initramfs")
+            .arg(Initramfs::new(&kernel).write()?)
+            .args(options)
+            .env("LAMINA_STORE", artifacts::store())
+            .stdin(Stdio::null());
+        let output = command.output().map_err(Failure::about("lamina"))?;
+        match output.status.success() {
+            true => Ok(made),
+            false => Err(Failure::new(format!("{command:?}: {}", String::from_utf8_lossy(&output.stderr)))),
+        }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.path().join("disk.img")
+    }
+
+    fn boot(&self, name: &str, firmware: Firmware) -> Result<Guest, Failure> {
+        Guest::boot(&Machine::from_firmware(name, firmware).disk(&self.path()))
+    }
+}
+
+/// Waits for the prompt of a profile, and looks what was booted, from what, and bound to what.
+fn expect_profile(guest: &mut Guest, profile: &str) -> Story {
+    guest.expect(&format!("{profile}{PROMPT}"))?;
+    let line = guest.run("cat /proc/cmdline")?;
+    assert!(line.contains(&format!("lamina.profile={profile}@sha256:")), "{line}");
+    assert!(line.contains("lamina.fallback=rescue@sha256:"), "{line}");
+    let digest = line.split_once(&format!("{profile}@sha256:")).map(|(_, rest)| &rest[..64]);
+    let booted = guest.run("sha256sum /run/lamina/profile.kdl")?;
+    assert_eq!(booted.split_whitespace().next(), digest, "{line}");
+    let report = guest.run("cat /run/lamina/report.json")?;
+    assert!(report.contains("\"/dev/vda3 (ext4)\"") && report.contains("\"bound\": true"), "{report}");
+    guest.type_line("poweroff")?;
+    guest.expect_off()
+}
+
+#[test]
+fn a_bios_boots_the_first_entry_of_the_menu_and_keys_choose_the_second() -> Story {
+    let disk = MadeDisk::new("disk-bios", &["--timeout", "5"])?;
+    let mut guest = disk.boot("disk-bios", Firmware::Bios)?;
+    guest.expect("GNU GRUB")?;
+    guest.expect("*console: ")?;
+    expect_profile(&mut guest, "console")?;
+
+    let disk = MadeDisk::new("disk-bios-keys", &["--timeout", "60"])?;
+    let mut guest = disk.boot("disk-bios-keys", Firmware::Bios)?;
+    guest.expect("*console: ")?;
+    guest.expect("rescue: ")?;
+    guest.send_noise(DOWN)?;
+    guest.expect("*web: ")?;
+    guest.send_noise(b"\r")?;
+    expect_profile(&mut guest, "web")
+}
+
+#[test]
+fn uefi_boots_the_first_entry_by_systemd_boot_and_keys_choose_the_second() -> Story {
+    let disk = MadeDisk::new("disk-uefi", &["--firmware", "both", "--timeout", "2"])?;
+    let mut guest = disk.boot("disk-uefi", Firmware::Uefi)?;
+    guest.expect("console: ")?;
+    guest.expect("Boot in ")?;
+    expect_profile(&mut guest, "console")?;
+
+    let disk = MadeDisk::new("disk-uefi-keys", &["--timeout", "60"])?;
+    let mut guest = disk.boot("disk-uefi-keys", Firmware::Uefi)?;
+    guest.expect("Boot in ")?;
+    guest.send_noise(DOWN)?;
+    guest.expect("web: ")?;
+    guest.send_noise(b"\r")?;
+    expect_profile(&mut guest, "web")
+}
+
+#[test]
+fn uefi_boots_the_same_menu_by_grub() -> Story {
+    let disk = MadeDisk::new("disk-grub", &["--loader", "grub", "--timeout", "2"])?;
+    let mut guest = disk.boot("disk-grub", Firmware::Uefi)?;
+    guest.expect("GNU GRUB")?;
+    guest.expect("*console: ")?;
+    expect_profile(&mut guest, "console")
+}
