@@ -291,7 +291,9 @@ fn a_medium_has_the_images_and_the_newest_generation() {
     fs::write(store.join(format!("images/{hex}.sqfs")), "short").unwrap();
     let message = told(&lamina(folder.path(), &["medium", "create", "other", "--profile", "web"]));
     assert!(
-        message.contains(&hex) && message.contains("has 5 bytes") && message.contains("store verify"),
+        message.contains(&hex)
+            && message.contains("is truncated: it has 5 of ")
+            && message.contains("store verify"),
         "{message}"
     );
     let message = told(&lamina(folder.path(), &["medium", "create", "other", "--profile", "mail"]));
