@@ -89,6 +89,40 @@ fn the_same_disk_twice_and_all_of_it_is_found_again() {
 }
 
 #[test]
+fn a_killed_command_leaves_nothing() {
+    let shop = shop();
+    let (here, temporary) = (shop.path().join("here"), shop.path().join("temporary"));
+    fs::create_dir_all(&here).unwrap();
+    fs::create_dir_all(&temporary).unwrap();
+    let mut arguments = create("here/x.img", &[]);
+    arguments.push("--verbose");
+    // Earlier and earlier from the end on: a whole run takes some hundred milliseconds.
+    for pause in [400, 200, 100, 50, 20] {
+        let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_lamina"))
+            .args(&arguments)
+            .env("LAMINA_STORE", shop.path().join("store"))
+            .env("TMPDIR", &temporary)
+            .current_dir(shop.path())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(pause));
+        child.kill().unwrap();
+        if child.wait().unwrap().success() {
+            fs::remove_file(here.join("x.img")).unwrap();
+        }
+        let left = |folder: &Path| {
+            fs::read_dir(folder).unwrap().map(|it| it.unwrap().file_name()).collect::<Vec<_>>()
+        };
+        assert_eq!(left(&here), Vec::<std::ffi::OsString>::new(), "killed after {pause} ms");
+        // Both slots that count boots are made in a folder, and are all that may stay.
+        let names = left(&temporary);
+        assert!(names.len() <= 1 && names.iter().all(|name| !temporary.join(name).is_file()), "{names:?}");
+        names.iter().for_each(|name| fs::remove_dir_all(temporary.join(name)).unwrap());
+    }
+}
+
+#[test]
 fn damage_is_named() {
     let shop = shop();
     let output = lamina(shop.path(), &create("disk.img", &["--firmware", "uefi"]));

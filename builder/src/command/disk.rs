@@ -173,10 +173,10 @@ impl Create {
             }
         }
         let package = self.kernel_package(context)?;
-        let scratch = tempfile::tempdir().map_err(Error::on("a temporary folder"))?;
+        let scratch = tempfile::tempfile().map_err(Error::on("a temporary file"))?;
         let boot = {
             let _meter = context.report.progress().work("reading the kernel and its initramfs");
-            boot_files(&package, &self.initramfs_source()?, scratch.path())?
+            boot_files(&package, &self.initramfs_source()?, &scratch)?
         };
         let request = DiskRequest {
             chosen: &chosen,

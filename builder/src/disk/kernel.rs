@@ -1,6 +1,7 @@
 //! The kernel and the initramfs that serve all profiles of a disk.
 
-use std::fs;
+use std::fs::{self, File};
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -35,12 +36,12 @@ pub enum InitramfsSource {
     },
 }
 
-/// Reads the kernel out of its package, and the initramfs; `scratch` is a folder for one that is made, and stays as long as the result
-/// is used.
+/// Reads the kernel out of its package, and the initramfs; `scratch` is an open, empty file for one that is made, and stays open as
+/// long as the result is used.
 ///
 /// # Errors
 /// One of them cannot be read or made.
-pub fn boot_files(package: &Path, initramfs: &InitramfsSource, scratch: &Path) -> Result<BootFiles> {
+pub fn boot_files(package: &Path, initramfs: &InitramfsSource, scratch: &File) -> Result<BootFiles> {
     let kernel = KernelPackage::open(package).map_err(Error::on(""))?;
     let bytes = kernel.vmlinuz().map_err(Error::on(""))?;
     let digest = Digest::of(bytes.as_slice()).map_err(Error::on(package.display()))?.0;
@@ -60,7 +61,7 @@ pub fn boot_files(package: &Path, initramfs: &InitramfsSource, scratch: &Path) -
 }
 
 /// Runs `mkinitramfs` with all groups of modules that it takes by itself.
-fn make(package: &Path, init: &Path, scratch: &Path) -> Result<PathBuf> {
+fn make(package: &Path, init: &Path, scratch: &File) -> Result<PathBuf> {
     if !init.is_file() {
         return Err(Error::new(init.display(), "init, which the initramfs starts, is not there").remedy(
             "`make init` builds it; give it with `--init FILE`, or a whole initramfs with `--initramfs FILE`",
@@ -73,12 +74,18 @@ fn make(package: &Path, init: &Path, scratch: &Path) -> Result<PathBuf> {
                 .remedy("`make build` makes it; or give a whole initramfs with `--initramfs FILE`")
         })?,
     };
-    let output = scratch.join("initramfs");
+    let output = scratch.try_clone().map_err(Error::on("a temporary file"))?;
     let mut command = Command::new(&program);
-    command.arg("--kernel").arg(package).arg("--init").arg(init).arg("--output").arg(&output);
-    let ended = command.stdin(Stdio::null()).output().map_err(Error::on(program.display()))?;
+    command.arg("--kernel").arg(package).arg("--init").arg(init).args(["--output", "-"]);
+    let ended = command
+        .stdin(Stdio::null())
+        .stdout(output)
+        .stderr(Stdio::piped())
+        .output()
+        .map_err(Error::on(program.display()))?;
     match ended.status.success() {
-        true => Ok(output),
+        // Other programs open it as well.
+        true => Ok(PathBuf::from(format!("/proc/{}/fd/{}", std::process::id(), scratch.as_raw_fd()))),
         false => {
             let said = String::from_utf8_lossy(&ended.stderr);
             Err(Error::new(program.display(), said.trim().trim_start_matches("mkinitramfs: ")))

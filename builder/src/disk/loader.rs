@@ -1,6 +1,7 @@
 //! The loaders, found on this machine. They come from Debian's packages, and one that is missing is named with its package.
 
 use std::fs;
+use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -119,15 +120,17 @@ impl LoaderFolders {
                 .remedy(format!("install the Debian package {package}, or leave it out by `--firmware`")));
         }
         let mkimage = find_program("grub-mkimage", "grub-common")?;
-        let scratch = tempfile::tempdir().map_err(Error::on("a temporary folder"))?;
-        let image = scratch.path().join("image");
         let mut command = Command::new(&mkimage);
-        command.arg("--directory").arg(&folder).args(["--format", format, "--prefix", prefix, "--output"]);
+        // The image goes to standard output, which grub-mkimage syncs: a pipe will not do, and a file without a name is left by nobody.
+        let mut image = tempfile::tempfile().map_err(Error::on("a temporary file"))?;
+        let standard_output = image.try_clone().map_err(Error::on("a temporary file"))?;
+        command.arg("--directory").arg(&folder).args(["--format", format, "--prefix", prefix]);
         let output = command
-            .arg(&image)
             .args(modules)
             .env("LC_ALL", "C")
             .stdin(Stdio::null())
+            .stdout(standard_output)
+            .stderr(Stdio::piped())
             .output()
             .map_err(Error::on(mkimage.display()))?;
         if !output.status.success() {
@@ -137,7 +140,9 @@ impl LoaderFolders {
                 format!("ended with {}: {}", output.status, said.trim()),
             ));
         }
-        fs::read(&image).map_err(Error::on(image.display()))
+        let mut bytes = Vec::new();
+        let read = image.rewind().and_then(|()| image.read_to_end(&mut bytes));
+        read.map(|_| bytes).map_err(Error::on("a temporary file"))
     }
 }
 

@@ -44,13 +44,13 @@ pub fn write(disk: &File, partition: &Partition, identity: &Identity, files: &[D
         return Ok(());
     }
     // Bytes that are in no file yet need one.
-    let scratch = Scratch::new()?;
+    let mut scratch = Scratch::default();
     let mut script = String::new();
     for folder in folders(files) {
         let _ = writeln!(script, "mkdir {}", word(&format!("/{folder}"))?);
     }
-    for (number, file) in files.iter().enumerate() {
-        let source = scratch.path(number, &file.content)?;
+    for file in files {
+        let source = scratch.path(&file.content)?;
         let target = word(&format!("/{}", file.path))?;
         let _ = writeln!(script, "write {} {target}", word(&source)?);
         let _ = writeln!(script, "set_inode_field {target} mode 0100644");

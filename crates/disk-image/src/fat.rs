@@ -35,13 +35,13 @@ pub fn room_for(files: &[DiskFile]) -> u64 {
 pub fn write(disk: &File, partition: &Partition, serial: u32, files: &[DiskFile]) -> Result<()> {
     make(disk, partition, serial)?;
     let place = format!("{}@@{}", path_of(disk), partition.start);
-    let scratch = Scratch::new()?;
     let all: Vec<String> = folders(files).iter().map(|folder| format!("::/{folder}")).collect();
     if !all.is_empty() {
         mtools("mmd").and_then(|mut mmd| run(mmd.args(["-i", &place]).args(all), ""))?;
     }
-    for (number, file) in files.iter().enumerate() {
-        let source = scratch.path(number, &file.content)?;
+    for file in files {
+        let mut scratch = Scratch::default();
+        let source = scratch.path(&file.content)?;
         let target = format!("::/{}", file.path);
         mtools("mcopy").and_then(|mut mcopy| run(mcopy.args(["-i", &place, &source, &target]), ""))?;
     }

@@ -1,7 +1,7 @@
 //! Programs of the distribution: found, or named with their package; run, and heard.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::Write;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -53,40 +53,25 @@ pub(crate) fn run(command: &mut Command, input: &str) -> Result<String> {
     }
 }
 
-/// A folder for bytes that these programs read from files, gone when dropped.
-pub(crate) struct Scratch(PathBuf);
+/// Files without a name for bytes that these programs read from files: also a killed process leaves none.
+#[derive(Default)]
+pub(crate) struct Scratch(Vec<File>);
 
 impl Scratch {
-    pub(crate) fn new() -> Result<Scratch> {
-        let base = std::env::temp_dir();
-        for number in 0..100 {
-            let folder = base.join(format!("lamina-disk-{}-{number}", std::process::id()));
-            match std::fs::create_dir(&folder) {
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                made => return made.map(|()| Scratch(folder.clone())).map_err(Error::on(folder.display())),
-            }
-        }
-        Err(Error::new(base.display(), "is full of folders of this program").remedy("remove lamina-disk-*"))
-    }
-
-    /// An absolute path of a file with this content, as text.
-    pub(crate) fn path(&self, number: usize, content: &Content) -> Result<String> {
+    /// A path of a file with this content, as text, as long as this value lives.
+    pub(crate) fn path(&mut self, content: &Content) -> Result<String> {
         let path = match content {
             Content::File(path, _) => std::path::absolute(path).map_err(Error::on(path.display()))?,
             Content::Bytes(bytes) => {
-                let path = self.0.join(number.to_string());
-                std::fs::write(&path, bytes).map_err(Error::on(path.display()))?;
+                let filled = tempfile::tempfile().and_then(|mut file| file.write_all(bytes).map(|()| file));
+                let file = filled.map_err(Error::on(std::env::temp_dir().display()))?;
+                let path = PathBuf::from(path_of(&file));
+                self.0.push(file);
                 path
             }
         };
         path.into_os_string().into_string().map_err(|path| {
             Error::new(path.display(), "is no UTF-8").remedy("move it to a folder with a plain name")
         })
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
     }
 }
