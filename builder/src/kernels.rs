@@ -60,7 +60,7 @@ fn parse(label: &str, bytes: &[u8]) -> Result<Vec<PinnedKernel>> {
         let kernels: Vec<Option<PinnedKernel>> = top.all("kernel").map(kernel).collect();
         kernels.into_iter().collect()
     })
-    .map_err(|diagnostics| Error::new("", diagnostics))
+    .map_err(|diagnostics| Error::caused("", diagnostics))
 }
 
 fn kernel(node: Node<'_>) -> Option<PinnedKernel> {

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use kernel_package::{KernelPackage, Module};
 
-use crate::error::Error;
 use crate::modinfo::{self, ModInfo};
+use fault::Error;
 
 /// The algorithms of a kernel by their aliases.
 #[derive(Debug, Default)]
@@ -42,7 +42,7 @@ impl Aliases {
 
 /// The decompressed module.
 pub(crate) fn bytes(kernel: &KernelPackage, module: &Module) -> Result<Vec<u8>, Error> {
-    kernel.module_bytes(module).map_err(|error| Error::new("", error))
+    kernel.module_bytes(module).map_err(|error| Error::caused("", error))
 }
 
 /// Whether this is one of the hundred or so modules with nothing but an algorithm: only these are asked for by an alias, and

@@ -12,7 +12,7 @@ use cli::progress::Meter;
 use cpio::newc::{Builder, ModeFileType, trailer};
 
 use crate::contents::{Contents, Entry, Source};
-use crate::error::Error;
+use fault::Error;
 
 /// Writes all of `contents`, sorted by path, owned by root, with the time 0 and inode numbers counted from 1.
 ///
@@ -29,19 +29,17 @@ fn write_all(contents: &Contents, mut out: Output<'_, impl Write>) -> Result<(),
     for (number, (path, entry)) in (1..).zip(contents.iter()) {
         out = write_entry(path, entry, number, out)?;
     }
-    trailer(out).map_err(|error| Error::new("the initramfs", error))?;
+    trailer(out).map_err(|error| Error::caused("the initramfs", error))?;
     Ok(())
 }
 
 /// An error of the file that is written.
-pub(crate) fn full(place: &Path, cause: impl std::fmt::Display) -> Error {
-    let cause = cause.to_string();
-    // What the system says of a pipe without a reader (pipe(7)).
-    let remedy = match cause.contains("Broken pipe") {
-        true => "the program that reads it ended too early: look what it said",
-        false => "make room on its file system, or write to another one",
+pub(crate) fn full(place: &Path, error: io::Error) -> Error {
+    let remedy = match error.kind() {
+        io::ErrorKind::BrokenPipe => "the program that reads it ended too early: look what it said",
+        _ => "make room on its file system, or write to another one",
     };
-    Error::new(place.display(), cause).remedy(remedy)
+    Error::caused(place.display(), error).remedy(remedy)
 }
 
 /// A writer that counts: a pipe does not know its length.
@@ -90,37 +88,43 @@ fn write_entry<W: Write>(path: &str, entry: &Entry, number: u32, out: W) -> Resu
     let mut writer = header.write(out, size);
     match &entry.source {
         Source::Folder | Source::CharDevice(..) => {}
-        Source::Bytes(bytes) => writer.write_all(bytes).map_err(|error| Error::new(path, error))?,
+        Source::Bytes(bytes) => writer.write_all(bytes).map_err(|error| Error::caused(path, error))?,
         Source::Link(target) => {
-            writer.write_all(target.as_bytes()).map_err(|error| Error::new(path, error))?
+            writer.write_all(target.as_bytes()).map_err(|error| Error::caused(path, error))?
         }
         Source::HostFile(host, size) => copy(host, *size, &mut writer)?,
         Source::Image(image) => image.copy(&mut writer)?,
     }
-    writer.finish().map_err(|error| Error::new(path, error))
+    writer.finish().map_err(|error| Error::caused(path, error))
 }
 
 /// Copies exactly `size` bytes of the file at `host`.
 fn copy(host: &Path, size: u64, out: &mut impl Write) -> Result<(), Error> {
-    let file = File::open(host).map_err(Error::at(host))?;
-    let copied = io::copy(&mut (&file).take(size), out).map_err(Error::at(host))?;
-    let more = (&file).read(&mut [0]).map_err(Error::at(host))?;
+    let file = File::open(host).map_err(Error::on(host.display()))?;
+    let copied = io::copy(&mut (&file).take(size), out).map_err(Error::on(host.display()))?;
+    let more = (&file).read(&mut [0]).map_err(Error::on(host.display()))?;
     if copied != size || more != 0 {
         return Err(Error::new(host.display(), "changed its length while it was read").remedy("try again"));
     }
     Ok(())
 }
 
+/// The same error once more: those of the system are their number.
+fn again(error: &io::Error) -> io::Error {
+    let other = || io::Error::new(error.kind(), error.to_string());
+    error.raw_os_error().map_or_else(other, io::Error::from_raw_os_error)
+}
+
 /// A writer that is not flushed before its end, that keeps why it refused data, and that tells how far it came.
 struct Output<'a, W> {
     out: W,
     meter: &'a Meter,
-    refused: &'a RefCell<Option<String>>,
+    refused: &'a RefCell<Option<io::Error>>,
 }
 
 impl<W: Write> Write for Output<'_, W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let refused = |error: &io::Error| *self.refused.borrow_mut() = Some(error.to_string());
+        let refused = |error: &io::Error| *self.refused.borrow_mut() = Some(again(error));
         let written = self.out.write(bytes).inspect_err(refused)?;
         self.meter.advance(written as u64);
         Ok(written)

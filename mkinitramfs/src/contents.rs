@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use crate::error::Error;
 use crate::packed_image::PackedImage;
+use fault::Error;
 
 /// Files by their path, without a leading slash. A folder sorts before what lies in it.
 #[derive(Debug, Default)]

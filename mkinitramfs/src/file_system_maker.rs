@@ -7,9 +7,9 @@ use profiles::StateFileSystem;
 
 use crate::contents::{Contents, Source};
 use crate::elf::Linked;
-use crate::error::Error;
 use crate::host_file;
 use crate::shared_libraries::{self, Library, Missing};
+use fault::Error;
 
 /// Where this machine has such programs.
 const FOLDERS: [&str; 4] = ["/usr/sbin", "/sbin", "/usr/local/sbin", "/usr/bin"];
@@ -77,7 +77,7 @@ impl FileSystemMaker {
             Some(path) => path.clone(),
             None => self.find()?,
         };
-        let bytes = host_file::read(&path).map_err(Error::at(&path))?;
+        let bytes = host_file::read(&path).map_err(Error::on(path.display()))?;
         let linked = Linked::read(&bytes).map_err(|cause| {
             Error::new(path.display(), cause).remedy("give the program itself, static or dynamic")
         })?;

@@ -10,7 +10,8 @@ use std::path::Path;
 /// It cannot be opened, or may never end: a FIFO would wait for a writer, and a device such as /dev/zero has no end.
 pub(crate) fn open(path: &Path) -> io::Result<File> {
     if !std::fs::metadata(path)?.is_file() {
-        return Err(io::Error::other("is not a regular file"));
+        // By this kind it gets its remedy: a path of a file.
+        return Err(io::Error::new(io::ErrorKind::IsADirectory, "is not a regular file"));
     }
     File::open(path)
 }

@@ -10,8 +10,8 @@ use profiles::StateFileSystem;
 use serde::Serialize;
 
 use crate::aliases::{self, Aliases};
-use crate::error::Error;
 use crate::modinfo::ModInfo;
+use fault::Error;
 
 /// Modules that do nothing without another. Debian's cloud kernels have HID for the mice of some machines, and no USB keyboards.
 const USELESS_ALONE: [(&str, &str); 1] = [("hid_generic", "usbhid")];

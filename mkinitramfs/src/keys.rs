@@ -9,8 +9,8 @@ use initramfs_format::paths;
 use profiles::Name;
 
 use crate::contents::{Contents, Source};
-use crate::error::Error;
 use crate::host_file;
+use fault::Error;
 
 /// The keys of an initramfs, and whether a signature is required.
 pub(crate) struct Keys {
@@ -84,7 +84,7 @@ impl Keys {
         profile: &StoredProfile,
     ) -> Result<Option<Vec<u8>>, Error> {
         let file = layout::signature_of(&profile.path);
-        let found = files.signature(&profile.name, profile.generation).map_err(Error::at(&file))?;
+        let found = files.signature(&profile.name, profile.generation).map_err(Error::on(file.display()))?;
         let Some(text) = found else {
             if self.required {
                 return Err(Error::new(profile.path.display(), "is not signed, and a signature is required")
@@ -98,7 +98,7 @@ impl Keys {
         let keys: Vec<_> = self.keys.iter().map(|key| key.key.clone()).collect();
         match signature::check(&profile.bytes, &text, &keys) {
             Ok(_) => Ok(Some(text.into_bytes())),
-            Err(refusal @ Refusal::Unreadable(_)) => Err(Error::new(file.display(), refusal)),
+            Err(refusal @ Refusal::Unreadable(_)) => Err(Error::new(file.display(), refusal.to_string())),
             Err(Refusal::NotByAKey) => Err(Error::new(
                 file.display(),
                 "is by none of the keys, or the profile was changed: init would refuse it",
@@ -116,7 +116,7 @@ fn read(path: &Path) -> Result<Key, Error> {
     };
     let text = host_file::read_text(path).map_err(|error| match error.kind() {
         ErrorKind::InvalidData => no_key("is no public key: it is not text".to_owned()),
-        _ => Error::at(path)(error),
+        _ => Error::on(path.display())(error),
     })?;
     let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let key = signature::Key::parse(stem.clone(), &text)

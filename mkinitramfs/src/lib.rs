@@ -8,7 +8,6 @@ mod aliases;
 mod archive;
 mod contents;
 mod elf;
-mod error;
 mod file_system_maker;
 mod host_file;
 mod kernel_modules;
@@ -24,7 +23,7 @@ mod shared_libraries;
 mod store;
 
 pub use contents::{Contents, Entry, Source};
-pub use error::Error;
+pub use fault::Error;
 pub use file_system_maker::{FileSystemMaker, MakerFile, Task};
 pub use kernel_modules::{Absent, Picked, Reason, Selection};
 pub use list::{Listed, list};

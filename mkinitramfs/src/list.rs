@@ -7,8 +7,8 @@ use std::path::Path;
 use cpio::newc;
 use serde::Serialize;
 
-use crate::error::Error;
 use crate::host_file;
+use fault::Error;
 
 /// The first bytes of a zstd frame (RFC 8878, section 3.1.1).
 const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
@@ -37,8 +37,8 @@ pub struct Listed {
 /// # Errors
 /// The file cannot be read, is no newc archive, or ends too early; says behind which entry.
 pub fn list(path: &Path) -> Result<Vec<Listed>, Error> {
-    let mut file = BufReader::new(host_file::open(path).map_err(Error::at(path))?);
-    let is_zstd = file.fill_buf().map_err(Error::at(path))?.starts_with(&ZSTD_MAGIC);
+    let mut file = BufReader::new(host_file::open(path).map_err(Error::on(path.display()))?);
+    let is_zstd = file.fill_buf().map_err(Error::on(path.display()))?.starts_with(&ZSTD_MAGIC);
     let mut listed = Vec::new();
     let result = if is_zstd {
         zstd::Decoder::with_buffer(file).and_then(|decoder| read(decoder, &mut listed))

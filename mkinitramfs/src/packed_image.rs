@@ -12,8 +12,8 @@ use profiles::Digest;
 use profiles::resolved::{ImageRef, VerityRef};
 use verity::{Layout, Verity};
 
-use crate::error::Error;
 use crate::host_file;
+use fault::Error;
 
 const REMEDY: &str = "'lamina store verify' finds damaged images; 'lamina build' makes them again";
 
@@ -84,7 +84,7 @@ impl PackedImage {
             file.rewind()?;
             Digest::of(Tee { file: &file, out })
         };
-        match attempt().map_err(Error::at(&self.path))? {
+        match attempt().map_err(Error::on(self.path.display()))? {
             (digest, size) if digest == self.digest && size == self.size => Ok(()),
             _ => Err(Error::new(self.path.display(), "changed while it was read").remedy("try again")),
         }

@@ -13,12 +13,12 @@ use kernel_package::KernelPackage;
 use profiles::{Name, StateFileSystem};
 
 use crate::contents::{Contents, Source};
-use crate::error::Error;
 use crate::file_system_maker::{FileSystemMaker, MakerFile};
 use crate::kernel_modules::{self, Reason, Selection};
 use crate::keys::Keys;
 use crate::rules::{self, AllowedProfile};
 use crate::{archive, elf, file_system_maker, host_file, module_list, rescue, store};
+use fault::Error;
 
 /// The zstd levels that fit the window of the kernel's decompressor.
 pub const LEVELS: RangeInclusive<i32> = 1..=19;
@@ -97,7 +97,7 @@ impl Request {
         // The kernel last: it takes seconds, and what is wrong with the others shows at once.
         let (init, keys) = (read_init(&self.init)?, Keys::read(&self.keys, self.require_signatures)?);
         let reading = self.progress.work(format_args!("reading {}", self.kernel.display()));
-        let kernel = KernelPackage::open(&self.kernel).map_err(|error| Error::new("", error))?;
+        let kernel = KernelPackage::open(&self.kernel).map_err(|error| Error::caused("", error))?;
         let makers = self.make_file_systems.iter().map(|maker| maker.kind);
         let file_systems: Vec<_> = self.state_file_systems.iter().copied().chain(makers).collect();
         let modules = kernel_modules::pick(&kernel, &self.groups, &file_systems, &self.modules)?;
@@ -134,7 +134,7 @@ impl Request {
 
 fn read_init(path: &Path) -> Result<Vec<u8>, Error> {
     let remedy = "'make init' makes out/init";
-    let bytes = host_file::read(path).map_err(|error| Error::new(path.display(), error).remedy(remedy))?;
+    let bytes = host_file::read(path).map_err(|error| Error::caused(path.display(), error).remedy(remedy))?;
     let cannot_run =
         |cause| Error::new(path.display(), format!("{cause}; the initramfs has no libraries")).remedy(remedy);
     elf::check_static(&bytes).map_err(cannot_run)?;
@@ -195,12 +195,12 @@ impl Plan {
                 format!("the zstd level {level} is not one of {} to {}", LEVELS.start(), LEVELS.end());
             return Err(Error::new("", cause));
         }
-        let failed = Error::at(output);
+        let failed = |error: std::io::Error| Error::caused(output.display(), error);
         let file = Output::create(output, Form::Stream)?;
         let buffer = BufWriter::with_capacity(1 << 17, archive::Counted::new(file.handle()?));
-        let mut encoder = zstd::Encoder::new(buffer, level).map_err(&failed)?;
+        let mut encoder = zstd::Encoder::new(buffer, level).map_err(failed)?;
         // The kernel checks the sum when it unpacks, and `--list` when it reads.
-        encoder.include_checksum(true).map_err(&failed)?;
+        encoder.include_checksum(true).map_err(failed)?;
         let unpacked = self.contents.iter().map(|(_, entry)| entry.source.size()).sum();
         let meter = self.progress.meter(format_args!("writing {}", output.display()), unpacked);
         archive::write(&self.contents, &mut encoder, output, &meter)?;

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use crate::contents::{Contents, Source};
 use crate::elf;
-use crate::error::Error;
 use crate::host_file;
+use fault::Error;
 
 /// Links to busybox. One that was built without a command says so when the link is called.
 const COMMANDS: [&str; 49] = [
@@ -65,7 +65,7 @@ const COMMANDS: [&str; 49] = [
 /// # Errors
 /// `busybox` cannot be read or is not a static program.
 pub(crate) fn add(contents: &mut Contents, busybox: &Path) -> Result<(), Error> {
-    let bytes = host_file::read(busybox).map_err(Error::at(busybox))?;
+    let bytes = host_file::read(busybox).map_err(Error::on(busybox.display()))?;
     elf::check_static(&bytes).map_err(|cause| {
         Error::new(busybox.display(), cause)
             .remedy("give a static busybox: the package busybox-static of Debian, or 'lamina build busybox'")

@@ -4,8 +4,8 @@ pub use initramfs_format::AllowedProfile;
 use initramfs_format::Description;
 use profiles::Name;
 
-use crate::error::Error;
 use crate::keys::Keys;
+use fault::Error;
 
 /// What `etc/lamina/initramfs.kdl` says.
 ///

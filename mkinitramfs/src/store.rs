@@ -10,9 +10,9 @@ use profiles::resolved::{BootProfile, ImageRef};
 use profiles::{Name, suggest};
 
 use crate::contents::{Contents, Source};
-use crate::error::Error;
 use crate::keys::Keys;
 use crate::packed_image::PackedImage;
+use fault::Error;
 
 /// The profiles that were packed.
 #[derive(Debug, Default)]
@@ -37,7 +37,7 @@ pub(crate) fn add(
     progress: Progress,
 ) -> Result<Packed, Error> {
     let no_store = |error: std::io::Error| {
-        Error::new(store.join(layout::PROFILES).display(), error)
+        Error::caused(store.join(layout::PROFILES).display(), error)
             .remedy("--store takes a folder with profiles/ and images/ in it")
     };
     let files = BootStore::open(store, Path::new("")).map_err(no_store)?;
@@ -55,7 +55,7 @@ pub(crate) fn add(
             return Err(unknown(store, name, &known));
         }
         let stored = newest(&files, name)?;
-        let profile = stored.parse().map_err(|error| Error::new("", error))?;
+        let profile = stored.parse().map_err(|error| Error::caused("", error))?;
         let place = Path::new(PACKED_STORE).join(layout::profile(name, stored.generation));
         if let Some(signature) = keys.signature_of(&files, &stored)? {
             let place = layout::signature_of(&place).display().to_string();
@@ -91,12 +91,12 @@ fn unknown(store: &Path, name: &Name, known: &[Name]) -> Error {
 /// The generation with the highest number.
 fn newest(files: &BootStore, name: &Name) -> Result<StoredProfile, Error> {
     let folder = files.path().join(layout::profile_folder(name));
-    let number = files.newest(name).map_err(Error::at(&folder))?.ok_or_else(|| {
+    let number = files.newest(name).map_err(Error::on(folder.display()))?.ok_or_else(|| {
         Error::new(folder.display(), "holds no generation (1.kdl, 2.kdl, ...)")
             .remedy("make one with 'lamina profile lock NAME'")
     })?;
     let path = files.path().join(layout::profile(name, number));
-    files.profile(name, number).map_err(Error::at(&path))
+    files.profile(name, number).map_err(Error::on(path.display()))
 }
 
 /// Adds an image that is not there yet. Gives a sentence about what had to be mended.

@@ -67,28 +67,6 @@ impl fmt::Display for Diagnostic {
 
 impl std::error::Error for Diagnostic {}
 
-/// The cause and the remedy of an error that prints as `cause`, `\nhelp: `, `remedy`: an error about something larger takes such
-/// a one for its cause, and shows one remedy. Without a remedy, or with several, the text stays whole.
-pub fn split_remedy(text: &str) -> (&str, Option<&str>) {
-    match text.split_once("\nhelp: ") {
-        Some((cause, remedy)) if !remedy.contains("\nhelp: ") => (cause, Some(remedy.trim_end())),
-        _ => (text, None),
-    }
-}
-
-/// An error and its sources, each that the text does not have already.
-pub fn with_sources(cause: &dyn std::error::Error) -> String {
-    let mut text = cause.to_string();
-    for source in std::iter::successors(cause.source(), |inner| inner.source()) {
-        let source = source.to_string();
-        if !text.contains(&source) {
-            text.push_str(": ");
-            text.push_str(&source);
-        }
-    }
-    text
-}
-
 /// All errors that one reading found, in the order of the text. Never empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostics(Vec<Diagnostic>);

@@ -24,7 +24,7 @@ pub mod written;
 pub mod written_line;
 
 pub use device_spec::DeviceSpec;
-pub use diagnostics::{Diagnostic, Diagnostics, split_remedy, with_sources};
+pub use diagnostics::{Diagnostic, Diagnostics};
 pub use digest::{Digest, DigestError};
 pub use lexer::LARGEST;
 pub use name::{Name, NameError};

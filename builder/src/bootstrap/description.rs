@@ -52,7 +52,7 @@ impl Description {
             top.allow(&["debian"]);
             description(top.required("debian")?.shape(&DEBIAN)?)
         })
-        .map_err(|diagnostics| Error::new("", diagnostics))
+        .map_err(|diagnostics| Error::caused("", diagnostics))
     }
 }
 

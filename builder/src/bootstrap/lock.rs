@@ -70,7 +70,7 @@ impl Lock {
                 packages: packages.into_iter().collect::<Option<_>>()?,
             })
         })
-        .map_err(|diagnostics| Error::new("", diagnostics))
+        .map_err(|diagnostics| Error::caused("", diagnostics))
     }
 
     /// The text of the file.

@@ -69,7 +69,7 @@ impl Apt<'_> {
             .env("LC_ALL", "C")
             .output()
             .map_err(|error| {
-                Error::new(program, error).remedy("make the lock on a Debian system, where apt is")
+                Error::caused(program, error).remedy("make the lock on a Debian system, where apt is")
             })?;
         if output.status.success() {
             return Ok(String::from_utf8_lossy(&output.stdout).into_owned());

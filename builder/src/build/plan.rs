@@ -118,7 +118,7 @@ impl<'a> Earlier<'a> {
 fn reason(graph: &Graph, package: &Package, earlier: &Earlier<'_>) -> Result<String> {
     match earlier.store.record(&package.id) {
         Ok(Some(_)) => return Ok("its image is missing or has another size".to_owned()),
-        Err(finding) => return Ok(format!("its record is damaged ({})", finding.cause)),
+        Err(finding) => return Ok(format!("its record is damaged ({})", finding.cause())),
         Ok(None) => {}
     }
     let known = earlier.named(&package.recipe.name)?;

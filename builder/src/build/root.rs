@@ -68,7 +68,7 @@ fn paths_of(layer: &Dependency, store: &Store, report: &Report) -> Result<LayerP
     // Before the trees are looked at: one that an earlier version unpacked may have them too.
     refuse_overlay_attributes(&image, &path, layer)?;
     let damaged = |error: squashfs::Error| {
-        Error::new("", error).remedy("`lamina store verify` says how to have a damaged image again")
+        Error::caused("", error).remedy("`lamina store verify` says how to have a damaged image again")
     };
     let paths = stacking::paths_of(image.image(), &path, damaged)?;
     store.finish_reading(&image, &layer.digest, verity.as_ref(), report);

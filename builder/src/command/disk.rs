@@ -207,7 +207,7 @@ impl Create {
             context.report.detail(format_args!("writing {step}"))
         })?;
         drop(meter);
-        Ok(output.publish()?)
+        output.publish()
     }
 
     fn tell(&self, context: &Context, planned: &PlannedDisk) -> Result<ExitCode> {
@@ -240,7 +240,7 @@ impl Create {
     fn names(&self) -> Result<(Vec<Name>, Option<Name>)> {
         let parse = |name: &String| {
             let remedy = "`lamina profile list` says which there are";
-            Name::parse(name).map_err(|error| Error::new(format!("'{name}'"), error).remedy(remedy))
+            Name::parse(name).map_err(|error| Error::caused(format!("'{name}'"), error).remedy(remedy))
         };
         let mut names: Vec<Name> = Vec::new();
         for name in self.profile.iter().chain(&self.rescue).map(parse) {

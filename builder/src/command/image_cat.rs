@@ -51,7 +51,7 @@ impl Cat {
         };
         match io::stdout().lock().write_all(&bytes) {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-                Err(Error::new("standard output", error))
+                Err(Error::caused("standard output", error))
             }
             _ => Ok(ExitCode::SUCCESS),
         }
@@ -61,6 +61,6 @@ impl Cat {
 fn read(image: &CheckedImage, file: &str, path: &str) -> Result<Vec<u8>> {
     image.image().read(path.as_bytes()).map_err(|error| {
         // It names the file and the path itself.
-        Error::new("", error).remedy(format!("`lamina image inspect {file} --files` lists what is in it"))
+        Error::caused("", error).remedy(format!("`lamina image inspect {file} --files` lists what is in it"))
     })
 }

@@ -69,7 +69,7 @@ impl Choice {
         let (name, rest) = word.split_at(end.or(pluses.first().copied()).unwrap_or(head.len()));
         let remedy = "give a package, or the path of an image, with a slash in it or .sqfs at its end";
         let name =
-            Name::parse(name).map_err(|error| Error::new(format!("'{word}'"), error).remedy(remedy))?;
+            Name::parse(name).map_err(|error| Error::caused(format!("'{word}'"), error).remedy(remedy))?;
         let (at, with) = match rest.strip_prefix('@') {
             Some(rest) => match rest.split_once('+') {
                 Some((at, with)) => (Some(at), Some(with)),

@@ -89,7 +89,7 @@ impl Verify {
         let meter = context.report.progress().passes(what, layout.total_len, Work::bytes(&layout));
         let work = Work { jobs: jobs_or_processors(self.jobs), progress: &|bytes| meter.advance(bytes) };
         hash_tree::check(&file, &verity, work).map_err(|error| {
-            Error::new(path.display(), error).remedy(
+            Error::caused(path.display(), error).remedy(
                 "the root hash is that of another image, or the image was changed or damaged: get it again",
             )
         })?;
@@ -106,7 +106,7 @@ impl Verify {
 
 fn parse_root_hash(text: &str) -> Result<Digest> {
     Digest::parse(text).map_err(|error| {
-        Error::new(format!("--root-hash {text}"), error)
+        Error::caused(format!("--root-hash {text}"), error)
             .remedy("give the 64 hexadecimal digits that `lamina image protect` printed")
     })
 }

@@ -145,7 +145,7 @@ impl Check {
     fn run(self) -> Result<ExitCode> {
         let findings = Subject::open(self.kernel.as_ref())
             .and_then(|kernel| kernel.check())
-            .map_err(|error| Error::new("", error))?;
+            .map_err(|error| Error::caused("", error))?;
         let boots = findings.iter().all(|finding| finding.severity != Severity::Missing);
         if self.json {
             let list: Vec<_> = findings.iter().map(finding_as_json).collect();

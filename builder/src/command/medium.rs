@@ -77,7 +77,7 @@ impl Create {
         }
         let parse = |name: &String| {
             let remedy = "`lamina profile list` says which there are";
-            Name::parse(name).map_err(|error| Error::new(format!("'{name}'"), error).remedy(remedy))
+            Name::parse(name).map_err(|error| Error::caused(format!("'{name}'"), error).remedy(remedy))
         };
         let mut names = self.profile.iter().map(parse).collect::<Result<Vec<_>>>()?;
         names.sort();

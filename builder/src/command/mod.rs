@@ -23,6 +23,7 @@ mod source;
 mod store;
 mod told_apart;
 
+use std::io::ErrorKind;
 use std::process::ExitCode;
 
 use argh::FromArgs;
@@ -91,22 +92,41 @@ enum Command {
 /// Carries out a command line.
 pub fn run(lamina: Lamina) -> Result<ExitCode> {
     let context = Context::new(lamina.store, lamina.tree, lamina.verbose);
-    match lamina.command {
+    run_in(&context, lamina.command).map_err(naming_the_store)
+}
+
+/// Where the place is what is wrong, the store may be at another: most of what is written is written there.
+fn naming_the_store(error: Error) -> Error {
+    let of_the_place = |kind| {
+        matches!(kind, ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::ReadOnlyFilesystem)
+    };
+    let usual = if error.has_own_remedy() { None } else { error.known_remedy() };
+    match usual.filter(|_| error.system_said().is_some_and(|said| of_the_place(said.kind()))) {
+        Some(usual) => {
+            let remedy = format!("{usual} (the store: `--store DIR` or LAMINA_STORE)");
+            error.remedy(remedy)
+        }
+        None => error,
+    }
+}
+
+fn run_in(context: &Context, command: Command) -> Result<ExitCode> {
+    match command {
         Command::Bless(command) => running_system::tell(command.run(&System::here())),
-        Command::Bootstrap(command) => command.run(&context),
-        Command::Build(command) => command.run(&context),
+        Command::Bootstrap(command) => command.run(context),
+        Command::Build(command) => command.run(context),
         Command::Completions(command) => command.run(),
-        Command::Disk(command) => command.run(&context),
-        Command::Fetch(command) => command.run(&context),
-        Command::Image(command) => command.run(&context),
-        Command::Kernel(command) => command.run(&context),
-        Command::Key(command) => command.run(&context),
+        Command::Disk(command) => command.run(context),
+        Command::Fetch(command) => command.run(context),
+        Command::Image(command) => command.run(context),
+        Command::Kernel(command) => command.run(context),
+        Command::Key(command) => command.run(context),
         Command::Man(command) => command.run(),
-        Command::Medium(command) => command.run(&context),
-        Command::Profile(command) => command.run(&context),
+        Command::Medium(command) => command.run(context),
+        Command::Profile(command) => command.run(context),
         Command::Report(command) => running_system::tell(command.run(&System::here())),
-        Command::Source(command) => command.run(&context),
-        Command::Store(command) => command.run(&context),
+        Command::Source(command) => command.run(context),
+        Command::Store(command) => command.run(context),
         Command::Why(command) => running_system::tell(command.run(&System::here())),
     }
 }
@@ -126,7 +146,7 @@ fn at_most_one(options: &[(&str, bool)]) -> Result<()> {
 fn print(text: impl std::fmt::Display) -> Result<()> {
     use std::io::Write;
     match writeln!(std::io::stdout().lock(), "{text}") {
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(0),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => std::process::exit(0),
         outcome => outcome.map_err(Error::on("standard output")),
     }
 }
@@ -134,4 +154,21 @@ fn print(text: impl std::fmt::Display) -> Result<()> {
 /// Writes a result as JSON, indented, with a newline at its end.
 fn print_json(value: &impl serde::Serialize) -> Result<()> {
     print(serde_json::to_string_pretty(value).map_err(Error::on("standard output"))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_and_a_read_only_one_may_be_left_to_another_store() {
+        for kind in [ErrorKind::StorageFull, ErrorKind::ReadOnlyFilesystem] {
+            let error = naming_the_store(Error::on("images/ab.sqfs")(std::io::Error::from(kind)));
+            assert!(error.to_string().ends_with("(the store: `--store DIR` or LAMINA_STORE)"), "{error}");
+        }
+        let own = Error::on("x")(std::io::Error::from(ErrorKind::StorageFull)).remedy("buy a disk");
+        assert_eq!(naming_the_store(own.clone()), own);
+        let missing = Error::on("x")(std::io::Error::from(ErrorKind::NotFound));
+        assert_eq!(naming_the_store(missing.clone()), missing);
+    }
 }

@@ -301,7 +301,7 @@ impl Verify {
 
 fn parse(name: &str) -> Result<Name> {
     let remedy = "`lamina profile list` says which there are";
-    Name::parse(name).map_err(|error| Error::new(format!("'{name}'"), error).remedy(remedy))
+    Name::parse(name).map_err(|error| Error::caused(format!("'{name}'"), error).remedy(remedy))
 }
 
 fn require(names: &[String]) -> Result<()> {

@@ -5,16 +5,11 @@ use std::process::ExitCode;
 use running::command::Said;
 
 use super::print;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// Prints what such a command says; the exit status is its answer.
-pub(super) fn tell(said: running::Result<Said>) -> Result<ExitCode> {
-    let Said { text, yes } = said.map_err(error)?;
+pub(super) fn tell(said: Result<Said>) -> Result<ExitCode> {
+    let Said { text, yes } = said?;
     print(text)?;
     Ok(if yes { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-fn error(error: running::Error) -> Error {
-    let plain = Error::new(error.object, error.cause);
-    if error.remedy.is_empty() { plain } else { plain.remedy(error.remedy) }
 }

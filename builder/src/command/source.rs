@@ -92,7 +92,8 @@ fn mirror_of(address: &str, recipe: Option<&Path>) -> Result<Mirror> {
         return Mirror::parse(address);
     }
     let path = std::fs::canonicalize(address).map_err(|error| {
-        Error::new(address, error).remedy("give a file, or an address with https:, http:, debian: or file:")
+        Error::caused(address, error)
+            .remedy("give a file, or an address with https:, http:, debian: or file:")
     })?;
     let recipe = recipe.and_then(|folder| std::fs::canonicalize(folder).ok());
     let below = recipe.and_then(|folder| path.strip_prefix(folder).ok().map(Path::to_path_buf));

@@ -13,12 +13,3 @@ pub mod contents;
 pub mod inspection;
 pub mod kernel;
 pub mod loader;
-
-use crate::error::Error;
-
-impl From<disk_image::Error> for Error {
-    fn from(error: disk_image::Error) -> Self {
-        let plain = Error::new(error.object, error.cause);
-        if error.remedy.is_empty() { plain } else { plain.remedy(error.remedy) }
-    }
-}

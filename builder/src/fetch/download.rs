@@ -76,7 +76,7 @@ impl<'a> Download<'a> {
             // It may be waiting for a server and not notice that nobody listens any more. One that has ended is no error.
             let _ = curl.kill();
         }
-        let ended = curl.wait_with_output().map_err(|error| Failure::here(Error::new("curl", error)))?;
+        let ended = curl.wait_with_output().map_err(|error| Failure::here(Error::caused("curl", error)))?;
         let transfer = Transfer::of(ended.status, &ended.stderr, !whole).map_err(Failure::here)?;
         let redirected = transfer.redirected.clone();
         taken
@@ -87,8 +87,8 @@ impl<'a> Download<'a> {
     /// Copies and hashes.
     fn take(self, mut bytes: impl Read, progress: &dyn Progress) -> Result<Taken, Failure> {
         let (mut hasher, mut buffer, mut length) = (Sha256::new(), vec![0; BUFFER_BYTES], 0u64);
-        let here = |error: io::Error| Failure::here(Error::new(self.target.display(), error));
-        let mut file = self.file.handle().map_err(|error| Failure::here(error.into()))?;
+        let here = |error: io::Error| Failure::here(Error::caused(self.target.display(), error));
+        let mut file = self.file.handle().map_err(Failure::here)?;
         let (size, mut beyond) = (self.source.size, None);
         let whole = loop {
             let count = match bytes.read(&mut buffer) {

@@ -282,7 +282,7 @@ pub(crate) fn replace(from: &Path, to: &Path) -> Result<()> {
     let mut original = File::open(from).map_err(Error::on(from.display()))?;
     io::copy(&mut original, &mut file.handle()?).map_err(Error::on(to.display()))?;
     crate::store::share(&file.handle()?).map_err(Error::on(to.display()))?;
-    Ok(file.publish()?)
+    file.publish()
 }
 
 fn make_folder(path: &Path) -> Result<()> {

@@ -78,7 +78,7 @@ fn read_url(url: &str, proxy: Option<&str>) -> Result<Pin, Failure> {
         // One that has ended already is no error.
         let _ = curl.kill();
     }
-    let ended = curl.wait_with_output().map_err(|error| Failure::here(Error::new("curl", error)))?;
+    let ended = curl.wait_with_output().map_err(|error| Failure::here(Error::caused("curl", error)))?;
     let transfer = Transfer::of(ended.status, &ended.stderr, hashed.is_err()).map_err(Failure::here)?;
     let redirected = transfer.redirected.clone();
     let (sha256, size) = hashed?;

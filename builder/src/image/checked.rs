@@ -105,7 +105,7 @@ impl fmt::Debug for CheckedImage {
 
 /// Their words name the file.
 fn damaged(error: squashfs::Error) -> Error {
-    Error::new("", error).remedy(DAMAGED)
+    Error::caused("", error).remedy(DAMAGED)
 }
 
 fn not_this(path: &Path, found: &Digest) -> Error {

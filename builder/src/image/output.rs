@@ -104,7 +104,8 @@ fn add_record(tree: &mut Tree, (path, bytes): (&str, Vec<u8>)) -> Result<()> {
         }
     }
     tree.insert(path.as_bytes(), Entry::new(at(0o644), Kind::File(bytes.into()))).map_err(|error| {
-        Error::new(path, error).remedy("the builder writes its record there; let the recipe not install it")
+        Error::caused(path, error)
+            .remedy("the builder writes its record there; let the recipe not install it")
     })
 }
 

@@ -51,7 +51,7 @@ pub fn refuse_loss(
     match hash_tree::check(file, &tree, work) {
         // Data and tree are right, and the error correction is made again.
         Ok(()) | Err(verity::Error::Mismatch(Place::Parity { .. })) => Ok(()),
-        Err(error) => Err(Error::new(path.display(), error).remedy(format!(
+        Err(error) => Err(Error::caused(path.display(), error).remedy(format!(
             "it was changed or damaged since it was protected: get it again. To protect it as it is: `truncate -s {length} FILE` first"
         ))),
     }

@@ -79,12 +79,12 @@ pub(super) fn copy_image(image: &MediumImage, meter: &Meter, report: &Report) ->
             count(healed, "damaged block")
         ));
     }
-    Ok(target.publish()?)
+    target.publish()
 }
 
 /// Copies a small file.
 pub(super) fn copy(from: &Path, to: &Path, meter: &Meter) -> Result<()> {
-    Ok(filled(from, to, meter)?.publish()?)
+    filled(from, to, meter)?.publish()
 }
 
 /// A file with the bytes of another; on file systems that can, the two share their blocks (FICLONE, ioctl_ficlone(2)).

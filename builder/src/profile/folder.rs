@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use profiles::written::{self, Composition};
 use profiles::{Diagnostics, Name, suggest};
 
-use crate::error::{Error, Result};
+use crate::error::{AtPlace, Error, Result};
 use crate::recipe::NONE_HERE;
 use crate::text_file;
 
@@ -54,7 +54,7 @@ impl ProfileFolder {
         let profile = parse(&self.file(name), text_file::read_below(&self.path, &self.file(name)))?;
         if profile.name != *name {
             let cause = format!("the profile is called '{}', its file '{name}.kdl'", profile.name);
-            return Err(Error::new("", profile.place.error(cause, "give both the same name")));
+            return Err(Error::caused("", profile.place.error(cause, "give both the same name")));
         }
         self.join(&profile)
     }

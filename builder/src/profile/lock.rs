@@ -104,15 +104,15 @@ fn check_verity(composition: &Composition, record: &BuildRecord) -> Result<()> {
 /// The image of a build, with every path of it.
 fn paths_of(store: &Store, record: &BuildRecord) -> Result<(CheckedImage, LayerPaths)> {
     let path = store.image_path(&record.digest);
-    let damaged = |error: &dyn std::fmt::Display| {
-        Error::new(path.display(), error).remedy(format!(
-            "run `lamina store verify`; `lamina build {}` makes it again once it is removed",
-            record.name
-        ))
-    };
-    let checked =
-        store.open_image(&record.digest, record.verity.as_ref()).map_err(|error| damaged(&error.cause()))?;
-    let paths = stacking::paths_of(checked.image(), &path, |error| damaged(&error))?;
+    let remedy = format!(
+        "run `lamina store verify`; `lamina build {}` makes it again once it is removed",
+        record.name
+    );
+    let checked = store.open_image(&record.digest, record.verity.as_ref()).map_err(|error| {
+        Error::new(path.display(), error.cause().to_owned()).remedy(&remedy).because_of(error)
+    })?;
+    let damaged = |error: squashfs::Error| Error::caused(path.display(), error).remedy(&remedy);
+    let paths = stacking::paths_of(checked.image(), &path, damaged)?;
     Ok((checked, LayerPaths { name: record.name.clone(), paths }))
 }
 

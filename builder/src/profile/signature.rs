@@ -69,7 +69,7 @@ pub fn verify(store: &Store, name: &Name, key: &Path) -> Result<Signed> {
     let target = path_of(&path);
     let text = fs::read_to_string(&target).map_err(|error| {
         let remedy = format!("`lamina profile sign {name} --key FILE` signs the profile");
-        Error::new(target.display(), error).remedy(remedy)
+        Error::caused(target.display(), error).remedy(remedy)
     })?;
     let signed = signature::check(&bytes, &text, &public).map_err(|refusal| {
         let why = match refusal {
@@ -116,7 +116,7 @@ fn read_secret_key(path: &Path, password: Option<String>) -> Result<SecretKey> {
     }
     can_be_had(path, password.as_deref())?;
     SecretKeyBox::from(text).into_secret_key(password).map_err(|error| {
-        Error::new(path.display(), error)
+        Error::caused(path.display(), error)
             .remedy(format!("type the password of the key, or put it into {PASSWORD_VARIABLE}"))
     })
 }
@@ -133,7 +133,7 @@ fn read_key(path: &Path) -> Result<String> {
     read().map_err(|error: std::io::Error| match error.kind() {
         std::io::ErrorKind::InvalidData => Error::new(path.display(), "is no minisign key: it is not text")
             .remedy("give a file that `lamina key create` or `minisign -G` wrote"),
-        _ => Error::new(path.display(), error),
+        _ => Error::caused(path.display(), error),
     })
 }
 

@@ -35,7 +35,7 @@ pub fn find(
     profiles: &ProfileFolder,
 ) -> Result<Target> {
     let parsed = Name::parse(name)
-        .map_err(|error| Error::new(format!("'{name}'"), error).remedy(
+        .map_err(|error| Error::caused(format!("'{name}'"), error).remedy(
             "give the name of a package or a profile; a profile in a file has a slash or ends in .kdl, and only `profile check` reads one",
         ))?;
     let (package, profile) = match meaning {

@@ -184,9 +184,8 @@ fn mirror(node: Node<'_>) -> Option<String> {
     match Mirror::parse(&text) {
         Ok(_) => Some(text),
         Err(error) => {
-            let says = error.to_string();
-            let (message, help) = profiles::split_remedy(&says);
-            let help = help.unwrap_or_default();
+            let message = format!("{}: {}", error.object(), error.cause());
+            let help = error.known_remedy().unwrap_or_default().to_owned();
             node.refuse(message, help)
         }
     }

@@ -16,7 +16,7 @@ use folder::RECIPE_FILE;
 pub use folder::RecipeFolder;
 use profiles::{Digest, Name, Place};
 
-use crate::error::{Error, Result};
+use crate::error::{AtPlace, Error, Result};
 use crate::fetch::Source;
 use crate::image::path_metadata::PathMetadata;
 use crate::limits::LimitWishes;
@@ -150,7 +150,7 @@ impl Recipe {
         let recipe = decode::recipe(&path.display().to_string(), &bytes, &folder)?;
         if recipe.name != *name {
             let cause = format!("the recipe is called '{}', its folder '{name}'", recipe.name);
-            return Err(Error::new("", recipe.place.error(cause, "give both the same name")));
+            return Err(Error::caused("", recipe.place.error(cause, "give both the same name")));
         }
         Ok(recipe)
     }

@@ -167,7 +167,7 @@ fn give_up_rights() -> Result<()> {
         // EINVAL: this kernel is older than the right, so nobody has it.
         match rustix::thread::remove_capability_from_bounding_set(right) {
             Ok(()) | Err(rustix::io::Errno::INVAL) => {}
-            Err(errno) => return Err(Error::new(failed, errno)),
+            Err(errno) => return Err(Error::caused(failed, errno)),
         }
     }
     prctl::set_no_new_privs().map_err(Error::on(failed))?;
@@ -217,7 +217,7 @@ fn run_script(name: &str, text: &str, folder: &Path, spec: &Spec) -> Result<i32>
         .stdin(input)
         .status()
         .map_err(|error| {
-            Error::new("/bin/sh", error).remedy("the bootstrap layer must have a shell at /bin/sh")
+            Error::caused("/bin/sh", error).remedy("the bootstrap layer must have a shell at /bin/sh")
         })?;
     Ok(exit_code(status))
 }

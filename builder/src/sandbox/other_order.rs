@@ -47,7 +47,7 @@ fn newest_first(place: &Path) -> Result<bool> {
         let name = fs::read_dir(&probe)?.next().transpose()?.map(|entry| entry.file_name());
         Ok(name.is_some_and(|name| name == "second"))
     };
-    look().map_err(|error: std::io::Error| Error::new(probe.display(), error))
+    look().map_err(|error: std::io::Error| Error::caused(probe.display(), error))
 }
 
 struct Work {

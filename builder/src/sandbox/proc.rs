@@ -40,7 +40,7 @@ pub(super) fn mount_proc(root: &Path) -> Result<()> {
     let proc = make_folder(root, "/proc")?;
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
     mount(Some("proc"), &proc, Some("proc"), flags, None::<&str>).map_err(|errno| {
-        let error = Error::new("cannot mount /proc in the sandbox", errno);
+        let error = Error::caused("cannot mount /proc in the sandbox", errno);
         match errno {
             // mount_too_revealing() of the kernel's fs/namespace.c.
             Errno::EPERM => error.remedy(

@@ -22,7 +22,7 @@ pub(super) fn path() -> Result<PathBuf> {
         // Two threads may copy at the same time: one of the copies is dropped.
         None => {
             let made = sealed_copy().map_err(|error| {
-                Error::new("cannot copy lamina into memory for a sandbox", error)
+                Error::caused("cannot copy lamina into memory for a sandbox", error)
                     .remedy("the sysctl vm.memfd_noexec must be 0 or 1, and some megabytes of memory free")
             })?;
             COPY.get_or_init(|| made)

@@ -66,7 +66,7 @@ pub(super) fn make_map(inside: (u32, u32), outside: (u32, u32)) -> Result<UserNa
 fn forbidden(error: stack::Error) -> Error {
     match Errno::from_raw(error.errno()) {
         Errno::EAGAIN | Errno::ENOMEM => error.into(),
-        errno => Error::new(FAILED, errno).remedy(FORBIDDEN),
+        errno => Error::caused(FAILED, errno).remedy(FORBIDDEN),
     }
 }
 

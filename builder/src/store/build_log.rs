@@ -40,7 +40,7 @@ impl Store {
                     }
                     wait_for(file, path)?
                 }
-                Err((_, errno)) => return Err(Error::new(path.display(), errno)),
+                Err((_, errno)) => return Err(Error::caused(path.display(), errno)),
             };
             // Else somebody replaced it meanwhile: the lock of a file without its name keeps nobody out.
             if is_still_at(&file, path) {
@@ -117,7 +117,7 @@ fn wait_for(file: File, path: &Path) -> Result<Flock<File>> {
         match Flock::lock(file, FlockArg::LockExclusive) {
             Ok(locked) => return Ok(locked),
             Err((again, Errno::EINTR)) => file = again,
-            Err((_, errno)) => return Err(Error::new(path.display(), errno)),
+            Err((_, errno)) => return Err(Error::caused(path.display(), errno)),
         }
     }
 }

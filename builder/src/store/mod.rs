@@ -5,6 +5,7 @@
 
 mod build_log;
 mod finding;
+
 pub mod generations;
 mod image;
 mod record;
@@ -28,7 +29,7 @@ use crate::error::{Error, Result};
 use crate::text_file;
 
 pub use build_log::{BuildLog, LONGEST_LOG};
-pub use finding::{Finding, wrong_length};
+pub use finding::wrong_length;
 pub use record::{BuildRecord, Dependency, RECORD_FOLDER, SourceRecord};
 pub use scratch::Scratch;
 pub(crate) use unpacked::refuse_overlay_attributes;
@@ -53,7 +54,7 @@ impl Store {
     /// `root` is there and is no folder, or cannot be reached.
     pub fn open(root: &Path) -> Result<Self> {
         let remedy = "give the folder of a store with `--store DIR` or LAMINA_STORE";
-        let on = |error: io::Error| Error::new(root.display(), error).remedy(remedy);
+        let on = |error: io::Error| Error::caused(root.display(), error).remedy(remedy);
         match fs::metadata(root) {
             Ok(found) if !found.is_dir() => Err(Error::new(root.display(), "is not a folder").remedy(remedy)),
             Ok(_) => fs::canonicalize(root).map_err(on).map(|root| Store { root }),
@@ -66,7 +67,7 @@ impl Store {
 
     /// Removes what killed processes left in `tmp/`, as far as this process may. Gives what could not be removed and was set
     /// aside now; nothing here is an error.
-    pub fn sweep(&self) -> Vec<Finding> {
+    pub fn sweep(&self) -> Vec<Error> {
         scratch::sweep(&self.tmp())
     }
 
@@ -148,7 +149,8 @@ impl Store {
         self.make_root()?;
         make_folder(folder, SHARED)?;
         let file = File::open(folder).map_err(Error::on(folder.display()))?;
-        Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, errno)| Error::new(folder.display(), errno))
+        Flock::lock(file, FlockArg::LockExclusive)
+            .map_err(|(_, errno)| Error::caused(folder.display(), errno))
     }
 
     /// Writes `bytes` to `path` inside the store so that it is there whole or not at all.
@@ -197,7 +199,7 @@ impl Store {
             Ok(image) if image.len() == record.size => Ok(Some(record)),
             Ok(_) => Ok(None),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(Error::new(self.image_path(&record.digest).display(), error)),
+            Err(error) => Err(Error::caused(self.image_path(&record.digest).display(), error)),
         }
     }
 
@@ -205,7 +207,7 @@ impl Store {
     ///
     /// # Errors
     /// It is damaged.
-    pub fn record(&self, id: &Digest) -> Result<Option<BuildRecord>, Finding> {
+    pub fn record(&self, id: &Digest) -> Result<Option<BuildRecord>> {
         let path = self.record_path(id);
         match fs::symlink_metadata(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -228,11 +230,11 @@ impl Store {
         Ok(records)
     }
 
-    fn read_record(&self, path: &Path) -> Result<BuildRecord, Finding> {
+    fn read_record(&self, path: &Path) -> Result<BuildRecord> {
         let object = path.strip_prefix(&self.root).unwrap_or(path).display().to_string();
         let damaged = |cause: String| {
-            let remedy = "remove it; `lamina build` makes it again when it is needed".to_owned();
-            Finding { object: object.clone(), cause, remedy }
+            let remedy = "remove it; `lamina build` makes it again when it is needed";
+            Error::new(&object, cause).remedy(remedy)
         };
         let bytes = text_file::read(path).map_err(|error| damaged(error.cause().to_owned()))?;
         let record = record::decode(&object, &bytes).map_err(|errors| {
@@ -252,7 +254,7 @@ pub struct Records {
     /// The records that can be read.
     pub sound: Vec<BuildRecord>,
     /// Those that cannot.
-    pub damaged: Vec<Finding>,
+    pub damaged: Vec<Error>,
 }
 
 /// Makes a folder of the store and those above it that are missing, with this mode whatever the umask. What root makes in the store

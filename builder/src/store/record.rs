@@ -95,7 +95,7 @@ impl BuildRecord {
     /// Reads a record of the store; `label` names the text in messages.
     pub fn parse(label: &str, bytes: &[u8]) -> Result<Self> {
         decode(label, bytes)
-            .map_err(|error| Error::new("", error).remedy("remove this record and build again"))
+            .map_err(|error| Error::caused("", error).remedy("remove this record and build again"))
     }
 
     fn write_kdl(&self, image: &str) -> String {

@@ -19,7 +19,6 @@ use std::path::{Path, PathBuf};
 use nix::fcntl::{Flock, FlockArg, OFlag};
 use rustix::io::Errno;
 
-use super::Finding;
 use super::removal::{self, Stuck};
 use crate::error::{Error, Result};
 
@@ -45,7 +44,7 @@ impl Scratch {
         let made = DirBuilder::new().mode(PRIVATE).create(&path);
         let own = || shed_inherited(&path).and_then(|()| open_to_its_owner(tmp, &path));
         made.and_then(|()| own()).map_err(|error| {
-            Error::new(path.display(), error)
+            Error::caused(path.display(), error)
                 .remedy("take a store that you may write to with `--store DIR` or LAMINA_STORE")
         })?;
         let lock = lock_entry(&path)
@@ -100,7 +99,7 @@ fn free_name(tmp: &Path, label: &str) -> Result<PathBuf> {
 /// Removes the entries whose owner is gone. Gives what could not be removed, and is said for the first time.
 ///
 /// Nothing that goes wrong here is an error: a store that this process may only read has nothing to be swept by it.
-pub(super) fn sweep(tmp: &Path) -> Vec<Finding> {
+pub(super) fn sweep(tmp: &Path) -> Vec<Error> {
     let Ok(folder) = open_folder(tmp) else { return Vec::new() };
     close_to_others(&folder);
     let names = names_in(tmp).unwrap_or_default();
@@ -112,16 +111,16 @@ pub(super) fn sweep(tmp: &Path) -> Vec<Finding> {
 }
 
 /// The entries that were set aside, for people.
-pub(super) fn set_aside(tmp: &Path) -> Vec<Finding> {
+pub(super) fn set_aside(tmp: &Path) -> Vec<Error> {
     let names = names_in(tmp).unwrap_or_default();
     let left = names.into_iter().filter(|name| name.to_string_lossy().starts_with(SET_ASIDE));
     left.map(|name| finding(&name, "an interrupted command left it, and it could not be removed", tmp))
         .collect()
 }
 
-fn finding(name: &OsStr, cause: impl ToString, tmp: &Path) -> Finding {
+fn finding(name: &OsStr, cause: &str, tmp: &Path) -> Error {
     let remedy = format!("remove it as its owner, or as root: rm -rf '{}'", tmp.join(name).display());
-    Finding { object: format!("tmp/{}", name.to_string_lossy()), cause: cause.to_string(), remedy }
+    Error::new(format!("tmp/{}", name.to_string_lossy()), cause).remedy(remedy)
 }
 
 /// The names in a folder, sorted; `.` and `..` are none.
@@ -133,7 +132,7 @@ fn names_in(folder: &Path) -> io::Result<Vec<OsString>> {
     Ok(names)
 }
 
-fn sweep_entry(tmp: &Path, folder: &File, name: &OsStr) -> Option<Finding> {
+fn sweep_entry(tmp: &Path, folder: &File, name: &OsStr) -> Option<Error> {
     let path = tmp.join(name);
     let guard = lock_tmp(tmp).ok()?;
     let lock = match lock_entry(&path) {
@@ -153,7 +152,7 @@ fn sweep_entry(tmp: &Path, folder: &File, name: &OsStr) -> Option<Finding> {
 }
 
 /// Renames an entry that stays. `None` when it was set aside before, and when nothing may be changed here at all.
-fn put_aside(tmp: &Path, folder: &File, name: &OsStr, stuck: &Stuck) -> Option<Finding> {
+fn put_aside(tmp: &Path, folder: &File, name: &OsStr, stuck: &Stuck) -> Option<Error> {
     if name.to_string_lossy().starts_with(SET_ASIDE)
         || stuck.error.kind() == io::ErrorKind::ReadOnlyFilesystem
     {
@@ -176,7 +175,7 @@ fn put_aside(tmp: &Path, folder: &File, name: &OsStr, stuck: &Stuck) -> Option<F
         format!("{} cannot be removed", stuck.path.display())
     };
     let cause = format!("was left by an interrupted command and set aside: {what}: {}", stuck.error);
-    Some(finding(&aside, cause, tmp))
+    Some(finding(&aside, &cause, tmp))
 }
 
 /// Takes the rights of others away from a `tmp/` that an earlier version made. One that a group may write to was made so by
@@ -191,10 +190,10 @@ fn close_to_others(tmp: &File) {
 
 fn lock_tmp(tmp: &Path) -> Result<Flock<File>> {
     let folder = open_folder(tmp).map_err(|error| {
-        Error::new(tmp.display(), error)
+        Error::caused(tmp.display(), error)
             .remedy("take a store that you may write to with `--store DIR` or LAMINA_STORE")
     })?;
-    Flock::lock(folder, FlockArg::LockExclusive).map_err(|(_, errno)| Error::new(tmp.display(), errno))
+    Flock::lock(folder, FlockArg::LockExclusive).map_err(|(_, errno)| Error::caused(tmp.display(), errno))
 }
 
 /// Opens `tmp/`, which is never a link: to sweep where a link leads would remove what is no leftover.

@@ -89,11 +89,14 @@ fn verify_names_the_bad_image_and_the_remedy() {
     let report = store.verify(JOBS, Progress::Silent).unwrap();
     assert_eq!((report.images, report.records, report.bytes), (1, 1, 5));
     let [finding] = report.findings.as_slice() else { panic!("{report:?}") };
-    assert_eq!(finding.object, format!("images/{}.sqfs", record.digest.hex()));
-    assert!(finding.cause.contains(&digest("imagE").hex()) && finding.remedy.contains("lamina build hello"));
+    assert_eq!(finding.object(), format!("images/{}.sqfs", record.digest.hex()));
+    assert!(
+        finding.cause().contains(&digest("imagE").hex())
+            && finding.known_remedy().unwrap().contains("lamina build hello")
+    );
     fs::remove_file(store.image_path(&record.digest)).unwrap();
     let findings = store.verify(JOBS, Progress::Silent).unwrap().findings;
-    assert_eq!(findings[0].cause, "the image of hello 2.10 is missing");
+    assert_eq!(findings[0].cause(), "the image of hello 2.10 is missing");
 }
 
 #[test]
@@ -109,7 +112,7 @@ fn a_damaged_record_hides_no_other() {
     let records = store.records().unwrap();
     assert_eq!(records.sound, std::slice::from_ref(&record));
     let mut causes: Vec<_> =
-        records.damaged.iter().map(|it| format!("{}: {}", it.object, it.cause)).collect();
+        records.damaged.iter().map(|it| format!("{}: {}", it.object(), it.cause())).collect();
     causes.sort();
     assert_eq!(causes.len(), 4, "{causes:?}");
     let other_name = format!("builds/{}.kdl: line 2: ", other.hex());
@@ -119,7 +122,7 @@ fn a_damaged_record_hides_no_other() {
     assert!(causes.contains(&copied), "{causes:?}");
     let report = store.verify(JOBS, Progress::Silent).unwrap();
     assert_eq!((report.images, report.records, report.findings.len()), (1, 5, 4));
-    assert!(report.findings.iter().all(|it| it.remedy.contains("remove it")), "{report:?}");
+    assert!(report.findings.iter().all(|it| it.known_remedy().unwrap().contains("remove it")), "{report:?}");
     // A damaged record is built over, not stumbled over.
     assert_eq!(store.finished_build(&other).unwrap(), None);
     assert!(store.record(&other).is_err());
@@ -147,8 +150,8 @@ fn verify_compares_the_hash_tree_with_the_record() {
     assert_eq!(findings(&record), []);
     record.verity = Some(VerityRef { root_hash: digest("another"), ..written.verity });
     let [finding] = findings(&record).try_into().unwrap();
-    assert!(finding.cause.ends_with("it is not what its record says"), "{finding:?}");
-    assert!(finding.remedy.contains("`lamina build hello`"), "{finding:?}");
+    assert!(finding.cause().ends_with("it is not what its record says"), "{finding:?}");
+    assert!(finding.known_remedy().unwrap().contains("`lamina build hello`"), "{finding:?}");
 }
 
 /// A store with an image that has all kinds of entries.
@@ -289,8 +292,11 @@ fn verify_compares_a_tree_with_its_image() {
         let report = store.verify(JOBS, Progress::Silent).unwrap();
         assert_eq!((report.images, report.trees), (1, 1));
         report.findings.first().map(|finding| {
-            assert!(finding.object.starts_with("trees/") && finding.remedy.starts_with("remove the folder"));
-            finding.cause.clone()
+            assert!(
+                finding.object().starts_with("trees/")
+                    && finding.known_remedy().unwrap().starts_with("remove the folder")
+            );
+            finding.cause().to_owned()
         })
     };
     let place = store.unpacked(&layer(digest), &Report::default()).unwrap();

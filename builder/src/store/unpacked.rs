@@ -114,7 +114,7 @@ fn close_to_others(folder: &Path) -> Result<()> {
 /// A builder before 2026-11-26 made images with attributes on which overlayfs acts; in a tree they would act on the build's root.
 pub(crate) fn refuse_overlay_attributes(image: &CheckedImage, path: &Path, layer: &Dependency) -> Result<()> {
     for item in image.image().walk() {
-        let item = item.map_err(|error| Error::new("", error).remedy(DAMAGED))?;
+        let item = item.map_err(|error| Error::caused("", error).remedy(DAMAGED))?;
         overlay_attributes::refuse_overlay_attributes(path, &item.path, &item.metadata).map_err(|error| {
             let record = format!("builds/{}.kdl", layer.id.hex());
             error.remedy(format!(
@@ -135,7 +135,7 @@ fn fill(image: &CheckedImage, made: &Path) -> Result<()> {
     image
         .image()
         .unpack(&root, &squashfs::UnpackOptions::user())
-        .map_err(|error| Error::new("", error).remedy(DAMAGED))?;
+        .map_err(|error| Error::caused("", error).remedy(DAMAGED))?;
     crate::sandbox::give_to_builds(&root)?;
     let folder = File::open(made).map_err(on())?;
     // The contents first: a power cut must not leave a tree of empty files under its final name.
@@ -161,7 +161,7 @@ fn exchange(scratch: &Scratch, made: &Path, place: &Path) -> Result<()> {
         place.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
     };
     attempt().map_err(|error| {
-        Error::new(place.display(), error)
+        Error::caused(place.display(), error)
             .remedy("remove this folder; `lamina build` unpacks the image again")
     })
 }

@@ -12,9 +12,9 @@ use profiles::resolved::VerityRef;
 use serde::Serialize;
 use verity::Work;
 
-use super::{BuildRecord, Finding, Records, Store, trees, wrong_length};
+use super::{BuildRecord, Records, Store, trees, wrong_length};
 use crate::digest::digest_of;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::image::{file_system, hash_tree};
 
 /// What `verify` saw.
@@ -35,7 +35,17 @@ pub struct VerifyReport {
     /// Images that no record and no profile names, as paths below the store. They are no fault, and take room.
     pub orphans: Vec<String>,
     /// Everything wrong; empty when the store is sound.
-    pub findings: Vec<Finding>,
+    #[serde(serialize_with = "as_objects")]
+    pub findings: Vec<Error>,
+}
+
+/// For programs: each with its object, cause and remedy.
+fn as_objects<S: serde::Serializer>(findings: &[Error], to: S) -> std::result::Result<S::Ok, S::Error> {
+    to.collect_seq(findings.iter().map(|finding| {
+        serde_json::json!({
+            "object": finding.object(), "cause": finding.cause(), "remedy": finding.known_remedy().unwrap_or_default(),
+        })
+    }))
 }
 
 impl Store {
@@ -79,32 +89,35 @@ impl Store {
         report.findings.extend(profiles.findings);
         report.findings.extend(super::scratch::set_aside(&self.tmp()));
         for record in sound.iter().filter(|record| !self.image_path(&record.digest).exists()) {
-            report.findings.push(Finding {
-                object: format!("builds/{}.kdl", record.id.hex()),
-                cause: format!("the image of {} {} is missing", record.name, record.version),
-                remedy: format!("`lamina build {}` makes it again", record.name),
-            });
+            report.findings.push(
+                Error::new(
+                    format!("builds/{}.kdl", record.id.hex()),
+                    format!("the image of {} {} is missing", record.name, record.version),
+                )
+                .remedy(format!("`lamina build {}` makes it again", record.name)),
+            );
         }
         Ok(report)
     }
 
-    fn look_at_tree(&self, path: &Path) -> Option<Finding> {
+    fn look_at_tree(&self, path: &Path) -> Option<Error> {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         if name.starts_with(super::scratch::SET_ASIDE) {
-            return Some(Finding {
-                object: format!("trees/{name}"),
-                cause: "was changed or is another user's, and could not be removed".to_owned(),
-                remedy: "remove it as its owner, or as root".to_owned(),
-            });
+            return Some(
+                Error::new(
+                    format!("trees/{name}"),
+                    "was changed or is another user's, and could not be removed",
+                )
+                .remedy("remove it as its owner, or as root"),
+            );
         }
         let image = self.root.join("images").join(format!("{name}.sqfs"));
         let compared = squashfs::Image::open(&image)
             .map_err(|error| format!("its image cannot be read: {error}"))
             .and_then(|image| trees::compare(&image, &path.join(super::unpacked::ROOT)));
-        compared.err().map(|cause| Finding {
-            object: format!("trees/{name}"),
-            cause,
-            remedy: "remove the folder; `lamina build` unpacks the image again when it needs it".to_owned(),
+        compared.err().map(|cause| {
+            Error::new(format!("trees/{name}"), cause)
+                .remedy("remove the folder; `lamina build` unpacks the image again when it needs it")
         })
     }
 }
@@ -203,12 +216,12 @@ impl<'a> Look<'a> {
     }
 
     /// The size of the file and what is wrong with it.
-    fn carry_out(&self, meter: &Meter) -> (u64, Option<Finding>) {
+    fn carry_out(&self, meter: &Meter) -> (u64, Option<Error>) {
         let (folder, ending) = self.place();
         let object = format!("{folder}/{}", self.path.file_name().unwrap_or_default().to_string_lossy());
         let unreadable = |cause: String| {
             let remedy = "make it a file that can be read, or remove it".to_owned();
-            (0, Some(Finding { object: object.clone(), cause, remedy }))
+            (0, Some(Error::new(&object, cause).remedy(remedy)))
         };
         let mut file = match file_system::open(self.path) {
             Ok(file) => file,
@@ -237,6 +250,6 @@ impl<'a> Look<'a> {
             What::Image(None, None) => "remove it; no build record and no profile names it".to_owned(),
             What::Source => "remove it; `lamina build` fetches it again when it needs it".to_owned(),
         };
-        (size, cause.map(|cause| Finding { object, cause, remedy }))
+        (size, cause.map(|cause| Error::new(&object, cause).remedy(&remedy)))
     }
 }

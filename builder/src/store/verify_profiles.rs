@@ -8,8 +8,8 @@ use boot_store::layout;
 use profiles::resolved::{BootProfile, VerityRef};
 use profiles::{Digest, Name};
 
-use super::{Finding, Store, files_in, wrong_length};
-use crate::error::Result;
+use super::{Store, files_in, wrong_length};
+use crate::error::{Error, Result};
 use crate::text_file;
 
 /// What the profiles of a store come to.
@@ -20,7 +20,7 @@ pub(super) struct Profiles {
     /// The images that they name, and what opens each, by the first that says so.
     pub(super) images: BTreeMap<Digest, (u64, Option<VerityRef>)>,
     /// What is wrong with them.
-    pub(super) findings: Vec<Finding>,
+    pub(super) findings: Vec<Error>,
 }
 
 impl Store {
@@ -86,6 +86,6 @@ impl Store {
     }
 }
 
-fn finding(object: &str, cause: &str, remedy: String) -> Finding {
-    Finding { object: object.to_owned(), cause: cause.to_owned(), remedy }
+fn finding(object: &str, cause: &str, remedy: String) -> Error {
+    Error::new(object, cause).remedy(remedy)
 }

@@ -1,35 +1,15 @@
-//! The one error of this crate.
+//! Errors about files and folders, as this crate makes them.
 
-use std::fmt;
 use std::path::Path;
 
-/// The file or folder, what went wrong with it, and what to do.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Error {
-    /// The file or folder.
-    pub object: String,
-    /// What the system said.
-    pub cause: String,
-    /// What to do; empty when the cause says it all.
-    pub remedy: &'static str,
+pub use fault::Error;
+
+/// An error about `object` with what to do about it.
+pub(crate) fn refusal(object: &Path, cause: impl Into<String>, remedy: &str) -> Error {
+    Error::new(object.display(), cause.into()).remedy(remedy)
 }
 
-impl Error {
-    pub(crate) fn new(object: &Path, cause: impl fmt::Display, remedy: &'static str) -> Self {
-        Error { object: object.display().to_string(), cause: cause.to_string(), remedy }
-    }
-
-    /// For `map_err`: an error about `object`.
-    pub(crate) fn on<E: fmt::Display>(object: &Path) -> impl FnOnce(E) -> Self {
-        move |cause| Error::new(object, cause, "")
-    }
+/// For `map_err`: what the system said of `object`.
+pub(crate) fn on<E: std::error::Error + Send + Sync + 'static>(object: &Path) -> impl FnOnce(E) -> Error {
+    Error::on(object.display())
 }
-
-impl fmt::Display for Error {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{}: {}", self.object, self.cause)?;
-        if self.remedy.is_empty() { Ok(()) } else { write!(out, "\nhelp: {}", self.remedy) }
-    }
-}
-
-impl std::error::Error for Error {}

@@ -23,6 +23,7 @@ use nix::unistd::{UnlinkatFlags, linkat, unlinkat};
 use rustix::fs::{RenameFlags, renameat_with};
 
 pub use error::Error;
+use error::{on, refusal};
 pub use output::{Form, Output};
 use place::{Place, descriptor_path, no_file_here};
 
@@ -80,7 +81,7 @@ impl UnnamedFile {
     /// # Errors
     /// This process has too many open files.
     pub fn handle(&self) -> Result<File, Error> {
-        self.file.try_clone().map_err(Error::on(&self.place.shown))
+        self.file.try_clone().map_err(on(&self.place.shown))
     }
 
     /// Syncs the file and gives it its name, in place of a file that has it already.
@@ -88,7 +89,7 @@ impl UnnamedFile {
     /// # Errors
     /// The disk is full or fails; the name has become that of a folder.
     pub fn publish(mut self) -> Result<(), Error> {
-        self.file.sync_all().map_err(Error::on(&self.place.shown))?;
+        self.file.sync_all().map_err(on(&self.place.shown))?;
         let name = match self.hidden.take() {
             Some(hidden) => hidden,
             None => self.give_name()?,
@@ -96,7 +97,7 @@ impl UnnamedFile {
         let folder = &self.place.folder;
         renameat(folder, &*name, folder, &*self.place.name).map_err(|errno| {
             remove(folder, &name);
-            Error::new(&self.place.shown, io::Error::from(errno), "")
+            on(&self.place.shown)(io::Error::from(errno))
         })?;
         self.sync_name()
     }
@@ -106,7 +107,7 @@ impl UnnamedFile {
     /// # Errors
     /// As [`UnnamedFile::publish`]; the name is taken.
     pub fn publish_new(mut self) -> Result<(), Error> {
-        self.file.sync_all().map_err(Error::on(&self.place.shown))?;
+        self.file.sync_all().map_err(on(&self.place.shown))?;
         let (folder, name) = (&self.place.folder, &*self.place.name);
         let named = match self.hidden.take() {
             Some(hidden) => {
@@ -115,7 +116,7 @@ impl UnnamedFile {
             }
             None => self.link(name),
         };
-        named.map_err(Error::on(&self.place.shown))?;
+        named.map_err(on(&self.place.shown))?;
         self.sync_name()
     }
 
@@ -123,10 +124,10 @@ impl UnnamedFile {
     fn sync_name(&self) -> Result<(), Error> {
         // On FAT the new name has neither length nor blocks until the file itself is written once more (vfat_rename of the
         // kernel's fs/fat/namei_vfat.c): a power cut would leave an empty file.
-        sync_changed(&self.file).map_err(Error::on(&self.place.shown))?;
+        sync_changed(&self.file).map_err(on(&self.place.shown))?;
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let folder = openat(&self.place.folder, ".", flags, Mode::empty()).map_err(io::Error::from);
-        folder.and_then(|folder| sync_changed(&folder.into())).map_err(Error::on(&self.place.folder_shown))
+        folder.and_then(|folder| sync_changed(&folder.into())).map_err(on(&self.place.folder_shown))
     }
 
     /// linkat(2) does not replace: this name is there for the moment between link and rename. Threads that publish the
@@ -134,7 +135,7 @@ impl UnnamedFile {
     fn give_name(&self) -> Result<OsString, Error> {
         let (pid, descriptor) = (std::process::id(), self.file.as_raw_fd());
         let name = OsString::from(format!(".{}.{pid}.{descriptor}", repeated(&self.place.name)));
-        self.link(&name).map_err(Error::on(&self.place.folder_shown.join(&name)))?;
+        self.link(&name).map_err(on(&self.place.folder_shown.join(&name)))?;
         Ok(name)
     }
 
@@ -155,7 +156,7 @@ fn refuse_special(place: &Place) -> Result<(), Error> {
         Some(SFlag::S_IFDIR) => ("is a folder", "give the name of a file"),
         Some(_) => ("is no regular file, and is not replaced by one", "give another name, or remove it"),
     };
-    Err(Error::new(&place.shown, cause, remedy))
+    Err(refusal(&place.shown, cause, remedy))
 }
 
 fn remove(folder: &OwnedFd, name: &OsStr) {

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use nix::fcntl::OFlag;
 use nix::sys::stat::SFlag;
 
+use crate::error::{on, refusal};
 use crate::place::Place;
 use crate::{Error, UnnamedFile};
 
@@ -52,7 +53,7 @@ impl Output {
     pub fn create(path: &Path, form: Form) -> Result<Output, Error> {
         let file = if path == Path::new("-") {
             refuse_seeking(path, "is standard output", form)?;
-            standard_output().map_err(Error::on(Path::new("standard output")))?
+            standard_output().map_err(on(Path::new("standard output")))?
         } else {
             let place = Place::followed(path)?;
             match open_through(&place, form)? {
@@ -62,7 +63,7 @@ impl Output {
         };
         if form == Form::Stream && file.is_terminal() {
             let cause = "is a terminal, and this is no text";
-            return Err(Error::new(path, cause, "give a file, or a pipe to a program"));
+            return Err(refusal(path, cause, "give a file, or a pipe to a program"));
         }
         Ok(Output::Through { file, name: path.to_path_buf() })
     }
@@ -74,7 +75,7 @@ impl Output {
     pub fn handle(&self) -> Result<File, Error> {
         match self {
             Output::File(file) => file.handle(),
-            Output::Through { file, name } => file.try_clone().map_err(Error::on(name)),
+            Output::Through { file, name } => file.try_clone().map_err(on(name)),
         }
     }
 
@@ -116,22 +117,22 @@ fn open_through(place: &Place, form: Form) -> Result<Option<File>, Error> {
     let Some(found) = &place.found else { return Ok(None) };
     let kind = match found.kind {
         SFlag::S_IFREG => return Ok(None),
-        SFlag::S_IFDIR => return Err(Error::new(&place.shown, "is a folder", "give the name of a file")),
+        SFlag::S_IFDIR => return Err(refusal(&place.shown, "is a folder", "give the name of a file")),
         SFlag::S_IFIFO => "is a FIFO",
         SFlag::S_IFCHR => "is a character device",
         SFlag::S_IFBLK => {
             let cause = "is a block device, and this command writes files";
-            return Err(Error::new(&place.shown, cause, "write a file, and copy that to the device"));
+            return Err(refusal(&place.shown, cause, "write a file, and copy that to the device"));
         }
         _ => {
             let cause = "is neither a file nor a FIFO nor a character device";
-            return Err(Error::new(&place.shown, cause, "give the name of a file"));
+            return Err(refusal(&place.shown, cause, "give the name of a file"));
         }
     };
     refuse_seeking(&place.shown, kind, form)?;
     // The node that was looked at, and none that has its name by now.
     let opened = File::options().write(true).custom_flags(OFlag::O_NOCTTY.bits()).open(found.link());
-    opened.map(Some).map_err(Error::on(&place.shown))
+    opened.map(Some).map_err(on(&place.shown))
 }
 
 fn refuse_seeking(path: &Path, kind: &str, form: Form) -> Result<(), Error> {
@@ -139,5 +140,5 @@ fn refuse_seeking(path: &Path, kind: &str, form: Form) -> Result<(), Error> {
         return Ok(());
     }
     let cause = format!("{kind}, and this format is not written from its beginning to its end");
-    Err(Error::new(path, cause, "give the name of a file, and copy that"))
+    Err(refusal(path, cause, "give the name of a file, and copy that"))
 }

@@ -14,6 +14,7 @@ use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
 use nix::unistd::geteuid;
 
 use crate::Error;
+use crate::error::{on, refusal};
 
 /// The kernel follows no more links either (MAXSYMLINKS, path_resolution(7)).
 const MOST_LINKS: usize = 40;
@@ -81,7 +82,7 @@ impl Place {
                 _ => return Ok(place),
             }
         }
-        Err(Error::new(path, io::Error::from(Errno::ELOOP), "correct the links"))
+        Err(on(path)(io::Error::from(Errno::ELOOP)).remedy("correct the links"))
     }
 
     fn in_folder(start: impl AsFd, path: &Path, shown: &Path) -> Result<Place, Error> {
@@ -92,12 +93,12 @@ impl Place {
         };
         let name = match path.file_name() {
             Some(name) if !bytes.ends_with(b"/") && !bytes.ends_with(b"/.") => name,
-            _ => return Err(Error::new(shown, "is a folder", "give the name of a file")),
+            _ => return Err(refusal(shown, "is a folder", "give the name of a file")),
         };
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let opened = openat(start, folder, flags, Mode::empty())
             .map_err(|errno| no_file_here(folder, io::Error::from(errno)))?;
-        let found = find(&opened, name).map_err(Error::on(shown))?;
+        let found = find(&opened, name).map_err(on(shown))?;
         Ok(Place {
             shown: shown.to_path_buf(),
             folder_shown: folder.to_path_buf(),
@@ -109,7 +110,7 @@ impl Place {
 
     /// Where the link leads that has this name.
     fn next(&self, link: &Found) -> Result<Place, Error> {
-        let failed = |errno: Errno| Error::new(&self.shown, io::Error::from(errno), "");
+        let failed = |errno: Errno| on(&self.shown)(io::Error::from(errno));
         if fstatfs(&link.node).map_err(failed)?.filesystem_type() == PROC_SUPER_MAGIC {
             return self.next_in_proc();
         }
@@ -122,26 +123,26 @@ impl Place {
     fn next_in_proc(&self) -> Result<Place, Error> {
         let flags = OFlag::O_PATH | OFlag::O_CLOEXEC;
         let opened = openat(&self.folder, &*self.name, flags, Mode::empty());
-        let found = opened.map_err(io::Error::from).and_then(Found::of).map_err(Error::on(&self.shown))?;
+        let found = opened.map_err(io::Error::from).and_then(Found::of).map_err(on(&self.shown))?;
         if found.kind == SFlag::S_IFREG {
             // Whoever opened it goes on writing to it, and not to the file that would take its name.
             let cause = "is an open file of a process";
-            return Err(Error::new(&self.shown, cause, "give the file's own name"));
+            return Err(refusal(&self.shown, cause, "give the file's own name"));
         }
-        let folder = self.folder.try_clone().map_err(Error::on(&self.shown))?;
+        let folder = self.folder.try_clone().map_err(on(&self.shown))?;
         let (shown, folder_shown) = (self.shown.clone(), self.folder_shown.clone());
         Ok(Place { shown, folder_shown, folder, name: self.name.clone(), found: Some(found) })
     }
 
     fn refuse_planted(&self, found: &Found, kind: &str) -> Result<(), Error> {
-        let folder = fstat(&self.folder).map_err(io::Error::from).map_err(Error::on(&self.folder_shown))?;
+        let folder = fstat(&self.folder).map_err(io::Error::from).map_err(on(&self.folder_shown))?;
         let for_all = (Mode::S_ISVTX | Mode::S_IWOTH).bits();
         let owner = found.owner;
         if folder.st_mode & for_all != for_all || owner == geteuid().as_raw() || owner == folder.st_uid {
             return Ok(());
         }
         let cause = format!("is a {kind} of user {owner} in a folder where everybody may put one");
-        Err(Error::new(&self.shown, cause, "give another name, or a folder of your own"))
+        Err(refusal(&self.shown, cause, "give another name, or a folder of your own"))
     }
 
     /// The folder's real path.
@@ -163,7 +164,7 @@ pub(crate) fn descriptor_path(descriptor: &impl AsRawFd) -> PathBuf {
     PathBuf::from(format!("/proc/self/fd/{}", descriptor.as_raw_fd()))
 }
 
-pub(crate) fn no_file_here(folder: &Path, cause: impl std::fmt::Display) -> Error {
-    let cause = format!("cannot make a file in this folder: {cause}");
-    Error::new(folder, cause, "choose a folder that exists and that you may write to")
+pub(crate) fn no_file_here(folder: &Path, error: io::Error) -> Error {
+    let cause = format!("cannot make a file in this folder: {error}");
+    refusal(folder, cause, "choose a folder that exists and that you may write to").because_of(error)
 }

@@ -173,7 +173,7 @@ fn groff_sets_every_page_without_a_warning() {
         assert!(set.contains(part), "{part} in\n{set}");
     }
     let refused = write_pages(Path::new("/proc/nothing"), "shelf", &Shelf::get_args_info()).unwrap_err();
-    assert!(refused.to_string().starts_with("/proc/nothing: ") && !refused.remedy.is_empty(), "{refused}");
+    assert!(refused.to_string().starts_with("/proc/nothing: ") && refused.has_own_remedy(), "{refused}");
 }
 
 /// A program `shelf` that answers its completion script and says how else it was called, in a folder with its scripts.

@@ -43,3 +43,12 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+/// As one of the commands' errors.
+impl From<Error> for fault::Error {
+    fn from(error: Error) -> Self {
+        let plain = fault::Error::new(&error.object, &error.cause);
+        let plain = if error.remedy.is_empty() { plain } else { plain.remedy(&error.remedy) };
+        plain.because_of(error)
+    }
+}

@@ -13,6 +13,7 @@ use nix::fcntl::{Flock, FlockArg, OFlag};
 use nix::sys::statvfs::{FsFlags, statvfs};
 use profiles::{Digest, Name};
 
+use crate::error::{failure, refusal};
 use crate::report::{self, BootReport};
 use crate::{Error, Result, System, mounts};
 
@@ -59,15 +60,15 @@ pub fn why_not_counted(system: &System) -> Result<Option<String>> {
 
 /// What was booted, out of the report.
 fn booted(report: &BootReport) -> Result<(Name, Generation)> {
-    let none = |why: &str| Error::new(report::PATH, why).try_this("boot a profile first");
+    let none = |why: &str| refusal(report::PATH, why).remedy("boot a profile first");
     if report.outcome.state != "started" {
         return Err(none("says that no system was started"));
     }
     let profile = report.profile.as_ref().ok_or_else(|| none("names no profile"))?;
     let unclear = |why: String| match report.caution() {
-        Some(caution) => Error::new(report::PATH, format!("{why}; {caution}"))
-            .try_this("use the `lamina` of the system that was booted: /run/lamina/bin/lamina"),
-        None => Error::new(report::PATH, why),
+        Some(caution) => refusal(report::PATH, format!("{why}; {caution}"))
+            .remedy("use the `lamina` of the system that was booted: /run/lamina/bin/lamina"),
+        None => refusal(report::PATH, why),
     };
     let name = Name::parse(&profile.name).map_err(|error| unclear(format!("the profile: {error}")))?;
     let digest = Digest::parse(&profile.digest).map_err(|error| unclear(format!("the profile: {error}")))?;
@@ -78,14 +79,14 @@ fn booted(report: &BootReport) -> Result<(Name, Generation)> {
 fn store(system: &System, report: &BootReport) -> Result<PathBuf> {
     if report.store_folder.is_empty() {
         let medium = if report.medium.is_empty() { "the medium" } else { &report.medium };
-        return Err(Error::new(medium, "boots are not counted here: the store is not on a medium")
-            .try_this("a store on a disk or a share has boot counting"));
+        return Err(refusal(medium, "boots are not counted here: the store is not on a medium")
+            .remedy("a store on a disk or a share has boot counting"));
     }
     let store = system.path(&report.store_folder);
     match store.is_dir() {
         true => Ok(store),
-        false => Err(Error::new(&report.store_folder, "is not there: the medium is not mounted any more")
-            .try_this("mount it there again, or reboot")),
+        false => Err(refusal(&report.store_folder, "is not there: the medium is not mounted any more")
+            .remedy("mount it there again, or reboot")),
     }
 }
 
@@ -93,9 +94,9 @@ fn slots(store: &Path) -> Result<Slots> {
     let object = store.join("boot");
     match Slots::open(store) {
         Ok(Some(slots)) => Ok(slots),
-        Ok(None) => Err(Error::new(object.display(), "the medium has no slots to count boots in")
-            .try_this("`lamina medium create` makes them; do it where the medium is made")),
-        Err(error) => Err(Error::new(object.display(), error)),
+        Ok(None) => Err(refusal(object.display(), "the medium has no slots to count boots in")
+            .remedy("`lamina medium create` makes them; do it where the medium is made")),
+        Err(error) => Err(failure(object.display(), error)),
     }
 }
 
@@ -108,7 +109,7 @@ fn lock(system: &System) -> Result<Flock<File>> {
             io::ErrorKind::PermissionDenied => "run this as root",
             _ => "look at what lies there",
         };
-        Error::new(path.display(), format!("cannot be locked: {error}")).try_this(remedy)
+        refusal(path.display(), format!("cannot be locked: {error}")).remedy(remedy).because_of(error)
     };
     let flags = (OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits();
     let mut options = File::options();
@@ -129,14 +130,14 @@ struct Medium<'a> {
 impl Medium<'_> {
     /// Does something while the medium is writable. What was read-only before is so again afterwards.
     fn while_writable(&self, store: &Path, action: impl FnOnce() -> io::Result<()>) -> Result<()> {
-        let failed = |error: io::Error| self.error(&error);
+        let failed = |error: io::Error| self.error(error);
         let flags = statvfs(store).map_err(|error| failed(error.into()))?.flags();
         if !flags.contains(FsFlags::ST_RDONLY) {
             return action().map_err(failed);
         }
         let mounts = mounts::all(self.system);
         let mount = mounts::under(&mounts, &self.folder)
-            .ok_or_else(|| Error::new(self.folder.display(), "lies on no mount that /proc knows"))?;
+            .ok_or_else(|| refusal(self.folder.display(), "lies on no mount that /proc knows"))?;
         let place = self.system.path(&mount.target);
         stack::mount::remount(&place, false).map_err(|error| failed(error.cause))?;
         let done = action();
@@ -148,11 +149,13 @@ impl Medium<'_> {
         done.map_err(failed)?;
         protected.map_err(|error| {
             let cause = format!("is blessed, and stays writable: {}", error.why());
-            Error::new(&self.device, cause).try_this("look for what writes to it, and remount it read-only")
+            refusal(&self.device, cause)
+                .remedy("look for what writes to it, and remount it read-only")
+                .because_of(error)
         })
     }
 
-    fn error(&self, error: &io::Error) -> Error {
+    fn error(&self, error: io::Error) -> Error {
         let remedy = match error.kind() {
             io::ErrorKind::PermissionDenied if rustix::process::geteuid().is_root() => {
                 "look for a switch that protects the medium, or bless outside of the container"
@@ -167,6 +170,6 @@ impl Medium<'_> {
             io::ErrorKind::Unsupported => "use the `lamina` of the system that was booted",
             _ => "look at the kernel's log for errors of the device",
         };
-        Error::new(&self.device, format!("cannot be blessed: {error}")).try_this(remedy)
+        refusal(&self.device, format!("cannot be blessed: {error}")).remedy(remedy).because_of(error)
     }
 }

@@ -8,9 +8,10 @@ use serde_json::Value;
 
 use crate::bless::{self, Blessing};
 use crate::chart::{self, Style};
+use crate::error::{failure, refusal};
 use crate::report::{self, BootReport};
 use crate::why;
-use crate::{Error, Result, System};
+use crate::{Result, System};
 
 /// What a command has to say.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -138,7 +139,7 @@ impl Report {
             (_, true, true) => ("--json", "--ascii"),
             _ => return Ok(()),
         };
-        Err(Error::new(pair.0, format!("and {} exclude each other", pair.1)).try_this("give one of them"))
+        Err(refusal(pair.0, format!("and {} exclude each other", pair.1)).remedy("give one of them"))
     }
 
     fn style(&self) -> Style {
@@ -161,10 +162,10 @@ impl Why {
     pub fn run(&self, system: &System) -> Result<Said> {
         if self.path.is_empty() {
             return Err(
-                Error::new("why", "no path is given").try_this("`lamina why /etc/motd` asks about that file")
+                refusal("why", "no path is given").remedy("`lamina why /etc/motd` asks about that file")
             );
         }
-        let folder = std::env::current_dir().map_err(|error| Error::new("the current folder", error))?;
+        let folder = std::env::current_dir().map_err(|error| failure("the current folder", error))?;
         let answers = why::why(system, &folder, &self.path)?;
         let text = match self.json {
             true => format!("{:#}", Value::from_iter(answers.iter().map(why::Answer::json))),

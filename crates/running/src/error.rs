@@ -1,40 +1,18 @@
-//! The one error of this crate.
+//! The error of this crate is [`fault::Error`]. Names of files and media come from outside: texts are made safe for a terminal.
 
+use std::error;
 use std::fmt;
+
+pub use fault::{Error, Result};
 
 use crate::text::{clean, clean_lines};
 
-/// The file, folder or medium, what is wrong with it, and what to do.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Error {
-    /// The file, folder or medium.
-    pub object: String,
-    /// What is wrong.
-    pub cause: String,
-    /// What to do; empty when the cause says it all.
-    pub remedy: String,
+/// An error about `object`, a file, folder or medium; the cause is a sentence.
+pub(crate) fn refusal(object: impl fmt::Display, cause: impl fmt::Display) -> Error {
+    Error::new(clean(&object.to_string()), clean_lines(&cause.to_string()))
 }
 
-/// What the functions of this crate return.
-pub type Result<T> = std::result::Result<T, Error>;
-
-impl Error {
-    pub(crate) fn new(object: impl fmt::Display, cause: impl fmt::Display) -> Self {
-        Error { object: object.to_string(), cause: cause.to_string(), remedy: String::new() }
-    }
-
-    pub(crate) fn try_this(mut self, remedy: impl fmt::Display) -> Self {
-        self.remedy = remedy.to_string();
-        self
-    }
+/// The same because of another error, which stays its source.
+pub(crate) fn failure(object: impl fmt::Display, cause: impl error::Error + Send + Sync + 'static) -> Error {
+    refusal(object, fault::with_sources(&cause)).because_of(cause)
 }
-
-impl fmt::Display for Error {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Names of files and media come from outside.
-        write!(out, "{}: {}", clean(&self.object), clean_lines(&self.cause))?;
-        if self.remedy.is_empty() { Ok(()) } else { write!(out, "\nhelp: {}", clean_lines(&self.remedy)) }
-    }
-}
-
-impl std::error::Error for Error {}

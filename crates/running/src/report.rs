@@ -8,9 +8,10 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::damage::Damages;
+use crate::error::{failure, refusal};
 use crate::kernel_log::{self, KernelLog};
 use crate::layer_devices::{Device, LayerDevice, LayerDevices};
-use crate::{Error, Result, System};
+use crate::{Result, System};
 
 mod decode;
 
@@ -237,9 +238,8 @@ impl BootReport {
     /// # Errors
     /// The text is no JSON, or no report.
     pub fn parse(name: &str, text: &[u8]) -> Result<Self> {
-        let no_report = |why: String| {
-            Error::new(name, why).try_this(format!("give a report that init left, such as {PATH}"))
-        };
+        let no_report =
+            |why: String| refusal(name, why).remedy(format!("give a report that init left, such as {PATH}"));
         let value: Value =
             serde_json::from_slice(text).map_err(|error| no_report(format!("is no JSON: {error}")))?;
         let report = decode::report(&value);
@@ -311,9 +311,9 @@ pub fn text(system: &System, file: Option<&Path>) -> Result<Vec<u8>> {
 fn read_file(path: &Path) -> Result<Vec<u8>> {
     let name = path.display().to_string();
     let remedy = format!("give a report that init left, such as {PATH}");
-    let failed = |error: std::io::Error| Error::new(&name, error).try_this(&remedy);
+    let failed = |error: std::io::Error| failure(&name, error).remedy(&remedy);
     if !std::fs::metadata(path).map_err(failed)?.is_file() {
-        return Err(Error::new(&name, "is not a regular file").try_this(&remedy));
+        return Err(refusal(&name, "is not a regular file").remedy(&remedy));
     }
     read_all(&name, File::open(path).map_err(failed)?)
 }
@@ -321,19 +321,17 @@ fn read_file(path: &Path) -> Result<Vec<u8>> {
 /// Opens the report of the running system.
 fn open(system: &System) -> Result<File> {
     File::open(system.path(PATH)).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => {
-            Error::new(PATH, "is not there: this system was not booted by Lamina")
-                .try_this("run this in a system that Lamina's init started, or give the file of a report")
-        }
-        _ => Error::new(PATH, error),
+        std::io::ErrorKind::NotFound => refusal(PATH, "is not there: this system was not booted by Lamina")
+            .remedy("run this in a system that Lamina's init started, or give the file of a report"),
+        _ => failure(PATH, error),
     })
 }
 
 fn read_all(name: &str, file: File) -> Result<Vec<u8>> {
     let mut text = Vec::new();
-    file.take(LONGEST + 1).read_to_end(&mut text).map_err(|error| Error::new(name, error))?;
+    file.take(LONGEST + 1).read_to_end(&mut text).map_err(|error| failure(name, error))?;
     if text.len() as u64 > LONGEST {
-        return Err(Error::new(name, "is too long for a report: more than 32 MiB"));
+        return Err(refusal(name, "is too long for a report: more than 32 MiB"));
     }
     Ok(text)
 }

@@ -12,8 +12,9 @@ pub use answer::{Answer, Verdict};
 
 use std::path::{Component, Path, PathBuf};
 
+use crate::error::refusal;
 use crate::report::BootReport;
-use crate::{Error, Result, System, mounts};
+use crate::{Result, System, mounts};
 
 /// Says which layer gave each of these paths. Relative ones start from `folder`.
 ///
@@ -22,7 +23,7 @@ use crate::{Error, Result, System, mounts};
 pub fn why(system: &System, folder: &Path, paths: &[PathBuf]) -> Result<Vec<Answer>> {
     let report = BootReport::of(system)?;
     if report.layers.is_empty() {
-        return Err(Error::new(crate::report::PATH, "names no layers").try_this("boot a profile first"));
+        return Err(refusal(crate::report::PATH, "names no layers").remedy("boot a profile first"));
     }
     let layers = layers::Layers::of(system, &report);
     let mounts = mounts::all(system);

@@ -64,8 +64,8 @@ fn where_boots_are_not_counted_a_service_does_not_fail() {
     assert_eq!(said.text, "the boots of this system are not counted: the store is in the initramfs");
     assert!(said.yes);
     let error = Bless { if_counted: false }.run(&system.system()).unwrap_err();
-    assert_eq!(error.object, "initramfs");
-    assert!(error.cause.contains("not counted") && !error.remedy.is_empty());
+    assert_eq!(error.object(), "initramfs");
+    assert!(error.cause().contains("not counted") && error.has_own_remedy());
 }
 
 #[test]
@@ -75,7 +75,7 @@ fn every_refusal_names_the_object_the_cause_and_the_remedy() {
         change(&mut system);
         system.write_report();
         let error = bless(&system.system()).unwrap_err();
-        assert!(!error.object.is_empty() && !error.remedy.is_empty(), "{error}");
+        assert!(!error.object().is_empty() && error.has_own_remedy(), "{error}");
         error.to_string()
     };
     let boot = "run/lamina/medium/lamina/boot";

@@ -230,6 +230,6 @@ fn a_system_that_lamina_did_not_boot_says_so() {
     let system = system();
     fs::remove_file(system.path("run/lamina/report.json")).unwrap();
     let error = why(&system.system(), Path::new("/"), &["x".into()]).unwrap_err();
-    assert!(error.cause.contains("was not booted by Lamina") && !error.remedy.is_empty());
+    assert!(error.cause().contains("was not booted by Lamina") && error.has_own_remedy());
     assert_eq!(running::report::text(&system.system(), None).unwrap_err(), error);
 }

@@ -86,6 +86,18 @@ impl std::error::Error for Error {
     }
 }
 
+/// As one of the commands' errors: the action and the object are what it is about, and the remedy is one.
+impl From<Error> for fault::Error {
+    fn from(error: Error) -> Self {
+        let plain = fault::Error::new(format!("cannot {} {}", error.action, error.object), error.why());
+        let plain = match &error.remedy {
+            Some(remedy) => plain.remedy(remedy),
+            None => plain,
+        };
+        plain.because_of(error)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -103,5 +115,19 @@ mod tests {
         assert_eq!(error.source().unwrap().to_string(), "Invalid argument (os error 22)");
         assert_eq!(error.why(), "squashfs: bad block size (Invalid argument (os error 22))");
         assert_eq!(error.errno(), 22);
+    }
+
+    #[test]
+    fn a_command_tells_it_as_object_cause_and_remedy() {
+        let full = || io::Error::from(nix::errno::Errno::ENOSPC);
+        let error = fault::Error::from(Error::new("mount", "a.sqfs", full())).about("sandbox");
+        assert!(
+            error.to_string().starts_with(
+                "sandbox: cannot mount a.sqfs: No space left on device (os error 28)\nhelp: make room"
+            ),
+            "{error}"
+        );
+        let error = fault::Error::from(Error::new("mount", "a.sqfs", full()).with_remedy("rebuild it"));
+        assert_eq!(error.known_remedy(), Some("rebuild it"));
     }
 }

@@ -146,13 +146,13 @@ fn next_output(build: &mut Running, wait: Duration, buffer: &mut [u8]) -> Result
     match poll(&mut ends, wait) {
         Ok(0) | Err(nix::errno::Errno::EINTR) => return Ok(Some(0)),
         Ok(_) => {}
-        Err(errno) => return Err(Error::new(failed, errno)),
+        Err(errno) => return Err(Error::caused(failed, errno)),
     }
     match build.output.read(buffer) {
         Ok(0) => Ok(None),
         Ok(read) => Ok(Some(read)),
         Err(error) if error.kind() == std::io::ErrorKind::Interrupted => Ok(Some(0)),
-        Err(error) => Err(Error::new(failed, error)),
+        Err(error) => Err(Error::caused(failed, error)),
     }
 }
 

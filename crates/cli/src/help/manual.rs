@@ -6,18 +6,15 @@ use std::io::{self, Write as _};
 use std::path::Path;
 
 use argh::{CommandInfoWithArgs, FlagInfo, FlagInfoKind, Optionality};
-use atomic_file::{Error, Form, Output};
+use atomic_file::{Form, Output};
+use fault::Error;
 
 /// Writes the pages of the command `name` to `folder`, which is made when it is missing. Each appears whole.
 ///
 /// # Errors
 /// The folder cannot be made or written to.
 pub fn write_pages(folder: &Path, name: &str, command: &CommandInfoWithArgs) -> Result<(), Error> {
-    let failed = |path: &Path, cause: io::Error, remedy| Error {
-        object: path.display().to_string(),
-        cause: cause.to_string(),
-        remedy,
-    };
+    let failed = |path: &Path, cause: io::Error, remedy| Error::caused(path.display(), cause).remedy(remedy);
     fs::create_dir_all(folder)
         .map_err(|error| failed(folder, error, "give a folder that can be made and that you may write to"))?;
     for (page, text) in pages(name, command) {
