@@ -1,7 +1,10 @@
 //! Carries out a plan, and stops at the first stage in which a step fails.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, OnceLock, mpsc};
+
+use nix::sched::{CpuSet, sched_getaffinity};
+use nix::unistd::Pid;
 
 use crate::clock::now;
 use crate::error::{BootError, Failure};
@@ -104,14 +107,15 @@ fn share(
     done
 }
 
-/// How many processors this process may use. Not `available_parallelism` of the standard library: it reads the files of
-/// control groups too, which takes a quarter of a millisecond, and PID 1 is in none.
+/// How many processors this process may use; asked once, because each squashfs wants to know. Not `available_parallelism` of the
+/// standard library: it reads the files of control groups too, which takes a quarter of a millisecond, and PID 1 is in none.
 pub fn processors() -> usize {
-    let set = nix::sched::sched_getaffinity(nix::unistd::Pid::from_raw(0));
-    let count = |set: nix::sched::CpuSet| {
-        (0..nix::sched::CpuSet::count()).filter(|cpu| set.is_set(*cpu) == Ok(true)).count()
-    };
-    set.map_or(1, count).max(1)
+    static PROCESSORS: OnceLock<usize> = OnceLock::new();
+    *PROCESSORS.get_or_init(|| {
+        let set = sched_getaffinity(Pid::from_raw(0));
+        let count = |set: CpuSet| (0..CpuSet::count()).filter(|cpu| set.is_set(*cpu) == Ok(true)).count();
+        set.map_or(1, count).max(1)
+    })
 }
 
 fn take<'a>(next: &AtomicUsize, lanes: &'a [Vec<BootStep>]) -> Option<(usize, &'a [BootStep])> {
