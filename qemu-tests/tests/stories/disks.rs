@@ -116,3 +116,17 @@ fn uefi_boots_the_same_menu_by_grub() -> Story {
     guest.expect("*console: ")?;
     expect_profile(&mut guest, "console")
 }
+
+#[test]
+fn changes_last_on_the_state_partition() -> Story {
+    let disk = MadeDisk::new("disk-state", &["--state", "64M", "--timeout", "1"])?;
+    let machine = Machine::from_firmware("disk-state", Firmware::Bios).kept_disk(&disk.path());
+    for line in ["echo kept > /etc/note && sync", "grep -x kept /etc/note"] {
+        let mut guest = Guest::boot(&machine)?;
+        guest.expect(PROMPT)?;
+        guest.run(line)?;
+        guest.type_line("poweroff")?;
+        guest.expect_off()?;
+    }
+    Ok(())
+}
