@@ -5,7 +5,8 @@
 //! What layers do to each other depends on nothing but their images. It is found out once and kept in `stacks/KEY`, where KEY is the
 //! SHA-256 of the layers' names and digests: later builds on the same layers read one small file.
 
-use std::fs;
+use std::io::Read;
+use std::path::Path;
 
 use profiles::{Digest, Name};
 use serde_json::{Value, json};
@@ -15,7 +16,7 @@ use crate::recipe::Recipe;
 use crate::report::Report;
 use crate::stacking::overrides::{allows, refusal};
 use crate::stacking::{self, Hiding, LayerPaths, Shadow, shadows};
-use crate::store::{Dependency, Store, refuse_overlay_attributes};
+use crate::store::{Dependency, Store, opening, refuse_overlay_attributes};
 
 /// The form of what is kept; it is part of the key.
 const FORMAT: u32 = 1;
@@ -51,7 +52,7 @@ pub(super) fn check(recipe: &Recipe, layers: &[Dependency], store: &Store, repor
 /// The folders that differ, from what is kept or from the images.
 fn conflicts(layers: &[Dependency], store: &Store, report: &Report) -> Result<Vec<Shadow>> {
     let path = store.stack_path(&key(layers));
-    if let Some(known) = fs::read(&path).ok().and_then(|bytes| parse(&bytes)) {
+    if let Some(known) = read(&path).and_then(|bytes| parse(&bytes)) {
         return Ok(known);
     }
     let listed = layers.iter().map(|layer| paths_of(layer, store, report)).collect::<Result<Vec<_>>>()?;
@@ -59,6 +60,15 @@ fn conflicts(layers: &[Dependency], store: &Store, report: &Report) -> Result<Ve
     found.retain(|shadow| shadow.hiding != Hiding::Entry);
     store.write(&path, to_json(&found).to_string().as_bytes())?;
     Ok(found)
+}
+
+/// What is no file of ours is found out again.
+fn read(path: &Path) -> Option<Vec<u8>> {
+    /// More than any stack has: a folder that differs takes some 200 bytes.
+    const MOST: u64 = 64 << 20;
+    let mut bytes = Vec::new();
+    opening::file(path).ok()?.take(MOST).read_to_end(&mut bytes).ok()?;
+    Some(bytes)
 }
 
 fn paths_of(layer: &Dependency, store: &Store, report: &Report) -> Result<LayerPaths> {

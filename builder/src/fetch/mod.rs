@@ -21,6 +21,7 @@ mod source;
 
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -29,6 +30,7 @@ pub use apt::Archives;
 use atomic_file::UnnamedFile;
 pub use events::{Console, Event, Progress};
 pub use mirror::Mirror;
+use nix::fcntl::OFlag;
 use profiles::Digest;
 pub use source::Source;
 
@@ -258,7 +260,11 @@ impl Fetcher {
 
 /// Whether the source is at `path`. A file that is there and has other bytes is damaged, and is removed.
 fn is_there(path: &Path, source: &Source) -> Result<bool> {
-    let Ok(file) = File::open(path) else { return Ok(false) };
+    // What is no file, such as a FIFO, is not waited for; the download says that it is in the way.
+    let file = File::options().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path);
+    let Some(file) = file.ok().filter(|file| file.metadata().is_ok_and(|found| found.is_file())) else {
+        return Ok(false);
+    };
     let (digest, length) = Digest::of(file).map_err(Error::on(path.display()))?;
     if digest == source.sha256 {
         return if length == source.size { Ok(true) } else { Err(failure::wrong_size(source, length)) };

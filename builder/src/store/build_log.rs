@@ -9,6 +9,7 @@ use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg, OFlag};
 
 use super::Store;
+use super::opening::SHARED;
 use crate::error::{Error, Result};
 
 /// A log becomes at most so long, in bytes. The longest of an honest build that we know has some 100 MiB.
@@ -27,8 +28,8 @@ impl Store {
     /// Takes the log at `path`, a name in `logs/`, as it is, and says with `waiting` when another process has it first.
     pub fn take_log(&self, path: &Path, waiting: impl FnOnce()) -> Result<BuildLog> {
         let mut waiting = Some(waiting);
-        self.make_root()?;
-        super::make_folder(path.parent().unwrap_or(&self.root), super::SHARED)?;
+        self.folder(path.parent().unwrap_or(&self.root), SHARED)?;
+        super::refuse_folder(path)?;
         loop {
             // Not emptied: somebody may be writing, and who waited finds the log of the build that it waited for.
             let Some(file) = open_or_make(path).map_err(Error::on(path.display()))? else { continue };

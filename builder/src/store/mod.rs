@@ -8,6 +8,7 @@ mod finding;
 
 pub mod generations;
 mod image;
+pub(crate) mod opening;
 mod record;
 mod removal;
 mod scratch;
@@ -19,7 +20,7 @@ mod verify_profiles;
 
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{Flock, FlockArg};
@@ -29,16 +30,14 @@ use crate::error::{Error, Result};
 use crate::text_file;
 
 pub use build_log::{BuildLog, LONGEST_LOG};
+use opening::SHARED;
+
 pub use finding::wrong_length;
+pub(crate) use opening::{make_shared_folder, share};
 pub use record::{BuildRecord, Dependency, RECORD_FOLDER, SourceRecord};
 pub use scratch::Scratch;
 pub(crate) use unpacked::refuse_overlay_attributes;
 pub use verify::VerifyReport;
-
-/// Of the folders of a store, whatever the umask: others read what they may stack, boot and copy.
-const SHARED: u32 = 0o755;
-/// Of the files that are published in it.
-const SHARED_FILE: u32 = 0o644;
 
 /// An opened store.
 #[derive(Debug, Clone)]
@@ -140,15 +139,13 @@ impl Store {
 
     /// A folder of this process under `tmp/`, gone when dropped; `label` is for people who look.
     pub fn scratch(&self, label: &str) -> Result<Scratch> {
-        self.make_root()?;
+        opening::make_root(&self.root)?;
         Scratch::make(&self.tmp(), label)
     }
 
     /// Makes `folder` and waits until no other process holds it; flock(2) lets it go with the value or with the process.
     pub fn hold(&self, folder: &Path) -> Result<Flock<File>> {
-        self.make_root()?;
-        make_folder(folder, SHARED)?;
-        let file = File::open(folder).map_err(Error::on(folder.display()))?;
+        let file = opening::listed(&self.folder(folder, SHARED)?).map_err(Error::on(folder.display()))?;
         Flock::lock(file, FlockArg::LockExclusive)
             .map_err(|(_, errno)| Error::caused(folder.display(), errno))
     }
@@ -165,41 +162,41 @@ impl Store {
     /// all, whatever the umask; the mode of a folder is its maker's.
     pub fn publish(&self, from: &Path, to: &Path) -> Result<()> {
         let parent = to.parent().unwrap_or(&self.root);
-        make_folder(parent, SHARED)?;
+        let folder = self.folder(parent, SHARED)?;
+        let name = to.file_name().unwrap_or_default();
         let attempt = || -> io::Result<()> {
             let file = File::open(from)?;
             if file.metadata()?.is_file() {
                 share(&file)?;
             }
             file.sync_all()?;
-            fs::rename(from, to)?;
-            File::open(parent)?.sync_all()
+            rustix::fs::renameat(rustix::fs::CWD, from, &folder, name)?;
+            opening::listed(&folder)?.sync_all()
         };
         attempt().map_err(Error::on(to.display()))
     }
 
-    /// Makes the folder of the store; those above it are made as the umask says.
-    fn make_root(&self) -> Result<()> {
-        if self.root.is_dir() {
-            return Ok(());
-        }
-        if let Some(above) = self.root.parent() {
-            fs::create_dir_all(above).map_err(|error| unwritable(above, &error))?;
-        }
-        make_folder(&self.root, SHARED)
+    /// A folder of the store, which is made where it is missing; never what a link leads to.
+    fn folder(&self, path: &Path, mode: u32) -> Result<OwnedFd> {
+        opening::make_root(&self.root)?;
+        opening::store_folder(&self.root, path, mode)
     }
 
     /// The record of the build `id`, when it is there and its image has the size it says.
     ///
     /// This is the whole check of an up-to-date build: one small file and one `stat`. `lamina store verify` hashes.
     pub fn finished_build(&self, id: &Digest) -> Result<Option<BuildRecord>> {
+        refuse_folder(&self.record_path(id))?;
         // A damaged record is as good as none: the build writes it anew.
         let Ok(Some(record)) = self.record(id) else { return Ok(None) };
-        match fs::metadata(self.image_path(&record.digest)) {
-            Ok(image) if image.len() == record.size => Ok(Some(record)),
+        let image = self.image_path(&record.digest);
+        refuse_folder(&image)?;
+        // A link is no image: init follows none.
+        match fs::symlink_metadata(&image) {
+            Ok(image) if image.is_file() && image.len() == record.size => Ok(Some(record)),
             Ok(_) => Ok(None),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(Error::caused(self.image_path(&record.digest).display(), error)),
+            Err(error) => Err(Error::caused(image.display(), error)),
         }
     }
 
@@ -257,57 +254,13 @@ pub struct Records {
     pub damaged: Vec<Error>,
 }
 
-/// Makes a folder of the store and those above it that are missing, with this mode whatever the umask. What root makes in the store
-/// of another belongs to that one: he has to write there too.
-fn make_folder(path: &Path, mode: u32) -> Result<()> {
-    if path.is_dir() {
-        return Ok(());
+/// Refuses a folder where a file will be published, before work is done for it: no file takes the place of one.
+fn refuse_folder(path: &Path) -> Result<()> {
+    if fs::symlink_metadata(path).is_ok_and(|found| found.is_dir()) {
+        let cause = "is a folder, and a file of the store belongs there";
+        return Err(Error::new(path.display(), cause).remedy("move it out of the store, or remove it"));
     }
-    let Some(above) = path.parent() else { return Ok(()) };
-    make_folder(above, SHARED)?;
-    let attempt = || -> io::Result<()> {
-        match fs::create_dir(path) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
-            made => made?,
-        }
-        let (folder, above) = (File::open(path)?, fs::metadata(above)?);
-        if nix::unistd::geteuid().is_root() && above.uid() != 0 {
-            std::os::unix::fs::fchown(&folder, Some(above.uid()), Some(above.gid()))?;
-        }
-        // The bit of a shared group's folder, which a new one has from the folder above, stays.
-        let inherited = folder.metadata()?.mode() & 0o2000;
-        set_mode(&folder, mode | inherited)
-    };
-    attempt().map_err(|error| unwritable(path, &error))
-}
-
-/// Makes a folder of a store that is filled from elsewhere, and those above it.
-pub(crate) fn make_shared_folder(path: &Path) -> Result<()> {
-    if let Some(above) = path.parent().and_then(Path::parent) {
-        fs::create_dir_all(above).map_err(|error| unwritable(above, &error))?;
-    }
-    make_folder(path, SHARED)
-}
-
-/// Lets all read a new file that is published in a store, whatever the umask.
-pub(crate) fn share(file: &File) -> io::Result<()> {
-    set_mode(file, SHARED_FILE)
-}
-
-fn unwritable(path: &Path, error: &io::Error) -> Error {
-    Error::new(path.display(), format!("cannot make this folder: {error}"))
-        .remedy("give a folder that you may write to with `--store DIR` or LAMINA_STORE")
-}
-
-/// Sets the mode of what this process made. On FAT, which keeps no modes, there is nothing to be set.
-fn set_mode(file: &File, mode: u32) -> io::Result<()> {
-    if file.metadata()?.mode() & 0o7777 == mode {
-        return Ok(());
-    }
-    match file.set_permissions(fs::Permissions::from_mode(mode)) {
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
-        set => set,
-    }
+    Ok(())
 }
 
 /// The entries of a folder, sorted by name; none where the folder is missing.

@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 use nix::fcntl::{Flock, FlockArg, OFlag};
 use rustix::io::Errno;
 
+use super::opening;
 use super::removal::{self, Stuck};
 use crate::error::{Error, Result};
 
@@ -38,7 +39,9 @@ pub struct Scratch {
 
 impl Scratch {
     pub(super) fn make(tmp: &Path, label: &str) -> Result<Self> {
-        super::make_folder(tmp, PRIVATE)?;
+        if let Some(root) = tmp.parent() {
+            opening::store_folder(root, tmp, PRIVATE)?;
+        }
         let guard = lock_tmp(tmp)?;
         let path = free_name(tmp, label)?;
         let made = DirBuilder::new().mode(PRIVATE).create(&path);

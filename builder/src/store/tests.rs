@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 use std::num::NonZero;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 use cli::progress::Progress;
 use profiles::resolved::VerityRef;
@@ -8,6 +8,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::*;
 use crate::report::Report;
+
+mod replaced;
 
 const JOBS: NonZero<usize> = NonZero::<usize>::MIN;
 

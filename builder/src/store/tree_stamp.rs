@@ -11,7 +11,6 @@
 
 use std::ffi::{CStr, CString};
 use std::fmt;
-use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
@@ -121,6 +120,6 @@ pub(super) fn read(path: &Path) -> Option<String> {
     /// Longer than any stamp.
     const MOST: u64 = 512;
     let mut text = String::new();
-    File::open(path).ok()?.take(MOST).read_to_string(&mut text).ok()?;
+    super::opening::file(path).ok()?.take(MOST).read_to_string(&mut text).ok()?;
     Some(text)
 }

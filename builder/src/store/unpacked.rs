@@ -4,16 +4,19 @@
 //! its owner's alone (0700): what is in it has the modes that the packages gave, and a folder that all may write to must not be
 //! reached by all.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use nix::fcntl::{Flock, FlockArg};
 use profiles::resolved::VerityRef;
+use rustix::fs::{AtFlags, CWD, renameat};
 
 use super::tree_stamp::{self, Stamp};
-use super::{Dependency, Scratch, Store, scratch, trees};
+use super::{Dependency, Scratch, Store, opening, scratch, trees};
 use crate::error::{Error, Result};
 use crate::image::checked::CheckedImage;
 use crate::image::overlay_attributes;
@@ -45,23 +48,31 @@ impl Store {
     /// The image is missing, or is damaged beyond mending; the tree cannot be written.
     pub fn unpacked(&self, layer: &Dependency, report: &Report) -> Result<PathBuf> {
         let place = self.tree_path(&layer.digest);
+        let folder = self.root.join("trees");
+        opening::refuse_link(&folder)?;
         if look(&place) == State::Sound {
             return Ok(place.join(ROOT));
         }
-        let folder = self.root.join("trees");
-        self.make_root()?;
-        super::make_folder(&folder, PRIVATE)?;
+        let trees = opening::listed(&self.folder(&folder, PRIVATE)?).map_err(Error::on(folder.display()))?;
         // One at a time: a tree that another process has made meanwhile and uses by now must not be exchanged below it.
-        let _turn = self.hold(&folder)?;
-        close_to_others(&folder)?;
+        let trees = Flock::lock(trees, FlockArg::LockExclusive)
+            .map_err(|(_, errno)| Error::caused(folder.display(), errno))?;
+        close_to_others(&trees).map_err(Error::on(folder.display()))?;
         let state = look(&place);
         if state != State::Sound {
-            self.unpack(layer, &place, state, report)?;
+            self.unpack(layer, (&trees, &place), state, report)?;
         }
         Ok(place.join(ROOT))
     }
 
-    fn unpack(&self, layer: &Dependency, place: &Path, state: State, report: &Report) -> Result<()> {
+    /// Unpacks into `trees`, a descriptor of the folder of `place`.
+    fn unpack(
+        &self,
+        layer: &Dependency,
+        (trees, place): (&File, &Path),
+        state: State,
+        report: &Report,
+    ) -> Result<()> {
         let verity = self.verity_of(layer);
         let image = self.open_image(&layer.digest, verity.as_ref())?;
         if state == State::Changed {
@@ -78,7 +89,7 @@ impl Store {
         let made = scratch.path().join("tree");
         fill(&image, &made)?;
         self.finish_reading(&image, &layer.digest, verity.as_ref(), report);
-        exchange(&scratch, &made, place)
+        exchange(&scratch, &made, trees, place)
     }
 
     /// What opens the image of a layer, by the record of its build. One that is gone leaves the digest, which says as much.
@@ -103,12 +114,11 @@ fn look(place: &Path) -> State {
 }
 
 /// Takes the rights of others away from a `trees/` that an earlier version made.
-fn close_to_others(folder: &Path) -> Result<()> {
-    let found = fs::metadata(folder).map_err(Error::on(folder.display()))?;
-    if found.mode() & 0o077 == 0 {
-        return Ok(());
+fn close_to_others(trees: &File) -> io::Result<()> {
+    match trees.metadata()?.mode() & 0o077 {
+        0 => Ok(()),
+        _ => trees.set_permissions(fs::Permissions::from_mode(PRIVATE)),
     }
-    fs::set_permissions(folder, fs::Permissions::from_mode(PRIVATE)).map_err(Error::on(folder.display()))
 }
 
 /// A builder before 2026-11-26 made images with attributes on which overlayfs acts; in a tree they would act on the build's root.
@@ -150,15 +160,18 @@ fn fill(image: &CheckedImage, made: &Path) -> Result<()> {
     write().map_err(Error::on(path.display()))
 }
 
-/// Puts a finished tree in its place, and what was there into scratch, to be removed. The lock of `trees/` is held meanwhile.
-fn exchange(scratch: &Scratch, made: &Path, place: &Path) -> Result<()> {
+/// Puts a finished tree in its place in `trees`, and what was there into scratch, to be removed. The lock of `trees` is held meanwhile.
+fn exchange(scratch: &Scratch, made: &Path, trees: &File, place: &Path) -> Result<()> {
+    let name = place.file_name().unwrap_or_default();
     let attempt = || -> io::Result<()> {
-        if fs::symlink_metadata(place).is_ok() {
+        if is_there(trees, name) {
+            let old = scratch.path().join("old");
             // Somebody else's folder may change its name, but not the folder that it is in.
-            fs::rename(place, scratch.path().join("old")).or_else(|_| fs::rename(place, set_aside(place)))?;
+            renameat(trees, name, CWD, &old)
+                .or_else(|_| renameat(trees, name, trees, set_aside(trees, name)))?;
         }
-        fs::rename(made, place)?;
-        place.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+        renameat(CWD, made, trees, name)?;
+        trees.sync_all()
     };
     attempt().map_err(|error| {
         Error::caused(place.display(), error)
@@ -167,8 +180,11 @@ fn exchange(scratch: &Scratch, made: &Path, place: &Path) -> Result<()> {
 }
 
 /// The first name that is free beside it.
-fn set_aside(place: &Path) -> PathBuf {
-    let name = place.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let path = |number: u32| place.with_file_name(format!("{}{name}-{number}", scratch::SET_ASIDE));
-    (0..u32::MAX).map(path).find(|path| fs::symlink_metadata(path).is_err()).unwrap_or_else(|| path(0))
+fn set_aside(trees: &File, name: &OsStr) -> String {
+    let aside = |number: u32| format!("{}{}-{number}", scratch::SET_ASIDE, name.to_string_lossy());
+    (0..u32::MAX).map(aside).find(|aside| !is_there(trees, aside.as_ref())).unwrap_or_else(|| aside(0))
+}
+
+fn is_there(trees: &File, name: &OsStr) -> bool {
+    rustix::fs::statat(trees, name, AtFlags::SYMLINK_NOFOLLOW).is_ok()
 }

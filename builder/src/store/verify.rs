@@ -215,6 +215,20 @@ impl<'a> Look<'a> {
         self.size + verity.map_or(0, |verity| Work::bytes(&verity.layout))
     }
 
+    /// How to have a sound one.
+    fn remedy(&self) -> String {
+        match self.what {
+            What::Image(Some(record), _) => {
+                format!("remove it, then `lamina build {}` makes it again", record.name)
+            }
+            What::Image(None, Some(_)) => {
+                "get it again: a profile names it, and no build record (on a medium, `lamina medium create` does)".to_owned()
+            }
+            What::Image(None, None) => "remove it; no build record and no profile names it".to_owned(),
+            What::Source => "remove it; `lamina build` fetches it again when it needs it".to_owned(),
+        }
+    }
+
     /// The size of the file and what is wrong with it.
     fn carry_out(&self, meter: &Meter) -> (u64, Option<Error>) {
         let (folder, ending) = self.place();
@@ -223,6 +237,14 @@ impl<'a> Look<'a> {
             let remedy = "make it a file that can be read, or remove it".to_owned();
             (0, Some(Error::new(&object, cause).remedy(remedy)))
         };
+        // init follows none, and what a link names others may change.
+        if matches!(self.what, What::Image(..)) && self.path.is_symlink() {
+            let remedy = format!("put the file itself there, or {}", self.remedy());
+            return (
+                0,
+                Some(Error::new(&object, "is a symbolic link, and no image may be one").remedy(remedy)),
+            );
+        }
         let mut file = match file_system::open(self.path) {
             Ok(file) => file,
             Err(error) => return unreadable(error.cause().to_owned()),
@@ -240,16 +262,6 @@ impl<'a> Look<'a> {
             let hash = || format!("its SHA-256 is {}: the file was changed or damaged", digest.hex());
             Some(length.map_or_else(hash, |length| wrong_length(size, length)))
         };
-        let remedy = match self.what {
-            What::Image(Some(record), _) => {
-                format!("remove it, then `lamina build {}` makes it again", record.name)
-            }
-            What::Image(None, Some(_)) => {
-                "get it again: a profile names it, and no build record (on a medium, `lamina medium create` does)".to_owned()
-            }
-            What::Image(None, None) => "remove it; no build record and no profile names it".to_owned(),
-            What::Source => "remove it; `lamina build` fetches it again when it needs it".to_owned(),
-        };
-        (size, cause.map(|cause| Error::new(&object, cause).remedy(&remedy)))
+        (size, cause.map(|cause| Error::new(&object, cause).remedy(self.remedy())))
     }
 }

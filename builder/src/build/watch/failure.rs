@@ -1,6 +1,5 @@
 //! What to say of a build that failed.
 
-use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
@@ -9,6 +8,7 @@ use cli::progress::{as_shown, human_size};
 use super::End;
 use crate::error::{Error, Result};
 use crate::limits::Limits;
+use crate::store::opening;
 
 /// How many lines of a log a failed build shows.
 const LOG_LINES: usize = 20;
@@ -61,7 +61,7 @@ fn hint(tail: &str, limits: &Limits) -> Option<String> {
 }
 
 fn last_lines(path: &Path) -> std::io::Result<String> {
-    let mut file = File::open(path)?;
+    let mut file = opening::file(path)?;
     let length = file.metadata()?.len();
     file.seek(SeekFrom::Start(length.saturating_sub(LOG_END)))?;
     let mut bytes = Vec::new();
