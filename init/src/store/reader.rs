@@ -58,7 +58,9 @@ impl StoredProfile {
     }
 
     /// Reads the language; the error shows line, column and caret. A profile under another one's name is refused.
-    pub fn parse(&self) -> Result<BootProfile, Failure> {
+    ///
+    /// Only this folder may: what lies on a medium is checked first, by `Trust::read_profile`.
+    pub(super) fn parse(&self) -> Result<BootProfile, Failure> {
         self.profile.parse().map_err(|error: ProfileError| {
             Failure::new(error)
                 .try_this("write the profile with `lamina profile lock`, and copy it to the medium again")

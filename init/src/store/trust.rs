@@ -7,10 +7,11 @@ use std::fs;
 use std::path::Path;
 
 use boot_store::signature::{self, Key, Refusal, Signed};
+use profiles::resolved::BootProfile;
 
 use crate::error::Failure;
 use crate::paths;
-use crate::store::StoredProfile;
+use crate::store::{Place, StoredProfile};
 use crate::store::contract::{AllowedProfile, Contract};
 
 /// Nobody should sign anew what somebody else changed.
@@ -64,12 +65,30 @@ impl Trust {
         self.required && !self.shell_allowed
     }
 
+    /// Reads a profile, and says who signed it. Nothing that must be signed is parsed before it is checked: this is the only way to a
+    /// profile's contents that is open to a boot.
+    ///
+    /// # Errors
+    /// Its medium may not boot it, or its text is not understood.
+    pub fn read_profile(
+        &self,
+        place: Place,
+        stored: &StoredProfile,
+    ) -> Result<(BootProfile, Option<String>), Failure> {
+        let signed_by = match place {
+            Place::Medium => self.vouches_for(stored)?,
+            // The initramfs, profiles included, is what the keys themselves are trusted with.
+            Place::Initramfs => None,
+        };
+        Ok((stored.parse()?, signed_by))
+    }
+
     /// Whether a profile of a medium may be booted, and who signed it.
     ///
     /// # Errors
     /// The initramfs does not allow it, not by this key, or not this generation; the signature is missing, wrong, or that of another
     /// generation: a file can be given any number, and what was signed cannot.
-    pub fn vouches_for(&self, profile: &StoredProfile) -> Result<Option<String>, Failure> {
+    fn vouches_for(&self, profile: &StoredProfile) -> Result<Option<String>, Failure> {
         let (signature, profile) = (profile.signature(), &profile.profile);
         let rule = self.allowed.iter().find(|allowed| allowed.name == profile.name);
         if rule.is_none() && !self.allowed.is_empty() {

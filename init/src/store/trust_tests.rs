@@ -207,3 +207,14 @@ fn the_initramfs_says_which_profiles_boot_who_signs_them_and_from_which_generati
         assert_eq!(trust.vouches_for(&profile("tools", 1, None)).is_ok(), !required);
     }
 }
+
+/// A text that is no profile: an error that names its line would show that it was parsed.
+#[test]
+fn what_must_be_signed_is_checked_before_it_is_parsed() {
+    let trust = Trust { required: true, ..Trust::default() };
+    let mut stored = profile("web", 1, None);
+    stored.profile.bytes = b"no profile\n".to_vec();
+    let refused = |place| trust.read_profile(place, &stored).unwrap_err().why;
+    assert!(refused(Place::Medium).contains("is not signed"), "{}", refused(Place::Medium));
+    assert!(refused(Place::Initramfs).contains("1.kdl:1"), "{}", refused(Place::Initramfs));
+}

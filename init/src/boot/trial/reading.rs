@@ -18,10 +18,8 @@ use crate::store::{Place, Store, StoredProfile};
 pub fn learn_seal_of_replaced(session: &mut Session) {
     let Some(left) = session.request.left.clone() else { return };
     let Some(store) = session.place.and_then(|place| session.store(place).ok()) else { return };
-    let (place, found) = (store.place, store.find_profile(Some(&left)).ok());
-    let vouched =
-        found.filter(|stored| place == Place::Initramfs || session.trust.vouches_for(stored).is_ok());
-    if let Some(profile) = vouched.and_then(|stored| stored.parse().ok()) {
+    let read = |stored| session.trust.read_profile(store.place, &stored).ok();
+    if let Some((profile, _)) = store.find_profile(Some(&left)).ok().and_then(read) {
         session.asked = seal::Asked::of(profile.sealed.as_ref());
     }
 }
@@ -31,8 +29,7 @@ pub fn learn_seal(session: &mut Session, candidate: &Candidate, stored: &StoredP
     if candidate.role != Role::Asked || session.request.replaced {
         return;
     }
-    let vouched = candidate.place == Place::Initramfs || session.trust.vouches_for(stored).is_ok();
-    if let Some(profile) = vouched.then(|| stored.parse().ok()).flatten() {
+    if let Ok((profile, _)) = session.trust.read_profile(candidate.place, stored) {
         session.asked = seal::Asked::of(profile.sealed.as_ref());
     }
 }
@@ -48,12 +45,7 @@ pub fn read(
     let path = stored.profile.path.display().to_string();
     let (trust, request, learned) = (&session.trust, &session.request, Cell::new(session.asked));
     let read = session.journal.step(StepName::ReadProfile, &path, |_| {
-        // The initramfs, profiles included, is what the keys themselves are trusted with.
-        let signed_by = match candidate.place {
-            Place::Medium => trust.vouches_for(stored)?,
-            Place::Initramfs => None,
-        };
-        let profile = stored.parse()?;
+        let (profile, signed_by) = trust.read_profile(candidate.place, stored)?;
         // What a person chose takes the place of what the command line asks for.
         if candidate.role == Role::Asked && !request.replaced {
             learned.set(seal::Asked::of(profile.sealed.as_ref()));
@@ -97,8 +89,7 @@ fn lender(
     name: &Name,
 ) -> Result<BootProfile, Failure> {
     let bound = candidate.wanted.as_ref().is_some_and(|wanted| wanted.digest.is_some());
-    let on_medium = candidate.place == Place::Medium;
-    if on_medium && bound {
+    if candidate.place == Place::Medium && bound {
         let why = format!(
             "lamina.add={name}/...: nothing vouches for the profile `{name}`, and lamina.profile= binds a digest"
         );
@@ -107,10 +98,7 @@ fn lender(
     }
     let store = store.map_err(Failure::clone)?;
     let other = store.find_profile(Some(&WantedProfile { name: name.clone(), digest: None }))?;
-    if on_medium {
-        trust.vouches_for(&other)?;
-    }
-    other.parse()
+    trust.read_profile(candidate.place, &other).map(|(profile, _)| profile)
 }
 
 fn warn(session: &mut Session, profile: &BootProfile) {

@@ -6,17 +6,12 @@ use crate::boot::chain::Candidate;
 use crate::boot::session::Session;
 use crate::report::AttemptRecord;
 use crate::request::WantedProfile;
-use crate::store::Place;
 
 /// The layers that the last good generation of the profile does not have: when that one was good, they are at fault.
 pub fn suspects(session: &Session, candidate: &Candidate, record: &AttemptRecord) -> Vec<String> {
     let read = |wanted: &WantedProfile| {
         let stored = session.store(candidate.place).ok()?.find_profile(Some(wanted)).ok()?;
-        // Nothing that must be signed is parsed before it is checked.
-        if candidate.place == Place::Medium {
-            session.trust.vouches_for(&stored).ok()?;
-        }
-        stored.parse().ok()
+        session.trust.read_profile(candidate.place, &stored).ok().map(|(profile, _)| profile)
     };
     let suspects = || {
         let name = &candidate.wanted.as_ref()?.name;
