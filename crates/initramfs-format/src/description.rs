@@ -17,7 +17,8 @@ const PROFILE: Shape = Shape::argument("name").properties(&["key", "lowest"]);
 const REQUIRED: &str = "required";
 /// The one value of `shell`; without it there is none where signatures are required.
 const ALLOWED: &str = "allowed";
-const REMEDY: &str =
+/// What helps when an initramfs does not fit to the init in it, or to the running kernel.
+pub const REMEDY: &str =
     "make the initramfs again with the mkinitramfs that belongs to this init and this kernel";
 
 /// What an initramfs was made to be. One without a description, made by hand, promises nothing.

@@ -12,4 +12,4 @@ mod description;
 pub mod module_list;
 pub mod paths;
 
-pub use description::{AllowedProfile, Description, DescriptionError, FORMAT};
+pub use description::{AllowedProfile, Description, DescriptionError, FORMAT, REMEDY};

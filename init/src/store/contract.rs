@@ -4,13 +4,11 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use initramfs_format::REMEDY;
 pub use initramfs_format::{AllowedProfile, Description as Contract};
 
 use crate::error::Failure;
 use crate::paths;
-
-const REMEDY: &str =
-    "make the initramfs again with the mkinitramfs that belongs to this init and this kernel";
 
 /// Reads the file. An initramfs without it, made by hand, promises nothing; a file that cannot be read may have promised that
 /// signatures are required.
