@@ -20,6 +20,9 @@
 //!
 //! It is a library so that the fuzz targets can import it. Nothing else does.
 
+// PID 1 must not panic.
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used))]
+
 mod boot;
 mod clock;
 mod console;
