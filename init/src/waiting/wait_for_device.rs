@@ -14,13 +14,13 @@ use crate::modules::Modules;
 use crate::waiting::media_polling::MediaPolling;
 
 /// A device that was waited for in vain has had its time: each candidate of the chain may want it again.
-const ONCE_MORE: Duration = Duration::from_millis(500);
+const SECOND_WAIT: Duration = Duration::from_millis(500);
 
 /// After this time a person should know what the machine is doing, also when it is quiet.
 const SILENT: Duration = Duration::from_secs(5);
 
 /// How often it is looked whether a device that did not answer at first has done so.
-const ONCE_AGAIN: Duration = Duration::from_millis(100);
+const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
 
 /// The devices that were waited for in vain, in this boot.
 #[derive(Debug, Default)]
@@ -31,7 +31,7 @@ pub struct Waits {
 impl Waits {
     /// How long to wait for it, where somebody asked for `timeout`.
     fn patience(&self, spec: &DeviceSpec, timeout: Duration) -> Duration {
-        if self.in_vain.borrow().contains(spec) { timeout.min(ONCE_MORE) } else { timeout }
+        if self.in_vain.borrow().contains(spec) { timeout.min(SECOND_WAIT) } else { timeout }
     }
 
     /// What the devices that are there mean to `choose`, as soon as that is something; it is asked again when devices come or
@@ -90,7 +90,7 @@ fn until(
         if ready(&devices)? {
             return Ok(devices);
         }
-        let again = Instant::now() + ONCE_AGAIN;
+        let again = Instant::now() + BETWEEN_LOOKS;
         let until = if inventory.is_waiting() { patience.until.min(again) } else { patience.until };
         loop {
             match uevents.wait(until)? {
@@ -183,7 +183,7 @@ mod tests {
             |timeout| waits.wait(&gone, timeout, &modules, |_| Ok(None::<()>), |_| Failure::new("gone"));
         assert_eq!(waits.patience(&gone, timeout), timeout);
         assert_eq!(wait(Duration::from_millis(10)).unwrap_err().why, "gone");
-        assert_eq!(waits.patience(&gone, timeout), ONCE_MORE);
+        assert_eq!(waits.patience(&gone, timeout), SECOND_WAIT);
         assert_eq!(waits.patience(&gone, Duration::ZERO), Duration::ZERO);
         assert_eq!(waits.patience(&DeviceSpec::Label("another".into()), timeout), timeout);
         // What fails for another reason was there, and may be waited for again.
