@@ -2,11 +2,11 @@
 
 #![no_main]
 
-use init::readers::parse_contract;
+use init::readers::parse_description;
 
 libfuzzer_sys::fuzz_target!(|text: &[u8]| {
-    match parse_contract(text) {
-        Ok(contract) => assert_eq!(parse_contract(contract.to_kdl().as_bytes()), Ok(contract)),
+    match parse_description(text) {
+        Ok(description) => assert_eq!(parse_description(description.to_kdl().as_bytes()), Ok(description)),
         Err(failure) => assert!(!failure.why.is_empty()),
     }
 });

@@ -56,7 +56,7 @@ pub mod readers {
     pub use crate::real_init::elf::dynamic;
     pub use crate::request::BootRequest;
     pub use crate::request::cmdline::module_options;
-    pub use crate::store::contract::parse as parse_contract;
+    pub use crate::store::initramfs::parse as parse_description;
 }
 
 /// Whatever this program is asked to be: as the init of an initramfs it does not return.

@@ -12,14 +12,14 @@ use nix::unistd::{Pid, dup2_stderr, dup2_stdin, dup2_stdout, setsid};
 
 use crate::{console, paths};
 
-use crate::store::contract;
+use crate::store::initramfs;
 
 /// The name under which init runs itself to become the shell: a new session needs a process that is not its leader.
 pub const SHELL_NAME: &str = "lamina-rescue-shell";
 
 /// Whether the initramfs has one, and allows it.
 pub fn is_there() -> bool {
-    contract::allows_shell()
+    initramfs::allows_shell()
         && fs::metadata(paths::SHELL).is_ok_and(|metadata| metadata.is_file() && metadata.mode() & 0o111 != 0)
 }
 

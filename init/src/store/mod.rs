@@ -6,10 +6,10 @@
 //! | `find_store` | waits for the medium |
 //! | `reader` | which profiles it has, and the one that was asked for |
 //! | `trust` | who signed a profile |
-//! | `contract` | what mkinitramfs wrote about the initramfs, the rule about signatures included |
+//! | `initramfs` | what mkinitramfs wrote about the initramfs, the rule about signatures included |
 
-pub mod contract;
 pub mod find_store;
+pub mod initramfs;
 pub mod medium;
 mod profile_summary;
 mod reader;

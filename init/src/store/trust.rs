@@ -11,8 +11,8 @@ use profiles::resolved::BootProfile;
 
 use crate::error::Failure;
 use crate::paths;
+use crate::store::initramfs::{AllowedProfile, Description};
 use crate::store::{Place, StoredProfile};
-use crate::store::contract::{AllowedProfile, Contract};
 
 /// Nobody should sign anew what somebody else changed.
 const ORIGINAL: &str = "copy the original profile back to the medium, with its signature: what lies there may have been changed by somebody";
@@ -35,9 +35,9 @@ pub struct Trust {
 impl Trust {
     /// Reads the keys of the initramfs. One that cannot be read is an error only where signatures are required: there it
     /// would look as if nobody had signed.
-    pub fn read(contract: &Contract) -> Result<Self, Failure> {
-        let trust = Self::read_from(Path::new(paths::KEYS), contract.signatures_required)?;
-        Ok(Self { allowed: contract.profiles.clone(), shell_allowed: contract.allows_shell(), ..trust })
+    pub fn read(description: &Description) -> Result<Self, Failure> {
+        let trust = Self::read_from(Path::new(paths::KEYS), description.signatures_required)?;
+        Ok(Self { allowed: description.profiles.clone(), shell_allowed: description.allows_shell(), ..trust })
     }
 
     fn read_from(folder: &Path, required: bool) -> Result<Self, Failure> {

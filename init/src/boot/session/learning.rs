@@ -9,8 +9,8 @@ use crate::error::{BootError, Failure};
 use crate::request::BootRequest;
 use crate::request::store_spec::{Protocol, StoreSpec};
 use crate::step_name::StepName;
-use crate::store::contract::{self, Contract};
 use crate::store::find_store;
+use crate::store::initramfs::{self, Description};
 use crate::store::medium::Medium;
 use crate::store::trust::Trust;
 use crate::store::{Place, Store};
@@ -40,12 +40,13 @@ impl Session {
     /// needs if they are for this kernel.
     pub fn read_initramfs(&mut self) -> Result<(), BootError> {
         let (kernel, parameters) = (&self.kernel, &self.request.parameters);
-        let contract: Contract = self.journal.step(StepName::CheckInitramfs, paths::INITRAMFS, |_| {
-            let contract = contract::read()?;
-            contract::check(&contract, kernel)?;
-            Ok(contract)
-        })?;
-        self.trust = self.journal.step(StepName::ReadKeys, paths::KEYS, |_| Trust::read(&contract))?;
+        let description: Description =
+            self.journal.step(StepName::CheckInitramfs, paths::INITRAMFS, |_| {
+                let description = initramfs::read()?;
+                initramfs::check(&description, kernel)?;
+                Ok(description)
+            })?;
+        self.trust = self.journal.step(StepName::ReadKeys, paths::KEYS, |_| Trust::read(&description))?;
         let packed = Store::packed();
         self.real_kernel.reads_from(&packed);
         self.packed = Some(packed);

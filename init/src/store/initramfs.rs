@@ -5,38 +5,38 @@ use std::io;
 use std::path::Path;
 
 use initramfs_format::REMEDY;
-pub use initramfs_format::{AllowedProfile, Description as Contract};
+pub use initramfs_format::{AllowedProfile, Description};
 
 use crate::error::Failure;
 use crate::paths;
 
 /// Reads the file. An initramfs without it, made by hand, promises nothing; a file that cannot be read may have promised that
 /// signatures are required.
-pub fn read() -> Result<Contract, Failure> {
+pub fn read() -> Result<Description, Failure> {
     read_from(Path::new(paths::INITRAMFS))
 }
 
-fn read_from(path: &Path) -> Result<Contract, Failure> {
+fn read_from(path: &Path) -> Result<Description, Failure> {
     match fs::read(path) {
         Ok(bytes) => parse(&bytes),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Contract::default()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Description::default()),
         Err(error) => Err(Failure::new(format!("it cannot be read: {error}")).try_this(REMEDY)),
     }
 }
 
 /// Reads its text.
-pub fn parse(bytes: &[u8]) -> Result<Contract, Failure> {
-    Contract::parse(bytes).map_err(|error| Failure::new(error).try_this(REMEDY))
+pub fn parse(bytes: &[u8]) -> Result<Description, Failure> {
+    Description::parse(bytes).map_err(|error| Failure::new(error).try_this(REMEDY))
 }
 
 /// Whether this initramfs may open its rescue shell. One that cannot be read may have promised that there is none.
 pub fn allows_shell() -> bool {
-    read().is_ok_and(|contract| contract.allows_shell())
+    read().is_ok_and(|description| description.allows_shell())
 }
 
 /// Compares the running kernel with the one that the modules are for.
-pub fn check(contract: &Contract, running: &str) -> Result<(), Failure> {
-    match &contract.kernel {
+pub fn check(description: &Description, running: &str) -> Result<(), Failure> {
+    match &description.kernel {
         Some(kernel) if kernel != running => Err(Failure::new(format!(
             "the initramfs was made for kernel {kernel}, and kernel {running} is running"
         ))
@@ -92,7 +92,7 @@ mod tests {
     #[test]
     fn only_a_file_that_is_not_there_promises_nothing() {
         let folder = tempfile::tempdir().unwrap();
-        assert_eq!(read_from(&folder.path().join("none")), Ok(Contract::default()));
+        assert_eq!(read_from(&folder.path().join("none")), Ok(Description::default()));
         let failure = read_from(folder.path()).unwrap_err();
         assert!(failure.why.starts_with("it cannot be read: "), "{failure:?}");
     }
