@@ -136,6 +136,23 @@ fn a_build_that_leaves_what_overlayfs_acts_on_fails() {
     assert!(!workshop.has_record("opaque"));
 }
 
+/// `mknod c 0 0` is the one device that a build may make.
+#[test]
+fn a_build_that_leaves_a_whiteout_fails() {
+    for way in Workshop::ways() {
+        let workshop = Workshop::new(way);
+        workshop.recipe(
+            "hiding",
+            "step \"install\" \"mkdir $OUT/etc; perl -e 'syscall(133, @ARGV, 020644, 0) == 0 or die $!' $OUT/etc/passwd\"",
+        );
+        let message = workshop.fail(&["build", "hiding"]);
+        let cause = "/etc/passwd is a character device 0:0, overlayfs's whiteout: \
+                     it would make /etc/passwd of the layers below vanish\nhelp: let the recipe make no such";
+        assert!(message.contains(cause), "{message}");
+        assert!(!workshop.has_record("hiding"));
+    }
+}
+
 /// What a builder before 2026-11-26 left in a store: an image with such an attribute, and the record that names it.
 #[test]
 fn an_old_image_with_what_overlayfs_acts_on_is_refused_as_a_layer() {

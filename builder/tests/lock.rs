@@ -155,6 +155,30 @@ fn an_image_with_attributes_on_which_overlayfs_acts_is_refused() {
     }
 }
 
+#[test]
+fn an_image_with_a_whiteout_is_refused_whatever_the_profile_allows() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&folder.path().join("store")).unwrap();
+    let whiteout = |tree: &mut squashfs::Tree| {
+        let kind = squashfs::Kind::CharDevice(squashfs::Device { major: 0, minor: 0 });
+        tree.insert(b"etc/passwd", squashfs::Entry::new(squashfs::Metadata::mode(0o644), kind)).unwrap();
+    };
+    let base = image(&store, "base", &["etc/passwd", "sbin/init"]);
+    let site = image_with(&store, "site", &["etc/x"], whiteout);
+    let file = folder.path().join("web.kdl");
+    let text = "profile \"web\" {\n    packages { base; site; }\n    init \"/sbin/init\"\n    \
+                override \"/etc/passwd\" from=\"site\"\n}\n";
+    std::fs::write(&file, text).unwrap();
+    let composition = ProfileFolder::new(folder.path().to_path_buf()).compose_file(&file).unwrap();
+    let builds = Builds { stack: vec![&base, &site], optional: Vec::new() };
+    let message = lock::lock(&composition, &builds, &store).unwrap_err().to_string();
+    assert!(
+        message.contains(".sqfs: /etc/passwd is a character device 0:0, overlayfs's whiteout"),
+        "{message}"
+    );
+    assert!(message.contains("it would make /etc/passwd of the layers below vanish\nhelp: "), "{message}");
+}
+
 /// What init would find out at every boot is found before anything is locked.
 #[test]
 fn a_first_program_that_no_layer_has_is_refused() {

@@ -8,6 +8,7 @@ use squashfs::{Content, Device, Entry, Kind, Metadata, Tree};
 use super::description::Description;
 use crate::error::{Error, Result};
 use crate::image::format::SOURCE_DATE_EPOCH;
+use crate::image::overlay_marks;
 use crate::stacking::Folder;
 
 /// Top-level folders of old that are links into `/usr` today.
@@ -46,6 +47,10 @@ impl<'a> Layer<'a> {
             let path = merged(&member.path);
             if self.is_excluded(&path) {
                 continue;
+            }
+            if matches!(member.kind, MemberKind::CharDevice(0, 0)) {
+                return Err(overlay_marks::whiteout(package, &path)
+                    .remedy(format!("`exclude \"{}\"` in debian.kdl leaves it out", path.escape_ascii())));
             }
             match &member.kind {
                 MemberKind::HardLink(target) => self.link(&path, &merged(target), package)?,

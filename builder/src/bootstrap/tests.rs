@@ -100,6 +100,24 @@ fn what_the_description_says_in_vain_is_an_error() {
 }
 
 #[test]
+fn a_whiteout_of_a_package_is_refused_until_it_is_excluded() {
+    let tree = |exclude: &str| {
+        let place =
+            Place::new(&format!("debian suite=\"bookworm\" {{\n    want \"tool\"\n    {exclude}\n}}\n"));
+        place.package("shell", &[("etc/hiding", "")]);
+        place.package("tool", &[]);
+        place.tree().map(drop).map_err(|error| error.to_string())
+    };
+    let message = tree("").unwrap_err();
+    assert!(
+        message.contains("shell: /etc/gone is a character device 0:0, overlayfs's whiteout"),
+        "{message}"
+    );
+    assert!(message.contains("\nhelp: `exclude \"etc/gone\"` in debian.kdl leaves it out"), "{message}");
+    assert_eq!(tree("exclude \"etc/gone\""), Ok(()));
+}
+
+#[test]
 fn a_lock_of_another_description_is_refused() {
     let description = Description::parse("debian.kdl", DESCRIPTION.as_bytes()).unwrap();
     let package = |name: &str| LockedPackage {
@@ -166,7 +184,8 @@ impl Place {
         Place { folder: tempfile::tempdir().unwrap(), description }
     }
 
-    /// Makes `NAME.deb`. Beside `bin/dash` lies the link `bin/sh`, beside `usr/bin/tool` its second name `usr/bin/same`.
+    /// Makes `NAME.deb`. Beside `bin/dash` lies the link `bin/sh`, beside `usr/bin/tool` its second name `usr/bin/same`, beside `etc/hiding` the
+    /// whiteout `etc/gone`.
     fn package(&self, name: &str, files: &[(&str, &str)]) {
         let tree = self.folder.path().join(name);
         let control = format!(
@@ -183,6 +202,11 @@ impl Place {
             if path.ends_with("usr/bin/tool") {
                 set_mode(&path, 0o755);
                 fs::hard_link(&path, path.with_file_name("same")).unwrap();
+            }
+            if path.ends_with("etc/hiding") {
+                let kind = rustix::fs::FileType::CharacterDevice;
+                let path = path.with_file_name("gone");
+                rustix::fs::mknodat(rustix::fs::CWD, path, kind, 0o644.into(), 0).unwrap();
             }
             if path.ends_with("bin/dash") {
                 symlink("dash", path.with_file_name("sh")).unwrap();

@@ -16,16 +16,17 @@ use crate::recipe::Recipe;
 use crate::report::Report;
 use crate::stacking::overrides::{allows, refusal};
 use crate::stacking::{self, Hiding, LayerPaths, Shadow, shadows};
-use crate::store::{Dependency, Store, opening, refuse_overlay_attributes};
+use crate::store::{Dependency, Store, opening, refuse_overlay_marks};
 
 /// The form of what is kept; it is part of the key.
-const FORMAT: u32 = 1;
+/// 2: layers have no whiteouts.
+const FORMAT: u32 = 2;
 
 /// Compares the layers of a build, bottom first.
 ///
 /// # Errors
 /// They have a folder in common that differs and that the recipe does not allow; an image has an attribute on which overlayfs acts, or
-/// cannot be read.
+/// a whiteout, or cannot be read.
 pub(super) fn check(recipe: &Recipe, layers: &[Dependency], store: &Store, report: &Report) -> Result<()> {
     let conflicts = conflicts(layers, store, report)?;
     for line in &recipe.overrides {
@@ -76,7 +77,7 @@ fn paths_of(layer: &Dependency, store: &Store, report: &Report) -> Result<LayerP
     let verity = store.verity_of(layer);
     let image = store.open_image(&layer.digest, verity.as_ref())?;
     // Before the trees are looked at: one that an earlier version unpacked may have them too.
-    refuse_overlay_attributes(&image, &path, layer)?;
+    refuse_overlay_marks(&image, &path, layer)?;
     let damaged = |error: squashfs::Error| {
         Error::caused("", error).remedy("`lamina store verify` says how to have a damaged image again")
     };

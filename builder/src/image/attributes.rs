@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::capabilities::CAPABILITY;
-use super::overlay_attributes;
+use super::overlay_marks;
 use crate::error::{Error, Result};
 
 /// What is taken when nobody chooses, in the words of `lamina image create --attributes`.
@@ -70,7 +70,7 @@ impl LeftOut {
     /// Chooses by `wanted`, and remembers what was not chosen; `path` is for messages.
     pub fn choose(&mut self, wanted: &Attributes, path: &std::path::Path, name: &[u8]) -> bool {
         let (shown, place) = (name.escape_ascii().to_string(), path.display().to_string());
-        if overlay_attributes::acts_in_overlayfs(name) && !wanted.named(name) {
+        if overlay_marks::acts_in_overlayfs(name) && !wanted.named(name) {
             self.of_overlayfs.get_or_insert((place, shown));
             return false;
         }
@@ -85,7 +85,7 @@ impl LeftOut {
     pub fn check(&self) -> Result<()> {
         match &self.of_overlayfs {
             None => Ok(()),
-            Some((path, name)) => Err(overlay_attributes::overlay_attribute(path, name)),
+            Some((path, name)) => Err(overlay_marks::overlay_attribute(path, name)),
         }
     }
 

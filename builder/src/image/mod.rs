@@ -8,7 +8,7 @@ pub mod file_system;
 pub mod format;
 pub mod hash_tree;
 pub mod output;
-pub mod overlay_attributes;
+pub mod overlay_marks;
 pub mod path_metadata;
 pub mod protect;
 pub mod trailing_data;

@@ -14,6 +14,7 @@ use super::attributes::{Attributes, LeftOut};
 use super::capabilities::{self, CAPABILITY};
 use super::format::SOURCE_DATE_EPOCH;
 use super::hash_tree::{self, Protected};
+use super::overlay_marks::refuse_whiteouts;
 use super::path_metadata::PathMetadata;
 use crate::error::{Error, Result};
 
@@ -24,7 +25,7 @@ const USR_LINKS: [&str; 4] = ["bin", "sbin", "lib", "lib64"];
 /// which there were besides is told as well.
 ///
 /// # Errors
-/// A folder in the place of a link into `/usr`; an attribute on which overlayfs acts; what cannot be read.
+/// A folder in the place of a link into `/usr`; an attribute on which overlayfs acts, or a whiteout; what cannot be read.
 pub fn tree_of(output: &Path, kept: &Attributes) -> Result<(Tree, LeftOut)> {
     refuse_usr_folders(output)?;
     let options = ScanOptions {
@@ -40,6 +41,7 @@ pub fn tree_of(output: &Path, kept: &Attributes) -> Result<(Tree, LeftOut)> {
     let choose = &mut |path: &Path, name: &[u8]| left_out.choose(kept, in_image(output, path), name);
     let mut tree = Tree::from_directory_choosing(output, &options, choose).map_err(Error::on(object))?;
     left_out.check()?;
+    refuse_whiteouts(&tree)?;
     tree.edit_metadata(|metadata| {
         let of_programs = metadata.xattrs.iter_mut().filter(|xattr| xattr.name == CAPABILITY.as_bytes());
         of_programs.for_each(|xattr| capabilities::without_namespace(&mut xattr.value));
@@ -247,6 +249,22 @@ mod tests {
             finish(&mut tree, &[metadata("/etc/shadow", Some(0o600), None)], ("record", Vec::new()));
         assert!(
             message.unwrap_err().to_string().starts_with("/etc/shadow: a `metadata` node names this path")
+        );
+    }
+
+    /// Anybody may make one (mknod(2), since Linux 5.8).
+    #[test]
+    fn a_whiteout_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("etc")).unwrap();
+        let path = folder.path().join("etc/passwd");
+        rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::CharacterDevice, 0o644.into(), 0)
+            .unwrap();
+        let message = tree_of(folder.path(), &Attributes::of_package(&[])).unwrap_err().to_string();
+        assert!(message.contains("/etc/passwd is a character device 0:0"), "{message}");
+        assert!(
+            message.contains("it would make /etc/passwd of the layers below vanish\nhelp: "),
+            "{message}"
         );
     }
 

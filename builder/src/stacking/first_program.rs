@@ -6,9 +6,10 @@
 use std::collections::VecDeque;
 
 use profiles::written::Composition;
-use squashfs::{Device, Image, Item, Kind};
+use squashfs::{Image, Item, Kind};
 
 use crate::error::{Error, Result};
+use crate::image::overlay_marks::is_whiteout;
 
 /// So many links the kernel follows on one way (MAXSYMLINKS).
 const MOST_LINKS: usize = 40;
@@ -100,7 +101,7 @@ fn seen<'a>(joined: &[&'a Image], path: &[u8]) -> Result<(Option<Item>, Vec<&'a 
                 parts.push(*image);
             }
             Some(item) => {
-                let whiteout = matches!(item.kind, Kind::CharDevice(Device { major: 0, minor: 0 }));
+                let whiteout = is_whiteout(&item.kind);
                 if top.is_none() && !whiteout {
                     top = Some(item);
                 }
@@ -116,7 +117,7 @@ fn seen<'a>(joined: &[&'a Image], path: &[u8]) -> Result<(Option<Item>, Vec<&'a 
 mod tests {
     use std::num::NonZero;
 
-    use squashfs::{Content, Entry, Metadata, Tree};
+    use squashfs::{Content, Device, Entry, Metadata, Tree};
 
     use super::*;
 

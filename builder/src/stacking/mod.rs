@@ -12,7 +12,7 @@ use squashfs::{Image, Kind, Metadata, Xattr};
 use stack::overlay::MOST_LAYERS;
 
 use crate::error::{Error, Result};
-use crate::image::overlay_attributes;
+use crate::image::overlay_marks;
 
 /// Who owns a folder and who may use it: what all layers that have it must agree on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -120,7 +120,7 @@ impl std::fmt::Display for Shadow {
 /// Every path of an image; `path` names it. `damaged` words what is wrong with its squashfs.
 ///
 /// # Errors
-/// It cannot be read; an entry has an attribute on which overlayfs acts.
+/// It cannot be read; an entry has an attribute on which overlayfs acts, or is a whiteout.
 pub fn paths_of(
     image: &Image,
     path: &Path,
@@ -129,7 +129,7 @@ pub fn paths_of(
     let mut contents = Vec::new();
     for item in image.walk() {
         let item = item.map_err(&damaged)?;
-        overlay_attributes::refuse_overlay_attributes(path, &item.path, &item.metadata)?;
+        overlay_marks::refuse_overlay_marks(path, &item.path, &item.metadata, &item.kind)?;
         let node = match item.kind {
             Kind::Directory => Node::Folder(Folder::of(&item.metadata)),
             _ => Node::Other,

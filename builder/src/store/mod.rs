@@ -36,7 +36,7 @@ pub use finding::wrong_length;
 pub(crate) use opening::{make_shared_folder, share};
 pub use record::{BuildRecord, Dependency, RECORD_FOLDER, SourceRecord};
 pub use scratch::Scratch;
-pub(crate) use unpacked::refuse_overlay_attributes;
+pub(crate) use unpacked::refuse_overlay_marks;
 pub use verify::VerifyReport;
 
 /// An opened store.

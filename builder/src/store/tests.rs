@@ -168,7 +168,6 @@ fn store_with_every_kind(folder: &Path) -> (Store, Digest) {
         ("bin/large", 0o644, Kind::File(Content::from(large))),
         ("bin/link", 0o777, Kind::Symlink(b"su".to_vec())),
         ("bin/pipe", 0o600, Kind::Fifo),
-        ("gone", 0, Kind::CharDevice(Device { major: 0, minor: 0 })),
         ("null", 0o666, Kind::CharDevice(Device { major: 1, minor: 3 })),
     ] {
         tree.insert(path.as_bytes(), Entry::new(Metadata::mode(mode), kind)).unwrap();

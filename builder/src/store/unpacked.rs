@@ -19,7 +19,7 @@ use super::tree_stamp::{self, Stamp};
 use super::{Dependency, Scratch, Store, opening, scratch, trees};
 use crate::error::{Error, Result};
 use crate::image::checked::CheckedImage;
-use crate::image::overlay_attributes;
+use crate::image::overlay_marks;
 use crate::report::Report;
 
 /// Of `trees/` and of each tree in it.
@@ -84,7 +84,7 @@ impl Store {
                 place.display()
             ));
         }
-        refuse_overlay_attributes(&image, &self.image_path(&layer.digest), layer)?;
+        refuse_overlay_marks(&image, &self.image_path(&layer.digest), layer)?;
         let scratch = self.scratch("unpack")?;
         let made = scratch.path().join("tree");
         fill(&image, &made)?;
@@ -121,17 +121,19 @@ fn close_to_others(trees: &File) -> io::Result<()> {
     }
 }
 
-/// A builder before 2026-11-26 made images with attributes on which overlayfs acts; in a tree they would act on the build's root.
-pub(crate) fn refuse_overlay_attributes(image: &CheckedImage, path: &Path, layer: &Dependency) -> Result<()> {
+/// A builder before 2026-11-26 made images with attributes on which overlayfs acts, and with whiteouts; in a tree they would act on the build's root.
+pub(crate) fn refuse_overlay_marks(image: &CheckedImage, path: &Path, layer: &Dependency) -> Result<()> {
     for item in image.image().walk() {
         let item = item.map_err(|error| Error::caused("", error).remedy(DAMAGED))?;
-        overlay_attributes::refuse_overlay_attributes(path, &item.path, &item.metadata).map_err(|error| {
-            let record = format!("builds/{}.kdl", layer.id.hex());
-            error.remedy(format!(
-                "remove {record} and build {} again with this version, which makes no such image",
-                layer.name
-            ))
-        })?;
+        overlay_marks::refuse_overlay_marks(path, &item.path, &item.metadata, &item.kind).map_err(
+            |error| {
+                let record = format!("builds/{}.kdl", layer.id.hex());
+                error.remedy(format!(
+                    "remove {record} and build {} again with this version, which makes no such image",
+                    layer.name
+                ))
+            },
+        )?;
     }
     Ok(())
 }

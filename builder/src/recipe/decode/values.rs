@@ -3,7 +3,7 @@
 use profiles::decode::{KdlValue, Problem, Value, text};
 
 use crate::image::capabilities::FileCapabilities;
-use crate::image::overlay_attributes::acts_in_overlayfs;
+use crate::image::overlay_marks::acts_in_overlayfs;
 use crate::recipe::feature_name;
 
 /// Declares a type that is read from a text by a function.
