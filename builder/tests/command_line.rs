@@ -31,6 +31,35 @@ fn an_image_is_made_and_inspected() {
 }
 
 #[test]
+fn no_two_names_of_an_image_are_one_in_json() {
+    use std::os::unix::ffi::OsStrExt;
+    let folder = site();
+    for name in [&b"\xff"[..], b"\xfe", b"\\xff", "\u{fffd}".as_bytes()] {
+        fs::write(folder.path().join("site").join(std::ffi::OsStr::from_bytes(name)), "").unwrap();
+    }
+    json(folder.path(), &["image", "create", "site", "--json"]);
+    let seen = json(folder.path(), &["image", "inspect", "site.sqfs", "--files", "--json"]);
+    let paths: Vec<_> = seen["files"].as_array().unwrap().iter().map(|file| file["path"].clone()).collect();
+    let expected = serde_json::json!(["", "\\xff", "etc", "etc/motd", "\u{fffd}", [0xfe], [0xff]]);
+    assert_eq!(serde_json::Value::from(paths), expected);
+}
+
+#[test]
+fn a_relative_folder_of_data_is_ignored() {
+    let folder = site();
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_lamina"))
+        .args(["store", "list", "--verbose"])
+        .env_remove("LAMINA_STORE")
+        .env("XDG_DATA_HOME", "relative")
+        .env("HOME", folder.path())
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    let expected = format!("store: {}", folder.path().join(".local/share/lamina/store").display());
+    assert!(told(&output).contains(&expected), "{}", told(&output));
+}
+
+#[test]
 fn an_image_with_verity_is_the_same_every_time_and_veritysetup_accepts_it() {
     let folder = site();
     let path = |name: &str| folder.path().join(name);

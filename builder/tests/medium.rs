@@ -239,6 +239,23 @@ fn nothing_is_removed_through_a_link() {
     assert!(shop.path("elsewhere/1.kdl").is_file() && shop.path("elsewhere/images").join(name).is_file());
 }
 
+/// init follows no link on a medium, and what one names is somebody else's folder.
+#[test]
+fn nothing_is_written_through_a_link() {
+    for name in ["images", "profiles", "profiles/web"] {
+        let shop = Shop::new();
+        shop.generation("web", 1);
+        fs::create_dir(shop.path("elsewhere")).unwrap();
+        fs::create_dir_all(shop.path("disk").join(name).parent().unwrap()).unwrap();
+        std::os::unix::fs::symlink(shop.path("elsewhere"), shop.path("disk").join(name)).unwrap();
+        let output = lamina(shop.folder.path(), &["medium", "create", "disk", "--profile", "web"]);
+        let message = told(&output);
+        assert!(!output.status.success(), "{name}: {message}");
+        assert!(message.contains("link") && message.contains("help: "), "{name}: {message}");
+        assert_eq!(shop.names("elsewhere"), [] as [&str; 0], "{name}");
+    }
+}
+
 #[test]
 fn a_medium_has_the_images_and_the_newest_generation() {
     let folder = site();

@@ -196,15 +196,17 @@ fn words_are_understood_as_they_are_usually_meant() {
 #[test]
 fn what_is_no_value_is_told_with_the_command_and_the_option() {
     for (arguments, expected) in [
-        (
-            &["build", "x", "-j0"][..],
-            "lamina build: --jobs 0: number would be zero for non-zero type\nhelp: ",
-        ),
+        (&["build", "x", "-j0"][..], "lamina build: --jobs 0: must be 1 or more\nhelp: "),
         (
             &["build", "x", "-j2", "--jobs=3"],
             "lamina build: --jobs is given more than once\nhelp: give it once\n",
         ),
-        (&["image", "create", "x", "--time", "now"], "lamina image create: --time now: invalid digit found"),
+        (&["image", "create", "x", "--time", "now"], "lamina image create: --time now: is no whole number\n"),
+        (&["build", "x", "--jobs", ""], "lamina build: --jobs : is empty, and a number belongs there\n"),
+        (
+            &["image", "create", "x", "--time", "99999999999"],
+            "lamina image create: --time 99999999999: is too large\n",
+        ),
         (&["image"], "lamina image: a command is missing\nhelp: known here: cat, create, "),
         (&[], "lamina: a command is missing\nhelp: known here: bless, "),
     ] {

@@ -53,7 +53,8 @@ enum Action {
     example = "lamina image create site -o site.sqfs --all-root --time 0\nlamina image create site --no-verity --json",
     example = "lamina image create site --attributes user.*,trusted.note",
     note = "Of extended attributes, those of the machine (security.selinux, POSIX ACLs) are left out, and each name is told once. \
-squashfs holds no ACLs. An attribute on which overlayfs acts is taken only when it is named in full."
+squashfs holds no ACLs. An attribute on which overlayfs acts is taken only when it is named in full. A whiteout (a character \
+device 0:0) is kept; neither `lamina build` nor `lamina profile lock` takes such an image as a layer."
 )]
 struct Create {
     /// the folder whose contents become the image
@@ -90,7 +91,12 @@ struct Create {
 
 /// Show the superblock, the sizes and the ratio of an image.
 #[derive(FromArgs, ArgsInfo, Debug)]
-#[argh(subcommand, name = "inspect", example = "lamina image inspect site.sqfs --files")]
+#[argh(
+    subcommand,
+    name = "inspect",
+    example = "lamina image inspect site.sqfs --files",
+    note = "In JSON the path of a file is text; one that is not UTF-8 is the list of its bytes."
+)]
 struct Inspect {
     /// the image: a file, or a package
     #[argh(positional)]
@@ -333,7 +339,7 @@ impl Shown {
         let superblock = &seen.superblock;
         let file = |(path, metadata, kind): &(Vec<u8>, Metadata, &str)| {
             json!({
-                "path": String::from_utf8_lossy(path), "kind": kind, "mode": format!("{:04o}", metadata.mode),
+                "path": path_as_json(path), "kind": kind, "mode": format!("{:04o}", metadata.mode),
                 "user": metadata.uid, "group": metadata.gid, "time": metadata.mtime,
             })
         };
@@ -353,6 +359,11 @@ impl Seen {
     fn ratio(&self) -> f64 {
         self.content as f64 / self.size.max(1) as f64
     }
+}
+
+/// A name is bytes and JSON has text. What is no text is the list of its bytes, so that no two names are one.
+fn path_as_json(path: &[u8]) -> serde_json::Value {
+    std::str::from_utf8(path).map_or_else(|_| json!(path), |text| json!(text))
 }
 
 fn kind_name<F>(kind: &Kind<F>) -> &'static str {

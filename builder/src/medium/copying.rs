@@ -3,6 +3,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
+use std::os::fd::BorrowedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -16,6 +17,7 @@ use crate::digest::digest_of;
 use crate::error::{Error, Result};
 use crate::image::checked;
 use crate::report::Report;
+use crate::store::opening;
 
 /// An image that belongs onto the medium.
 #[derive(Debug, Clone)]
@@ -60,9 +62,9 @@ pub(super) fn look(image: &MediumImage, meter: &Meter) -> Found {
 }
 
 /// Copies an image, and hashes what arrived. Damage in the store's file is mended in the copy where error correction can.
-pub(super) fn copy_image(image: &MediumImage, meter: &Meter, report: &Report) -> Result<()> {
+pub(super) fn copy_image(image: &MediumImage, meter: &Meter, report: &Report, medium: &Path) -> Result<()> {
     let (from, to) = (&image.files.0, &image.files.1);
-    let target = filled(from, to, meter)?;
+    let target = filled(from, to, meter, medium)?;
     let mut file = target.handle()?;
     let (digest, _) = digest_of(&mut file, meter).map_err(Error::on(to.display()))?;
     if digest != image.digest {
@@ -83,14 +85,14 @@ pub(super) fn copy_image(image: &MediumImage, meter: &Meter, report: &Report) ->
 }
 
 /// Copies a small file.
-pub(super) fn copy(from: &Path, to: &Path, meter: &Meter) -> Result<()> {
-    filled(from, to, meter)?.publish()
+pub(super) fn copy(from: &Path, to: &Path, meter: &Meter, medium: &Path) -> Result<()> {
+    filled(from, to, meter, medium)?.publish()
 }
 
 /// A file with the bytes of another; on file systems that can, the two share their blocks (FICLONE, ioctl_ficlone(2)).
-fn filled(from: &Path, to: &Path, meter: &Meter) -> Result<UnnamedFile> {
+fn filled(from: &Path, to: &Path, meter: &Meter, medium: &Path) -> Result<UnnamedFile> {
     if let Some(parent) = to.parent() {
-        make_folder(parent)?;
+        make_folder_on(medium, parent)?;
     }
     let source = File::open(from).map_err(Error::on(from.display()))?;
     let target = UnnamedFile::beside(to)?;
@@ -105,6 +107,17 @@ fn filled(from: &Path, to: &Path, meter: &Meter) -> Result<UnnamedFile> {
         meter.advance(source.metadata().map_or(0, |found| found.len()));
     }
     Ok(target)
+}
+
+/// Makes a folder on the medium. What a link there leads to is somewhere else, and init follows none.
+fn make_folder_on(medium: &Path, folder: &Path) -> Result<()> {
+    make_folder(medium)?;
+    let complete = |above: BorrowedFd<'_>, _: &File| opening::listed(above)?.sync_all();
+    let made = opening::folder_beneath(medium, folder, &complete);
+    made.map(drop).map_err(|error| {
+        Error::caused(folder.display(), error)
+            .remedy("let it be a folder on the medium itself, to which you may write")
+    })
 }
 
 /// Makes a folder and those above it, each on the disk before what will lie in it.

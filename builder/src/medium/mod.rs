@@ -124,10 +124,10 @@ impl MediumPlan {
         })?;
         // Their number says nothing of their contents: another store may have counted on its own.
         for (from, to) in self.signatures.iter().chain(&self.profiles) {
-            let bytes = fs::read(from).map_err(Error::on(from.display()))?;
+            let bytes = text_file::read(from)?;
             if text_file::read(to).ok() != Some(bytes) {
                 self.drop_stale_signature(to)?;
-                copying::copy(from, to, &Progress::Silent.work("copying"))?;
+                copying::copy(from, to, &Progress::Silent.work("copying"), &self.folder)?;
             }
         }
         Slots::create(&self.folder).map_err(Error::on(self.folder.join("boot").display()))?;
@@ -156,7 +156,7 @@ impl MediumPlan {
         let what = format!("copying {} to {}", count(missing.len(), "image"), self.folder.display());
         let meter = report.progress().passes(what, bytes, 2 * bytes);
         for (image, was_damaged) in missing {
-            copying::copy_image(image, &meter, report)?;
+            copying::copy_image(image, &meter, report, &self.folder)?;
             if was_damaged {
                 let path = image.files.1.display();
                 report.line(format_args!(

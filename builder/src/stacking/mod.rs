@@ -156,7 +156,9 @@ pub fn shadows(layers: &[LayerPaths]) -> Vec<Shadow> {
                     (Node::Other, Node::Other) => Hiding::Entry,
                     _ => Hiding::OtherKind,
                 };
-                let path_shown = format!("/{}", String::from_utf8_lossy(path));
+                // Two names that are no text must not become one: a line of a profile would allow both.
+                let text = std::str::from_utf8(path).map(str::to_owned);
+                let path_shown = format!("/{}", text.unwrap_or_else(|_| path.escape_ascii().to_string()));
                 let (seen, hidden) = (name.clone(), layers[*other].name.clone());
                 found.insert(path, Shadow { path: path_shown, seen, hidden, hiding });
                 break;

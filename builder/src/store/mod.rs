@@ -70,13 +70,17 @@ impl Store {
         scratch::sweep(&self.tmp())
     }
 
-    /// Where the store is when nobody says: `$LAMINA_STORE`, else `$XDG_DATA_HOME/lamina/store`, else
+    /// Where the store is when nobody says: `$LAMINA_STORE`, else `$XDG_DATA_HOME/lamina/store` where that is absolute, else
     /// `~/.local/share/lamina/store`.
     pub fn default_path() -> Result<PathBuf> {
         let variable =
             |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         variable("LAMINA_STORE")
-            .or_else(|| variable("XDG_DATA_HOME").map(|data| data.join("lamina/store")))
+            .or_else(|| {
+                // The XDG Base Directory Specification: a relative path is invalid, and ignored.
+                let data = variable("XDG_DATA_HOME").filter(|data| data.is_absolute());
+                data.map(|data| data.join("lamina/store"))
+            })
             .or_else(|| variable("HOME").map(|home| home.join(".local/share/lamina/store")))
             .ok_or_else(|| {
                 Error::new("store", "neither LAMINA_STORE nor HOME is set").remedy("give `--store DIR`")

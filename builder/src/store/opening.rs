@@ -65,7 +65,7 @@ fn no_folder(above: BorrowedFd<'_>, name: &std::ffi::OsStr) -> io::Error {
 }
 
 /// A folder that was entered, to be locked and synced.
-pub(crate) fn listed(folder: &OwnedFd) -> io::Result<File> {
+pub(crate) fn listed(folder: impl AsFd) -> io::Result<File> {
     Ok(openat(folder, c".", LISTED, Mode::empty())?.into())
 }
 

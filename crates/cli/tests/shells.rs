@@ -176,6 +176,13 @@ fn groff_sets_every_page_without_a_warning() {
     assert!(refused.to_string().starts_with("/proc/nothing: ") && refused.has_own_remedy(), "{refused}");
 }
 
+#[test]
+fn an_empty_name_is_no_folder_for_pages() {
+    let refused = write_pages(Path::new(""), "shelf", &Shelf::get_args_info()).unwrap_err();
+    assert!(refused.to_string().contains("is an empty path\nhelp: give the name of a folder"), "{refused}");
+    assert!(!Path::new("shelf.1").exists());
+}
+
 /// A program `shelf` that answers its completion script and says how else it was called, in a folder with its scripts.
 fn asked() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();

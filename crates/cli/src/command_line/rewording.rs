@@ -5,6 +5,18 @@ use argh::CommandInfoWithArgs;
 use super::Program;
 use super::declared::{command_at, known_commands, shown};
 
+/// What the standard library says of text that is no number of the wanted type (`ParseIntError`), for people.
+fn of_number(cause: &str) -> &str {
+    match cause {
+        "number would be zero for non-zero type" => "must be 1 or more",
+        "invalid digit found in string" => "is no whole number",
+        "cannot parse integer from empty string" => "is empty, and a number belongs there",
+        "number too large to fit in target type" => "is too large",
+        "number too small to fit in target type" => "is too small",
+        other => other,
+    }
+}
+
 /// The message. `words` are those that `argh` was given.
 pub(crate) fn message(
     program: &Program<'_>,
@@ -31,7 +43,7 @@ pub(crate) fn message(
                 "duplicate values provided" => {
                     format!("{command}: {option} is given more than once\nhelp: give it once")
                 }
-                cause => format!("{command}: {option} {}: {cause}\nhelp: {help}", shown(value)),
+                cause => format!("{command}: {option} {}: {}\nhelp: {help}", shown(value), of_number(cause)),
             };
         }
     }

@@ -15,6 +15,11 @@ use fault::Error;
 /// The folder cannot be made or written to.
 pub fn write_pages(folder: &Path, name: &str, command: &CommandInfoWithArgs) -> Result<(), Error> {
     let failed = |path: &Path, cause: io::Error, remedy| Error::caused(path.display(), cause).remedy(remedy);
+    // To the system an empty path is none, and here it would stand for the current folder.
+    if folder.as_os_str().is_empty() {
+        return Err(Error::new("the folder of the manual pages", "is an empty path")
+            .remedy("give the name of a folder; `.` is the current one"));
+    }
     fs::create_dir_all(folder)
         .map_err(|error| failed(folder, error, "give a folder that can be made and that you may write to"))?;
     for (page, text) in pages(name, command) {
