@@ -47,7 +47,7 @@ fn no_two_names_of_an_image_are_one_in_json() {
 #[test]
 fn a_relative_folder_of_data_is_ignored() {
     let folder = site();
-    let output = std::process::Command::new(env!("CARGO_BIN_EXE_lamina"))
+    let output = Command::new(env!("CARGO_BIN_EXE_lamina"))
         .args(["store", "list", "--verbose"])
         .env_remove("LAMINA_STORE")
         .env("XDG_DATA_HOME", "relative")

@@ -163,10 +163,10 @@ fn an_image_with_a_whiteout_is_refused_whatever_the_profile_allows() {
         let kind = squashfs::Kind::CharDevice(squashfs::Device { major: 0, minor: 0 });
         tree.insert(b"etc/passwd", squashfs::Entry::new(squashfs::Metadata::mode(0o644), kind)).unwrap();
     };
-    let base = image(&store, "base", &["etc/passwd", "sbin/init"]);
+    let base = image(&store, "base", &["etc/passwd", "init"]);
     let site = image_with(&store, "site", &["etc/x"], whiteout);
     let file = folder.path().join("web.kdl");
-    let text = "profile \"web\" {\n    packages { base; site; }\n    init \"/sbin/init\"\n    \
+    let text = "profile \"web\" {\n    packages { base; site; }\n    init \"/init\"\n    \
                 override \"/etc/passwd\" from=\"site\"\n}\n";
     std::fs::write(&file, text).unwrap();
     let composition = ProfileFolder::new(folder.path().to_path_buf()).compose_file(&file).unwrap();

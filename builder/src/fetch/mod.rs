@@ -262,7 +262,9 @@ impl Fetcher {
 fn is_there(path: &Path, source: &Source) -> Result<bool> {
     // What is no file, such as a FIFO, is not waited for; the download says that it is in the way.
     let file = File::options().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path);
-    let Some(file) = file.ok().filter(|file| file.metadata().is_ok_and(|found| found.is_file())) else {
+    // A folder is told by what reading it gives.
+    let may_end = |found: fs::Metadata| found.is_file() || found.is_dir();
+    let Some(file) = file.ok().filter(|file| file.metadata().is_ok_and(may_end)) else {
         return Ok(false);
     };
     let (digest, length) = Digest::of(file).map_err(Error::on(path.display()))?;

@@ -188,6 +188,19 @@ fn a_fault_of_this_machine_is_not_blamed_on_a_mirror() {
     assert!(!error.contains("no mirror gave") && error.contains("Is a directory"), "{error}");
 }
 
+/// Else every build that wants the source would wait for a writer.
+#[test]
+fn a_fifo_in_the_place_of_a_source_is_not_waited_for() {
+    let place = Place::new();
+    fs::write(place.path("original"), BODY).unwrap();
+    let source = source(BODY, &["file:original"]);
+    fs::create_dir_all(place.path("sources")).unwrap();
+    let fifo = place.path("sources").join(source.sha256.hex());
+    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let error = place.fetch(&source).unwrap_err().to_string();
+    assert!(error.contains("is no regular file, and is not replaced by one"), "{error}");
+}
+
 #[test]
 fn every_archive_of_apt_is_tried() {
     let server = Server::start([("/two/pool/x", Answer::Whole(BODY))]);
