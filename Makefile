@@ -1,4 +1,4 @@
-# The road from a fresh Debian 12 to a running system made of stacked images. `make help` lists the targets.
+# From a fresh Debian to a running system made of stacked images. `make help` lists the targets.
 # cargo, lamina and mkinitramfs know what is up to date, so that every target here may run every time.
 
 PROFILE ?= console

@@ -5,23 +5,7 @@
 //! recipe text -> [`recipe::Recipe`] -> [`graph::Graph`] (features, variants, ids) -> [`build::plan::Plan`] (keep or build)
 //! -> [`build::Builder`] (sources, [`sandbox`], image) -> [`store::Store`].
 //!
-//! The folders, those below importing only those above:
-//!
-//! | folder | subject |
-//! |---|---|
-//! | [`image`] | the image file: format, attributes, hash tree, what lies behind it, reading it checked, comparing two |
-//! | [`sandbox`] | a root of layers and nothing else of the machine, for one command |
-//! | [`store`] | images, records, sources, locked profiles and logs in one folder |
-//! | [`fetch`] | the files that recipes pin, from mirrors into the store |
-//! | [`stacking`] | what layers do to each other when they are joined |
-//! | [`recipe`] | `packages/NAME/recipe.kdl`, read and pinned |
-//! | [`bootstrap`] | the layer below every build, from Debian packages |
-//! | [`graph`] | what a request needs: features, variants, ids |
-//! | [`build`] | the plan of a build and who carries it out: schedule, sources, sandbox, limits watched, `--check` |
-//! | [`profile`] | written profiles, what a name stands for, locking, signatures |
-//! | [`medium`] | a boot medium from locked profiles |
-//! | [`disk`] | the image of a disk: store, kernel, loader and menu |
-//! | [`command`] | the command line: one module a family of verbs |
+//! ARCHITECTURE.md says what each folder is for, and what would change there.
 
 pub mod bootstrap;
 pub mod build;
