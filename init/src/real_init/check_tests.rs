@@ -184,8 +184,8 @@ fn the_verdict_on_programs_is_the_kernels() {
     ] {
         judge(here, name, &bytes);
     }
-    // Set-user-ID and one bit for others are no hindrance; no bit at all is one, for root too. Who is not root needs the owner's bit.
-    let for_others = if rustix::process::geteuid().is_root() { 0o001 } else { 0o101 };
+    // Set-user-ID and one bit for others are no hindrance; no bit at all is one, for root too. Who is not root must be allowed to read it too.
+    let for_others = if rustix::process::geteuid().is_root() { 0o001 } else { 0o501 };
     for mode in [0o4755, for_others, 0o644] {
         fs::set_permissions(here.join("bin/good"), fs::Permissions::from_mode(mode)).unwrap();
         assert_eq!(check(here, "/bin/good").is_ok(), kernel_starts(here, "/bin/good"), "{mode:o}");
