@@ -10,7 +10,7 @@ use profiles::Name;
 use super::print;
 use crate::command::context::Context;
 use crate::error::{Error, Result};
-use crate::fetch::{Console, Fetcher, Mirror, Pin};
+use crate::fetch::{Console, Fetcher, Mirror, Pin, without_passwords};
 use crate::recipe::{self, PinnedSource};
 use crate::text_file;
 
@@ -70,7 +70,7 @@ impl PinCommand {
         let fetcher = Fetcher::new(here.clone());
         let pin = fetcher.pin(&mirror, recipe.as_deref().unwrap_or(&here), &name, &Console::new())?;
         warn(context, &self.address, &pin);
-        let source = PinnedSource::new(&name, pin.sha256, pin.size, mirror.to_string())?;
+        let source = PinnedSource::new(&name, pin.sha256, pin.size, mirror.text())?;
         match recipe {
             Some(folder) => write(context, &folder, &source)?,
             None => print(source.to_string().trim_end())?,
@@ -110,7 +110,18 @@ fn last_part(address: &str) -> String {
     path.rsplit(['/', ':']).next().unwrap_or_default().to_owned()
 }
 
+/// Servers say gzip also of files that are compressed themselves.
+fn is_compressed(name: &str) -> bool {
+    [".gz", ".tgz", ".xz", ".bz2", ".zst", ".br", ".Z"].iter().any(|ending| name.ends_with(ending))
+}
+
 fn warn(context: &Context, address: &str, pin: &Pin) {
+    let address = without_passwords(address);
+    if let Some(encoding) = pin.encoding.as_ref().filter(|_| !is_compressed(&last_part(&address))) {
+        context.report.line(format_args!(
+            "{address}: the server packed the file with {encoding} although nobody asked: another server has other bytes under this name"
+        ));
+    }
     if let Some(redirected) = &pin.redirected {
         context.report.line(format_args!("{address}: redirected to {redirected}"));
     }

@@ -1,10 +1,11 @@
 //! The Debian archives that this machine's own apt configuration names.
 
 use std::fs;
-use std::process::Command;
+use std::process::Stdio;
 use std::sync::OnceLock;
 
-use super::location::Location;
+use super::location::{Location, without_passwords};
+use super::tied_program;
 use crate::error::{Error, Result};
 
 /// The archives that `debian:` and `debian-security:` mirrors mean.
@@ -94,12 +95,20 @@ fn ask_apt() -> Found {
 }
 
 fn apt_get(arguments: &[&str]) -> Result<String, String> {
-    let output =
-        Command::new("apt-get").args(arguments).output().map_err(|error| format!("apt-get: {error}"))?;
+    let mut command = tied_program::command("apt-get");
+    let output = command.args(arguments).stdin(Stdio::null()).output();
+    let output = output.map_err(|error| tied_program::not_started(error).to_string())?;
+    if tied_program::is_missing(output.status) {
+        return Err("apt-get cannot be started".to_owned());
+    }
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
-    Err(format!("apt-get {}: {}", arguments[0], String::from_utf8_lossy(&output.stderr).trim()))
+    Err(format!(
+        "apt-get {}: {}",
+        arguments[0],
+        without_passwords(String::from_utf8_lossy(&output.stderr).trim())
+    ))
 }
 
 /// From `'http://HOST/debian/dists/bookworm/InRelease' NAME 0` to the form of [`bases`]. Whose the archives are is not known:
@@ -152,7 +161,7 @@ fn with_slash(uri: &str) -> String {
 }
 
 fn apt_proxy() -> Option<String> {
-    let output = Command::new("apt-config")
+    let output = tied_program::command("apt-config")
         .args(["dump", "--no-empty", "--format", "%v", "Acquire::http::Proxy"])
         .output()
         .ok()?;

@@ -1,9 +1,11 @@
 //! The program curl: how it is started, and what it says of a transfer.
 
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ExitStatus, Stdio};
 use std::time::{Duration, SystemTime};
 
 use super::failure::{Failure, Kind};
+use super::location::without_passwords;
+use super::tied_program;
 use crate::error::{Error, Result};
 
 /// What the line begins with that curl writes to standard error behind its own words.
@@ -17,29 +19,41 @@ const LONGEST_ADDRESS: usize = 300;
 /// not among them: who is not there now is not there in a second, and another mirror is.
 const PASSING_STATUSES: [i32; 7] = [16, 18, 52, 55, 56, 92, 95];
 
+/// What curl exits with for a file beyond `--max-filesize`: at its head, where its length is announced.
+const TOO_LONG: i32 = 63;
+
 /// Answers that speak of now and not of the file (RFC 9110, section 15; 429: RFC 6585).
 const PASSING_ANSWERS: [u16; 6] = [408, 429, 500, 502, 503, 504];
 
-/// curl dies with this process, however that dies (setpriv(1), PR_SET_PDEATHSIG): one that waits for a slow mirror would
-/// stay for a while otherwise.
-pub(super) fn start(url: &str, proxy: Option<&str>) -> Result<Child> {
-    let mut command = Command::new("setpriv");
-    command.args(["--pdeathsig", "KILL", "--", "curl"]);
-    // -q first: a personal .curlrc must not change what is fetched.
-    command.args(["-q", "--silent", "--show-error", "--fail", "--location", "--proto", "=http,https"]);
+/// The only answer whose body is the file that was asked for: 204 and 304 have none, 206 has a part (RFC 9110, section 15).
+const WHOLE_FILE: u16 = 200;
+
+/// A file that is announced to be longer than `most` bytes is not begun.
+pub(super) fn start(url: &str, proxy: Option<&str>, most: u64) -> Result<Child> {
+    let mut command = tied_program::command("curl");
+    // -q first: a personal .curlrc must not change what is fetched. An address is one address, whatever brackets and braces it has.
+    command.args([
+        "-q",
+        "--globoff",
+        "--max-filesize",
+        &most.to_string(),
+        "--silent",
+        "--show-error",
+        "--fail",
+        "--location",
+        "--proto",
+        "=http,https",
+    ]);
     command.args(["--connect-timeout", "30", "--speed-limit", "1000", "--speed-time", "30"]);
     if let Some(proxy) = proxy {
         command.args(["--proxy", proxy]);
     }
     let facts = "%{http_code}\t%{num_redirects}\t%{url_effective}\t%header{content-length}\t%header{transfer-encoding}\
-                 \t%header{retry-after}\n";
+                 \t%header{retry-after}\t%header{content-encoding}\n";
     command.arg("--write-out").arg(format!("%{{stderr}}{MARK}{facts}"));
     command.args(["--output", "-", "--url", url]);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command.spawn().map_err(|error| {
-        Error::new("setpriv", format!("cannot be started: {error}"))
-            .remedy("install it: apt-get install util-linux")
-    })
+    command.spawn().map_err(tied_program::not_started)
 }
 
 /// What curl said of a transfer when it ended.
@@ -57,13 +71,18 @@ pub(super) struct Transfer {
     pub redirected: Option<String>,
     /// The end of the file is known from more than the end of the connection.
     pub has_length: bool,
+    /// The file is longer than what is taken.
+    pub too_long: bool,
+    /// How long the server said the file is.
+    pub announced: Option<u64>,
+    /// How the server says that it packed the bytes, although nobody asked (`Content-Encoding`, RFC 9110, section 8.4).
+    pub encoding: Option<String>,
 }
 
 impl Transfer {
     /// From the status and standard error of curl. `stopped`: we ended it before its end, so that its status means nothing.
     pub fn of(status: ExitStatus, stderr: &[u8], stopped: bool) -> Result<Transfer> {
-        // What setpriv says when there is no such program.
-        if status.code() == Some(127) {
+        if tied_program::is_missing(status) {
             return Err(Error::new("curl", "cannot be started").remedy("install it: apt-get install curl"));
         }
         let text = String::from_utf8_lossy(stderr);
@@ -71,20 +90,34 @@ impl Transfer {
         let mut facts = facts.trim_end_matches('\n').split('\t');
         let mut next = || facts.next().unwrap_or_default();
         let (answer, redirects, address) = (next().parse().unwrap_or(0u16), next(), next());
-        let (length, encoding, wait) = (next(), next(), next());
-        let failed = !status.success() && !stopped;
+        let (length, encoding, wait, packed) = (next(), next(), next(), next());
+        let no_file = status.success() && !matches!(answer, 0 | WHOLE_FILE);
+        let failed = (no_file || !status.success()) && !stopped;
         let code = status.code().unwrap_or_default();
         let words = match words.trim() {
+            _ if no_file => {
+                format!("answers with status {answer}, and only {WHOLE_FILE} comes with the whole file")
+            }
             "" => format!("curl ended with {status}"),
-            words => words.to_owned(),
+            words => without_passwords(words),
         };
+        let announced = length.parse().ok();
         Ok(Transfer {
             words: failed.then_some(words),
             passing: failed && (PASSING_STATUSES.contains(&code) || PASSING_ANSWERS.contains(&answer)),
             not_there: failed && matches!(answer, 404 | 410),
             wait: retry_after(wait, SystemTime::now()),
-            redirected: redirects.parse().is_ok_and(|count: u32| count > 0).then(|| shortened(address)),
-            has_length: length.parse::<u64>().is_ok() || encoding.eq_ignore_ascii_case("chunked"),
+            redirected: redirects
+                .parse()
+                .is_ok_and(|count: u32| count > 0)
+                .then(|| shortened(&without_passwords(address))),
+            has_length: announced.is_some() || encoding.eq_ignore_ascii_case("chunked"),
+            too_long: failed && code == TOO_LONG,
+            announced,
+            // An older curl gives the word back.
+            encoding: Some(packed)
+                .filter(|packed| !packed.is_empty() && !packed.starts_with('%'))
+                .map(str::to_owned),
         })
     }
 }

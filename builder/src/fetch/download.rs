@@ -18,8 +18,9 @@ use crate::error::{Error, Result};
 const BUFFER_BYTES: usize = 128 << 10;
 
 /// How much behind the expected end is read and hashed, and kept nowhere: only the hash of the whole tells whether the size in the recipe
-/// is wrong, or the file. A server that never ends is left after so many bytes, or after so long.
-const MOST_BEYOND: u64 = 1 << 30;
+/// is wrong, or the file. A server that never ends is left after so many bytes, or after so long; one that announces more is not
+/// listened to, and what it announced is shown.
+const MOST_BEYOND: u64 = 64 << 20;
 const LONGEST_BEYOND: Duration = Duration::from_secs(60);
 
 /// A file that has no name yet, and what it must become.
@@ -68,7 +69,8 @@ impl<'a> Download<'a> {
         progress: &dyn Progress,
     ) -> Result<UnnamedFile, Failure> {
         let source = self.source;
-        let mut curl = curl::start(url, proxy).map_err(Failure::here)?;
+        let mut curl =
+            curl::start(url, proxy, source.size.saturating_add(MOST_BEYOND)).map_err(Failure::here)?;
         let body = curl.stdout.take().ok_or_else(|| Failure::here(Error::new("curl", "has no output")))?;
         let taken = self.take(body, progress);
         let whole = taken.as_ref().is_ok_and(|taken| taken.whole);
@@ -119,10 +121,22 @@ impl<'a> Download<'a> {
 /// What curl says comes first: a connection that broke is the reason for a short file.
 fn transfer_of(taken: Taken, transfer: Transfer, source: &Source) -> Result<UnnamedFile, Failure> {
     let ended = transfer.has_length;
+    if transfer.too_long {
+        return Err(match transfer.announced {
+            Some(announced) => longer(source, announced),
+            None => longer(source, format_args!("more than {}", taken.length)),
+        });
+    }
     match transfer.failure() {
         Some(failure) => Err(failure),
         None => taken.judge(source, ended),
     }
+}
+
+/// The file is so much longer than the source that it was not read to its end.
+fn longer(source: &Source, length: impl std::fmt::Display) -> Failure {
+    let words = format!("gives another file: {length} bytes where {} are expected", source.size);
+    Failure::new(Kind::OtherBytes, words)
 }
 
 impl Taken {
@@ -130,8 +144,7 @@ impl Taken {
     fn judge(self, source: &Source, ended: bool) -> Result<UnnamedFile, Failure> {
         let (length, size) = (self.length, source.size);
         if !self.whole {
-            let words = format!("gives another file: more than {length} bytes where {size} are expected");
-            return Err(Failure::new(Kind::OtherBytes, words));
+            return Err(longer(source, format_args!("more than {length}")));
         }
         if self.digest == source.sha256 {
             return match length == size {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::{Component, Path, PathBuf};
 
 use super::apt::Archives;
-use super::location::Location;
+use super::location::{Location, without_passwords};
 use crate::error::{Error, Result};
 
 /// A place that a recipe names.
@@ -27,7 +27,7 @@ impl Mirror {
     /// The kind is not known, or the path is empty, leaves its folder, or has control characters.
     pub fn parse(text: &str) -> Result<Mirror> {
         let refuse = |cause: &str| {
-            Error::new(format!("mirror \"{}\"", text.escape_debug()), cause).remedy(
+            Error::new(format!("mirror \"{}\"", without_passwords(text).escape_debug()), cause).remedy(
                 "write debian:pool/..., debian-security:pool/..., https://..., http://... or file:PATH",
             )
         };
@@ -68,12 +68,23 @@ fn is_below(path: &str) -> bool {
     components.peek().is_some() && components.all(|component| matches!(component, Component::Normal(_)))
 }
 
+impl Mirror {
+    /// As a recipe writes it, with user and password.
+    pub fn text(&self) -> String {
+        match self {
+            Mirror::Url(url) => url.clone(),
+            other => other.to_string(),
+        }
+    }
+}
+
+/// For people and logs: without user and password.
 impl fmt::Display for Mirror {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Mirror::Debian(path) => write!(f, "debian:{path}"),
             Mirror::DebianSecurity(path) => write!(f, "debian-security:{path}"),
-            Mirror::Url(url) => f.write_str(url),
+            Mirror::Url(url) => f.write_str(&without_passwords(url)),
             Mirror::File(path) => write!(f, "file:{}", path.display()),
         }
     }

@@ -18,6 +18,7 @@ mod mirror;
 mod patience;
 mod pin;
 mod source;
+mod tied_program;
 
 use std::fs::{self, File};
 use std::io;
@@ -29,6 +30,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 pub use apt::Archives;
 use atomic_file::UnnamedFile;
 pub use events::{Console, Event, Progress};
+pub use location::without_passwords;
 pub use mirror::Mirror;
 use nix::fcntl::OFlag;
 use profiles::Digest;

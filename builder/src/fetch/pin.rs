@@ -28,6 +28,8 @@ pub struct Pin {
     pub redirected: Option<String>,
     /// The server said how long it is, or it is a file: the transfer cannot have been cut off unnoticed.
     pub whole: bool,
+    /// The server says that it packed the bytes so, although nobody asked: another server may give the file itself.
+    pub encoding: Option<String>,
 }
 
 impl Fetcher {
@@ -64,14 +66,14 @@ fn read(location: &Location) -> Result<Pin, Failure> {
             if !std::fs::metadata(path).map_err(missing)?.is_file() {
                 return Err(Failure::new(Kind::NotThere, "is not a regular file"));
             }
-            let (sha256, size) = hash(File::open(path).map_err(missing)?)?;
-            Ok(Pin { sha256, size, redirected: None, whole: true })
+            let (sha256, size) = hash(File::open(path).map_err(missing)?).and_then(not_empty)?;
+            Ok(Pin { sha256, size, redirected: None, whole: true, encoding: None })
         }
     }
 }
 
 fn read_url(url: &str, proxy: Option<&str>) -> Result<Pin, Failure> {
-    let mut curl = curl::start(url, proxy).map_err(Failure::here)?;
+    let mut curl = curl::start(url, proxy, LONGEST).map_err(Failure::here)?;
     let body = curl.stdout.take().ok_or_else(|| Failure::here(Error::new("curl", "has no output")))?;
     let hashed = hash(body);
     if hashed.is_err() {
@@ -81,11 +83,21 @@ fn read_url(url: &str, proxy: Option<&str>) -> Result<Pin, Failure> {
     let ended = curl.wait_with_output().map_err(|error| Failure::here(Error::caused("curl", error)))?;
     let transfer = Transfer::of(ended.status, &ended.stderr, hashed.is_err()).map_err(Failure::here)?;
     let redirected = transfer.redirected.clone();
-    let (sha256, size) = hashed?;
-    let whole = transfer.has_length;
-    match transfer.failure() {
-        Some(failure) => Err(Failure { redirected, ..failure }),
-        None => Ok(Pin { sha256, size, redirected, whole }),
+    let (whole, encoding) = (transfer.has_length, transfer.encoding.clone());
+    let pinned = match transfer.failure() {
+        Some(failure) => Err(failure),
+        None => hashed.and_then(not_empty),
+    };
+    match pinned {
+        Ok((sha256, size)) => Ok(Pin { sha256, size, redirected, whole, encoding }),
+        Err(failure) => Err(Failure { redirected, ..failure }),
+    }
+}
+
+fn not_empty((sha256, size): (Digest, u64)) -> Result<(Digest, u64), Failure> {
+    match size {
+        0 => Err(Failure::new(Kind::Unreachable, "gives an empty file, which no source is")),
+        _ => Ok((sha256, size)),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Fetching from files and from an HTTP server on the loopback address, with everything that servers do wrong.
 
 mod server;
+mod strange_servers;
 
 use std::net::TcpListener;
 use std::process::{Command, Stdio};
@@ -216,7 +217,7 @@ fn a_download_dies_with_the_thread_that_waits_for_it() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/x", silent.local_addr().unwrap());
     let thread = std::thread::spawn(move || {
-        let curl = curl::start(&url, None).unwrap();
+        let curl = curl::start(&url, None, u64::MAX >> 1).unwrap();
         (curl, silent.accept().unwrap())
     });
     let (mut curl, _connection) = thread.join().unwrap();

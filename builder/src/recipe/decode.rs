@@ -11,7 +11,7 @@ use super::{
     STEP_NAMES, Variants, feature_name,
 };
 use crate::error::{Error, Result};
-use crate::fetch::{Mirror, Source};
+use crate::fetch::{Mirror, Source, without_passwords};
 use crate::limits::LimitWishes;
 use crate::shell_word::quote;
 use profiles::version::{Condition, Version};
@@ -171,7 +171,7 @@ fn pinned<T: Value>(node: Node<'_>, property: &str) -> Option<T> {
     let mirror = nodes.all("mirror").find_map(|mirror| mirror.key());
     let help = format!(
         "`lamina source pin {}` prints the node with both",
-        mirror.map_or("URL-or-FILE".to_owned(), quote)
+        mirror.map_or("URL-or-FILE".to_owned(), |it| quote(&without_passwords(it)))
     );
     if !node.has(property) {
         return node.refuse(format!("'source' lacks the property '{property}'"), help);

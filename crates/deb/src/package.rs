@@ -45,9 +45,16 @@ impl Package {
         }
         let members = archive::members(&mut file, metadata.len())?;
         check_format(&mut file, members.first())?;
-        let find = |stem: &str| match members.iter().find(|member| member.name.starts_with(stem)) {
-            Some(member) => Ok(member.clone()),
-            None => malformed(format!("it has no member `{stem}`")),
+        let find = |stem: &str| {
+            let mut found = members.iter().filter(|member| member.name.starts_with(stem));
+            match (found.next(), found.next()) {
+                (Some(member), None) => Ok(member.clone()),
+                // To take one of them would lose the files of the other.
+                (Some(one), Some(other)) => {
+                    malformed(format!("it has two members `{stem}`: `{}` and `{}`", one.name, other.name))
+                }
+                (None, _) => malformed(format!("it has no member `{stem}`")),
+            }
         };
         let control = read_control(&mut file, &find("control.tar")?)?;
         let data = find("data.tar")?;

@@ -11,7 +11,12 @@ fn errors_name_the_file_and_the_cause() {
     let folder = tempfile::tempdir().unwrap();
     let good =
         package(Compressor::Xz, &control("Package: a\nVersion: 1\n"), &[Entry::file("./usr/x", b"hello")]);
-    let cases: [(&str, Vec<u8>, &str); 6] = [
+    // The members `debian-binary` (72 bytes to its end) and `control.tar`, and behind them those for the files.
+    let data = good.windows(11).position(|window| window == b"data.tar.xz").unwrap();
+    let control_twice = [&good[..data], &good[72..data], &good[data..]].concat();
+    let cases: [(&str, Vec<u8>, &str); 8] = [
+        ("two-data.deb", [&good[..], &good[data..]].concat(), "it has two members `data.tar`"),
+        ("two-control.deb", control_twice, "it has two members `control.tar`"),
         ("empty.deb", Vec::new(), "does not begin with the ar magic"),
         ("text.deb", b"<html>404 not found</html>".to_vec(), "does not begin with the ar magic"),
         ("cut.deb", good[..good.len() - 10].to_vec(), "it is cut short: member `data.tar.xz` ends at byte"),

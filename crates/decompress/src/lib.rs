@@ -3,7 +3,9 @@
 //! The bytes may come from anywhere: what a decompressor takes in memory is limited here, what it yields is for the caller
 //! to limit.
 
-use std::io::{self, Read};
+mod gzip;
+
+use std::io::{self, BufReader, Read};
 
 use liblzma::read::XzDecoder;
 use liblzma::stream::{CONCATENATED, Stream};
@@ -65,7 +67,7 @@ impl Compression {
     pub fn reader<'a>(self, compressed: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
         Ok(match self {
             Compression::None => Box::new(compressed),
-            Compression::Gzip => Box::new(flate2::read::MultiGzDecoder::new(compressed)),
+            Compression::Gzip => Box::new(gzip::Members::new(BufReader::new(compressed))),
             Compression::Bzip2 => Box::new(bzip2::read::MultiBzDecoder::new(compressed)),
             Compression::Xz => {
                 let stream = Stream::new_stream_decoder(MOST_XZ_MEMORY, CONCATENATED)?;

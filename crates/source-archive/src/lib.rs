@@ -11,6 +11,7 @@
 //! Archives may come from anywhere: entries, bytes and the memory of decompressors are limited, and no file is made outside
 //! of the target's folder.
 
+mod beneath;
 mod error;
 mod kind;
 mod limits;

@@ -1,17 +1,21 @@
 //! Tar archives of every age: tar(5) of libarchive, pax in POSIX.1-2024, and the GNU manual's "Basic Tar Format".
 //!
-//! The crate `tar` reads headers and writes files; it leaves entries out whose names lead outside, makes empty files of what it
-//! does not know, and does not know the sparse files of the pax format. So every entry is looked at before it is written.
+//! The crate `tar` reads headers; it does not know the sparse files of the pax format, and takes what it does not know for files. So
+//! every entry is looked at before it is written.
 
-use std::fs::File;
-use std::io::{self, BufReader, Read};
-use std::path::Path;
+use std::ffi::OsStr;
+use std::fs::{File, Permissions};
+use std::io::{self, BufReader, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 
 use decompress::Compression;
 use tar::EntryType;
 
+use crate::beneath::{self, Root, Seat, below};
 use crate::error::{Part, Problem, damaged, lossy, while_doing};
-use crate::limits::{self, Bounded};
+use crate::limits::{self, Bounded, MOST_BYTES};
 
 /// Keywords of pax headers that the crate acts on, or that say nothing about what a file holds.
 const KNOWN_KEYWORDS: [&str; 12] = [
@@ -19,7 +23,7 @@ const KNOWN_KEYWORDS: [&str; 12] = [
     "charset",
 ];
 /// Attributes and origins: not unpacked, and no source is known to need them.
-const LEFT_OUT: [&str; 9] = [
+const LEFT_OUT: [&str; 10] = [
     "hdrcharset",
     "SCHILY.xattr.",
     "SCHILY.acl.",
@@ -29,42 +33,172 @@ const LEFT_OUT: [&str; 9] = [
     "SCHILY.nlink",
     "LIBARCHIVE.",
     "RHT.security.",
+    "GNU.volume.label",
 ];
 /// In a header for the whole archive, these would give every file one name or one size.
 const NOT_FOR_ALL: [&str; 3] = ["path", "linkpath", "size"];
+
+/// What `tar --label` puts first (GNU manual, "Extensions to tar Archive Format"): a name for a tape, and no file.
+const VOLUME_LABEL: u8 = b'V';
 
 /// Unpacks all of `file` into the empty folder `target` and returns the number of entries.
 pub(crate) fn unpack(file: File, compression: Compression, target: &Path) -> Part<usize> {
     let reading = while_doing("reading it");
     let plain = compression.reader(BufReader::with_capacity(1 << 16, file)).map_err(&reading)?;
-    let mut archive = tar::Archive::new(Bounded::new(plain));
+    let mut archive = tar::Archive::new(Bounded::new(without_label(plain).map_err(&reading)?));
     let mut entries = 0;
-    let mut folders = Vec::new();
+    let mut writer = Writer { root: Root::open(target)?, folders: Vec::new(), left: MOST_BYTES };
     for entry in archive.entries().map_err(&reading)? {
         let mut entry = entry.map_err(&reading)?;
         limits::count(&mut entries)?;
         check(&mut entry)?;
-        match entry.header().entry_type() {
-            EntryType::XGlobalHeader => {}
-            // The mode of a folder comes last: it may not allow files inside.
-            EntryType::Directory => folders.push(entry),
-            _ => write(&mut entry, target)?,
-        }
+        writer.entry(&mut entry)?;
     }
-    folders.sort_by(|a, b| b.path_bytes().cmp(&a.path_bytes()));
-    for folder in &mut folders {
-        write(folder, target)?;
-    }
-    drop(folders);
+    writer.finish()?;
     check_end(archive.into_inner())?;
     Ok(entries)
 }
 
-fn write(entry: &mut tar::Entry<'_, impl Read>, target: &Path) -> Part<()> {
-    match entry.unpack_in(target).map_err(while_doing("unpacking it"))? {
-        true => Ok(()),
-        false => lossy(format!("has the name '{}', which leads out of it", shown(&entry.path_bytes()))),
+/// The archive behind the label, if it begins with one. GNU tar leaves its size blank, which the crate takes for damage.
+fn without_label(mut plain: impl Read) -> io::Result<impl Read> {
+    let mut first = Vec::new();
+    plain.by_ref().take(512).read_to_end(&mut first)?;
+    let is_label = first.get(156) == Some(&VOLUME_LABEL);
+    if is_label
+        && first.get(124..136).unwrap_or_default().iter().all(|digit| matches!(digit, 0 | b' ' | b'0'))
+    {
+        first.clear();
     }
+    Ok(io::Cursor::new(first).chain(plain))
+}
+
+struct Writer {
+    root: Root,
+    /// Folders with their modes, which come last: they may not allow files inside.
+    folders: Vec<(PathBuf, Option<u32>)>,
+    /// How many more bytes sparse files may have, whose holes are not in the archive.
+    left: u64,
+}
+
+impl Writer {
+    fn entry(&mut self, entry: &mut tar::Entry<'_, impl Read>) -> Part<()> {
+        let kind = entry.header().entry_type();
+        if kind == EntryType::XGlobalHeader {
+            return Ok(());
+        }
+        let name = entry.path_bytes().into_owned();
+        let Some(path) = below(&name) else {
+            return lossy(format!("has the name '{}', which leads out of it", shown(&name)));
+        };
+        let is_link = matches!(kind, EntryType::Symlink | EntryType::Link);
+        let is_folder = kind == EntryType::Directory || (name.ends_with(b"/") && !is_link);
+        match (is_folder, path.as_os_str().is_empty()) {
+            // The folder that everything goes to.
+            (true, true) => Ok(()),
+            (true, false) => {
+                self.folders.push((path, mode_of(entry)));
+                Ok(())
+            }
+            (false, true) => damaged(format!("has a file with the name '{}'", shown(&name))),
+            (false, false) => {
+                let seat = self.root.seat(&path)?;
+                match kind {
+                    EntryType::Symlink => symlink(entry, &seat),
+                    EntryType::Link => self.root.hard_link(&seat, &link_target(entry)?),
+                    _ => self.file(entry, &seat),
+                }
+            }
+        }
+    }
+
+    fn file(&mut self, entry: &mut tar::Entry<'_, impl Read>, seat: &Seat) -> Part<()> {
+        let unpacking = while_doing("unpacking it");
+        let mut file = seat.file(true)?;
+        let size = entry.size();
+        let written = match entry.header().entry_type() {
+            EntryType::GNUSparse => match self.left.checked_sub(size) {
+                Some(left) => {
+                    self.left = left;
+                    copy_with_holes(entry, &mut file)
+                }
+                None => return damaged(format!("holds more than {} GiB", MOST_BYTES >> 30)),
+            },
+            _ => io::copy(entry, &mut file),
+        };
+        if written.map_err(&unpacking)? != size {
+            let name = shown(&entry.path_bytes());
+            return Err(unpacking(io::Error::new(
+                ErrorKind::UnexpectedEof,
+                format!("it ends within '{name}'"),
+            )));
+        }
+        if let Some(time) = time_of(entry) {
+            beneath::set_times(&file, time).map_err(&unpacking)?;
+        }
+        match mode_of(entry) {
+            Some(mode) => file.set_permissions(Permissions::from_mode(mode)).map_err(&unpacking),
+            None => Ok(()),
+        }
+    }
+
+    /// Makes the folders, and gives those inside their modes before those around them.
+    fn finish(mut self) -> Part<()> {
+        self.folders.sort_by(|a, b| b.0.cmp(&a.0));
+        for (path, mode) in &self.folders {
+            let seat = self.root.seat(path)?;
+            seat.folder()?;
+            if let Some(mode) = mode {
+                seat.set_mode(*mode)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn symlink(entry: &tar::Entry<'_, impl Read>, seat: &Seat) -> Part<()> {
+    seat.symlink(&link_target(entry)?, true)?;
+    match time_of(entry) {
+        Some(time) => seat.set_times(time),
+        None => Ok(()),
+    }
+}
+
+fn link_target(entry: &tar::Entry<'_, impl Read>) -> Part<PathBuf> {
+    match entry.link_name_bytes() {
+        Some(target) if !target.is_empty() && !target.contains(&0) => {
+            Ok(PathBuf::from(OsStr::from_bytes(&target)))
+        }
+        _ => damaged(format!("has the link '{}' to nothing that a path can be", shown(&entry.path_bytes()))),
+    }
+}
+
+fn mode_of(entry: &tar::Entry<'_, impl Read>) -> Option<u32> {
+    entry.header().mode().ok().map(|mode| mode & 0o777)
+}
+
+/// Seconds since 1970. Some programs take 0 for "unknown"; it was always 1 here.
+fn time_of(entry: &tar::Entry<'_, impl Read>) -> Option<i64> {
+    entry.header().mtime().ok().map(|time| time.max(1).cast_signed())
+}
+
+/// Writes what is not zero.
+fn copy_with_holes(from: &mut impl Read, file: &mut File) -> io::Result<u64> {
+    let (mut buffer, mut length) = (vec![0; 1 << 16], 0);
+    loop {
+        let count = match from.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(count) => count,
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        length += count as u64;
+        match buffer[..count].iter().all(|byte| *byte == 0) {
+            true => drop(file.seek(SeekFrom::Start(length))?),
+            false => file.write_all(&buffer[..count])?,
+        }
+    }
+    file.set_len(length)?;
+    Ok(length)
 }
 
 /// Refuses what would not come out as it was put in.
@@ -139,5 +273,5 @@ fn check_end(mut rest: Bounded<impl Read>) -> Part<()> {
 }
 
 fn shown(bytes: &[u8]) -> String {
-    bytes.escape_ascii().to_string()
+    beneath::shown(Path::new(OsStr::from_bytes(bytes)))
 }

@@ -1,10 +1,10 @@
 //! Zip archives: APPNOTE.TXT of PKWARE, and what Info-ZIP keeps of Unix in them.
 
-use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -12,6 +12,7 @@ use zip::ZipArchive;
 use zip::read::ZipFile;
 use zip::result::ZipError;
 
+use crate::beneath::{self, Root, Seat, below};
 use crate::error::{Part, Problem, damaged, lossy, while_doing};
 use crate::limits::{self, MOST_BYTES};
 
@@ -34,7 +35,7 @@ pub(crate) fn unpack(file: File, target: &Path) -> Part<usize> {
     if archive.has_overlapping_entries().map_err(not_read("reading its directory"))? {
         return damaged("has files that overlap, as only bombs have");
     }
-    let mut writer = Writer { target, folders: BTreeSet::new(), links: Vec::new(), left: MOST_BYTES };
+    let mut writer = Writer { root: Root::open(target)?, links: Vec::new(), left: MOST_BYTES };
     let mut entries = 0;
     for index in 0..archive.len() {
         limits::count(&mut entries)?;
@@ -42,78 +43,48 @@ pub(crate) fn unpack(file: File, target: &Path) -> Part<usize> {
         writer.entry(entry)?;
     }
     // Links last: until then every folder on the way to a file is one that was made here.
-    for (path, link_target) in &writer.links {
-        symlink(link_target, path).map_err(while_doing("making a link"))?;
+    for (seat, link_target) in &writer.links {
+        seat.symlink(link_target, false)?;
     }
     Ok(entries)
 }
 
-struct Writer<'a> {
-    target: &'a Path,
-    /// Folders that were made here.
-    folders: BTreeSet<PathBuf>,
+struct Writer {
+    root: Root,
     /// Symbolic links to make, with what they lead to.
-    links: Vec<(PathBuf, PathBuf)>,
+    links: Vec<(Seat, PathBuf)>,
     /// How many more bytes the archive may hold.
     left: u64,
 }
 
-impl Writer<'_> {
+impl Writer {
     fn entry(&mut self, mut entry: Entry<'_>) -> Part<()> {
         let name = shown(entry.name_raw());
-        let path = self.path(&entry)?;
-        let kind = entry.unix_mode().unwrap_or(0) & KIND;
+        let path = path_of(&entry)?;
+        if entry.is_dir() && entry.size() > 0 {
+            return damaged(format!("has the folder '{name}' with {} bytes of its own", entry.size()));
+        }
+        if path.as_os_str().is_empty() {
+            return match entry.is_dir() {
+                true => Ok(()),
+                false => damaged(format!("has a file with the name '{name}'")),
+            };
+        }
+        let seat = self.root.seat(&path)?;
         if entry.is_dir() {
-            return self.folder(&path);
+            return seat.folder();
         }
-        if let Some(parent) = path.parent() {
-            self.folder(parent)?;
-        }
-        match kind {
-            0 | 0o100_000 => self.file(&mut entry, &path),
-            0o120_000 => self.link(&mut entry, path),
+        match entry.unix_mode().unwrap_or(0) & KIND {
+            0 | 0o100_000 => self.file(&mut entry, &seat),
+            0o120_000 => self.link(&mut entry, seat),
             _ => lossy(format!("has '{name}', which is neither file, folder nor link")),
         }
     }
 
-    /// Where an entry goes. Its name is taken as bytes: no encoding is guessed.
-    fn path(&self, entry: &Entry<'_>) -> Part<PathBuf> {
-        let raw = entry.name_raw();
-        if raw.contains(&0) {
-            return damaged(format!("has the name '{}' with a NUL byte", shown(raw)));
-        }
-        if raw.contains(&b'\\') {
-            return lossy(format!("has the name '{}', written for Windows", shown(raw)));
-        }
-        let mut path = self.target.to_path_buf();
-        for part in raw.split(|byte| *byte == b'/').filter(|part| !matches!(part, [] | [b'.'])) {
-            if part == b".." {
-                return lossy(format!("has the name '{}', which leads out of it", shown(raw)));
-            }
-            path.push(std::ffi::OsStr::from_bytes(part));
-        }
-        if path == self.target && !entry.is_dir() {
-            return damaged(format!("has a file with the name '{}'", shown(raw)));
-        }
-        Ok(path)
-    }
-
-    fn folder(&mut self, path: &Path) -> Part<()> {
-        if path == self.target || self.folders.contains(path) {
-            return Ok(());
-        }
-        if let Some(parent) = path.parent() {
-            self.folder(parent)?;
-        }
-        fs::create_dir(path).map_err(while_doing("making a folder"))?;
-        self.folders.insert(path.to_path_buf());
-        Ok(())
-    }
-
-    fn file(&mut self, entry: &mut Entry<'_>, path: &Path) -> Part<()> {
+    fn file(&mut self, entry: &mut Entry<'_>, seat: &Seat) -> Part<()> {
         let mode = entry.unix_mode().map_or(0, |mode| mode & 0o777);
         let time = entry.last_modified().and_then(since_1970);
-        let mut file = File::create_new(path).map_err(while_doing("making a file"))?;
+        let mut file = seat.file(false)?;
         let count = io::copy(&mut entry.take(self.left.saturating_add(1)), &mut file)
             .map_err(while_doing("unpacking a file"))?;
         match self.left.checked_sub(count) {
@@ -129,7 +100,7 @@ impl Writer<'_> {
         file.set_permissions(fs::Permissions::from_mode(mode)).map_err(&finishing)
     }
 
-    fn link(&mut self, entry: &mut Entry<'_>, path: PathBuf) -> Part<()> {
+    fn link(&mut self, entry: &mut Entry<'_>, seat: Seat) -> Part<()> {
         let mut target = Vec::new();
         entry
             .take(LONGEST_LINK)
@@ -141,8 +112,23 @@ impl Writer<'_> {
                 shown(entry.name_raw())
             ));
         }
-        self.links.push((path, PathBuf::from(std::ffi::OsStr::from_bytes(&target))));
+        self.links.push((seat, PathBuf::from(OsStr::from_bytes(&target))));
         Ok(())
+    }
+}
+
+/// Where an entry goes. Its name is taken as bytes: no encoding is guessed.
+fn path_of(entry: &Entry<'_>) -> Part<PathBuf> {
+    let raw = entry.name_raw();
+    if raw.contains(&0) {
+        return damaged(format!("has the name '{}' with a NUL byte", shown(raw)));
+    }
+    if raw.contains(&b'\\') {
+        return lossy(format!("has the name '{}', written for Windows", shown(raw)));
+    }
+    match below(raw) {
+        Some(path) => Ok(path),
+        None => lossy(format!("has the name '{}', which leads out of it", shown(raw))),
     }
 }
 
@@ -169,7 +155,7 @@ fn not_read(action: &'static str) -> impl Fn(ZipError) -> Problem {
 }
 
 fn shown(bytes: &[u8]) -> String {
-    bytes.escape_ascii().to_string()
+    beneath::shown(Path::new(OsStr::from_bytes(bytes)))
 }
 
 #[cfg(test)]

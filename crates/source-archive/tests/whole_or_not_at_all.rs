@@ -150,7 +150,12 @@ fn what_would_be_lost_is_refused() {
     let cases: Vec<(&str, Vec<u8>, &str)> = vec![
         ("leading out", one(EntryType::Regular, "../a", "", b"x"), "leads out of it"),
         ("leading out below", one(EntryType::Regular, "top/../../a", "", b"x"), "leads out of it"),
-        ("hard link out", one(EntryType::Link, "top/a", "../../etc/passwd", b""), "unpacking it"),
+        ("hard link out", one(EntryType::Link, "top/a", "../../etc/passwd", b""), "which leads out of it"),
+        ("hard link to the root", one(EntryType::Link, "top/a", "/etc/passwd", b""), "which leads out of it"),
+        ("hard link before its file", one(EntryType::Link, "top/a", "top/b", b""), "is not there before it"),
+        ("a file below a file", one(EntryType::Regular, "top/before/a", "", b"x"), "below what is no folder"),
+        ("a file in place of a folder", one(EntryType::Regular, "top", "", b"x"), "in the place of another"),
+        ("a file without a name", one(EntryType::Regular, ".", "", b"x"), "has a file with the name"),
         (
             "through a link",
             {
@@ -159,11 +164,11 @@ fn what_would_be_lost_is_refused() {
                 tar.add(EntryType::Regular, "top/out/tmp/planted", "", b"x");
                 tar.finish()
             },
-            "unpacking it",
+            "leads out of it through a link",
         ),
         ("device", one(block, "top/dev", "", b""), "has the device 'top/dev'"),
         ("fifo", one(EntryType::Fifo, "top/fifo", "", b""), "has the FIFO 'top/fifo'"),
-        ("volume label", one(EntryType::new(b'V'), "label", "", b""), "of the type 'V'"),
+        ("a label within", one(EntryType::new(b'V'), "label", "", b""), "of the type 'V'"),
         ("continued", one(EntryType::new(b'M'), "top/rest", "", b"x"), "of the type 'M'"),
         (
             "a file called like a folder",
@@ -215,6 +220,33 @@ fn archives_known_by_sight_and_damaged_ones_are_refused() {
         ("cpio.gz", compress("gzip", b"070701000000"), "is a cpio archive"),
         ("a.tar.gz", compress("gzip", b"<html>404</html>"), "its bytes are none"),
         ("a.zip", b"<html>404</html>".to_vec(), "its bytes are none"),
+        ("a.7z", b"<html>404</html>".to_vec(), "called a 7z archive"),
+        ("a.LHA", b"<html>404</html>".to_vec(), "called a lha archive"),
+        ("a.tar.br", b"any bytes".to_vec(), "called a tar archive"),
+        ("a.br", b"any bytes".to_vec(), "called a br archive"),
+        ("lha", b"\x22\x33-lh5-and so on".to_vec(), "is an LHA archive"),
+        ("arj", b"\x60\xeaand so on".to_vec(), "is an ARJ archive"),
+        ("lrzip", b"LRZI\0\x06".to_vec(), "compressed by lrzip"),
+        ("packed", b"\x1f\x1e\0\0".to_vec(), "compressed by pack"),
+        ("image", b"hsqs and so on".to_vec(), "is a squashfs image"),
+        ("disc", [&[0; 32_769][..], b"CD001\x01"].concat(), "is an ISO 9660 image"),
+        (
+            "zip.exe",
+            [b"MZ program", &archives::zip(&["top/a"])[..]].concat(),
+            "zip archive with something else",
+        ),
+        ("7z.exe", b"MZ program 7z\xbc\xaf\x27\x1c\0\x04".to_vec(), "is a 7z archive that unpacks itself"),
+        (
+            "wrong sum",
+            {
+                let mut tar = Tar::new();
+                tar.add(EntryType::Regular, "top/a", "", b"x");
+                let mut tar = tar.finish();
+                tar[100] ^= 1;
+                compress("gzip", &tar)
+            },
+            "the sum of its first header is wrong",
+        ),
         (
             "cut.tgz",
             {
@@ -239,6 +271,7 @@ fn refused((name, bytes, expected): (&str, Vec<u8>, &str)) {
         message.contains(name) && message.contains(expected) && message.contains("\nhelp: "),
         "{name}: {message}"
     );
+    assert!(!message.contains(".unpacking-") && !message.contains("os error"), "{name}: {message}");
     assert!(!place.path("src").exists(), "{name}");
 }
 
@@ -254,7 +287,12 @@ fn zip_archives_that_would_lose_something_are_refused() {
             archives::renamed(&archives::zip(&["top/a", "top/b"]), b"top/b", b"top/a"),
             "two files of one name",
         ),
-        ("a file as a folder", archives::zip(&["top", "top/a"]), "making a folder"),
+        ("a file as a folder", archives::zip(&["top", "top/a"]), "below what is no folder"),
+        (
+            "a folder with contents",
+            archives::renamed(&archives::zip(&["top/b", "top/ab"]), b"top/ab", b"top/a/"),
+            "has the folder 'top/a/' with",
+        ),
         ("two archives", [plain.clone(), plain.clone()].concat(), "other data before"),
         ("cut short", plain[..plain.len() - 30].to_vec(), ""),
         ("damaged", archives::renamed(&plain, b"bytes of", b"bytes 0f"), "unpacking a file"),

@@ -18,6 +18,10 @@ pub enum Answer {
     WithoutLength(&'static [u8]),
     /// A status and further header lines, without a body.
     Status(&'static str, &'static str),
+    /// All of an answer, as it goes over the line.
+    Raw(&'static str),
+    /// A head that says nothing of a length, and a body without end.
+    Endless,
     /// Closes a connection that has something to say: the kernel answers with RST.
     Reset,
 }
@@ -73,12 +77,21 @@ fn serve(mut connection: TcpStream, queues: &mut BTreeMap<&str, VecDeque<Answer>
         return None;
     }
     while lines.next().is_some_and(|line| line.is_ok_and(|line| !line.is_empty())) {}
+    if let Answer::Raw(all) = answer {
+        connection.write_all(all.as_bytes()).unwrap();
+        return None;
+    }
+    if let Answer::Endless = answer {
+        connection.write_all(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n").unwrap();
+        while connection.write_all(&[7; 1 << 16]).is_ok() {}
+        return None;
+    }
     let (status, head, body) = match answer {
         Answer::Whole(body) => ("200 OK", length(body.len()), body),
         Answer::Truncated(body) | Answer::Stalled(body) => ("200 OK", length(BODY.len()), body),
         Answer::WithoutLength(body) => ("200 OK", String::new(), body),
         Answer::Status(status, head) => (status, head.to_owned() + &length(0), &b""[..]),
-        Answer::Reset => return None,
+        Answer::Reset | Answer::Raw(_) | Answer::Endless => return None,
     };
     let head = format!("HTTP/1.1 {status}\r\n{head}Connection: close\r\n\r\n");
     connection.write_all(&[head.as_bytes(), body].concat()).unwrap();
