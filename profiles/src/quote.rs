@@ -2,6 +2,8 @@
 
 use std::fmt::{self, Write as _};
 
+use crate::misleading::is_misleading;
+
 /// Shows a text as a quoted KDL 2.0 string, with every character escaped that a string may not hold.
 pub struct Quoted<'a>(pub &'a str);
 
@@ -13,11 +15,8 @@ impl fmt::Display for Quoted<'_> {
                 '"' | '\\' => write!(f, "\\{c}")?,
                 '\n' => f.write_str("\\n")?,
                 '\t' => f.write_str("\\t")?,
-                // Control and direction characters, line separators and the byte order mark: KDL forbids some and
-                // a terminal may act on the others.
-                _ if c.is_control()
-                    || matches!(c, '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}') =>
-                {
+                // KDL forbids some of them and the byte order mark, and a terminal may act on the others.
+                _ if is_misleading(c) || c == '\u{feff}' => {
                     write!(f, "\\u{{{:x}}}", u32::from(c))?;
                 }
                 _ => f.write_char(c)?,
@@ -33,8 +32,10 @@ mod tests {
 
     #[test]
     fn what_is_written_reads_back() {
-        let text: String =
-            (0..0x300u32).chain([0x2028, 0x202e, 0xfeff, 0x1f600]).filter_map(char::from_u32).collect();
+        let text: String = (0..0x300u32)
+            .chain([0x61c, 0x2028, 0x202e, 0xfeff, 0x1f600])
+            .filter_map(char::from_u32)
+            .collect();
         let written = format!("text {}", Quoted(&text));
         let read =
             crate::decode::read("x", written.as_bytes(), |top| top.one("text")?.argument::<String>("a text"));

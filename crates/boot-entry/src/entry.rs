@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use profiles::is_misleading;
+
 use crate::parameter::Parameter;
 
 /// One entry of a boot menu.
@@ -45,11 +47,7 @@ impl std::error::Error for EntryError {}
 /// A text as one line without control characters and marks of the direction of writing, and without blanks at its ends: what a title
 /// may be.
 pub fn one_line(text: &str) -> String {
-    let misleads = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    let plain: String = text.chars().map(|c| if misleads(c) { ' ' } else { c }).collect();
+    let plain: String = text.chars().map(|c| if is_misleading(c) { ' ' } else { c }).collect();
     plain.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 

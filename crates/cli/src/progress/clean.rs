@@ -1,10 +1,12 @@
 //! Texts of others, made safe for a terminal: the one place that decides what may reach it.
 
-/// The text without anything that a terminal would obey, or that makes it show something else than is there: control characters (those of 8
-/// bits too), line separators and marks that turn the direction of writing (Unicode's UAX #9) are written as escapes.
+use profiles::is_misleading;
+
+/// The text without anything that a terminal would obey, or that makes it show something else than is there: such characters
+/// ([`is_misleading`]) are written as escapes.
 pub fn clean(text: &str) -> String {
     text.chars().fold(String::with_capacity(text.len()), |mut clean, c| {
-        match is_obeyed(c) {
+        match is_misleading(c) {
             true => clean.extend(c.escape_default()),
             false => clean.push(c),
         }
@@ -61,12 +63,6 @@ fn length_of(text: &str) -> Option<usize> {
     Some(2 + end)
 }
 
-fn is_obeyed(c: char) -> bool {
-    let turns =
-        matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    c.is_control() || turns || matches!(c, '\u{2028}' | '\u{2029}')
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -104,7 +100,7 @@ mod tests {
             let text: String =
                 (0..4).map(|at| pieces[number / pieces.len().pow(at) % pieces.len()]).collect();
             let shown = as_shown(&text);
-            assert!(!shown.contains(is_obeyed), "{text:?} {shown:?}");
+            assert!(!shown.contains(is_misleading), "{text:?} {shown:?}");
         }
     }
 }
