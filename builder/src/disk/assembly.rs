@@ -79,8 +79,7 @@ impl DiskRequest<'_> {
 
     /// From all that lies on the disk, without the entries: they name partitions by it.
     fn identity(&self, uefi: Option<&[u8]>) -> Result<Identity> {
-        let mut lines = vec!["lamina disk 1".to_owned(), format!("{:?} {:?}", self.firmware, self.loader)];
-        lines.push(format!("{:?} {:?} {:?} {}", self.size, self.state, self.rescue, self.timeout));
+        let mut lines = vec!["lamina disk 2".to_owned(), self.choices()];
         lines.extend(self.parameters.iter().map(|parameter| parameter.as_str().to_owned()));
         let of_loader = uefi.map(Digest::of).transpose().map_err(Error::on("the loader"))?;
         lines.extend(of_loader.map(|(digest, _)| digest.to_string()));
@@ -95,6 +94,20 @@ impl DiskRequest<'_> {
             lines.push(format!("{digest} {}", file.path));
         }
         Ok(Identity::of(lines.iter().map(String::as_str)))
+    }
+
+    /// What was asked for, beside files and parameters. The disk's UUIDs are hashes of this text: whoever changes it, changes every disk.
+    fn choices(&self) -> String {
+        let bytes = |length: Option<u64>| length.map_or("-".to_owned(), |bytes| bytes.to_string());
+        format!(
+            "firmware={} loader={} size={} state={} rescue={} timeout={}",
+            self.firmware.as_str(),
+            self.loader.as_str(),
+            bytes(self.size),
+            bytes(self.state),
+            self.rescue.as_ref().map_or("-", Name::as_str),
+            self.timeout
+        )
     }
 
     fn menu(&self, identity: &Identity) -> Result<Menu> {
@@ -124,5 +137,61 @@ impl DiskRequest<'_> {
             timeout: self.timeout,
         };
         Menu::make(&request).map_err(Error::on(""))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request() -> DiskRequest<'static> {
+        let file = |path: &str| DiskFile::bytes(path, path.as_bytes().to_vec());
+        DiskRequest {
+            chosen: &[],
+            store: vec![file("lamina/profiles/desktop/1.kdl")],
+            boot: BootFiles {
+                linux: file("lamina/linux"),
+                initrd: file("lamina/initramfs"),
+                release: "6.1.0".to_owned(),
+            },
+            firmware: Firmware::parse("both").unwrap(),
+            loader: UefiLoader::Grub,
+            folders: LoaderFolders::default(),
+            rescue: Some(Name::parse("rescue").unwrap()),
+            parameters: vec![Parameter::new("quiet").unwrap()],
+            timeout: 5,
+            size: Some(3 << 30),
+            state: None,
+        }
+    }
+
+    /// Disks that were made before must come out the same: these texts change only together with the number after `lamina disk`.
+    #[test]
+    fn the_same_request_keeps_its_uuids_in_every_version() {
+        let written = "firmware=both loader=grub size=3221225472 state=- rescue=rescue timeout=5";
+        assert_eq!(request().choices(), written);
+        let uuid = request().identity(Some(b"grub")).unwrap().uuid("disk").to_string();
+        assert_eq!(uuid, "464328ea-b837-8d60-a10d-42c91b5505ea");
+        let plain = DiskRequest {
+            firmware: Firmware::parse("uefi").unwrap(),
+            loader: UefiLoader::SystemdBoot,
+            rescue: None,
+            size: None,
+            state: Some(1 << 20),
+            ..request()
+        };
+        let written = "firmware=uefi loader=systemd-boot size=- state=1048576 rescue=- timeout=5";
+        assert_eq!(plain.choices(), written);
+        assert_ne!(plain.identity(Some(b"grub")).unwrap().uuid("disk").to_string(), uuid);
+    }
+
+    #[test]
+    fn words_of_firmware_and_loader_are_those_that_are_read() {
+        for word in ["uefi", "bios", "both"] {
+            assert_eq!(Firmware::parse(word).unwrap().as_str(), word);
+        }
+        for word in ["systemd-boot", "grub"] {
+            assert_eq!(UefiLoader::parse(word).unwrap().as_str(), word);
+        }
     }
 }

@@ -29,6 +29,16 @@ impl Firmware {
             _ => Err(format!("'{}' is none of uefi, bios, both", text.escape_debug())),
         }
     }
+
+    /// As [`Firmware::parse`] reads it.
+    pub fn as_str(self) -> &'static str {
+        match (self.uefi, self.bios) {
+            (true, true) => "both",
+            (true, false) => "uefi",
+            (false, true) => "bios",
+            (false, false) => "none",
+        }
+    }
 }
 
 /// Which loader UEFI starts; a BIOS always starts GRUB.
@@ -47,6 +57,14 @@ impl UefiLoader {
             "systemd-boot" => Ok(UefiLoader::SystemdBoot),
             "grub" => Ok(UefiLoader::Grub),
             _ => Err(format!("'{}' is none of systemd-boot, grub", text.escape_debug())),
+        }
+    }
+
+    /// As [`UefiLoader::parse`] reads it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            UefiLoader::SystemdBoot => "systemd-boot",
+            UefiLoader::Grub => "grub",
         }
     }
 }
