@@ -67,12 +67,12 @@ impl fmt::Display for CompressorId {
 }
 
 /// Compresses blocks, one after another, with one zstd context and one buffer.
-pub(crate) struct Squeezer {
+pub(crate) struct BlockCompressor {
     context: Option<zstd::bulk::Compressor<'static>>,
     buffer: Vec<u8>,
 }
 
-impl Squeezer {
+impl BlockCompressor {
     pub(crate) fn new(compressor: Compressor) -> Result<Self, Error> {
         let Compressor::Zstd { level } = compressor else {
             return Ok(Self { context: None, buffer: Vec::new() });
@@ -86,7 +86,7 @@ impl Squeezer {
     }
 
     /// `block` compressed, or `None` when that would not make it smaller.
-    pub(crate) fn squeeze(&mut self, block: &[u8]) -> Option<&[u8]> {
+    pub(crate) fn compress(&mut self, block: &[u8]) -> Option<&[u8]> {
         let context = self.context.as_mut()?;
         let bound = zstd::zstd_safe::compress_bound(block.len());
         if self.buffer.len() < bound {
@@ -144,23 +144,23 @@ mod tests {
     #[test]
     fn blocks_come_back_and_never_overflow_their_room() {
         let block = b"abcabcabc".repeat(100);
-        let mut squeezer = Squeezer::new(Compressor::default()).unwrap();
-        let squeezed = squeezer.squeeze(&block).unwrap().to_vec();
+        let mut block_compressor = BlockCompressor::new(Compressor::default()).unwrap();
+        let compressed = block_compressor.compress(&block).unwrap().to_vec();
         let mut expander = Expander::new(CompressorId::Zstd).unwrap();
         let mut room = vec![0; 900];
-        assert_eq!(expander.expand(&squeezed, &mut room), Ok(900));
+        assert_eq!(expander.expand(&compressed, &mut room), Ok(900));
         assert_eq!(room, block);
-        assert!(expander.expand(&squeezed, &mut room[..899]).is_err());
+        assert!(expander.expand(&compressed, &mut room[..899]).is_err());
     }
 
     #[test]
     fn what_does_not_shrink_is_left_alone() {
-        assert!(Squeezer::new(Compressor::default()).unwrap().squeeze(b"abc").is_none());
+        assert!(BlockCompressor::new(Compressor::default()).unwrap().compress(b"abc").is_none());
     }
 
     #[test]
     fn levels_and_compressors_out_of_reach_are_named() {
-        let level = Squeezer::new(Compressor::Zstd { level: 23 }).err().unwrap();
+        let level = BlockCompressor::new(Compressor::Zstd { level: 23 }).err().unwrap();
         assert_eq!(level.to_string(), "zstd level 23 is out of range: give 1 to 22");
         assert!(Expander::new(CompressorId::Lzo).err().unwrap().starts_with("compressed with lzo"));
     }

@@ -4,7 +4,7 @@
 //! also get an index, so that the kernel need not read a whole listing to find one name.
 
 use super::metadata::{MetadataWriter, Place};
-use crate::compressor::Squeezer;
+use crate::compressor::BlockCompressor;
 use crate::superblock::METADATA_SIZE;
 
 /// The most entries that one header counts.
@@ -30,7 +30,11 @@ pub(super) struct Listing {
 }
 
 /// Writes the listing of `names`, which are sorted, into the directory table.
-pub(super) fn write(names: &[Name<'_>], table: &mut MetadataWriter, squeezer: &mut Squeezer) -> Listing {
+pub(super) fn write(
+    names: &[Name<'_>],
+    table: &mut MetadataWriter,
+    block_compressor: &mut BlockCompressor,
+) -> Listing {
     let mut listing = Listing { place: table.place(), ..Listing::default() };
     let mut indexed = listing.place.block;
     let mut left = names;
@@ -47,7 +51,7 @@ pub(super) fn write(names: &[Name<'_>], table: &mut MetadataWriter, squeezer: &m
         }
         let encoded = encode_run(run);
         listing.size += encoded.len() as u64;
-        table.write(&encoded, squeezer);
+        table.write(&encoded, block_compressor);
         left = rest;
     }
     listing

@@ -10,7 +10,7 @@ use super::owners::Owners;
 use super::pipeline::{Layouts, Tail};
 use super::xattrs::XattrSets;
 use crate::Error;
-use crate::compressor::Squeezer;
+use crate::compressor::BlockCompressor;
 use crate::entry::Kind;
 use crate::inode::{EXTENDED, basic_type, encode_device};
 use crate::superblock::NONE;
@@ -51,14 +51,14 @@ pub(super) fn build(
     tree: &Tree,
     data: &Layouts,
     options: &WriteOptions,
-    squeezer: &mut Squeezer,
+    block_compressor: &mut BlockCompressor,
 ) -> Result<InodeTables, Error> {
     let numbering = Numbering::new(tree)?;
     let mut builder = Builder {
         tree,
         data,
         block_size: options.block_size,
-        squeezer,
+        block_compressor,
         numbers: &numbering.numbers,
         places: vec![None; tree.arena()],
         inodes: MetadataWriter::default(),
@@ -76,8 +76,8 @@ pub(super) fn build(
     let root = builder.directory(ROOT, numbering.count + 1, &listing)?.reference();
     let Builder { inodes, listings, owners, xattrs, places, .. } = builder;
     Ok(InodeTables {
-        inodes: inodes.finish(squeezer)?,
-        directories_table: listings.finish(squeezer)?,
+        inodes: inodes.finish(block_compressor)?,
+        directories_table: listings.finish(block_compressor)?,
         root,
         count: numbering.count,
         directories: numbering.directories.len() as u32,
@@ -129,7 +129,7 @@ struct Builder<'a> {
     tree: &'a Tree,
     data: &'a Layouts,
     block_size: u32,
-    squeezer: &'a mut Squeezer,
+    block_compressor: &'a mut BlockCompressor,
     numbers: &'a [u32],
     /// Where the inodes written so far are.
     places: Vec<Option<Place>>,
@@ -157,7 +157,7 @@ impl Builder<'_> {
             };
             names.push(Name { name, inode, number: self.numbers[child], basic_type: basic_type(kind) });
         }
-        let listing = directory::write(&names, &mut self.listings, self.squeezer);
+        let listing = directory::write(&names, &mut self.listings, self.block_compressor);
         if u32::try_from(listing.size + 3).is_err() {
             let path = tree.path_of(directory);
             return Err(Error::entry(&path, "the directory's listing is over 4 GiB: split it"));
@@ -255,8 +255,8 @@ impl Builder<'_> {
         let mtime = metadata.mtime.clamp(0, u32::MAX.into()) as u32;
         words(&mut header, &[mtime, self.numbers[id]]);
         let place = self.inodes.place();
-        self.inodes.write(&header, self.squeezer);
-        self.inodes.write(body, self.squeezer);
+        self.inodes.write(&header, self.block_compressor);
+        self.inodes.write(body, self.block_compressor);
         self.places[id] = Some(place);
         Ok(place)
     }

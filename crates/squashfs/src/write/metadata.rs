@@ -7,7 +7,7 @@ use std::io::Write;
 
 use super::sink::Sink;
 use crate::Error;
-use crate::compressor::Squeezer;
+use crate::compressor::BlockCompressor;
 use crate::superblock::METADATA_SIZE;
 
 /// Set in the size word of a block that is stored as it is.
@@ -40,22 +40,22 @@ impl MetadataWriter {
         Place { block: self.table.len() as u32, offset: self.block.len() as u16 }
     }
 
-    pub(super) fn write(&mut self, mut bytes: &[u8], squeezer: &mut Squeezer) {
+    pub(super) fn write(&mut self, mut bytes: &[u8], block_compressor: &mut BlockCompressor) {
         while !bytes.is_empty() {
             let room = METADATA_SIZE - self.block.len();
             let (now, later) = bytes.split_at(room.min(bytes.len()));
             self.block.extend_from_slice(now);
             bytes = later;
             if self.block.len() == METADATA_SIZE {
-                self.flush(squeezer);
+                self.flush(block_compressor);
             }
         }
     }
 
     /// The compressed table.
-    pub(super) fn finish(mut self, squeezer: &mut Squeezer) -> Result<Vec<u8>, Error> {
+    pub(super) fn finish(mut self, block_compressor: &mut BlockCompressor) -> Result<Vec<u8>, Error> {
         if !self.block.is_empty() {
-            self.flush(squeezer);
+            self.flush(block_compressor);
         }
         if u32::try_from(self.table.len()).is_err() {
             return Err(Error::Limit("the tree has more metadata than the format's 4 GiB: split it".into()));
@@ -63,15 +63,15 @@ impl MetadataWriter {
         Ok(self.table)
     }
 
-    fn flush(&mut self, squeezer: &mut Squeezer) {
-        append_block(&mut self.table, &self.block, squeezer);
+    fn flush(&mut self, block_compressor: &mut BlockCompressor) {
+        append_block(&mut self.table, &self.block, block_compressor);
         self.block.clear();
     }
 }
 
-fn append_block(table: &mut Vec<u8>, block: &[u8], squeezer: &mut Squeezer) {
-    let (flag, bytes) = match squeezer.squeeze(block) {
-        Some(squeezed) => (0, squeezed),
+fn append_block(table: &mut Vec<u8>, block: &[u8], block_compressor: &mut BlockCompressor) {
+    let (flag, bytes) = match block_compressor.compress(block) {
+        Some(compressed) => (0, compressed),
         None => (STORED, block),
     };
     table.extend_from_slice(&(flag | bytes.len() as u16).to_le_bytes());
@@ -81,7 +81,7 @@ fn append_block(table: &mut Vec<u8>, block: &[u8], squeezer: &mut Squeezer) {
 /// Writes the blocks of a table, and gives the positions of its blocks in the image.
 pub(super) fn write_blocks<W: Write>(
     sink: &mut Sink<W>,
-    squeezer: &mut Squeezer,
+    block_compressor: &mut BlockCompressor,
     entries: &[u8],
 ) -> Result<Vec<u64>, Error> {
     let mut positions = Vec::new();
@@ -89,7 +89,7 @@ pub(super) fn write_blocks<W: Write>(
     for block in entries.chunks(METADATA_SIZE) {
         positions.push(sink.position());
         encoded.clear();
-        append_block(&mut encoded, block, squeezer);
+        append_block(&mut encoded, block, block_compressor);
         sink.write(&encoded)?;
     }
     Ok(positions)
@@ -98,10 +98,10 @@ pub(super) fn write_blocks<W: Write>(
 /// Writes a table and its index, and gives the position of the index, which is what the superblock names.
 pub(super) fn write_indexed<W: Write>(
     sink: &mut Sink<W>,
-    squeezer: &mut Squeezer,
+    block_compressor: &mut BlockCompressor,
     entries: &[u8],
 ) -> Result<u64, Error> {
-    let positions = write_blocks(sink, squeezer, entries)?;
+    let positions = write_blocks(sink, block_compressor, entries)?;
     let index = sink.position();
     write_index(sink, &positions)?;
     Ok(index)

@@ -27,7 +27,7 @@ mod xattrs;
 use std::io::{Read, Seek, Write};
 use std::num::NonZero;
 
-use crate::compressor::{Compressor, CompressorId, Squeezer};
+use crate::compressor::{BlockCompressor, Compressor, CompressorId};
 use crate::error::Error;
 use crate::superblock::{FLAG_COMPRESSOR_OPTIONS, FLAG_DUPLICATES, FLAG_EXPORTABLE, NO_TABLE, Superblock};
 use crate::tree::Tree;
@@ -113,12 +113,12 @@ pub fn write_image<W: Read + Write + Seek>(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Summary, Error> {
     check_options(options)?;
-    let mut squeezer = Squeezer::new(options.compressor)?;
+    let mut block_compressor = BlockCompressor::new(options.compressor)?;
     let mut sink = Sink::new(out)?;
     write_compressor_options(&mut sink, options.compressor)?;
     let data = pipeline::write_contents(tree, options, &mut sink, progress)?;
-    let tables = inodes::build(tree, &data, options, &mut squeezer)?;
-    let superblock = write_tables(options, &mut sink, &mut squeezer, &data, &tables)?;
+    let tables = inodes::build(tree, &data, options, &mut block_compressor)?;
+    let superblock = write_tables(options, &mut sink, &mut block_compressor, &data, &tables)?;
     sink.pad(PADDING)?;
     let size = sink.position();
     let digest = sink.finish(&superblock.encode())?;
@@ -158,7 +158,7 @@ fn write_compressor_options<W: Write>(sink: &mut Sink<W>, compressor: Compressor
 fn write_tables<W: Write>(
     options: &WriteOptions,
     sink: &mut Sink<W>,
-    squeezer: &mut Squeezer,
+    block_compressor: &mut BlockCompressor,
     data: &Layouts,
     tables: &InodeTables,
 ) -> Result<Superblock, Error> {
@@ -166,13 +166,13 @@ fn write_tables<W: Write>(
     sink.write(&tables.inodes)?;
     let directory_table = sink.position();
     sink.write(&tables.directories_table)?;
-    let fragment_table = metadata::write_indexed(sink, squeezer, &data.fragment_table)?;
+    let fragment_table = metadata::write_indexed(sink, block_compressor, &data.fragment_table)?;
     let export_table = match options.exportable {
-        true => metadata::write_indexed(sink, squeezer, &tables.export_table())?,
+        true => metadata::write_indexed(sink, block_compressor, &tables.export_table())?,
         false => NO_TABLE,
     };
-    let id_table = metadata::write_indexed(sink, squeezer, &tables.owners.table())?;
-    let xattr_table = tables.xattrs.write(sink, squeezer)?;
+    let id_table = metadata::write_indexed(sink, block_compressor, &tables.owners.table())?;
+    let xattr_table = tables.xattrs.write(sink, block_compressor)?;
     let exportable = if options.exportable { FLAG_EXPORTABLE } else { 0 };
     let with_options = if options.compressor == Compressor::Stored { 0 } else { FLAG_COMPRESSOR_OPTIONS };
     Ok(Superblock {

@@ -108,7 +108,7 @@ struct Pipeline<'a, W> {
     /// The fragment block being filled, and how many went before it.
     fragment: Vec<u8>,
     fragments: u64,
-    squeezing: usize,
+    compressing: usize,
     tails: HashMap<blake3::Hash, Tail>,
     fragment_table: Vec<u8>,
     duplicates: u32,
@@ -138,7 +138,7 @@ impl<'a, W: Write> Pipeline<'a, W> {
             line_bytes: 0,
             fragment: Vec::with_capacity(options.block_size as usize),
             fragments: 0,
-            squeezing: 0,
+            compressing: 0,
             tails: HashMap::new(),
             fragment_table: Vec::new(),
             duplicates: 0,
@@ -178,7 +178,7 @@ impl<'a, W: Write> Pipeline<'a, W> {
     }
 
     fn has_room(&self) -> bool {
-        self.arrivals.len() + self.squeezing < self.width && self.line_bytes < LINE_BYTES
+        self.arrivals.len() + self.compressing < self.width && self.line_bytes < LINE_BYTES
     }
 
     fn hand_out(&mut self, batch: Option<Vec<Piece>>) -> bool {
@@ -197,8 +197,8 @@ impl<'a, W: Write> Pipeline<'a, W> {
             Outcome::Read { number, pieces } => {
                 self.arrivals[(number - self.taken) as usize] = Some(pieces);
             }
-            Outcome::Squeezed { number, block: done } => {
-                self.squeezing -= 1;
+            Outcome::Compressed { number, block: done } => {
+                self.compressing -= 1;
                 self.line_bytes += done.bytes.len();
                 let slot = self.line.iter_mut().find_map(|waiting| match waiting {
                     Waiting::Fragment { number: n, block } if *n == number => Some(block),
@@ -254,9 +254,9 @@ impl<'a, W: Write> Pipeline<'a, W> {
         let number = self.fragments;
         let block = std::mem::replace(&mut self.fragment, Vec::with_capacity(self.block_size));
         self.line.push_back(Waiting::Fragment { number, block: None });
-        self.queue.push(Job::Squeeze { number, block });
+        self.queue.push(Job::Compress { number, block });
         self.fragments += 1;
-        self.squeezing += 1;
+        self.compressing += 1;
     }
 
     fn write_ready(&mut self) -> Result<(), Error> {

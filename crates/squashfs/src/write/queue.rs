@@ -10,7 +10,7 @@ pub(super) enum Job {
     /// Read these pieces and compress their whole blocks.
     Read { number: u64, pieces: Vec<Piece> },
     /// Compress a full fragment block.
-    Squeeze { number: u64, block: Vec<u8> },
+    Compress { number: u64, block: Vec<u8> },
 }
 
 /// A queue that never grows far, because the pipeline counts what is under way.
@@ -31,7 +31,7 @@ impl Queue {
     pub(super) fn push(&self, job: Job) {
         let mut state = self.lock();
         match job {
-            Job::Squeeze { .. } => state.jobs.push_front(job),
+            Job::Compress { .. } => state.jobs.push_front(job),
             Job::Read { .. } => state.jobs.push_back(job),
         }
         drop(state);

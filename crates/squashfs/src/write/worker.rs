@@ -7,7 +7,7 @@ use super::content::OpenContent;
 use super::plan::{Piece, Plan};
 use super::queue::{CloseOnDrop, Job, Queue};
 use crate::Error;
-use crate::compressor::{Compressor, Squeezer};
+use crate::compressor::{BlockCompressor, Compressor};
 use crate::superblock::STORED;
 
 /// A data or fragment block as it will stand in the image.
@@ -32,21 +32,21 @@ pub(super) struct PieceDone {
 
 pub(super) enum Outcome {
     Read { number: u64, pieces: Vec<PieceDone> },
-    Squeezed { number: u64, block: Block },
+    Compressed { number: u64, block: Block },
     Failed { file: usize, error: io::Error },
 }
 
 pub(super) struct Worker<'a> {
     plan: &'a Plan<'a>,
     block_size: usize,
-    squeezer: Squeezer,
+    block_compressor: BlockCompressor,
     buffer: Vec<u8>,
 }
 
 impl<'a> Worker<'a> {
     pub(super) fn new(plan: &'a Plan<'a>, block_size: u32, compressor: Compressor) -> Result<Self, Error> {
-        let squeezer = Squeezer::new(compressor)?;
-        Ok(Self { plan, block_size: block_size as usize, squeezer, buffer: Vec::new() })
+        let block_compressor = BlockCompressor::new(compressor)?;
+        Ok(Self { plan, block_size: block_size as usize, block_compressor, buffer: Vec::new() })
     }
 
     /// Works until the queue is closed, or until nobody wants results any more.
@@ -54,7 +54,9 @@ impl<'a> Worker<'a> {
         let _close_on_panic = CloseOnDrop(queue);
         while let Some(job) = queue.take() {
             let outcome = match job {
-                Job::Squeeze { number, block } => Outcome::Squeezed { number, block: self.squeeze(&block) },
+                Job::Compress { number, block } => {
+                    Outcome::Compressed { number, block: self.compress(&block) }
+                }
                 Job::Read { number, pieces } => self.read(number, &pieces),
             };
             if results.send(outcome).is_err() {
@@ -99,12 +101,12 @@ impl<'a> Worker<'a> {
         if is_zero(block) {
             return Block { word: 0, bytes: Box::default() };
         }
-        self.squeeze(block)
+        self.compress(block)
     }
 
-    fn squeeze(&mut self, block: &[u8]) -> Block {
-        let (flag, bytes) = match self.squeezer.squeeze(block) {
-            Some(squeezed) => (0, squeezed),
+    fn compress(&mut self, block: &[u8]) -> Block {
+        let (flag, bytes) = match self.block_compressor.compress(block) {
+            Some(compressed) => (0, compressed),
             None => (STORED, block),
         };
         Block { word: flag | bytes.len() as u32, bytes: bytes.into() }

@@ -6,7 +6,7 @@ use std::io::Write;
 use super::metadata::{self, MetadataWriter, Place};
 use super::sink::Sink;
 use crate::Error;
-use crate::compressor::Squeezer;
+use crate::compressor::BlockCompressor;
 use crate::entry::Xattr;
 use crate::superblock::{NO_TABLE, NONE};
 
@@ -82,7 +82,11 @@ impl XattrSets {
     }
 
     /// Writes values, sets and index; gives the position of the header, or `NO_TABLE` when there is nothing to write.
-    pub(super) fn write<W: Write>(&self, sink: &mut Sink<W>, squeezer: &mut Squeezer) -> Result<u64, Error> {
+    pub(super) fn write<W: Write>(
+        &self,
+        sink: &mut Sink<W>,
+        block_compressor: &mut BlockCompressor,
+    ) -> Result<u64, Error> {
         if self.sets.is_empty() {
             return Ok(NO_TABLE);
         }
@@ -91,13 +95,13 @@ impl XattrSets {
         let mut entries = Vec::with_capacity(self.sets.len() * 16);
         for set in &self.sets {
             let place: Place = values.place();
-            values.write(&self.values[set.start..][..set.size as usize], squeezer);
+            values.write(&self.values[set.start..][..set.size as usize], block_compressor);
             entries.extend_from_slice(&place.reference().to_le_bytes());
             entries.extend_from_slice(&set.count.to_le_bytes());
             entries.extend_from_slice(&set.size.to_le_bytes());
         }
-        sink.write(&values.finish(squeezer)?)?;
-        let positions = metadata::write_blocks(sink, squeezer, &entries)?;
+        sink.write(&values.finish(block_compressor)?)?;
+        let positions = metadata::write_blocks(sink, block_compressor, &entries)?;
         let header = sink.position();
         sink.write(&values_start.to_le_bytes())?;
         sink.write(&u64::from(self.sets()).to_le_bytes())?;
