@@ -22,25 +22,25 @@
 //!
 //! | module | thing handled |
 //! |---|---|
-//! | [`aside`] | work that goes on while this process becomes another program |
+//! | [`forked_work`] | work that goes on while this process becomes another program |
 //! | [`last_resort`] | what is left when PID 1 crashes |
 //! | [`restart`] | a restart of the machine, with a word for its firmware |
 //!
 //! The only places of the project with `unsafe`: ioctls in [`loop_device`], in [`drive`] and in the module `device_mapper` below [`verity`],
-//! signal handlers in [`last_resort`], fork(2) in [`aside`] and [`child`], mount_setattr(2) in [`detached`], close_range(2) and keyctl(2) in
+//! signal handlers in [`last_resort`], fork(2) in [`forked_work`] and [`child`], mount_setattr(2) in [`detached`], close_range(2) and keyctl(2) in
 //! [`inherited`], an ioctl in [`loopback`], reboot(2) with a word in [`restart`], swapoff(2) in [`swap`], and
 //! the names of the unwinder in `no_unwinder`.
 //!
 //! What lies in an image or on a device is read by the crate `block-probe`; nothing here parses a file system.
 
-#[cfg(feature = "pid-1")]
-pub mod aside;
 pub mod beneath;
 pub mod child;
 pub mod detached;
 mod device_mapper;
 pub mod drive;
 mod error;
+#[cfg(feature = "pid-1")]
+pub mod forked_work;
 pub mod image;
 pub mod inherited;
 pub mod journal;

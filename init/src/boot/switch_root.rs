@@ -63,7 +63,7 @@ fn load_aside(left: &Left) {
         let _ = std::fs::write("/proc/self/comm", "lamina-modules");
         left.load();
     };
-    if stack::aside::run(load).is_err() {
+    if stack::forked_work::run(load).is_err() {
         left.load();
     }
 }

@@ -46,7 +46,7 @@ impl ProbeProcess {
                 }
             }
         };
-        let process = stack::aside::run(work).map_err(io::Error::other)?;
+        let process = stack::forked_work::run(work).map_err(io::Error::other)?;
         drop(writer);
         let until = Instant::now() + PATIENCE;
         Ok(Self { process, answers, said: Vec::new(), devices, answered: 0, until })
