@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use deb::Compression;
+use decompress::Compression;
 use kernel_package::{KernelError, KernelPackage, read_limited, refuse_special};
 
 use crate::check::{Finding, check, check_package};

@@ -28,6 +28,5 @@ mod tar_dialect;
 
 pub use contents::{Contents, Kind, Member};
 pub use control::Control;
-pub use decompress::Compression;
 pub use error::Error;
 pub use package::Package;

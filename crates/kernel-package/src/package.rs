@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use deb::Compression;
+use decompress::Compression;
 
 use crate::error::KernelError;
 use crate::files::{Files, read_limited, refuse_special};
