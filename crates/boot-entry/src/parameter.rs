@@ -92,7 +92,7 @@ impl Parameter {
     }
 
     /// Reads a kernel command line. What no parameter can be, as a word with a lone quote in it, is left out.
-    pub fn read_line(line: &str) -> Vec<Parameter> {
+    pub(crate) fn read_line(line: &str) -> Vec<Parameter> {
         let mut quoted = false;
         let words = line.split(|character: char| {
             quoted ^= character == '"';

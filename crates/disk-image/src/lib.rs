@@ -9,7 +9,7 @@
 //! | [`identity`] | UUIDs and serials out of what a disk holds |
 //! | [`layout`] | where the partitions lie |
 //! | [`plan`] | what will be written |
-//! | [`section`] | a partition as a file of its own |
+//! | `section` | a partition as a file of its own |
 //! | [`partition_table`] | the GPT |
 //! | [`fat`] | the EFI system partition |
 //! | [`ext4`] | the partitions with ext4, by mke2fs and debugfs |
@@ -28,7 +28,7 @@ pub mod partition_table;
 pub mod plan;
 pub mod programs;
 pub mod read;
-pub mod section;
+mod section;
 pub mod write;
 
 pub use error::{Error, Result};

@@ -47,15 +47,13 @@ impl Directory {
     /// # Errors
     /// It is not there, or is something else than a regular file.
     pub fn file(&self, name: &Path) -> io::Result<File> {
-        self.regular_file(name, OFlags::RDONLY)
-    }
-
-    /// The same, for reading and writing; neither made nor cut.
-    ///
-    /// # Errors
-    /// As for [`Directory::file`]; the medium is read-only.
-    pub fn writable_file(&self, name: &Path) -> io::Result<File> {
-        self.regular_file(name, OFlags::RDWR)
+        let seen = resolve(self.descriptor.as_fd(), name, OFlags::PATH | OFlags::CLOEXEC)?;
+        if FileType::from_raw_mode(fstat(&seen)?.st_mode) != FileType::RegularFile {
+            return Err(io::Error::new(ErrorKind::InvalidInput, "it is not a file"));
+        }
+        // What was looked at, by its descriptor: the name may mean something else by now. O_NONBLOCK changes nothing for files.
+        let same = format!("/proc/self/fd/{}", seen.as_raw_fd());
+        Ok(File::from(open(same, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty())?))
     }
 
     /// The names in a directory, in no order; `.` and `..` are not among them. An empty `name` is the directory itself.
@@ -68,16 +66,6 @@ impl Directory {
         let entries = Dir::new(resolve(self.descriptor.as_fd(), name, flags)?)?;
         let names = entries.map_while(Result::ok).map(|entry| entry.file_name().to_bytes().to_vec());
         Ok(names.filter(|name| !matches!(name.as_slice(), b"." | b"..")))
-    }
-
-    fn regular_file(&self, name: &Path, access: OFlags) -> io::Result<File> {
-        let seen = resolve(self.descriptor.as_fd(), name, OFlags::PATH | OFlags::CLOEXEC)?;
-        if FileType::from_raw_mode(fstat(&seen)?.st_mode) != FileType::RegularFile {
-            return Err(io::Error::new(ErrorKind::InvalidInput, "it is not a file"));
-        }
-        // What was looked at, by its descriptor: the name may mean something else by now. O_NONBLOCK changes nothing for files.
-        let same = format!("/proc/self/fd/{}", seen.as_raw_fd());
-        Ok(File::from(open(same, access | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty())?))
     }
 }
 
@@ -161,7 +149,6 @@ mod tests {
         let directory = Directory::open(root.path(), Path::new("")).unwrap();
         for name in ["fifo", "folder", "socket"] {
             assert_eq!(read(&directory, name), Err("it is not a file".into()), "{name}");
-            assert!(directory.writable_file(Path::new(name)).is_err(), "{name}");
         }
         assert_eq!(directory.file(Path::new("nothing")).unwrap_err().kind(), ErrorKind::NotFound);
         let mut names: Vec<_> = directory.names(Path::new("")).unwrap().collect();

@@ -25,7 +25,7 @@ pub const BLOCK_BYTES: usize = 4096;
 pub const HASHES_PER_BLOCK: u64 = 128;
 
 /// Data of 4 EiB. Tree and parity add less than a seventh, and every offset still fits the kernel's signed 64 bits.
-pub const MAX_DATA_BLOCKS: u64 = 1 << 50;
+pub(crate) const MAX_DATA_BLOCKS: u64 = 1 << 50;
 
 /// What `drivers/md/dm-verity-fec.h` takes: codewords of 255 bytes with 231 to 253 bytes of data.
 pub const ROOTS: RangeInclusive<u8> = 2..=24;
@@ -161,7 +161,7 @@ impl Fec {
     }
 
     /// The length of the parity in bytes, a multiple of [`BLOCK`].
-    pub fn parity_len(&self) -> u64 {
+    pub(crate) fn parity_len(&self) -> u64 {
         self.codewords() * u64::from(self.roots)
     }
 }
