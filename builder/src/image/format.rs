@@ -7,8 +7,8 @@ use squashfs::{Compressor, WriteOptions};
 
 use super::hash_tree;
 
-/// The time that every file of a built image has, in seconds since 1970: 1980-01-01, the first that zip can hold.
-pub const SOURCE_DATE_EPOCH: u32 = 315_532_800;
+/// The time that every file of a built image has, in seconds since 1970: 1980-01-01, as on a disk, and the first that zip can hold.
+pub const SOURCE_DATE_EPOCH: u32 = disk_image::TIME;
 
 /// The zstd inside; the crate is pinned to the patch level, and a test compares this with the library.
 pub const ZSTD_VERSION: &str = "1.5.7";

@@ -38,7 +38,7 @@ pub use plan::{Content, DiskFile, DiskPlan};
 pub use write::write;
 
 /// The time of every file and file system, in seconds since 1970: 1980-01-01, before which FAT has none.
-pub const TIME: u64 = 315_532_800;
+pub const TIME: u32 = 315_532_800;
 
 /// Bytes of a sector; the disks of this crate have no other ones.
 pub const SECTOR: u64 = 512;
