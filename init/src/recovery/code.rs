@@ -7,7 +7,7 @@ use qrcodegen::{QrCode, QrCodeEcc, QrSegment, Version};
 
 use super::context::Context;
 use super::pages;
-use super::screen::Size;
+use super::screen::ScreenSize;
 use crate::error::BootError;
 
 /// Empty modules around the code. The standard (ISO/IEC 18004) wants four; readers do with three, and a text screen has
@@ -44,7 +44,7 @@ impl Drawing {
 
     /// How many modules a terminal has, in its smaller direction. Characters may scroll: most of the terminals that need them
     /// can be made higher.
-    fn room(self, size: Size) -> usize {
+    fn room(self, size: ScreenSize) -> usize {
         match self {
             Self::HalfBlocks => size.columns.min(size.rows.saturating_sub(PROMPT) * 2),
             Self::Characters => size.columns / 2,
@@ -107,7 +107,7 @@ fn packable(text: &str) -> String {
 }
 
 /// The code, with as much of the text as a terminal of this size has room for; nothing when it has room for none.
-pub fn draw(text: &str, drawing: Drawing, size: Size) -> Option<String> {
+pub fn draw(text: &str, drawing: Drawing, size: ScreenSize) -> Option<String> {
     let modules = drawing.room(size).saturating_sub(2 * QUIET.unsigned_abs() as usize);
     // Version 1 has 21 modules, each further one four more.
     let version = modules.checked_sub(17)? / 4;
@@ -210,13 +210,17 @@ mod tests {
     #[test]
     fn a_code_fits_on_the_screen_that_it_is_drawn_on() {
         for (rows, columns) in [(25, 80), (24, 80), (48, 128), (200, 60), (16, 30)] {
-            let code = draw(&report(), Drawing::HalfBlocks, Size { rows, columns }).unwrap();
+            let code = draw(&report(), Drawing::HalfBlocks, ScreenSize { rows, columns }).unwrap();
             assert!(code.lines().count() < rows, "{rows} {columns}");
             for line in code.lines() {
                 let line = line.strip_prefix(COLOURS).and_then(|line| line.strip_suffix(PLAIN)).unwrap();
                 assert!(line.chars().count() <= columns, "{rows} {columns}");
             }
-            let code = draw(&report(), Drawing::Characters, Size { rows, columns }.smaller(Size::ASSUMED));
+            let code = draw(
+                &report(),
+                Drawing::Characters,
+                ScreenSize { rows, columns }.smaller(ScreenSize::ASSUMED),
+            );
             let plain = |line: &str| line.replace(LIT, "").replace(DARK, "").replace(PLAIN, "").len();
             assert!(code.is_none_or(|code| code.lines().all(|line| plain(line) <= columns)));
         }
@@ -224,9 +228,11 @@ mod tests {
 
     #[test]
     fn no_room_is_no_code_and_no_text_is_still_one() {
-        assert_eq!(draw("A", Drawing::HalfBlocks, Size { rows: 3, columns: 10 }), None);
-        assert_eq!(draw("A", Drawing::HalfBlocks, Size { rows: 0, columns: 0 }), None);
-        assert!(draw("", Drawing::HalfBlocks, Size::ASSUMED).is_some());
-        assert!(draw(&"Ü".repeat(5000), Drawing::Characters, Size { rows: 9999, columns: 9999 }).is_some());
+        assert_eq!(draw("A", Drawing::HalfBlocks, ScreenSize { rows: 3, columns: 10 }), None);
+        assert_eq!(draw("A", Drawing::HalfBlocks, ScreenSize { rows: 0, columns: 0 }), None);
+        assert!(draw("", Drawing::HalfBlocks, ScreenSize::ASSUMED).is_some());
+        assert!(
+            draw(&"Ü".repeat(5000), Drawing::Characters, ScreenSize { rows: 9999, columns: 9999 }).is_some()
+        );
     }
 }

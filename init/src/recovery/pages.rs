@@ -1,7 +1,7 @@
 //! The report for reading: one line a thing instead of one a brace, in pages.
 
 use super::context::Context;
-use super::screen::{Size, printable};
+use super::screen::{ScreenSize, printable};
 
 /// Rows of a page on a terminal of 25: the rest of a screen is the prompt and what was before.
 const AROUND: usize = 5;
@@ -23,7 +23,7 @@ pub fn lines(context: &Context, columns: usize) -> Vec<String> {
 }
 
 /// The pages of these lines.
-pub fn pages(lines: &[String], size: Size) -> impl Iterator<Item = &[String]> {
+pub fn pages(lines: &[String], size: ScreenSize) -> impl Iterator<Item = &[String]> {
     lines.chunks(size.rows.saturating_sub(AROUND).max(5))
 }
 
@@ -158,7 +158,7 @@ mod tests {
     fn pages_hold_what_a_screen_holds() {
         let context =
             Context { report: REPORT.repeat(4), devices: vec!["d".repeat(100)], ..Context::default() };
-        let size = Size { rows: 25, columns: 80 };
+        let size = ScreenSize { rows: 25, columns: 80 };
         let lines = lines(&context, size.columns);
         assert!(lines.iter().all(|line| line.chars().count() <= 80));
         let pages: Vec<_> = pages(&lines, size).collect();

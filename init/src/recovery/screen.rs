@@ -18,14 +18,14 @@ const PLAIN: &str = "\x1b[0m";
 
 /// Rows and columns of characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Size {
+pub struct ScreenSize {
     /// Rows.
     pub rows: usize,
     /// Columns.
     pub columns: usize,
 }
 
-impl Size {
+impl ScreenSize {
     /// That of a terminal that does not tell: what a PC's text mode has.
     pub const ASSUMED: Self = Self { rows: 25, columns: 80 };
 
@@ -36,7 +36,13 @@ impl Size {
 }
 
 /// The whole screen, for terminals of this size with `below` rows left for the menu.
-pub fn text(error: &BootError, context: &Context, kernel: &[String], size: Size, below: usize) -> String {
+pub fn text(
+    error: &BootError,
+    context: &Context,
+    kernel: &[String],
+    size: ScreenSize,
+    below: usize,
+) -> String {
     let title = if error.step == StepName::Rescue {
         "stopped for rescue"
     } else {
@@ -50,13 +56,13 @@ pub fn text(error: &BootError, context: &Context, kernel: &[String], size: Size,
 impl fmt::Display for BootError {
     /// The body of the screen as a terminal of unknown size would have it, without a trailing newline.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&body(fields(self, &Context::default(), &[]), Size::ASSUMED, FRAME + 2))
+        f.write_str(&body(fields(self, &Context::default(), &[]), ScreenSize::ASSUMED, FRAME + 2))
     }
 }
 
-/// What a line of a field has.
+/// How much of the screen a line of a field may take.
 #[derive(Clone, Copy)]
-struct FreeSpace {
+struct Room {
     columns: usize,
     /// A longer line is cut.
     rows: usize,
@@ -97,7 +103,7 @@ fn fields(error: &BootError, context: &Context, kernel: &[String]) -> Vec<Field>
 
 impl Field {
     /// Rows that it takes, with the line that says how many are missing.
-    fn rows(&self, room: FreeSpace) -> usize {
+    fn rows(&self, room: Room) -> usize {
         let rows = |line: &String| line.chars().count().div_ceil(room.columns).clamp(1, room.rows);
         self.visible().iter().map(rows).sum::<usize>() + usize::from(self.says_more())
     }
@@ -125,10 +131,9 @@ impl Field {
 }
 
 /// The fields, with `taken` rows of the terminal for what is around them.
-fn body(mut fields: Vec<Field>, size: Size, taken: usize) -> String {
+fn body(mut fields: Vec<Field>, size: ScreenSize, taken: usize) -> String {
     let rows = size.rows.saturating_sub(taken);
-    let mut room =
-        FreeSpace { columns: size.columns.saturating_sub(HEAD).clamp(20, 500), rows: MOST_ROWS_A_LINE };
+    let mut room = Room { columns: size.columns.saturating_sub(HEAD).clamp(20, 500), rows: MOST_ROWS_A_LINE };
     // First fewer lines, then shorter ones.
     while !fit(&mut fields, rows, room) && room.rows > 1 {
         room.rows -= 1;
@@ -137,7 +142,7 @@ fn body(mut fields: Vec<Field>, size: Size, taken: usize) -> String {
 }
 
 /// Takes lines from the largest field, of equals from the lowest, until all fit; false when they do not.
-fn fit(fields: &mut [Field], rows: usize, room: FreeSpace) -> bool {
+fn fit(fields: &mut [Field], rows: usize, room: Room) -> bool {
     while fields.iter().map(|field| field.rows(room)).sum::<usize>() > rows {
         let shrinkable = fields.iter_mut().filter(|field| field.can_shrink());
         match shrinkable.max_by_key(|field| field.rows(room)) {
@@ -148,7 +153,7 @@ fn fit(fields: &mut [Field], rows: usize, room: FreeSpace) -> bool {
     true
 }
 
-fn written(fields: &[Field], room: FreeSpace) -> String {
+fn written(fields: &[Field], room: Room) -> String {
     let mut text = String::new();
     for field in fields {
         let mut lines: Vec<String> = field.visible().iter().map(|line| cut(line, room)).collect();
@@ -166,7 +171,7 @@ fn written(fields: &[Field], room: FreeSpace) -> String {
 }
 
 /// The line, in as many rows as there is room for.
-fn cut(line: &str, room: FreeSpace) -> String {
+fn cut(line: &str, room: Room) -> String {
     let most = room.columns * room.rows;
     if line.chars().count() <= most {
         return line.to_owned();
@@ -207,7 +212,11 @@ mod tests {
     #[test]
     fn whatever_is_to_be_said_the_step_stays_on_the_screen() {
         let (error, context, kernel) = crowded();
-        for size in [Size::ASSUMED, Size { rows: 48, columns: 128 }, Size { rows: 30, columns: 100 }] {
+        for size in [
+            ScreenSize::ASSUMED,
+            ScreenSize { rows: 48, columns: 128 },
+            ScreenSize { rows: 30, columns: 100 },
+        ] {
             let text = text(&error, &context, &kernel, size, 3);
             assert!(height(&text, size.columns) + 3 <= size.rows, "{size:?}\n{text}");
             for part in ["open image", "image 0", "busybox", "web 7", "/dev/vd0", "first", "kernel 4"] {
@@ -219,7 +228,8 @@ mod tests {
     #[test]
     fn a_larger_terminal_shows_more() {
         let (error, context, kernel) = crowded();
-        let shown = |rows| text(&error, &context, &kernel, Size { rows, columns: 80 }, 3).lines().count();
+        let shown =
+            |rows| text(&error, &context, &kernel, ScreenSize { rows, columns: 80 }, 3).lines().count();
         assert!(shown(60) > shown(30));
     }
 
@@ -227,7 +237,7 @@ mod tests {
     fn an_absurd_size_is_survived() {
         let (error, context, kernel) = crowded();
         for (rows, columns) in [(0, 0), (1, 1), (5, 10), (usize::MAX, usize::MAX)] {
-            let text = text(&error, &context, &kernel, Size { rows, columns }, 3);
+            let text = text(&error, &context, &kernel, ScreenSize { rows, columns }, 3);
             assert!(text.contains("open image"), "{rows} {columns}");
         }
     }
@@ -273,6 +283,6 @@ mod tests {
   kernel:  squashfs: bad
            I/O error\n{rule}\n"
         );
-        assert_eq!(text(&error, &Context::default(), &kernel, Size::ASSUMED, 2), expected);
+        assert_eq!(text(&error, &Context::default(), &kernel, ScreenSize::ASSUMED, 2), expected);
     }
 }

@@ -18,7 +18,7 @@ use nix::sys::termios::{
     ControlFlags, FlushArg, InputFlags, LocalFlags, SetArg, Termios, tcflush, tcgetattr, tcsetattr,
 };
 
-use super::screen::Size;
+use super::screen::ScreenSize;
 use crate::console;
 
 /// Where the kernel lists its consoles (`Documentation/ABI/testing/sysfs-tty`), that of `/dev/console` last.
@@ -104,9 +104,9 @@ impl Terminals {
     }
 
     /// The size that fits on all of them.
-    pub fn size(&self) -> Size {
+    pub fn size(&self) -> ScreenSize {
         let sizes = self.all.iter().filter_map(|terminal| terminal.open.as_ref()).map(Open::size);
-        sizes.reduce(Size::smaller).unwrap_or(Size::ASSUMED)
+        sizes.reduce(ScreenSize::smaller).unwrap_or(ScreenSize::ASSUMED)
     }
 
     /// Writes to all of them.
@@ -239,12 +239,12 @@ impl Open {
     }
 
     /// Serial lines do not know their size.
-    fn size(&self) -> Size {
+    fn size(&self) -> ScreenSize {
         match rustix::termios::tcgetwinsize(&self.file) {
             Ok(size) if size.ws_row > 0 && size.ws_col > 0 => {
-                Size { rows: size.ws_row.into(), columns: size.ws_col.into() }
+                ScreenSize { rows: size.ws_row.into(), columns: size.ws_col.into() }
             }
-            _ => Size::ASSUMED,
+            _ => ScreenSize::ASSUMED,
         }
     }
 }

@@ -164,10 +164,10 @@ fn the_size_is_that_of_the_terminal() {
     let _turn = turn();
     let (master, path) = terminal();
     let terminals = Terminals::of(vec![path]);
-    assert_eq!(terminals.size(), Size::ASSUMED);
+    assert_eq!(terminals.size(), ScreenSize::ASSUMED);
     let size = rustix::termios::Winsize { ws_row: 20, ws_col: 132, ws_xpixel: 0, ws_ypixel: 0 };
     rustix::termios::tcsetwinsize(&master, size).unwrap();
-    assert_eq!(terminals.size(), Size { rows: 20, columns: 132 });
+    assert_eq!(terminals.size(), ScreenSize { rows: 20, columns: 132 });
 }
 
 #[test]
