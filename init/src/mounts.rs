@@ -4,7 +4,19 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-pub use running::mounts::{Mounted, parse};
+pub use stack::mount_table::Mounted;
+#[cfg(test)]
+pub use stack::mount_table::parse;
+
+/// What is mounted now; nothing while there is no `/proc`.
+pub fn table() -> Vec<Mounted> {
+    stack::mount_table::read(Path::new(stack::mount_table::PATH))
+}
+
+/// What is mounted at `path`; of several the one that the table lists first.
+pub fn at(path: &Path) -> Option<Mounted> {
+    table().into_iter().find(|mount| mount.target == path)
+}
 
 /// The mounts below `top`, without the one at `top` itself: what was mounted last comes first, and a mount never comes
 /// before one that lies on it.

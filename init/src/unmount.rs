@@ -1,6 +1,5 @@
 //! Takes away what an attempt has mounted, so that another one finds the machine as the first did.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::mounts::{self, Mounted};
@@ -17,7 +16,7 @@ pub fn everything() {
 }
 
 fn detach(wanted: impl Fn(&Path) -> bool) {
-    for mount in ours(&fs::read("/proc/self/mountinfo").unwrap_or_default()) {
+    for mount in ours(mounts::table()) {
         if wanted(&mount) {
             // What cannot be unmounted keeps its memory, and the next attempt mounts over it.
             let _ = stack::mount::detach(&mount);
@@ -26,9 +25,9 @@ fn detach(wanted: impl Fn(&Path) -> bool) {
 }
 
 /// The mounts of a boot that was not finished, the last one first.
-fn ours(mountinfo: &[u8]) -> Vec<PathBuf> {
+fn ours(table: Vec<Mounted>) -> Vec<PathBuf> {
     let ours = |mount: &Mounted| [paths::NEW_ROOT, paths::RUN].iter().any(|it| mount.target.starts_with(it));
-    mounts::parse(mountinfo).into_iter().rev().filter(ours).map(|mount| mount.target).collect()
+    table.into_iter().rev().filter(ours).map(|mount| mount.target).collect()
 }
 
 #[cfg(test)]
@@ -45,6 +44,6 @@ mod tests {
 34 1 0:31 / /newroots rw - tmpfs tmpfs rw
 35 1";
         let expected = ["/newroot", "/run/lamina/layers/a b", "/run/lamina/medium"].map(PathBuf::from);
-        assert_eq!(ours(mountinfo), expected);
+        assert_eq!(ours(mounts::parse(mountinfo)), expected);
     }
 }

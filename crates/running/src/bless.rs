@@ -12,10 +12,11 @@ use boot_ledger::{Generation, Slots};
 use nix::fcntl::{Flock, FlockArg, OFlag};
 use nix::sys::statvfs::{FsFlags, statvfs};
 use profiles::{Digest, Name};
+use stack::mount_table;
 
 use crate::error::{failure, refusal};
 use crate::report::{self, BootReport};
-use crate::{Error, Result, System, mounts};
+use crate::{Error, Result, System};
 
 /// Held while the medium is writable.
 const LOCK: &str = "/run/lamina/bless.lock";
@@ -135,8 +136,8 @@ impl Medium<'_> {
         if !flags.contains(FsFlags::ST_RDONLY) {
             return action().map_err(failed);
         }
-        let mounts = mounts::all(self.system);
-        let mount = mounts::under(&mounts, &self.folder)
+        let mounts = mount_table::read(&self.system.path(mount_table::PATH));
+        let mount = mount_table::under(&mounts, &self.folder)
             .ok_or_else(|| refusal(self.folder.display(), "lies on no mount that /proc knows"))?;
         let place = self.system.path(&mount.target);
         stack::mount::remount(&place, false).map_err(|error| failed(error.cause))?;

@@ -11,7 +11,6 @@ pub mod damage;
 mod error;
 pub mod kernel_log;
 pub mod layer_devices;
-pub mod mounts;
 pub mod report;
 mod system;
 pub mod text;

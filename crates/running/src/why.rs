@@ -12,9 +12,11 @@ pub use answer::{Answer, Verdict};
 
 use std::path::{Component, Path, PathBuf};
 
+use stack::mount_table;
+
 use crate::error::refusal;
 use crate::report::BootReport;
-use crate::{Result, System, mounts};
+use crate::{Result, System};
 
 /// Says which layer gave each of these paths. Relative ones start from `folder`.
 ///
@@ -26,9 +28,10 @@ pub fn why(system: &System, folder: &Path, paths: &[PathBuf]) -> Result<Vec<Answ
         return Err(refusal(crate::report::PATH, "names no layers").remedy("boot a profile first"));
     }
     let layers = layers::Layers::of(system, &report);
-    let mounts = mounts::all(system);
+    let mounts = mount_table::read(&system.path(mount_table::PATH));
     let answer = |path: &PathBuf| {
-        let mount = |path: &Path| mounts::under(&mounts, path).filter(|mount| mount.target != Path::new("/"));
+        let mount =
+            |path: &Path| mount_table::under(&mounts, path).filter(|mount| mount.target != Path::new("/"));
         let mut answer = lookup::look_up(&layers, &folder.join(path), |way| mount(way).is_some());
         answer.mount = mount(&answer.real).cloned();
         answer.notes.extend(layers.notes.iter().cloned());

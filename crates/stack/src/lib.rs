@@ -8,6 +8,7 @@
 //! | [`verity_layout`] | where data, hash tree and error correction are in an image: pure |
 //! | [`detached`] | a mount that is nowhere yet: a copy, restricted, with other owners |
 //! | [`mount`] | a file system, mounted with the new mount API, with the kernel's own words when it refuses |
+//! | [`mount_table`] | what is mounted where, as the kernel lists it |
 //! | [`overlay`] | layers joined by overlayfs, on new kernels and on old ones |
 //! | [`upper`] | the folder that takes an overlay's changes: what it must be able to do, and the attributes of the root |
 //! | [`journal`] | mounting what was not unmounted and cannot be written: pure |
@@ -49,6 +50,7 @@ pub mod last_resort;
 pub mod loop_device;
 pub mod loopback;
 pub mod mount;
+pub mod mount_table;
 // Programs that unwind, and those that link with glibc, keep theirs.
 #[cfg(all(feature = "pid-1", target_env = "musl", panic = "abort", not(test)))]
 mod no_unwinder;

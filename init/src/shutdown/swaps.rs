@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
-use running::mounts::unescape;
+use stack::mount_table::unescape;
 
 /// The paths of the swap files, in the root of this process. Partitions hold no file system, and stay.
 pub fn files(table: &[u8]) -> Vec<PathBuf> {

@@ -17,7 +17,7 @@ use super::plan::{Object, ShutdownStep};
 use super::processes::{Hold, Spare, end_all, holders};
 use super::swaps;
 use crate::deadline::within;
-use crate::mounts::{Mounted, parse};
+use crate::mounts::{self, Mounted};
 
 /// How long one step may take: a disk that writes back gigabytes is slow, one that does not answer is lost.
 const STEP: Duration = Duration::from_secs(20);
@@ -63,7 +63,7 @@ impl RealSystem {
 
 impl System for RealSystem {
     fn table(&self) -> Vec<Mounted> {
-        parse(&fs::read("/proc/self/mountinfo").unwrap_or_default())
+        mounts::table()
     }
 
     fn swaps(&self) -> Vec<PathBuf> {
@@ -185,7 +185,7 @@ pub fn pivot(new: &Path, old: &str) -> Result<(), String> {
     let said = |what: &str, errno: Errno| format!("{what}: {}", errno.desc());
     let below = |path: &str| -> PathBuf { new.join(path.trim_start_matches('/')) };
     // pivot_root(2) wants a mount point.
-    if !mounted_at(new) {
+    if mounts::at(new).is_none() {
         stack::mount::bind(new, new).map_err(|error| error.why())?;
     }
     for path in crate::paths::MOVED.iter().copied().chain([old]) {
@@ -199,11 +199,6 @@ pub fn pivot(new: &Path, old: &str) -> Result<(), String> {
         .map_err(|errno| format!("pivot_root: {errno}"))?;
     chroot(".").map_err(|errno| said("chroot", errno))?;
     chdir("/").map_err(|errno| said("chdir", errno))
-}
-
-fn mounted_at(path: &Path) -> bool {
-    let table = parse(&fs::read("/proc/self/mountinfo").unwrap_or_default());
-    table.iter().any(|mount| mount.target == path)
 }
 
 /// Whether the kernel was told to be `quiet`.

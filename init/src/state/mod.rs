@@ -231,9 +231,8 @@ pub fn failure_of_top(error: &BootError) -> Option<Failure> {
         (StepName::StackLayers, false) => (*error.failure).clone(),
         _ => return None,
     };
-    let mounts = mounts::parse(&fs::read("/proc/self/mountinfo").unwrap_or_default());
-    let state = mounts.iter().find(|mount| mount.target == Path::new(paths::STATE));
-    let source = state.map_or("the state", |state| &state.source);
+    let state = mounts::at(Path::new(paths::STATE));
+    let source = state.as_ref().map_or("the state", |state| &state.source);
     Some(of_device(source, folder::explained(failure, Path::new(source))))
 }
 

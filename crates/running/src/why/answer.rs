@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use cli::progress::count;
 use serde_json::{Value, json};
+use stack::mount_table::Mounted;
 
 use super::absolute;
 use super::layers::{Kind, Source};
-use crate::mounts::Mounted;
 use crate::report::Top;
 use crate::text::{clean, size};
 

@@ -5,8 +5,6 @@ use std::fs;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
-use crate::System;
-
 /// One line of the table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mounted {
@@ -33,13 +31,16 @@ impl Mounted {
     }
 }
 
-/// The mounts that this process sees; none without `/proc`.
-pub(crate) fn all(system: &System) -> Vec<Mounted> {
-    parse(&fs::read(system.path("/proc/self/mountinfo")).unwrap_or_default())
+/// Where the table of this process is.
+pub const PATH: &str = "/proc/self/mountinfo";
+
+/// Reads the table at `path`, which is [`PATH`] or a copy of it; no mounts when it is not there, as without `/proc`.
+pub fn read(path: &Path) -> Vec<Mounted> {
+    parse(&fs::read(path).unwrap_or_default())
 }
 
 /// The mount that a path lies on; of several at one place the last covers the others.
-pub(crate) fn under<'a>(mounts: &'a [Mounted], path: &Path) -> Option<&'a Mounted> {
+pub fn under<'a>(mounts: &'a [Mounted], path: &Path) -> Option<&'a Mounted> {
     let above = mounts.iter().filter(|mount| path.starts_with(&mount.target));
     above.max_by_key(|mount| mount.target.as_os_str().len())
 }
