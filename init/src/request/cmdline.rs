@@ -18,6 +18,11 @@ pub fn parse(line: &str) -> Vec<Parameter> {
     words(line).into_iter().take_while(|word| *word != "--").filter_map(parameter).collect()
 }
 
+/// Whether the kernel was given this parameter, without a value.
+pub fn has_word(line: &str, name: &str) -> bool {
+    parse(line).iter().any(|parameter| parameter.name == name && parameter.value.is_none())
+}
+
 /// The words behind a lone `--`, which are the real init's.
 pub fn for_init(line: &str) -> Vec<String> {
     words(line).into_iter().skip_while(|word| *word != "--").skip(1).map(str::to_owned).collect()
@@ -103,6 +108,14 @@ mod tests {
             pairs(r#"dyndbg=file" a".c +p"#),
             [pair("dyndbg", Some(r#"file" a".c"#)), pair("+p", None)]
         );
+    }
+
+    #[test]
+    fn a_word_inside_a_value_or_behind_two_dashes_is_no_parameter() {
+        assert!(has_word("ro quiet\n", "quiet") && has_word(r#""quiet""#, "quiet"));
+        for line in [r#"x="a quiet b""#, "quiet=1", "quieter", "ro -- quiet", ""] {
+            assert!(!has_word(line, "quiet"), "{line}");
+        }
     }
 
     #[test]
