@@ -17,7 +17,7 @@ mod decode;
 
 /// Where it is in the running system.
 pub const PATH: &str = "/run/lamina/report.json";
-/// The newest format that this program knows all of.
+/// The format that init writes, and the newest that this program knows all of.
 pub const FORMAT: u64 = 2;
 /// The longest report that is read, in bytes: one of 500 layers has 0.5 MB.
 const LONGEST: u64 = 1 << 25;

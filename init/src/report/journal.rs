@@ -40,7 +40,7 @@ pub struct Journal {
 impl Journal {
     /// An empty journal; says nothing on the console until the verbosity is known.
     pub fn begin() -> Self {
-        let report = Report { format: report::FORMAT, ..Report::default() };
+        let report = Report { format: running::report::FORMAT, ..Report::default() };
         Self { report, verbosity: Verbosity::Quiet, began: now() }
     }
 

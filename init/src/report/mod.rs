@@ -14,7 +14,7 @@ mod records;
 mod top_record;
 
 pub use records::{
-    AttemptRecord, FORMAT, LayerFacts, LedgerRecord, LoadedModule, ModuleRecord, Outcome, ProfileRecord,
-    Report, StepRecord, layers,
+    AttemptRecord, LayerFacts, LedgerRecord, LoadedModule, ModuleRecord, Outcome, ProfileRecord, Report,
+    StepRecord, layers,
 };
 pub use top_record::TopRecord;

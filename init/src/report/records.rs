@@ -8,14 +8,11 @@ use serde::Serialize;
 use crate::error::BootError;
 use crate::report::TopRecord;
 
-/// The version of the schema.
-pub const FORMAT: u32 = 2;
-
 /// The whole report.
 #[derive(Debug, Default, Serialize)]
 pub struct Report {
-    /// [`FORMAT`].
-    pub format: u32,
+    /// [`running::report::FORMAT`].
+    pub format: u64,
     /// How the boot ended.
     pub outcome: Outcome,
     /// Release of the kernel.
