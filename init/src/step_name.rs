@@ -5,49 +5,49 @@ use std::fmt;
 /// What a boot was doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StepName {
-    /// What the kernel was started with.
+    /// Reads what the kernel was started with.
     ReadCommandLine,
-    /// What mkinitramfs says of it.
+    /// Compares what mkinitramfs wrote about the initramfs with this init and the running kernel.
     CheckInitramfs,
-    /// Those that profiles are signed with.
+    /// Reads the keys that profiles are signed with.
     ReadKeys,
-    /// What the devices of this machine ask for.
+    /// Loads the kernel modules that the devices of this machine ask for.
     LoadModules,
-    /// Waits for its medium.
+    /// Waits for the medium with the store.
     FindStore,
-    /// A generation of it, in the store.
+    /// Looks for the wanted generation of the profile in the store.
     FindProfile,
-    /// Its signature, its text, and what the command line changes.
+    /// Checks the signature of the profile, reads its text, and applies what the command line changes.
     ReadProfile,
-    /// The file system of a top that lasts.
+    /// Mounts the file system of a writable top that lasts.
     OpenState,
-    /// A file system.
+    /// Mounts the file system of the medium, or a tmpfs.
     Mount,
-    /// And compare its length.
+    /// Opens the file of an image, and compares its length with that in the profile.
     OpenImage,
-    /// Its SHA-256.
+    /// Compares the SHA-256 of an image with that in the profile.
     CheckImage,
-    /// To a loop device.
+    /// Attaches an image to a loop device.
     AttachImage,
-    /// dm-verity over the loop device.
+    /// Puts dm-verity over the loop device of an image.
     OpenVerity,
-    /// The squashfs or EROFS of an image.
+    /// Mounts the squashfs or EROFS of an image.
     MountLayer,
-    /// A folder at a second place.
+    /// Binds a folder to a second place.
     Bind,
-    /// The overlayfs of all layers.
+    /// Mounts the overlayfs of all layers.
     StackLayers,
-    /// Those of the mounts that move along.
+    /// Looks in the new root for the folders to which `/proc`, `/dev` and the like move.
     FindMountPoints,
-    /// With its interpreters and libraries.
+    /// Reads the real init to its last byte, with its interpreters and libraries.
     ReadInit,
-    /// Whether the kernel would start it.
+    /// Looks whether the kernel would start the real init.
     CheckInit,
-    /// Read-only, as `ro` asks.
+    /// Makes the new root read-only, as `ro` asks.
     ProtectRoot,
-    /// The new root becomes `/`.
+    /// Makes the new root `/`.
     SwitchRoot,
-    /// execve(2) of the real init.
+    /// Becomes the real init, by execve(2).
     StartInit,
     /// No failure: `lamina.rescue` asks for the recovery screen.
     Rescue,

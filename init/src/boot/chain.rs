@@ -39,6 +39,11 @@ pub struct Candidate {
 }
 
 impl Candidate {
+    /// Whether the command line names the digest of the profile's file.
+    pub fn is_bound(&self) -> bool {
+        self.wanted.as_ref().is_some_and(|wanted| wanted.digest.is_some())
+    }
+
     /// Whether something else is tried first, after so many attempts without a blessing. What a person has just `chosen` on the
     /// recovery screen never is.
     pub fn is_skipped(&self, attempts: u32, chosen: bool) -> bool {

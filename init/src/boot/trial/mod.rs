@@ -14,8 +14,7 @@ mod root;
 mod suspects;
 mod top;
 
-use std::collections::BTreeSet;
-
+use boot_ledger::MOST_ATTEMPTS;
 use profiles::resolved::BootProfile;
 
 use crate::boot::chain::{self, Candidate, Role, Wishes};
@@ -30,11 +29,14 @@ use crate::{recovery, unmount};
 /// Whether the number of attempts counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Round {
-    /// A generation that was started three times without a blessing is skipped.
+    /// A generation that was started [`MOST_ATTEMPTS`] times without a blessing is skipped.
     Counted,
     /// Nothing else could be booted: those that were skipped, in the order of [`chain::second_round`].
     Endless,
 }
+
+/// The sentence about a skipped candidate says "three times".
+const _: () = assert!(MOST_ATTEMPTS == 3);
 
 /// What became of a candidate that did not fail.
 enum Tried {
@@ -45,12 +47,21 @@ enum Tried {
     Repeated,
 }
 
-/// What makes two candidates the same: the place, the profile, its generation, and whether the command line changes it.
-type Attempt = (bool, String, u64, bool);
+/// What makes two candidates the same.
+#[derive(PartialEq, Eq)]
+struct Attempt {
+    place: Place,
+    profile: String,
+    generation: u64,
+    /// By the command line.
+    is_changed: bool,
+}
 
-fn attempt(request: &BootRequest, candidate: &Candidate, name: String, generation: u64) -> Attempt {
-    let changed = candidate.role == Role::Asked && request.changes_the_profile();
-    (candidate.place == Place::Medium, name, generation, changed)
+impl Attempt {
+    fn of(request: &BootRequest, candidate: &Candidate, profile: String, generation: u64) -> Self {
+        let is_changed = candidate.role == Role::Asked && request.changes_the_profile();
+        Self { place: candidate.place, profile, generation, is_changed }
+    }
 }
 
 /// Tries the candidates in turn and returns the profile whose root is mounted. `unreached` is why the store was not found.
@@ -67,7 +78,7 @@ pub fn try_candidates(session: &mut Session, unreached: Option<BootError>) -> Re
         recovery::show(error, &[]);
     }
     let mut first = unreached;
-    let mut tried = BTreeSet::new();
+    let mut tried = Vec::new();
     for round_kind in [Round::Counted, Round::Endless] {
         let mut skipped = Vec::new();
         for candidate in round {
@@ -118,7 +129,7 @@ fn try_one(
     session: &mut Session,
     candidate: &Candidate,
     round_kind: Round,
-    tried: &mut BTreeSet<Attempt>,
+    tried: &mut Vec<Attempt>,
 ) -> Result<Tried, BootError> {
     let name = candidate.wanted.as_ref().map_or_else(String::new, |wanted| wanted.name.to_string());
     let mut record = AttemptRecord::of(candidate.to_string(), name.clone());
@@ -128,7 +139,7 @@ fn try_one(
             reading::learn_seal(session, candidate, &stored);
             return Err(error);
         }
-        let attempt = attempt(&session.request, candidate, name, stored.profile.generation);
+        let attempt = Attempt::of(&session.request, candidate, name, stored.profile.generation);
         if tried.contains(&attempt) {
             return Ok(Tried::Repeated);
         }
@@ -137,7 +148,7 @@ fn try_one(
             reading::learn_seal(session, candidate, &stored);
             return Ok(Tried::Skipped(attempts));
         }
-        tried.insert(attempt);
+        tried.push(attempt);
         root::build_root(session, candidate, &stored).map(Tried::Ready)
     });
     if matches!(result, Ok(Tried::Skipped(_)) | Err(_)) {

@@ -51,8 +51,7 @@ pub fn read(
             learned.set(seal::Asked::of(profile.sealed.as_ref()));
         } else if profile.sealed.is_none() {
             // What the command line binds by itself was chosen by whoever wrote it, and not by whoever wrote the medium.
-            let chosen = candidate.role == Role::Fallback
-                && candidate.wanted.as_ref().is_some_and(|wanted| wanted.digest.is_some());
+            let chosen = candidate.role == Role::Fallback && candidate.is_bound();
             learned.get().gives_way_to_open(trust.is_strict() && !chosen)?;
         }
         if let Some(seal) = &profile.sealed {
@@ -67,13 +66,12 @@ pub fn read(
     });
     session.asked = learned.get();
     let (profile, changes, signed_by) = read?;
-    let bound = candidate.wanted.as_ref().is_some_and(|wanted| wanted.digest.is_some());
     let record = ProfileRecord {
         name: profile.name.to_string(),
         generation: stored.profile.generation,
         digest: stored.profile.digest.to_string(),
         signed_by,
-        bound: bound && candidate.role != Role::LastGood,
+        bound: candidate.is_bound() && candidate.role != Role::LastGood,
     };
     session.journal.profile(&profile, record, changes);
     warn(session, &profile);
@@ -88,8 +86,7 @@ fn lender(
     trust: &Trust,
     name: &Name,
 ) -> Result<BootProfile, Failure> {
-    let bound = candidate.wanted.as_ref().is_some_and(|wanted| wanted.digest.is_some());
-    if candidate.place == Place::Medium && bound {
+    if candidate.place == Place::Medium && candidate.is_bound() {
         let why = format!(
             "lamina.add={name}/...: nothing vouches for the profile `{name}`, and lamina.profile= binds a digest"
         );

@@ -13,7 +13,7 @@ fn candidate(role: Role, place: Place, digest: Option<Digest>) -> Candidate {
 fn the_same_generation_is_tried_again_without_what_the_command_line_changes() {
     let differ = |line: &str, role| {
         let request = BootRequest::parse(line);
-        let key = |role| attempt(&request, &candidate(role, Place::Medium, None), "web".into(), 4);
+        let key = |role| Attempt::of(&request, &candidate(role, Place::Medium, None), "web".into(), 4);
         key(Role::Asked) != key(role)
     };
     assert!(differ("lamina.without=base", Role::LastGood) && differ("init=/typo", Role::Fallback));
