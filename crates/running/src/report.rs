@@ -78,7 +78,7 @@ pub struct Outcome {
     pub init: String,
     /// The step that failed.
     pub step: String,
-    /// Its object.
+    /// What the step was about, as on the recovery screen.
     pub object: String,
     /// Why it failed.
     pub why: String,
@@ -89,9 +89,9 @@ pub struct Outcome {
 /// The profile that was booted.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Profile {
-    /// Its name.
+    /// As its text has it.
     pub name: String,
-    /// The number of its file.
+    /// The number of its file in the store.
     pub generation: u64,
     /// `sha256:HEX` of its file.
     pub digest: String,
@@ -110,7 +110,7 @@ pub struct Top {
     pub path: String,
     /// The device of a persistent one.
     pub device: String,
-    /// Its file system.
+    /// File system on that device, such as `ext4`.
     pub file_system: String,
     /// The folder on that device.
     pub folder: String,
@@ -125,9 +125,9 @@ pub struct Top {
 /// One layer.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Layer {
-    /// The package.
+    /// Name of the package, as in its recipe.
     pub name: String,
-    /// Its version.
+    /// Version of the package, as in its recipe.
     pub version: String,
     /// Its id in hexadecimal digits.
     pub id: String,
@@ -154,17 +154,17 @@ pub struct Layer {
 pub struct Attempt {
     /// Why it was tried, in words: `the profile web`.
     pub candidate: String,
-    /// Its name.
+    /// Name of the profile; empty when the command line named none.
     pub profile: String,
-    /// Its generation.
+    /// The number of its file in the store; 0 when it was not found.
     pub generation: u64,
     /// `failed`, `skipped` or `started`.
     pub outcome: String,
     /// The step that failed.
     pub step: String,
-    /// Its object.
+    /// What the step was about, as on the recovery screen.
     pub object: String,
-    /// Why.
+    /// Why it failed, or was skipped.
     pub why: String,
     /// Layers that may be the reason.
     pub suspects: Vec<String>,
@@ -175,7 +175,7 @@ pub struct Attempt {
 /// Whether the boot was counted.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Ledger {
-    /// It was.
+    /// The attempt was written to the medium.
     pub counted: bool,
     /// Attempts without a blessing, this one included.
     pub attempt: u64,

@@ -39,7 +39,7 @@ pub struct Report {
     pub attempts: Vec<AttemptRecord>,
     /// Whether boots are counted.
     pub ledger: LedgerRecord,
-    /// Kernel modules.
+    /// Kernel modules, by what became of them.
     pub modules: ModuleRecord,
     /// The first record of the kernel's log in which devices are those of `layers`.
     pub log_from: u64,
@@ -51,7 +51,7 @@ pub struct Report {
     pub ended_us: u64,
     /// The most memory that init had resident (`ru_maxrss` of getrusage(2)), in KiB.
     pub peak_kib: u64,
-    /// In order.
+    /// What was done, in order.
     pub steps: Vec<StepRecord>,
 }
 
@@ -64,16 +64,16 @@ pub enum Outcome {
     Running,
     /// The real init was started.
     Started {
-        /// Its path.
+        /// Its path in the booted system.
         init: String,
     },
     /// The recovery screen.
     Failed {
-        /// The step.
+        /// The step that failed, by its name in `docs/boot.md`.
         step: String,
-        /// Its object.
+        /// What the step was about, as on the recovery screen.
         object: String,
-        /// The cause.
+        /// Why it failed, as on the recovery screen.
         why: String,
         /// Others of the same stage.
         also: Vec<String>,
@@ -87,9 +87,9 @@ pub enum Outcome {
 /// A profile and where its bytes come from.
 #[derive(Debug, Clone, Serialize)]
 pub struct ProfileRecord {
-    /// Its name.
+    /// As its text has it.
     pub name: String,
-    /// Its number in the store.
+    /// The number of its file in the store.
     pub generation: u64,
     /// SHA-256 of its file.
     pub digest: String,
@@ -102,9 +102,9 @@ pub struct ProfileRecord {
 /// A layer of the stack.
 #[derive(Debug, Serialize)]
 pub struct LayerRecord {
-    /// The package.
+    /// Name of the package, as in its recipe.
     pub name: String,
-    /// Its version.
+    /// Version of the package, as in its recipe.
     pub version: String,
     /// The id of its build.
     pub id: Option<String>,
@@ -144,17 +144,17 @@ pub struct LayerFacts {
 pub struct AttemptRecord {
     /// Why it was tried, in words.
     pub candidate: String,
-    /// Its name.
+    /// Name of the profile; empty when the command line names none.
     pub profile: String,
-    /// Its number, when it was found.
+    /// The number of its file, when it was found.
     pub generation: Option<u64>,
     /// SHA-256 of its file, when it was found.
     pub digest: Option<String>,
     /// `started`, `skipped` or `failed`.
     pub outcome: &'static str,
-    /// The step that failed.
+    /// The step that failed, by its name in `docs/boot.md`.
     pub step: Option<String>,
-    /// Its object.
+    /// What the step was about, as on the recovery screen.
     pub object: Option<String>,
     /// The cause, or why it was skipped.
     pub why: Option<String>,
@@ -181,7 +181,7 @@ impl AttemptRecord {
         }
     }
 
-    /// Its file was found.
+    /// Notes which generation was found, and its digest.
     pub fn found(&mut self, generation: u64, digest: &Digest) {
         self.generation = Some(generation);
         self.digest = Some(digest.to_string());
@@ -193,7 +193,7 @@ impl AttemptRecord {
         self.why = Some(why.to_owned());
     }
 
-    /// It failed.
+    /// Notes which step failed, on what, and why.
     pub fn failed(&mut self, error: &BootError) {
         self.outcome = "failed";
         self.step = Some(error.step.to_string());
@@ -256,9 +256,9 @@ pub struct LoadedModule {
 pub struct StepRecord {
     /// The stage that it belongs to.
     pub stage: &'static str,
-    /// Its name.
+    /// As `docs/boot.md` names it.
     pub step: &'static str,
-    /// Its object.
+    /// What it was about: a device, a file, a folder.
     pub object: String,
     /// When it began.
     pub start_us: u64,
