@@ -5,8 +5,13 @@ use std::process::ExitCode;
 
 use builder::command::{self, Lamina, PROGRAM};
 use builder::sandbox;
+use nix::sys::signal::Signal;
 
 fn main() -> ExitCode {
+    // Supervisors start programs that ignore it: the kernel would reap our children, and nobody could wait for them (waitpid(2)).
+    if let Err(error) = stack::inherited::heed_signal(Signal::SIGCHLD as i32) {
+        cli::progress::line(format_args!("lamina: {error}"));
+    }
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
     if let [stage, rest @ ..] = arguments.as_slice()
         && stage == sandbox::STAGE_ARGUMENT

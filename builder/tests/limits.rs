@@ -69,6 +69,32 @@ fn memory_is_limited_for_one_process_and_for_all() {
     }
 }
 
+/// memfd_create(2) is 319 of x86-64, shmget(2) 29; a pipe and a socket hold no more than the machine gives each user (pipe(7)).
+#[test]
+fn shared_memory_is_limited_too() {
+    // Written to, and not mapped.
+    let unmapped = "my $n = q(m); my $fd = syscall(319, $n, 0); open(my $m, q(+>&=), $fd) or die; syswrite($m, q(x) x 1048576) for 1 .. 200; sleep 30";
+    // What a segment of System V takes belongs to no process.
+    let segment = "my $id = shmget(0, 200 << 20, 0600); die qq(shmget: $!\\n) if !defined $id; print qq(got it\\n); shmwrite($id, q(x) x 1048576, $_ << 20, 1048576) for 0 .. 199; sleep 30";
+    for way in Workshop::ways() {
+        let workshop = Workshop::new(way);
+        let limits = ["--memory", "100M", "--tmpfs", "100M"];
+        for (name, program, told) in [
+            ("unmapped", unmapped, "of memory, and its limit is 100.0 MiB"),
+            // Before Linux 6.9 it is seen as long as it is attached.
+            ("segment", segment, "shmget: "),
+        ] {
+            workshop.recipe(name, &install(&format!("perl -e '{program}'")));
+            let message = workshop.fail(&[&["build", name][..], &limits].concat());
+            assert!(message.contains(told) && !message.contains("got it"), "{way:?} {name}: {message}");
+            wait_until("its processes are gone", || workshop.processes().is_empty());
+        }
+        let few = unmapped.replace("200;", "40;").replace("sleep 30", "sleep 2");
+        workshop.recipe("few", &install(&format!("perl -e '{few}'\necho > $OUT/x")));
+        workshop.succeed(&[&["build", "few"][..], &limits].concat());
+    }
+}
+
 #[test]
 fn a_build_that_multiplies_is_held_up() {
     for way in Workshop::ways() {

@@ -22,7 +22,7 @@ use super::outside::{Outside, Placed};
 use super::proc::mount_proc;
 use super::seccomp::{self, Policy};
 use super::spec::{Bounds, Spec, Step, Work};
-use super::{bounds, other_order, unpack};
+use super::{bounds, caller, other_order, shared_memory, unpack};
 use crate::error::{Error, Result};
 
 const NONE: Option<&str> = None;
@@ -48,6 +48,7 @@ const STEP_FOLDER: &str = "/run/lamina-steps";
 /// Makes the root, runs the steps, and returns the status of the first that failed.
 pub(super) fn run(spec: &Spec, outside: Outside, lifeline: &Lifeline) -> Result<i32> {
     lifeline.tie_to_parent()?;
+    caller::forget()?;
     umask(Mode::from_bits_truncate(0o022));
     setsid().map_err(Error::on("cannot leave the terminal"))?;
     sethostname("lamina").map_err(Error::on("cannot name the host"))?;
@@ -65,7 +66,7 @@ pub(super) fn run(spec: &Spec, outside: Outside, lifeline: &Lifeline) -> Result<
     fill_dev(&root, &devices, &spec.bounds)?;
     drop((binds, devices));
     mount_tmpfs(&make_folder(&root, "/tmp")?, &spec.bounds.tmpfs_options("1777"))?;
-    mount_proc(&root)?;
+    mount_proc(&root, || shared_memory::bound(&root, spec.bounds.tmpfs))?;
     leave_old_root(&root)?;
     spec.bounds.bind()?;
     give_up_rights()?;

@@ -4,14 +4,14 @@
 //!
 //! 1. `lamina` starts itself again as a stage, from a sealed copy in memory, without its environment, tied to it by a pipe
 //!    that is no standard input.
-//! 2. The stage closes every other descriptor, leaves the session keyring, and reads the [`Spec`].
+//! 2. The stage closes every other descriptor, leaves the session keyring, sets fixed resource limits, and reads the [`Spec`].
 //! 3. It decides who is user 0 inside: for root a user of its own ([`BUILD_USER`]), else the caller ([`choose_user`]).
 //! 4. A child makes a user namespace; the stage, outside, maps that one user and holds the namespace by a descriptor.
 //! 5. Root gives `/out` and `/build` to that user, and copies the mounts of all that the build will see, read-only, `nosuid`, `nodev`,
 //!    with owners mapped so that all is that user's (an idmapped mount). He does it here because nobody else reaches the store.
 //! 6. The stage enters the user namespace as its user 0: no right outside is left. It cannot be traced or looked into any more.
 //! 7. It makes mount, pid, network, IPC, UTS and cgroup namespaces; who is not root copies the mounts now, with the rights he has here.
-//! 8. Its child is pid 1: brings `lo` up, stacks the layers, puts the copies to their places, masks `/proc`, leaves the old root.
+//! 8. Its child is pid 1: heeds all signals, takes the kernel's ordinary personality, brings `lo` up, stacks the layers, puts the copies to their places, masks `/proc`, leaves the old root.
 //! 9. Pid 1 gives up all rights but those over its own files, and takes system calls away from itself ([`Policy`]).
 //! 10. It runs the steps.
 //!
@@ -19,6 +19,7 @@
 //! go with the last process. So a killed build leaves nothing but its scratch folder, which the next command sweeps.
 
 mod bounds;
+mod caller;
 mod facts;
 mod folders;
 mod inner;
@@ -29,6 +30,7 @@ mod outside;
 mod proc;
 mod program;
 mod seccomp;
+mod shared_memory;
 mod spec;
 mod unpack;
 mod user_namespace;

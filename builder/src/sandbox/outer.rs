@@ -15,7 +15,7 @@ use super::lifeline::{self, Lifeline};
 use super::outside::Outside;
 use super::seccomp::{self, Policy};
 use super::spec::Spec;
-use super::{bounds, inner, user_namespace};
+use super::{bounds, caller, inner, user_namespace};
 use crate::error::{Error, Result};
 
 /// Carries out the first stage and waits for the second. Returns the exit status to end with.
@@ -23,6 +23,7 @@ pub(super) fn run(spec_path: &Path, lifeline: &str) -> Result<i32> {
     let lifeline = Lifeline::inherited(lifeline)?;
     stack::inherited::leave_session_keyring()?;
     bounds::go_first();
+    caller::replace_limits()?;
     lifeline.tie_to_parent()?;
     let bytes = fs::read(spec_path).map_err(Error::on(spec_path.display()))?;
     let spec: Spec = serde_json::from_slice(&bytes).map_err(Error::on(spec_path.display()))?;

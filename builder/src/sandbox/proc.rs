@@ -35,8 +35,8 @@ const MASKED: [&str; 14] = [
 /// Parts that act on the whole machine.
 const READ_ONLY: [&str; 4] = ["bus", "fs", "irq", "sys"];
 
-/// Mounts it below `root`, whose `/dev/null` is there already.
-pub(super) fn mount_proc(root: &Path) -> Result<()> {
+/// Mounts it below `root`, whose `/dev/null` is there already. `settle` is called while it still can be written to.
+pub(super) fn mount_proc(root: &Path, settle: impl FnOnce()) -> Result<()> {
     let proc = make_folder(root, "/proc")?;
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
     mount(Some("proc"), &proc, Some("proc"), flags, None::<&str>).map_err(|errno| {
@@ -49,6 +49,7 @@ pub(super) fn mount_proc(root: &Path) -> Result<()> {
             _ => error,
         }
     })?;
+    settle();
     let closed = Attributes::MOUNT_ATTR_RDONLY
         | Attributes::MOUNT_ATTR_NOSUID
         | Attributes::MOUNT_ATTR_NODEV

@@ -79,6 +79,10 @@ const PROGRAMS: &[libc::c_long] = &[libc::SYS_execve, libc::SYS_execveat];
 const UNKNOWN: &[libc::c_long] =
     &[libc::SYS_clone3, libc::SYS_io_uring_setup, libc::SYS_io_uring_enter, libc::SYS_io_uring_register];
 
+/// Answered with 0: there are none. Supplementary groups of an ordinary user cannot be given up (setgroups(2) in user_namespaces(7)), have no
+/// number in the sandbox and no use, and would differ from caller to caller.
+const GROUPS: &[libc::c_long] = &[libc::SYS_getgroups];
+
 /// ioctl(2) requests that type into a terminal: TIOCSTI and TIOCLINUX of ioctl_tty(2), of which C libraries disagree about the type.
 const TERMINAL: [u64; 2] = [0x5412, 0x541c];
 
@@ -105,7 +109,7 @@ pub(super) fn apply(policy: Policy) -> Result<()> {
 }
 
 /// A filter answers with one error: one for each.
-fn filters(policy: Policy) -> Result<[(Rules, i32); 3], seccompiler::BackendError> {
+fn filters(policy: Policy) -> Result<[(Rules, i32); 4], seccompiler::BackendError> {
     let all = |calls: &[&[libc::c_long]]| -> Rules {
         calls.concat().into_iter().map(|call| (call, Vec::new())).collect()
     };
@@ -128,6 +132,7 @@ fn filters(policy: Policy) -> Result<[(Rules, i32); 3], seccompiler::BackendErro
     Ok([
         (refused, libc::EPERM),
         (all(&[UNKNOWN]), libc::ENOSYS),
+        (all(&[GROUPS]), 0),
         (sockets.into_iter().collect(), libc::EAFNOSUPPORT),
     ])
 }

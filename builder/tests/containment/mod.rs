@@ -1,5 +1,7 @@
 //! What a step tries against the machine that it runs on, and does not get, whoever builds.
 
+mod caller;
+
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::process::Command;

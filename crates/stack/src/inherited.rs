@@ -1,4 +1,4 @@
-//! What a process inherits from its parent and may not want: descriptors, and the session keyring.
+//! What a process inherits from its parent and may not want: descriptors, the session keyring, and ignored signals.
 
 use std::io;
 use std::os::fd::{FromRawFd, OwnedFd};
@@ -55,4 +55,40 @@ pub fn leave_session_keyring() -> Result<()> {
         Ok(_) | Err(Errno::ENOSYS) => Ok(()),
         Err(errno) => Err(Error::new("leave", "the session keyring of the caller", io::Error::from(errno))),
     }
+}
+
+/// Gives a signal that this process was started to ignore its default action. One with a handler keeps it.
+///
+/// # Errors
+/// There is no such signal, or it cannot be ignored (SIGKILL and SIGSTOP).
+pub fn heed_signal(number: i32) -> Result<()> {
+    // `struct sigaction` of the kernel, whose first word is the handler. It is four words or less wherever Linux runs; all zero it is
+    // SIG_DFL without flags. Not by the C library: those hide the signals that they use themselves, and glibc ignores them in what it starts.
+    let (mut old, default) = ([0_u64; 4], [0_u64; 4]);
+    let action = |new: *const u64, old: *mut u64| {
+        // SAFETY: each pointer is null or to 32 bytes that live until the call returns; SIG_DFL is no function that could be wrong.
+        #[expect(unsafe_code, reason = "rt_sigaction(2): see SAFETY")]
+        let result = unsafe { libc::syscall(libc::SYS_rt_sigaction, number, new, old, size_of::<u64>()) };
+        Errno::result(result)
+            .map_err(|errno| Error::new("heed", format!("signal {number}"), io::Error::from(errno)))
+    };
+    action(std::ptr::null(), old.as_mut_ptr())?;
+    if old[0] == libc::SIG_IGN as u64 {
+        action(default.as_ptr(), std::ptr::null_mut())?;
+    }
+    Ok(())
+}
+
+/// [`heed_signal`] for all of them but SIGPIPE, which is Rust's own doing and undone in what it starts, and blocks none.
+///
+/// # Errors
+/// As of [`heed_signal`].
+pub fn heed_all_signals() -> Result<()> {
+    /// `_NSIG` of the kernel.
+    const LAST: i32 = 64;
+    let fixed = [libc::SIGKILL, libc::SIGSTOP, libc::SIGPIPE];
+    (1..=LAST).filter(|number| !fixed.contains(number)).try_for_each(heed_signal)?;
+    nix::sys::signal::SigSet::empty()
+        .thread_set_mask()
+        .map_err(|errno| Error::new("heed", "blocked signals", io::Error::from(errno)))
 }

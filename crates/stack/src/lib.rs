@@ -16,7 +16,7 @@
 //! | [`drive`] | drives whose medium can be taken out |
 //! | [`swap`] | the end of swapping to a file |
 //! | [`child`] | a child process that goes on with this program |
-//! | [`inherited`] | descriptors and keys that a process got from its parent |
+//! | [`inherited`] | descriptors, keys and ignored signals that a process got from its parent |
 //! | [`loopback`] | the interface `lo` of a new network namespace |
 //!
 //! With the feature `pid-1`, which `init` alone asks for:
@@ -28,8 +28,8 @@
 //! | [`restart`] | a restart of the machine, with a word for its firmware |
 //!
 //! The only places of the project with `unsafe`: ioctls in [`loop_device`], in [`drive`] and in the module `device_mapper` below [`verity`],
-//! signal handlers in [`last_resort`], fork(2) in [`forked_work`] and [`child`], mount_setattr(2) in [`detached`], close_range(2) and keyctl(2) in
-//! [`inherited`], an ioctl in [`loopback`], reboot(2) with a word in [`restart`], swapoff(2) in [`swap`], and
+//! signal handlers in [`last_resort`], fork(2) in [`forked_work`] and [`child`], mount_setattr(2) in [`detached`], close_range(2), keyctl(2) and rt_sigaction(2)
+//! in [`inherited`], an ioctl in [`loopback`], reboot(2) with a word in [`restart`], swapoff(2) in [`swap`], and
 //! the names of the unwinder in `no_unwinder`.
 //!
 //! What lies in an image or on a device is read by the crate `block-probe`; nothing here parses a file system.

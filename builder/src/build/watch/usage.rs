@@ -1,10 +1,12 @@
-//! What the processes of a build use, read from `/proc` of the machine (proc_pid_stat(5), proc_pid_statm(5)).
+//! What the processes of a build use, read from `/proc` of the machine (proc_pid_stat(5), proc_pid_status(5), proc_pid_fd(5)).
 //!
 //! A process whose parent ends is inherited by pid 1 of its namespace (pid_namespaces(7)), so a build is always the tree
 //! below its first process.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 
 /// What a tree of processes has at one moment.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -24,16 +26,21 @@ struct Stat {
 
 /// The process `ancestor` and all below it. What ends meanwhile does not count.
 ///
-/// The memory that processes still share after a fork is counted for each of them; so when the sum is above `most`, it is
-/// taken again by shares (`Pss` of smaps_rollup), which is right and slow.
+/// The memory that processes share is counted for each of them, and a memfd that is mapped for its descriptor too; so when the sum is
+/// above `most`, it is taken again by shares (`Pss` of smaps_rollup), which is slow. Of shared memory that is then the larger of what is
+/// mapped and what descriptors hold, at least half of what there is.
 pub(super) fn of_descendants(ancestor: u32, most: u64) -> Usage {
     let family = family(ancestor, &all());
     let processes = family.values().map(|stat| stat.threads).sum();
-    let sum = |bytes: fn(u32) -> Option<u64>| {
-        family.keys().filter_map(|id| bytes(*id)).fold(0, u64::saturating_add)
+    let sum = |memory: fn(u32) -> Option<Memory>| {
+        family.keys().filter_map(|id| memory(*id)).fold(Memory::default(), Memory::and)
     };
-    let memory = match sum(own_bytes) {
-        rough if rough > most => sum(|id| shared_out_bytes(id).or_else(|| own_bytes(id))),
+    let (rough, unnamed) = (sum(resident), unnamed_files(family.keys().copied()));
+    let memory = match rough.private.saturating_add(rough.shared).saturating_add(unnamed) {
+        rough if rough > most => {
+            let exact = sum(|id| shared_out(id).or_else(|| resident(id)));
+            exact.private.saturating_add(exact.shared.max(unnamed))
+        }
         rough => rough,
     };
     Usage { processes, memory }
@@ -70,22 +77,59 @@ fn family(ancestor: u32, all: &HashMap<u32, Stat>) -> BTreeMap<u32, Stat> {
     found
 }
 
-/// Resident pages that are not a file's.
-fn own_bytes(id: u32) -> Option<u64> {
-    let text = fs::read_to_string(format!("/proc/{id}/statm")).ok()?;
-    let mut pages = text.split_ascii_whitespace().skip(1).map(str::parse::<u64>);
-    let (resident, of_files) = (pages.next()?.ok()?, pages.next()?.ok()?);
-    Some(resident.saturating_sub(of_files).saturating_mul(rustix::param::page_size() as u64))
+/// Bytes that are no file's that could be read again.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Memory {
+    private: u64,
+    /// Of shared memory: anonymous, of System V, memfds, and files of a tmpfs.
+    shared: u64,
+}
+
+impl Memory {
+    fn and(self, other: Memory) -> Memory {
+        Memory {
+            private: self.private.saturating_add(other.private),
+            shared: self.shared.saturating_add(other.shared),
+        }
+    }
+
+    /// From a file of lines `NAME:  NUMBER kB`.
+    fn read(path: &str, private: &str, shared: &str) -> Option<Memory> {
+        let text = fs::read_to_string(path).ok()?;
+        let of = |name: &str| {
+            let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+            line.trim().strip_suffix(" kB")?.parse::<u64>().ok()?.checked_mul(1024)
+        };
+        Some(Memory { private: of(private)?, shared: of(shared)? })
+    }
+}
+
+/// What a process has in its page tables.
+fn resident(id: u32) -> Option<Memory> {
+    Memory::read(&format!("/proc/{id}/status"), "RssAnon", "RssShmem")
 }
 
 /// The same, each page divided by the number of processes that have it.
-fn shared_out_bytes(id: u32) -> Option<u64> {
-    let text = fs::read_to_string(format!("/proc/{id}/smaps_rollup")).ok()?;
-    let of = |name: &str| {
-        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
-        line.trim().strip_suffix(" kB")?.parse::<u64>().ok()
-    };
-    Some(of("Pss_Anon")?.saturating_add(of("Pss_Shmem")?).saturating_mul(1024))
+fn shared_out(id: u32) -> Option<Memory> {
+    Memory::read(&format!("/proc/{id}/smaps_rollup"), "Pss_Anon", "Pss_Shmem")
+}
+
+/// What the memfds take for which these processes have descriptors, mapped or not: each once. Those of processes that nobody may look into
+/// are not seen, nor those that are on their way through a socket.
+fn unnamed_files(processes: impl Iterator<Item = u32>) -> u64 {
+    let mut found = BTreeMap::new();
+    for id in processes {
+        for entry in fs::read_dir(format!("/proc/{id}/fd")).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if fs::read_link(&path).is_ok_and(|to| to.as_os_str().as_bytes().starts_with(b"/memfd:"))
+                && let Ok(file) = fs::metadata(&path)
+            {
+                // In units of 512 bytes (stat(3type)): what is there, and not the holes.
+                found.insert((file.dev(), file.ino()), file.blocks().saturating_mul(512));
+            }
+        }
+    }
+    found.into_values().fold(0, u64::saturating_add)
 }
 
 #[cfg(test)]
