@@ -5,7 +5,7 @@
 # What is measured begins with the start of a stage and ends with its end: what `lamina build` pays again for each package. Not in it:
 # reading recipes and the store, unpacking and looking over layers, and the copy of the program in memory, which is made once a command.
 # What the sandbox does besides what bwrap does here: an overlay with a top in memory in place of a read-only bind; a user of its own when root
-# builds; a session keyring of its own; the parts of /proc that tell of the machine masked; /dev/shm; limits; three filters of system calls
+# builds; a session keyring of its own; the parts of /proc that tell of the machine masked; /dev/shm; limits; four filters of system calls
 # in each of two processes; the script of the step as a file; and its end comes after the last process and the last mount, where bwrap's
 # comes when it has the status.
 #
