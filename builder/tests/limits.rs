@@ -74,6 +74,8 @@ fn memory_is_limited_for_one_process_and_for_all() {
 fn shared_memory_is_limited_too() {
     // Written to, and not mapped.
     let unmapped = "my $n = q(m); my $fd = syscall(319, $n, 0); open(my $m, q(+>&=), $fd) or die; syswrite($m, q(x) x 1048576) for 1 .. 200; sleep 30";
+    // mmap(2) is 9: shared by all descendants, and no file's. read(2), 0, fills it.
+    let mapped = "my $at = syscall(9, 0, 200 << 20, 3, 0x21, -1, 0); open(my $z, q(<), q(/dev/zero)) or die; syscall(0, fileno($z), $at, 200 << 20); sleep 30";
     // What a segment of System V takes belongs to no process.
     let segment = "my $id = shmget(0, 200 << 20, 0600); die qq(shmget: $!\\n) if !defined $id; print qq(got it\\n); shmwrite($id, q(x) x 1048576, $_ << 20, 1048576) for 0 .. 199; sleep 30";
     for way in Workshop::ways() {
@@ -81,6 +83,7 @@ fn shared_memory_is_limited_too() {
         let limits = ["--memory", "100M", "--tmpfs", "100M"];
         for (name, program, told) in [
             ("unmapped", unmapped, "of memory, and its limit is 100.0 MiB"),
+            ("mapped", mapped, "of memory, and its limit is 100.0 MiB"),
             // Before Linux 6.9 it is seen as long as it is attached.
             ("segment", segment, "shmget: "),
         ] {

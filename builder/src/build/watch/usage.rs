@@ -171,4 +171,20 @@ mod tests {
         assert!(found.memory >= 64 << 20 && exact.memory >= 64 << 20, "{found:?} {exact:?}");
         assert!(exact.memory <= found.memory * 2, "{found:?} {exact:?}");
     }
+
+    #[test]
+    fn a_memfd_counts_with_what_is_in_it_and_once() {
+        let memory = rustix::fs::memfd_create("held", rustix::fs::MemfdFlags::CLOEXEC).unwrap();
+        let mut file = fs::File::from(memory);
+        std::io::Write::write_all(&mut file, &vec![1; 32 << 20]).unwrap();
+        // A hole takes nothing.
+        file.set_len(1 << 30).unwrap();
+        let second = file.try_clone().unwrap();
+        let mut child =
+            std::process::Command::new("sleep").arg("1000").stdin(file).stdout(second).spawn().unwrap();
+        let found = (unnamed_files([child.id()].into_iter()), of_descendants(child.id(), 0).memory);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(((32 << 20)..(33 << 20)).contains(&found.0) && found.1 >= 32 << 20, "{found:?}");
+    }
 }
