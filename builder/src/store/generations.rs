@@ -25,7 +25,13 @@ pub fn newest_in(root: &Path, name: &Name) -> Result<Option<(u64, PathBuf)>> {
 pub fn generations_in(root: &Path, name: &Name) -> Result<Vec<(u64, PathBuf)>> {
     let Some(files) = open(root)? else { return Ok(Vec::new()) };
     let folder = root.join(layout::profile_folder(name));
-    let numbers = files.generations(name).map_err(Error::on(folder.display()))?;
+    let numbers = files.generations(name).map_err(|error| match error.kind() {
+        // A link, which is followed neither here nor by init.
+        ErrorKind::InvalidInput => {
+            Error::caused(folder.display(), error).remedy("put the folder itself there")
+        }
+        _ => Error::on(folder.display())(error),
+    })?;
     Ok(numbers.into_iter().map(|number| (number, root.join(layout::profile(name, number)))).collect())
 }
 
