@@ -73,6 +73,13 @@ fn packages_profiles_and_features_of_the_tree_are_offered() {
     assert_eq!(offered(&["completions", "f"]), ["nothing", "fish"]);
     assert_eq!(offered(&["kernel", "fetch", "6.12"])[1].split('\t').next(), Some("6.12"));
     assert_eq!(offered(&["--tree", ""]), ["folders"]);
+    // No package, profile or build has such a name, so nothing is lost.
+    for name in ["packages/$(touch pwned)", "packages/n $HOME"] {
+        fs::create_dir_all(folder.path().join(name)).unwrap();
+        fs::write(folder.path().join(name).join("recipe.kdl"), "").unwrap();
+    }
+    fs::write(folder.path().join("profiles/$(touch pwned).kdl"), "").unwrap();
+    assert_eq!(offered(&["build", ""]), all);
     // The script knows commands and options itself.
     for words in [&[""][..], &["build", "--w"], &["image", ""], &["image", "inspect", "x", ""], &[]] {
         assert_eq!(offered(words), [] as [&str; 0], "{words:?}");

@@ -159,7 +159,8 @@ fn offered(argument: Argument, context: &Context, cursor: &Cursor<'_>) -> BTreeM
 fn packages(context: &Context, typed: &str) -> BTreeMap<String, String> {
     let Ok(recipes) = context.recipes() else { return BTreeMap::new() };
     let mut names = recipes.names().unwrap_or_default();
-    names.retain(|name| name.starts_with(typed));
+    // Somebody else may have made the tree: a folder can have any name, and a package cannot.
+    names.retain(|name| name.starts_with(typed) && Name::parse(name).is_ok());
     let describe = names.len() <= MOST_DESCRIBED;
     let description = |name: &str| -> Option<String> {
         let recipe = describe.then(|| recipes.load(&Name::parse(name).ok()?).ok()).flatten()?;
@@ -171,7 +172,7 @@ fn packages(context: &Context, typed: &str) -> BTreeMap<String, String> {
 fn profiles(context: &Context) -> BTreeMap<String, String> {
     let Ok(profiles) = context.profiles() else { return BTreeMap::new() };
     let description = |name: &str| profiles.compose(&Name::parse(name).ok()?).ok()?.description;
-    let names = profiles.names().into_iter();
+    let names = profiles.names().into_iter().filter(|name| Name::parse(name).is_ok());
     names.map(|name| (name.clone(), description(&name).unwrap_or("a profile".to_owned()))).collect()
 }
 

@@ -194,7 +194,7 @@ fn asked() -> tempfile::TempDir {
             *' --ru') ;;\n\
             'steel list --output='*) printf 'files\\n--output=x-ray\\n' ;;\n\
             'steel list --output'*) printf 'files\\nx-ray\\n' ;;\n\
-            'steel list'*) printf 'nothing\\nbeam\\ta long one\\nrail@1b\\tone: of two\\n' ;;\n\
+            'steel list'*) printf 'nothing\\nbeam\\ta long one\\nrail@1b\\tone: of two\\nbolt$(touch pwned)\\t$(touch pwned)\\n' ;;\n\
         esac | grep -e ^nothing$ -e ^files$ -e \"^$last\"\n";
     let path = folder.path().join("shelf");
     fs::write(&path, program).unwrap();
@@ -208,7 +208,7 @@ fn asked() -> tempfile::TempDir {
 }
 
 /// Lines that are the same to every shell: with a tab where a person presses it, and what the program must be called with.
-const TYPED: [(&str, &str); 8] = [
+const TYPED: [(&str, &str); 9] = [
     ("./shelf steel list be\t", "<steel> <list> <beam>"),
     ("./shelf steel list rail@\t", "<steel> <list> <rail@1b>"),
     ("./shelf steel list rail@1\t", "<steel> <list> <rail@1b>"),
@@ -217,6 +217,8 @@ const TYPED: [(&str, &str); 8] = [
     ("./shelf steel list --output ya\t", "<steel> <list> <--output> <yard.txt>"),
     ("./shelf steel list beam --ru\t", "<steel> <list> <beam> <--rusty>"),
     ("./shelf ste\tli\t", "<steel> <list>"),
+    // Names come from trees and images that somebody else has made.
+    ("./shelf steel list bo\t", "<steel> <list> <bolt$(touch pwned)>"),
 ];
 
 /// What an interactive shell on a terminal of its own shows of these lines.
@@ -246,6 +248,7 @@ fn bash_asks_the_program_for_values() {
     let folder = asked();
     let first = "source ./script.bash";
     check_typed(&typed_into("bash --norc --noprofile -i", folder.path(), first));
+    assert!(!folder.path().join("pwned").exists());
 }
 
 #[test]
@@ -253,6 +256,7 @@ fn zsh_asks_the_program_for_values() {
     let folder = asked();
     let first = "PS1='> '; autoload -Uz compinit; compinit -D; source ./script.zsh";
     check_typed(&typed_into("zsh -f -i", folder.path(), first));
+    assert!(!folder.path().join("pwned").exists());
 }
 
 #[test]
@@ -269,6 +273,8 @@ fn fish_asks_the_program_for_values() {
     assert_eq!(offered("./shelf steel list --output ya").trim_end(), "yard.txt");
     assert_eq!(offered("./shelf steel list beam --ru").split('\t').next(), Some("--rusty"));
     assert_eq!(offered("./shelf st").split('\t').next(), Some("steel"));
+    assert_eq!(offered("./shelf steel list bo"), "bolt$(touch pwned)\t$(touch pwned)\n");
+    assert!(!folder.path().join("pwned").exists());
 }
 
 #[test]

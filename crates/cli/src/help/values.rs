@@ -79,7 +79,9 @@ pub(super) fn asked_by_fish(script: &str, name: &str) -> String {
 
 /// bash takes words apart at each of COMP_WORDBREAKS, as `hello@ab` and `--with=utf8`, and puts what is chosen behind the last `=` or `:`
 /// and in place of the last `@` and what follows:
-/// the words are taken from the line, and what bash keeps is cut off from the answer.
+/// the words are taken from the line, and what bash keeps is cut off from the answer. Unquoted, the name
+/// `$(command)` of somebody else's tree would run with the line: names are quoted here, or left out where bash quotes files. (The other two
+/// shells quote all.)
 const BASH: &str = r#"
 _NAME_values() {
     local head="${COMP_LINE:0:COMP_POINT}" part="${COMP_WORDS[COMP_CWORD]}" kept line
@@ -95,7 +97,12 @@ _NAME_values() {
     case "$kept" in *@) kept="${kept%@}" ;; esac
     for line in "${lines[@]:1}"; do
         line="${line%%$'\t'*}"
-        COMPREPLY+=("${line#"$kept"}")
+        line="${line#"$kept"}"
+        case "${lines[0]}" in
+            nothing) printf -v line %q "$line" ;;
+            *) [[ "$line" == *[^[:alnum:]@%+=:,./_-]* ]] && continue ;;
+        esac
+        COMPREPLY+=("$line")
     done
     compopt +o default +o bashdefault
     case "${lines[0]}" in
