@@ -186,7 +186,7 @@ fn a_fault_of_this_machine_is_not_blamed_on_a_mirror() {
     // A folder where the file shall be: as a full disk, it would meet every mirror.
     fs::create_dir_all(place.path("sources").join(source.sha256.hex()).join("x")).unwrap();
     let error = place.fetch(&source).unwrap_err().to_string();
-    assert!(!error.contains("no mirror gave") && error.contains("is a folder"), "{error}");
+    assert!(!error.contains("no mirror gave") && error.contains("Is a directory"), "{error}");
 }
 
 /// Else every build that wants the source would wait for a writer.
