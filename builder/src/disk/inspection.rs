@@ -72,8 +72,11 @@ pub struct Inspection {
 pub fn inspect(path: &Path) -> Result<Inspection> {
     let disk = File::open(path).map_err(Error::on(path.display()))?;
     let reader = DiskReader::new(disk).map_err(|error| {
-        let remedy = error.remedy.clone();
-        Error::new(path.display(), error.cause).remedy(remedy)
+        let named = Error::new(path.display(), error.cause().to_owned());
+        match error.known_remedy() {
+            Some(remedy) => named.remedy(remedy),
+            None => named,
+        }
     })?;
     let mut found = Inspection {
         partitions: reader.table.partitions.clone(),
@@ -95,8 +98,8 @@ pub fn inspect(path: &Path) -> Result<Inspection> {
 }
 
 impl Inspection {
-    fn damaged(&mut self, error: disk_image::Error) {
-        self.damage.push(format!("{}: {}", error.object, error.cause));
+    fn damaged(&mut self, error: Error) {
+        self.damage.push(format!("{}: {}", error.object(), error.cause()));
     }
 
     fn read_store(&mut self, store: &Ext4) {
@@ -164,7 +167,11 @@ impl Inspection {
         });
         for file in files.into_iter().filter(|name| EntryFileName::parse(name).is_some()) {
             let path = format!("loader/entries/{file}");
-            match esp.read(&path).map_err(|error| error.cause).map(|bytes| BootEntry::parse(&bytes)) {
+            match esp
+                .read(&path)
+                .map_err(|error| error.cause().to_owned())
+                .map(|bytes| BootEntry::parse(&bytes))
+            {
                 Ok(Ok(entry)) => self.entries.push(FoundEntry { file, entry }),
                 Ok(Err(why)) => self.damage.push(format!("{path}: {why}")),
                 Err(why) => self.damage.push(format!("{path}: {why}")),

@@ -127,7 +127,7 @@ impl LoaderFolders {
         let core = self.grub("i386-pc", &format!("(,gpt{esp})/grub"), &modules, "grub-pc-bin")?;
         let path = self.grub.join("i386-pc/boot.img");
         let boot = fs::read(&path).map_err(Error::on(path.display()))?;
-        Ok(BootCode::new(boot, core)?)
+        BootCode::new(boot, core)
     }
 
     fn grub(&self, format: &str, prefix: &str, modules: &[&str], package: &str) -> Result<Vec<u8>> {

@@ -8,8 +8,8 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 
 use crate::SECTOR;
-use crate::error::{Error, Result};
 use crate::layout::Partition;
+use fault::{Error, Result};
 
 /// GRUB_BOOT_MACHINE_KERNEL_SECTOR: where `boot.img` has the sector of the core, 8 bytes.
 const KERNEL_SECTOR: usize = 0x5c;

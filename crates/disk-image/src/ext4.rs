@@ -13,13 +13,13 @@ use std::process::Command;
 use ext4_view::Ext4;
 use profiles::Digest;
 
-use crate::error::{Error, Result};
 use crate::identity::Identity;
 use crate::layout::Partition;
 use crate::plan::{DiskFile, folders};
 use crate::programs::{self, Scratch, path_of, run};
 use crate::section::Section;
 use crate::{MIB, TIME};
+use fault::{Error, Result};
 
 /// Named one by one, so that the configuration of a machine (mke2fs.conf(5)) has no say: those of ext4 in e2fsprogs 1.47.
 const FEATURES: &str = "none,has_journal,ext_attr,resize_inode,dir_index,filetype,extent,64bit,flex_bg,sparse_super,large_file,\

@@ -7,11 +7,11 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::process::Command;
 
-use crate::error::{Error, Result};
 use crate::layout::{Partition, PartitionKind};
 use crate::plan::{DiskFile, folders};
 use crate::programs::{Scratch, command, path_of, run};
 use crate::{MIB, SECTOR};
+use fault::{Error, Result};
 
 const ESP: &str = "EFI system partition";
 /// The boot sector and its copy, where mkfs.vfat puts that.

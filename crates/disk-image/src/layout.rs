@@ -2,9 +2,9 @@
 
 use uuid::Uuid;
 
-use crate::error::{Error, Result};
 use crate::identity::Identity;
 use crate::{MIB, SECTOR};
+use fault::{Error, Result};
 
 /// What a partition is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -19,7 +19,6 @@
 //! | [`read`] | a disk read back |
 
 pub mod bios;
-pub mod error;
 pub mod ext4;
 pub mod fat;
 pub mod identity;
@@ -31,7 +30,7 @@ pub mod read;
 mod section;
 pub mod write;
 
-pub use error::{Error, Result};
+pub use fault::{Error, Result};
 pub use identity::Identity;
 pub use layout::{Layout, Partition, PartitionKind};
 pub use plan::{Content, DiskFile, DiskPlan};

@@ -9,8 +9,8 @@ use gpt::partition_types::{self, Type};
 use gpt::{GptConfig, partition};
 
 use crate::SECTOR;
-use crate::error::{Error, Result};
 use crate::layout::{Layout, PartitionKind};
+use fault::{Error, Result};
 
 const TABLE: &str = "partition table";
 

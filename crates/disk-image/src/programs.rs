@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::TIME;
-use crate::error::{Error, Result};
 use crate::plan::Content;
+use fault::{Error, Result};
 
 /// A program on PATH, or in the folders for administrators, which ordinary users do not have there on Debian.
 ///

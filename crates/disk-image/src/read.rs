@@ -7,11 +7,11 @@ use ext4_view::Ext4;
 use fatfs::{FileSystem, FsOptions};
 use profiles::Digest;
 
-use crate::error::{Error, Result};
 use crate::ext4;
 use crate::layout::PartitionKind;
 use crate::partition_table::{self, FoundPartition, FoundTable};
 use crate::section::Section;
+use fault::{Error, Result};
 
 /// The most that is read of an entry or a profile, as init does (docs/boot.md).
 pub const MOST_TEXT: u64 = 1 << 20;

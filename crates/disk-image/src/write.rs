@@ -2,10 +2,10 @@
 
 use std::fs::File;
 
-use crate::error::{Error, Result};
 use crate::layout::PartitionKind;
 use crate::plan::DiskPlan;
 use crate::{ext4, fat, partition_table};
+use fault::{Error, Result};
 
 /// Writes the whole disk into an open, empty file; what stays zero becomes a hole. `step` hears of each partition before it is made.
 ///
