@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use argh::{ArgsInfo, FromArgs};
+use boot_store::layout;
 use profiles::written::Composition;
 use profiles::{Digest, Name};
 use serde_json::{Value, json};
@@ -14,7 +15,6 @@ use super::{print, print_json};
 use crate::command::context::Context;
 use crate::digest::digest_file;
 use crate::error::{Error, Result};
-use crate::profile::signature;
 use crate::store::{Store, generations};
 
 /// List the written profiles, and every generation of each profile in the store with its digest; exit status 1 when one cannot be read.
@@ -78,7 +78,7 @@ fn written(context: &Context, store: &Store) -> Result<Vec<String>> {
 fn generations(store: &Store, name: &Name) -> Result<Vec<Generation>> {
     let look = |(number, path): (u64, PathBuf)| -> Result<Generation> {
         let (digest, _) = digest_file(&path)?;
-        Ok(Generation { number, digest, signed: signature::path_of(&path).exists() })
+        Ok(Generation { number, digest, signed: layout::signature_of(&path).exists() })
     };
     let found = generations::generations_in(store.root(), name)?;
     found.into_iter().map(look).collect()

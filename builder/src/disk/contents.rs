@@ -13,7 +13,6 @@ use profiles::resolved::{BootProfile, ImageRef};
 use profiles::{Digest, Name, WritableTop};
 
 use crate::error::{Error, Result};
-use crate::profile::signature;
 use crate::report::Report;
 use crate::store::{Store, generations};
 use crate::text_file;
@@ -68,7 +67,7 @@ fn of_profile(store: &Store, name: &Name, most: NonZero<usize>, report: &Report)
         let digest = Digest::of(bytes.as_slice()).map_err(Error::on(path.display()))?.0;
         let inside = Path::new(FOLDER).join(layout::profile(name, number));
         let mut files = Vec::new();
-        let signed = signature::path_of(&path);
+        let signed = layout::signature_of(&path);
         if signed.is_file() {
             let beside = layout::signature_of(&inside);
             files.push(DiskFile::bytes(beside.display().to_string(), text_file::read(&signed)?));

@@ -12,6 +12,7 @@ use std::num::NonZero;
 use std::path::{Path, PathBuf};
 
 use boot_ledger::Slots;
+use boot_store::layout;
 use cli::progress::{Progress, count};
 use profiles::resolved::{BootProfile, ImageRef};
 use profiles::{Digest, Name};
@@ -21,7 +22,6 @@ pub use copying::MediumImage;
 pub use retention::Removals;
 
 use crate::error::{Error, Result};
-use crate::profile::signature;
 use crate::report::Report;
 use crate::store::generations;
 use crate::store::{Store, wrong_length};
@@ -84,9 +84,9 @@ impl MediumPlan {
             let highest = generations::newest_in(folder, name)?;
             outnumbered.extend(highest.filter(|(there, _)| *there > number).map(|(_, path)| path));
             let target = on_medium.join(format!("{number}.kdl"));
-            let signature = signature::path_of(&path);
+            let signature = layout::signature_of(&path);
             if signature.is_file() {
-                signatures.push((signature, signature::path_of(&target)));
+                signatures.push((signature, layout::signature_of(&target)));
             }
             profiles.push((path, target));
             renewed.push((name.clone(), number));
@@ -94,10 +94,7 @@ impl MediumPlan {
         let size = images.values().map(|image| image.size).sum();
         let removals = retention::plan(folder, &renewed, &images.keys().copied().collect(), keep);
         let place = |image: ImageRef| MediumImage {
-            files: (
-                store.image_path(&image.digest),
-                folder.join(format!("images/{}.sqfs", image.digest.hex())),
-            ),
+            files: (store.image_path(&image.digest), folder.join(layout::image(&image.digest))),
             digest: image.digest,
             verity: image.verity,
             size: image.size,
@@ -169,7 +166,7 @@ impl MediumPlan {
 
     /// The signature of a profile that is replaced by another one without a signature would refuse that one.
     fn drop_stale_signature(&self, profile: &Path) -> Result<()> {
-        let path = signature::path_of(profile);
+        let path = layout::signature_of(profile);
         if self.signatures.iter().any(|(_, to)| *to == path) || !path.exists() {
             return Ok(());
         }

@@ -20,7 +20,6 @@ use rustix::fs::{AtFlags, Dir, Mode, OFlags, ResolveFlags};
 use sha2::{Digest as _, Sha256};
 
 use crate::error::{Error, Result};
-use crate::profile::signature;
 use crate::text_file;
 
 /// What will be removed.
@@ -67,7 +66,7 @@ pub(super) fn plan(
         for (number, bytes) in found {
             let file = inside.join(format!("{number}.kdl"));
             if !stays.contains(&number) {
-                let signature = signature::path_of(&file);
+                let signature = layout::signature_of(&file);
                 let signed = signature.file_name().is_some_and(|name| names.iter().any(|it| **it == *name));
                 removals.files.extend([Some(file), signed.then_some(signature)].into_iter().flatten());
             } else if renewed.is_none_or(|(_, new)| *new != number) {

@@ -9,7 +9,7 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use atomic_file::UnnamedFile;
-pub use boot_store::layout::signature_of as path_of;
+use boot_store::layout;
 use boot_store::signature::{self, Key, Refusal};
 use ct_codecs::{Base64, Decoder};
 use minisign::{KeyPair, SecretKey, SecretKeyBox};
@@ -57,7 +57,7 @@ pub fn sign(store: &Store, name: &Name, key: &Path, password: Option<String>) ->
     let comment = signature::comment(name, generation);
     let signed = minisign::sign(None, &secret, Cursor::new(&bytes), Some(&comment), Some("signed by lamina"));
     let signature = signed.map_err(Error::on(key.display()))?.into_string();
-    let target = path_of(&path);
+    let target = layout::signature_of(&path);
     store.write(&target, signature.as_bytes())?;
     Ok(Signed { generation, path: target, comment })
 }
@@ -66,7 +66,7 @@ pub fn sign(store: &Store, name: &Name, key: &Path, password: Option<String>) ->
 pub fn verify(store: &Store, name: &Name, key: &Path) -> Result<Signed> {
     let (generation, path, bytes) = newest(store, name)?;
     let public = [read_public_key(key)?];
-    let target = path_of(&path);
+    let target = layout::signature_of(&path);
     let text = fs::read_to_string(&target).map_err(|error| {
         let remedy = format!("`lamina profile sign {name} --key FILE` signs the profile");
         Error::caused(target.display(), error).remedy(remedy)

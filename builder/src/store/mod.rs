@@ -23,6 +23,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
+use boot_store::layout;
 use nix::fcntl::{Flock, FlockArg};
 use profiles::Digest;
 
@@ -94,7 +95,7 @@ impl Store {
 
     /// `images/HEX.sqfs`.
     pub fn image_path(&self, digest: &Digest) -> PathBuf {
-        self.root.join("images").join(format!("{}.sqfs", digest.hex()))
+        self.root.join(layout::image(digest))
     }
 
     /// `trees/HEX`: the image unpacked and stamped; [`Store::unpacked`] is the way to it.

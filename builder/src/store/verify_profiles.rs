@@ -73,7 +73,8 @@ impl Store {
             *verity = verity.or(image.verity);
             let path = self.image_path(&image.digest);
             let there = fs::metadata(&path).map(|found| found.len());
-            let what = format!("{} {} (images/{}.sqfs)", image.name, image.version, image.digest.hex());
+            let what =
+                format!("{} {} ({})", image.name, image.version, layout::image(&image.digest).display());
             let cause = match there {
                 Ok(length) if length == image.size => continue,
                 Ok(length) => format!("its image {what} {}", wrong_length(length, image.size)),

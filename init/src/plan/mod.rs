@@ -13,6 +13,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use boot_store::layout;
 use profiles::resolved::{BootProfile, ImageRef};
 use profiles::{TmpfsSize, Verify};
 
@@ -300,7 +301,7 @@ pub fn images(store: &Path, profile: &BootProfile) -> Vec<Arc<Image>> {
     let image = |wanted: &ImageRef| Image {
         profile: name.clone(),
         wanted: wanted.clone(),
-        path: store.join("images").join(format!("{}.sqfs", wanted.digest.hex())),
+        path: store.join(layout::image(&wanted.digest)),
         verify: profile.verify,
     };
     profile.images.iter().map(|wanted| Arc::new(image(wanted))).collect()
