@@ -55,8 +55,8 @@ use std::process::ExitCode;
 pub mod readers {
     pub use crate::real_init::elf::dynamic;
     pub use crate::request::BootRequest;
-    pub use crate::request::cmdline::module_options;
     pub use crate::store::initramfs::parse as parse_description;
+    pub use kernel_command_line::module_options;
 }
 
 /// Whatever this program is asked to be: as the init of an initramfs it does not return.

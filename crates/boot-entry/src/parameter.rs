@@ -1,5 +1,5 @@
-//! A parameter of the kernel command line, and the kernel's own quoting (`next_arg` of its `lib/cmdline.c`; init reads by the same
-//! rules, docs/boot.md): blanks separate, double quotes protect blanks, and nothing stands for a double quote itself.
+//! A parameter of the kernel command line, which can be read back as it is meant: `kernel_command_line` reads and quotes, for init too, and
+//! nothing stands for a double quote itself.
 
 use std::fmt;
 
@@ -85,38 +85,22 @@ impl Parameter {
     /// As it stands on a kernel command line: `lamina.store="LABEL=my disk"`. It never begins with a quote, because systemd-boot
     /// strips the quotes of a line that begins and ends with one (`line_get_key_value` of its `boot.c`).
     pub fn quoted(&self) -> String {
-        match self.0.split_once('=') {
-            Some((name, value)) if value.contains(' ') => format!("{name}=\"{value}\""),
-            _ => self.0.clone(),
-        }
+        kernel_command_line::quoted(&self.0)
     }
 
     /// Reads a kernel command line. What no parameter can be, as a word with a lone quote in it, is left out.
     pub(crate) fn read_line(line: &str) -> Vec<Parameter> {
-        let mut quoted = false;
-        let words = line.split(|character: char| {
-            quoted ^= character == '"';
-            !quoted && character.is_ascii_whitespace()
+        let parameters = kernel_command_line::all(line).into_iter();
+        let unquoted = parameters.map(|parameter| match parameter.value {
+            Some(value) => format!("{}={value}", parameter.name),
+            None => parameter.name,
         });
-        words.filter_map(|word| Parameter::new(without_quotes(word)).ok()).collect()
+        unquoted.filter_map(|text| Parameter::new(text).ok()).collect()
     }
 
     /// All of them as one kernel command line.
     pub fn line(parameters: &[Parameter]) -> String {
         parameters.iter().map(Parameter::quoted).collect::<Vec<_>>().join(" ")
-    }
-}
-
-/// Quotes around the whole word or around its value vanish.
-fn without_quotes(word: &str) -> String {
-    let strip = |text: &str| match text.strip_prefix('"') {
-        Some(inner) => inner.strip_suffix('"').unwrap_or(inner).to_owned(),
-        None => text.to_owned(),
-    };
-    let word = strip(word);
-    match word.split_once('=') {
-        Some((name, value)) => format!("{name}={}", strip(value)),
-        None => word,
     }
 }
 

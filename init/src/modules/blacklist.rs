@@ -3,7 +3,7 @@
 //! As there, a module of `modprobe.blacklist=` is not loaded because a device or a file system asks for it; one that needs it brings it all
 //! the same (modprobe.d(5), `blacklist`). The kernel refuses those of `module_blacklist=` to everybody.
 
-use crate::request::cmdline::Parameter;
+use kernel_command_line::Parameter;
 
 /// The names, with underscores.
 #[derive(Debug, Default)]
@@ -37,12 +37,11 @@ fn underscored(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::request::cmdline;
 
     #[test]
     fn lists_add_up_and_both_spellings_are_one_name() {
         let line = "modprobe.blacklist=virtio-blk,,loop modprobe.blacklist=a module_blacklist=b_c modprobe.blacklist blacklist=d";
-        let blacklist = Blacklist::read(&cmdline::parse(line));
+        let blacklist = Blacklist::read(&kernel_command_line::parse(line));
         for name in ["virtio_blk", "virtio-blk", "loop", "a", "b-c"] {
             assert!(blacklist.names(name), "{name}");
         }

@@ -13,7 +13,7 @@ use super::needs::Need;
 use crate::clock::{micros, now};
 use crate::devices::uevents::Uevents;
 use crate::report::{LoadedModule, ModuleRecord};
-use crate::request::cmdline::{self, Parameter};
+use kernel_command_line::Parameter;
 
 /// Why a module does not load that this machine has no need of.
 pub(super) const NO_HARDWARE: &str = "its hardware is not in this machine";
@@ -75,7 +75,7 @@ impl Loader {
             let Some(module) = self.list.get(index) else { continue };
             if module.lazy.is_none() {
                 self.load_if_allowed(index, "always");
-            } else if !cmdline::module_options(&self.parameters, &module.name).is_empty() {
+            } else if !kernel_command_line::module_options(&self.parameters, &module.name).is_empty() {
                 self.load_if_allowed(index, "an option on the kernel command line");
             }
         }
@@ -124,7 +124,7 @@ impl Loader {
                 self.record.present.push(module.name.clone());
                 continue;
             };
-            let options = CString::new(cmdline::module_options(&self.parameters, &module.name));
+            let options = CString::new(kernel_command_line::module_options(&self.parameters, &module.name));
             if let (Ok(file), Ok(options)) = (File::open(path), options) {
                 left.modules.push((file, options));
                 self.record.later.push(module.name.clone());
@@ -172,7 +172,7 @@ impl Loader {
             return;
         };
         let start = now();
-        match insert(file, &cmdline::module_options(&self.parameters, name)) {
+        match insert(file, &kernel_command_line::module_options(&self.parameters, name)) {
             Ok(()) => record.loaded.push(LoadedModule {
                 name: name.clone(),
                 why: why.to_owned(),
@@ -226,7 +226,7 @@ mod tests {
                         named\tno/named.ko\n";
 
     fn loader(command_line: &str) -> Loader {
-        Loader::new(list::parse(LIST).unwrap(), cmdline::parse(command_line))
+        Loader::new(list::parse(LIST).unwrap(), kernel_command_line::parse(command_line))
     }
 
     fn tried(loader: &Loader) -> Vec<&str> {

@@ -26,8 +26,8 @@ use crate::devices::uevents::{Uevents, Waited};
 use crate::error::Failure;
 use crate::paths;
 use crate::report::ModuleRecord;
-use crate::request::cmdline::{self, Parameter};
 use devices::Device;
+use kernel_command_line::Parameter;
 pub use loader::Left;
 use loader::Loader;
 use needs::Need;
@@ -126,7 +126,7 @@ fn load_drivers(loader: &mut Loader) {
 
 /// Loads every module, whatever came of others before: for the recovery screen, whose keyboard may need any of them.
 pub fn load_all() {
-    let parameters = fs::read_to_string("/proc/cmdline").map(|line| cmdline::parse(&line));
+    let parameters = fs::read_to_string("/proc/cmdline").map(|line| kernel_command_line::parse(&line));
     if let Ok(list) = read() {
         Loader::new(list, parameters.unwrap_or_default()).load_left("the recovery screen");
     }

@@ -1,6 +1,5 @@
 //! What the kernel command line asks of init: the `lamina.*` parameters, and `init=`, `ro`, `rw`, `quiet` and `panic=`.
 
-pub mod cmdline;
 mod misread;
 pub mod overrides;
 pub mod seal;
@@ -11,7 +10,7 @@ use std::time::Duration;
 use profiles::{Digest, Name, SystemPath, suggest};
 
 use crate::error::Failure;
-use cmdline::Parameter;
+use kernel_command_line::Parameter;
 use misread::Misreadings;
 use overrides::Overrides;
 use store_spec::StoreSpec;
@@ -147,8 +146,8 @@ impl BootRequest {
     /// Reads the line. Of a repeated parameter the last one holds. What cannot be read is in [`BootRequest::misread`].
     pub fn parse(line: &str) -> Self {
         let mut request = Self {
-            parameters: cmdline::parse(line),
-            for_init: cmdline::for_init(line),
+            parameters: kernel_command_line::parse(line),
+            for_init: kernel_command_line::for_init(line),
             line: line.to_owned(),
             ..Self::empty()
         };

@@ -7,7 +7,7 @@
 use profiles::Seal;
 
 use crate::error::Failure;
-use crate::request::cmdline::Parameter;
+use kernel_command_line::Parameter;
 
 /// Parameters of the kernel that say where it speaks, what hardware it has, and how it ends
 /// (`Documentation/admin-guide/kernel-parameters.txt`), and words of boot loaders, distributions and virtual machines. None of them starts a program or takes a
@@ -189,7 +189,6 @@ pub fn check(seal: &Seal, line: &str, parameters: &[Parameter], for_init: &[Stri
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::request::cmdline;
     use profiles::resolved::BootProfile;
 
     fn seal(node: &str) -> Seal {
@@ -201,7 +200,7 @@ mod tests {
     }
 
     fn checked(node: &str, line: &str) -> Result<(), String> {
-        check(&seal(node), line, &cmdline::parse(line), &cmdline::for_init(line))
+        check(&seal(node), line, &kernel_command_line::parse(line), &kernel_command_line::for_init(line))
             .map_err(|failure| failure.why)
     }
 

@@ -18,7 +18,6 @@ use super::processes::{Hold, Spare, end_all, holders};
 use super::swaps;
 use crate::deadline::within;
 use crate::mounts::{self, Mounted};
-use crate::request::cmdline;
 
 /// How long one step may take: a disk that writes back gigabytes is slow, one that does not answer is lost.
 const STEP: Duration = Duration::from_secs(20);
@@ -205,7 +204,7 @@ pub fn pivot(new: &Path, old: &str) -> Result<(), String> {
 /// Whether the kernel was told to be `quiet`.
 pub fn is_quiet() -> bool {
     let line = fs::read_to_string("/proc/cmdline").unwrap_or_default();
-    cmdline::has_word(&line, "quiet")
+    kernel_command_line::has_word(&line, "quiet")
 }
 
 /// The mounts of the file system `device`, by number.

@@ -99,10 +99,7 @@ impl Machine {
     /// Adds one parameter to the kernel command line; one with a space in it is quoted as the kernel wants it.
     #[must_use]
     pub fn parameter(mut self, parameter: &str) -> Self {
-        self.command_line.push(match parameter.split_once('=') {
-            Some((name, value)) if value.contains(' ') => format!("{name}=\"{value}\""),
-            _ => parameter.to_owned(),
-        });
+        self.command_line.push(kernel_command_line::quoted(parameter));
         self
     }
 

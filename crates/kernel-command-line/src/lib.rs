@@ -13,6 +13,11 @@ pub struct Parameter {
     pub value: Option<String>,
 }
 
+/// All parameters, in order: also the words behind a lone `--`, and that one itself.
+pub fn all(line: &str) -> Vec<Parameter> {
+    words(line).into_iter().filter_map(parameter).collect()
+}
+
 /// The parameters of the kernel, in order, without those behind `--`.
 pub fn parse(line: &str) -> Vec<Parameter> {
     words(line).into_iter().take_while(|word| *word != "--").filter_map(parameter).collect()
@@ -42,6 +47,14 @@ pub fn module_options(parameters: &[Parameter], module: &str) -> String {
         })
     });
     options.collect::<Vec<_>>().join(" ")
+}
+
+/// `NAME` or `NAME=VALUE`, which has no double quotes, as it is written on a command line: `lamina.store="LABEL=my disk"`.
+pub fn quoted(parameter: &str) -> String {
+    match parameter.split_once('=') {
+        Some((name, value)) if value.contains(' ') => format!("{name}=\"{value}\""),
+        _ => parameter.to_owned(),
+    }
 }
 
 /// Splits at blanks outside double quotes. An unclosed quote lasts to the end of the line.
@@ -126,6 +139,20 @@ mod tests {
     #[test]
     fn what_follows_two_dashes_is_not_ours() {
         assert_eq!(pairs("quiet -- lamina.rescue"), [pair("quiet", None)]);
+    }
+
+    #[test]
+    fn what_is_quoted_is_read_back() {
+        for text in ["quiet", "lamina.store=LABEL=my disk", "a=", "a=b=c d"] {
+            let read: Vec<_> = all(&format!("ro {} -- x", quoted(text)));
+            let (name, value) =
+                text.split_once('=').map_or((text, None), |(name, value)| (name, Some(value)));
+            assert_eq!((read[1].name.as_str(), read[1].value.as_deref()), (name, value), "{text}");
+            assert_eq!(
+                read[2..].iter().map(|parameter| parameter.name.as_str()).collect::<Vec<_>>(),
+                ["--", "x"]
+            );
+        }
     }
 
     #[test]
