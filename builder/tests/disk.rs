@@ -185,7 +185,8 @@ fn a_refusal_names_a_remedy_and_leaves_nothing() {
     fs::write(&image, &bytes).unwrap();
     refused(&create("x.img", &[]), &["its source holds ", "`lamina store verify`"]);
     fs::write(&image, &bytes[1..]).unwrap();
-    refused(&create("x.img", &[]), &["profile web says ", "`lamina store verify`"]);
+    let truncated = format!("is truncated: it has {} of {} bytes", bytes.len() - 1, bytes.len());
+    refused(&create("x.img", &[]), &["which profile web needs, ", &truncated, "`lamina store verify`"]);
     fs::remove_file(&image).unwrap();
     refused(&create("x.img", &[]), &["profile web needs it", "`lamina build web`"]);
 }

@@ -7,7 +7,6 @@ use std::path::Path;
 
 use builder::image::attributes::Attributes;
 use builder::image::format::ImageFormat;
-use builder::image::hash_tree;
 use builder::image::output;
 use builder::profile::folder::ProfileFolder;
 use builder::profile::lock::{self, Builds};
@@ -287,7 +286,7 @@ fn veritysetup_accepts_images_with_the_numbers_of_their_records() {
     for files in [&["etc/motd"][..], &many] {
         let record = image(&store, "base", files);
         let (numbers, path) = (record.verity.unwrap(), store.image_path(&record.digest));
-        let layout = hash_tree::whole(&numbers).unwrap().layout;
+        let layout = verified_store::hash_tree_of(&numbers).unwrap().layout;
         assert_eq!(layout.total_len, record.size);
         let judge = std::process::Command::new("/usr/sbin/veritysetup")
             .arg("verify")

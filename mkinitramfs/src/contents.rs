@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use crate::packed_image::PackedImage;
 use fault::Error;
+use verified_store::SoundFile;
 
 /// Files by their path, without a leading slash. A folder sorts before what lies in it.
 #[derive(Debug, Default)]
@@ -31,7 +31,7 @@ pub enum Source {
     /// A file with the bytes of a file of this machine, which must have this length when it is read.
     HostFile(PathBuf, u64),
     /// An image of the store, which must be the same when it is read.
-    Image(PackedImage),
+    Image(SoundFile),
     /// A symbolic link to this path.
     Link(String),
     /// A character device: major and minor number.

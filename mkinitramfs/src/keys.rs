@@ -3,14 +3,15 @@
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use boot_store::layout;
 use boot_store::signature::{self, Refusal};
-use boot_store::{BootStore, StoredProfile, layout};
 use initramfs_format::paths;
 use profiles::Name;
 
 use crate::contents::{Contents, Source};
 use crate::host_file;
 use fault::Error;
+use verified_store::LockedProfile;
 
 /// The keys of an initramfs, and whether a signature is required.
 pub(crate) struct Keys {
@@ -74,30 +75,26 @@ impl Keys {
         })
     }
 
-    /// The bytes of the signature beside a profile of the store; `None` when there is none.
+    /// Whether init will take the signature of a profile of the store, or do without one.
     ///
     /// # Errors
     /// Init would refuse the profile: the signature is missing and required, or by none of the keys.
-    pub(crate) fn signature_of(
-        &self,
-        files: &BootStore,
-        profile: &StoredProfile,
-    ) -> Result<Option<Vec<u8>>, Error> {
-        let file = layout::signature_of(&profile.path);
-        let found = files.signature(&profile.name, profile.generation).map_err(Error::on(file.display()))?;
-        let Some(text) = found else {
+    pub(crate) fn check(&self, locked: &LockedProfile) -> Result<(), Error> {
+        let path = &locked.stored.path;
+        let Some(text) = &locked.signature else {
             if self.required {
-                return Err(Error::new(profile.path.display(), "is not signed, and a signature is required")
+                return Err(Error::new(path.display(), "is not signed, and a signature is required")
                     .remedy("'lamina profile sign NAME --key FILE' signs it"));
             }
-            return Ok(None);
+            return Ok(());
         };
         if self.keys.is_empty() {
-            return Ok(Some(text.into_bytes()));
+            return Ok(());
         }
+        let file = layout::signature_of(path);
         let keys: Vec<_> = self.keys.iter().map(|key| key.key.clone()).collect();
-        match signature::check(&profile.bytes, &text, &keys) {
-            Ok(_) => Ok(Some(text.into_bytes())),
+        match signature::check(&locked.stored.bytes, text, &keys) {
+            Ok(_) => Ok(()),
             Err(refusal @ Refusal::Unreadable(_)) => Err(Error::new(file.display(), refusal.to_string())),
             Err(Refusal::NotByAKey) => Err(Error::new(
                 file.display(),

@@ -15,7 +15,6 @@ mod keys;
 mod list;
 mod modinfo;
 mod module_list;
-mod packed_image;
 mod plan;
 mod rescue;
 mod rules;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use boot_store::{BootStore, StoredProfile, layout};
+use boot_store::{BootStore, layout};
 use cli::progress::{Meter, Progress, count};
 use initramfs_format::paths::PACKED_STORE;
 use profiles::resolved::{BootProfile, ImageRef};
@@ -11,8 +11,10 @@ use profiles::{Name, suggest};
 
 use crate::contents::{Contents, Source};
 use crate::keys::Keys;
-use crate::packed_image::PackedImage;
 use fault::Error;
+use verified_store::{Damage, LockedProfile, SoundFile};
+
+const REMEDY: &str = "'lamina store verify' finds damaged images; 'lamina build' makes them again";
 
 /// The profiles that were packed.
 #[derive(Debug, Default)]
@@ -54,20 +56,16 @@ pub(crate) fn add(
         if !known.contains(name) {
             return Err(unknown(store, name, &known));
         }
-        let stored = newest(&files, name)?;
-        let profile = stored.parse().map_err(|error| Error::caused("", error))?;
-        let place = Path::new(PACKED_STORE).join(layout::profile(name, stored.generation));
-        if let Some(signature) = keys.signature_of(&files, &stored)? {
-            let place = layout::signature_of(&place).display().to_string();
-            contents.add(place, 0o644, Source::Bytes(signature))?;
+        let locked = newest(&files, name)?;
+        keys.check(&locked)?;
+        for (file, bytes) in locked.files() {
+            let place = Path::new(PACKED_STORE).join(file).display().to_string();
+            contents.add(place, 0o644, Source::Bytes(bytes.to_vec()))?;
         }
-        taken.push(format!("{name} generation {}", stored.generation));
-        contents.add(place.display().to_string(), 0o644, Source::Bytes(stored.bytes))?;
-        packed.push(profile);
+        taken.push(format!("{name} generation {}", locked.stored.generation));
+        packed.push(locked.profile);
     }
-    let images = packed.iter().flat_map(|profile| {
-        profile.images.iter().chain(&profile.optional).map(move |image| (profile, image))
-    });
+    let images = packed.iter().flat_map(|profile| profile.all_images().map(move |image| (profile, image)));
     // An image that several profiles have is packed once.
     let bytes = images.clone().map(|(_, image)| (image.digest, image.size)).collect::<BTreeMap<_, _>>();
     let what = format!("checking {}", count(bytes.len(), "image"));
@@ -89,14 +87,12 @@ fn unknown(store: &Path, name: &Name, known: &[Name]) -> Error {
 }
 
 /// The generation with the highest number.
-fn newest(files: &BootStore, name: &Name) -> Result<StoredProfile, Error> {
-    let folder = files.path().join(layout::profile_folder(name));
-    let number = files.newest(name).map_err(Error::on(folder.display()))?.ok_or_else(|| {
+fn newest(files: &BootStore, name: &Name) -> Result<LockedProfile, Error> {
+    LockedProfile::newest(files, name)?.ok_or_else(|| {
+        let folder = files.path().join(layout::profile_folder(name));
         Error::new(folder.display(), "holds no generation (1.kdl, 2.kdl, ...)")
             .remedy("make one with 'lamina profile lock NAME'")
-    })?;
-    let path = files.path().join(layout::profile(name, number));
-    files.profile(name, number).map_err(Error::on(path.display()))
+    })
 }
 
 /// Adds an image that is not there yet. Gives a sentence about what had to be mended.
@@ -112,7 +108,31 @@ fn add_image(
     if contents.get(&place).is_some() {
         return Ok(None);
     }
-    let (packed, mended) = PackedImage::check(&store.join(inside), image, &profile.name, meter)?;
-    contents.add(place, 0o644, Source::Image(packed))?;
-    Ok(mended)
+    let path = store.join(inside);
+    let (file, healed) = SoundFile::check(&path, image, meter).map_err(|damage| {
+        let cause = format!("image '{}' of profile '{}': {}", image.name, profile.name, why(&damage, image));
+        Error::new(path.display(), cause).remedy(REMEDY)
+    })?;
+    contents.add(place, 0o644, Source::Image(file))?;
+    let blocks = count(healed, "damaged block");
+    let path = path.display();
+    Ok((healed > 0).then(|| {
+        format!(
+            "{path}: image '{}': {blocks}, mended by error correction in what was packed; {REMEDY}",
+            image.name
+        )
+    }))
+}
+
+/// What is wrong with an image, in a sentence.
+fn why(damage: &Damage, image: &ImageRef) -> String {
+    let Damage::Other { digest, size, not_mended } = damage else { return damage.to_string() };
+    let wrong = match *size == image.size {
+        true => format!("has the digest {digest}, not the one in its name"),
+        false => format!("has {size} bytes, the profile says {}", image.size),
+    };
+    match not_mended {
+        Some(why) => format!("{wrong}, and {why}"),
+        None => wrong,
+    }
 }

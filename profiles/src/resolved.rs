@@ -117,6 +117,11 @@ impl BootProfile {
         })
     }
 
+    /// Every image that it names: those of the stack, and behind them those that can be added.
+    pub fn all_images(&self) -> impl Iterator<Item = &ImageRef> + Clone {
+        self.images.iter().chain(&self.optional)
+    }
+
     /// The profile as KDL: the same bytes for the same profile, and [`BootProfile::parse`] reads the same profile back.
     pub fn to_kdl(&self) -> String {
         let mut out = String::with_capacity(1024 + LONGEST_IMAGE * (self.images.len() + self.optional.len()));

@@ -14,6 +14,7 @@ use serde_json::json;
 use squashfs::{
     Compressor, Image, Kind, Metadata, Owners, ScanOptions, Summary, Times, Tree, WriteOptions, write_image,
 };
+use verified_store::open_file;
 
 use super::{image_cat, image_name, image_verity, print, print_json};
 use crate::command::context::{Context, jobs_or_processors};
@@ -259,7 +260,7 @@ struct Shown {
 
 impl Shown {
     fn run(self) -> Result<ExitCode> {
-        let file = file_system::open(&self.file)?;
+        let file = open_file(&self.file)?;
         if let (FileSystem::Erofs, own) = file_system::find(&self.file, &file)? {
             self.show_erofs(&file, own)?;
             return Ok(ExitCode::SUCCESS);

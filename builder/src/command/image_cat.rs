@@ -4,11 +4,12 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use argh::{ArgsInfo, FromArgs};
+use verified_store::CheckedImage;
 
 use super::image_name::{self, Named};
 use crate::command::context::Context;
 use crate::error::{Error, Result};
-use crate::image::checked::CheckedImage;
+use crate::image::hash_tree;
 
 /// Write a file of an image to standard output.
 #[derive(FromArgs, ArgsInfo, Debug)]
@@ -35,7 +36,7 @@ impl Cat {
         let path = self.path.trim_start_matches('/');
         let bytes = match image_name::find(context, &self.image)? {
             Named::File(file) => {
-                let image = CheckedImage::open_alone(&file)?;
+                let image = hash_tree::open_alone(&file)?;
                 let bytes = read(&image, &self.image, path)?;
                 if let Some(told) = image.told() {
                     context.report.line(format_args!("warning: {told}"));

@@ -9,14 +9,15 @@ use cli::progress::{count, human_size};
 use profiles::Digest;
 use profiles::resolved::VerityRef;
 use serde_json::{Value, json};
+use verified_store::{hash_tree_of, open_file};
 use verity::{BLOCK, Work};
 
 use super::image_name::{self, Named};
 use super::{print, print_json};
 use crate::command::context::{Context, jobs_or_processors};
 use crate::error::{Error, Result};
+use crate::image::hash_tree;
 use crate::image::protect::protect;
-use crate::image::{file_system, hash_tree};
 
 /// Check every byte of an image against the root hash of its dm-verity tree.
 #[derive(FromArgs, ArgsInfo, Debug)]
@@ -78,13 +79,13 @@ impl Verify {
             Error::new(path.display(), "nothing says which root hash it is to have")
                 .remedy("give `--root-hash HEX`, which `lamina image protect` printed")
         })?;
-        let file = file_system::open(&path)?;
+        let file = open_file(&path)?;
         let claimed = hash_tree::claimed(&path, &file)?.ok_or_else(|| {
             Error::new(path.display(), "has no dm-verity tree behind its data")
                 .remedy("`lamina image protect FILE` adds one")
         })?;
         let verity = VerityRef { root_hash: wanted, ..claimed };
-        let layout = hash_tree::whole(&verity).map_err(Error::on(path.display()))?.layout;
+        let layout = hash_tree_of(&verity).map_err(Error::on(path.display()))?.layout;
         let what = format!("checking {}", path.display());
         let meter = context.report.progress().passes(what, layout.total_len, Work::bytes(&layout));
         let work = Work { jobs: jobs_or_processors(self.jobs), progress: &|bytes| meter.advance(bytes) };
@@ -136,7 +137,7 @@ impl Protect {
 
 /// Everything that opening the image with dm-verity needs, as people read it.
 pub(super) fn as_text(verity: &VerityRef) -> Result<String> {
-    let layout = hash_tree::whole(verity).map_err(Error::on("dm-verity"))?.layout;
+    let layout = hash_tree_of(verity).map_err(Error::on("dm-verity"))?.layout;
     let correction =
         layout.fec.map_or("none".to_owned(), |fec| format!("{} roots, from byte {}", fec.roots, fec.offset));
     Ok(format!(
@@ -151,7 +152,7 @@ pub(super) fn as_text(verity: &VerityRef) -> Result<String> {
 
 /// The same as JSON; offsets in bytes.
 pub(super) fn as_json(verity: &VerityRef) -> Result<Value> {
-    let layout = hash_tree::whole(verity).map_err(Error::on("dm-verity"))?.layout;
+    let layout = hash_tree_of(verity).map_err(Error::on("dm-verity"))?.layout;
     Ok(json!({
         "root_hash": verity.root_hash.hex(), "salt": verity.salt.hex(), "data_blocks": layout.data_blocks,
         "block_size": BLOCK, "hash_offset": layout.hash_offset, "fec_roots": layout.fec.map(|fec| fec.roots),

@@ -3,19 +3,19 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::num::NonZero;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use boot_entry::Generation;
 use boot_ledger::Slots;
 use boot_store::layout;
 use disk_image::{Content, DiskFile};
-use profiles::resolved::{BootProfile, ImageRef};
+use profiles::resolved::ImageRef;
 use profiles::{Digest, Name, WritableTop};
+use verified_store::LockedProfile;
 
 use crate::error::{Error, Result};
 use crate::report::Report;
 use crate::store::{Store, generations};
-use crate::text_file;
 
 /// Where init looks for a store on its medium, when `lamina.dir=` says nothing else.
 const FOLDER: &str = "lamina";
@@ -47,59 +47,43 @@ pub fn choose(
 }
 
 fn of_profile(store: &Store, name: &Name, most: NonZero<usize>, report: &Report) -> Result<Vec<Chosen>> {
-    let found = generations::generations_in(store.root(), name)?;
-    if found.is_empty() {
-        return Err(Error::new(format!("profile {name}"), "has not been locked")
-            .remedy(format!("`lamina build {name}` builds and locks")));
-    }
     let mut chosen = Vec::new();
-    for (number, path) in found.into_iter().take(most.get()) {
-        let bytes = text_file::read(&path)?;
-        let profile = BootProfile::parse(&path.display().to_string(), &bytes).map_err(Error::on(""))?;
-        let images: Vec<ImageRef> = profile.images.iter().chain(&profile.optional).cloned().collect();
-        if let Err(error) = images.iter().try_for_each(|image| is_there(store, name, image)) {
+    for locked in generations::locked(store, name)?.take(most.get()) {
+        let locked = locked?;
+        let is_there = |image| store.require_image(name, image).map(drop);
+        if let Err(error) = locked.profile.all_images().try_for_each(is_there) {
             if chosen.is_empty() {
                 return Err(error);
             }
+            let number = locked.stored.generation;
             report.line(format_args!("warning: generation {number} of {name} is left out: {error}"));
             continue;
         }
-        let digest = Digest::of(bytes.as_slice()).map_err(Error::on(path.display()))?.0;
-        let inside = Path::new(FOLDER).join(layout::profile(name, number));
-        let mut files = Vec::new();
-        let signed = layout::signature_of(&path);
-        if signed.is_file() {
-            let beside = layout::signature_of(&inside);
-            files.push(DiskFile::bytes(beside.display().to_string(), text_file::read(&signed)?));
-        }
-        files.push(DiskFile { digest: Some(digest), ..DiskFile::bytes(inside.display().to_string(), bytes) });
-        chosen.push(Chosen {
-            generation: Generation {
-                profile: name.clone(),
-                number,
-                digest,
-                description: profile.description,
-                parameters: Vec::new(),
-            },
-            takes_a_state: matches!(profile.root, WritableTop::Tmpfs { .. }) && profile.sealed.is_none(),
-            files,
-            images,
-        });
+        chosen.push(Chosen::new(locked));
     }
     Ok(chosen)
 }
 
-fn is_there(store: &Store, profile: &Name, image: &ImageRef) -> Result<()> {
-    let path = store.image_path(&image.digest);
-    let found = fs::metadata(&path).map_err(|error| {
-        Error::new(path.display(), format!("profile {profile} needs it: {error}"))
-            .remedy(format!("`lamina build {profile}` makes what is missing"))
-    })?;
-    match found.len() == image.size {
-        true => Ok(()),
-        false => {
-            let cause = format!("has {} bytes, profile {profile} says {}", found.len(), image.size);
-            Err(Error::new(path.display(), cause).remedy("run `lamina store verify`"))
+impl Chosen {
+    fn new(locked: LockedProfile) -> Chosen {
+        let (place, digest) = (locked.place(), locked.stored.digest);
+        let file = |(path, bytes): (PathBuf, &[u8])| DiskFile {
+            digest: (path == place).then_some(digest),
+            ..DiskFile::bytes(Path::new(FOLDER).join(path).display().to_string(), bytes.to_vec())
+        };
+        let files = locked.files().map(file).collect();
+        let LockedProfile { stored, profile, .. } = locked;
+        Chosen {
+            takes_a_state: matches!(profile.root, WritableTop::Tmpfs { .. }) && profile.sealed.is_none(),
+            images: profile.all_images().cloned().collect(),
+            generation: Generation {
+                profile: stored.name,
+                number: stored.generation,
+                digest,
+                description: profile.description,
+                parameters: Vec::new(),
+            },
+            files,
         }
     }
 }

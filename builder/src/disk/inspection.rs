@@ -141,7 +141,7 @@ impl Inspection {
             Ok(parsed) => parsed,
             Err(why) => return self.damage.push(format!("{path}: cannot be read: {why}")),
         };
-        for image in parsed.images.iter().chain(&parsed.optional) {
+        for image in parsed.all_images() {
             match sizes.get(&image.digest) {
                 Some(size) if *size == image.size => {}
                 Some(size) => self.damage.push(format!(

@@ -38,17 +38,6 @@ const EROFS_LARGEST_BLOCK: u8 = 16;
 /// EROFS_FEATURE_INCOMPAT_48BIT: the number of blocks has another 16 bits.
 const EROFS_48_BIT: u32 = 0x80;
 
-/// Opens an image, which is a regular file.
-///
-/// # Errors
-/// It cannot be opened, or is something else: a FIFO would wait for a writer.
-pub fn open(path: &Path) -> Result<File> {
-    if !std::fs::metadata(path).map_err(Error::on(path.display()))?.is_file() {
-        return Err(Error::new(path.display(), "is not a regular file").remedy("give the file of an image"));
-    }
-    File::open(path).map_err(Error::on(path.display()))
-}
-
 /// The file system in `file`, and its length in bytes, at least 1 and at most that of the file. `path` is for messages.
 ///
 /// # Errors

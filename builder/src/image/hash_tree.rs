@@ -10,9 +10,9 @@ use cli::progress::Progress;
 use profiles::Digest;
 use profiles::resolved::VerityRef;
 use sha2::{Digest as _, Sha256};
+use verified_store::{CheckedImage, digest_of, hash_tree_of, open_file};
 use verity::{BLOCK, DEFAULT_ROOTS, Format, Layout, Verity, Work};
 
-use crate::digest::digest_of;
 use crate::error::{Error, Result};
 use crate::image::file_system;
 
@@ -40,7 +40,7 @@ pub fn append<'a>(
 /// # Errors
 /// Those of [`verity::verify`]; the first bad place among them.
 pub fn check<'a>(file: &File, wanted: &VerityRef, work: impl Into<Work<'a>>) -> Result<(), verity::Error> {
-    verity::verify(file, &whole(wanted)?, work)
+    verity::verify(file, &hash_tree_of(wanted)?, work)
 }
 
 /// What a record or a profile keeps: the layout follows from it.
@@ -51,15 +51,6 @@ pub fn numbers(verity: &Verity) -> VerityRef {
         data_blocks: verity.layout.data_blocks,
         fec_roots: verity.layout.fec.map(|fec| fec.roots),
     }
-}
-
-/// The same with the layout.
-///
-/// # Errors
-/// Numbers that no image can have.
-pub fn whole(numbers: &VerityRef) -> Result<Verity, verity::Error> {
-    let layout = Layout::new(numbers.data_blocks, numbers.fec_roots)?;
-    Ok(Verity { root_hash: *numbers.root_hash.bytes(), salt: *numbers.salt.bytes(), layout })
 }
 
 /// What the file says of its hash tree: salt, layout and the root hash, which is the hash of the top of the tree as it is
@@ -74,6 +65,19 @@ pub fn claimed(path: &Path, file: &File) -> Result<Option<VerityRef>> {
     file.read_exact_at(&mut block, top * BLOCK).map_err(Error::on(path.display()))?;
     let root_hash = Sha256::new().chain_update(salt).chain_update(&block).finalize().into();
     Ok(Some(numbers(&Verity { root_hash, salt, layout })))
+}
+
+/// Opens an image of which nothing is known but what it says of itself: its own hash tree finds what was damaged, though not what
+/// somebody changed who wrote the tree anew.
+///
+/// # Errors
+/// It is no image, or has a hash tree of another kind.
+pub fn open_alone(path: &Path) -> Result<CheckedImage> {
+    let file = open_file(path)?;
+    match claimed(path, &file)? {
+        Some(claimed) => CheckedImage::through(path, file, &claimed),
+        None => CheckedImage::unchecked(path, file),
+    }
 }
 
 /// An image that was given a hash tree.

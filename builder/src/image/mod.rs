@@ -1,8 +1,7 @@
-//! The image file of a package: what goes into it, the bytes that it is written as, and what is read of it.
+//! The image file of a package: what goes into it, and the bytes that it is written as. Images are read by the crate `verified-store`.
 
 pub mod attributes;
 pub mod capabilities;
-pub mod checked;
 pub mod differences;
 pub mod file_system;
 pub mod format;

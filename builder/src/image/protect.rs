@@ -8,11 +8,11 @@ use std::path::Path;
 use atomic_file::{Form, Output};
 use cli::progress::Progress;
 use profiles::Digest;
+use verified_store::{digest_of, open_file};
 
 use super::file_system::{self, FileSystem};
 use super::hash_tree::{Protected, complete};
 use super::trailing_data::refuse_loss;
-use crate::digest::digest_of;
 use crate::error::{Error, Result};
 
 /// Writes the image `from` with hash tree and error correction to `to`, which appears whole or not at all, and may be the
@@ -24,7 +24,7 @@ pub fn protect(
     jobs: NonZero<usize>,
     progress: Progress,
 ) -> Result<(FileSystem, Protected)> {
-    let source = file_system::open(from)?;
+    let source = open_file(from)?;
     let (kind, length) = file_system::find(from, &source)?;
     refuse_loss(from, &source, (kind, length), jobs, progress)?;
     let target = Output::create(to, Form::Seeking)?;

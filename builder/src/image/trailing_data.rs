@@ -10,6 +10,7 @@ use std::path::Path;
 use cli::progress::Progress;
 use nix::errno::Errno;
 use nix::unistd::{Whence, lseek};
+use verified_store::hash_tree_of;
 use verity::{BLOCK, Place, Work};
 
 use crate::error::{Error, Result};
@@ -44,7 +45,7 @@ pub fn refuse_loss(
         );
     }
     let Some(tree) = tree else { return Ok(()) };
-    let layout = hash_tree::whole(&tree).map_err(Error::on(path.display()))?.layout;
+    let layout = hash_tree_of(&tree).map_err(Error::on(path.display()))?.layout;
     let meter =
         progress.passes(format_args!("checking {}", path.display()), layout.total_len, Work::bytes(&layout));
     let work = Work { jobs, progress: &|bytes| meter.advance(bytes) };

@@ -11,11 +11,10 @@ use atomic_file::UnnamedFile;
 use cli::progress::{Meter, count};
 use nix::fcntl::OFlag;
 use profiles::Digest;
-use profiles::resolved::VerityRef;
+use profiles::resolved::ImageRef;
+use verified_store::make_sound;
 
-use crate::digest::digest_of;
 use crate::error::{Error, Result};
-use crate::image::checked;
 use crate::report::Report;
 use crate::store::opening;
 
@@ -24,12 +23,8 @@ use crate::store::opening;
 pub struct MediumImage {
     /// Where it is and will be.
     pub files: (PathBuf, PathBuf),
-    /// What it must be.
-    pub digest: Digest,
-    /// What opens it through dm-verity, by the profile.
-    pub verity: Option<VerityRef>,
-    /// Its length in bytes.
-    pub size: u64,
+    /// What it must be, by the profile.
+    pub wanted: ImageRef,
 }
 
 /// What lies under a name on the medium.
@@ -50,13 +45,13 @@ pub(super) fn look(image: &MediumImage, meter: &Meter) -> Found {
         Err(_) => return Found::Damaged,
         Ok(file) => file,
     };
-    if !file.metadata().is_ok_and(|found| found.is_file() && found.len() == image.size) {
+    if !file.metadata().is_ok_and(|found| found.is_file() && found.len() == image.wanted.size) {
         return Found::Damaged;
     }
     // What this machine still has in memory says nothing of the medium. It is a hint: a refusal changes nothing.
     let _ = rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed);
     match Digest::of(meter.reader(file)) {
-        Ok((digest, _)) if digest == image.digest => Found::Sound,
+        Ok((digest, _)) if digest == image.wanted.digest => Found::Sound,
         _ => Found::Damaged,
     }
 }
@@ -65,18 +60,12 @@ pub(super) fn look(image: &MediumImage, meter: &Meter) -> Found {
 pub(super) fn copy_image(image: &MediumImage, meter: &Meter, report: &Report, medium: &Path) -> Result<()> {
     let (from, to) = (&image.files.0, &image.files.1);
     let target = filled(from, to, meter, medium)?;
-    let mut file = target.handle()?;
-    let (digest, _) = digest_of(&mut file, meter).map_err(Error::on(to.display()))?;
-    if digest != image.digest {
-        let Some(verity) = &image.verity else {
-            let cause = format!("its SHA-256 is {}: the file was changed or damaged", digest.hex());
-            return Err(
-                Error::new(from.display(), cause).remedy("`lamina store verify` says how to have it again")
-            );
-        };
-        let healed = checked::heal(&mut file, from, &image.digest, verity)?;
+    let remedy = "`lamina store verify` says how to have it again";
+    let healed = make_sound(&mut target.handle()?, from, &image.wanted, meter)
+        .map_err(|damage| damage.at(from, remedy))?;
+    if healed > 0 {
         report.line(format_args!(
-            "warning: {}: {}, mended by error correction in the copy\nhelp: `lamina store verify` says how to have it again",
+            "warning: {}: {}, mended by error correction in the copy\nhelp: {remedy}",
             from.display(),
             count(healed, "damaged block")
         ));

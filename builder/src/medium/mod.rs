@@ -14,7 +14,6 @@ use std::path::{Path, PathBuf};
 use boot_ledger::Slots;
 use boot_store::layout;
 use cli::progress::{Progress, count};
-use profiles::resolved::{BootProfile, ImageRef};
 use profiles::{Digest, Name};
 
 use copying::Found;
@@ -23,8 +22,7 @@ pub use retention::Removals;
 
 use crate::error::{Error, Result};
 use crate::report::Report;
-use crate::store::generations;
-use crate::store::{Store, wrong_length};
+use crate::store::{Store, generations};
 use crate::text_file;
 
 /// What goes onto the medium.
@@ -50,56 +48,28 @@ impl MediumPlan {
     /// Reads the newest generation of each profile; every image must be in the store with its size. Of each of these profiles the
     /// medium keeps the newest `keep` generations, and those that its slots name.
     pub fn make(store: &Store, folder: &Path, names: &[Name], keep: NonZero<usize>) -> Result<Self> {
-        let mut images: BTreeMap<Digest, ImageRef> = BTreeMap::new();
+        let mut images: BTreeMap<Digest, MediumImage> = BTreeMap::new();
         let mut renewed = Vec::new();
         let (mut profiles, mut signatures, mut outnumbered) = (Vec::new(), Vec::new(), Vec::new());
         for name in names {
-            let (number, path) = generations::newest(store, name)?.ok_or_else(|| {
-                Error::new(format!("profile {name}"), "has not been locked")
-                    .remedy(format!("`lamina build {name}` builds and locks"))
-            })?;
-            let bytes = text_file::read(&path)?;
-            let profile = BootProfile::parse(&path.display().to_string(), &bytes).map_err(Error::on(""))?;
-            for image in profile.images.iter().chain(&profile.optional) {
-                let from = store.image_path(&image.digest);
-                let found = fs::metadata(&from).map_err(|error| {
-                    Error::new(from.display(), format!("profile {name} needs it: {error}"))
-                        .remedy(format!("`lamina build {name}` makes what is missing"))
-                })?;
-                let length = found.len();
-                if length != image.size {
-                    let cause = format!(
-                        "the image of {} {}, which profile {name} needs, {}",
-                        image.name,
-                        image.version,
-                        wrong_length(length, image.size)
-                    );
-                    return Err(Error::new(from.display(), cause).remedy(format!(
-                        "`lamina build {name}` makes it again; `lamina store verify` finds what else is damaged"
-                    )));
-                }
-                images.insert(image.digest, image.clone());
+            let locked = generations::newest_locked(store, name)?;
+            for image in locked.profile.all_images() {
+                let files = (store.require_image(name, image)?, folder.join(layout::image(&image.digest)));
+                images.insert(image.digest, MediumImage { files, wanted: image.clone() });
             }
-            let on_medium = folder.join("profiles").join(name.as_str());
+            let number = locked.stored.generation;
             let highest = generations::newest_in(folder, name)?;
             outnumbered.extend(highest.filter(|(there, _)| *there > number).map(|(_, path)| path));
-            let target = on_medium.join(format!("{number}.kdl"));
-            let signature = layout::signature_of(&path);
-            if signature.is_file() {
-                signatures.push((signature, layout::signature_of(&target)));
+            let files = (locked.stored.path.clone(), folder.join(locked.place()));
+            if locked.signature.is_some() {
+                signatures.push((layout::signature_of(&files.0), layout::signature_of(&files.1)));
             }
-            profiles.push((path, target));
+            profiles.push(files);
             renewed.push((name.clone(), number));
         }
-        let size = images.values().map(|image| image.size).sum();
+        let size = images.values().map(|it| it.wanted.size).sum();
         let removals = retention::plan(folder, &renewed, &images.keys().copied().collect(), keep);
-        let place = |image: ImageRef| MediumImage {
-            files: (store.image_path(&image.digest), folder.join(layout::image(&image.digest))),
-            digest: image.digest,
-            verity: image.verity,
-            size: image.size,
-        };
-        let images = images.into_values().map(place).collect();
+        let images = images.into_values().collect();
         let folder = folder.to_path_buf();
         Ok(MediumPlan { folder, images, profiles, signatures, size, outnumbered, removals })
     }
@@ -133,7 +103,8 @@ impl MediumPlan {
 
     fn bring_images(&self, report: &Report) -> Result<()> {
         let there = self.images.iter().filter(|image| fs::symlink_metadata(&image.files.1).is_ok());
-        let (found, bytes) = there.fold((0_u64, 0), |(found, bytes), image| (found + 1, bytes + image.size));
+        let (found, bytes) =
+            there.fold((0_u64, 0), |(found, bytes), image| (found + 1, bytes + image.wanted.size));
         let mut missing = Vec::new();
         let what = format!("checking {} on {}", count(found, "image"), self.folder.display());
         let meter = (found > 0).then(|| report.progress().meter(what, bytes));
@@ -149,7 +120,7 @@ impl MediumPlan {
         if missing.is_empty() {
             return Ok(());
         }
-        let bytes: u64 = missing.iter().map(|(image, _)| image.size).sum();
+        let bytes: u64 = missing.iter().map(|(image, _)| image.wanted.size).sum();
         let what = format!("copying {} to {}", count(missing.len(), "image"), self.folder.display());
         let meter = report.progress().passes(what, bytes, 2 * bytes);
         for (image, was_damaged) in missing {

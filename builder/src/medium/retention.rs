@@ -144,7 +144,7 @@ fn generations(folder: &Path, inside: &Path, names: &[String]) -> Vec<(u64, Opti
 
 fn images_of(file: &Path, bytes: Option<Vec<u8>>) -> Option<Vec<Digest>> {
     let profile = BootProfile::parse(&file.display().to_string(), &bytes?).ok()?;
-    Some(profile.images.iter().chain(&profile.optional).map(|image| image.digest).collect())
+    Some(profile.all_images().map(|image| image.digest).collect())
 }
 
 /// Opens a folder of the medium, never through a link below it.

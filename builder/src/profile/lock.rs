@@ -4,9 +4,9 @@ use profiles::resolved::{BootProfile, ImageRef};
 use profiles::written::Composition;
 use profiles::{Digest, Verify};
 use sha2::{Digest as _, Sha256};
+use verified_store::CheckedImage;
 
 use crate::error::{Error, Result};
-use crate::image::checked::CheckedImage;
 use crate::stacking::first_program;
 use crate::stacking::overrides::{allows, refusal};
 use crate::stacking::{self, Hiding, LayerPaths, Shadow, shadows};

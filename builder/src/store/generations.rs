@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use boot_store::{BootStore, layout};
 use profiles::Name;
 use profiles::resolved::BootProfile;
+use verified_store::LockedProfile;
 
 use super::Store;
 use crate::error::{Error, Result};
@@ -24,15 +25,19 @@ pub fn newest_in(root: &Path, name: &Name) -> Result<Option<(u64, PathBuf)>> {
 /// The files `GENERATION.kdl` of a profile in the store or medium at `root`, the newest first, as init finds them.
 pub fn generations_in(root: &Path, name: &Name) -> Result<Vec<(u64, PathBuf)>> {
     let Some(files) = open(root)? else { return Ok(Vec::new()) };
-    let folder = root.join(layout::profile_folder(name));
-    let numbers = files.generations(name).map_err(|error| match error.kind() {
+    let path = |number| (number, root.join(layout::profile(name, number)));
+    Ok(numbers(&files, name)?.into_iter().map(path).collect())
+}
+
+fn numbers(files: &BootStore, name: &Name) -> Result<Vec<u64>> {
+    let folder = files.path().join(layout::profile_folder(name));
+    files.generations(name).map_err(|error| match error.kind() {
         // A link, which is followed neither here nor by init.
         ErrorKind::InvalidInput => {
             Error::caused(folder.display(), error).remedy("put the folder itself there")
         }
         _ => Error::on(folder.display())(error),
-    })?;
-    Ok(numbers.into_iter().map(|number| (number, root.join(layout::profile(name, number)))).collect())
+    })
 }
 
 /// The profiles that a store has a generation of, sorted.
@@ -42,6 +47,33 @@ pub fn locked_names(store: &Store) -> Result<Vec<Name>> {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
         names => names.map_err(Error::on(store.profiles().display())),
     }
+}
+
+/// The newest generation of a profile, read.
+///
+/// # Errors
+/// It was never locked; the generation cannot be read.
+pub fn newest_locked(store: &Store, name: &Name) -> Result<LockedProfile> {
+    locked(store, name)?.next().unwrap_or_else(|| Err(never_locked(name)))
+}
+
+/// The generations of a profile, the newest first, each read when it is asked for.
+///
+/// # Errors
+/// It was never locked.
+pub fn locked(store: &Store, name: &Name) -> Result<impl Iterator<Item = Result<LockedProfile>>> {
+    let files = open(store.root())?.ok_or_else(|| never_locked(name))?;
+    let numbers = numbers(&files, name)?;
+    if numbers.is_empty() {
+        return Err(never_locked(name));
+    }
+    let name = name.clone();
+    Ok(numbers.into_iter().map(move |number| LockedProfile::read(&files, &name, number)))
+}
+
+fn never_locked(name: &Name) -> Error {
+    Error::new(format!("profile {name}"), "has not been locked")
+        .remedy(format!("`lamina build {name}` builds and locks"))
 }
 
 /// Where there is nothing yet, there is nothing to read.

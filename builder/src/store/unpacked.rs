@@ -14,11 +14,11 @@ use std::path::{Path, PathBuf};
 use nix::fcntl::{Flock, FlockArg};
 use profiles::resolved::VerityRef;
 use rustix::fs::{AtFlags, CWD, renameat};
+use verified_store::CheckedImage;
 
 use super::tree_stamp::{self, Stamp};
 use super::{Dependency, Scratch, Store, opening, scratch, trees};
 use crate::error::{Error, Result};
-use crate::image::checked::CheckedImage;
 use crate::image::overlay_marks;
 use crate::report::Report;
 

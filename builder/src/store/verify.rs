@@ -10,12 +10,12 @@ use cli::progress::{Meter, Progress, count};
 use profiles::Digest;
 use profiles::resolved::VerityRef;
 use serde::Serialize;
+use verified_store::{digest_of, hash_tree_of, open_file};
 use verity::Work;
 
 use super::{BuildRecord, Records, Store, trees, wrong_length};
-use crate::digest::digest_of;
 use crate::error::{Error, Result};
-use crate::image::{file_system, hash_tree};
+use crate::image::hash_tree;
 
 /// What `verify` saw.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Default)]
@@ -211,7 +211,7 @@ impl<'a> Look<'a> {
 
     /// How many bytes it goes over.
     fn work(&self) -> u64 {
-        let verity = self.verity().and_then(|verity| hash_tree::whole(&verity).ok());
+        let verity = self.verity().and_then(|verity| hash_tree_of(&verity).ok());
         self.size + verity.map_or(0, |verity| Work::bytes(&verity.layout))
     }
 
@@ -245,7 +245,7 @@ impl<'a> Look<'a> {
                 Some(Error::new(&object, "is a symbolic link, and no image may be one").remedy(remedy)),
             );
         }
-        let mut file = match file_system::open(self.path) {
+        let mut file = match open_file(self.path) {
             Ok(file) => file,
             Err(error) => return unreadable(error.cause().to_owned()),
         };

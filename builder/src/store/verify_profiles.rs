@@ -68,7 +68,7 @@ impl Store {
             let cause = format!("is the profile '{}', which init does not look for here", profile.name);
             seen.findings.push(finding(&object, &cause, again.clone()));
         }
-        for image in profile.images.iter().chain(&profile.optional) {
+        for image in profile.all_images() {
             let (_, verity) = seen.images.entry(image.digest).or_insert((image.size, None));
             *verity = verity.or(image.verity);
             let path = self.image_path(&image.digest);

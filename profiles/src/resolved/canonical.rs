@@ -48,7 +48,7 @@ pub(super) fn read(bytes: &[u8]) -> Option<BootProfile> {
 
 /// What the parts cannot check alone.
 fn keeps_the_rules(profile: &BootProfile) -> bool {
-    let all = || profile.images.iter().chain(&profile.optional);
+    let all = || profile.all_images();
     let names: BTreeSet<&str> = all().map(|image| image.name.as_str()).collect();
     (1..=MOST_IMAGES).contains(&profile.images.len())
         && profile.optional.len() <= MOST_IMAGES

@@ -7,15 +7,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use cli::progress::Progress;
+use cli::progress::{Progress, count};
+use fault::{Error, Result};
 use profiles::Digest;
 use profiles::resolved::VerityRef;
 use squashfs::Image;
-use verity::{Checked, Work};
+use verity::Checked;
 
-use crate::digest::digest_of;
-use crate::error::{Error, Result};
-use crate::image::{file_system, hash_tree};
+use crate::{digest_of, hash_tree_of, open_file};
 
 const DAMAGED: &str = "get or make it again: `lamina store verify` says how for an image of the store";
 
@@ -41,38 +40,42 @@ impl squashfs::Source for Reader {
 impl CheckedImage {
     /// Opens the image of this digest, by the hash tree that its record or profile names. One without, which an earlier version
     /// made, is hashed as a whole before anything is read of it.
+    ///
+    /// # Errors
+    /// It cannot be opened; it has no hash tree and another digest; it begins as no squashfs.
     pub fn open(path: &Path, digest: &Digest, verity: Option<&VerityRef>) -> Result<Self> {
-        let mut file = file_system::open(path)?;
+        let mut file = open_file(path)?;
         if let Some(verity) = verity {
             return Self::through(path, file, verity);
         }
-        let (found, _) =
-            digest_of(&mut file, &Progress::Silent.meter("hashing", 0)).map_err(Error::on(path.display()))?;
-        if found != *digest {
-            return Err(not_this(path, &found));
-        }
-        Self::plain(path, file)
-    }
-
-    /// Opens an image of which nothing is known but what it says of itself: its own hash tree finds what was damaged, though not
-    /// what somebody changed who wrote the tree anew.
-    pub fn open_alone(path: &Path) -> Result<Self> {
-        let file = file_system::open(path)?;
-        match hash_tree::claimed(path, &file)? {
-            Some(claimed) => Self::through(path, file, &claimed),
-            None => Self::plain(path, file),
+        let hashed = digest_of(&mut file, &Progress::Silent.work("hashing"));
+        match hashed.map_err(Error::on(path.display()))? {
+            (found, _) if found == *digest => Self::unchecked(path, file),
+            (found, _) => Err(Error::new(
+                path.display(),
+                format!("its SHA-256 is {}: the file was changed or damaged", found.hex()),
+            )
+            .remedy(DAMAGED)),
         }
     }
 
-    fn through(path: &Path, file: File, verity: &VerityRef) -> Result<Self> {
-        let verity = hash_tree::whole(verity).map_err(Error::on(path.display()))?;
+    /// Reads `file` through a hash tree; `path` is for messages.
+    ///
+    /// # Errors
+    /// Numbers that no image can have; it begins as no squashfs.
+    pub fn through(path: &Path, file: File, verity: &VerityRef) -> Result<Self> {
+        let verity = hash_tree_of(verity).map_err(Error::on(path.display()))?;
         let reader = Arc::new(Checked::new(file, verity));
         let source = Box::new(Reader(reader.clone()));
         let image = Image::from_source(source, verity.layout.hash_offset, path).map_err(damaged)?;
         Ok(CheckedImage { path: path.to_path_buf(), image, reader: Some(reader) })
     }
 
-    fn plain(path: &Path, file: File) -> Result<Self> {
+    /// Reads `file` as it is: what was hashed before, or has nothing to be checked by.
+    ///
+    /// # Errors
+    /// It begins as no squashfs.
+    pub fn unchecked(path: &Path, file: File) -> Result<Self> {
         let image = Image::from_file(file, path).map_err(damaged)?;
         Ok(CheckedImage { path: path.to_path_buf(), image, reader: None })
     }
@@ -91,7 +94,7 @@ impl CheckedImage {
     pub fn told(&self) -> Option<String> {
         let blocks = self.healed();
         (blocks > 0).then(|| {
-            let blocks = cli::progress::count(blocks, "damaged block");
+            let blocks = count(blocks, "damaged block");
             format!("{}: {blocks}, mended by error correction in what was read", self.path.display())
         })
     }
@@ -106,25 +109,4 @@ impl fmt::Debug for CheckedImage {
 /// Their words name the file.
 fn damaged(error: squashfs::Error) -> Error {
     Error::caused("", error).remedy(DAMAGED)
-}
-
-fn not_this(path: &Path, found: &Digest) -> Error {
-    Error::new(path.display(), format!("its SHA-256 is {}: the file was changed or damaged", found.hex()))
-        .remedy(DAMAGED)
-}
-
-/// Mends `file`, a copy that is open for reading and writing, until it has this digest. Gives how many blocks were wrong.
-///
-/// # Errors
-/// The damage is more than error correction mends; the hash tree that `verity` names is that of another image.
-pub fn heal(file: &mut File, path: &Path, digest: &Digest, verity: &VerityRef) -> Result<u64> {
-    let whole = hash_tree::whole(verity).map_err(Error::on(path.display()))?;
-    let work = Work { jobs: std::num::NonZero::<usize>::MIN, progress: &|_| () };
-    let healed = verity::heal(file, &whole, work).map_err(|error| {
-        let cause = format!("{error}, and error correction cannot mend it");
-        Error::new(path.display(), cause).remedy(DAMAGED)
-    })?;
-    let (found, _) =
-        digest_of(file, &Progress::Silent.meter("hashing", 0)).map_err(Error::on(path.display()))?;
-    if found == *digest { Ok(healed) } else { Err(not_this(path, &found)) }
 }
