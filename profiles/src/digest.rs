@@ -23,18 +23,10 @@ impl Digest {
             Some(("sha256", hex)) => hex,
             Some((algorithm, _)) => return Err(DigestError::Algorithm(algorithm.to_owned())),
         };
-        if !hex.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
+        bytes_of(hex).map(Digest).ok_or_else(|| {
             let bad = hex.chars().find(|c| !matches!(c, '0'..='9' | 'a'..='f'));
-            return Err(DigestError::Character(bad.unwrap_or('?')));
-        }
-        if hex.len() != 64 {
-            return Err(DigestError::Length(hex.len()));
-        }
-        let mut bytes = [0; 32];
-        for (byte, pair) in bytes.iter_mut().zip(hex.as_bytes().chunks_exact(2)) {
-            *byte = nibble(pair[0]) << 4 | nibble(pair[1]);
-        }
-        Ok(Digest(bytes))
+            bad.map_or(DigestError::Length(hex.len()), DigestError::Character)
+        })
     }
 
     /// The SHA-256 (FIPS 180-4) of all that is left to read of `bytes`, and its length in bytes.
@@ -68,33 +60,51 @@ impl Digest {
 
     /// 64 lower-case hexadecimal digits, without a prefix: the form of file names.
     pub fn hex(&self) -> String {
-        Hex(self).to_string()
+        format!("{self:x}")
     }
 }
 
-/// The digits of a digest.
-struct Hex<'a>(&'a Digest);
-
-impl fmt::Display for Hex<'_> {
+/// The 64 digits, without a prefix.
+impl fmt::LowerHex for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut digits = [0; 64];
-        for (pair, byte) in digits.chunks_exact_mut(2).zip(self.0.0) {
-            pair.copy_from_slice(
-                &[byte >> 4, byte & 15].map(|digit| b"0123456789abcdef"[usize::from(digit)]),
-            );
+        for (pair, byte) in digits.chunks_exact_mut(2).zip(self.0) {
+            pair.copy_from_slice(&[byte >> 4, byte & 15].map(|digit| DIGITS[usize::from(digit)]));
         }
         f.write_str(std::str::from_utf8(&digits).map_err(|_| fmt::Error)?)
     }
 }
 
-/// The value of a hexadecimal digit that was checked before.
-fn nibble(digit: u8) -> u8 {
-    if digit.is_ascii_digit() { digit - b'0' } else { digit - b'a' + 10 }
+const DIGITS: &[u8; 16] = b"0123456789abcdef";
+
+/// The values of the digits, and what is no digit: a profile of 500 images has 96,000 of them.
+const VALUES: [u8; 256] = {
+    let mut values = [NO_DIGIT; 256];
+    let mut value = 0;
+    while value < DIGITS.len() {
+        values[DIGITS[value] as usize] = value as u8;
+        value += 1;
+    }
+    values
+};
+
+const NO_DIGIT: u8 = 0xff;
+
+/// The bytes that 64 digits mean.
+fn bytes_of(hex: &str) -> Option<[u8; 32]> {
+    let digits: &[u8; 64] = hex.as_bytes().try_into().ok()?;
+    let mut bytes = [0; 32];
+    let mut all = 0;
+    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+        let (high, low) = (VALUES[usize::from(pair[0])], VALUES[usize::from(pair[1])]);
+        (*byte, all) = (high << 4 | low & 15, all | high | low);
+    }
+    (all < 16).then_some(bytes)
 }
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "sha256:{}", Hex(self))
+        write!(f, "sha256:{self:x}")
     }
 }
 

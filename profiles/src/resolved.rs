@@ -3,7 +3,7 @@
 mod canonical;
 
 use std::collections::BTreeSet;
-use std::fmt::{self, Write as _};
+use std::fmt;
 
 use sha2::{Digest as _, Sha256};
 
@@ -125,27 +125,27 @@ impl BootProfile {
     /// The profile as KDL: the same bytes for the same profile, and [`BootProfile::parse`] reads the same profile back.
     pub fn to_kdl(&self) -> String {
         let mut out = String::with_capacity(1024 + LONGEST_IMAGE * (self.images.len() + self.optional.len()));
-        let _ = writeln!(out, "profile {} format={FORMAT} {{", Quoted(self.name.as_str()));
+        // A string takes everything.
+        let _ = self.write_kdl(&mut out);
+        out
+    }
+
+    fn write_kdl(&self, out: &mut impl fmt::Write) -> fmt::Result {
+        writeln!(out, "profile {} format={FORMAT} {{", Quoted(self.name.as_str()))?;
         if let Some(description) = &self.description {
-            let _ = writeln!(out, "    description {}", Quoted(description));
+            writeln!(out, "    description {}", Quoted(description))?;
         }
         if let Some(seal) = &self.sealed {
-            let _ = writeln!(out, "    {seal}");
+            writeln!(out, "    {seal}")?;
         }
         for image in &self.images {
-            let _ = writeln!(out, "    image {image}");
+            writeln!(out, "    image {image}")?;
         }
         for image in &self.optional {
-            let _ = writeln!(out, "    optional {image}");
+            writeln!(out, "    optional {image}")?;
         }
-        let _ = writeln!(
-            out,
-            "    {}\n    verify \"{}\"\n    init {}\n}}",
-            self.root,
-            self.verify,
-            Quoted(&self.init)
-        );
-        out
+        let init = Quoted(&self.init);
+        writeln!(out, "    {}\n    verify \"{}\"\n    init {init}\n}}", self.root, self.verify)
     }
 
     /// What identifies the stack: the SHA-256 of its images' digests, bottom first, one `sha256:HEX` a line.
@@ -163,7 +163,7 @@ impl fmt::Display for ImageRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} version={}", Quoted(self.name.as_str()), Quoted(&self.version))?;
         if let Some(id) = &self.id {
-            write!(f, " id=\"{}\"", id.hex())?;
+            write!(f, " id=\"{id:x}\"")?;
         }
         write!(f, " digest=\"{}\" size={}", self.digest, self.size)?;
         self.verity.iter().try_for_each(|verity| write!(f, " {verity}"))
@@ -173,8 +173,11 @@ impl fmt::Display for ImageRef {
 /// The properties of the node.
 impl fmt::Display for VerityRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (root_hash, salt) = (self.root_hash.hex(), self.salt.hex());
-        write!(f, "root-hash=\"{root_hash}\" salt=\"{salt}\" data-blocks={}", self.data_blocks)?;
+        write!(
+            f,
+            "root-hash=\"{:x}\" salt=\"{:x}\" data-blocks={}",
+            self.root_hash, self.salt, self.data_blocks
+        )?;
         self.fec_roots.iter().try_for_each(|roots| write!(f, " fec-roots={roots}"))
     }
 }

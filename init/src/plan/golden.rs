@@ -107,7 +107,7 @@ fn what_the_command_line_changes_is_in_the_plan() {
         overrides.take(name, value).unwrap();
     }
     let other = |_: &profiles::Name| unreachable!("no other profile is named");
-    let (changed, _) = overrides.apply(&parsed(VERITY), Some("/bin/sh"), other).unwrap();
+    let (changed, _) = overrides.apply(parsed(VERITY), Some("/bin/sh"), other).unwrap();
     let stages = plan_of_root("/lamina", &changed, &top(&changed), RootAccess::ReadOnly);
     compare("overrides", &stages);
 }

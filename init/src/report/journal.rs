@@ -1,5 +1,6 @@
 //! What has been done, and when: shown on the console while it happens, and left as `report.json`.
 
+use std::io::{self, Write};
 use std::time::Duration;
 
 use nix::sys::resource::{UsageWho, getrusage};
@@ -202,15 +203,23 @@ impl Journal {
         self.report.outcome = Outcome::failed(error);
     }
 
-    /// The report as JSON, laid out for people, who meet it on the recovery screen.
-    pub fn json(&mut self) -> String {
+    /// Writes the report as JSON, laid out for people, who meet it on the recovery screen.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub fn write_json(&mut self, out: &mut dyn Write) -> io::Result<()> {
         self.report.began_us = micros(self.began);
         self.report.ended_us = micros(now());
         self.report.peak_kib = peak_kib();
-        // What several hundred steps take, so that the text does not move while it grows.
-        let mut text = Vec::with_capacity(4096 + 384 * self.report.steps.len());
-        layout::append(&mut text, &self.report);
-        text.push(b'\n');
+        layout::write(out, &self.report)?;
+        out.write_all(b"\n")
+    }
+
+    /// What [`Journal::write_json`] writes.
+    pub fn json(&mut self) -> String {
+        let mut text = Vec::new();
+        // Memory takes everything, and JSON is text.
+        let _ = self.write_json(&mut text);
         String::from_utf8(text).unwrap_or_default()
     }
 }

@@ -76,14 +76,25 @@ impl Formatter for Indented {
     }
 }
 
-/// Appends the value to `text`. One that holds texts and numbers only always serialises.
-pub fn append(text: &mut Vec<u8>, value: &impl Serialize) {
-    let _ = value.serialize(&mut Serializer::with_formatter(Pieces(text), Indented::default()));
+/// Writes the value, in pieces of some kilobytes.
+///
+/// # Errors
+/// Those of `out`; a value that holds texts and numbers only always serialises.
+pub fn write(out: &mut dyn Write, value: &impl Serialize) -> io::Result<()> {
+    let mut pieces = Pieces { gathered: Vec::with_capacity(2 * PIECE), out };
+    value.serialize(&mut Serializer::with_formatter(&mut pieces, Indented::default()))?;
+    pieces.flush()
 }
+
+/// Bytes that are written at once: the whole report of 500 layers is half a megabyte, which would be memory touched for a moment.
+const PIECE: usize = 16 * 1024;
 
 /// JSON comes in pieces of a few bytes, a hundred thousand for five hundred layers, and the memcpy of musl (`rep movsq`) takes for
 /// each as long as for half a kilobyte: short ones are appended byte by byte.
-struct Pieces<'a>(&'a mut Vec<u8>);
+struct Pieces<'a> {
+    gathered: Vec<u8>,
+    out: &'a mut dyn Write,
+}
 
 impl Write for Pieces<'_> {
     fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
@@ -93,16 +104,18 @@ impl Write for Pieces<'_> {
     fn write_all(&mut self, piece: &[u8]) -> io::Result<()> {
         const SHORT: usize = 24;
         if piece.len() > SHORT {
-            self.0.extend_from_slice(piece);
-            return Ok(());
+            self.gathered.extend_from_slice(piece);
+        } else {
+            for byte in piece {
+                self.gathered.push(*byte);
+            }
         }
-        for byte in piece {
-            self.0.push(*byte);
-        }
-        Ok(())
+        if self.gathered.len() < PIECE { Ok(()) } else { self.flush() }
     }
 
     fn flush(&mut self) -> io::Result<()> {
+        self.out.write_all(&self.gathered)?;
+        self.gathered.clear();
         Ok(())
     }
 }
@@ -115,7 +128,7 @@ mod tests {
             "empty": [{}, []], "plain": [1, "two\n", null], "deep": [{ "a": { "b": [[true]] }, "c": {} }]
         });
         let mut text = Vec::new();
-        super::append(&mut text, &value);
+        super::write(&mut text, &value).unwrap();
         assert_eq!(String::from_utf8(text).unwrap(), serde_json::to_string_pretty(&value).unwrap());
     }
 }

@@ -82,7 +82,7 @@ impl Overrides {
     /// generation of another profile of the store.
     pub fn apply(
         &self,
-        profile: &BootProfile,
+        profile: BootProfile,
         init: Option<&str>,
         other: impl Fn(&Name) -> Result<BootProfile, Failure>,
     ) -> Result<(BootProfile, Vec<String>), Failure> {
@@ -92,12 +92,12 @@ impl Overrides {
             return Err(Failure::new(format!("the profile is sealed and refuses {}", changes.join(", ")))
                 .try_this("take it off the kernel command line, or lock a profile that is not sealed"));
         }
-        let mut changed = profile.clone();
+        let mut changed = profile;
         for name in &self.without {
             leave_out(&mut changed, name)?;
         }
         for added in &self.add {
-            let image = find(profile, added, &other)?;
+            let image = find(&changed, added, &other)?;
             if let Some(there) = changed.images.iter().find(|there| there.name == image.name) {
                 return Err(Failure::new(format!(
                     "{added} is in the profile already, in version {}",
@@ -219,7 +219,7 @@ mod tests {
         parameters: &[(&str, &str)],
     ) -> Result<(BootProfile, Vec<String>), Failure> {
         let other = |_: &Name| Ok(self::profile("tools", &["lua"], ""));
-        wishes(parameters).apply(profile, None, other)
+        wishes(parameters).apply(profile.clone(), None, other)
     }
 
     fn stack(profile: &BootProfile) -> String {
@@ -271,7 +271,7 @@ mod tests {
             assert_eq!((&failure.why, failure.remedies.len()), (&why, 1));
         }
         let other = |_: &Name| Err(Failure::new("not asked"));
-        let failure = Overrides::default().apply(&sealed, Some("/bin/sh"), other).unwrap_err();
+        let failure = Overrides::default().apply(sealed.clone(), Some("/bin/sh"), other).unwrap_err();
         assert_eq!(failure.why, "the profile is sealed and refuses init=/bin/sh");
         assert_eq!(apply(&sealed, &[]), Ok((sealed, Vec::new())));
     }

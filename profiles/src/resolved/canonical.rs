@@ -6,6 +6,7 @@
 //! again; all other texts, and all errors, are left to the parser.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use super::{BootProfile, FEC_ROOTS, ImageRef, MOST_IMAGES, VerityRef};
 use crate::lexer::LARGEST;
@@ -43,7 +44,23 @@ pub(super) fn read(bytes: &[u8]) -> Option<BootProfile> {
     }
     let (name, root, verify, init) = (name?, top?, verify?, init?);
     let profile = BootProfile { name, description, images, optional, root, verify, init, sealed };
-    (keeps_the_rules(&profile) && profile.to_kdl() == text).then_some(profile)
+    (keeps_the_rules(&profile) && is_written_as(&profile, text)).then_some(profile)
+}
+
+/// Whether [`BootProfile::to_kdl`] gives this text: compared while it is written, so that no memory is touched for it.
+fn is_written_as(profile: &BootProfile, text: &str) -> bool {
+    let mut expected = Expected(text);
+    profile.write_kdl(&mut expected).is_ok() && expected.0.is_empty()
+}
+
+/// Takes in what comes next of a text, and nothing else.
+struct Expected<'a>(&'a str);
+
+impl fmt::Write for Expected<'_> {
+    fn write_str(&mut self, piece: &str) -> fmt::Result {
+        self.0 = self.0.strip_prefix(piece).ok_or(fmt::Error)?;
+        Ok(())
+    }
 }
 
 /// What the parts cannot check alone.

@@ -1,6 +1,6 @@
 //! What a boot leaves: programs and records for the running system, or the recovery screen.
 
-use std::fs;
+use std::fs::{self, File};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -79,14 +79,15 @@ impl Session {
         self.journal.modules(kernel.modules.record());
         self.journal.layers(self.words.attempt_from(), |name| kernel.facts(name));
         self.journal.started(&profile.init, &summary);
-        let report = self.journal.json();
-        for (path, bytes) in
-            [(paths::PROFILE, self.profile_bytes.as_slice()), (paths::REPORT, report.as_bytes())]
-        {
-            // The root is mounted: a record that cannot be written must not take it away.
-            if let Err(error) = fs::create_dir_all(paths::RUN).and_then(|()| fs::write(path, bytes)) {
-                self.journal.warn(format!("{path} cannot be written: {error}"));
-            }
+        // The root is mounted: a record that cannot be written must not take it away.
+        let profile =
+            fs::create_dir_all(paths::RUN).and_then(|()| fs::write(paths::PROFILE, &self.profile_bytes));
+        if let Err(error) = profile {
+            self.journal.warn(format!("{} cannot be written: {error}", paths::PROFILE));
+        }
+        let report = File::create(paths::REPORT).and_then(|mut file| self.journal.write_json(&mut file));
+        if let Err(error) = report {
+            self.journal.warn(format!("{} cannot be written: {error}", paths::REPORT));
         }
         left
     }

@@ -61,7 +61,7 @@ pub fn read(
             return Ok((profile, Vec::new(), signed_by));
         }
         let other = |name: &Name| lender(store.as_ref(), candidate, trust, name);
-        let (profile, changes) = request.overrides.apply(&profile, request.init.as_deref(), other)?;
+        let (profile, changes) = request.overrides.apply(profile, request.init.as_deref(), other)?;
         Ok((profile, changes, signed_by))
     });
     session.asked = learned.get();
