@@ -55,12 +55,14 @@ impl Store {
     pub fn begin_log(&self, held: &mut BuildLog) -> Result<()> {
         let scratch = self.scratch("log")?;
         let made = scratch.path().join("log");
+        let folder = self.folder(held.path.parent().unwrap_or(&self.root), SHARED)?;
+        let name = held.path.file_name().unwrap_or_default();
         let attempt = || -> io::Result<Flock<File>> {
             let file = File::options().append(true).create_new(true).open(&made)?;
             super::share(&file)?;
             let file =
                 Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, errno)| io::Error::from(errno))?;
-            fs::rename(&made, &held.path)?;
+            atomic_file::move_into(&file, (rustix::fs::CWD, &made), (&folder, name))?;
             Ok(file)
         };
         held.file = attempt().map_err(Error::on(held.path.display()))?;

@@ -174,9 +174,7 @@ impl Store {
             if file.metadata()?.is_file() {
                 share(&file)?;
             }
-            file.sync_all()?;
-            rustix::fs::renameat(rustix::fs::CWD, from, &folder, name)?;
-            opening::listed(&folder)?.sync_all()
+            atomic_file::move_into(&file, (rustix::fs::CWD, from), (&folder, name))
         };
         attempt().map_err(Error::on(to.display()))
     }

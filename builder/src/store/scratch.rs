@@ -17,6 +17,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsE
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{Flock, FlockArg, OFlag};
+use rustix::fs::AtFlags;
 use rustix::io::Errno;
 
 use super::opening;
@@ -161,15 +162,7 @@ fn put_aside(tmp: &Path, folder: &File, name: &OsStr, stuck: &Stuck) -> Option<E
     {
         return None;
     }
-    let aside = |number: u32| {
-        let mut aside = OsString::from(SET_ASIDE);
-        aside.push(name);
-        if number > 0 {
-            aside.push(format!("-{number}"));
-        }
-        aside
-    };
-    let aside = (0..u32::MAX).map(aside).find(|aside| fs::symlink_metadata(tmp.join(aside)).is_err())?;
+    let aside = aside_name(folder, name)?;
     // Where not even a name may be changed, the leftover is not ours to speak of.
     rustix::fs::renameat(folder, name, folder, &aside).ok()?;
     let what = if stuck.path.as_os_str().is_empty() {
@@ -179,6 +172,24 @@ fn put_aside(tmp: &Path, folder: &File, name: &OsStr, stuck: &Stuck) -> Option<E
     };
     let cause = format!("was left by an interrupted command and set aside: {what}: {}", stuck.error);
     Some(finding(&aside, &cause, tmp))
+}
+
+/// The first name that is free in `folder` for what cannot be removed from it.
+pub(super) fn aside_name(folder: &File, name: &OsStr) -> Option<OsString> {
+    let aside = |number: u32| {
+        let mut aside = OsString::from(SET_ASIDE);
+        aside.push(name);
+        if number > 0 {
+            aside.push(format!("-{number}"));
+        }
+        aside
+    };
+    (0..u32::MAX).map(aside).find(|aside| !is_there(folder, aside))
+}
+
+/// Whether something has this name, a link too.
+pub(super) fn is_there(folder: &File, name: &OsStr) -> bool {
+    rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW).is_ok()
 }
 
 /// Takes the rights of others away from a `tmp/` that an earlier version made. One that a group may write to was made so by

@@ -4,7 +4,6 @@
 //! its owner's alone (0700): what is in it has the modes that the packages gave, and a folder that all may write to must not be
 //! reached by all.
 
-use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsFd;
@@ -13,11 +12,12 @@ use std::path::{Path, PathBuf};
 
 use nix::fcntl::{Flock, FlockArg};
 use profiles::resolved::VerityRef;
-use rustix::fs::{AtFlags, CWD, renameat};
+use rustix::fs::{CWD, renameat};
 use verified_store::CheckedImage;
 
+use super::scratch::{aside_name, is_there};
 use super::tree_stamp::{self, Stamp};
-use super::{Dependency, Scratch, Store, opening, scratch, trees};
+use super::{Dependency, Scratch, Store, opening, trees};
 use crate::error::{Error, Result};
 use crate::image::overlay_marks;
 use crate::report::Report;
@@ -167,26 +167,14 @@ fn exchange(scratch: &Scratch, made: &Path, trees: &File, place: &Path) -> Resul
     let name = place.file_name().unwrap_or_default();
     let attempt = || -> io::Result<()> {
         if is_there(trees, name) {
-            let old = scratch.path().join("old");
             // Somebody else's folder may change its name, but not the folder that it is in.
-            renameat(trees, name, CWD, &old)
-                .or_else(|_| renameat(trees, name, trees, set_aside(trees, name)))?;
+            let aside = |errno| renameat(trees, name, trees, aside_name(trees, name).ok_or(errno)?);
+            renameat(trees, name, CWD, scratch.path().join("old")).or_else(aside)?;
         }
-        renameat(CWD, made, trees, name)?;
-        trees.sync_all()
+        atomic_file::move_into(&File::open(made)?, (CWD, made), (trees, name))
     };
     attempt().map_err(|error| {
         Error::caused(place.display(), error)
             .remedy("remove this folder; `lamina build` unpacks the image again")
     })
-}
-
-/// The first name that is free beside it.
-fn set_aside(trees: &File, name: &OsStr) -> String {
-    let aside = |number: u32| format!("{}{}-{number}", scratch::SET_ASIDE, name.to_string_lossy());
-    (0..u32::MAX).map(aside).find(|aside| !is_there(trees, aside.as_ref())).unwrap_or_else(|| aside(0))
-}
-
-fn is_there(trees: &File, name: &OsStr) -> bool {
-    rustix::fs::statat(trees, name, AtFlags::SYMLINK_NOFOLLOW).is_ok()
 }

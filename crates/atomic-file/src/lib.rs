@@ -7,6 +7,7 @@
 //! [`Output`] is for names that somebody gave.
 
 mod error;
+mod moving;
 mod output;
 mod place;
 
@@ -17,13 +18,14 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat, renameat};
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat};
 use nix::sys::stat::{Mode, SFlag};
 use nix::unistd::{UnlinkatFlags, linkat, unlinkat};
 use rustix::fs::{RenameFlags, renameat_with};
 
 pub use error::Error;
 use error::{on, refusal};
+pub use moving::move_into;
 pub use output::{Form, Output};
 use place::{Place, descriptor_path, no_file_here};
 
@@ -95,11 +97,11 @@ impl UnnamedFile {
             None => self.give_name()?,
         };
         let folder = &self.place.folder;
-        renameat(folder, &*name, folder, &*self.place.name).map_err(|errno| {
+        let place = (folder, &*self.place.name);
+        moving::rename(&self.file, (folder, Path::new(&name)), place).map_err(|error| {
             remove(folder, &name);
-            on(&self.place.shown)(io::Error::from(errno))
-        })?;
-        self.sync_name()
+            on(&self.place.shown)(error)
+        })
     }
 
     /// The same, but never in place of a file that has the name already.
@@ -116,18 +118,8 @@ impl UnnamedFile {
             }
             None => self.link(name),
         };
-        named.map_err(on(&self.place.shown))?;
-        self.sync_name()
-    }
-
-    /// Has the name on the disk, and with it what the name leads to.
-    fn sync_name(&self) -> Result<(), Error> {
-        // On FAT the new name has neither length nor blocks until the file itself is written once more (vfat_rename of the
-        // kernel's fs/fat/namei_vfat.c): a power cut would leave an empty file.
-        sync_changed(&self.file).map_err(on(&self.place.shown))?;
-        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        let folder = openat(&self.place.folder, ".", flags, Mode::empty()).map_err(io::Error::from);
-        folder.and_then(|folder| sync_changed(&folder.into())).map_err(on(&self.place.folder_shown))
+        let on_the_disk = named.and_then(|()| moving::sync_name(&self.file, folder));
+        on_the_disk.map_err(on(&self.place.shown))
     }
 
     /// linkat(2) does not replace: this name is there for the moment between link and rename. Threads that publish the
@@ -161,16 +153,6 @@ fn refuse_special(place: &Place) -> Result<(), Error> {
 
 fn remove(folder: &OwnedFd, name: &OsStr) {
     let _ = unlinkat(folder, name, UnlinkatFlags::NoRemoveDir);
-}
-
-/// Syncs a file or folder whose inode was changed by link(2), rename(2) or a new entry.
-///
-/// On ext4 without a journal such a change is in a buffer that fsync(2) does not look at, because the inode does not count as dirty
-/// (`ext4_mark_inode_dirty` and `ext4_fsync_nojournal` of the kernel's fs/ext4): the name was on the disk, and the file had no links
-/// there. Setting the mode that it has makes the inode dirty. Somebody else's folder cannot be set, and is synced as well as may be.
-fn sync_changed(file: &File) -> io::Result<()> {
-    let _ = file.set_permissions(file.metadata()?.permissions());
-    file.sync_all()
 }
 
 impl Drop for UnnamedFile {
