@@ -19,6 +19,7 @@ pub mod image;
 pub mod kernels;
 pub mod limits;
 pub mod medium;
+mod new_folder;
 pub mod profile;
 pub mod recipe;
 pub mod report;

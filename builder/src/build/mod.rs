@@ -10,7 +10,7 @@ pub mod watch;
 use std::collections::BTreeMap;
 use std::fs;
 use std::num::NonZero;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Instant;
@@ -29,6 +29,7 @@ use crate::image::attributes::Attributes;
 use crate::image::format::SOURCE_DATE_EPOCH;
 use crate::image::output;
 use crate::limits::{self, LimitWishes, Limits};
+use crate::new_folder::{self, Rule};
 use crate::recipe::{Making, STEP_NAMES, StepWork, feature_variable};
 use crate::report::Report;
 use crate::sandbox::{self, Bind, Policy, Spec, Step, Variation, Work};
@@ -253,20 +254,13 @@ impl Builder<'_> {
     }
 }
 
-/// A folder for the sandbox, the same everywhere: neither the umask counts, nor what the store's folder hands down to new ones, which is
-/// a group, the set-group-id bit and a default list of access rights (acl(5)).
+/// Of the folders of a build: neither the umask counts, nor what the store's folder hands down.
+const SAME_EVERYWHERE: Rule = Rule::NothingInherited(0o755);
+
+/// A folder for the sandbox.
 fn make_folder(scratch: &Scratch, name: &str) -> Result<PathBuf> {
     let path = scratch.path().join(name);
-    let make = || {
-        fs::create_dir(&path)?;
-        for list in ["system.posix_acl_default", "system.posix_acl_access"] {
-            // There is none (ENODATA), or the file system has no such lists.
-            let _ = rustix::fs::removexattr(&path, list);
-        }
-        chown(&path, None, Some(nix::unistd::getegid().as_raw()))?;
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755))
-    };
-    make().map_err(Error::on(path.display()))?;
+    new_folder::fresh(&path, SAME_EVERYWHERE).map_err(Error::on(path.display()))?;
     Ok(path)
 }
 
@@ -322,7 +316,7 @@ fn copy_recipe_files(package: &Package, target: &Path) -> Result<()> {
     for (file, digest) in &package.inputs {
         let (from, to) = (package.recipe.path_of(file)?, target.join(file));
         if let Some(parent) = to.parent() {
-            fs::create_dir_all(parent).map_err(Error::on(parent.display()))?;
+            new_folder::beneath(target, parent, SAME_EVERYWHERE).map_err(Error::on(parent.display()))?;
         }
         fs::copy(&from, &to).map_err(Error::on(from.display()))?;
         // The mode on this machine depends on the umask of whoever checked the recipes out; the id does not know it.

@@ -37,6 +37,7 @@ use profiles::Digest;
 pub use source::Source;
 
 use crate::error::{Error, Result};
+use crate::new_folder::{self, Rule};
 use download::Download;
 use failure::{Failure, Kind, Tried};
 use location::Location;
@@ -253,7 +254,10 @@ impl Fetcher {
         crate::store::share(&complete.handle()?).map_err(Error::on(target.display()))?;
         complete.publish()?;
         if let Some(cache) = &self.cache {
-            make_folder(cache)?;
+            new_folder::with_parents(cache, Rule::Ordinary).map_err(|error| {
+                Error::new(cache.display(), format!("cannot make this folder: {error}"))
+                    .remedy("set LAMINA_CACHE or LAMINA_STORE to a folder that you may write to")
+            })?;
             copy(target, &cache.join(source.sha256.hex()))?;
         }
         Ok(())
@@ -293,13 +297,6 @@ pub(crate) fn replace(from: &Path, to: &Path) -> Result<()> {
     io::copy(&mut original, &mut file.handle()?).map_err(Error::on(to.display()))?;
     crate::store::share(&file.handle()?).map_err(Error::on(to.display()))?;
     file.publish()
-}
-
-fn make_folder(path: &Path) -> Result<()> {
-    fs::create_dir_all(path).map_err(|error| {
-        Error::new(path.display(), format!("cannot make this folder: {error}"))
-            .remedy("set LAMINA_CACHE or LAMINA_STORE to a folder that you may write to")
-    })
 }
 
 #[cfg(test)]

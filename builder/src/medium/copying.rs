@@ -1,9 +1,8 @@
 //! Images on their way to a medium: what arrives is hashed, not what was meant to be sent; and what lies there already is read from
 //! the medium itself.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, BufWriter, Write};
-use std::os::fd::BorrowedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -15,8 +14,8 @@ use profiles::resolved::ImageRef;
 use verified_store::make_sound;
 
 use crate::error::{Error, Result};
+use crate::new_folder::{self, Rule};
 use crate::report::Report;
-use crate::store::opening;
 
 /// An image that belongs onto the medium.
 #[derive(Debug, Clone)]
@@ -100,25 +99,9 @@ fn filled(from: &Path, to: &Path, meter: &Meter, medium: &Path) -> Result<Unname
 
 /// Makes a folder on the medium. What a link there leads to is somewhere else, and init follows none.
 fn make_folder_on(medium: &Path, folder: &Path) -> Result<()> {
-    make_folder(medium)?;
-    let complete = |above: BorrowedFd<'_>, _: &File| opening::listed(above)?.sync_all();
-    let made = opening::folder_beneath(medium, folder, &complete);
-    made.map(drop).map_err(|error| {
+    new_folder::with_parents(medium, Rule::OnTheDisk).map_err(Error::on(medium.display()))?;
+    new_folder::beneath(medium, folder, Rule::OnTheDisk).map(drop).map_err(|error| {
         Error::caused(folder.display(), error)
             .remedy("let it be a folder on the medium itself, to which you may write")
     })
-}
-
-/// Makes a folder and those above it, each on the disk before what will lie in it.
-fn make_folder(folder: &Path) -> Result<()> {
-    if folder.is_dir() {
-        return Ok(());
-    }
-    let above = folder.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    make_folder(above)?;
-    match fs::create_dir(folder) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        made => made.and_then(|()| File::open(above)?.sync_all()),
-    }
-    .map_err(Error::on(folder.display()))
 }

@@ -28,6 +28,7 @@ use nix::fcntl::{Flock, FlockArg};
 use profiles::Digest;
 
 use crate::error::{Error, Result};
+use crate::new_folder;
 use crate::text_file;
 
 pub use build_log::{BuildLog, LONGEST_LOG};
@@ -150,7 +151,7 @@ impl Store {
 
     /// Makes `folder` and waits until no other process holds it; flock(2) lets it go with the value or with the process.
     pub fn hold(&self, folder: &Path) -> Result<Flock<File>> {
-        let file = opening::listed(&self.folder(folder, SHARED)?).map_err(Error::on(folder.display()))?;
+        let file = new_folder::listed(&self.folder(folder, SHARED)?).map_err(Error::on(folder.display()))?;
         Flock::lock(file, FlockArg::LockExclusive)
             .map_err(|(_, errno)| Error::caused(folder.display(), errno))
     }

@@ -10,19 +10,19 @@
 //! `lamina store verify`; it never stops a command.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsFd;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{Flock, FlockArg, OFlag};
 use rustix::fs::AtFlags;
-use rustix::io::Errno;
 
 use super::opening;
 use super::removal::{self, Stuck};
 use crate::error::{Error, Result};
+use crate::new_folder::{self, Rule};
 
 /// What stands before the names of entries that could not be removed.
 pub(super) const SET_ASIDE: &str = "set-aside-";
@@ -45,9 +45,8 @@ impl Scratch {
         }
         let guard = lock_tmp(tmp)?;
         let path = free_name(tmp, label)?;
-        let made = DirBuilder::new().mode(PRIVATE).create(&path);
-        let own = || shed_inherited(&path).and_then(|()| open_to_its_owner(tmp, &path));
-        made.and_then(|()| own()).map_err(|error| {
+        let made = new_folder::fresh(&path, Rule::NothingInherited(PRIVATE));
+        made.and_then(|()| open_to_its_owner(tmp, &path)).map_err(|error| {
             Error::caused(path.display(), error)
                 .remedy("take a store that you may write to with `--store DIR` or LAMINA_STORE")
         })?;
@@ -69,18 +68,6 @@ impl Drop for Scratch {
         // What cannot be removed now (a folder that someone still writes to) is for the next sweep.
         let _ = remove_tree(&self.path);
     }
-}
-
-/// Takes from a new folder what it has from those above it and would hand on to all that a build makes: POSIX ACLs (acl(5), OBJECT
-/// CREATION AND DEFAULT ACLs), under which modes come out otherwise, and the setgid bit (inode(7)).
-fn shed_inherited(folder: &Path) -> io::Result<()> {
-    for name in ["system.posix_acl_default", "system.posix_acl_access"] {
-        match rustix::fs::removexattr(folder, name) {
-            Ok(()) | Err(Errno::NODATA | Errno::NOTSUP) => {}
-            Err(errno) => return Err(errno.into()),
-        }
-    }
-    fs::set_permissions(folder, fs::Permissions::from_mode(PRIVATE))
 }
 
 /// Where only the owner of `tmp/` comes anyway, he may look into what root works on in his store, to see later that it is a leftover.

@@ -7,7 +7,7 @@
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsFd;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{Flock, FlockArg};
@@ -20,6 +20,7 @@ use super::tree_stamp::{self, Stamp};
 use super::{Dependency, Scratch, Store, opening, trees};
 use crate::error::{Error, Result};
 use crate::image::overlay_marks;
+use crate::new_folder::{self, Rule};
 use crate::report::Report;
 
 /// Of `trees/` and of each tree in it.
@@ -53,7 +54,8 @@ impl Store {
         if look(&place) == State::Sound {
             return Ok(place.join(ROOT));
         }
-        let trees = opening::listed(&self.folder(&folder, PRIVATE)?).map_err(Error::on(folder.display()))?;
+        let trees =
+            new_folder::listed(&self.folder(&folder, PRIVATE)?).map_err(Error::on(folder.display()))?;
         // One at a time: a tree that another process has made meanwhile and uses by now must not be exchanged below it.
         let trees = Flock::lock(trees, FlockArg::LockExclusive)
             .map_err(|(_, errno)| Error::caused(folder.display(), errno))?;
@@ -141,7 +143,7 @@ pub(crate) fn refuse_overlay_marks(image: &CheckedImage, path: &Path, layer: &De
 /// Unpacks an image and stamps it.
 fn fill(image: &CheckedImage, made: &Path) -> Result<()> {
     let on = || Error::on::<io::Error>(made.display());
-    fs::DirBuilder::new().mode(PRIVATE).create(made).map_err(on())?;
+    new_folder::fresh(made, Rule::NothingInherited(PRIVATE)).map_err(on())?;
     let root = made.join(ROOT);
     // It names the image itself.
     image

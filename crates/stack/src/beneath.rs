@@ -3,6 +3,11 @@
 //! openat2(2) with RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, RESOLVE_NO_MAGICLINKS and RESOLVE_NO_XDEV: no `..`, no link and no mount
 //! leads out of the directory, so that a name says where bytes lie. A file is looked at (O_PATH) before it is opened for reading: to
 //! open a device node or a FIFO can already do something.
+//!
+//! Other places resolve names beneath a folder by other rules, and call openat2(2) themselves: an archive follows links that stay below
+//! (`source-archive`), a tree that is removed and a medium that is tidied up are changed through names that are no links, and folders
+//! that are made are entered one by one (`builder`). Each is one call, whose flags are the rule: a common function would be that list of
+//! arguments, and the crates of formats would import this one, with all its devices and mounts, for it.
 
 use std::fs::File;
 use std::io::{self, ErrorKind};
