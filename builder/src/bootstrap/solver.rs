@@ -1,4 +1,4 @@
-//! Makes the lock: apt's own solver, with a private and empty idea of what is installed.
+//! Makes the pins: apt's own solver, with a private and empty idea of what is installed.
 
 use std::fs;
 use std::path::Path;
@@ -7,7 +7,7 @@ use std::process::Command;
 use profiles::Digest;
 
 use super::description::Description;
-use super::lock::{Lock, LockedPackage};
+use super::pins::{PinnedPackage, Pins};
 use crate::error::{Error, Result};
 use crate::fetch::Archives;
 
@@ -19,7 +19,7 @@ use crate::fetch::Archives;
 ///
 /// # Errors
 /// apt is not there, cannot reach the archive, or finds no solution.
-pub fn solve(description: &Description, archives: &Archives, scratch: &Path) -> Result<Lock> {
+pub fn solve(description: &Description, archives: &Archives, scratch: &Path) -> Result<Pins> {
     let archive = archives.main()?;
     let apt = Apt::prepare(&archive, &description.suite, scratch)?;
     apt.run("apt-get", &["--quiet=2", "update"])?;
@@ -39,7 +39,7 @@ pub fn solve(description: &Description, archives: &Archives, scratch: &Path) -> 
         }
     }
     packages.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(Lock { suite: description.suite.clone(), packages })
+    Ok(Pins { suite: description.suite.clone(), packages })
 }
 
 /// apt with folders of its own.
@@ -106,13 +106,13 @@ Acquire::ForceHash "SHA256";
 }
 
 /// `'http://HOST/debian/pool/main/d/dash/dash_0.5.12-2_amd64.deb' dash_0.5.12-2_amd64.deb 91848 SHA256:HEX`
-fn parse_line(line: &str, archive: &str) -> Option<LockedPackage> {
+fn parse_line(line: &str, archive: &str) -> Option<PinnedPackage> {
     let mut words = line.split(' ');
     let (uri, file, size, hash) = (words.next()?, words.next()?, words.next()?, words.next()?);
     let path = percent_decoded(uri.trim_matches('\'').strip_prefix(archive)?)?;
     let mut parts = file.split('_');
     let (name, version) = (parts.next()?, percent_decoded(parts.next()?)?);
-    Some(LockedPackage {
+    Some(PinnedPackage {
         name: name.to_owned(),
         version,
         sha256: Digest::parse(hash.strip_prefix("SHA256:")?).ok()?,

@@ -118,31 +118,31 @@ fn a_whiteout_of_a_package_is_refused_until_it_is_excluded() {
 }
 
 #[test]
-fn a_lock_of_another_description_is_refused() {
+fn pins_of_another_description_are_refused() {
     let description = Description::parse("debian.kdl", DESCRIPTION.as_bytes()).unwrap();
-    let package = |name: &str| LockedPackage {
+    let package = |name: &str| PinnedPackage {
         name: name.to_owned(),
         version: "1".to_owned(),
         sha256: Digest::from_bytes([7; 32]),
         size: 1,
         path: format!("pool/main/{name}.deb"),
     };
-    let lock = |names: &[&str]| Lock {
+    let pins = |names: &[&str]| Pins {
         suite: "bookworm".to_owned(),
         packages: names.iter().map(|name| package(name)).collect(),
     };
-    assert_eq!(lock(&["shell", "tool"]).check_against(&description), Ok(()));
-    for (lock, expected) in [
-        (lock(&["tool"]), "it lacks shell, which debian.kdl wants"),
-        (lock(&["shell", "tool", "tool"]), "it has a package twice"),
-        (Lock { suite: "trixie".to_owned(), ..lock(&[]) }, "it is of trixie, debian.kdl wants bookworm"),
+    assert_eq!(pins(&["shell", "tool"]).check_against(&description), Ok(()));
+    for (pins, expected) in [
+        (pins(&["tool"]), "it lacks shell, which debian.kdl wants"),
+        (pins(&["shell", "tool", "tool"]), "it has a package twice"),
+        (Pins { suite: "trixie".to_owned(), ..pins(&[]) }, "it is of trixie, debian.kdl wants bookworm"),
     ] {
-        assert_eq!(lock.check_against(&description), Err(expected.to_owned()));
+        assert_eq!(pins.check_against(&description), Err(expected.to_owned()));
     }
-    let text = lock(&["shell", "tool"]).to_kdl();
-    assert_eq!(Lock::parse("lock.kdl", text.as_bytes()).unwrap(), lock(&["shell", "tool"]));
+    let text = pins(&["shell", "tool"]).to_kdl();
+    assert_eq!(Pins::parse("lock.kdl", text.as_bytes()).unwrap(), pins(&["shell", "tool"]));
     let newer =
-        Lock::parse("lock.kdl", text.replace("format=1", "format=2").as_bytes()).unwrap_err().to_string();
+        Pins::parse("lock.kdl", text.replace("format=1", "format=2").as_bytes()).unwrap_err().to_string();
     assert!(newer.contains("this lock has format 2, this program reads 1"), "{newer}");
 }
 
@@ -164,12 +164,12 @@ fn a_description_is_refused_with_every_error_and_its_place() {
 }
 
 #[test]
-fn the_shipped_description_and_its_lock_belong_together() {
+fn the_shipped_description_and_its_pins_belong_together() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../packages/bootstrap");
     let bootstrap = Bootstrap::load(&folder).unwrap();
     assert!(bootstrap.sources().iter().any(|source| source.file.starts_with("gcc-12_")));
-    let text = fs::read_to_string(folder.join(LOCK_FILE)).unwrap();
-    assert_eq!(bootstrap.lock.to_kdl(), text, "the file is as the program writes it");
+    let text = fs::read_to_string(folder.join(PINS_FILE)).unwrap();
+    assert_eq!(bootstrap.pins.to_kdl(), text, "the file is as the program writes it");
 }
 
 /// A description, and the packages made for it, in a folder of the test's own.
@@ -226,15 +226,15 @@ impl Place {
     }
 
     fn tree(&self) -> Result<Tree> {
-        let packages = ["shell", "tool"].map(|name| LockedPackage {
+        let packages = ["shell", "tool"].map(|name| PinnedPackage {
             name: name.to_owned(),
             version: "1".to_owned(),
             sha256: Digest::from_bytes([0; 32]),
             size: 0,
             path: format!("pool/main/{name}.deb"),
         });
-        let lock = Lock { suite: "bookworm".to_owned(), packages: packages.into() };
-        let bootstrap = Bootstrap { description: self.description.clone(), lock };
+        let pins = Pins { suite: "bookworm".to_owned(), packages: packages.into() };
+        let bootstrap = Bootstrap { description: self.description.clone(), pins };
         bootstrap.tree(&["shell", "tool"].map(|name| self.deb(name)), self.folder.path())
     }
 }

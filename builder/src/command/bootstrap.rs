@@ -11,7 +11,7 @@ use profiles::Name;
 use serde::Serialize;
 
 use super::{print, print_json};
-use crate::bootstrap::{DESCRIPTION_FILE, Description, LOCK_FILE, Lock, solve};
+use crate::bootstrap::{DESCRIPTION_FILE, Description, PINS_FILE, Pins, solve};
 use crate::command::context::Context;
 use crate::error::{Error, Result};
 use crate::fetch::Archives;
@@ -27,13 +27,13 @@ pub struct BootstrapCommand {
 #[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(subcommand)]
 enum Action {
-    Lock(MakeLock),
+    Lock(PinPackages),
 }
 
 /// Find all that debian.kdl wants with apt's solver, write lock.kdl, and print what changed.
 #[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(subcommand, name = "lock", example = "lamina bootstrap lock\nlamina bootstrap lock --check --json")]
-struct MakeLock {
+struct PinPackages {
     /// the recipe (default: bootstrap)
     #[argh(positional, default = "\"bootstrap\".to_owned()")]
     recipe: String,
@@ -52,16 +52,16 @@ impl BootstrapCommand {
     }
 }
 
-impl MakeLock {
+impl PinPackages {
     fn run(self, context: &Context) -> Result<ExitCode> {
         let name = Name::parse(&self.recipe).map_err(Error::on(&self.recipe))?;
         let folder = context.recipes()?.load(&name)?.folder;
         let description = Description::load(&folder.join(DESCRIPTION_FILE))?;
         let scratch = tempfile::tempdir().map_err(Error::on("a temporary folder"))?;
         let new = solve(&description, &Archives::of_this_machine(), scratch.path())?;
-        let path = folder.join(LOCK_FILE);
+        let path = folder.join(PINS_FILE);
         // A lock that cannot be read is replaced like one that is not there.
-        let old = Lock::load(&path).ok();
+        let old = Pins::load(&path).ok();
         let changes = changes(old.as_ref(), &new);
         if self.json {
             print_json(&changes)?;
@@ -101,9 +101,9 @@ impl fmt::Display for Change {
 }
 
 /// What is new or has another version comes first, then what is gone; each by name.
-fn changes(old: Option<&Lock>, new: &Lock) -> Vec<Change> {
-    let versions = |lock: Option<&Lock>| -> BTreeMap<String, String> {
-        let packages = lock.into_iter().flat_map(|lock| &lock.packages);
+fn changes(old: Option<&Pins>, new: &Pins) -> Vec<Change> {
+    let versions = |pins: Option<&Pins>| -> BTreeMap<String, String> {
+        let packages = pins.into_iter().flat_map(|pins| &pins.packages);
         packages.map(|package| (package.name.clone(), package.version.clone())).collect()
     };
     let (before, after) = (versions(old), versions(Some(new)));
@@ -124,16 +124,16 @@ mod tests {
 
     #[test]
     fn a_change_is_a_line() {
-        let lock = |packages: &[(&str, &str)]| {
+        let pins = |packages: &[(&str, &str)]| {
             let lines = packages.iter().map(|(name, version)| {
                 let (hex, path) = ("0".repeat(64), format!("pool/{name}.deb"));
                 format!("package \"{name}\" version=\"{version}\" sha256=\"{hex}\" size=1 path=\"{path}\"\n")
             });
             let text = format!("lock format=1 suite=\"bookworm\" {{\n{}}}\n", lines.collect::<String>());
-            Lock::parse("lock.kdl", text.as_bytes()).unwrap()
+            Pins::parse("lock.kdl", text.as_bytes()).unwrap()
         };
         let (old, new) =
-            (lock(&[("a", "1"), ("b", "1"), ("c", "1")]), lock(&[("a", "1"), ("b", "2"), ("d", "1")]));
+            (pins(&[("a", "1"), ("b", "1"), ("c", "1")]), pins(&[("a", "1"), ("b", "2"), ("d", "1")]));
         let lines: Vec<String> = changes(Some(&old), &new).iter().map(Change::to_string).collect();
         assert_eq!(lines, ["~ b 1 -> 2", "+ d 1", "- c 1"]);
         assert_eq!(changes(None, &old).len(), 3);

@@ -7,7 +7,7 @@ use profiles::decode::{Block, Node, Shape, Value, read};
 use profiles::{Name, suggest, written};
 
 use super::{
-    DEBIAN_DESCRIPTION, DEBIAN_LOCK, Dependency, Feature, Making, PathMetadata, Recipe, RecipeFile,
+    DEBIAN_DESCRIPTION, DEBIAN_PINS, Dependency, Feature, Making, PathMetadata, Recipe, RecipeFile,
     STEP_NAMES, Variants, feature_name,
 };
 use crate::error::{Error, Result};
@@ -277,7 +277,7 @@ fn making(recipe: &Node<'_>, block: &Block<'_>, files: Option<&[RecipeFile]>) ->
         if !steps?.is_empty() {
             return debian.refuse("a recipe has steps or 'debian', not both", "remove one of them");
         }
-        for needed in [DEBIAN_DESCRIPTION, DEBIAN_LOCK] {
+        for needed in [DEBIAN_DESCRIPTION, DEBIAN_PINS] {
             if files.is_some_and(|files| files.iter().all(|file| file.path != needed)) {
                 // Without the node the id of the build would not know the file.
                 return debian

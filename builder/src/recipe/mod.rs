@@ -30,7 +30,7 @@ pub(crate) use read_ahead::read_ahead;
 /// The file of a `debian` recipe that says which packages are wanted.
 pub const DEBIAN_DESCRIPTION: &str = "debian.kdl";
 /// The file of a `debian` recipe that pins them.
-pub const DEBIAN_LOCK: &str = "lock.kdl";
+pub const DEBIAN_PINS: &str = "lock.kdl";
 
 /// The steps in the order they run.
 pub const STEP_NAMES: [&str; 5] = ["unpack", "patch", "configure", "make", "install"];

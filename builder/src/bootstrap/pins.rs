@@ -16,16 +16,16 @@ use crate::text_file;
 
 /// The pinned packages of a layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Lock {
+pub struct Pins {
     /// The release of Debian, as in the description.
     pub suite: String,
     /// Every package, sorted by name.
-    pub packages: Vec<LockedPackage>,
+    pub packages: Vec<PinnedPackage>,
 }
 
 /// One pinned package.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LockedPackage {
+pub struct PinnedPackage {
     /// Its name, such as `zlib1g`.
     pub name: String,
     /// Its version with epoch and revision.
@@ -39,33 +39,33 @@ pub struct LockedPackage {
 }
 
 const FORMAT: u64 = 1;
-const LOCK: Shape = Shape::BARE.properties(&["format", "suite"]).block(&["package"]);
+const PINS: Shape = Shape::BARE.properties(&["format", "suite"]).block(&["package"]);
 const PACKAGE: Shape = Shape::argument("name").properties(&["version", "sha256", "size", "path"]);
 
-impl Lock {
+impl Pins {
     /// Reads `lock.kdl`.
     ///
     /// # Errors
     /// It cannot be read, or says something that is not understood.
-    pub fn load(path: &Path) -> Result<Lock> {
-        Lock::parse(&path.display().to_string(), &text_file::read(path)?)
+    pub fn load(path: &Path) -> Result<Pins> {
+        Pins::parse(&path.display().to_string(), &text_file::read(path)?)
     }
 
     /// Reads the text of a `lock.kdl`; `label` stands in messages.
     ///
     /// # Errors
     /// All that is not understood, with its place; a format newer than this program.
-    pub fn parse(label: &str, bytes: &[u8]) -> Result<Lock> {
+    pub fn parse(label: &str, bytes: &[u8]) -> Result<Pins> {
         decode::read(label, bytes, |top| {
             top.allow(&["lock"]);
-            let node = top.required("lock")?.shape(&LOCK)?;
+            let node = top.required("lock")?.shape(&PINS)?;
             let format: u64 = node.property("format")?;
             if format != FORMAT {
                 let message = format!("this lock has format {format}, this program reads {FORMAT}");
                 return node.refuse_property("format", message, "make it again: lamina bootstrap lock");
             }
-            let packages: Vec<Option<LockedPackage>> = node.block().all("package").map(package).collect();
-            Some(Lock {
+            let packages: Vec<Option<PinnedPackage>> = node.block().all("package").map(package).collect();
+            Some(Pins {
                 suite: node.property("suite")?,
                 packages: packages.into_iter().collect::<Option<_>>()?,
             })
@@ -92,7 +92,7 @@ impl Lock {
         text + "}\n"
     }
 
-    /// Whether the lock can have been made from this description; the cause when it cannot.
+    /// Whether the pins can have been made from this description; the cause when it cannot.
     pub(super) fn check_against(&self, description: &Description) -> Result<(), String> {
         if self.suite != description.suite {
             return Err(format!(
@@ -116,13 +116,13 @@ impl Lock {
     }
 }
 
-fn package(node: Node<'_>) -> Option<LockedPackage> {
+fn package(node: Node<'_>) -> Option<PinnedPackage> {
     let node = node.shape(&PACKAGE)?;
     let path: String = node.property("path")?;
     if let Err(error) = Mirror::parse(&format!("debian:{path}")) {
         return node.refuse_property("path", error.to_string(), "make the lock again: lamina bootstrap lock");
     }
-    Some(LockedPackage {
+    Some(PinnedPackage {
         name: node.argument("name")?,
         version: node.property("version")?,
         sha256: node.property("sha256")?,
@@ -131,7 +131,7 @@ fn package(node: Node<'_>) -> Option<LockedPackage> {
     })
 }
 
-impl LockedPackage {
+impl PinnedPackage {
     /// What to fetch. After a point release the old version of a package may be left in the archive of security updates
     /// only, or the other way round; the fetcher tries both for either mirror.
     pub fn source(&self) -> Source {
@@ -155,6 +155,6 @@ impl LockedPackage {
             control.package(),
             control.version()
         );
-        Err(Error::new(super::LOCK_FILE, cause).remedy("make it again: lamina bootstrap lock"))
+        Err(Error::new(super::PINS_FILE, cause).remedy("make it again: lamina bootstrap lock"))
     }
 }
