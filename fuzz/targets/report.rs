@@ -2,11 +2,11 @@
 
 #![no_main]
 
+use boot_report::BootReport;
 use running::chart;
-use running::report::BootReport;
 
 libfuzzer_sys::fuzz_target!(|text: &[u8]| {
-    if let Ok(report) = BootReport::parse("fuzz", text) {
+    if let Ok(report) = BootReport::parse(text) {
         chart::svg(&report);
     }
 });

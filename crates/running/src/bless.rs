@@ -9,13 +9,14 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use boot_ledger::{Generation, Slots};
+use boot_report::BootReport;
 use nix::fcntl::{Flock, FlockArg, OFlag};
 use nix::sys::statvfs::{FsFlags, statvfs};
 use profiles::{Digest, Name};
 use stack::mount_table;
 
 use crate::error::{failure, refusal};
-use crate::report::{self, BootReport};
+use crate::report;
 use crate::{Error, Result, System};
 
 /// Held while the medium is writable.
@@ -35,7 +36,7 @@ pub enum Blessing {
 /// # Errors
 /// Lamina did not boot this system; its medium has no slots, or cannot be written to.
 pub fn bless(system: &System) -> Result<Blessing> {
-    let report = BootReport::of(system)?;
+    let report = report::read(system)?;
     let (name, generation) = booted(&report)?;
     let store = store(system, &report)?;
     let _alone = lock(system)?;
@@ -54,7 +55,7 @@ pub fn bless(system: &System) -> Result<Blessing> {
 /// # Errors
 /// Lamina did not boot this system.
 pub fn why_not_counted(system: &System) -> Result<Option<String>> {
-    let ledger = BootReport::of(system)?.ledger;
+    let ledger = report::read(system)?.ledger;
     let unknown = || "its init does not count boots".to_owned();
     Ok((!ledger.counted).then(|| if ledger.why_not.is_empty() { unknown() } else { ledger.why_not }))
 }

@@ -8,8 +8,9 @@ use serde_json::Value;
 
 use crate::bless::{self, Blessing};
 use crate::chart::{self, Style};
+use crate::damage;
 use crate::error::{failure, refusal};
-use crate::report::{self, BootReport};
+use crate::report;
 use crate::why;
 use crate::{Result, System};
 
@@ -118,10 +119,10 @@ impl Report {
             return Ok(Said::yes(String::from_utf8_lossy(&text).trim_end()));
         }
         let report = match &self.file {
-            Some(file) => BootReport::in_file(file)?,
+            Some(file) => report::in_file(file)?,
             None => {
-                let mut report = BootReport::of(system)?;
-                report.hear_of_damage(system);
+                let mut report = report::read(system)?;
+                damage::add_to(&mut report, system);
                 report
             }
         };

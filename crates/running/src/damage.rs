@@ -3,7 +3,10 @@
 //! The kernel keeps no count of its own: in the status of a target there is only whether something could not be healed. It writes
 //! at most ten such lines in five seconds, so that the numbers here are the least that it can have been.
 
-use crate::kernel_log::Record;
+use boot_report::BootReport;
+
+use crate::System;
+use crate::kernel_log::{self, KernelLog, Record};
 use crate::layer_devices::LayerDevices;
 
 /// Blocks of an image that are named.
@@ -20,6 +23,34 @@ pub struct Damage {
     pub lost: u64,
     /// The first blocks that could not be healed, in its words: `data block 20`.
     pub blocks: Vec<String>,
+}
+
+/// Adds to the warnings of a report what the kernel's log says by now about damage of its layers.
+pub fn add_to(report: &mut BootReport, system: &System) {
+    if !report.layers.iter().any(|layer| layer.verified == "verity") {
+        return;
+    }
+    let mut log = match KernelLog::open(&system.path(kernel_log::PATH)) {
+        Ok(log) => log,
+        Err(error) => {
+            let why = format!(
+                "{}: {error}: whether damage was healed since the boot is not known; ask as root",
+                kernel_log::PATH
+            );
+            return report.warnings.push(why);
+        }
+    };
+    let (devices, mut damages) = (LayerDevices::of(report), Damages::default());
+    log.each(|record| {
+        if record.sequence >= report.log_from {
+            damages.hear(&record, &devices);
+        }
+    });
+    for damage in &damages.0 {
+        // What init heard of it is older.
+        report.warnings.retain(|warning| !damage.is_told_by(warning));
+        report.warnings.push(damage.sentence());
+    }
 }
 
 /// What a line tells.

@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use boot_report::BootReport;
+use boot_report::reading::Layer;
+
 /// Major number of loop devices: `Documentation/admin-guide/devices.txt` of the kernel.
 const LOOP: u32 = 7;
 /// A record of the kernel's log has at most 1024 bytes (PRINTKRB_RECORD_MAX), with what is put in front of it.
@@ -59,6 +62,16 @@ pub struct LayerDevice {
 pub struct LayerDevices(pub Vec<LayerDevice>);
 
 impl LayerDevices {
+    /// Those of which a report tells.
+    pub fn of(report: &BootReport) -> Self {
+        let layer = |layer: &Layer| {
+            let device = Device::parse(&layer.device)?;
+            let title = format!("{} {}", layer.name, layer.version);
+            Some(LayerDevice { layer: title, device, backing: Device::parse(&layer.backing) })
+        };
+        Self(report.layers.iter().filter_map(layer).collect())
+    }
+
     /// The layer of the first device that the text names.
     pub fn layer_in(&self, text: &str) -> Option<&str> {
         let words = text.split(|character: char| character.is_whitespace() || ",()[]".contains(character));

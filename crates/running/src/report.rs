@@ -1,302 +1,42 @@
-//! What init left about the boot, `/run/lamina/report.json`: read with tolerance, because init and this program may differ
-//! in age. `docs/boot.md` has the format.
+//! The report that init left about the boot, found and read.
 
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use serde_json::Value;
+use boot_report::BootReport;
 
-use crate::damage::Damages;
 use crate::error::{failure, refusal};
-use crate::kernel_log::{self, KernelLog};
-use crate::layer_devices::{Device, LayerDevice, LayerDevices};
 use crate::{Result, System};
-
-mod decode;
 
 /// Where it is in the running system.
 pub const PATH: &str = "/run/lamina/report.json";
-/// The format that init writes, and the newest that this program knows all of.
-pub const FORMAT: u64 = 2;
 /// The longest report that is read, in bytes: one of 500 layers has 0.5 MB.
 const LONGEST: u64 = 1 << 25;
 
-/// The report of a boot. Texts that are absent or null are empty, numbers 0.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct BootReport {
-    /// The version of its format.
-    pub format: u64,
-    /// How it ended.
-    pub outcome: Outcome,
-    /// Release of the kernel.
-    pub kernel: String,
-    /// The value of `lamina.store=`.
-    pub store: String,
-    /// The device or share, with its file system.
-    pub medium: String,
-    /// The folder of the store in the running system; empty for a store in the initramfs.
-    pub store_folder: String,
-    /// What was booted.
-    pub profile: Option<Profile>,
-    /// The writable top, as the profile asks for it.
-    pub root: String,
-    /// The writable top, as it is.
-    pub top: Top,
-    /// Bottom first.
-    pub layers: Vec<Layer>,
-    /// What the command line changed about the profile.
-    pub overrides: Vec<String>,
-    /// What was tried before, and this boot.
-    pub attempts: Vec<Attempt>,
-    /// Whether this boot is counted on the medium.
-    pub ledger: Ledger,
-    /// The kernel modules that were loaded before the system started, in order.
-    pub modules: Vec<Module>,
-    /// The first record of the kernel's log in which devices are those of `layers`.
-    pub log_from: u64,
-    /// How many nothing had asked for: they were loaded while the system started.
-    pub later_modules: u64,
-    /// What a person should know.
-    pub warnings: Vec<String>,
-    /// What was done, in order.
-    pub steps: Vec<Step>,
-    /// Begin of init, in microseconds of CLOCK_BOOTTIME.
-    pub began: u64,
-    /// Its end, in microseconds of CLOCK_BOOTTIME.
-    pub ended: u64,
-    /// Most memory that init had, in KiB.
-    pub peak_kib: u64,
+/// Reads the report of the running system.
+///
+/// # Errors
+/// There is none, because Lamina did not boot this system, or it is no report.
+pub fn read(system: &System) -> Result<BootReport> {
+    parse(PATH, &read_all(PATH, open(system)?)?)
 }
 
-/// How the boot ended.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Outcome {
-    /// `started` or `failed`.
-    pub state: String,
-    /// The program that was started.
-    pub init: String,
-    /// The step that failed.
-    pub step: String,
-    /// What the step was about, as on the recovery screen.
-    pub object: String,
-    /// Why it failed.
-    pub why: String,
-    /// What to try.
-    pub remedies: Vec<String>,
+/// Reads the report in a file.
+///
+/// # Errors
+/// The file cannot be read, or is no report.
+pub fn in_file(path: &Path) -> Result<BootReport> {
+    parse(&path.display().to_string(), &read_file(path)?)
 }
 
-/// The profile that was booted.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Profile {
-    /// As its text has it.
-    pub name: String,
-    /// The number of its file in the store.
-    pub generation: u64,
-    /// `sha256:HEX` of its file.
-    pub digest: String,
-    /// The key whose signature was checked; empty without one.
-    pub signed_by: String,
-    /// Whether the command line names the digest.
-    pub bound: bool,
-}
-
-/// The writable top of the root.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Top {
-    /// `none`, `tmpfs` or `state`.
-    pub kind: String,
-    /// The folder with `upper` in it.
-    pub path: String,
-    /// The device of a persistent one.
-    pub device: String,
-    /// File system on that device, such as `ext4`.
-    pub file_system: String,
-    /// The folder on that device.
-    pub folder: String,
-    /// What happened to it: `created`, `reused`, `kept`, `set aside`.
-    pub action: String,
-    /// Where the old one was set aside.
-    pub aside: String,
-    /// Why it is a tmpfs although a persistent one was asked for.
-    pub fell_back: String,
-}
-
-/// One layer.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Layer {
-    /// Name of the package, as in its recipe.
-    pub name: String,
-    /// Version of the package, as in its recipe.
-    pub version: String,
-    /// Its id in hexadecimal digits.
-    pub id: String,
-    /// `sha256:HEX` of the image.
-    pub digest: String,
-    /// Bytes of the image.
-    pub size: u64,
-    /// `squashfs` or `erofs`.
-    pub file_system: String,
-    /// `verity`, `digest` or `none`.
-    pub verified: String,
-    /// Whether damaged blocks are mended.
-    pub corrects_errors: bool,
-    /// `MAJOR:MINOR` of the device that is mounted.
-    pub device: String,
-    /// `MAJOR:MINOR` of the loop device below it, when dm-verity is between.
-    pub backing: String,
-    /// Where it is mounted by itself.
-    pub path: String,
-}
-
-/// One try to boot a profile.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Attempt {
-    /// Why it was tried, in words: `the profile web`.
-    pub candidate: String,
-    /// Name of the profile; empty when the command line named none.
-    pub profile: String,
-    /// The number of its file in the store; 0 when it was not found.
-    pub generation: u64,
-    /// `failed`, `skipped` or `started`.
-    pub outcome: String,
-    /// The step that failed.
-    pub step: String,
-    /// What the step was about, as on the recovery screen.
-    pub object: String,
-    /// Why it failed, or was skipped.
-    pub why: String,
-    /// Layers that may be the reason.
-    pub suspects: Vec<String>,
-    /// The kernel's warnings meanwhile.
-    pub kernel: Vec<String>,
-}
-
-/// Whether the boot was counted.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Ledger {
-    /// The attempt was written to the medium.
-    pub counted: bool,
-    /// Attempts without a blessing, this one included.
-    pub attempt: u64,
-    /// Why it was not counted.
-    pub why_not: String,
-}
-
-/// A kernel module that was loaded.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Module {
-    /// Its name.
-    pub name: String,
-    /// What asked for it.
-    pub why: String,
-    /// In microseconds.
-    pub length: u64,
-}
-
-/// One step.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Step {
-    /// The group it belongs to.
-    pub stage: String,
-    /// Its name.
-    pub step: String,
-    /// What it was done to.
-    pub object: String,
-    /// In microseconds of CLOCK_BOOTTIME.
-    pub start: u64,
-    /// In microseconds.
-    pub length: u64,
-}
-
-impl Step {
-    /// Its end, in microseconds of CLOCK_BOOTTIME.
-    pub fn end(&self) -> u64 {
-        self.start.saturating_add(self.length)
-    }
-}
-
-impl BootReport {
-    /// Reads the report of the running system.
-    ///
-    /// # Errors
-    /// There is none, because Lamina did not boot this system, or it is no report.
-    pub fn of(system: &System) -> Result<Self> {
-        BootReport::parse(PATH, &read_all(PATH, open(system)?)?)
-    }
-
-    /// Reads the report in a file.
-    ///
-    /// # Errors
-    /// The file cannot be read, or is no report.
-    pub fn in_file(path: &Path) -> Result<Self> {
-        BootReport::parse(&path.display().to_string(), &read_file(path)?)
-    }
-
-    /// Reads the text of a report; `name` is what messages call it.
-    ///
-    /// # Errors
-    /// The text is no JSON, or no report.
-    pub fn parse(name: &str, text: &[u8]) -> Result<Self> {
-        let no_report =
-            |why: String| refusal(name, why).remedy(format!("give a report that init left, such as {PATH}"));
-        let value: Value =
-            serde_json::from_slice(text).map_err(|error| no_report(format!("is no JSON: {error}")))?;
-        let report = decode::report(&value);
-        if report.format == 0 || !value["steps"].is_array() {
-            return Err(no_report("is no report of a boot: `format` or `steps` is missing".to_owned()));
-        }
-        Ok(report)
-    }
-
-    /// The devices of the layers.
-    pub fn layer_devices(&self) -> LayerDevices {
-        let layer = |layer: &Layer| {
-            let device = Device::parse(&layer.device)?;
-            let title = format!("{} {}", layer.name, layer.version);
-            Some(LayerDevice { layer: title, device, backing: Device::parse(&layer.backing) })
-        };
-        LayerDevices(self.layers.iter().filter_map(layer).collect())
-    }
-
-    /// Adds to the warnings what the kernel's log says by now about damage of the layers.
-    pub fn hear_of_damage(&mut self, system: &System) {
-        let log = KernelLog::open(&system.path(kernel_log::PATH));
-        if !self.layers.iter().any(|layer| layer.verified == "verity") {
-            return;
-        }
-        let mut log = match log {
-            Ok(log) => log,
-            Err(error) => {
-                let why = format!(
-                    "{}: {error}: whether damage was healed since the boot is not known; ask as root",
-                    kernel_log::PATH
-                );
-                return self.warnings.push(why);
-            }
-        };
-        let (devices, mut damages) = (self.layer_devices(), Damages::default());
-        log.each(|record| {
-            if record.sequence >= self.log_from {
-                damages.hear(&record, &devices);
-            }
-        });
-        for damage in &damages.0 {
-            // What init heard of it is older.
-            self.warnings.retain(|warning| !damage.is_told_by(warning));
-            self.warnings.push(damage.sentence());
-        }
-    }
-
-    /// What to say when the report is newer than this program.
-    pub fn caution(&self) -> Option<String> {
-        (self.format > FORMAT).then(|| {
-            format!(
-                "the report has format {}, and this program knows {FORMAT}: something may be missing here",
-                self.format
-            )
-        })
-    }
+/// Reads the text of a report; `name` is what messages call it.
+///
+/// # Errors
+/// The text is no JSON, or no report.
+pub fn parse(name: &str, text: &[u8]) -> Result<BootReport> {
+    BootReport::parse(text)
+        .map_err(|error| refusal(name, error).remedy(format!("give a report that init left, such as {PATH}")))
 }
 
 /// The text of a report as it stands, for `--json`.

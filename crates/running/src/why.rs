@@ -15,17 +15,16 @@ use std::path::{Component, Path, PathBuf};
 use stack::mount_table;
 
 use crate::error::refusal;
-use crate::report::BootReport;
-use crate::{Result, System};
+use crate::{Result, System, report};
 
 /// Says which layer gave each of these paths. Relative ones start from `folder`.
 ///
 /// # Errors
 /// Lamina did not boot this system.
 pub fn why(system: &System, folder: &Path, paths: &[PathBuf]) -> Result<Vec<Answer>> {
-    let report = BootReport::of(system)?;
+    let report = report::read(system)?;
     if report.layers.is_empty() {
-        return Err(refusal(crate::report::PATH, "names no layers").remedy("boot a profile first"));
+        return Err(refusal(report::PATH, "names no layers").remedy("boot a profile first"));
     }
     let layers = layers::Layers::of(system, &report);
     let mounts = mount_table::read(&system.path(mount_table::PATH));

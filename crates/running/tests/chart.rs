@@ -7,15 +7,15 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use boot_report::BootReport;
 use running::chart::{self, Style};
-use running::report::BootReport;
 
 fn file(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reports").join(name)
 }
 
 fn report(name: &str) -> BootReport {
-    BootReport::in_file(&file(&format!("{name}.json"))).unwrap()
+    running::report::in_file(&file(&format!("{name}.json"))).unwrap()
 }
 
 fn check(golden: &str, found: &str) {

@@ -3,7 +3,7 @@
 mod fixture;
 
 use fixture::Fixture;
-use running::report::BootReport;
+use running::{damage, report};
 use serde_json::json;
 
 const LOG: &str = "4,10,900,-;device-mapper: verity-fec: 7:0: FEC 0: corrected 8 errors
@@ -27,8 +27,8 @@ fn heard(log: Option<&str>) -> Vec<String> {
     if let Some(log) = log {
         std::fs::write(fixture.path("dev/kmsg"), log).unwrap();
     }
-    let mut report = BootReport::of(&fixture.system()).unwrap();
-    report.hear_of_damage(&fixture.system());
+    let mut report = report::read(&fixture.system()).unwrap();
+    damage::add_to(&mut report, &fixture.system());
     report.warnings
 }
 

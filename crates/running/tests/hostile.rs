@@ -1,7 +1,8 @@
 //! Reports that no init wrote: nothing panics, nothing hangs, and nothing commands a terminal.
 
+use boot_report::BootReport;
 use running::chart::{self, Style};
-use running::report::BootReport;
+use running::report;
 use serde_json::{Value, json};
 
 /// Numbers that are the same in every run: xorshift64 (Marsaglia, 2003).
@@ -40,7 +41,7 @@ fn bytes_that_are_changed_are_refused_or_drawn() {
             changed[place] = b"0987{}[],:\"\\ntfal\x1b\xff-."[numbers.below(21)];
         }
         changed.truncate(changed.len() - [0, 0, 0, 700][numbers.below(4)]);
-        if let Ok(report) = BootReport::parse("x", &changed) {
+        if let Ok(report) = report::parse("x", &changed) {
             draw_all(&report);
             drawn += 1;
         }
@@ -70,7 +71,7 @@ fn values_of_other_types_count_as_absent() {
         for other in &others {
             let mut changed = report.clone();
             *changed.pointer_mut(&place).unwrap() = other.clone();
-            if let Ok(report) = BootReport::parse("x", changed.to_string().as_bytes()) {
+            if let Ok(report) = report::parse("x", changed.to_string().as_bytes()) {
                 draw_all(&report);
             }
         }
@@ -99,7 +100,7 @@ fn a_report_of_far_too_many_steps_at_a_time_is_drawn_soon() {
     let step = json!({ "stage": "s", "step": "s", "object": "o", "start_us": 1, "length_us": 1000 });
     let steps = vec![step; 50_000];
     let text = json!({ "format": 2, "steps": steps, "layers": vec![json!({"name": "x"}); 5000] }).to_string();
-    draw_all(&BootReport::parse("x", text.as_bytes()).unwrap());
+    draw_all(&report::parse("x", text.as_bytes()).unwrap());
 }
 
 #[test]
@@ -107,10 +108,10 @@ fn what_is_no_report_is_refused_with_a_remedy() {
     for text in
         ["", "{", "[]", "7", "{}", "{\"format\":2}", "{\"format\":0,\"steps\":[]}", &"[".repeat(100_000)]
     {
-        let error = BootReport::parse("x.json", text.as_bytes()).unwrap_err();
+        let error = report::parse("x.json", text.as_bytes()).unwrap_err();
         assert!(error.object() == "x.json" && error.has_own_remedy(), "{error}");
     }
-    let newer = BootReport::parse("x", b"{\"format\":9,\"steps\":[]}").unwrap();
+    let newer = report::parse("x", b"{\"format\":9,\"steps\":[]}").unwrap();
     assert!(newer.caution().unwrap().contains("format 9"));
     assert!(chart::terminal(&newer, &Style { width: 80, ascii: true, colour: false }).contains("format 9"));
 }

@@ -4,6 +4,7 @@ use std::ffi::CString;
 use std::fs::File;
 use std::path::Path;
 
+use boot_report::records::{LoadedModule, ModuleRecord};
 use nix::errno::Errno;
 use nix::kmod::{ModuleInitFlags, finit_module};
 
@@ -12,7 +13,6 @@ use super::list::Module;
 use super::needs::Need;
 use crate::clock::{micros, now};
 use crate::devices::uevents::Uevents;
-use crate::report::{LoadedModule, ModuleRecord};
 use kernel_command_line::Parameter;
 
 /// Why a module does not load that this machine has no need of.

@@ -25,7 +25,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::devices::uevents::{Uevents, Waited};
 use crate::error::Failure;
 use crate::paths;
-use crate::report::ModuleRecord;
+use boot_report::records::ModuleRecord;
 use devices::Device;
 use kernel_command_line::Parameter;
 pub use loader::Left;

@@ -3,17 +3,16 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
+use boot_report::records::{
+    AttemptRecord, BootRecord, LedgerRecord, ModuleRecord, OutcomeRecord, ProfileRecord, StepRecord, TopRecord,
+};
 use nix::sys::resource::{UsageWho, getrusage};
 use profiles::resolved::BootProfile;
 
 use crate::clock::{micros, milliseconds, now};
 use crate::console;
 use crate::error::{BootError, Failure};
-use crate::report::TopRecord;
-use crate::report::layout;
-use crate::report::{
-    self, AttemptRecord, LayerFacts, LedgerRecord, ModuleRecord, Outcome, ProfileRecord, Report, StepRecord,
-};
+use crate::report::{self, LayerFacts};
 use crate::request::Verbosity;
 use crate::step_name::StepName;
 
@@ -33,7 +32,7 @@ pub struct Timed {
 /// The report while it is written.
 #[derive(Debug)]
 pub struct Journal {
-    report: Report,
+    report: BootRecord,
     verbosity: Verbosity,
     began: Duration,
 }
@@ -41,7 +40,7 @@ pub struct Journal {
 impl Journal {
     /// An empty journal; says nothing on the console until the verbosity is known.
     pub fn begin() -> Self {
-        let report = Report { format: running::report::FORMAT, ..Report::default() };
+        let report = BootRecord { format: boot_report::FORMAT, ..BootRecord::default() };
         Self { report, verbosity: Verbosity::Quiet, began: now() }
     }
 
@@ -193,14 +192,14 @@ impl Journal {
         let line = format!("{summary}; {}, starting {init}", took.trim_start());
         self.say(&line);
         console::to_kernel_log(6, &line);
-        self.report.outcome = Outcome::Started { init: init.to_owned() };
+        self.report.outcome = OutcomeRecord::Started { init: init.to_owned() };
     }
 
     /// The end of a boot that did not.
     pub fn failed(&mut self, error: &BootError) {
         let BootError { step, object, failure, .. } = error;
         console::to_kernel_log(3, &format!("boot stopped at: {step}: {object}: {}", failure.why));
-        self.report.outcome = Outcome::failed(error);
+        self.report.outcome = outcome(error);
     }
 
     /// Writes the report as JSON, laid out for people, who meet it on the recovery screen.
@@ -211,8 +210,7 @@ impl Journal {
         self.report.began_us = micros(self.began);
         self.report.ended_us = micros(now());
         self.report.peak_kib = peak_kib();
-        layout::write(out, &self.report)?;
-        out.write_all(b"\n")
+        self.report.write(out)
     }
 
     /// What [`Journal::write_json`] writes.
@@ -221,6 +219,19 @@ impl Journal {
         // Memory takes everything, and JSON is text.
         let _ = self.write_json(&mut text);
         String::from_utf8(text).unwrap_or_default()
+    }
+}
+
+/// The end of a boot that stopped.
+fn outcome(error: &BootError) -> OutcomeRecord {
+    let failure = (*error.failure).clone();
+    OutcomeRecord::Failed {
+        step: error.step.to_string(),
+        object: error.object.clone(),
+        why: failure.why,
+        also: error.also.clone(),
+        seen: failure.seen,
+        r#try: failure.remedies,
     }
 }
 

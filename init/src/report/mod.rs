@@ -4,17 +4,12 @@
 //! |---|---|
 //! | `journal` | what has been done, and when |
 //! | `kernel_words` | what the kernel said meanwhile |
-//! | `records` | the report, as data |
-//! | `layout` | its JSON, for people |
+//! | `layers` | the layers of the stack, as the report has them |
+//!
+//! The report itself is `boot_report::records`.
 
 pub mod journal;
 pub mod kernel_words;
-mod layout;
-mod records;
-mod top_record;
+mod layers;
 
-pub use records::{
-    AttemptRecord, LayerFacts, LedgerRecord, LoadedModule, ModuleRecord, Outcome, ProfileRecord, Report,
-    StepRecord, layers,
-};
-pub use top_record::TopRecord;
+pub use layers::{LayerFacts, layers};

@@ -19,6 +19,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use boot_report::records::TopRecord;
 use profiles::{Digest, Name, State};
 use stack::mount::{Attributes, Filesystem, bind, detach};
 
@@ -27,7 +28,6 @@ use crate::error::{BootError, Failure};
 use crate::modules::{Modules, needs};
 use crate::mounts;
 use crate::paths;
-use crate::report::TopRecord;
 use crate::step_name::StepName;
 use crate::waiting::wait_for_device::{Waits, nothing_answers};
 

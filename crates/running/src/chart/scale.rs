@@ -1,6 +1,6 @@
 //! The axis of time.
 
-use crate::report::BootReport;
+use boot_report::BootReport;
 
 /// A span of CLOCK_BOOTTIME, in microseconds, that is drawn over a width.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -58,7 +58,7 @@ pub(super) fn tick_label(micros: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::Step;
+    use boot_report::reading::Step;
 
     #[test]
     fn marks_are_round_and_few() {

@@ -1,6 +1,7 @@
 //! Steps, grouped.
 
-use crate::report::{BootReport, Step};
+use boot_report::BootReport;
+use boot_report::reading::Step;
 
 /// More things at a time no machine does; a report that says so is drawn all the same.
 const MOST_LANES: usize = 64;

@@ -11,9 +11,10 @@ use std::fmt::Write;
 use super::scale::{Scale, tick_label};
 use super::stages::Stage;
 use super::words;
+use boot_report::BootReport;
+use boot_report::reading::{Layer, Step};
 use cli::progress::count;
 
-use crate::report::{BootReport, Layer, Step};
 use crate::text::{clip, milliseconds};
 use paint::{STYLE, colour, escape, verified_colour};
 use text_width::width_of;

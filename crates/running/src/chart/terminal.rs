@@ -2,10 +2,12 @@
 
 use std::fmt::Write;
 
+use boot_report::BootReport;
+use boot_report::reading::{Layer, Module};
+
 use super::scale::{Scale, tick_label};
 use super::stages::{Stage, slowest};
 use super::words;
-use crate::report::{BootReport, Layer, Module};
 use crate::text::{clean, clip, milliseconds, size};
 
 /// More layers than these are counted, not listed.

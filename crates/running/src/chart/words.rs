@@ -1,8 +1,9 @@
 //! What both charts say in words.
 
+use boot_report::BootReport;
+use boot_report::reading::{Attempt, Layer, Top};
 use cli::progress::count;
 
-use crate::report::{Attempt, BootReport, Layer, Top};
 use crate::text::{milliseconds, size};
 
 use super::scale::Scale;

@@ -3,13 +3,13 @@
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
+use boot_report::reading::Top;
 use cli::progress::count;
 use serde_json::{Value, json};
 use stack::mount_table::Mounted;
 
 use super::absolute;
 use super::layers::{Kind, Source};
-use crate::report::Top;
 use crate::text::{clean, size};
 
 /// What the root has at a path.

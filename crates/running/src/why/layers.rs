@@ -5,8 +5,10 @@ use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
+use boot_report::BootReport;
+use boot_report::reading::{Layer, Top};
+
 use crate::System;
-use crate::report::{BootReport, Layer, Top};
 
 /// The folders that make up the root, top first.
 pub(super) struct Layers {

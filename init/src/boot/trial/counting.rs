@@ -1,11 +1,11 @@
 //! How often a generation was started without a blessing. Boots are counted on the medium only: the initramfs cannot be written.
 
 use boot_ledger::Generation;
+use boot_report::records::LedgerRecord;
 use profiles::Name;
 
 use crate::boot::chain::Candidate;
 use crate::boot::session::Session;
-use crate::report::LedgerRecord;
 use crate::store::{Place, StoredProfile};
 
 fn generation(stored: &StoredProfile) -> Generation {

@@ -15,12 +15,12 @@ mod suspects;
 mod top;
 
 use boot_ledger::MOST_ATTEMPTS;
+use boot_report::records::AttemptRecord;
 use profiles::resolved::BootProfile;
 
 use crate::boot::chain::{self, Candidate, Role, Wishes};
 use crate::boot::session::Session;
 use crate::error::{BootError, Failure};
-use crate::report::AttemptRecord;
 use crate::request::BootRequest;
 use crate::step_name::StepName;
 use crate::store::{Place, StoredProfile};
@@ -73,7 +73,7 @@ pub fn try_candidates(session: &mut Session, unreached: Option<BootError>) -> Re
     if let (Some(error), false) = (&unreached, round.is_empty()) {
         // Something else may boot: it must not look as if that had been asked for.
         let mut record = AttemptRecord::of("the store".to_owned(), String::new());
-        record.failed(error);
+        note_failure(&mut record, error);
         session.journal.attempt(record);
         recovery::show(error, &[]);
     }
@@ -125,6 +125,10 @@ fn candidates(session: &Session) -> Vec<Candidate> {
     chain
 }
 
+fn note_failure(record: &mut AttemptRecord, error: &BootError) {
+    record.failed(error.step.as_str(), &error.object, &error.failure.why);
+}
+
 fn try_one(
     session: &mut Session,
     candidate: &Candidate,
@@ -134,7 +138,7 @@ fn try_one(
     let name = candidate.wanted.as_ref().map_or_else(String::new, |wanted| wanted.name.to_string());
     let mut record = AttemptRecord::of(candidate.to_string(), name.clone());
     let result = find(session, candidate).and_then(|stored| {
-        record.found(stored.profile.generation, &stored.profile.digest);
+        record.found(stored.profile.generation, stored.profile.digest.to_string());
         if let Some(error) = misread(session, candidate) {
             reading::learn_seal(session, candidate, &stored);
             return Err(error);
@@ -162,7 +166,7 @@ fn try_one(
             session.journal.alarm(record.line());
         }
         Err(mut error) => {
-            record.failed(&error);
+            note_failure(&mut record, &error);
             error.suspects.clone_from(&record.suspects);
             session.listen();
             record.kernel = session.words.of_attempt().to_vec();

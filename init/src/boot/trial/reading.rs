@@ -2,13 +2,13 @@
 
 use std::cell::Cell;
 
+use boot_report::records::ProfileRecord;
 use profiles::resolved::BootProfile;
 use profiles::{Name, Verify, WritableTop};
 
 use crate::boot::chain::{Candidate, Role};
 use crate::boot::session::Session;
 use crate::error::{BootError, Failure};
-use crate::report::ProfileRecord;
 use crate::request::{RootAccess, WantedProfile, seal};
 use crate::step_name::StepName;
 use crate::store::trust::Trust;

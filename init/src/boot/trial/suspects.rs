@@ -1,10 +1,10 @@
 //! Which layers may be at fault.
 
+use boot_report::records::AttemptRecord;
 use profiles::resolved::BootProfile;
 
 use crate::boot::chain::Candidate;
 use crate::boot::session::Session;
-use crate::report::AttemptRecord;
 use crate::request::WantedProfile;
 
 /// The layers that the last good generation of the profile does not have: when that one was good, they are at fault.

@@ -1,12 +1,12 @@
 //! The writable top of a candidate.
 
+use boot_report::records::TopRecord;
 use profiles::resolved::BootProfile;
 use profiles::{TmpfsSize, WritableTop};
 
 use crate::boot::session::Session;
 use crate::error::{BootError, Failure};
 use crate::plan::PreparedTop;
-use crate::report::TopRecord;
 use crate::state::{self, Trouble, top_size};
 use crate::step_name::StepName;
 

@@ -1,6 +1,6 @@
 //! Colours, and text as XML has it.
 
-use crate::report::Layer;
+use boot_report::reading::Layer;
 
 /// The colours of bars stand on white and on black.
 pub(super) const STYLE: &str = "

@@ -1,20 +1,18 @@
-//! `report.json`: what a boot leaves in writing. `docs/boot.md` describes the schema.
+//! `report.json` as a boot leaves it. `docs/boot.md` describes the schema.
 
-use profiles::resolved::BootProfile;
-use profiles::{Digest, Verify};
-use running::layer_devices::Device;
+use std::io::{self, Write};
+
 use serde::Serialize;
 
-use crate::error::BootError;
-use crate::report::TopRecord;
+use crate::layout;
 
 /// The whole report.
 #[derive(Debug, Default, Serialize)]
-pub struct Report {
-    /// [`running::report::FORMAT`].
+pub struct BootRecord {
+    /// [`crate::FORMAT`].
     pub format: u64,
     /// How the boot ended.
-    pub outcome: Outcome,
+    pub outcome: OutcomeRecord,
     /// Release of the kernel.
     pub kernel: String,
     /// As `/proc/cmdline` has it.
@@ -58,7 +56,7 @@ pub struct Report {
 /// How a boot ended.
 #[derive(Debug, Default, Serialize)]
 #[serde(tag = "state", rename_all = "lowercase")]
-pub enum Outcome {
+pub enum OutcomeRecord {
     /// It has not.
     #[default]
     Running,
@@ -82,6 +80,17 @@ pub enum Outcome {
         /// What to try.
         r#try: Vec<String>,
     },
+}
+
+impl BootRecord {
+    /// Writes the report as JSON, laid out for people, who meet it on the recovery screen; in pieces of some kilobytes.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub fn write(&self, out: &mut dyn Write) -> io::Result<()> {
+        layout::write(out, self)?;
+        out.write_all(b"\n")
+    }
 }
 
 /// A profile and where its bytes come from.
@@ -126,19 +135,6 @@ pub struct LayerRecord {
     pub backing: Option<String>,
 }
 
-/// What was found when a layer was mounted.
-#[derive(Debug, Clone, Copy)]
-pub struct LayerFacts {
-    /// `squashfs` or `erofs`.
-    pub file_system: &'static str,
-    /// Whether damage is healed as it is read.
-    pub corrects_errors: bool,
-    /// The device that is mounted.
-    pub device: Option<Device>,
-    /// The loop device below dm-verity.
-    pub backing: Option<Device>,
-}
-
 /// A profile that was tried.
 #[derive(Debug, Clone, Serialize)]
 pub struct AttemptRecord {
@@ -181,10 +177,10 @@ impl AttemptRecord {
         }
     }
 
-    /// Notes which generation was found, and its digest.
-    pub fn found(&mut self, generation: u64, digest: &Digest) {
+    /// Notes which generation was found, and the digest of its file, `sha256:HEX`.
+    pub fn found(&mut self, generation: u64, digest: String) {
         self.generation = Some(generation);
-        self.digest = Some(digest.to_string());
+        self.digest = Some(digest);
     }
 
     /// It was not tried, because something else is to come first.
@@ -194,11 +190,11 @@ impl AttemptRecord {
     }
 
     /// Notes which step failed, on what, and why.
-    pub fn failed(&mut self, error: &BootError) {
+    pub fn failed(&mut self, step: &str, object: &str, why: &str) {
         self.outcome = "failed";
-        self.step = Some(error.step.to_string());
-        self.object = Some(error.object.clone());
-        self.why = Some(error.failure.why.clone());
+        self.step = Some(step.to_owned());
+        self.object = Some(object.to_owned());
+        self.why = Some(why.to_owned());
     }
 
     /// One line for the screen.
@@ -266,40 +262,54 @@ pub struct StepRecord {
     pub length_us: u64,
 }
 
-impl Outcome {
-    /// The end of a boot that stopped.
-    pub fn failed(error: &BootError) -> Self {
-        let failure = (*error.failure).clone();
-        Self::Failed {
-            step: error.step.to_string(),
-            object: error.object.clone(),
-            why: failure.why,
-            also: error.also.clone(),
-            seen: failure.seen,
-            r#try: failure.remedies,
-        }
+/// The `top` of `report.json`; `docs/boot.md` has its fields.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct TopRecord {
+    /// `none`, `tmpfs` or `state`.
+    pub kind: &'static str,
+    /// Where the top is, when there is one.
+    pub path: Option<&'static str>,
+    /// `/dev/NAME` of a state.
+    pub device: Option<String>,
+    /// The driver of a state.
+    pub file_system: Option<String>,
+    /// The folder of a state, in the running system.
+    pub folder: Option<String>,
+    /// `created`, `reused`, `kept`, `set aside` or `taken back`.
+    pub action: Option<String>,
+    /// The folder in which the top that was there is now.
+    pub aside: Option<String>,
+    /// What the file system's own program found, when it was asked: `good`, `repaired` or `not packed`.
+    pub check: Option<&'static str>,
+    /// Why a tmpfs serves in place of the state.
+    pub fell_back: Option<String>,
+}
+
+impl TopRecord {
+    /// A read-only root.
+    pub fn none() -> Self {
+        Self { kind: "none", ..Self::default() }
+    }
+
+    /// A tmpfs: the profile wants one, or the state cannot be used for the reason in `fell_back`.
+    pub fn tmpfs(fell_back: Option<String>) -> Self {
+        Self { kind: "tmpfs", path: Some("/run/lamina/top"), fell_back, ..Self::default() }
     }
 }
 
-/// The layers of a profile, bottom first, as far as they are known before they are mounted.
-pub fn layers(profile: &BootProfile) -> Vec<LayerRecord> {
-    let verified = match profile.verify {
-        Verify::None => "none",
-        Verify::Digest => "digest",
-        Verify::Verity => "verity",
-    };
-    let record = |image: &profiles::resolved::ImageRef| LayerRecord {
-        name: image.name.as_str().to_owned(),
-        version: image.version.clone(),
-        id: image.id.map(|id| id.hex()),
-        digest: image.digest.to_string(),
-        size: image.size,
-        file_system: "unknown",
-        verified: verified.to_owned(),
-        corrects_errors: false,
-        path: format!("{}/{}", crate::paths::LAYERS, image.name),
-        device: None,
-        backing: None,
-    };
-    profile.images.iter().map(record).collect()
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_record_has_the_documented_keys() {
+        let json = serde_json::to_value(TopRecord::tmpfs(Some("gone".into()))).unwrap();
+        let keys: Vec<&String> = json.as_object().unwrap().keys().collect();
+        assert_eq!(
+            keys,
+            ["action", "aside", "check", "device", "fell_back", "file_system", "folder", "kind", "path"]
+        );
+        assert_eq!((&json["kind"], &json["fell_back"]), (&"tmpfs".into(), &"gone".into()));
+        assert_eq!(serde_json::to_value(TopRecord::none()).unwrap()["path"], serde_json::Value::Null);
+    }
 }

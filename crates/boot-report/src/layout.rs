@@ -80,7 +80,7 @@ impl Formatter for Indented {
 ///
 /// # Errors
 /// Those of `out`; a value that holds texts and numbers only always serialises.
-pub fn write(out: &mut dyn Write, value: &impl Serialize) -> io::Result<()> {
+pub(crate) fn write(out: &mut dyn Write, value: &impl Serialize) -> io::Result<()> {
     let mut pieces = Pieces { gathered: Vec::with_capacity(2 * PIECE), out };
     value.serialize(&mut Serializer::with_formatter(&mut pieces, Indented::default()))?;
     pieces.flush()

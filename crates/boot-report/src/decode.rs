@@ -1,11 +1,48 @@
 //! From JSON to [`BootReport`].
 
+use std::fmt;
+
 use serde_json::Value;
 
-use super::{Attempt, BootReport, Layer, Ledger, Module, Outcome, Profile, Step, Top};
+use crate::reading::{Attempt, BootReport, Layer, Ledger, Module, Outcome, Profile, Step, Top};
+
+/// Why a text is no report of a boot.
+#[derive(Debug)]
+pub enum ParseError {
+    /// It is no JSON.
+    Json(serde_json::Error),
+    /// It is JSON about something else: `format` or `steps` is missing.
+    OtherJson,
+}
+
+impl fmt::Display for ParseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Json(error) => write!(f, "is no JSON: {error}"),
+            Self::OtherJson => f.write_str("is no report of a boot: `format` or `steps` is missing"),
+        }
+    }
+}
+
+impl std::error::Error for ParseError {}
+
+impl BootReport {
+    /// Reads the text of a report.
+    ///
+    /// # Errors
+    /// The text is no JSON, or no report.
+    pub fn parse(text: &[u8]) -> Result<Self, ParseError> {
+        let value: Value = serde_json::from_slice(text).map_err(ParseError::Json)?;
+        let report = report(&value);
+        if report.format == 0 || !value["steps"].is_array() {
+            return Err(ParseError::OtherJson);
+        }
+        Ok(report)
+    }
+}
 
 /// The report in a JSON object.
-pub(super) fn report(value: &Value) -> BootReport {
+fn report(value: &Value) -> BootReport {
     let node = Node(value);
     let profile = node.at("profile");
     BootReport {

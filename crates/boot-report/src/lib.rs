@@ -1,0 +1,18 @@
+//! What init leaves about a boot for the running system, `report.json`: its writer and its reader stand side by side.
+//! `docs/boot.md` has the schema.
+//!
+//! | module | what it says |
+//! |---|---|
+//! | [`records`] | the report as init writes it: a value for every field |
+//! | [`BootReport`] | the report as commands read it: what is absent is empty, because init and they may differ in age |
+
+mod decode;
+mod layout;
+pub mod reading;
+pub mod records;
+
+pub use decode::ParseError;
+pub use reading::BootReport;
+
+/// The format that init writes, and the newest that the reader knows all of.
+pub const FORMAT: u64 = 2;
