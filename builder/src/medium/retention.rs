@@ -115,7 +115,7 @@ fn staying(
 /// The generation that this machine runs. Its images are in use, and a file system with files that are removed and in use cannot be
 /// made read-only again (`sb_prepare_remount_readonly` of `fs/namespace.c`), as whoever blesses a boot must.
 fn running() -> Option<Digest> {
-    let bytes = text_file::read(Path::new("/run/lamina/profile.kdl")).ok()?;
+    let bytes = text_file::read(Path::new(boot_report::paths::PROFILE)).ok()?;
     Some(Digest::from_bytes(Sha256::digest(bytes).into()))
 }
 

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde_json::Value;
 
+use crate::paths;
 use crate::reading::{Attempt, BootReport, Layer, Ledger, Module, Outcome, Profile, Step, Top};
 
 /// Why a text is no report of a boot.
@@ -142,7 +143,7 @@ impl<'a> Node<'a> {
             _ => "none".to_owned(),
         };
         let path = match self.text("path") {
-            path if path.is_empty() => format!("/run/lamina/layers/{name}"),
+            path if path.is_empty() => format!("{}/{name}", paths::LAYERS),
             path => path,
         };
         Layer {

@@ -1,13 +1,15 @@
-//! What init leaves about a boot for the running system, `report.json`: its writer and its reader stand side by side.
-//! `docs/boot.md` has the schema.
+//! What init leaves for the running system: where, and the report of the boot, whose writer and reader stand side by side.
+//! `docs/boot.md` has its schema.
 //!
 //! | module | what it says |
 //! |---|---|
+//! | [`paths`] | what lies where |
 //! | [`records`] | the report as init writes it: a value for every field |
 //! | [`BootReport`] | the report as commands read it: what is absent is empty, because init and they may differ in age |
 
 mod decode;
 mod layout;
+pub mod paths;
 pub mod reading;
 pub mod records;
 

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use crate::layout;
+use crate::{layout, paths};
 
 /// The whole report.
 #[derive(Debug, Default, Serialize)]
@@ -293,7 +293,7 @@ impl TopRecord {
 
     /// A tmpfs: the profile wants one, or the state cannot be used for the reason in `fell_back`.
     pub fn tmpfs(fell_back: Option<String>) -> Self {
-        Self { kind: "tmpfs", path: Some("/run/lamina/top"), fell_back, ..Self::default() }
+        Self { kind: "tmpfs", path: Some(paths::TOP), fell_back, ..Self::default() }
     }
 }
 

@@ -9,7 +9,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use boot_ledger::{Generation, Slots};
-use boot_report::BootReport;
+use boot_report::{BootReport, paths};
 use nix::fcntl::{Flock, FlockArg, OFlag};
 use nix::sys::statvfs::{FsFlags, statvfs};
 use profiles::{Digest, Name};
@@ -18,9 +18,6 @@ use stack::mount_table;
 use crate::error::{failure, refusal};
 use crate::report;
 use crate::{Error, Result, System};
-
-/// Held while the medium is writable.
-const LOCK: &str = "/run/lamina/bless.lock";
 
 /// What became of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,15 +59,15 @@ pub fn why_not_counted(system: &System) -> Result<Option<String>> {
 
 /// What was booted, out of the report.
 fn booted(report: &BootReport) -> Result<(Name, Generation)> {
-    let none = |why: &str| refusal(report::PATH, why).remedy("boot a profile first");
+    let none = |why: &str| refusal(paths::REPORT, why).remedy("boot a profile first");
     if report.outcome.state != "started" {
         return Err(none("says that no system was started"));
     }
     let profile = report.profile.as_ref().ok_or_else(|| none("names no profile"))?;
     let unclear = |why: String| match report.caution() {
-        Some(caution) => refusal(report::PATH, format!("{why}; {caution}"))
-            .remedy("use the `lamina` of the system that was booted: /run/lamina/bin/lamina"),
-        None => refusal(report::PATH, why),
+        Some(caution) => refusal(paths::REPORT, format!("{why}; {caution}"))
+            .remedy(format!("use the `lamina` of the system that was booted: {}", paths::LAMINA)),
+        None => refusal(paths::REPORT, why),
     };
     let name = Name::parse(&profile.name).map_err(|error| unclear(format!("the profile: {error}")))?;
     let digest = Digest::parse(&profile.digest).map_err(|error| unclear(format!("the profile: {error}")))?;
@@ -105,7 +102,7 @@ fn slots(store: &Path) -> Result<Slots> {
 /// One blessing at a time: the first to end would make the medium read-only under the other. The lock is a file for root alone:
 /// whoever can open a folder can lock it, and so keep a boot from ever being blessed.
 fn lock(system: &System) -> Result<Flock<File>> {
-    let path = system.path(LOCK);
+    let path = system.path(paths::BLESS_LOCK);
     let failed = |error: io::Error| {
         let remedy = match error.kind() {
             io::ErrorKind::PermissionDenied => "run this as root",

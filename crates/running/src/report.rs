@@ -5,12 +5,11 @@ use std::io::Read;
 use std::path::Path;
 
 use boot_report::BootReport;
+use boot_report::paths::REPORT;
 
 use crate::error::{failure, refusal};
 use crate::{Result, System};
 
-/// Where it is in the running system.
-pub const PATH: &str = "/run/lamina/report.json";
 /// The longest report that is read, in bytes: one of 500 layers has 0.5 MB.
 const LONGEST: u64 = 1 << 25;
 
@@ -19,7 +18,7 @@ const LONGEST: u64 = 1 << 25;
 /// # Errors
 /// There is none, because Lamina did not boot this system, or it is no report.
 pub fn read(system: &System) -> Result<BootReport> {
-    parse(PATH, &read_all(PATH, open(system)?)?)
+    parse(REPORT, &read_all(REPORT, open(system)?)?)
 }
 
 /// Reads the report in a file.
@@ -36,7 +35,7 @@ pub fn in_file(path: &Path) -> Result<BootReport> {
 /// The text is no JSON, or no report.
 pub fn parse(name: &str, text: &[u8]) -> Result<BootReport> {
     BootReport::parse(text)
-        .map_err(|error| refusal(name, error).remedy(format!("give a report that init left, such as {PATH}")))
+        .map_err(|error| refusal(name, error).remedy(format!("give a report that init left, such as {REPORT}")))
 }
 
 /// The text of a report as it stands, for `--json`.
@@ -44,13 +43,13 @@ pub fn parse(name: &str, text: &[u8]) -> Result<BootReport> {
 /// # Errors
 /// It cannot be read.
 pub fn text(system: &System, file: Option<&Path>) -> Result<Vec<u8>> {
-    file.map_or_else(|| read_all(PATH, open(system)?), read_file)
+    file.map_or_else(|| read_all(REPORT, open(system)?), read_file)
 }
 
 /// Reads a file that somebody names: a FIFO would wait for a writer.
 fn read_file(path: &Path) -> Result<Vec<u8>> {
     let name = path.display().to_string();
-    let remedy = format!("give a report that init left, such as {PATH}");
+    let remedy = format!("give a report that init left, such as {REPORT}");
     let failed = |error: std::io::Error| failure(&name, error).remedy(&remedy);
     if !std::fs::metadata(path).map_err(failed)?.is_file() {
         return Err(refusal(&name, "is not a regular file").remedy(&remedy));
@@ -60,10 +59,10 @@ fn read_file(path: &Path) -> Result<Vec<u8>> {
 
 /// Opens the report of the running system.
 fn open(system: &System) -> Result<File> {
-    File::open(system.path(PATH)).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => refusal(PATH, "is not there: this system was not booted by Lamina")
+    File::open(system.path(REPORT)).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => refusal(REPORT, "is not there: this system was not booted by Lamina")
             .remedy("run this in a system that Lamina's init started, or give the file of a report"),
-        _ => failure(PATH, error),
+        _ => failure(REPORT, error),
     })
 }
 

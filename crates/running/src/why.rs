@@ -12,6 +12,7 @@ pub use answer::{Answer, Verdict};
 
 use std::path::{Component, Path, PathBuf};
 
+use boot_report::paths::REPORT;
 use stack::mount_table;
 
 use crate::error::refusal;
@@ -24,7 +25,7 @@ use crate::{Result, System, report};
 pub fn why(system: &System, folder: &Path, paths: &[PathBuf]) -> Result<Vec<Answer>> {
     let report = report::read(system)?;
     if report.layers.is_empty() {
-        return Err(refusal(report::PATH, "names no layers").remedy("boot a profile first"));
+        return Err(refusal(REPORT, "names no layers").remedy("boot a profile first"));
     }
     let layers = layers::Layers::of(system, &report);
     let mounts = mount_table::read(&system.path(mount_table::PATH));

@@ -16,13 +16,12 @@ use stack::mount::{Attributes, Filesystem};
 use crate::clock::now;
 use crate::error::Failure;
 use crate::mounts::is_mount_point;
+use crate::paths;
 
 /// What becomes the root again when the system goes down; the place is systemd's (its INITRD_INTERFACE document).
 pub const EXIT: &str = "/run/initramfs";
 /// This program in it.
 pub const PROGRAM: &str = "shutdown";
-/// Where base-files and people look for it.
-const LINK: &str = "/run/lamina/bin/lamina";
 /// Room for the program, and for nothing much besides.
 const EXIT_SIZE: &str = "size=8m";
 /// systemd makes those that are missing, except the one for the old root; others need them too.
@@ -45,7 +44,7 @@ pub fn leave_programs() -> Result<(), Failure> {
     FOLDERS.iter().try_for_each(|name| make(&exit.join(name)))?;
     leave(Path::new("/proc/self/exe"), &exit.join(PROGRAM))
         .map_err(|error| at(&exit.join(PROGRAM), &error))?;
-    let link = Path::new(LINK);
+    let link = Path::new(paths::LAMINA);
     link.parent().map_or(Ok(()), make)?;
     match symlink(exit.join(PROGRAM), link) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(at(link, &error)),

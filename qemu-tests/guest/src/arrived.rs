@@ -2,9 +2,9 @@
 
 use std::fs;
 
-use crate::machine::{say, switch_off};
+use boot_report::paths::REPORT;
 
-const REPORT: &str = "/run/lamina/report.json";
+use crate::machine::{say, switch_off};
 
 /// PID 1 of the booted system.
 pub fn arrive() -> Result<(), String> {

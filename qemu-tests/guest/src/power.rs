@@ -13,6 +13,7 @@ use std::path::Path;
 use std::process::Command;
 
 use boot_ledger::{Generation, Slots};
+use boot_report::paths::{LAMINA, MEDIUM};
 use profiles::{Digest, Name};
 use sha2::Digest as _;
 use stack::mount;
@@ -23,11 +24,8 @@ use crate::machine::{load_modules, mount_kernel_file_systems, say, switch_off};
 const REAL_INIT: &str = "/init";
 const DMSETUP: &str = "/sbin/dmsetup";
 const DEVICE: &str = "logged";
-const MEDIUM: &str = "/run/lamina/medium";
 const STORE: &str = "/run/lamina/medium/lamina";
 const PROFILE: &str = "soak";
-/// The face of the init binary in the running system.
-const LAMINA: &str = "/run/lamina/bin/lamina";
 
 /// The value of `soak.NAME=` on the kernel command line. A name with a dot is no variable of PID 1's environment, and the real
 /// init takes it for the option of a module that it does not load.

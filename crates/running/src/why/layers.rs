@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use boot_report::BootReport;
+use boot_report::{BootReport, paths};
 use boot_report::reading::{Layer, Top};
 
 use crate::System;
@@ -49,7 +49,7 @@ impl Layers {
         let mut layers = Layers { folders: Vec::new(), notes: Vec::new() };
         let top = &report.top;
         // Format 1 does not tell of the top: its tmpfs, if any, was always at the same place.
-        let place = if top.path.is_empty() { "/run/lamina/top" } else { &top.path };
+        let place = if top.path.is_empty() { paths::TOP } else { &top.path };
         let upper = system.path(place).join(stack::overlay::UPPER);
         if top.kind != "none" && (!top.kind.is_empty() || report.root.contains("tmpfs")) {
             layers.add(Source::Top(top.clone()), upper, "the writable top");
