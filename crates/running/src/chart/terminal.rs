@@ -4,11 +4,12 @@ use std::fmt::Write;
 
 use boot_report::BootReport;
 use boot_report::reading::{Layer, Module};
+use cli::progress::human_size;
 
 use super::scale::{Scale, tick_label};
 use super::stages::{Stage, slowest};
 use super::words;
-use crate::text::{clean, clip, milliseconds, size};
+use crate::text::{clean, clip, milliseconds};
 
 /// More layers than these are counted, not listed.
 const MOST_LAYERS: usize = 40;
@@ -141,7 +142,7 @@ fn layers(out: &mut String, layers: &[Layer], style: &Style) {
     let width =
         shown().map(|layer| title(layer).chars().count()).max().unwrap_or_default().min(style.width - 48);
     for layer in shown() {
-        let (name, size) = (clip(&title(layer), width), size(layer.size));
+        let (name, size) = (clip(&title(layer), width), human_size(layer.size));
         let line = format!("  {name:<width$}  {size:>10}  {:<8}  ", clean(&layer.file_system));
         let way = words::verified(layer);
         let painted = style.painted_if(layer.verified == "none", YELLOW, &clean(&way));

@@ -2,9 +2,9 @@
 
 use boot_report::BootReport;
 use boot_report::reading::{Attempt, Layer, Top};
-use cli::progress::count;
+use cli::progress::{count, human_size};
 
-use crate::text::{milliseconds, size};
+use crate::text::milliseconds;
 
 use super::scale::Scale;
 
@@ -77,7 +77,7 @@ pub(super) fn facts(report: &BootReport) -> Vec<(&'static str, String)> {
         ledger if ledger.why_not.is_empty() => String::new(),
         ledger => format!("not counted: {}", ledger.why_not),
     };
-    let peak = if report.peak_kib == 0 { String::new() } else { size(report.peak_kib.saturating_mul(1024)) };
+    let peak = if report.peak_kib == 0 { String::new() } else { human_size(report.peak_kib.saturating_mul(1024)) };
     let mut facts = vec![
         ("profile", identity),
         ("kernel", format!("{}{}", report.kernel, before.unwrap_or_default())),
@@ -108,7 +108,7 @@ fn layers(layers: &[Layer]) -> String {
         [(way, _)] => way.clone(),
         ways => ways.iter().map(|(way, number)| format!("{number} {way}")).collect::<Vec<_>>().join(", "),
     };
-    format!("{}, {}: {ways}", count(layers.len(), "layer"), size(total))
+    format!("{}, {}: {ways}", count(layers.len(), "layer"), human_size(total))
 }
 
 /// How a layer was verified.
@@ -138,7 +138,7 @@ fn top(report: &BootReport) -> String {
 /// `busybox 1.35.0, sha256:..., 1.0 MiB`: all about a layer.
 pub(super) fn layer(layer: &Layer) -> String {
     let Layer { name, version, digest, file_system, .. } = layer;
-    format!("{name} {version}\n{}, {}\n{digest}", join(file_system, &size(layer.size)), verified(layer))
+    format!("{name} {version}\n{}, {}\n{digest}", join(file_system, &human_size(layer.size)), verified(layer))
 }
 
 fn join(first: &str, second: &str) -> String {

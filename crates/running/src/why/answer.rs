@@ -4,13 +4,13 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use boot_report::reading::Top;
-use cli::progress::count;
+use cli::progress::{count, human_size};
 use serde_json::{Value, json};
 use stack::mount_table::Mounted;
 
 use super::absolute;
 use super::layers::{Kind, Source};
-use crate::text::{clean, size};
+use crate::text::clean;
 
 /// What the root has at a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -199,7 +199,7 @@ fn lifetime(top: &Top) -> String {
 impl Kind {
     fn text(&self) -> String {
         match self {
-            Kind::File(bytes) => format!("file, {}", size(*bytes)),
+            Kind::File(bytes) => format!("file, {}", human_size(*bytes)),
             Kind::Folder { opaque: false } => "folder".to_owned(),
             Kind::Folder { opaque: true } => "folder that hides those below".to_owned(),
             Kind::Link(target) => format!("symbolic link to {}", target.display()),
