@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use kernel_package::{KernelError, KernelPackage};
+use fault::Error;
+use kernel_package::KernelPackage;
 
 use crate::config::{Config, Setting};
 use crate::table::{Form, Need, REQUIREMENTS, Requirement};
@@ -75,7 +76,7 @@ pub fn check(config: &Config) -> Vec<Finding> {
 ///
 /// # Errors
 /// The package has no configuration, or it cannot be read.
-pub fn check_package(kernel: &KernelPackage) -> Result<Vec<Finding>, KernelError> {
+pub fn check_package(kernel: &KernelPackage) -> Result<Vec<Finding>, Error> {
     let config = Config::of_package(kernel)?;
     let mut found = check(&config);
     found.extend(findings(|requirement| match (config.get(requirement.symbol), requirement.form) {

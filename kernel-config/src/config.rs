@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use kernel_package::{KernelError, KernelPackage};
+use fault::Error;
+use kernel_package::KernelPackage;
 
 /// A configuration of Debian, the largest around, has 130 KB.
 const MOST_BYTES: usize = 4 << 20;
@@ -32,7 +33,7 @@ impl Config {
     ///
     /// # Errors
     /// It has none, or the text is not a kernel configuration.
-    pub fn of_package(kernel: &KernelPackage) -> Result<Config, KernelError> {
+    pub fn of_package(kernel: &KernelPackage) -> Result<Config, Error> {
         Config::parse(kernel.path(), &kernel.config_text()?)
     }
 
@@ -40,11 +41,11 @@ impl Config {
     ///
     /// # Errors
     /// A line is none of `CONFIG_X=value`, `# comment` and blank; or there is no setting at all.
-    pub fn parse(path: &Path, text: &str) -> Result<Config, KernelError> {
+    pub fn parse(path: &Path, text: &str) -> Result<Config, Error> {
         if text.len() > MOST_BYTES {
             let text =
                 format!("it has {} bytes; a kernel configuration has at most {MOST_BYTES}", text.len());
-            return Err(KernelError::new(path, text));
+            return Err(Error::new(path.display(), text));
         }
         let mut settings = BTreeMap::new();
         for (index, line) in text.lines().enumerate() {
@@ -60,14 +61,12 @@ impl Config {
                 line.strip_prefix("CONFIG_").and_then(|setting| setting.split_once('='))
             else {
                 let shown: String = line.chars().take(60).collect();
-                return Err(KernelError::new(
-                    path,
-                    format!(
-                        "line {}: `{}` is not a setting like CONFIG_X=y; give the configuration of a kernel",
-                        index + 1,
-                        shown.escape_debug()
-                    ),
-                ));
+                let why = format!(
+                    "line {}: `{}` is not a setting like CONFIG_X=y",
+                    index + 1,
+                    shown.escape_debug()
+                );
+                return Err(Error::new(path.display(), why).remedy("give the configuration of a kernel"));
             };
             let setting = match value {
                 "y" => Setting::BuiltIn,
@@ -78,10 +77,8 @@ impl Config {
             settings.insert(symbol.to_owned(), setting);
         }
         if settings.is_empty() {
-            return Err(KernelError::new(
-                path,
-                "it has no line like CONFIG_X=y; give the configuration of a kernel",
-            ));
+            return Err(Error::new(path.display(), "it has no line like CONFIG_X=y")
+                .remedy("give the configuration of a kernel"));
         }
         Ok(Config { settings })
     }
@@ -119,7 +116,7 @@ mod tests {
         let error = Config::parse("notes.txt".as_ref(), "# a\n\nhello\n").unwrap_err().to_string();
         assert_eq!(
             error,
-            "notes.txt: line 3: `hello` is not a setting like CONFIG_X=y; give the configuration of a kernel"
+            "notes.txt: line 3: `hello` is not a setting like CONFIG_X=y\nhelp: give the configuration of a kernel"
         );
         assert!(Config::parse("x".as_ref(), "# only comments\n").is_err());
     }

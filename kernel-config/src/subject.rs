@@ -5,7 +5,8 @@ use std::io::Read;
 use std::path::Path;
 
 use decompress::Compression;
-use kernel_package::{KernelError, KernelPackage, read_limited, refuse_special};
+use fault::Error;
+use kernel_package::{KernelPackage, read_limited, refuse_special};
 
 use crate::check::{Finding, check, check_package};
 use crate::config::Config;
@@ -25,9 +26,12 @@ impl Subject {
     ///
     /// # Errors
     /// It cannot be read, or is none of these.
-    pub fn open(path: &Path) -> Result<Subject, KernelError> {
-        let failed =
-            |error: std::io::Error| KernelError::new(path, format!("reading it: {error}; check the path"));
+    pub fn open(path: &Path) -> Result<Subject, Error> {
+        let failed = |error: std::io::Error| {
+            Error::new(path.display(), format!("reading it: {error}"))
+                .remedy("check the path")
+                .because_of(error)
+        };
         if path.is_dir() {
             return KernelPackage::open(path).map(Subject::Package);
         }
@@ -43,7 +47,7 @@ impl Subject {
         let bytes = compression.reader(file).and_then(read_limited).map_err(failed)?;
         let text = String::from_utf8(bytes).map_err(|_| {
             let text = "it is neither a Debian package nor the text of a kernel configuration";
-            KernelError::new(path, text)
+            Error::new(path.display(), text)
         })?;
         Config::parse(path, &text).map(Subject::Config)
     }
@@ -52,7 +56,7 @@ impl Subject {
     ///
     /// # Errors
     /// The package has no configuration, or it cannot be read.
-    pub fn check(&self) -> Result<Vec<Finding>, KernelError> {
+    pub fn check(&self) -> Result<Vec<Finding>, Error> {
         match self {
             Subject::Package(kernel) => check_package(kernel),
             Subject::Config(config) => Ok(check(config)),

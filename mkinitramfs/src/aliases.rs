@@ -42,7 +42,7 @@ impl Aliases {
 
 /// The decompressed module.
 pub(crate) fn bytes(kernel: &KernelPackage, module: &Module) -> Result<Vec<u8>, Error> {
-    kernel.module_bytes(module).map_err(|error| Error::caused("", error))
+    kernel.module_bytes(module)
 }
 
 /// Whether this is one of the hundred or so modules with nothing but an algorithm: only these are asked for by an alias, and

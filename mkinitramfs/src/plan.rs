@@ -97,7 +97,7 @@ impl Request {
         // The kernel last: it takes seconds, and what is wrong with the others shows at once.
         let (init, keys) = (read_init(&self.init)?, Keys::read(&self.keys, self.require_signatures)?);
         let reading = self.progress.work(format_args!("reading {}", self.kernel.display()));
-        let kernel = KernelPackage::open(&self.kernel).map_err(|error| Error::caused("", error))?;
+        let kernel = KernelPackage::open(&self.kernel)?;
         let makers = self.make_file_systems.iter().map(|maker| maker.kind);
         let file_systems: Vec<_> = self.state_file_systems.iter().copied().chain(makers).collect();
         let modules = kernel_modules::pick(&kernel, &self.groups, &file_systems, &self.modules)?;

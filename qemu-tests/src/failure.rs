@@ -40,8 +40,8 @@ impl fmt::Debug for Failure {
 
 impl std::error::Error for Failure {}
 
-impl From<vm::Error> for Failure {
-    fn from(error: vm::Error) -> Self {
+impl From<fault::Error> for Failure {
+    fn from(error: fault::Error) -> Self {
         Self(error.to_string())
     }
 }

@@ -139,7 +139,7 @@ impl Guest {
     }
 
     /// An order that failed fails the story, with the end of the console.
-    fn tell(&mut self, done: Result<(), vm::Error>) -> Result<(), Failure> {
+    fn tell(&mut self, done: Result<(), fault::Error>) -> Result<(), Failure> {
         done.map_err(|error| self.told(&error.to_string()))
     }
 

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::{print, print_json};
 use crate::command::context::Context;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::fetch::{self, Console, Fetcher};
 use crate::kernels::{self, PinnedKernel};
 
@@ -143,9 +143,7 @@ impl Fetch {
 
 impl Check {
     fn run(self) -> Result<ExitCode> {
-        let findings = Subject::open(self.kernel.as_ref())
-            .and_then(|kernel| kernel.check())
-            .map_err(|error| Error::caused("", error))?;
+        let findings = Subject::open(self.kernel.as_ref()).and_then(|kernel| kernel.check())?;
         let boots = findings.iter().all(|finding| finding.severity != Severity::Missing);
         if self.json {
             let list: Vec<_> = findings.iter().map(finding_as_json).collect();

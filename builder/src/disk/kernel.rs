@@ -42,8 +42,8 @@ pub enum InitramfsSource {
 /// # Errors
 /// One of them cannot be read or made.
 pub fn boot_files(package: &Path, initramfs: &InitramfsSource, scratch: &File) -> Result<BootFiles> {
-    let kernel = KernelPackage::open(package).map_err(Error::on(""))?;
-    let bytes = kernel.vmlinuz().map_err(Error::on(""))?;
+    let kernel = KernelPackage::open(package)?;
+    let bytes = kernel.vmlinuz()?;
     let digest = Digest::of(bytes.as_slice()).map_err(Error::on(package.display()))?.0;
     let linux =
         DiskFile { digest: Some(digest), ..DiskFile::bytes(format!("lamina/linux-{}", digest.hex()), bytes) };

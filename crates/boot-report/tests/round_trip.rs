@@ -52,7 +52,12 @@ fn written() -> BootRecord {
         attempts: vec![attempt()],
         ledger: LedgerRecord { counted: true, attempt: Some(3), why_not: Some("l-why".into()) },
         modules: ModuleRecord {
-            loaded: vec![LoadedModule { name: "ext4".into(), why: "m-why".into(), start_us: 11, length_us: 12 }],
+            loaded: vec![LoadedModule {
+                name: "ext4".into(),
+                why: "m-why".into(),
+                start_us: 11,
+                length_us: 12,
+            }],
             present: vec!["loop".into()],
             failed: vec!["xfs: no".into()],
             later: vec!["e1000".into()],

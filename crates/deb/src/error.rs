@@ -47,28 +47,32 @@ impl Error {
     pub fn path(&self) -> &Path {
         &self.path
     }
+
+    /// What is wrong with it, without its path.
+    pub fn cause(&self) -> String {
+        match &self.problem {
+            Problem::Io(action, error) => format!("{action}: {error}"),
+            Problem::Unsupported(text) => text.clone(),
+            Problem::Malformed(text) => format!("not a usable Debian package: {text}"),
+        }
+    }
+
+    /// What to do.
+    pub fn remedy(&self) -> &'static str {
+        match &self.problem {
+            Problem::Io(_, error) if error.kind() == io::ErrorKind::NotFound => "check the path",
+            Problem::Io(..) => "if the file is damaged, fetch the package again",
+            Problem::Unsupported(_) => {
+                "make it again with today's dpkg-deb: `dpkg-deb --raw-extract`, then `dpkg-deb --build`"
+            }
+            Problem::Malformed(_) => "fetch the package again",
+        }
+    }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let path = self.path.display();
-        match &self.problem {
-            Problem::Io(action, error) if error.kind() == io::ErrorKind::NotFound => {
-                write!(f, "{path}: {action}: {error}; check the path")
-            }
-            Problem::Io(action, error) => {
-                write!(f, "{path}: {action}: {error}; if the file is damaged, fetch the package again")
-            }
-            Problem::Unsupported(text) => {
-                write!(
-                    f,
-                    "{path}: {text}; make it again with today's dpkg-deb: `dpkg-deb --raw-extract`, then `dpkg-deb --build`"
-                )
-            }
-            Problem::Malformed(text) => {
-                write!(f, "{path}: not a usable Debian package: {text}; fetch the package again")
-            }
-        }
+        write!(f, "{}: {}; {}", self.path.display(), self.cause(), self.remedy())
     }
 }
 

@@ -6,8 +6,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use deb::{Contents, Kind, Member, Package};
-
-use crate::error::KernelError;
+use fault::Error;
 
 /// A kernel image or a module is far smaller; more is damage or an attack.
 const MOST_FILE_BYTES: u64 = 1 << 30;
@@ -30,14 +29,13 @@ enum Place {
 }
 
 impl Files {
-    pub fn of_package(path: &Path) -> Result<Files, KernelError> {
+    pub fn of_package(path: &Path) -> Result<Files, Error> {
         let scratch = tempfile::tempfile().map_err(|error| {
-            KernelError::new(
-                path,
-                format!("making a scratch file to unpack it: {error}; set TMPDIR to a folder with room"),
-            )
+            Error::new(path.display(), format!("making a scratch file to unpack it: {error}"))
+                .remedy("set TMPDIR to a folder with room")
+                .because_of(error)
         })?;
-        let contents = Package::open(path)?.contents(scratch)?;
+        let contents = Package::open(path).and_then(|package| package.contents(scratch)).map_err(unread)?;
         let by_path = contents
             .members()
             .iter()
@@ -49,7 +47,7 @@ impl Files {
         Ok(Files { package: Some(contents), by_path })
     }
 
-    pub fn of_folder(root: &Path) -> Result<Files, KernelError> {
+    pub fn of_folder(root: &Path) -> Result<Files, Error> {
         let mut by_path = BTreeMap::new();
         // On systems with one /usr, `lib` is a link to `usr/lib`: the same files must not be seen twice.
         let mut seen = Vec::new();
@@ -57,7 +55,8 @@ impl Files {
             let Ok(real) = root.join(folder).canonicalize() else { continue };
             if !seen.contains(&real) {
                 walk(&real, folder, 0, &mut by_path).map_err(|error| {
-                    KernelError::new(&root.join(folder), format!("reading the folder: {error}"))
+                    Error::new(root.join(folder).display(), format!("reading the folder: {error}"))
+                        .because_of(error)
                 })?;
                 seen.push(real);
             }
@@ -82,16 +81,20 @@ impl Files {
     }
 }
 
+fn unread(error: deb::Error) -> Error {
+    Error::new(error.path().display(), error.cause()).remedy(error.remedy()).because_of(error)
+}
+
 /// Refuses what may never end: a FIFO would wait for a writer, and a device such as /dev/zero has no end.
 ///
 /// # Errors
 /// Something lies at `path` that is not a regular file.
-pub fn refuse_special(path: &Path) -> Result<(), KernelError> {
+pub fn refuse_special(path: &Path) -> Result<(), Error> {
     match fs::metadata(path) {
-        Ok(found) if !found.is_file() => Err(KernelError::new(
-            path,
-            "is neither a regular file nor a folder; give a kernel package, or the folder where one was unpacked",
-        )),
+        Ok(found) if !found.is_file() => {
+            Err(Error::new(path.display(), "is neither a regular file nor a folder")
+                .remedy("give a kernel package, or the folder where one was unpacked"))
+        }
         // What cannot be looked at is told when it is opened.
         _ => Ok(()),
     }

@@ -1,10 +1,8 @@
 //! A kernel, whether it lies in a Debian package or in the folder where one was unpacked: [`KernelPackage`] gives its image, the text
 //! of its configuration and its modules.
 
-mod error;
 mod files;
 mod package;
 
-pub use error::KernelError;
 pub use files::{read_limited, refuse_special};
 pub use package::{KernelPackage, Module};

@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use decompress::Compression;
+use fault::Error;
 
-use crate::error::KernelError;
 use crate::files::{Files, read_limited, refuse_special};
 
 /// A kernel read from a Debian package or from the root folder of an unpacked one.
 ///
 /// ```no_run
-/// # fn main() -> Result<(), kernel_package::KernelError> {
+/// # fn main() -> Result<(), fault::Error> {
 /// let kernel = kernel_package::KernelPackage::open("linux-image-6.1.0-50-cloud-amd64_6.1.176-1_amd64.deb".as_ref())?;
 /// for module in kernel.modules() {
 ///     println!("{} {}", module.name, kernel.module_bytes(module)?.len());
@@ -43,7 +43,7 @@ impl KernelPackage {
     ///
     /// # Errors
     /// It is neither a regular file nor a folder, cannot be read, holds no kernel, or holds more than one.
-    pub fn open(path: &Path) -> Result<KernelPackage, KernelError> {
+    pub fn open(path: &Path) -> Result<KernelPackage, Error> {
         let files = if path.is_dir() {
             Files::of_folder(path)?
         } else {
@@ -72,7 +72,7 @@ impl KernelPackage {
     ///
     /// # Errors
     /// There is none, or it cannot be read.
-    pub fn vmlinuz(&self) -> Result<Vec<u8>, KernelError> {
+    pub fn vmlinuz(&self) -> Result<Vec<u8>, Error> {
         self.read_first_of("kernel image", &self.places("vmlinuz"))
     }
 
@@ -80,9 +80,9 @@ impl KernelPackage {
     ///
     /// # Errors
     /// There is none, it cannot be read, or is not text.
-    pub fn config_text(&self) -> Result<String, KernelError> {
+    pub fn config_text(&self) -> Result<String, Error> {
         let bytes = self.read_first_of("config", &self.places("config"))?;
-        String::from_utf8(bytes).map_err(|_| KernelError::new(&self.path, "its config is not UTF-8 text"))
+        String::from_utf8(bytes).map_err(|_| Error::new(self.path.display(), "its config is not UTF-8 text"))
     }
 
     /// All modules, sorted by name.
@@ -100,9 +100,10 @@ impl KernelPackage {
     ///
     /// # Errors
     /// It cannot be read or decompressed.
-    pub fn module_bytes(&self, module: &Module) -> Result<Vec<u8>, KernelError> {
+    pub fn module_bytes(&self, module: &Module) -> Result<Vec<u8>, Error> {
         let failed = |error: std::io::Error| {
-            KernelError::new(&self.path, format!("reading the module {}: {error}", module.file))
+            Error::new(self.path.display(), format!("reading the module {}: {error}", module.file))
+                .because_of(error)
         };
         let bytes = self.files.read(&module.file).map_err(failed)?;
         match module_compression(&module.file) {
@@ -123,7 +124,7 @@ impl KernelPackage {
         self.builtin.iter().any(|path| module_name(path).is_some_and(|built_in| built_in == name))
     }
 
-    fn read_builtin(&self) -> Result<Vec<String>, KernelError> {
+    fn read_builtin(&self) -> Result<Vec<String>, Error> {
         let places: Vec<String> = roots(&self.release).map(|root| format!("{root}/modules.builtin")).into();
         if !places.iter().any(|place| self.files.has(place)) {
             // A kernel without modules has no such list.
@@ -141,14 +142,14 @@ impl KernelPackage {
         places
     }
 
-    fn read_first_of(&self, what: &str, places: &[String]) -> Result<Vec<u8>, KernelError> {
+    fn read_first_of(&self, what: &str, places: &[String]) -> Result<Vec<u8>, Error> {
         let Some(place) = places.iter().find(|place| self.files.has(place)) else {
             let text = format!("it has no {what}: looked for {}", places.join(", "));
-            return Err(KernelError::new(&self.path, text));
+            return Err(Error::new(self.path.display(), text));
         };
-        self.files
-            .read(place)
-            .map_err(|error| KernelError::new(&self.path, format!("reading {place}: {error}")))
+        self.files.read(place).map_err(|error| {
+            Error::new(self.path.display(), format!("reading {place}: {error}")).because_of(error)
+        })
     }
 }
 
@@ -157,7 +158,7 @@ fn roots(release: &str) -> [String; 2] {
 }
 
 /// Finds the one release among the files' names.
-fn only_release(path: &Path, files: &Files) -> Result<String, KernelError> {
+fn only_release(path: &Path, files: &Files) -> Result<String, Error> {
     let releases: BTreeSet<&str> = files
         .paths()
         .filter_map(|file| {
@@ -171,18 +172,16 @@ fn only_release(path: &Path, files: &Files) -> Result<String, KernelError> {
         .collect();
     match releases.iter().collect::<Vec<_>>()[..] {
         [release] => Ok((*release).to_owned()),
-        [] => Err(KernelError::new(
-            path,
-            "it holds no kernel: neither boot/vmlinuz-RELEASE nor lib/modules/RELEASE; give a linux-image package, \
-             or the folder where one was unpacked",
-        )),
-        _ => Err(KernelError::new(
-            path,
-            format!(
-                "it holds several kernels: {}; give a package or a folder with one",
-                releases.into_iter().collect::<Vec<_>>().join(", ")
-            ),
-        )),
+        [] => {
+            let why = "it holds no kernel: neither boot/vmlinuz-RELEASE nor lib/modules/RELEASE";
+            Err(Error::new(path.display(), why)
+                .remedy("give a linux-image package, or the folder where one was unpacked"))
+        }
+        _ => {
+            let all = releases.into_iter().collect::<Vec<_>>().join(", ");
+            Err(Error::new(path.display(), format!("it holds several kernels: {all}"))
+                .remedy("give a package or a folder with one"))
+        }
     }
 }
 

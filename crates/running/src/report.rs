@@ -34,8 +34,9 @@ pub fn in_file(path: &Path) -> Result<BootReport> {
 /// # Errors
 /// The text is no JSON, or no report.
 pub fn parse(name: &str, text: &[u8]) -> Result<BootReport> {
-    BootReport::parse(text)
-        .map_err(|error| refusal(name, error).remedy(format!("give a report that init left, such as {REPORT}")))
+    BootReport::parse(text).map_err(|error| {
+        refusal(name, error).remedy(format!("give a report that init left, such as {REPORT}"))
+    })
 }
 
 /// The text of a report as it stands, for `--json`.

@@ -7,7 +7,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::error::Error;
+use fault::Error;
 
 /// A kernel that says this will never say anything else.
 const PANIC: &str = "Kernel panic - not syncing";
@@ -86,7 +86,7 @@ impl Console {
     /// Types on the guest's keyboard.
     pub fn send(&mut self, bytes: &[u8]) -> Result<(), Error> {
         self.input.write_all(bytes).and_then(|()| self.input.flush()).map_err(|error| {
-            Error::io("the serial console", error, "the machine is off: see what it printed")
+            Error::caused("the serial console", error).remedy("the machine is off: see what it printed")
         })
     }
 

@@ -8,8 +8,9 @@ use std::fs::{self, File};
 use std::path::Path;
 use std::time::Duration;
 
+use fault::Error;
+
 use crate::acceleration::Acceleration;
-use crate::error::Error;
 use crate::machine::Machine;
 use crate::qemu::RunningMachine;
 
@@ -36,7 +37,8 @@ pub fn best<E: From<Error>>(
     if File::options().read(true).write(true).open(DEVICE).is_err() {
         return Ok(Acceleration::Emulated);
     }
-    let boot_id = fs::read_to_string(BOOT_ID).map_err(Error::at(Path::new(BOOT_ID), "mount /proc"))?;
+    let boot_id =
+        fs::read_to_string(BOOT_ID).map_err(|error| Error::caused(BOOT_ID, error).remedy("mount /proc"))?;
     best_since(&boot_id, verdict, probe, tell)
 }
 
@@ -68,7 +70,10 @@ fn keep(verdict: &Path, text: &str) -> Result<(), Error> {
     fs::create_dir_all(folder)
         .and_then(|()| fs::write(&part, text))
         .and_then(|()| fs::rename(&part, verdict))
-        .map_err(Error::at(verdict, "the answer about KVM is kept there: make the folder writable"))
+        .map_err(|error| {
+            Error::caused(verdict.display(), error)
+                .remedy("the answer about KVM is kept there: make the folder writable")
+        })
 }
 
 /// Whether `machine` prints `word` on KVM within ten seconds. All that it prints is in the file `log`.
@@ -84,7 +89,7 @@ mod tests {
     /// What is chosen when the probe guest does as `boots` says, or must not run, and what was told.
     fn choose(boot_id: &str, verdict: &Path, boots: Option<bool>) -> (Acceleration, String) {
         let mut told = String::new();
-        let probe = || boots.ok_or_else(|| Error::new("probe", "ran", "the answer was kept"));
+        let probe = || boots.ok_or_else(|| Error::new("probe", "ran").remedy("the answer was kept"));
         let chosen = best_since(boot_id, verdict, probe, |answer| answer.clone_into(&mut told));
         (chosen.unwrap(), told)
     }

@@ -8,16 +8,13 @@
 //! | [`console`] | the guest's serial port: everything it printed, and waiting for words with a timeout |
 //! | [`share`] | folders of the host in the guest |
 //!
-//! Nothing here asserts, and nothing panics: an [`Error`] names the object, the cause and the remedy. A QEMU ends with the value
+//! Nothing here asserts, and nothing panics: a [`fault::Error`] names the object, the cause and the remedy. A QEMU ends with the value
 //! that started it, and with the process, however that ends.
 
 pub mod acceleration;
 pub mod console;
-mod error;
 pub mod kvm;
 pub mod machine;
 mod programs;
 pub mod qemu;
 pub mod share;
-
-pub use error::Error;

@@ -3,7 +3,7 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
-use crate::error::Error;
+use fault::Error;
 
 /// The emulator.
 pub const QEMU: &str = "qemu-system-x86_64";
@@ -22,7 +22,7 @@ fn find_in(path: &std::ffi::OsStr, program: &str) -> Result<PathBuf, Error> {
             QEMU => "qemu-system-x86",
             _ => "util-linux",
         };
-        Error::new(program, "is not on PATH", format_args!("install it (Debian's package {package})"))
+        Error::new(program, "is not on PATH").remedy(format_args!("install it (Debian's package {package})"))
     })
 }
 
@@ -38,7 +38,10 @@ mod tests {
     #[test]
     fn a_program_that_is_missing_is_told_with_its_package() {
         let told = find_in("/nowhere:/etc".as_ref(), QEMU).unwrap_err().to_string();
-        assert_eq!(told, "qemu-system-x86_64: is not on PATH: install it (Debian's package qemu-system-x86)");
+        assert_eq!(
+            told,
+            "qemu-system-x86_64: is not on PATH\nhelp: install it (Debian's package qemu-system-x86)"
+        );
         assert!(find_in("/nowhere:/bin".as_ref(), "sh").unwrap().ends_with("sh"));
     }
 

@@ -1,16 +1,17 @@
 //! A running QEMU: started, given orders by its monitor, waited for.
 
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
+use fault::Error;
+
 use crate::acceleration::Acceleration;
 use crate::console::Console;
-use crate::error::Error;
 use crate::machine::{Machine, PLUG_IN};
 use crate::programs;
 use crate::share::VirtioFsDaemon;
@@ -35,9 +36,12 @@ impl RunningMachine {
     /// When QEMU or setpriv(1) is not installed, or `log` cannot be written. A machine that QEMU refuses is an empty console, an
     /// exit status ([`RunningMachine::wait`]), and QEMU's reason in `log`.
     pub fn start(machine: &Machine, acceleration: Acceleration, log: &Path) -> Result<Self, Error> {
-        let unwritable = "all that the guest prints is kept there: make the folder writable";
-        let file = File::create(log).map_err(Error::at(log, unwritable))?;
-        let errors = file.try_clone().map_err(Error::at(log, unwritable))?;
+        let unwritable = |error| {
+            Error::caused(log.display(), error)
+                .remedy("all that the guest prints is kept there: make the folder writable")
+        };
+        let file = File::create(log).map_err(unwritable)?;
+        let errors = file.try_clone().map_err(unwritable)?;
         let mut qemu = Command::new(programs::find(programs::SETPRIV)?)
             .args(["--pdeathsig", "KILL"])
             .arg(programs::find(programs::QEMU)?)
@@ -47,9 +51,11 @@ impl RunningMachine {
             .stdout(Stdio::piped())
             .stderr(errors)
             .spawn()
-            .map_err(|error| Error::io(programs::SETPRIV, error, "it starts QEMU"))?;
+            .map_err(|error| Error::caused(programs::SETPRIV, error).remedy("it starts QEMU"))?;
         let Some((output, input)) = qemu.stdout.take().zip(qemu.stdin.take()) else {
-            return Err(Error::new(&machine.name, "QEMU has no pipes", "this is a bug, please report it"));
+            return Err(
+                Error::new(&machine.name, "QEMU has no pipes").remedy("this is a bug, please report it")
+            );
         };
         Ok(Self {
             console: Console::new(output, input, file),
@@ -98,9 +104,10 @@ impl RunningMachine {
     fn order(&mut self, order: &str) -> Result<(), Error> {
         let Some(monitor) = &self.monitor else {
             let remedy = "give it `screen`, `drives` or `late_disk`, which take the path of one";
-            return Err(Error::new(&self.name, "the machine has no monitor", remedy));
+            return Err(Error::new(&self.name, "the machine has no monitor").remedy(remedy));
         };
-        let lost = |error| Error::io(monitor.display(), error, "is the machine still on?");
+        let lost =
+            |error: io::Error| Error::caused(monitor.display(), error).remedy("is the machine still on?");
         let mut stream = UnixStream::connect(monitor).map_err(lost)?;
         stream.write_all(order.as_bytes()).map_err(lost)?;
         // QEMU drops what it has not read when the connection ends, so its prompt after the order is waited for.
@@ -109,7 +116,7 @@ impl RunningMachine {
         stream.read_to_string(&mut answer).map_err(lost)?;
         if answer.contains("Error") {
             let remedy = format!("the order was `{}`", order.trim_end());
-            return Err(Error::new(&self.name, format_args!("the monitor answers: {answer}"), remedy));
+            return Err(Error::new(&self.name, format!("the monitor answers: {answer}")).remedy(remedy));
         }
         Ok(())
     }
@@ -123,7 +130,9 @@ impl RunningMachine {
 
     /// Waits until QEMU has ended.
     pub fn wait(&mut self) -> Result<ExitStatus, Error> {
-        self.qemu.wait().map_err(|error| Error::io(&self.name, error, "QEMU could not be waited for"))
+        self.qemu
+            .wait()
+            .map_err(|error| Error::caused(&self.name, error).remedy("QEMU could not be waited for"))
     }
 }
 
@@ -143,18 +152,15 @@ pub fn hand_over(machine: &Machine, acceleration: Acceleration) -> Error {
     };
     let arguments = machine.arguments(acceleration);
     let error = Command::new(&qemu).args(arguments).args(["-serial", "mon:stdio"]).exec();
-    Error::io(qemu.display(), error, "it could not be started")
+    Error::caused(qemu.display(), error).remedy("it could not be started")
 }
 
 /// A file as the monitor reads it: in quotes, with backslashes before quotes and backslashes. An order ends at the line's end.
 fn quoted(file: &Path) -> Result<String, Error> {
     let text = file.to_string_lossy();
     if text.contains(['\n', '\r']) {
-        return Err(Error::new(
-            file.display(),
-            "a line break in the name",
-            "QEMU's monitor takes none: rename it",
-        ));
+        return Err(Error::new(file.display(), "a line break in the name")
+            .remedy("QEMU's monitor takes none: rename it"));
     }
     Ok(format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")))
 }

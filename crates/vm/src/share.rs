@@ -5,9 +5,8 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use fault::Error;
 use nix::unistd::{getgid, getuid};
-
-use crate::error::Error;
 
 /// The daemon: Debian 13's `virtiofsd` and later, Debian 12's `qemu-system-common`.
 const DAEMONS: [&str; 2] = ["/usr/libexec/virtiofsd", "/usr/lib/qemu/virtiofsd"];
@@ -79,7 +78,7 @@ impl VirtioFsDaemon {
             .stdout(Stdio::null())
             .stderr(Stdio::inherit())
             .spawn()
-            .map_err(|error| Error::io(program, error, REMEDY))?;
+            .map_err(|error| Error::caused(program, error).remedy(REMEDY))?;
         let mut daemon = Self { process, socket, program };
         daemon.wait_for_socket()?;
         Ok(daemon)
@@ -94,11 +93,11 @@ impl VirtioFsDaemon {
         let deadline = Instant::now() + Duration::from_secs(20);
         while !self.socket.exists() {
             if let Ok(Some(status)) = self.process.try_wait() {
-                let cause = format_args!("ended with {status} before it listened");
-                return Err(Error::new(self.program, cause, REMEDY));
+                let cause = format!("ended with {status} before it listened");
+                return Err(Error::new(self.program, cause).remedy(REMEDY));
             }
             if Instant::now() > deadline {
-                return Err(Error::new(self.program, "did not listen within 20 s", REMEDY));
+                return Err(Error::new(self.program, "did not listen within 20 s").remedy(REMEDY));
             }
             thread::sleep(Duration::from_millis(20));
         }

@@ -4,7 +4,8 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use boot_report::records::{
-    AttemptRecord, BootRecord, LedgerRecord, ModuleRecord, OutcomeRecord, ProfileRecord, StepRecord, TopRecord,
+    AttemptRecord, BootRecord, LedgerRecord, ModuleRecord, OutcomeRecord, ProfileRecord, StepRecord,
+    TopRecord,
 };
 use nix::sys::resource::{UsageWho, getrusage};
 use profiles::resolved::BootProfile;

@@ -158,8 +158,9 @@ fn what_may_never_end_is_refused_at_once() {
     for file in ["fifo", "/dev/zero"] {
         let (output, _, error) = run(&fixture, &["--kernel", file, "--init", "init", "--output", "x"]);
         assert_eq!(output.status.code(), Some(1), "{file}");
-        let expected =
-            format!("mkinitramfs: {file}: is neither a regular file nor a folder; give a kernel package");
+        let expected = format!(
+            "mkinitramfs: {file}: is neither a regular file nor a folder\nhelp: give a kernel package"
+        );
         assert!(error.starts_with(&expected), "{error}");
     }
 }

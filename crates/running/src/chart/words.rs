@@ -77,7 +77,8 @@ pub(super) fn facts(report: &BootReport) -> Vec<(&'static str, String)> {
         ledger if ledger.why_not.is_empty() => String::new(),
         ledger => format!("not counted: {}", ledger.why_not),
     };
-    let peak = if report.peak_kib == 0 { String::new() } else { human_size(report.peak_kib.saturating_mul(1024)) };
+    let peak =
+        if report.peak_kib == 0 { String::new() } else { human_size(report.peak_kib.saturating_mul(1024)) };
     let mut facts = vec![
         ("profile", identity),
         ("kernel", format!("{}{}", report.kernel, before.unwrap_or_default())),

@@ -5,8 +5,8 @@ use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use boot_report::{BootReport, paths};
 use boot_report::reading::{Layer, Top};
+use boot_report::{BootReport, paths};
 
 use crate::System;
 
