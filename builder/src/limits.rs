@@ -206,7 +206,7 @@ impl Value for ProcessLimit {
 impl fmt::Display for Limits {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let time = |limit: Option<Duration>| limit.map_or("none".to_owned(), shown);
-        let [memory, tmpfs] = [self.memory, self.tmpfs].map(cli::progress::human_size);
+        let [memory, tmpfs] = [self.memory, self.tmpfs].map(cli::numbers::human_size);
         write!(out, "timeout {}, silence {}, memory {memory}, ", time(self.timeout), time(self.silence))?;
         write!(out, "{} processes, {tmpfs} in each tmpfs", self.processes)
     }

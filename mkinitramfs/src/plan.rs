@@ -6,7 +6,8 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use atomic_file::{Form, Output};
-use cli::progress::{Progress, count, human_size};
+use cli::numbers::{count, human_size};
+use cli::progress::Progress;
 use initramfs_format::paths;
 use kernel_config::Group;
 use kernel_package::KernelPackage;

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use boot_store::{BootStore, layout};
-use cli::progress::{Meter, Progress, count};
+use cli::numbers::count;
+use cli::progress::{Meter, Progress};
 use initramfs_format::paths::PACKED_STORE;
 use profiles::resolved::{BootProfile, ImageRef};
 use profiles::{Name, suggest};

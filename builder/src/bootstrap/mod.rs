@@ -13,7 +13,7 @@ mod solver;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use cli::progress::count;
+use cli::numbers::count;
 use squashfs::Tree;
 
 pub use description::Description;

@@ -4,7 +4,7 @@ use std::fs;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 
-use cli::progress::count;
+use cli::numbers::count;
 
 use crate::build::watch::failed_by_itself;
 use crate::build::{Builder, Circumstances, Records};

@@ -15,7 +15,8 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Instant;
 
-use cli::progress::{Works, human_size};
+use cli::numbers::human_size;
+use cli::progress::Works;
 use profiles::Digest;
 use squashfs::Tree;
 

@@ -5,7 +5,8 @@ use std::ops::Range;
 use std::process::ExitCode;
 
 use argh::{ArgsInfo, FromArgs};
-use cli::progress::{Works, count};
+use cli::numbers::count;
+use cli::progress::Works;
 use profiles::Name;
 use profiles::written::Composition;
 use serde_json::json;

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use argh::{ArgsInfo, FromArgs};
 use atomic_file::{Form, Output};
 use boot_entry::Parameter;
-use cli::progress::human_size;
+use cli::numbers::human_size;
 use profiles::{Name, TmpfsSize};
 use serde_json::{Value, json};
 
@@ -305,7 +305,7 @@ impl Inspect {
                 ))?;
             }
             for inspection::FoundEntry { file, entry } in &found.entries {
-                print(format_args!("entry {file}: {}", cli::progress::clean(&entry.title)))?;
+                print(format_args!("entry {file}: {}", cli::safe_text::clean(&entry.title)))?;
                 print(format_args!("    boots {}", candidates(entry).collect::<Vec<_>>().join(", else ")))?;
             }
             for file in found.boot_files.iter().chain(&found.images) {
@@ -315,7 +315,7 @@ impl Inspect {
                 print(format_args!("profile {}, generation {}, {}", it.profile, it.number, it.digest))?;
             }
             for sentence in &found.damage {
-                print(format_args!("damaged: {}", cli::progress::clean(sentence)))?;
+                print(format_args!("damaged: {}", cli::safe_text::clean(sentence)))?;
             }
         }
         Ok(if found.damage.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })

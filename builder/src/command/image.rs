@@ -7,7 +7,8 @@ use std::process::ExitCode;
 
 use argh::{ArgsInfo, FromArgs};
 use atomic_file::{Form, Output};
-use cli::progress::{Progress, count, human_size};
+use cli::numbers::{count, human_size};
+use cli::progress::Progress;
 use profiles::Digest;
 use profiles::resolved::VerityRef;
 use serde_json::json;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use argh::{ArgsInfo, FromArgs};
-use cli::progress::{count, human_size};
+use cli::numbers::{count, human_size};
 use profiles::Digest;
 use profiles::resolved::VerityRef;
 use serde_json::{Value, json};

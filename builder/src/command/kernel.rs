@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use argh::{ArgsInfo, FromArgs};
-use cli::progress::human_size;
+use cli::numbers::human_size;
 use kernel_config::{Finding, Severity, Subject};
 use serde_json::json;
 

@@ -1,6 +1,6 @@
 //! A locked profile: put into the store, told to people and to programs.
 
-use cli::progress::count;
+use cli::numbers::count;
 use profiles::resolved::ImageRef;
 use serde_json::json;
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use argh::{ArgsInfo, FromArgs};
-use cli::progress::count;
+use cli::numbers::count;
 use profiles::Name;
 use profiles::resolved::{BootProfile, ImageRef};
 use profiles::written::Composition;

@@ -4,7 +4,7 @@ use std::num::NonZero;
 use std::process::ExitCode;
 
 use argh::{ArgsInfo, FromArgs};
-use cli::progress::{count, human_size};
+use cli::numbers::{count, human_size};
 use serde_json::json;
 
 use super::{print, print_json, told_apart};

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use cli::progress::{MovingLine, human_size};
+use cli::numbers::human_size;
+use cli::progress::MovingLine;
 
 /// Something that happened to a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -95,7 +95,7 @@ impl LeftOut {
             let of = if *count == 1 {
                 path.clone()
             } else {
-                format!("{}, as {path}", cli::progress::count(*count, "file"))
+                format!("{}, as {path}", cli::numbers::count(*count, "file"))
             };
             (name.as_str(), format!("left out the attribute {name} of {of}"))
         })

@@ -7,7 +7,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use atomic_file::UnnamedFile;
-use cli::progress::{Meter, count};
+use cli::numbers::count;
+use cli::progress::Meter;
 use nix::fcntl::OFlag;
 use profiles::Digest;
 use profiles::resolved::ImageRef;

@@ -13,7 +13,8 @@ use std::path::{Path, PathBuf};
 
 use boot_ledger::Slots;
 use boot_store::layout;
-use cli::progress::{Progress, count};
+use cli::numbers::count;
+use cli::progress::Progress;
 use profiles::{Digest, Name};
 
 use copying::Found;

@@ -6,7 +6,8 @@ use std::num::NonZero;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use cli::progress::{Meter, Progress, count};
+use cli::numbers::count;
+use cli::progress::{Meter, Progress};
 use profiles::Digest;
 use profiles::resolved::VerityRef;
 use serde::Serialize;

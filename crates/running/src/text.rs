@@ -1,6 +1,6 @@
 //! Texts for people.
 
-pub use cli::progress::{clean, clean_lines};
+pub use cli::safe_text::{clean, clean_lines};
 
 /// At most `width` characters; a cut text ends in `~`.
 pub(crate) fn clip(text: &str, width: usize) -> String {

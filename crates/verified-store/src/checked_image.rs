@@ -7,7 +7,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use cli::progress::{Progress, count};
+use cli::numbers::count;
+use cli::progress::Progress;
 use fault::{Error, Result};
 use profiles::Digest;
 use profiles::resolved::VerityRef;

@@ -25,7 +25,7 @@ pub(super) fn refusal(lack: &Lack) -> Failure {
         0 => format!(", and this layer wants about {}", Size(*all)),
         _ => format!(
             " for {}, and about {} are wanted",
-            cli::progress::count(*layers, "more layer"),
+            cli::numbers::count(*layers, "more layer"),
             Size(*all)
         ),
     };

@@ -162,7 +162,7 @@ impl BootStep {
             Self::Bind { source, target } => format!("{} at {target}", source.display()),
             Self::MountLayer(image) => format!("{image} at {}", image.layer().display()),
             Self::StackLayers { lower, .. } => {
-                format!("{} at {}", cli::progress::count(lower.len(), "layer"), paths::NEW_ROOT)
+                format!("{} at {}", cli::numbers::count(lower.len(), "layer"), paths::NEW_ROOT)
             }
             Self::MountPoints { .. } | Self::ProtectRoot => paths::NEW_ROOT.to_owned(),
             Self::ReadInit { init: path, .. } | Self::CheckInit(path) => path.clone(),

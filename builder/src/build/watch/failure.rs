@@ -3,7 +3,8 @@
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
-use cli::progress::{as_shown, human_size};
+use cli::numbers::human_size;
+use cli::safe_text::as_shown;
 
 use super::End;
 use crate::error::{Error, Result};

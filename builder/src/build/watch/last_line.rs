@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use cli::progress::as_shown;
+use cli::safe_text::as_shown;
 
 /// Of a longer line only so many bytes are kept: no terminal shows more.
 const LONGEST: usize = 1024;

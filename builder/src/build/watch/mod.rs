@@ -12,7 +12,7 @@ use std::os::fd::AsFd;
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
-use cli::progress::human_size;
+use cli::numbers::human_size;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 pub use failure::{failed_by_itself, failure};

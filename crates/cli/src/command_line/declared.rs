@@ -39,7 +39,7 @@ pub(crate) fn command_at<'a>(
 
 /// A word of the user's in a message: it forges no line, moves no cursor, and has an end.
 pub(crate) fn shown(word: &str) -> String {
-    let mut text = crate::progress::clean(&word.chars().take(MOST_SHOWN).collect::<String>());
+    let mut text = crate::safe_text::clean(&word.chars().take(MOST_SHOWN).collect::<String>());
     if word.chars().nth(MOST_SHOWN).is_some() {
         text.push('…');
     }

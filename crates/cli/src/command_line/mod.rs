@@ -15,8 +15,9 @@ use std::ffi::OsString;
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
-use crate::progress::paint;
 use argh::{ArgsInfo, EarlyExit, FromArgs};
+
+use crate::colours;
 
 pub use spelling::{Spelt, spell};
 
@@ -87,7 +88,7 @@ impl Stop {
     pub fn tell(self, program: &Program<'_>) -> ExitCode {
         match self {
             Stop::Answer(text) => {
-                let text = if paint::wanted(&std::io::stdout()) { paint::help(&text) } else { text };
+                let text = if colours::wanted(&std::io::stdout()) { colours::help(&text) } else { text };
                 match writeln!(std::io::stdout(), "{}", text.trim_end()) {
                     // A reader that has seen enough, such as `head`, is no error.
                     Err(error) if error.kind() != ErrorKind::BrokenPipe => {

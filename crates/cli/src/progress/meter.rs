@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::words::human_size;
 use super::{MovingLine, Progress};
+use crate::numbers::human_size;
 
 /// In a log, a work that goes on says so this often.
 const BETWEEN_LINES: Duration = Duration::from_secs(10);

@@ -9,21 +9,17 @@
 //! assert_eq!(meter.done(), 4096);
 //! ```
 
-mod clean;
 mod meter;
 mod moving_line;
-pub mod paint;
-mod words;
 mod works;
 
 use std::fmt;
 use std::io::{IsTerminal, Write};
 
-pub use clean::{as_shown, clean, clean_lines};
+use crate::{colours, safe_text};
 use meter::Goal;
 pub use meter::Meter;
 pub use moving_line::MovingLine;
-pub use words::{count, human_size};
 pub use works::{Work, Works};
 
 /// Who is told how far a work came.
@@ -68,8 +64,8 @@ impl Progress {
 pub fn line(text: impl fmt::Display) {
     let stream = std::io::stderr();
     let clear = if is_terminal() { moving_line::CLEAR } else { "" };
-    let safe = clean_lines(text.to_string().trim_end());
-    let shown = if paint::wanted(&stream) { paint::line(&safe) } else { safe };
+    let safe = safe_text::clean_lines(text.to_string().trim_end());
+    let shown = if colours::wanted(&stream) { colours::line(&safe) } else { safe };
     let _ = writeln!(stream.lock(), "{clear}{shown}");
 }
 

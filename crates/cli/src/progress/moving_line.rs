@@ -4,7 +4,8 @@ use std::io::Write;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::{Progress, clean};
+use super::Progress;
+use crate::safe_text::clean;
 
 /// To the start of the line, and nothing behind the cursor (ECMA-48: CR, EL).
 pub(crate) const CLEAR: &str = "\r\x1b[K";

@@ -13,7 +13,7 @@ use super::stages::Stage;
 use super::words;
 use boot_report::BootReport;
 use boot_report::reading::{Layer, Step};
-use cli::progress::count;
+use cli::numbers::count;
 
 use crate::text::{clip, milliseconds};
 use paint::{STYLE, colour, escape, verified_colour};

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use boot_report::BootReport;
 use boot_report::reading::{Layer, Module};
-use cli::progress::human_size;
+use cli::numbers::human_size;
 
 use super::scale::{Scale, tick_label};
 use super::stages::{Stage, slowest};

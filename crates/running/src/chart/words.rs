@@ -2,7 +2,7 @@
 
 use boot_report::BootReport;
 use boot_report::reading::{Attempt, Layer, Top};
-use cli::progress::{count, human_size};
+use cli::numbers::{count, human_size};
 
 use crate::text::milliseconds;
 

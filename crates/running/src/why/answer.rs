@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use boot_report::reading::Top;
-use cli::progress::{count, human_size};
+use cli::numbers::{count, human_size};
 use serde_json::{Value, json};
 use stack::mount_table::Mounted;
 

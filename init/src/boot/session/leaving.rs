@@ -61,7 +61,7 @@ impl Session {
         let summary = format!(
             "profile {}, {}, {}, verify {}",
             profile.name,
-            cli::progress::count(profile.images.len(), "layer"),
+            cli::numbers::count(profile.images.len(), "layer"),
             plan::total_size(profile),
             profile.verify
         );

@@ -59,7 +59,7 @@ fn warn_of_no_correction(session: &mut Session, profile: &BootProfile) {
     if profile.verify == Verify::Verity && count > 0 && session.request.verbosity > Verbosity::Quiet {
         session.journal.warn(format!(
             "this kernel corrects no errors (no CONFIG_DM_VERITY_FEC): damage in {} is noticed and not healed",
-            cli::progress::count(count, "layer")
+            cli::numbers::count(count, "layer")
         ));
     }
 }

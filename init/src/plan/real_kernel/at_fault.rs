@@ -81,7 +81,7 @@ pub fn images_beside(store: &Directory, image: &Path) -> Vec<String> {
     let names: Vec<String> = names.collect();
     let images = names.iter().filter(|name| name.ends_with(".sqfs")).count();
     let more = if names.len() == MOST_BESIDE { " or more" } else { "" };
-    let count = format!("{} holds {}{more}", shown.display(), cli::progress::count(images, "image"));
+    let count = format!("{} holds {}{more}", shown.display(), cli::numbers::count(images, "image"));
     let wanted = image.file_name().unwrap_or_default().to_string_lossy();
     let cut = names.iter().find(|name| is_cut(name, &wanted)).map(|name| {
         format!(
