@@ -22,7 +22,7 @@ pub(crate) struct Library {
     pub path: PathBuf,
     /// The program or library that asks for it first.
     pub needed_by: String,
-    /// Its content.
+    /// All bytes of the file.
     pub bytes: Vec<u8>,
 }
 

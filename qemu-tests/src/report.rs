@@ -24,7 +24,7 @@ pub struct BootReport {
 /// The profile that was booted.
 #[derive(Debug, Deserialize)]
 pub struct Profile {
-    /// Its name.
+    /// As its text has it.
     pub name: String,
     /// Its generation in the store.
     pub generation: u64,

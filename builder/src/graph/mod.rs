@@ -20,7 +20,7 @@ use profiles::version::Condition;
 /// One package to build, resolved.
 #[derive(Debug, Clone)]
 pub struct Package {
-    /// Its recipe.
+    /// As `packages/NAME/recipe.kdl` has it.
     pub recipe: Recipe,
     /// Its features and variant.
     pub selection: Selection,

@@ -131,7 +131,7 @@ pub struct Variants {
 /// Another package that this one needs.
 #[derive(Debug, Clone)]
 pub struct Dependency {
-    /// Its name.
+    /// The package, as its folder in the tree of recipes is called.
     pub name: Name,
     /// The versions that will do.
     pub condition: Condition,

@@ -21,7 +21,7 @@ pub const RECORD_FOLDER: &str = "usr/share/lamina";
 pub struct BuildRecord {
     /// The package.
     pub name: Name,
-    /// Its version.
+    /// As the recipe has it.
     pub version: String,
     /// The id of the build.
     pub id: Digest,
@@ -52,7 +52,7 @@ pub struct BuildRecord {
 pub struct Dependency {
     /// The package.
     pub name: Name,
-    /// Its version.
+    /// As its recipe had it.
     pub version: String,
     /// The id of its build.
     pub id: Digest,
@@ -65,7 +65,7 @@ pub struct Dependency {
 pub struct SourceRecord {
     /// Its name in `/sources`.
     pub file: String,
-    /// Its digest.
+    /// SHA-256 of the file.
     pub sha256: Digest,
 }
 

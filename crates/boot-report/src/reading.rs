@@ -166,7 +166,7 @@ pub struct Ledger {
 /// A kernel module that was loaded.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Module {
-    /// Its name.
+    /// As in `lsmod`.
     pub name: String,
     /// What asked for it.
     pub why: String,
@@ -179,7 +179,7 @@ pub struct Module {
 pub struct Step {
     /// The group it belongs to.
     pub stage: String,
-    /// Its name.
+    /// What was done, as `docs/boot.md` names it.
     pub step: String,
     /// What it was done to.
     pub object: String,

@@ -33,7 +33,7 @@ pub struct StoredProfile {
     pub name: Name,
     /// The file, for messages.
     pub path: PathBuf,
-    /// Its number.
+    /// The number in the name of the file.
     pub generation: u64,
     /// Its bytes: at most one more than the language allows, so that its parser can say that it is too much.
     pub bytes: Vec<u8>,

@@ -48,7 +48,7 @@ pub struct Partition {
     pub kind: PartitionKind,
     /// Its UUID in the partition table, which `PARTUUID=` finds.
     pub uuid: Uuid,
-    /// Its first byte.
+    /// The first byte, from the begin of the disk.
     pub start: u64,
     /// Its length in bytes.
     pub length: u64,

@@ -60,7 +60,7 @@ pub struct FoundPartition {
     pub name: String,
     /// Its UUID in the table.
     pub uuid: uuid::Uuid,
-    /// Its first byte.
+    /// The first byte, from the begin of the disk.
     pub start: u64,
     /// Its length in bytes.
     pub length: u64,

@@ -19,7 +19,7 @@ pub const MOST_TEXT: u64 = 1 << 20;
 /// A disk that is looked at.
 pub struct DiskReader {
     disk: File,
-    /// Its partitions.
+    /// The partitions, as the table of the disk has them.
     pub table: FoundTable,
 }
 

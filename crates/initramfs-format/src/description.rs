@@ -39,7 +39,7 @@ pub struct Description {
 /// On the command line of mkinitramfs it is written `NAME`, `NAME,key=KEY`, `NAME,lowest=N` or with both.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AllowedProfile {
-    /// Its name.
+    /// What its folder below `profiles/` is called.
     pub name: Name,
     /// The key that must have signed it, by the name of its file without `.pub`; any of the initramfs's when there is none.
     pub key: Option<Name>,

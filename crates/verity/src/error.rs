@@ -42,17 +42,17 @@ pub enum Error {
 pub enum Place {
     /// A block of the data.
     Data {
-        /// Its number.
+        /// In blocks of 4 KiB.
         block: u64,
     },
     /// A block of the hash tree. Of the data beneath it nothing is known.
     Tree {
-        /// Its number.
+        /// In blocks of 4 KiB.
         block: u64,
     },
     /// The superblock, or the zeros that fill its block. The data is right; dm-verity never reads this block.
     Superblock {
-        /// Its number.
+        /// In blocks of 4 KiB.
         block: u64,
     },
     /// The error correction. The data and the hash tree are right.

@@ -14,7 +14,7 @@ const MOST: usize = 8;
 #[derive(Debug, Default)]
 pub struct KernelWords {
     log: Option<KernelLog>,
-    /// Its last warnings.
+    /// The last [`MOST`] of this boot, with the layers that they are about.
     warnings: Vec<String>,
     /// Those since the last attempt.
     of_attempt: Vec<String>,

@@ -21,7 +21,7 @@ const DEEPEST: usize = 32;
 pub struct Composition {
     /// The name of the outermost profile.
     pub name: Name,
-    /// Its description.
+    /// What the outermost profile says of itself.
     pub description: Option<String>,
     /// All profiles that took part, the included ones first.
     pub profiles: Vec<Name>,

@@ -17,7 +17,7 @@ pub enum Spelt {
     Version,
     /// A command.
     Command {
-        /// Its words.
+        /// The words that lead to it, without the name of the program.
         path: Vec<String>,
         /// All words, as `argh` reads them.
         words: Vec<String>,
