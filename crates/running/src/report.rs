@@ -35,7 +35,7 @@ pub fn in_file(path: &Path) -> Result<BootReport> {
 /// The text is no JSON, or no report.
 pub fn parse(name: &str, text: &[u8]) -> Result<BootReport> {
     BootReport::parse(text).map_err(|error| {
-        refusal(name, error).remedy(format!("give a report that init left, such as {REPORT}"))
+        failure(name, error).remedy(format!("give a report that init left, such as {REPORT}"))
     })
 }
 
