@@ -1,5 +1,9 @@
 //! The table: what init and the images need of a kernel, and why.
 
+use std::sync::LazyLock;
+
+use file_systems::{FILE_SYSTEMS, Packed};
+
 use Form::{BuiltIn, Module};
 use Group::{Console, Core, Keyboard, Media, Network, State, Verity, Vm};
 use Need::{Optional, Required};
@@ -114,8 +118,27 @@ const fn row(
 }
 
 /// The table. Groups stand together; within a group, what others build on comes first.
+pub static REQUIREMENTS: LazyLock<Vec<Requirement>> = LazyLock::new(|| {
+    [
+        UP_TO_PARTITIONS,
+        &file_systems(Media, Packed::Always),
+        FROM_DRIVES_ON,
+        &file_systems(State, Packed::WhenAskedFor),
+        CONSOLE,
+    ]
+    .concat()
+});
+
+/// What the file systems need that an initramfs has always, or when somebody asks.
+fn file_systems(group: Group, packed: Packed) -> Vec<Requirement> {
+    let parts = FILE_SYSTEMS.iter().filter(|row| row.packed == packed).flat_map(|row| row.kernel);
+    parts
+        .map(|part| row(group, part.symbol, part.module.map_or(BuiltIn, Module), Optional, part.why, &[]))
+        .collect()
+}
+
 #[rustfmt::skip]
-pub const REQUIREMENTS: &[Requirement] = &[
+const UP_TO_PARTITIONS: &[Requirement] = &[
     row(Core, "64BIT", BuiltIn, Required, "init and the shipped packages are 64-bit programs", &[]),
     row(Core, "BINFMT_ELF", BuiltIn, Required, "init is an ELF program", &[]),
     row(Core, "BINFMT_SCRIPT", BuiltIn, Required, "the services of the shipped profiles are scripts", &[]),
@@ -153,14 +176,10 @@ pub const REQUIREMENTS: &[Requirement] = &[
 
     row(Media, "MSDOS_PARTITION", BuiltIn, Optional, "the store can lie on a partition of a disk with a DOS table", &["PARTITION_ADVANCED"]),
     row(Media, "EFI_PARTITION", BuiltIn, Optional, "the store can lie on a partition of a disk with a GPT table, found by PARTLABEL= or PARTUUID=", &["PARTITION_ADVANCED"]),
-    row(Media, "EXT4_FS", Module("ext4"), Optional, "the store can lie on ext4, and what was changed can be kept on it", &[]),
-    row(Media, "VFAT_FS", Module("vfat"), Optional, "the store can lie on FAT, as on sticks and EFI system partitions", &[]),
-    row(Media, "NLS_CODEPAGE_437", Module("nls_cp437"), Optional, "FAT needs it for short names, by default", &[]),
-    row(Media, "NLS_ISO8859_1", Module("nls_iso8859_1"), Optional, "FAT needs it for long names, where the kernel's default is iso8859-1", &[]),
-    row(Media, "NLS_ASCII", Module("nls_ascii"), Optional, "FAT needs it for long names, where the kernel's default is ascii as in Debian", &[]),
-    row(Media, "NLS_UTF8", Module("nls_utf8"), Optional, "names on FAT and ISO 9660 can be UTF-8", &[]),
-    row(Media, "ISO9660_FS", Module("isofs"), Optional, "the store can lie on a disc or in an ISO image", &[]),
-    row(Media, "JOLIET", BuiltIn, Optional, "long names on discs that have no Rock Ridge", &[]),
+];
+
+#[rustfmt::skip]
+const FROM_DRIVES_ON: &[Requirement] = &[
     row(Media, "SCSI", Module("scsi_mod"), Optional, "SATA, USB and virtio-scsi disks are SCSI disks to the kernel", &[]),
     row(Media, "BLK_DEV_SD", Module("sd_mod"), Optional, "SATA, USB and virtio-scsi disks become /dev/sdX", &[]),
     row(Media, "BLK_DEV_SR", Module("sr_mod"), Optional, "disc drives become /dev/srN", &[]),
@@ -204,11 +223,10 @@ pub const REQUIREMENTS: &[Requirement] = &[
     row(Verity, "BLK_DEV_DM", Module("dm_mod"), Optional, "dm-verity is a target of device-mapper", &["MD"]),
     row(Verity, "DM_VERITY", Module("dm_verity"), Optional, "each block of an image is checked when it is read: `verify \"verity\"`", &[]),
     row(Verity, "DM_VERITY_FEC", BuiltIn, Optional, "damaged blocks can be repaired", &[]),
+];
 
-    row(State, "XFS_FS", Module("xfs"), Optional, "what was changed, and the store, can be kept on XFS", &[]),
-    row(State, "BTRFS_FS", Module("btrfs"), Optional, "what was changed, and the store, can be kept on Btrfs", &[]),
-    row(State, "F2FS_FS", Module("f2fs"), Optional, "what was changed, and the store, can be kept on F2FS", &[]),
-
+#[rustfmt::skip]
+const CONSOLE: &[Requirement] = &[
     row(Console, "TTY", BuiltIn, Required, "the console is a terminal", &[]),
     row(Console, "PRINTK", BuiltIn, Optional, "the kernel's messages can be seen", &[]),
     row(Console, "VT", BuiltIn, Optional, "a screen and a keyboard can be the console", &[]),
@@ -234,9 +252,26 @@ mod tests {
         assert!(modules.iter().all(|name| !name.contains('-')), "module names are as in lsmod");
     }
 
+    /// Whatever an initramfs can mount it can have the modules for, and no file system is written down here a second time.
+    #[test]
+    fn every_part_of_a_file_system_is_in_its_group() {
+        for file_system in &FILE_SYSTEMS {
+            let group = if file_system.packed == Packed::Always { Media } else { State };
+            for part in file_system.kernel {
+                let rows: Vec<_> = REQUIREMENTS.iter().filter(|row| row.symbol == part.symbol).collect();
+                assert_eq!(rows.len(), 1, "{}", part.symbol);
+                let module = if let Module(name) = rows[0].form { Some(name) } else { None };
+                assert_eq!((rows[0].group, module, rows[0].why), (group, part.module, part.why));
+            }
+        }
+        let parts = FILE_SYSTEMS.iter().filter(|row| row.packed == Packed::WhenAskedFor);
+        let parts = parts.map(|row| row.kernel.len()).sum();
+        assert_eq!(REQUIREMENTS.iter().filter(|row| row.group == State).count(), parts);
+    }
+
     #[test]
     fn reasons_are_one_sentence() {
-        for row in REQUIREMENTS {
+        for row in REQUIREMENTS.iter() {
             assert!(
                 !row.why.is_empty() && !row.why.ends_with('.') && !row.why.contains('\n'),
                 "{}",

@@ -179,7 +179,8 @@ fn group(word: &str) -> Result<Group, String> {
 
 fn state_file_system(word: &str) -> Result<StateFileSystem, String> {
     StateFileSystem::parse(word).map_err(|_| {
-        let remedy = suggest::remedy(word, &["ext4", "xfs", "btrfs", "f2fs"]);
+        let known: Vec<&str> = StateFileSystem::all().map(StateFileSystem::driver).collect();
+        let remedy = suggest::remedy(word, &known);
         format!("changes cannot be kept on '{}': {remedy}", word.escape_debug())
     })
 }
@@ -327,4 +328,36 @@ pub fn request(arguments: &Arguments) -> Result<Request, String> {
         progress: Progress::on_stderr(),
         ..plain
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The help is written by hand, and says what the table of file systems says.
+    #[test]
+    fn the_help_names_the_file_systems_of_the_table() {
+        let help = Arguments::get_args_info();
+        let of = |option: &str| {
+            let flag = help.flags.iter().find(|flag| flag.long == option).expect(option);
+            flag.description.to_owned()
+        };
+        let all: Vec<&str> = StateFileSystem::all().map(StateFileSystem::driver).collect();
+        let programs = StateFileSystem::all().map(|known| known.top().checker.program);
+        let programs = file_systems::listed(programs, " or ");
+        for (option, words) in [
+            (
+                "--state-file-system",
+                format!("besides {} to keep changes on: {};", all[0], all[1..].join(", ")),
+            ),
+            ("--make-file-system", format!(": {}; its", all.join(", "))),
+            ("--check-file-system", format!(": {}; as", all.join(", "))),
+            ("--check-file-system", format!("this machine's {programs};")),
+        ] {
+            let help = of(option);
+            assert!(help.contains(&words), "{option}: {help:?} has no {words:?}");
+        }
+        let message = state_file_system("ntfs").unwrap_err();
+        assert_eq!(message, format!("changes cannot be kept on 'ntfs': known here: {}", all.join(", ")));
+    }
 }

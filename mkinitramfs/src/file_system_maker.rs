@@ -88,10 +88,7 @@ impl FileSystemMaker {
     fn name(&self) -> String {
         match (self.task, self.kind) {
             (Task::Make, kind) => format!("mkfs.{kind}"),
-            // Debian's fsck.xfs and fsck.btrfs look at nothing.
-            (Task::Check, StateFileSystem::Xfs) => "xfs_repair".to_owned(),
-            (Task::Check, StateFileSystem::Btrfs) => "btrfs".to_owned(),
-            (Task::Check, kind) => format!("fsck.{kind}"),
+            (Task::Check, kind) => kind.top().checker.program.to_owned(),
         }
     }
 
@@ -153,17 +150,12 @@ impl FileSystemMaker {
 
     fn remedy(&self) -> String {
         let (option, kind) = (self.option(), self.kind);
-        let package = match kind {
-            StateFileSystem::Ext4 => "e2fsprogs",
-            StateFileSystem::Xfs => "xfsprogs",
-            StateFileSystem::Btrfs => "btrfs-progs",
-            StateFileSystem::F2fs => "f2fs-tools",
-        };
-        let own = match (self.task, kind) {
-            (Task::Make, StateFileSystem::Ext4) => {
-                " ('lamina build e2fsprogs' makes a static one, and 'lamina image cat e2fsprogs usr/sbin/mkfs.ext4' takes it out of its image)"
-            }
-            _ => "",
+        let package = kind.file_system().package;
+        let own = match (self.task, kind.top().maker.recipe) {
+            (Task::Make, Some(recipe)) => format!(
+                " ('lamina build {recipe}' makes a static one, and 'lamina image cat {recipe} usr/sbin/mkfs.{kind}' takes it out of its image)"
+            ),
+            _ => String::new(),
         };
         format!(
             "install it with all that it needs (Debian's {package}), or name a program: {option} {kind}=FILE{own}"

@@ -87,10 +87,11 @@ pub(crate) fn pick(
 ) -> Result<Selection, Error> {
     let mut picker =
         Picker { kernel, selection: Selection::default(), state: BTreeMap::new(), aliases: OnceCell::new() };
-    let drivers: Vec<String> = file_systems.iter().map(ToString::to_string).collect();
-    for row in REQUIREMENTS {
+    let drivers = file_systems.iter().filter_map(|wanted| wanted.file_system().kernel.first());
+    let drivers: Vec<&str> = drivers.filter_map(|part| part.module).collect();
+    for row in REQUIREMENTS.iter() {
         let Form::Module(name) = row.form else { continue };
-        if drivers.iter().any(|driver| driver == name) {
+        if drivers.contains(&name) {
             picker.pick_driver(row, name)?;
         } else if groups.contains(&row.group) {
             picker.pick_row(row, name)?;

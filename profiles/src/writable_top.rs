@@ -5,6 +5,7 @@ use std::fmt;
 use crate::DeviceSpec;
 use crate::decode::{KdlValue, Node, Problem, Shape, Value, text};
 use crate::quote::Quoted;
+use crate::state_file_system::StateFileSystem;
 use crate::suggest;
 
 /// What lies on top of the images.
@@ -34,19 +35,6 @@ pub struct State {
     pub check: bool,
 }
 
-/// A file system that can hold a writable top.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StateFileSystem {
-    /// ext4
-    Ext4,
-    /// XFS
-    Xfs,
-    /// btrfs
-    Btrfs,
-    /// F2FS
-    F2fs,
-}
-
 /// What to do with changes that were made over another stack: they may hide files that are newer now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum WhenChanged {
@@ -62,12 +50,6 @@ pub enum WhenChanged {
 /// A word of the language and what it means.
 type Words<T, const N: usize> = [(&'static str, T); N];
 
-const FILE_SYSTEMS: Words<StateFileSystem, 4> = [
-    ("ext4", StateFileSystem::Ext4),
-    ("xfs", StateFileSystem::Xfs),
-    ("btrfs", StateFileSystem::Btrfs),
-    ("f2fs", StateFileSystem::F2fs),
-];
 const WAYS: Words<WhenChanged, 3> =
     [("keep", WhenChanged::Keep), ("reset", WhenChanged::Reset), ("refuse", WhenChanged::Refuse)];
 
@@ -80,29 +62,6 @@ fn meaning<T: Copy, const N: usize>(word: &str, what: &str, words: &Words<T, N>)
 
 fn word<T: PartialEq, const N: usize>(meaning: &T, words: &Words<T, N>) -> &'static str {
     words.iter().find(|(_, known)| known == meaning).map_or("", |(word, _)| word)
-}
-
-impl StateFileSystem {
-    /// Reads the name of a driver: `ext4`, `xfs`, `btrfs` or `f2fs`.
-    ///
-    /// # Errors
-    /// Names the nearest one.
-    pub fn parse(word: &str) -> Result<StateFileSystem, Problem> {
-        meaning(word, "file system", &FILE_SYSTEMS)
-    }
-}
-
-/// The name of the kernel's driver.
-impl fmt::Display for StateFileSystem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(word(self, &FILE_SYSTEMS))
-    }
-}
-
-impl Value for StateFileSystem {
-    fn decode(value: &KdlValue) -> Result<StateFileSystem, Problem> {
-        StateFileSystem::parse(text(value)?)
-    }
 }
 
 impl WhenChanged {

@@ -41,8 +41,12 @@ fn reads_seal_state_verity_and_what_can_be_added() {
     assert!(kiosk.sealed.is_some());
     assert_eq!(kiosk.verify, Verify::Verity);
     let place = DeviceSpec::Label("state".to_owned());
-    let state =
-        State { place, create: Some(StateFileSystem::Ext4), changed: WhenChanged::Refuse, check: false };
+    let state = State {
+        place,
+        create: StateFileSystem::parse("ext4").ok(),
+        changed: WhenChanged::Refuse,
+        check: false,
+    };
     assert_eq!(kiosk.root, WritableTop::State(state));
     let [base, busybox] = [0, 1].map(|at| kiosk.images[at].verity.expect("a hash tree"));
     assert_eq!((base.root_hash.hex(), base.salt.hex()), ("3".repeat(64), "4".repeat(64)));

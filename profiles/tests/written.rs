@@ -54,8 +54,12 @@ fn reads_seal_state_and_optional_packages() {
     let appliance = Profile::parse("appliance.kdl", APPLIANCE.as_bytes()).expect("a good profile");
     assert!(appliance.sealed.is_some());
     let place = DeviceSpec::PartLabel("state".to_owned());
-    let state =
-        State { place, create: Some(StateFileSystem::Btrfs), changed: WhenChanged::Reset, check: false };
+    let state = State {
+        place,
+        create: StateFileSystem::parse("btrfs").ok(),
+        changed: WhenChanged::Reset,
+        check: false,
+    };
     assert_eq!(appliance.root, Some(WritableTop::State(state)));
     assert_eq!(appliance.verify, Some(Verify::Verity));
     assert_eq!(names(&appliance.optional), ["strace", "lua"]);

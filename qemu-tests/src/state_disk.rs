@@ -35,7 +35,7 @@ pub fn expect_clean_ext4(disk: &Path) -> Result<(), Failure> {
 pub fn other(file_system: &str, disk: &Path, mib: u64) -> Result<(), Failure> {
     let file = File::create(disk).map_err(Failure::at(disk))?;
     file.set_len(mib * 1024 * 1024).map_err(Failure::at(disk))?;
-    let label = if file_system == "f2fs" { "-l" } else { "-L" };
+    let label = top_of(file_system)?.maker.label_option;
     let program = format!("/usr/sbin/mkfs.{file_system}");
     run(Command::new(program).args(["-q", label, LABEL]).arg(disk)).map(drop)
 }
@@ -57,11 +57,15 @@ pub fn expect_clean_other(file_system: &str, disk: &Path, written: &str) -> Resu
     if !said.contains(&wanted) {
         return Err(Failure::new(format!("{} was not left clean: {said}", disk.display())));
     }
-    match file_system {
-        "xfs" => run(Command::new("/usr/sbin/xfs_repair").arg("-n").arg(disk)).map(drop),
-        "btrfs" => run(Command::new("/usr/bin/btrfs").args(["check", "--readonly"]).arg(disk)).map(drop),
-        _ => Ok(()),
-    }
+    let checker = &top_of(file_system)?.checker;
+    // Not every user has the folders of these programs on the path.
+    let mut command = Command::new(checker.program);
+    run(command.env("PATH", "/usr/sbin:/usr/bin").args(checker.arguments).arg(disk)).map(drop)
+}
+
+fn top_of(file_system: &str) -> Result<&'static file_systems::Top, Failure> {
+    let row = file_systems::of_driver(file_system);
+    row.and_then(|row| row.top.as_ref()).ok_or_else(|| Failure::new(format!("{file_system} holds no state")))
 }
 
 /// Asks fsck.vfat(8), which tells of the dirty bit too.

@@ -1,6 +1,7 @@
-//! Superblocks as the usual tools write them, read as blkid(8) reads them. Needs e2fsprogs, dosfstools, xfsprogs, btrfs-progs,
-//! f2fs-tools and fdisk; without them these tests fail and say so.
+//! Superblocks as the usual tools write them, read as blkid(8) reads them. Needs the packages of the table `file_systems` and
+//! fdisk; without them these tests fail and say so.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -26,29 +27,36 @@ fn blkid(path: &Path, tag: &str) -> Option<String> {
 fn superblocks_made_by_the_usual_tools_are_read_as_blkid_reads_them() {
     let folder = tempfile::tempdir().unwrap();
     let uuid = "6e2f3a10-0b7c-4d7e-9a51-2f7f1c9d8e01";
-    let cases: [(u64, bool, &[&str]); 11] = [
-        (16, true, &["mkfs.ext4", "-q", "-F", "-L", "store", "-U", uuid]),
-        (16, true, &["mkfs.ext3", "-q", "-F", "-L", "store"]),
-        (16, true, &["mkfs.ext2", "-q", "-F"]),
-        (16, false, &["mkfs.vfat", "-F", "12", "-n", "STORE", "-i", "1234abcd"]),
-        (16, false, &["mkfs.vfat", "-F", "16", "-n", "STORE"]),
-        (16, false, &["mkfs.vfat", "-F", "32"]),
-        (320, true, &["mkfs.xfs", "-q", "-L", "twelve chars", "-m", &format!("uuid={uuid}")]),
-        (320, true, &["mkfs.xfs", "-q"]),
-        (128, true, &["mkfs.btrfs", "-q", "-L", "a label of some length", "-U", uuid]),
-        (64, true, &["mkfs.f2fs", "-q", "-f", "-l", "Zustände"]),
-        (64, true, &["mkfs.f2fs", "-q", "-f"]),
+    let cases: [(u64, &[&str]); 12] = [
+        (16, &["mkfs.ext4", "-q", "-F", "-L", "store", "-U", uuid]),
+        (16, &["mkfs.ext3", "-q", "-F", "-L", "store"]),
+        (16, &["mkfs.ext2", "-q", "-F"]),
+        (16, &["mkfs.vfat", "-F", "12", "-n", "STORE", "-i", "1234abcd"]),
+        (16, &["mkfs.vfat", "-F", "16", "-n", "STORE"]),
+        (16, &["mkfs.vfat", "-F", "32"]),
+        (320, &["mkfs.xfs", "-q", "-L", "twelve chars", "-m", &format!("uuid={uuid}")]),
+        (320, &["mkfs.xfs", "-q"]),
+        (128, &["mkfs.btrfs", "-q", "-L", "a label of some length", "-U", uuid]),
+        (64, &["mkfs.f2fs", "-q", "-f", "-l", "Zustände"]),
+        (64, &["mkfs.f2fs", "-q", "-f"]),
+        (0, &["xorriso", "-as", "mkisofs", "-quiet", "-V", "STORE", "src", "-o"]),
     ];
-    for (number, (mebibytes, top, command)) in cases.into_iter().enumerate() {
+    let mut kinds = BTreeSet::new();
+    for (number, (mebibytes, command)) in cases.into_iter().enumerate() {
         let path = formatted(folder.path(), &number.to_string(), mebibytes, command);
         let file = fs::File::open(&path).unwrap();
         let found = block_probe::superblock::probe(&file).unwrap_or_else(|| panic!("{command:?} is unknown"));
         assert_eq!(Some(found.kind.to_owned()), blkid(&path, "TYPE"), "{command:?}");
         assert_eq!(found.label, blkid(&path, "LABEL"), "{command:?}");
         assert_eq!(found.uuid, blkid(&path, "UUID"), "{command:?}");
-        assert_eq!((found.driver.is_some(), found.can_hold_top()), (true, top), "{command:?}");
+        let row = file_systems::of_kind(found.kind).unwrap_or_else(|| panic!("no row is for {}", found.kind));
+        let found = (found.driver, found.can_hold_top());
+        assert_eq!(found, (Some(row.driver), row.top.is_some()), "{command:?}");
+        kinds.extend(row.kinds.iter().filter(|kind| Some((**kind).to_owned()) == blkid(&path, "TYPE")));
         assert!(!block_probe::superblock::is_blank(&file), "{command:?}");
     }
+    let known: BTreeSet<_> = file_systems::FILE_SYSTEMS.iter().flat_map(|row| row.kinds).copied().collect();
+    assert_eq!(kinds, known, "each kind of the table was made once");
 }
 
 #[test]

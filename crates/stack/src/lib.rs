@@ -11,7 +11,6 @@
 //! | [`mount_table`] | what is mounted where, as the kernel lists it |
 //! | [`overlay`] | layers joined by overlayfs, on new kernels and on old ones |
 //! | [`upper`] | the folder that takes an overlay's changes: what it must be able to do, and the attributes of the root |
-//! | [`journal`] | mounting what was not unmounted and cannot be written: pure |
 //! | [`beneath`] | files of a medium, opened beneath one directory and as nothing but files |
 //! | [`drive`] | drives whose medium can be taken out |
 //! | [`swap`] | the end of swapping to a file |
@@ -44,7 +43,6 @@ mod error;
 pub mod forked_work;
 pub mod image;
 pub mod inherited;
-pub mod journal;
 #[cfg(feature = "pid-1")]
 pub mod last_resort;
 pub mod loop_device;

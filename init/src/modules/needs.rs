@@ -25,13 +25,12 @@ impl Need {
     }
 }
 
-/// What mounting a file system takes. FAT and Joliet need character sets, which the kernel asks for by name when it mounts.
+/// What mounting a file system takes: its driver, and what the kernel asks for by name when it mounts.
 pub fn of_file_system(driver: &str) -> Vec<Need> {
     let why = format!("file system {driver}");
     let mut needs = vec![Need::new(format!("fs-{driver}"), &*why)];
-    if ["vfat", "iso9660"].contains(&driver) {
-        needs.push(Need::new("nls_*", why));
-    }
+    let loads = file_systems::of_driver(driver).map_or(&[][..], |row| row.loads);
+    needs.extend(loads.iter().map(|what| Need::new(*what, &*why)));
     needs
 }
 

@@ -279,13 +279,13 @@ pub fn medium(medium: &Medium) -> Vec<Stage> {
     };
     match medium {
         Medium::Initramfs => Vec::new(),
-        // A short name that is stored in capitals, as old tools do, is shown in small letters: names in a store have no others.
-        Medium::Device { path, driver: "vfat", .. } => mount("vfat", path, &["shortname=lower"]),
-        // What the journal would have changed is read as it was, and images are checked anyway.
-        Medium::Device { path, driver, write_protected: true } => {
-            mount(driver, path, stack::journal::without_replay(driver))
+        Medium::Device { path, driver, write_protected } => {
+            let row = file_systems::of_driver(driver);
+            let always = row.map_or(&[][..], |row| row.medium_options);
+            // What the journal would have changed is read as it was, and images are checked anyway.
+            let without_replay = row.filter(|_| *write_protected).map_or(&[][..], |row| row.without_replay);
+            mount(driver, path, &[always, without_replay].concat())
         }
-        Medium::Device { path, driver, .. } => mount(driver, path, &[]),
         Medium::Share(Share { protocol: Protocol::Virtiofs, tag }) => mount("virtiofs", tag, &[]),
         // Nobody writes to the medium while it is mounted, so the loosest cache is right; the largest messages that
         // virtio carries make one round trip of a read that would take sixty.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use file_systems::Checker;
 use nix::mount::umount;
 
 use super::subprocess::{self, Ended};
@@ -42,26 +43,6 @@ enum Verdict {
     Failed,
 }
 
-/// The program that checks one kind of file system.
-struct Checker {
-    /// The kernel's name of the file system.
-    driver: &'static str,
-    arguments: &'static [&'static str],
-    /// It reads a journal only as far as the kernel has replayed it.
-    after_mount: bool,
-}
-
-const CHECKERS: [Checker; 4] = [
-    // e2fsck(8): -f also when it is marked clean, -p repairs what loses nothing, and ends at the rest.
-    Checker { driver: "ext4", arguments: &["-f", "-p"], after_mount: false },
-    // xfs_repair(8): -n writes nothing, and takes what its log holds for damage.
-    Checker { driver: "xfs", arguments: &["-n"], after_mount: true },
-    // btrfs-check(8)
-    Checker { driver: "btrfs", arguments: &["check", "--readonly"], after_mount: false },
-    // fsck.f2fs(8)
-    Checker { driver: "f2fs", arguments: &["-f", "--dry-run"], after_mount: true },
-];
-
 /// Checks the device; `mount` mounts it where it can be unmounted again, for those that must have been. `say` hears what a person should know.
 ///
 /// # Errors
@@ -73,7 +54,7 @@ pub fn check(
     say: &mut dyn FnMut(&str),
 ) -> Result<Checked, Failure> {
     let program = PathBuf::from(format!("/sbin/fsck.{driver}"));
-    let Some(checker) = CHECKERS.iter().find(|it| it.driver == driver).filter(|_| program.exists()) else {
+    let Some(checker) = super::top_of(driver).map(|top| &top.checker).filter(|_| program.exists()) else {
         say(&format!(
             "{device} is not checked: the initramfs has no {}; make it again with mkinitramfs --check-file-system {driver}",
             program.display()
@@ -101,7 +82,7 @@ fn run(program: &Path, checker: &Checker, device: &str) -> Result<Checked, Failu
     let failure = |why: String| Failure::new(format!("{} {why}", program.display()));
     let Ended { status, said } = subprocess::run(&mut command, &subprocess::CHECKING, still)
         .map_err(|why| failure(why.to_string()))?;
-    let verdict = status.code().map_or(Verdict::Failed, |code| verdict(checker.driver, code));
+    let verdict = status.code().map_or(Verdict::Failed, |code| verdict(checker, code));
     match verdict {
         Verdict::Fine(checked) => Ok(checked),
         Verdict::Damaged => {
@@ -114,13 +95,11 @@ fn run(program: &Path, checker: &Checker, device: &str) -> Result<Checked, Failu
     }
 }
 
-/// e2fsck(8): bits, 1 and 2 for what was repaired, 4 for what was not, 8 and more for what kept it from looking. xfs_repair(8) and btrfs-check(8): 1
-/// for damage. fsck.f2fs gives 255 for all that is wrong.
-fn verdict(driver: &str, code: i32) -> Verdict {
-    match (driver, code) {
-        (_, 0) => Verdict::Fine(Checked::Good),
-        ("ext4", 1..=3) => Verdict::Fine(Checked::Repaired),
-        ("ext4", 4..=7) | ("xfs" | "btrfs", 1) | ("f2fs", _) => Verdict::Damaged,
+fn verdict(checker: &Checker, code: i32) -> Verdict {
+    match code {
+        0 => Verdict::Fine(Checked::Good),
+        _ if checker.repaired.contains(&code) => Verdict::Fine(Checked::Repaired),
+        _ if checker.damaged.contains(&code) => Verdict::Damaged,
         _ => Verdict::Failed,
     }
 }
@@ -149,20 +128,26 @@ mod tests {
         (folder, path)
     }
 
+    fn checker(driver: &str) -> &'static Checker {
+        &super::super::top_of(driver).unwrap().checker
+    }
+
     fn checked(program: &str, driver: &str, path: &str) -> Result<Checked, Failure> {
-        let checker = CHECKERS.iter().find(|it| it.driver == driver).unwrap();
-        run(Path::new(program), checker, path)
+        run(Path::new(program), checker(driver), path)
     }
 
     /// The judges are the programs themselves.
     #[test]
     fn scattered_damage_is_found_by_the_programs_of_each_file_system() {
-        for (driver, program, mib, damage) in [
+        let cases = [
             ("ext4", "/usr/sbin/fsck.ext4", 32, 0x400_u64),
             ("xfs", "/usr/sbin/xfs_repair", 320, 0x1000),
             ("btrfs", "/usr/bin/btrfs", 128, 0),
             ("f2fs", "/usr/sbin/fsck.f2fs", 80, 0x20_0000),
-        ] {
+        ];
+        assert!(file_systems::with_top().map(|(row, _)| row.driver).eq(cases.map(|(driver, ..)| driver)));
+        for (driver, program, mib, damage) in cases {
+            assert!(program.ends_with(checker(driver).program), "{program}");
             assert!(Path::new(program).exists(), "{program}: missing: run `make deps-test`");
             let (_folder, path) = made(driver, mib);
             assert_eq!(checked(program, driver, &path), Ok(Checked::Good), "{driver}");
@@ -206,7 +191,7 @@ mod tests {
             ("btrfs", 1, Verdict::Damaged),
             ("f2fs", 255, Verdict::Damaged),
         ] {
-            assert_eq!(verdict(driver, code), expected, "{driver} {code}");
+            assert_eq!(verdict(checker(driver), code), expected, "{driver} {code}");
         }
     }
 
@@ -217,7 +202,7 @@ mod tests {
         let checked = check("/dev/vdb", "no-such", mount, &mut |line| said.push(line.to_owned()));
         assert_eq!(checked, Ok(Checked::NotPacked));
         assert!(said[0].contains("mkinitramfs --check-file-system no-such"), "{said:?}");
-        let failure = run(Path::new("/nowhere"), &CHECKERS[0], "/dev/vdb").unwrap_err();
+        let failure = run(Path::new("/nowhere"), checker("ext4"), "/dev/vdb").unwrap_err();
         assert!(failure.why.starts_with("/nowhere does not start"), "{failure:?}");
         assert_eq!(last_words("a\n\nb\n c \nd\n"), "b; c; d");
         assert_eq!(last_words(""), "");

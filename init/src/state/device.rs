@@ -123,14 +123,15 @@ fn judge(state: &State, device: &BlockDevice, content: Content) -> Result<Found,
             "if it had one, its first blocks are damaged: try fsck on another system before anything else",
         )
         .try_this(NEVER_FORMATTED)),
-        (Content::Something, _, Some(found)) => {
-            match found.driver.filter(|_| found.can_hold_top()) {
-                Some(driver) => Ok(Found::Mount { path, driver }),
-                None => Err(failure(format!("{path} has {}, which cannot hold a writable top", found.kind))
-                    .try_this("use ext4, xfs, btrfs or f2fs: overlayfs needs attributes and whiteouts that others do not have")
-                    .try_this(NEVER_FORMATTED)),
-            }
-        }
+        (Content::Something, _, Some(found)) => match found.driver.filter(|_| found.can_hold_top()) {
+            Some(driver) => Ok(Found::Mount { path, driver }),
+            None => Err(failure(format!("{path} has {}, which cannot hold a writable top", found.kind))
+                .try_this(format!(
+                    "use {}: overlayfs needs attributes and whiteouts that others do not have",
+                    file_systems::listed(StateFileSystem::all().map(StateFileSystem::driver), " or ")
+                ))
+                .try_this(NEVER_FORMATTED)),
+        },
     }
 }
 
@@ -140,8 +141,6 @@ mod tests {
     use block_probe::partition_table::Partition;
     use block_probe::superblock::Superblock;
 
-    const DRIVERS: [&str; 4] = ["ext4", "xfs", "btrfs", "f2fs"];
-
     fn device(
         name: &str,
         kind: Option<&'static str>,
@@ -150,7 +149,7 @@ mod tests {
     ) -> BlockDevice {
         let superblock = kind.map(|kind| Superblock {
             kind,
-            driver: [DRIVERS.as_slice(), &["vfat"]].concat().into_iter().find(|driver| *driver == kind),
+            driver: file_systems::of_driver(kind).map(|row| row.driver),
             label: label.map(str::to_owned),
             ..Superblock::default()
         });
@@ -170,11 +169,14 @@ mod tests {
         State { place: DeviceSpec::parse(place).unwrap(), create, changed: Default::default(), check: false }
     }
 
-    const EXT4: Option<StateFileSystem> = Some(StateFileSystem::Ext4);
+    fn ext4() -> StateFileSystem {
+        StateFileSystem::parse("ext4").unwrap()
+    }
 
     #[test]
     fn a_file_system_is_mounted_and_never_made_again() {
-        for (driver, create) in DRIVERS.into_iter().zip([None, EXT4, None, EXT4]) {
+        let drivers = StateFileSystem::all().map(StateFileSystem::driver);
+        for (driver, create) in drivers.zip([None, Some(ext4())].into_iter().cycle()) {
             let devices = [device("vda", Some(driver), Some("state"), None)];
             let found = choose(&state("LABEL=state", create), &devices, |_| Content::Something);
             assert_eq!(found, Ok(Some(Found::Mount { path: "/dev/vda".into(), driver })));
@@ -185,20 +187,20 @@ mod tests {
     fn an_empty_device_gets_a_file_system_only_when_the_profile_says_so() {
         let devices = [device("vda", None, None, None), device("vdb1", None, None, Some("state"))];
         for (place, name) in [("LABEL=state", 1), ("PARTLABEL=state", 1), ("/dev/vda", 0), ("/dev/vdb1", 1)] {
-            let made = Found::Make { device: Box::new(devices[name].clone()), kind: StateFileSystem::Ext4 };
+            let made = Found::Make { device: Box::new(devices[name].clone()), kind: ext4() };
             let choose = |create, content| choose(&state(place, create), &devices, |_| content);
-            assert_eq!(choose(EXT4, Content::Blank), Ok(Some(made.clone())), "{place}");
-            assert_eq!(choose(EXT4, Content::HalfMade), Ok(Some(made)), "{place}");
+            assert_eq!(choose(Some(ext4()), Content::Blank), Ok(Some(made.clone())), "{place}");
+            assert_eq!(choose(Some(ext4()), Content::HalfMade), Ok(Some(made)), "{place}");
             let failure = choose(None, Content::Blank).unwrap_err();
             assert!(
                 failure.why.ends_with("is empty") && failure.remedies[0].contains("create="),
                 "{failure:?}"
             );
-            let failure = choose(EXT4, Content::Something).unwrap_err();
+            let failure = choose(Some(ext4()), Content::Something).unwrap_err();
             assert!(failure.why.contains("is not empty"), "{failure:?}");
             assert!(failure.remedies[1].contains("never formats"), "{failure:?}");
         }
-        let nothing = choose(&state("LABEL=other", EXT4), &devices, |_| Content::Blank);
+        let nothing = choose(&state("LABEL=other", Some(ext4())), &devices, |_| Content::Blank);
         assert_eq!(nothing, Ok(None));
     }
 
@@ -206,7 +208,10 @@ mod tests {
     fn a_partition_that_has_a_file_system_does_not_stand_for_another() {
         for label in [Some("home"), None] {
             let devices = [device("vda1", Some("ext4"), label, Some("state"))];
-            assert_eq!(choose(&state("LABEL=state", EXT4), &devices, |_| Content::Something), Ok(None));
+            assert_eq!(
+                choose(&state("LABEL=state", Some(ext4())), &devices, |_| Content::Something),
+                Ok(None)
+            );
         }
     }
 
@@ -215,7 +220,7 @@ mod tests {
         for content in [Content::Blank, Content::HalfMade, Content::Something] {
             let mut device = device("vdb", Some("ext4"), Some("state"), None);
             device.write_protected = true;
-            let failure = choose(&state("LABEL=state", EXT4), &[device], |_| content).unwrap_err();
+            let failure = choose(&state("LABEL=state", Some(ext4())), &[device], |_| content).unwrap_err();
             assert_eq!(failure.why, "/dev/vdb is write-protected");
         }
     }
@@ -226,7 +231,8 @@ mod tests {
             [("vfat", "/dev/vda has vfat, which cannot hold"), ("swap", "/dev/vda has swap, which")]
         {
             let devices = [device("vda", Some(kind), Some("state"), None)];
-            let failure = choose(&state("/dev/vda", EXT4), &devices, |_| Content::Something).unwrap_err();
+            let failure =
+                choose(&state("/dev/vda", Some(ext4())), &devices, |_| Content::Something).unwrap_err();
             assert!(failure.why.starts_with(why), "{failure:?}");
         }
         let devices = ["vda", "vdb"].map(|name| device(name, Some("ext4"), Some("state"), None));

@@ -9,6 +9,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use block_probe::superblock::folds_case;
+use file_systems::with_top;
 use profiles::WhenChanged;
 use rustix::fs::{
     AtFlags, Dir, FileType, Mode, OFlags, RenameFlags, fstatvfs, fsync, mkdirat, openat, renameat_with,
@@ -256,11 +257,19 @@ fn directory(parent: impl AsFd, name: &str) -> Result<OwnedFd, Errno> {
 fn unfit(lack: Lack) -> Failure {
     let failure = Failure::new(format!("it cannot hold a writable top: {lack}"));
     match lack {
-        Lack::EntryTypes => failure.try_this(
-            "make the file system anew, as mkfs.ext4 and mkfs.xfs do it today, and copy its files back: types cannot be added to files that are there",
-        ),
+        Lack::EntryTypes => {
+            let rows = with_top().filter(|(_, top)| top.types_by_format);
+            let makers: Vec<String> = rows.map(|(row, _)| format!("mkfs.{}", row.driver)).collect();
+            failure.try_this(format!(
+                "make the file system anew, as {} do it today, and copy its files back: types cannot be added to files that are there",
+                makers.join(" and ")
+            ))
+        }
         Lack::Attributes => {
-            failure.try_this("use a kernel that has them, for F2FS with CONFIG_F2FS_FS_XATTR, or another file system")
+            let rows = with_top().filter_map(|(row, top)| Some((row.title, top.attributes_by?)));
+            let by: String =
+                rows.map(|(title, symbol)| format!("for {title} with CONFIG_{symbol}, ")).collect();
+            failure.try_this(format!("use a kernel that has them, {by}or another file system"))
         }
         Lack::CaseFolding => failure.try_this(format!(
             "take the flag from the root of the file system while {FOLDER} is not there: chattr -F"

@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use block_probe::superblock;
+use file_systems::PLACES;
 use profiles::{DeviceSpec, StateFileSystem};
 
 use super::marker;
@@ -38,7 +39,7 @@ pub fn prepare<'a>(
     let path = device.path();
     let label = label(kind, place)?;
     let program = program_in(Path::new("/sbin"), kind, label, &path)?;
-    let smallest = smallest(kind);
+    let smallest = kind.top().maker.smallest << 20;
     if device.size < smallest {
         return Err(Failure::new(format!(
             "{path} has {}, which is too little for a state: {kind} needs at least {}",
@@ -59,7 +60,7 @@ pub fn prepare<'a>(
 
 /// Whether a line of `/proc/filesystems` is for this file system.
 fn knows(filesystems: &str, kind: StateFileSystem) -> bool {
-    filesystems.lines().any(|line| line.split_whitespace().last() == Some(&kind.to_string()))
+    filesystems.lines().any(|line| line.split_whitespace().last() == Some(kind.driver()))
 }
 
 /// Makes it.
@@ -104,8 +105,7 @@ fn program_in(folder: &Path, kind: StateFileSystem, label: &str, device: &str) -
     if program.exists() {
         return Ok(program);
     }
-    // mkfs.f2fs(8) is alone with its small letter.
-    let option = if kind == StateFileSystem::F2fs { "-l" } else { "-L" };
+    let option = kind.top().maker.label_option;
     Err(Failure::new(format!("the initramfs has no {} to make the state with", program.display()))
         .try_this(format!("make the initramfs again with mkinitramfs --make-file-system {kind}"))
         .try_this(format!(
@@ -120,26 +120,9 @@ fn quoted(word: &str) -> String {
     if word.bytes().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
 }
 
-/// The smallest device that the program accepts, with what is left free at its end: mkfs.xfs and mkfs.btrfs say so, mkfs.f2fs ends by a
-/// signal on less, and an ext4 of less has no room for anything.
-fn smallest(kind: StateFileSystem) -> u64 {
-    let mib = match kind {
-        StateFileSystem::Ext4 => 16,
-        StateFileSystem::Xfs => 301,
-        StateFileSystem::Btrfs => 110,
-        StateFileSystem::F2fs => 64,
-    };
-    mib << 20
-}
-
 /// The label that the file system gets: the one that it will be looked for by.
 fn label(kind: StateFileSystem, place: &DeviceSpec) -> Result<&str, Failure> {
-    // mke2fs(8), mkfs.xfs(8), mkfs.btrfs(8), mkfs.f2fs(8), in bytes.
-    let most = match kind {
-        StateFileSystem::Ext4 => 16,
-        StateFileSystem::Xfs => 12,
-        StateFileSystem::Btrfs | StateFileSystem::F2fs => 255,
-    };
+    let most = kind.top().maker.longest_label;
     match place {
         DeviceSpec::Label(label) if label.len() > most => {
             Err(Failure::new(format!("{place}: a label of {kind} has at most {most} bytes"))
@@ -151,22 +134,16 @@ fn label(kind: StateFileSystem, place: &DeviceSpec) -> Result<&str, Failure> {
     }
 }
 
-/// What the program is told: quiet, over what it may have left half made before, this label, this UUID, this many bytes, and no discarding first, which takes minutes on
-/// some disks.
+/// What the program is told: the words of the table, each with at most one place to fill.
 fn arguments(kind: StateFileSystem, label: &str, uuid: &str, path: &str, bytes: u64) -> Vec<String> {
-    let kib = format!("{}k", bytes >> 10);
-    let (bytes, sectors) = ((bytes & !0xfff).to_string(), (bytes >> 9).to_string());
-    let xfs = [format!("uuid={uuid}"), format!("size={bytes}")];
-    let words: Vec<&str> = match kind {
-        // -F: also a whole disk, and as -f of the others.
-        StateFileSystem::Ext4 => {
-            vec!["-q", "-F", "-t", "ext4", "-L", label, "-U", uuid, "-E", "nodiscard", path, &kib]
-        }
-        StateFileSystem::Xfs => vec!["-q", "-f", "-K", "-L", label, "-m", &xfs[0], "-d", &xfs[1], path],
-        StateFileSystem::Btrfs => vec!["-q", "-f", "-K", "-L", label, "-U", uuid, "-b", &bytes, path],
-        StateFileSystem::F2fs => vec!["-q", "-f", "-t", "0", "-l", label, "-U", uuid, path, &sectors],
+    let lengths = [bytes >> 10, bytes >> 9, bytes & !0xfff].map(|length| length.to_string());
+    let values = [label, uuid, path, &lengths[0], &lengths[1], &lengths[2]];
+    let filled = |word: &&'static str| {
+        let mut places = PLACES.iter().zip(values);
+        let place = places.find(|(place, _)| word.contains(**place));
+        place.map_or_else(|| (*word).to_owned(), |(place, value)| word.replacen(place, value, 1))
     };
-    words.into_iter().map(str::to_owned).collect()
+    kind.top().maker.arguments.iter().map(filled).collect()
 }
 
 #[cfg(test)]
@@ -179,22 +156,36 @@ mod tests {
 
     #[test]
     fn the_file_system_gets_the_label_that_it_is_looked_for_by() {
-        let ext4 = StateFileSystem::Ext4;
+        let [ext4, xfs] = ["ext4", "xfs"].map(|name| StateFileSystem::parse(name).unwrap());
         assert_eq!(named(ext4, "LABEL=my state").unwrap(), "my state");
         assert_eq!(named(ext4, "PARTLABEL=state").unwrap(), "state");
         assert_eq!(named(ext4, "PARTLABEL=a partition with a long name").unwrap(), "lamina-state");
         assert_eq!(named(ext4, "/dev/vdb1").unwrap(), "lamina-state");
-        let failure = named(StateFileSystem::Xfs, "LABEL=thirteen char").unwrap_err();
+        let failure = named(xfs, "LABEL=thirteen char").unwrap_err();
         assert_eq!(failure.why, "LABEL=thirteen char: a label of xfs has at most 12 bytes");
+    }
+
+    /// A label is what a person wrote, and may look like a place.
+    #[test]
+    fn what_is_put_in_is_not_looked_at_again() {
+        for (kind, words) in [
+            ("ext4", "-q -F -t ext4 -L {uuid} -U U -E nodiscard /dev/x 1028k"),
+            ("xfs", "-q -f -K -L {uuid} -m uuid=U -d size=1052672 /dev/x"),
+            ("btrfs", "-q -f -K -L {uuid} -U U -b 1052672 /dev/x"),
+            ("f2fs", "-q -f -t 0 -l {uuid} -U U /dev/x 2057"),
+        ] {
+            let kind = StateFileSystem::parse(kind).unwrap();
+            assert_eq!(arguments(kind, "{uuid}", "U", "/dev/x", 1_053_184).join(" "), words);
+        }
     }
 
     /// The judges are the programs themselves, on a file.
     #[test]
     fn the_programs_make_what_is_asked_for_and_leave_the_mark_alone() {
-        for kind in ["ext4", "xfs", "btrfs", "f2fs"].map(|name| StateFileSystem::parse(name).unwrap()) {
+        for kind in StateFileSystem::all() {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("disk");
-            let size = smallest(kind);
+            let size = kind.top().maker.smallest << 20;
             let disk = File::options().read(true).write(true).create_new(true).open(&path).unwrap();
             disk.set_len(size).unwrap();
             let uuid = "12345678-1234-4000-8000-123456789abc";
@@ -220,8 +211,9 @@ mod tests {
     #[test]
     fn a_driver_is_looked_for_by_its_whole_name() {
         let known = "nodev\tsysfs\n\text4\n\text3\n";
-        assert!(knows(known, StateFileSystem::Ext4) && !knows(known, StateFileSystem::Xfs));
-        assert!(!knows("nodev\tnotext4\n", StateFileSystem::Ext4));
+        let [ext4, xfs] = ["ext4", "xfs"].map(|name| StateFileSystem::parse(name).unwrap());
+        assert!(knows(known, ext4) && !knows(known, xfs));
+        assert!(!knows("nodev\tnotext4\n", ext4));
     }
 
     #[test]

@@ -173,8 +173,7 @@ fn mount(device: &str, driver: &str) -> Result<(), Failure> {
     let target = Path::new(paths::STATE);
     fs::create_dir_all(target)
         .map_err(|error| Failure::new(format!("cannot make {}: {error}", target.display())))?;
-    // ext4 alone can be told; the others stop writing by themselves when they meet an error.
-    let options: &[_] = if driver == "ext4" { &[("errors", "remount-ro")] } else { &[] };
+    let options = top_of(driver).map_or(&[][..], |top| top.mount_options);
     let attributes =
         Attributes::MOUNT_ATTR_NOSUID | Attributes::MOUNT_ATTR_NODEV | Attributes::MOUNT_ATTR_NOEXEC;
     let mounted = Filesystem { kind: driver, source: device, options, flags: &[], attributes }.mount(target);
@@ -207,14 +206,14 @@ fn with_command(mut failure: Failure, driver: &str, device: &str) -> Failure {
     failure
 }
 
-/// The command that repairs it and keeps its files: e2fsck(8), xfs_repair(8), btrfs(8), fsck.f2fs(8).
+/// The command that repairs it and keeps its files.
 fn repair(driver: &str, device: &str) -> String {
-    match driver {
-        "ext4" => format!("e2fsck -f -y {device}"),
-        "xfs" => format!("xfs_repair {device}"),
-        "btrfs" => format!("btrfs check {device}"),
-        _ => format!("fsck.{driver} {device}"),
-    }
+    top_of(driver).map_or_else(|| format!("fsck.{driver} {device}"), |top| format!("{} {device}", top.repair))
+}
+
+/// What the table says of it as the place of a top.
+fn top_of(driver: &str) -> Option<&'static file_systems::Top> {
+    file_systems::of_driver(driver)?.top.as_ref()
 }
 
 /// Why there is no root over the top, when the state may be what it is about: then there is one without it. `None` where it is not.
@@ -300,7 +299,7 @@ mod tests {
     fn a_device_that_is_not_there_is_told_with_what_would_make_it() {
         let state = State {
             place: profiles::DeviceSpec::Label("no such state on this machine".into()),
-            create: Some(profiles::StateFileSystem::Ext4),
+            create: profiles::StateFileSystem::parse("ext4").ok(),
             changed: Default::default(),
             check: false,
         };

@@ -1,5 +1,6 @@
 //! Which medium holds the store: what was asked for, matched against what is there. Pure: the waiting is in `wait_for_device`.
 
+use file_systems::FILE_SYSTEMS;
 use profiles::DeviceSpec;
 
 use crate::devices::block_devices::BlockDevice;
@@ -14,7 +15,7 @@ pub enum Medium {
     Device {
         /// `/dev/NAME`.
         path: String,
-        /// `ext4`, `vfat` or `iso9660`.
+        /// Of the table of file systems.
         driver: &'static str,
         /// Nothing can be written to it, and so no journal be replayed.
         write_protected: bool,
@@ -30,7 +31,8 @@ pub fn choose(spec: &DeviceSpec, devices: &[BlockDevice]) -> Result<Option<Mediu
     let found: Vec<&BlockDevice> = devices.iter().filter(|device| device.answers_to(spec)).collect();
     let Some(device) = which_device::one(spec, found, devices, "lamina.store=")? else { return Ok(None) };
     let unusable = |what: String| {
-        let remedy = "put the store on ext4, vfat, ISO 9660, XFS, btrfs or F2FS, or choose another device";
+        let known = file_systems::listed(FILE_SYSTEMS.iter().map(|row| row.title), " or ");
+        let remedy = format!("put the store on {known}, or choose another device");
         Failure::new(what).having_seen([device.to_string()]).try_this(remedy)
     };
     match &device.superblock {
@@ -54,7 +56,7 @@ mod tests {
     use block_probe::superblock::Superblock;
 
     fn device(name: &str, disk: Option<&str>, kind: &'static str, label: &str) -> BlockDevice {
-        let driver = matches!(kind, "ext4" | "vfat" | "iso9660").then_some(kind);
+        let driver = file_systems::of_kind(kind).map(|row| row.driver);
         let superblock = Superblock {
             kind,
             driver,
@@ -108,5 +110,7 @@ mod tests {
     fn a_device_that_cannot_hold_a_store_says_what_it_has() {
         let failure = chosen("/dev/vda", &[device("vda", None, "swap", "")]).unwrap_err();
         assert_eq!(failure.why, "/dev/vda has swap, which cannot hold a store");
+        let remedy = "put the store on ext4, vfat, ISO 9660, XFS, btrfs or F2FS, or choose another device";
+        assert_eq!(failure.remedies, [remedy]);
     }
 }

@@ -6,6 +6,10 @@ use crate::fixture::{Fixture, RELEASE, module, static_program};
 use mkinitramfs::{FileSystemMaker, Source, Task};
 use profiles::StateFileSystem;
 
+fn kind(name: &str) -> StateFileSystem {
+    StateFileSystem::parse(name).expect("a file system of the table")
+}
+
 fn maker(kind: StateFileSystem, program: Option<PathBuf>) -> FileSystemMaker {
     FileSystemMaker { task: Task::Make, kind, program }
 }
@@ -16,7 +20,7 @@ fn a_static_program_goes_where_init_looks_and_alone() {
     let mut request = fixture.request();
     let before = request.plan().expect("a plan").contents.iter().count();
     let program = fixture.put("mke2fs", &static_program());
-    request.make_file_systems = vec![maker(StateFileSystem::Ext4, Some(program))];
+    request.make_file_systems = vec![maker(kind("ext4"), Some(program))];
     let plan = request.plan().expect("a plan");
     // The folder sbin, and the program.
     assert_eq!(plan.contents.iter().count(), before + 2);
@@ -29,8 +33,7 @@ fn a_program_of_this_machine_brings_its_libraries_and_the_driver() {
     let fixture = Fixture::new();
     fixture.put_module("kernel/fs/xfs.ko", &module("", "", RELEASE));
     let mut request = fixture.request();
-    request.make_file_systems =
-        [StateFileSystem::Xfs, StateFileSystem::Ext4].map(|kind| maker(kind, None)).into();
+    request.make_file_systems = ["xfs", "ext4"].map(|name| maker(kind(name), None)).into();
     let plan = request.plan().expect("a plan");
     assert!(plan.modules.picked.iter().any(|picked| picked.name == "xfs"), "{plan}");
     let loader = "lib64/ld-linux-x86-64.so.2";
@@ -60,16 +63,14 @@ fn a_program_of_this_machine_brings_its_libraries_and_the_driver() {
 fn refusals_name_what_is_missing_and_the_package_that_has_it() {
     let fixture = Fixture::new();
     let mut request = fixture.request();
-    request.make_file_systems = vec![maker(StateFileSystem::F2fs, None)];
+    request.make_file_systems = vec![maker(kind("f2fs"), None)];
     let refusal = fixture.refusal(&request);
     assert!(refusal.starts_with("the file system f2fs: the kernel 6.1.0-test does not have it"), "{refusal}");
 
-    for (kind, package) in
-        [("ext4", "e2fsprogs"), ("xfs", "xfsprogs"), ("btrfs", "btrfs-progs"), ("f2fs", "f2fs-tools")]
-    {
+    for kind in StateFileSystem::all() {
+        let package = kind.file_system().package;
         let module_of = format!("kernel/fs/{kind}.ko");
         fixture.put_module(&module_of, &module("", "", RELEASE));
-        let kind = StateFileSystem::parse(kind).expect("a file system");
         request.make_file_systems = vec![maker(kind, Some(fixture.put("mkfs", &needs_what_is_nowhere())))];
         let refusal = fixture.refusal(&request);
         let wanted = "DIR/mkfs: mkfs needs libnowhere.so.9, which is in no folder of the loader /lib64/ld-linux-x86-64.so.2";
@@ -77,14 +78,14 @@ fn refusals_name_what_is_missing_and_the_package_that_has_it() {
         assert!(refusal.contains(package) && refusal.contains(&format!("{kind}=FILE")), "{refusal}");
     }
     let script = fixture.put("script", b"#!/bin/sh\n");
-    request.make_file_systems = vec![maker(StateFileSystem::Ext4, Some(script))];
+    request.make_file_systems = vec![maker(kind("ext4"), Some(script))];
     assert_eq!(
         fixture.refusal(&request),
         "DIR/script: is not a 64-bit ELF program\nhelp: give the program itself, static or dynamic"
     );
-    request.make_file_systems = vec![maker(StateFileSystem::Ext4, Some(fixture.path("absent")))];
+    request.make_file_systems = vec![maker(kind("ext4"), Some(fixture.path("absent")))];
     assert!(fixture.refusal(&request).starts_with("DIR/absent: No such file or directory"));
-    request.make_file_systems = vec![maker(StateFileSystem::Ext4, None), maker(StateFileSystem::Ext4, None)];
+    request.make_file_systems = vec![maker(kind("ext4"), None), maker(kind("ext4"), None)];
     assert_eq!(
         fixture.refusal(&request),
         "sbin/mkfs.ext4: would be in the initramfs twice\nhelp: name it once; of two keys with one name, give one file another name"
@@ -105,9 +106,8 @@ fn a_checker_goes_beside_the_maker_under_the_name_that_init_runs() {
     let fixture = Fixture::new();
     let mut request = fixture.request();
     let program = |name: &str| Some(fixture.put(name, &static_program()));
-    let kind = StateFileSystem::Ext4;
-    let checker = FileSystemMaker { task: Task::Check, kind, program: program("e2fsck") };
-    request.make_file_systems = vec![maker(kind, program("mke2fs")), checker];
+    let checker = FileSystemMaker { task: Task::Check, kind: kind("ext4"), program: program("e2fsck") };
+    request.make_file_systems = vec![maker(kind("ext4"), program("mke2fs")), checker];
     let plan = request.plan().expect("a plan");
     for path in ["sbin/mkfs.ext4", "sbin/fsck.ext4"] {
         assert_eq!(plan.contents.get(path).map(|entry| entry.mode), Some(0o755), "{plan}");
@@ -115,8 +115,8 @@ fn a_checker_goes_beside_the_maker_under_the_name_that_init_runs() {
     assert!(plan.to_string().contains("checks ext4 of a state"), "{plan}");
     // That of this machine: fsck.xfs looks at nothing.
     fixture.put_module("kernel/fs/xfs.ko", &module("", "", RELEASE));
-    let kind = StateFileSystem::Xfs;
-    request.make_file_systems = vec![FileSystemMaker { task: Task::Check, kind, program: None }];
+    let checker = FileSystemMaker { task: Task::Check, kind: kind("xfs"), program: None };
+    request.make_file_systems = vec![checker];
     let plan = request.plan().expect("a plan");
     let whole = std::fs::read("/usr/sbin/xfs_repair").expect("Debian's xfsprogs");
     let packed = plan.contents.get("sbin/fsck.xfs").map(|entry| &entry.source);

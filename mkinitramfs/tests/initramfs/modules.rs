@@ -42,10 +42,11 @@ fn large_file_systems_go_in_when_they_are_asked_for() {
     let mut request = fixture.request();
     let has_xfs = |plan: &mkinitramfs::Plan| plan.modules.picked.iter().any(|picked| picked.name == "xfs");
     assert!(!has_xfs(&request.plan().expect("a plan")));
-    request.state_file_systems = vec![StateFileSystem::Xfs, StateFileSystem::Ext4];
+    request.state_file_systems =
+        ["xfs", "ext4"].map(|name| StateFileSystem::parse(name).expect("a row")).into();
     let plan = request.plan().expect("a plan");
     assert!(has_xfs(&plan) && !plan.modules.absent.iter().any(|absent| absent.name == "f2fs"), "{plan}");
-    request.state_file_systems = vec![StateFileSystem::F2fs];
+    request.state_file_systems = vec![StateFileSystem::parse("f2fs").expect("a row")];
     assert_eq!(
         fixture.refusal(&request),
         "the file system f2fs: the kernel 6.1.0-test does not have it (CONFIG_F2FS_FS)\n\

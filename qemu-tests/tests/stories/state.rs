@@ -314,7 +314,9 @@ fn an_empty_partition_gets_a_file_system_at_first_use_and_never_again() -> Story
 #[test]
 fn each_file_system_is_made_at_first_use_by_the_program_of_this_machine() -> Story {
     // Debian's cloud kernels have no F2FS, and 6.1 no btrfs.
-    for (name, kernel) in [("ext4", "6.1"), ("xfs", "6.1"), ("btrfs", "6.12"), ("f2fs", "6.1-all")] {
+    let on = [("ext4", "6.1"), ("xfs", "6.1"), ("btrfs", "6.12"), ("f2fs", "6.1-all")];
+    assert!(file_systems::with_top().map(|(row, _)| row.driver).eq(on.map(|(name, _)| name)));
+    for (name, kernel) in on {
         let mut fixture = StateFixture::on_kernel(&format!("state-make-{name}"), kernel)?;
         let program = format!("{name}=/usr/sbin/mkfs.{name}");
         fixture.options.push(("--make-file-system", program.into()));

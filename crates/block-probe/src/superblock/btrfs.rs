@@ -1,6 +1,6 @@
 //! Btrfs: `struct btrfs_super_block` of the kernel's `include/uapi/linux/btrfs_tree.h`.
 
-use super::{Superblock, uuid};
+use super::{Superblock, driver, uuid};
 use crate::bytes::{ByteSource, field_text, le64};
 
 /// Where the first superblock begins: BTRFS_SUPER_INFO_OFFSET.
@@ -17,7 +17,7 @@ pub(super) fn probe(source: &dyn ByteSource) -> Option<Superblock> {
     if block[MAGIC..MAGIC + 8] != *b"_BHRfS_M" || le64(&block, 48) != OFFSET {
         return None;
     }
-    let driver = (le64(&block, NUM_DEVICES) == 1).then_some("btrfs");
+    let driver = driver("btrfs").filter(|_| le64(&block, NUM_DEVICES) == 1);
     let length = (driver.is_some()).then(|| le64(&block, TOTAL_BYTES));
     let label = field_text(&block[LABEL..LABEL + 256]);
     Some(Superblock { kind: "btrfs", driver, label, uuid: uuid(&block[FSID..FSID + 16]), length })

@@ -1,6 +1,6 @@
 //! ext2, ext3 and ext4: `Documentation/filesystems/ext4/super.rst` of the kernel.
 
-use super::{Superblock, uuid};
+use super::{Superblock, driver, uuid};
 use crate::bytes::{ByteSource, field_text, le16, le32};
 
 /// Where the superblock begins, whatever the block size.
@@ -13,7 +13,7 @@ const INCOMPAT_64BIT: u32 = 0x80;
 /// Extents, 64-bit, flexible groups: what ext3 does not have.
 const INCOMPAT_EXT4: u32 = 0x40 | 0x80 | 0x200;
 
-/// Reads an ext2, ext3 or ext4 superblock. All three are mounted by the driver `ext4`.
+/// Reads an ext2, ext3 or ext4 superblock. One driver mounts all three.
 pub(super) fn probe(source: &dyn ByteSource) -> Option<Superblock> {
     let block = source.vec(OFFSET, 0x154)?;
     let (inodes, block_size_log, magic) = (le32(&block, 0), le32(&block, 0x18), le16(&block, 0x38));
@@ -21,17 +21,18 @@ pub(super) fn probe(source: &dyn ByteSource) -> Option<Superblock> {
         return None;
     }
     let (compat, incompat) = (le32(&block, 0x5c), le32(&block, 0x60));
-    let (kind, driver) = match () {
-        () if incompat & INCOMPAT_JOURNAL_DEVICE != 0 => ("jbd", None),
-        () if incompat & INCOMPAT_EXT4 != 0 => ("ext4", Some("ext4")),
-        () if compat & COMPAT_HAS_JOURNAL != 0 => ("ext3", Some("ext4")),
-        () => ("ext2", Some("ext4")),
+    let kind = match () {
+        // No driver mounts it.
+        () if incompat & INCOMPAT_JOURNAL_DEVICE != 0 => "jbd",
+        () if incompat & INCOMPAT_EXT4 != 0 => "ext4",
+        () if compat & COMPAT_HAS_JOURNAL != 0 => "ext3",
+        () => "ext2",
     };
     let high = if incompat & INCOMPAT_64BIT != 0 { le32(&block, 0x150) } else { 0 };
     let blocks = u64::from(high) << 32 | u64::from(le32(&block, 4));
     let length = blocks.checked_mul(1024 << block_size_log);
     let (label, uuid) = (field_text(&block[0x78..0x88]), uuid(&block[0x68..0x78]));
-    Some(Superblock { kind, driver, label, uuid, length })
+    Some(Superblock { kind, driver: driver(kind), label, uuid, length })
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! F2FS: `struct f2fs_super_block` of the kernel's `include/linux/f2fs_fs.h`.
 
-use super::{Superblock, uuid};
+use super::{Superblock, driver, uuid};
 use crate::bytes::{ByteSource, le16, le32, le64};
 
 /// Where the first of the two superblocks begins.
@@ -26,7 +26,7 @@ pub(super) fn probe(source: &dyn ByteSource) -> Option<Superblock> {
     let label = Some(String::from_utf16_lossy(&units)).filter(|label| !label.is_empty());
     Some(Superblock {
         kind: "f2fs",
-        driver: Some("f2fs"),
+        driver: driver("f2fs"),
         label,
         uuid: uuid(&block[UUID..UUID + 16]),
         length,

@@ -1,6 +1,6 @@
 //! ISO 9660: ECMA-119, sections 8.4 (primary volume descriptor) and 8.4.26.1 (dates).
 
-use super::Superblock;
+use super::{Superblock, driver};
 use crate::bytes::{ByteSource, field_text, le16, le32};
 
 /// The first volume descriptor is in sector 16 of 2048 bytes.
@@ -18,7 +18,7 @@ pub(super) fn probe(source: &dyn ByteSource) -> Option<Superblock> {
     let length = Some(u64::from(le32(&descriptor, 80)) * u64::from(le16(&descriptor, 128)));
     let uuid =
         date(&descriptor[MODIFIED..MODIFIED + 16]).or_else(|| date(&descriptor[CREATED..CREATED + 16]));
-    Some(Superblock { kind: "iso9660", driver: Some("iso9660"), label, uuid, length })
+    Some(Superblock { kind: "iso9660", driver: driver("iso9660"), label, uuid, length })
 }
 
 /// `YYYYMMDDHHMMSSCC` as `YYYY-MM-DD-HH-MM-SS-CC`; all zeros mean that the date is not given.

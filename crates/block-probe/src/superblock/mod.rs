@@ -1,9 +1,8 @@
 //! Which file system lies on a device: read from its superblock, without a mount.
 //!
-//! Six kinds can hold a store (ext4, XFS, Btrfs, F2FS, vfat, ISO 9660) and are read with label and UUID; the first four can
-//! hold what a running system has changed, too. Others are recognised by their
-//! magic only, so that a message can say "vda2 is swap" instead of "vda2 is something else". What is a part of something else
-//! (a RAID, a volume group, an encrypted volume) goes before all: a file system in it is not for mounting.
+//! Those of the table [`file_systems`] can be mounted, and are read with label and UUID: each row has a reader here. Others are
+//! recognised by their magic only, so that a message can say "vda2 is swap" instead of "vda2 is something else". What is a part of
+//! something else (a RAID, a volume group, an encrypted volume) goes before all: a file system in it is not for mounting.
 
 mod btrfs;
 mod case_folding;
@@ -36,9 +35,9 @@ pub struct Superblock {
 
 impl Superblock {
     /// Whether a writable top can be kept on it: overlayfs needs extended attributes, whiteouts and the types of directory
-    /// entries, which vfat and ISO 9660 do not have.
+    /// entries, which not all have.
     pub fn can_hold_top(&self) -> bool {
-        matches!(self.driver, Some("ext4" | "xfs" | "btrfs" | "f2fs"))
+        self.driver.and_then(file_systems::of_driver).is_some_and(|row| row.top.is_some())
     }
 }
 
@@ -61,13 +60,25 @@ pub fn probe(source: &dyn ByteSource) -> Option<Superblock> {
         .or_else(|| member::zfs(source))
 }
 
+type Reader = fn(&dyn ByteSource) -> Option<Superblock>;
+
+/// The reader for each driver, in the order in which they are asked. A boot sector says the least of what it is: vfat comes last.
+const READERS: [(&str, Reader); 6] = [
+    ("ext4", ext4::probe),
+    ("xfs", xfs::probe),
+    ("btrfs", btrfs::probe),
+    ("f2fs", f2fs::probe),
+    ("iso9660", iso9660::probe),
+    ("vfat", vfat::probe),
+];
+
 fn file_system(source: &dyn ByteSource) -> Option<Superblock> {
-    ext4::probe(source)
-        .or_else(|| xfs::probe(source))
-        .or_else(|| btrfs::probe(source))
-        .or_else(|| f2fs::probe(source))
-        .or_else(|| iso9660::probe(source))
-        .or_else(|| vfat::probe(source))
+    READERS.iter().find_map(|(_, probe)| probe(source))
+}
+
+/// The driver that mounts what has this kind.
+fn driver(kind: &str) -> Option<&'static str> {
+    file_systems::of_kind(kind).map(|row| row.driver)
 }
 
 /// How much is looked at, at each end of a device, before it is called blank: all that partition tables, RAID, LVM, LUKS and
@@ -114,6 +125,17 @@ mod tests {
             let found = probe(&bytes).unwrap();
             assert_eq!((found.kind, found.driver), (kind, None));
         }
+    }
+
+    #[test]
+    fn every_file_system_of_the_table_has_a_reader_and_no_other_has() {
+        let sorted = |mut drivers: Vec<&'static str>| {
+            drivers.sort_unstable();
+            drivers
+        };
+        let readers = sorted(READERS.iter().map(|(driver, _)| *driver).collect());
+        assert_eq!(readers, sorted(file_systems::FILE_SYSTEMS.iter().map(|row| row.driver).collect()));
+        assert!(OTHERS.iter().all(|(kind, ..)| driver(kind).is_none()));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! FAT12, FAT16 and FAT32: Microsoft's "FAT32 File System Specification", version 1.03, sections on the boot sector and
 //! on directory entries.
 
-use super::Superblock;
+use super::{Superblock, driver};
 use crate::bytes::{ByteSource, field_text, le16, le32};
 
 /// More entries of a root directory are not searched for a label, so that a chain that bites its tail ends.
@@ -48,7 +48,7 @@ pub(super) fn probe(source: &dyn ByteSource) -> Option<Superblock> {
     };
     let label = label_in_root(source, &boot.root).or_else(in_boot_sector);
     let uuid = serial.map(|serial| format!("{:04X}-{:04X}", serial >> 16, serial & 0xffff));
-    Some(Superblock { kind: "vfat", driver: Some("vfat"), label, uuid, length: Some(boot.length) })
+    Some(Superblock { kind: "vfat", driver: driver("vfat"), label, uuid, length: Some(boot.length) })
 }
 
 fn boot_sector(sector: &[u8]) -> Option<BootSector> {

@@ -1,6 +1,6 @@
 //! XFS: `struct xfs_dsb` of the kernel's `fs/xfs/libxfs/xfs_format.h`. All numbers are big-endian.
 
-use super::{Superblock, uuid};
+use super::{Superblock, driver, uuid};
 use crate::bytes::{ByteSource, be32, field_text};
 
 /// Reads an XFS superblock, at the start of the device.
@@ -13,7 +13,7 @@ pub(super) fn probe(source: &dyn ByteSource) -> Option<Superblock> {
     let blocks = u64::from(be32(&block, 8)) << 32 | u64::from(be32(&block, 12));
     let length = blocks.checked_mul(u64::from(block_size));
     let label = field_text(&block[108..120]);
-    Some(Superblock { kind: "xfs", driver: Some("xfs"), label, uuid: uuid(&block[32..48]), length })
+    Some(Superblock { kind: "xfs", driver: driver("xfs"), label, uuid: uuid(&block[32..48]), length })
 }
 
 #[cfg(test)]

@@ -5,7 +5,6 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use stack::journal::without_replay;
 use stack::mount::{Attributes, Filesystem, unmount};
 
 use super::mounts::{Access, attach_with_losetup, detach_with_losetup};
@@ -34,6 +33,10 @@ fn dirty_and_clean(folder: &Path, name: &str, driver: &str, make: &[&str]) -> [P
     unmount(&target).unwrap();
     detach_with_losetup(&device);
     [clean, dirty]
+}
+
+fn without_replay(driver: &str) -> &'static [&'static str] {
+    file_systems::of_driver(driver).unwrap().without_replay
 }
 
 fn mount(driver: &str, device: &Path, flags: &[&str], target: &Path) -> stack::Result<()> {

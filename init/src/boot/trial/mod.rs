@@ -40,7 +40,7 @@ const _: () = assert!(MOST_ATTEMPTS == 3);
 
 /// What became of a candidate that did not fail.
 enum Tried {
-    Ready(BootProfile),
+    Ready(Box<BootProfile>),
     /// After so many attempts.
     Skipped(u32),
     /// The same generation was tried under another role.
@@ -86,7 +86,7 @@ pub fn try_candidates(session: &mut Session, unreached: Option<BootError>) -> Re
                 session.journal.say(&format!("trying {candidate}"));
             }
             match try_one(session, &candidate, round_kind, &mut tried) {
-                Ok(Tried::Ready(profile)) => return Ok(profile),
+                Ok(Tried::Ready(profile)) => return Ok(*profile),
                 Ok(Tried::Skipped(attempts)) => skipped.push((candidate, attempts)),
                 Ok(Tried::Repeated) => {}
                 Err(error) => {
@@ -153,7 +153,7 @@ fn try_one(
             return Ok(Tried::Skipped(attempts));
         }
         tried.push(attempt);
-        root::build_root(session, candidate, &stored).map(Tried::Ready)
+        root::build_root(session, candidate, &stored).map(|profile| Tried::Ready(Box::new(profile)))
     });
     if matches!(result, Ok(Tried::Skipped(_)) | Err(_)) {
         record.suspects = suspects::suspects(session, candidate, &record);
