@@ -94,7 +94,7 @@ impl Layout {
         let length = size.map_or(least, |size| size / SECTOR * SECTOR);
         if length < least {
             let cause = format!("{length} bytes are too few: {least} are needed ({})", room.describe());
-            let remedy = format!("give at least `--size {}M`, or leave `--size` out", least / MIB);
+            let remedy = format!("give at least `--size {}M`, or a device that is so large", least / MIB);
             return Err(Error::new("disk", cause).remedy(remedy));
         }
         let store = (length - others) / MIB * MIB;

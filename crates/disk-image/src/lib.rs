@@ -16,11 +16,16 @@
 //! | [`bios`] | GRUB's boot code for a BIOS, put in place |
 //! | [`programs`] | mkfs.vfat, mtools and e2fsprogs, found and run |
 //! | [`write`](mod@write) | the executor |
+//! | [`format`](mod@format) | formats of virtual machines, by qemu-img |
+//! | [`extents`], [`device`] | onto a device: what is left out, what must be zero; read back and compared |
 //! | [`read`] | a disk read back |
 
 pub mod bios;
+pub mod device;
 pub mod ext4;
+pub mod extents;
 pub mod fat;
+pub mod format;
 pub mod identity;
 pub mod layout;
 pub mod partition_table;
@@ -31,6 +36,7 @@ mod section;
 pub mod write;
 
 pub use fault::{Error, Result};
+pub use format::DiskFormat;
 pub use identity::Identity;
 pub use layout::{Layout, Partition, PartitionKind};
 pub use plan::{Content, DiskFile, DiskPlan};

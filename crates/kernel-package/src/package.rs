@@ -68,6 +68,20 @@ impl KernelPackage {
         &self.release
     }
 
+    /// The paths of all its files below `boot` and `lib/modules`, sorted.
+    pub fn paths(&self) -> impl Iterator<Item = &str> {
+        self.files.paths()
+    }
+
+    /// The bytes of one of [`KernelPackage::paths`], as they are there.
+    ///
+    /// # Errors
+    /// There is none, or it cannot be read.
+    pub fn read(&self, path: &str) -> Result<Vec<u8>, KernelError> {
+        let failed = |error| KernelError::new(&self.path, format!("reading {path}: {error}"));
+        self.files.read(path).map_err(failed)
+    }
+
     /// The bootable kernel image.
     ///
     /// # Errors

@@ -1,0 +1,81 @@
+//! Formats of virtual machines, out of a raw disk, by qemu-img.
+
+use std::fs::File;
+
+use crate::programs::{command, path_of, run};
+use fault::Result;
+
+/// How a disk is written down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DiskFormat {
+    /// Byte for byte.
+    Raw,
+    /// That of QEMU.
+    Qcow2,
+    /// That of VMware, in one file that grows.
+    Vmdk,
+    /// That of Hyper-V.
+    Vhdx,
+}
+
+impl DiskFormat {
+    /// All of them, by their words.
+    pub const ALL: [(&str, DiskFormat); 4] = [
+        ("raw", DiskFormat::Raw),
+        ("qcow2", DiskFormat::Qcow2),
+        ("vmdk", DiskFormat::Vmdk),
+        ("vhdx", DiskFormat::Vhdx),
+    ];
+
+    /// Reads a word of [`DiskFormat::ALL`].
+    ///
+    /// # Errors
+    /// It is none of them.
+    pub fn parse(text: &str) -> Result<DiskFormat, String> {
+        let found = DiskFormat::ALL.iter().find(|(word, _)| *word == text);
+        let words = DiskFormat::ALL.map(|(word, _)| word).join(", ");
+        found
+            .map(|(_, format)| *format)
+            .ok_or_else(|| format!("'{}' is none of {words}", text.escape_debug()))
+    }
+
+    fn word(self) -> &'static str {
+        let (word, _) = DiskFormat::ALL[self as usize];
+        word
+    }
+}
+
+/// Whether qemu-img is there for this format, which should be asked before a disk is made.
+///
+/// # Errors
+/// It is missing.
+pub fn check_program(format: DiskFormat) -> Result<()> {
+    match format {
+        DiskFormat::Raw => Ok(()),
+        _ => command("qemu-img", "qemu-utils").map(drop),
+    }
+}
+
+/// Writes the raw disk into an open, empty file, which needs no name.
+///
+/// # Errors
+/// qemu-img is missing, or fails.
+pub fn convert(raw: &File, format: DiskFormat, target: &File) -> Result<()> {
+    let mut qemu_img = command("qemu-img", "qemu-utils")?;
+    // The target is a file of ours, which exists: other formats than raw are created in it anew.
+    qemu_img.args(["convert", "-q", "-f", "raw", "-O", format.word(), &path_of(raw), &path_of(target)]);
+    run(&mut qemu_img, "").map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_those_that_are_read() {
+        for (word, format) in DiskFormat::ALL {
+            assert_eq!((DiskFormat::parse(word), format.word()), (Ok(format), word));
+        }
+        assert_eq!(DiskFormat::parse("iso").unwrap_err(), "'iso' is none of raw, qcow2, vmdk, vhdx");
+    }
+}
