@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use profiles::is_misleading;
+use profiles::{Name, is_misleading};
 
 use crate::parameter::Parameter;
 
@@ -65,6 +65,14 @@ impl BootEntry {
             line("options", &Parameter::line(&self.options));
         }
         text
+    }
+
+    /// The profiles that the entry may boot, each perhaps with `@sha256:HEX`: the one that it is for, then what may take its place.
+    pub fn candidates(&self) -> impl Iterator<Item = &str> {
+        let named =
+            self.options.iter().filter(|it| ["lamina.profile", "lamina.fallback"].contains(&it.name()));
+        let of_store = |word: &&str| Name::parse(word.split('@').next().unwrap_or_default()).is_ok();
+        named.filter_map(Parameter::value).flat_map(|value| value.split(',')).filter(of_store)
     }
 
     /// Reads such a file, also one by somebody else: keys that are not known are passed over, `options` add up, and of another

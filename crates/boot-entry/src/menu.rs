@@ -2,11 +2,12 @@
 //! then the rescue.
 
 use std::fmt;
+use std::num::NonZero;
 
 use profiles::{Digest, Name};
 
 use crate::entry::{BootEntry, one_line};
-use crate::file_name::EntryFileName;
+use crate::file_name::{EntryFileName, Tries};
 use crate::parameter::{LONGEST_LINE, Parameter};
 
 /// A generation of a profile that lies on the medium.
@@ -41,6 +42,9 @@ pub struct MenuRequest {
     pub parameters: Vec<Parameter>,
     /// Seconds until the default boots; 0: at once.
     pub timeout: u32,
+    /// How often a loader that counts may try the newest generation of a profile before it takes another entry; the rescue and older
+    /// ones are never counted. None: nothing is.
+    pub tries: Option<NonZero<u32>>,
 }
 
 /// Entries in their order, with what a loader needs beside them.
@@ -110,7 +114,10 @@ impl Menu {
         let mut entries = Vec::new();
         for (place, (generation, before, group)) in in_order.enumerate() {
             let fallbacks = before.iter().chain(rescue.filter(|rescue| **rescue != generation));
-            let name = EntryFileName::of(&generation.profile, generation.number);
+            let mut name = EntryFileName::of(&generation.profile, generation.number);
+            if group == Group::Newest && !is_rescue(&generation) {
+                name.tries = request.tries.map(|left| Tries { left: left.get(), done: 0 });
+            }
             let entry = entry(request, place, &generation, group, fallbacks);
             let length = Parameter::line(&entry.options).len();
             if length > LONGEST_LINE {
@@ -124,8 +131,17 @@ impl Menu {
 
     /// The file `loader/loader.conf` of systemd-boot.
     pub fn to_loader_conf(&self) -> String {
-        // The tries in its name do not change which entry is meant: systemd-boot compares the id without them, and takes a pattern.
-        format!("timeout {}\ndefault {}.conf\n", self.timeout, self.default)
+        let default = match self.entries.iter().any(|(name, _)| name.tries.is_some()) {
+            // systemd-boot compares ids without tries, also with a pattern, and takes the first that fits. Entries without a try left
+            // stand last in its list (`config_entry_compare` of its `boot.c`), so that an older generation of the profile is found
+            // before one; the id itself would be taken for ever.
+            true => {
+                let profile = self.default.rsplit_once('-').map_or(self.default.as_str(), |(it, _)| it);
+                format!("{profile}-[0-9]*")
+            }
+            false => self.default.clone(),
+        };
+        format!("timeout {}\ndefault {default}.conf\n", self.timeout)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The texts that loaders read, byte for byte. `GOLDEN=write cargo test -p boot-entry` writes them anew.
 
+use std::num::NonZero;
 use std::path::Path;
 
 use boot_entry::{EntryFileName, Generation, Menu, MenuError, MenuRequest, Parameter};
@@ -31,6 +32,7 @@ fn request() -> MenuRequest {
         version: "6.1.0-50-amd64".to_owned(),
         parameters: vec![parameter("lamina.store=PARTUUID=00000000-0000-8000-8000-000000000000")],
         timeout: 5,
+        tries: None,
     }
 }
 
@@ -103,4 +105,22 @@ fn what_no_loader_could_boot_is_refused() {
     let menu = Menu::make(&MenuRequest { parameters: vec![quote], ..request() }).unwrap();
     assert!(menu.to_grub_cfg().unwrap_err().to_string().contains("\nhelp: "));
     assert_eq!(EntryFileName::parse(&menu.entries[0].0.file_name()).unwrap(), menu.entries[0].0);
+}
+
+#[test]
+fn the_newest_generations_are_counted_and_the_rescue_is_not() {
+    let menu = Menu::make(&MenuRequest { tries: NonZero::new(3), ..request() }).unwrap();
+    let names: Vec<String> = menu.entries.iter().map(|(name, _)| name.file_name()).collect();
+    let meant = [
+        "lamina-console-3+3-0.conf",
+        "lamina-web-7+3-0.conf",
+        "lamina-console-2.conf",
+        "lamina-web-5.conf",
+        "lamina-web-4.conf",
+        "lamina-rescue-1.conf",
+    ];
+    assert_eq!(names, meant);
+    assert_eq!(menu.to_loader_conf(), "timeout 5\ndefault lamina-console-[0-9]*.conf\n");
+    // GRUB knows no tries: its menu is the same.
+    assert_eq!(menu.to_grub_cfg(), Menu::make(&request()).unwrap().to_grub_cfg());
 }

@@ -101,7 +101,7 @@ fn slots(store: &Path) -> Result<Slots> {
 
 /// One blessing at a time: the first to end would make the medium read-only under the other. The lock is a file for root alone:
 /// whoever can open a folder can lock it, and so keep a boot from ever being blessed.
-fn lock(system: &System) -> Result<Flock<File>> {
+pub(crate) fn lock(system: &System) -> Result<Flock<File>> {
     let path = system.path(paths::BLESS_LOCK);
     let failed = |error: io::Error| {
         let remedy = match error.kind() {

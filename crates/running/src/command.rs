@@ -10,6 +10,7 @@ use crate::bless::{self, Blessing};
 use crate::chart::{self, Style};
 use crate::damage;
 use crate::error::{failure, refusal};
+use crate::loader_entry;
 use crate::report;
 use crate::why;
 use crate::{Result, System};
@@ -103,7 +104,11 @@ impl Bless {
             Blessing::Noted(name, generation) => (name, generation, "is good from now on"),
             Blessing::Known(name, generation) => (name, generation, "is known to be good"),
         };
-        Ok(Said::yes(format!("{name}, generation {} {news}", generation.number)))
+        let mut text = format!("{name}, generation {} {news}", generation.number);
+        for entry in loader_entry::bless(system, &BootReport::of(system)?)? {
+            text.push_str(&format!("; the loader counts the tries of {entry} no more"));
+        }
+        Ok(Said::yes(text))
     }
 }
 

@@ -11,6 +11,7 @@ pub mod damage;
 mod error;
 pub mod kernel_log;
 pub mod layer_devices;
+pub mod loader_entry;
 pub mod report;
 mod system;
 pub mod text;

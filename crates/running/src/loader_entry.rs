@@ -1,0 +1,268 @@
+//! The menu entry that a good boot came from: the loader has counted a try in its name, and the name without the count ends that
+//! (Boot Loader Specification, "Boot counting").
+//!
+//! Which entry it was is told by the entry itself: it binds the profile that runs by digest, and names the kernel that runs. Its file
+//! lies on a FAT beside the store. FAT may lose a file that a power cut meets while it is renamed: so the new name is a new file, whole and
+//! synced before it has the name, and the old file goes last. At every moment one of both is there.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use crate::bless::lock;
+use crate::error::failure;
+use crate::report::BootReport;
+use crate::{Result, System};
+use boot_entry::{BootEntry, EntryFileName};
+use nix::mount::{MsFlags, mount, umount};
+
+/// Where entries lie on an EFI system partition.
+const ENTRIES: &str = "loader/entries";
+/// Where the partition is mounted for a moment: a folder that nobody but root enters.
+const PLACE: &str = "/run/lamina/esp";
+/// An entry is as long as a kernel command line, and some words.
+const MOST_BYTES: u64 = 16 << 10;
+/// No menu has more.
+const MOST_ENTRIES: usize = 4096;
+
+/// Ends the counting of the entry that this system was booted from. Returns the names of entries that are not counted any more; none
+/// where nobody counts.
+///
+/// # Errors
+/// There is such an entry, and it cannot be written.
+pub fn bless(system: &System, report: &BootReport) -> Result<Vec<String>> {
+    let Some(profile) = &report.profile else { return Ok(Vec::new()) };
+    // No loader of a BIOS counts tries.
+    if !system.path("/sys/firmware/efi").exists() {
+        return Ok(Vec::new());
+    }
+    let _alone = lock(system)?;
+    let bound = format!("{}@{}", profile.name, profile.digest);
+    for node in beside(system, &report.medium) {
+        let names = with_mounted(system, &node, |esp| -> Result<Vec<String>, Fault> {
+            let found = counted_entries(esp, &bound, &report.kernel)?;
+            if !found.is_empty() {
+                writable(esp)?;
+            }
+            found.iter().map(|entry| stop_counting(esp, entry)).collect()
+        });
+        // Another FAT, or one that cannot be mounted, is not where entries are.
+        match names {
+            Err(Fault::NotMounted) => {}
+            Err(Fault::Failed(error)) => {
+                return Err(failure(format!("the boot menu on {}", node.display()), error));
+            }
+            Ok(names) if names.is_empty() => {}
+            Ok(names) => return Ok(names),
+        }
+    }
+    Ok(Vec::new())
+}
+
+enum Fault {
+    NotMounted,
+    Failed(io::Error),
+}
+
+impl From<io::Error> for Fault {
+    fn from(error: io::Error) -> Self {
+        Fault::Failed(error)
+    }
+}
+
+/// The other partitions of the disk that the medium is on. `medium` is that of the report: `/dev/vda3 (ext4)`.
+fn beside(system: &System, medium: &str) -> Vec<PathBuf> {
+    let Some(name) = medium.split(' ').next().and_then(|node| node.strip_prefix("/dev/")) else {
+        return Vec::new();
+    };
+    let own = system.path("/sys/class/block").join(name.replace('/', "!"));
+    let Ok(folder) = fs::canonicalize(own) else { return Vec::new() };
+    let Some(disk) = folder.parent().filter(|_| folder.join("partition").exists()) else { return Vec::new() };
+    let others = fs::read_dir(disk).into_iter().flatten().flatten();
+    let mut names: Vec<String> = others
+        .filter(|it| it.path() != folder && it.path().join("partition").exists())
+        .filter_map(|it| it.file_name().into_string().ok())
+        .collect();
+    names.sort();
+    names.iter().map(|name| system.path("/dev").join(name.replace('!', "/"))).collect()
+}
+
+/// Mounts a FAT read-only, and takes it away again.
+fn with_mounted<T>(
+    system: &System,
+    node: &Path,
+    work: impl FnOnce(&Path) -> Result<T, Fault>,
+) -> Result<T, Fault> {
+    let place = system.path(PLACE);
+    fs::create_dir_all(&place)?;
+    // Silent: that another partition holds no FAT is nothing for the kernel's log.
+    let flags =
+        MsFlags::MS_RDONLY | MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC | MsFlags::MS_SILENT;
+    // A file system that is mounted somewhere can be mounted once more only as it is there: writable.
+    let writable = flags - MsFlags::MS_RDONLY;
+    let mounted = [flags, writable]
+        .into_iter()
+        .any(|flags| mount(Some(node), &place, Some("vfat"), flags, Some("shortname=lower")).is_ok());
+    if !mounted {
+        let _ = fs::remove_dir(&place);
+        return Err(Fault::NotMounted);
+    }
+    let done = work(&place);
+    let unmounted = umount(&place);
+    let _ = fs::remove_dir(&place);
+    let value = done?;
+    unmounted.map_err(|errno| Fault::Failed(errno.into()))?;
+    Ok(value)
+}
+
+fn writable(place: &Path) -> io::Result<()> {
+    let flags = MsFlags::MS_REMOUNT | MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+    Ok(mount(None::<&str>, place, None::<&str>, flags, None::<&str>)?)
+}
+
+/// An entry with a count in the name of its file.
+#[derive(Debug, PartialEq, Eq)]
+struct Counted {
+    file: String,
+    id: String,
+}
+
+/// The counted entries that boot this profile first, with this kernel.
+fn counted_entries(esp: &Path, bound: &str, release: &str) -> io::Result<Vec<Counted>> {
+    let folder = esp.join(ENTRIES);
+    let files = match fs::read_dir(&folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        files => files?,
+    };
+    let mut found = Vec::new();
+    for file in files.take(MOST_ENTRIES) {
+        let Ok(file) = file?.file_name().into_string() else { continue };
+        let Some(EntryFileName { id, tries: Some(_) }) = EntryFileName::parse(&file) else { continue };
+        // What cannot be read is not what was booted.
+        let Some(Ok(entry)) = read(&folder.join(&file)).ok().map(|bytes| BootEntry::parse(&bytes)) else {
+            continue;
+        };
+        let same_kernel = entry.version.as_deref().is_none_or(|version| version == release);
+        if entry.candidates().next() == Some(bound) && same_kernel {
+            found.push(Counted { file, id });
+        }
+    }
+    Ok(found)
+}
+
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(MOST_BYTES + 1).read_to_end(&mut bytes)?;
+    match bytes.len() as u64 > MOST_BYTES {
+        true => Err(io::ErrorKind::InvalidData.into()),
+        false => Ok(bytes),
+    }
+}
+
+/// Gives the entry the name without a count; returns that.
+fn stop_counting(esp: &Path, counted: &Counted) -> Result<String, Fault> {
+    let folder = esp.join(ENTRIES);
+    let (old, new) = (folder.join(&counted.file), format!("{}.conf", counted.id));
+    // Not by the crate `atomic-file`, which would be 20 KB more of PID 1: nobody else writes here, and FAT knows no files without a name.
+    let part = folder.join(format!(".{}.new", counted.id));
+    let mut file = File::create(&part)?;
+    file.write_all(&read(&old)?)?;
+    file.sync_all()?;
+    fs::rename(&part, folder.join(&new))?;
+    // The new name has neither length nor blocks until the file is written once more (`vfat_rename` of the kernel's fs/fat/namei_vfat.c).
+    let _ = file.set_permissions(file.metadata()?.permissions());
+    file.sync_all()?;
+    File::open(&folder)?.sync_all()?;
+    fs::remove_file(&old)?;
+    File::open(&folder)?.sync_all()?;
+    Ok(new)
+}
+
+#[cfg(test)]
+mod tests {
+    use profiles::Digest;
+
+    use super::*;
+
+    fn digest(text: &str) -> Digest {
+        Digest::of(text.as_bytes()).unwrap().0
+    }
+
+    /// An EFI system partition that is a folder, with these files of entries.
+    fn esp(entries: &[(&str, &str)]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir_all(folder.path().join(ENTRIES)).unwrap();
+        for (name, text) in entries {
+            fs::write(folder.path().join(ENTRIES).join(name), text).unwrap();
+        }
+        folder
+    }
+
+    fn entry(profile: &str, kernel: &str) -> String {
+        let digest = digest(profile);
+        format!(
+            "title x\nversion {kernel}\nlinux /linux\noptions lamina.profile={profile}@{digest} lamina.fallback=other@{digest}\n"
+        )
+    }
+
+    #[test]
+    fn only_the_entry_that_was_booted_is_counted_no_more() {
+        let folder = esp(&[
+            ("lamina-web-2+1-2.conf", &entry("web", "6.1")),
+            ("lamina-web-2-old+2-1.conf", &entry("web", "5.10")),
+            ("lamina-web-1.conf", &entry("web", "6.1")),
+            ("lamina-mail-2+2-1.conf", &entry("mail", "6.1")),
+            ("lamina-other-2+2-1.conf", &entry("unlike", "6.1")),
+            ("debian+3.conf", "title x\nlinux /vmlinuz\n"),
+            ("broken+3.conf", "\u{fffd}"),
+        ]);
+        let bound = format!("web@{}", digest("web"));
+        let found = counted_entries(folder.path(), &bound, "6.1").unwrap();
+        assert_eq!(found.iter().map(|it| it.file.as_str()).collect::<Vec<_>>(), ["lamina-web-2+1-2.conf"]);
+        assert_eq!(stop_counting(folder.path(), &found[0]).ok().unwrap(), "lamina-web-2.conf");
+        let text = fs::read_to_string(folder.path().join(ENTRIES).join("lamina-web-2.conf")).unwrap();
+        assert_eq!(text, entry("web", "6.1"));
+        let mut left: Vec<_> =
+            fs::read_dir(folder.path().join(ENTRIES)).unwrap().map(|it| it.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(left.len(), 7);
+        assert!(!left.iter().any(|name| name == "lamina-web-2+1-2.conf"), "{left:?}");
+        assert_eq!(counted_entries(folder.path(), &bound, "6.1").unwrap(), []);
+        assert_eq!(counted_entries(&folder.path().join("none"), &bound, "6.1").unwrap(), []);
+    }
+
+    /// A power cut between both files of an earlier blessing.
+    #[test]
+    fn a_blessing_that_was_cut_short_is_ended() {
+        let text = entry("web", "6.1");
+        let folder = esp(&[("lamina-web-2+1-2.conf", &text), ("lamina-web-2.conf", "half")]);
+        let bound = format!("web@{}", digest("web"));
+        for entry in counted_entries(folder.path(), &bound, "6.1").unwrap() {
+            assert_eq!(stop_counting(folder.path(), &entry).ok().unwrap(), "lamina-web-2.conf");
+        }
+        let entries = folder.path().join(ENTRIES);
+        assert_eq!(fs::read_to_string(entries.join("lamina-web-2.conf")).unwrap(), text);
+        assert_eq!(fs::read_dir(entries).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn partitions_beside_the_store_are_looked_at() {
+        let root = tempfile::tempdir().unwrap();
+        let disk = root.path().join("sys/devices/vda");
+        for part in ["vda1", "vda2", "vda3"] {
+            fs::create_dir_all(disk.join(part)).unwrap();
+            fs::write(disk.join(part).join("partition"), "1").unwrap();
+        }
+        fs::create_dir_all(disk.join("queue")).unwrap();
+        fs::create_dir_all(root.path().join("sys/class/block")).unwrap();
+        for (name, target) in [("vda3", disk.join("vda3")), ("vda", disk)] {
+            std::os::unix::fs::symlink(target, root.path().join("sys/class/block").join(name)).unwrap();
+        }
+        let system = System::below(root.path());
+        let found = |medium: &str| beside(&system, medium);
+        assert_eq!(found("/dev/vda3 (ext4)"), ["vda1", "vda2"].map(|name| system.path("/dev").join(name)));
+        for medium in ["/dev/vda (ext4)", "9p:store", "initramfs", "", "/dev/../etc (ext4)"] {
+            assert_eq!(found(medium), Vec::<PathBuf>::new(), "{medium}");
+        }
+    }
+}
