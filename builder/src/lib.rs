@@ -9,6 +9,7 @@
 
 pub mod bootstrap;
 pub mod build;
+pub mod cache_folder;
 pub mod command;
 pub mod digest;
 pub mod disk;

@@ -1,43 +1,13 @@
 //! Images of disks: the same bytes twice, looked at, refused with a remedy.
 
 mod program;
+mod shop;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use program::{json, lamina, told};
-
-/// A store with a locked profile, and a kernel with an initramfs that nobody starts.
-fn shop() -> tempfile::TempDir {
-    let folder = program::site();
-    program::make_store(folder.path());
-    let path = |inside: &str| folder.path().join(inside);
-    let made = json(folder.path(), &["image", "create", "site", "-o", "image", "--time", "0", "--json"]);
-    let (digest, verity) = (made["digest"].as_str().unwrap(), &made["verity"]);
-    fs::rename(path("image"), path(&format!("store/images/{}.sqfs", &digest["sha256:".len()..]))).unwrap();
-    for (name, description) in [("web", r#"Seiten für \"alle\" $5"#), ("rescue", "")] {
-        let text = format!(
-            "profile \"{name}\" format=1 {{\n    description \"{description}\"\n    image \"site\" version=\"1\" digest=\"{digest}\" \
-             size={} root-hash={} salt={} data-blocks={} fec-roots={}\n    root writable=\"tmpfs\"\n    verify \"verity\"\n    \
-             init \"/init\"\n}}\n",
-            made["size"], verity["root_hash"], verity["salt"], verity["data_blocks"], verity["fec_roots"]
-        );
-        fs::create_dir_all(path(&format!("store/profiles/{name}"))).unwrap();
-        fs::write(path(&format!("store/profiles/{name}/1.kdl")), text).unwrap();
-    }
-    fs::create_dir_all(path("kernel/boot")).unwrap();
-    fs::create_dir_all(path("kernel/lib/modules/6.1.0-test")).unwrap();
-    fs::write(path("kernel/boot/vmlinuz-6.1.0-test"), "a kernel").unwrap();
-    fs::write(path("kernel/lib/modules/6.1.0-test/modules.builtin"), "").unwrap();
-    fs::write(path("initramfs"), "an initramfs").unwrap();
-    folder
-}
-
-fn create<'a>(out: &'a str, more: &[&'a str]) -> Vec<&'a str> {
-    let always =
-        ["disk", "create", out, "--kernel", "kernel", "--initramfs", "initramfs", "--profile", "web"];
-    [&always, more].concat()
-}
+use shop::{create, shop};
 
 fn image_of(folder: &Path) -> PathBuf {
     fs::read_dir(folder.join("store/images")).unwrap().next().unwrap().unwrap().path()
@@ -94,13 +64,14 @@ fn a_killed_command_leaves_nothing() {
     let (here, temporary) = (shop.path().join("here"), shop.path().join("temporary"));
     fs::create_dir_all(&here).unwrap();
     fs::create_dir_all(&temporary).unwrap();
-    let mut arguments = create("here/x.img", &[]);
-    arguments.push("--verbose");
+    let commands = [create("here/x.img", &["--verbose"]), create("here/x.img", &["--format", "qcow2"])];
     // Earlier and earlier from the end on: a whole run takes some hundred milliseconds.
-    for pause in [400, 200, 100, 50, 20] {
+    for (command, pause) in [(0, 400), (0, 200), (0, 100), (0, 50), (0, 20), (1, 400), (1, 300), (1, 200)] {
+        let arguments: &[&str] = &commands[command];
         let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_lamina"))
-            .args(&arguments)
+            .args(arguments)
             .env("LAMINA_STORE", shop.path().join("store"))
+            .env("LAMINA_CACHE", shop.path().join("cache"))
             .env("TMPDIR", &temporary)
             .current_dir(shop.path())
             .stderr(std::process::Stdio::null())
@@ -172,6 +143,18 @@ fn a_refusal_names_a_remedy_and_leaves_nothing() {
     refused(&create("x.img", &["--option", "lamina.store=LABEL=19\" rack"]), &["double quote", "UUID="]);
     refused(&create("x.img", &["--option", "x=it's"]), &["GRUB puts a backslash", "--loader systemd-boot"]);
     refused(&create("x.img", &["--init", "initramfs"]), &["--init: and --initramfs exclude each other"]);
+    refused(&create("x.img", &["--device", "/dev/null"]), &["--device: and the name of an image"]);
+    refused(&create("x.img", &["--format", "iso"]), &["none of raw, qcow2, vmdk, vhdx"]);
+    refused(&create("x.img", &["--erase", "sdx"]), &["--erase: is for a device"]);
+    refused(&["disk", "create", "--profile", "web"], &["nothing says where it goes", "--device /dev/sdX"]);
+    refused(
+        &["disk", "create", "--device", "/dev/null", "--profile", "web"],
+        &["/dev/null: is no block device", "`lsblk` lists them"],
+    );
+    refused(
+        &["disk", "create", "--device", "/dev/null", "--size", "1G", "--profile", "web"],
+        &["--size: and --device exclude each other"],
+    );
     refused(&["disk", "create", "x.img"], &["no profile is named", "--profile NAME"]);
     refused(
         &["disk", "create", "x.img", "--profile", "web", "--kernel", "./none"],
@@ -189,4 +172,108 @@ fn a_refusal_names_a_remedy_and_leaves_nothing() {
     refused(&create("x.img", &[]), &["which profile web needs, ", &truncated, "`lamina store verify`"]);
     fs::remove_file(&image).unwrap();
     refused(&create("x.img", &[]), &["profile web needs it", "`lamina build web`"]);
+}
+
+#[test]
+fn blanks_quotes_and_umlauts_are_part_of_names() {
+    let shop = shop();
+    let store = "Ein \"großes\" Lager";
+    fs::rename(shop.path().join("store"), shop.path().join(store)).unwrap();
+    let out = "Größe \"5\" $x.img";
+    let words = create(out, &["--store", store, "--option", "lamina.add=a,b", "--option", "x=LABEL=Größe 5"]);
+    let output = lamina(shop.path(), &words);
+    assert!(output.status.success(), "{}", told(&output));
+    let found = json(shop.path(), &["disk", "inspect", out, "--json"]);
+    assert_eq!(found["damage"], serde_json::json!([]));
+    let options = found["entries"][0]["options"].as_str().unwrap();
+    assert!(options.ends_with(" lamina.add=a,b x=\"LABEL=Größe 5\""), "{options}");
+}
+
+#[test]
+fn entries_are_counted_on_request() {
+    let shop = shop();
+    let output = lamina(shop.path(), &create("x.img", &["--profile", "rescue", "--tries", "3"]));
+    assert!(output.status.success(), "{}", told(&output));
+    let found = json(shop.path(), &["disk", "inspect", "x.img", "--json"]);
+    let entry = |at: usize| (&found["entries"][at]["file"], &found["entries"][at]["tries"]);
+    assert_eq!(entry(0), (&"lamina-web-1+3-0.conf".into(), &serde_json::json!({ "left": 3, "done": 0 })));
+    assert_eq!(entry(1), (&"lamina-rescue-1.conf".into(), &serde_json::Value::Null));
+    let output = lamina(shop.path(), &["disk", "inspect", "x.img"]);
+    assert!(told(&output).contains("(tries: 3 left, 0 done)"), "{}", told(&output));
+    for more in [["--firmware", "bios"], ["--loader", "grub"]] {
+        let output = lamina(shop.path(), &create("y.img", &[&more[..], &["--tries", "3"]].concat()));
+        assert!(told(&output).contains("--tries: the loader of this disk cannot count"), "{}", told(&output));
+    }
+}
+
+/// The kernel that was taken out of its package stays in the cache, and one that was damaged there is not used.
+#[test]
+fn what_was_made_once_is_used_again() {
+    let shop = shop();
+    let made = |out: &str| {
+        let output = lamina(shop.path(), &create(out, &[]));
+        assert!(output.status.success(), "{}", told(&output));
+        fs::read(shop.path().join(out)).unwrap()
+    };
+    let first = made("one.img");
+    let kept = || {
+        let mut names: Vec<_> =
+            fs::read_dir(shop.path().join("cache/made")).unwrap().map(|it| it.unwrap().path()).collect();
+        names.sort();
+        names
+    };
+    let files = kept();
+    assert_eq!(files.len(), 2, "the kernel and its release: {files:?}");
+    files.iter().for_each(|file| fs::write(file, "damaged").unwrap());
+    assert!(made("two.img") == first);
+    assert_eq!(kept(), files);
+    assert!(files.iter().all(|file| fs::read(file).unwrap() != b"damaged"));
+    // Another kernel is not taken for this one.
+    fs::write(shop.path().join("kernel/boot/vmlinuz-6.1.0-test"), "another kernel").unwrap();
+    assert!(made("three.img") != first);
+    assert_eq!(kept().len(), 4);
+}
+
+#[test]
+fn machines_read_the_same_disk_in_their_formats() {
+    let shop = shop();
+    let made = |out: &str, format: &str| {
+        let output = lamina(shop.path(), &create(out, &["--format", format]));
+        assert!(output.status.success(), "{}", told(&output));
+    };
+    made("raw.img", "raw");
+    for format in ["qcow2", "vmdk", "vhdx"] {
+        let out = format!("disk.{format}");
+        made(&out, format);
+        let compared = std::process::Command::new("qemu-img")
+            .args(["compare", "-f", "raw", "-F", format, "raw.img", &out])
+            .current_dir(shop.path())
+            .output()
+            .unwrap();
+        assert!(compared.status.success(), "{}", told(&compared));
+        let held = fs::metadata(shop.path().join(&out)).unwrap();
+        assert!(held.len() < fs::metadata(shop.path().join("raw.img")).unwrap().len() / 2, "{format}");
+    }
+    made("again.qcow2", "qcow2");
+    let bytes = |name: &str| fs::read(shop.path().join(name)).unwrap();
+    assert!(bytes("disk.qcow2") == bytes("again.qcow2"), "two disks of one store differ");
+}
+
+/// Before anything is written.
+#[test]
+fn a_missing_program_is_named_with_its_package() {
+    let shop = shop();
+    let path = shop.path().join("programs");
+    fs::create_dir(&path).unwrap();
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_lamina"))
+        .args(create("x.img", &["--format", "qcow2"]))
+        .env("LAMINA_STORE", shop.path().join("store"))
+        .env("LAMINA_CACHE", shop.path().join("cache"))
+        .env("PATH", &path)
+        .current_dir(shop.path())
+        .output()
+        .unwrap();
+    let said = told(&output);
+    assert!(said.contains("qemu-img: is missing\nhelp: install the Debian package qemu-utils"), "{said}");
+    assert!(!shop.path().join("x.img").exists());
 }

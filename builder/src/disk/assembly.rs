@@ -1,5 +1,7 @@
 //! All that was chosen, as the plan of a disk.
 
+use std::num::NonZero;
+
 use boot_entry::{Generation, Menu, MenuRequest, Parameter};
 use disk_image::layout::Room;
 use disk_image::{Content, DiskFile, DiskPlan, Identity, Layout, PartitionKind, ext4, fat};
@@ -17,8 +19,8 @@ pub struct DiskRequest<'a> {
     pub chosen: &'a [Vec<Chosen>],
     /// The files of the store's partition.
     pub store: Vec<DiskFile>,
-    /// Kernel and initramfs.
-    pub boot: BootFiles,
+    /// Kernel and initramfs; they stay open until the disk is written.
+    pub boot: &'a BootFiles,
     /// What starts it.
     pub firmware: Firmware,
     /// By which loader UEFI does.
@@ -31,6 +33,8 @@ pub struct DiskRequest<'a> {
     pub parameters: Vec<Parameter>,
     /// Seconds until the first entry boots.
     pub timeout: u32,
+    /// How often the loader may try the newest generations before they count as bad.
+    pub tries: Option<NonZero<u32>>,
     /// The length of the disk.
     pub size: Option<u64>,
     /// The length of the state's partition.
@@ -61,7 +65,7 @@ impl DiskRequest<'_> {
         let mut esp = Vec::new();
         // The name that UEFI looks for on removable media (UEFI specification, 3.5.1.1).
         esp.extend(uefi.map(|program| DiskFile::bytes("EFI/BOOT/BOOTX64.EFI", program)));
-        esp.extend([self.boot.linux, self.boot.initrd]);
+        esp.extend([self.boot.linux.clone(), self.boot.initrd.clone()]);
         esp.push(DiskFile::bytes("loader/loader.conf", menu.to_loader_conf()));
         for (name, entry) in &menu.entries {
             esp.push(DiskFile::bytes(format!("loader/entries/{}", name.file_name()), entry.to_conf()));
@@ -99,8 +103,9 @@ impl DiskRequest<'_> {
     /// What was asked for, beside files and parameters. The disk's UUIDs are hashes of this text: whoever changes it, changes every disk.
     fn choices(&self) -> String {
         let bytes = |length: Option<u64>| length.map_or("-".to_owned(), |bytes| bytes.to_string());
+        let tries = self.tries.map_or_else(String::new, |tries| format!(" tries={tries}"));
         format!(
-            "firmware={} loader={} size={} state={} rescue={} timeout={}",
+            "firmware={} loader={} size={} state={} rescue={} timeout={}{tries}",
             self.firmware.as_str(),
             self.loader.as_str(),
             bytes(self.size),
@@ -135,6 +140,7 @@ impl DiskRequest<'_> {
             version: self.boot.release.clone(),
             parameters,
             timeout: self.timeout,
+            tries: self.tries,
         };
         Menu::make(&request).map_err(Error::on(""))
     }
@@ -144,22 +150,31 @@ impl DiskRequest<'_> {
 mod tests {
     use super::*;
 
-    fn request() -> DiskRequest<'static> {
-        let file = |path: &str| DiskFile::bytes(path, path.as_bytes().to_vec());
+    fn file(path: &str) -> DiskFile {
+        DiskFile::bytes(path, path.as_bytes().to_vec())
+    }
+
+    fn boot() -> BootFiles {
+        BootFiles {
+            linux: file("lamina/linux"),
+            initrd: file("lamina/initramfs"),
+            release: "6.1.0".to_owned(),
+            _open: Vec::new(),
+        }
+    }
+
+    fn request(boot: &BootFiles) -> DiskRequest<'_> {
         DiskRequest {
             chosen: &[],
             store: vec![file("lamina/profiles/desktop/1.kdl")],
-            boot: BootFiles {
-                linux: file("lamina/linux"),
-                initrd: file("lamina/initramfs"),
-                release: "6.1.0".to_owned(),
-            },
+            boot,
             firmware: Firmware::parse("both").unwrap(),
             loader: UefiLoader::Grub,
             folders: LoaderFolders::default(),
             rescue: Some(Name::parse("rescue").unwrap()),
             parameters: vec![Parameter::new("quiet").unwrap()],
             timeout: 5,
+            tries: None,
             size: Some(3 << 30),
             state: None,
         }
@@ -168,6 +183,8 @@ mod tests {
     /// Disks that were made before must come out the same: these texts change only together with the number after `lamina disk`.
     #[test]
     fn the_same_request_keeps_its_uuids_in_every_version() {
+        let boot = boot();
+        let request = || request(&boot);
         let written = "firmware=both loader=grub size=3221225472 state=- rescue=rescue timeout=5";
         assert_eq!(request().choices(), written);
         let uuid = request().identity(Some(b"grub")).unwrap().uuid("disk").to_string();
@@ -182,6 +199,8 @@ mod tests {
         };
         let written = "firmware=uefi loader=systemd-boot size=- state=1048576 rescue=- timeout=5";
         assert_eq!(plain.choices(), written);
+        let counted = DiskRequest { tries: NonZero::new(3), ..request() };
+        assert!(counted.choices().ends_with(" timeout=5 tries=3"));
         assert_ne!(plain.identity(Some(b"grub")).unwrap().uuid("disk").to_string(), uuid);
     }
 

@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::path::Path;
 
-use boot_entry::{BootEntry, EntryFileName, Parameter};
+use boot_entry::{BootEntry, EntryFileName, Tries};
 use boot_store::layout;
 use disk_image::partition_table::FoundPartition;
 use disk_image::read::{DiskReader, EspReader, MOST_TEXT};
 use disk_image::{PartitionKind, ext4};
 use ext4_view::Ext4;
+use profiles::Digest;
 use profiles::resolved::BootProfile;
-use profiles::{Digest, Name};
 
 use crate::error::{Error, Result};
 
@@ -20,6 +20,8 @@ use crate::error::{Error, Result};
 pub struct FoundEntry {
     /// The name of its file.
     pub file: String,
+    /// What the loader has counted in it, where it counts.
+    pub tries: Option<Tries>,
     /// What is in it.
     pub entry: BootEntry,
 }
@@ -165,20 +167,24 @@ impl Inspection {
             self.damaged(error);
             Vec::new()
         });
-        for file in files.into_iter().filter(|name| EntryFileName::parse(name).is_some()) {
+        for file in files {
+            let Some(EntryFileName { tries, .. }) = EntryFileName::parse(&file) else { continue };
             let path = format!("loader/entries/{file}");
             match esp
                 .read(&path)
                 .map_err(|error| error.cause().to_owned())
                 .map(|bytes| BootEntry::parse(&bytes))
             {
-                Ok(Ok(entry)) => self.entries.push(FoundEntry { file, entry }),
+                Ok(Ok(entry)) => self.entries.push(FoundEntry { file, tries, entry }),
                 Ok(Err(why)) => self.damage.push(format!("{path}: {why}")),
                 Err(why) => self.damage.push(format!("{path}: {why}")),
             }
         }
-        // As systemd-boot shows them: those with a key first.
-        let key = |it: &FoundEntry| (it.entry.sort_key.is_none(), it.entry.sort_key.clone(), it.file.clone());
+        // As systemd-boot shows them: those without a try left last, those with a key first.
+        let key = |it: &FoundEntry| {
+            let used_up = it.tries.is_some_and(Tries::used_up);
+            (used_up, it.entry.sort_key.is_none(), it.entry.sort_key.clone(), it.file.clone())
+        };
         self.entries.sort_by_key(key);
     }
 
@@ -203,24 +209,17 @@ impl Inspection {
             self.generations.iter().map(|it| format!("{}@{}", it.profile, it.digest)).collect();
         let named: BTreeSet<&str> = self.generations.iter().map(|it| it.profile.as_str()).collect();
         let mut damage = Vec::new();
-        for FoundEntry { file, entry } in &self.entries {
+        for FoundEntry { file, entry, .. } in &self.entries {
             for path in [&entry.linux].into_iter().chain(&entry.initrd).filter(|path| !files.contains(*path))
             {
                 damage.push(format!("loader/entries/{file}: {path} is missing"));
             }
-            for candidate in candidates(entry).filter(|it| !bound.contains(*it) && !named.contains(it)) {
+            for candidate in entry.candidates().filter(|it| !bound.contains(*it) && !named.contains(it)) {
                 damage.push(format!("loader/entries/{file}: {candidate} is not in the store"));
             }
         }
         self.damage.append(&mut damage);
     }
-}
-
-/// The profiles that an entry names, each perhaps with `@sha256:HEX`.
-pub fn candidates(entry: &BootEntry) -> impl Iterator<Item = &str> {
-    let named = entry.options.iter().filter(|it| ["lamina.profile", "lamina.fallback"].contains(&it.name()));
-    let of_store = |word: &&str| Name::parse(word.split('@').next().unwrap_or_default()).is_ok();
-    named.filter_map(Parameter::value).flat_map(|value| value.split(',')).filter(of_store)
 }
 
 /// The names in a folder, sorted; none where it cannot be read.

@@ -1,15 +1,16 @@
 //! The kernel and the initramfs that serve all profiles of a disk.
 
 use std::fs::{self, File};
-use std::os::fd::AsRawFd;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use disk_image::DiskFile;
 use disk_image::programs::find_program;
-use disk_image::{Content, DiskFile};
 use kernel_package::KernelPackage;
 use profiles::Digest;
 
+use super::made_files::{MadeFile, MadeFiles};
 use crate::digest::digest_file;
 use crate::error::{Error, Result};
 
@@ -22,6 +23,17 @@ pub struct BootFiles {
     pub linux: DiskFile,
     /// The initramfs, `lamina/initrd-HEX`.
     pub initrd: DiskFile,
+    /// They are read from these.
+    pub(super) _open: Vec<MadeFile>,
+}
+
+/// Where the kernel comes from.
+#[derive(Debug, Clone)]
+pub struct KernelSource {
+    /// A package, or the folder of an unpacked one.
+    pub path: PathBuf,
+    /// SHA-256 of the package, where its bytes have been hashed just now.
+    pub digest: Option<Digest>,
 }
 
 /// Where the initramfs comes from.
@@ -36,46 +48,113 @@ pub enum InitramfsSource {
     },
 }
 
-/// Reads the kernel out of its package, and the initramfs; `scratch` is an open, empty file for one that is made, and stays open as
-/// long as the result is used.
+impl BootFiles {
+    /// Those with these bytes, of a kernel of this release.
+    pub fn of(release: String, linux: MadeFile, initrd: MadeFile) -> BootFiles {
+        let named =
+            |what: &str, file: &MadeFile| file.on_disk(format!("lamina/{what}-{}", file.digest.hex()));
+        BootFiles {
+            release,
+            linux: named("linux", &linux),
+            initrd: named("initrd", &initrd),
+            _open: vec![linux, initrd],
+        }
+    }
+}
+
+/// Reads the kernel out of its package, and the initramfs. What takes long is done once, and found in `made` from then on.
 ///
 /// # Errors
 /// One of them cannot be read or made.
-pub fn boot_files(package: &Path, initramfs: &InitramfsSource, scratch: &File) -> Result<BootFiles> {
-    let kernel = KernelPackage::open(package)?;
-    let bytes = kernel.vmlinuz()?;
-    let digest = Digest::of(bytes.as_slice()).map_err(Error::on(package.display()))?.0;
-    let linux =
-        DiskFile { digest: Some(digest), ..DiskFile::bytes(format!("lamina/linux-{}", digest.hex()), bytes) };
-    let path = match initramfs {
-        InitramfsSource::File(path) => path.clone(),
-        InitramfsSource::Made { init } => make(package, init, scratch)?,
+pub fn boot_files(kernel: &KernelSource, initramfs: &InitramfsSource, made: &MadeFiles) -> Result<BootFiles> {
+    let package = kernel.digest()?;
+    let of = |what: &str| vec![format!("lamina {what} 1"), package.to_string()];
+    // A package is decompressed to the last byte before its first file can be read: once, if at all.
+    let mut opened = None;
+    let release = made.get(&of("release"), |file| {
+        let package = open(kernel, &mut opened)?;
+        write(file, package.release().as_bytes())
+    })?;
+    let linux = made.get(&of("linux"), |file| {
+        let bytes = open(kernel, &mut opened)?.vmlinuz()?;
+        write(file, &bytes)
+    })?;
+    let initrd = match initramfs {
+        InitramfsSource::File(path) => {
+            File::open(path).and_then(MadeFile::new).map_err(Error::on(path.display()))?
+        }
+        InitramfsSource::Made { init } => {
+            let program = mkinitramfs()?;
+            let mut sources = of("initramfs");
+            // The program holds the table of what a kernel needs, and its version.
+            for path in [&program, &present(init)?] {
+                sources.push(digest_file(path)?.0.to_string());
+            }
+            made.get(&sources, |file| make(&program, &kernel.path, init, file))?
+        }
     };
-    let (digest, length) = digest_file(&path)?;
-    let initrd = DiskFile {
-        path: format!("lamina/initrd-{}", digest.hex()),
-        content: Content::File(path, length),
-        digest: Some(digest),
-    };
-    Ok(BootFiles { release: kernel.release().to_owned(), linux, initrd })
+    let mut text = String::new();
+    let read = File::open(release.path()).and_then(|file| file.take(4096).read_to_string(&mut text));
+    read.map_err(Error::on("the release of the kernel"))?;
+    Ok(BootFiles::of(text, linux, initrd))
 }
 
-/// Runs `mkinitramfs` with all groups of modules that it takes by itself.
-fn make(package: &Path, init: &Path, scratch: &File) -> Result<PathBuf> {
-    if !init.is_file() {
-        return Err(Error::new(init.display(), "init, which the initramfs starts, is not there").remedy(
-            "`make init` builds it; give it with `--init FILE`, or a whole initramfs with `--initramfs FILE`",
-        ));
+impl KernelSource {
+    /// SHA-256 of the package; of a folder, that of the paths and bytes of all its files.
+    fn digest(&self) -> Result<Digest> {
+        if let Some(digest) = self.digest {
+            return Ok(digest);
+        }
+        if !self.path.is_dir() {
+            kernel_package::refuse_special(&self.path)?;
+            return Ok(digest_file(&self.path)?.0);
+        }
+        let folder = KernelPackage::open(&self.path)?;
+        let mut lines = String::new();
+        for path in folder.paths() {
+            let bytes = folder.read(path)?;
+            let digest = Digest::of(bytes.as_slice()).map_err(Error::on(path))?.0;
+            lines.push_str(&format!("{digest} {path:?}\n"));
+        }
+        Ok(Digest::of(lines.as_bytes()).map_err(Error::on(self.path.display()))?.0)
     }
-    let program = match beside("mkinitramfs").filter(|path| path.is_file()) {
-        Some(program) => program,
+}
+
+fn open<'a>(source: &KernelSource, opened: &'a mut Option<KernelPackage>) -> Result<&'a KernelPackage> {
+    let package = match opened.take() {
+        Some(package) => package,
+        None => KernelPackage::open(&source.path)?,
+    };
+    Ok(opened.insert(package))
+}
+
+fn write(mut file: &File, bytes: &[u8]) -> Result<()> {
+    file.write_all(bytes).map_err(Error::on("a temporary file"))
+}
+
+fn present(init: &Path) -> Result<PathBuf> {
+    match init.is_file() {
+        true => Ok(init.to_owned()),
+        false => Err(Error::new(init.display(), "init, which the initramfs starts, is not there").remedy(
+            "`make init` builds it; give it with `--init FILE`, or a whole initramfs with `--initramfs FILE`",
+        )),
+    }
+}
+
+fn mkinitramfs() -> Result<PathBuf> {
+    match beside("mkinitramfs").filter(|path| path.is_file()) {
+        Some(program) => Ok(program),
         None => find_program("mkinitramfs", "").map_err(|_| {
             Error::new("mkinitramfs", "is neither beside this program nor on PATH")
                 .remedy("`make build` makes it; or give a whole initramfs with `--initramfs FILE`")
-        })?,
-    };
-    let output = scratch.try_clone().map_err(Error::on("a temporary file"))?;
-    let mut command = Command::new(&program);
+        }),
+    }
+}
+
+/// Runs `mkinitramfs` with all groups of modules that it takes by itself.
+fn make(program: &Path, package: &Path, init: &Path, file: &File) -> Result<()> {
+    let output = file.try_clone().map_err(Error::on("a temporary file"))?;
+    let mut command = Command::new(program);
     command.arg("--kernel").arg(package).arg("--init").arg(init).args(["--output", "-"]);
     let ended = command
         .stdin(Stdio::null())
@@ -84,8 +163,7 @@ fn make(package: &Path, init: &Path, scratch: &File) -> Result<PathBuf> {
         .output()
         .map_err(Error::on(program.display()))?;
     match ended.status.success() {
-        // Other programs open it as well.
-        true => Ok(PathBuf::from(format!("/proc/{}/fd/{}", std::process::id(), scratch.as_raw_fd()))),
+        true => Ok(()),
         false => {
             let said = String::from_utf8_lossy(&ended.stderr);
             Err(Error::new(program.display(), said.trim().trim_start_matches("mkinitramfs: ")))

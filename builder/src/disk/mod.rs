@@ -5,11 +5,15 @@
 //! | [`contents`] | what goes into the store's partition: generations, their images, the slots that count boots |
 //! | [`loader`] | systemd-boot and GRUB, found on this machine |
 //! | [`kernel`] | the kernel and the initramfs that serve all profiles |
+//! | [`made_files`] | both of them, kept in the cache for the next disk |
 //! | [`assembly`] | all of it as the plan of a disk |
+//! | [`device`] | a device that a disk is written to: what is known of it, and whether it may be lost |
 //! | [`inspection`] | what lies on such a disk, and what is wrong with it |
 
 pub mod assembly;
 pub mod contents;
+pub mod device;
 pub mod inspection;
 pub mod kernel;
 pub mod loader;
+pub mod made_files;

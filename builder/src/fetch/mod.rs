@@ -83,19 +83,9 @@ impl Fetcher {
         self
     }
 
-    /// Where the cache is when nobody says: `sources` in `$LAMINA_CACHE`, else in `~/.cache/lamina`
-    /// (`$XDG_CACHE_HOME/lamina` where that is set).
+    /// Where the cache is when nobody says: `sources` in [`cache_folder`](crate::cache_folder::of).
     pub fn default_cache() -> Result<PathBuf> {
-        let variable =
-            |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-        variable("LAMINA_CACHE")
-            .or_else(|| variable("XDG_CACHE_HOME").map(|cache| cache.join("lamina")))
-            .or_else(|| variable("HOME").map(|home| home.join(".cache/lamina")))
-            .map(|cache| cache.join("sources"))
-            .ok_or_else(|| {
-                Error::new("cache", "neither LAMINA_CACHE nor HOME is set")
-                    .remedy("set LAMINA_CACHE to a folder")
-            })
+        crate::cache_folder::of("sources")
     }
 
     /// Where a source is once it was fetched.

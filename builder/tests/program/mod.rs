@@ -7,11 +7,12 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-/// Runs `lamina` in `folder`, with the store `store` there.
+/// Runs `lamina` in `folder`, with the store `store` and the cache `cache` there.
 pub fn lamina(folder: &Path, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_lamina"))
         .args(arguments)
         .env("LAMINA_STORE", folder.join("store"))
+        .env("LAMINA_CACHE", folder.join("cache"))
         .env_remove("LAMINA_TREE")
         .env_remove("MINISIGN_PASSWORD")
         .current_dir(folder)

@@ -130,3 +130,45 @@ fn changes_last_on_the_state_partition() -> Story {
     }
     Ok(())
 }
+
+/// What the disk's menu has in it, by `lamina disk inspect`.
+fn entries(disk: &MadeDisk) -> Result<String, Failure> {
+    let output = Command::new(artifacts::lamina()?).args(["disk", "inspect"]).arg(disk.path()).output();
+    let output = output.map_err(Failure::about("lamina"))?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{text}");
+    Ok(text.lines().filter(|line| line.starts_with("entry ")).collect::<Vec<_>>().join("\n"))
+}
+
+/// The entry of a generation, by what its file is called.
+fn counted(entries: &str, profile: &str, tries: &str) -> bool {
+    let (_, rest) = entries.split_once(&format!("entry lamina-{profile}-")).unwrap_or_default();
+    let name = rest.split_once(".conf").map_or("", |(name, _)| name);
+    name.trim_start_matches(|c: char| c.is_ascii_digit()) == tries
+}
+
+/// A kernel that dies is a machine whose power goes off when its first words come. The blessing is that of the shipped profile.
+#[test]
+fn the_loader_counts_tries_until_a_boot_is_blessed() -> Story {
+    let disk = MadeDisk::new("disk-tries", &["--firmware", "uefi", "--timeout", "1", "--tries", "2"])?;
+    let machine = Machine::from_firmware("disk-tries", Firmware::Uefi).kept_disk(&disk.path());
+    let mut guest = Guest::boot(&machine)?;
+    guest.expect("Linux version")?;
+    drop(guest);
+    assert!(counted(&entries(&disk)?, "console", "+1-1"), "{}", entries(&disk)?);
+
+    let mut guest = Guest::boot(&machine)?;
+    guest.expect(&format!("console{PROMPT}"))?;
+    guest.run("for second in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do logread | grep 'counts the tries of' && break; sleep 1; done")?;
+    let said = guest.run("/run/lamina/bin/lamina bless")?;
+    assert!(said.contains("is known to be good") && !said.contains("counts the tries"), "{said}");
+    assert_eq!(
+        guest.run("ls /run/lamina/esp 2>&1; grep -c esp /proc/mounts; true")?.lines().last(),
+        Some("0")
+    );
+    guest.type_line("poweroff")?;
+    guest.expect_off()?;
+    let shown = entries(&disk)?;
+    assert!(counted(&shown, "console", "") && counted(&shown, "web", "+2-0"), "{shown}");
+    Ok(())
+}

@@ -1,65 +1,61 @@
-//! `lamina disk`: images of disks that boot.
+//! `lamina disk create`.
 
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use argh::{ArgsInfo, FromArgs};
-use atomic_file::{Form, Output};
 use boot_entry::Parameter;
 use cli::numbers::human_size;
+use disk_image::DiskFormat;
 use profiles::{Name, TmpfsSize};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::{at_most_one, kernel, print, print_json};
+use super::target::Target;
 use crate::command::context::Context;
+use crate::command::{at_most_one, kernel, print, print_json};
 use crate::disk::assembly::{DiskRequest, PlannedDisk};
 use crate::disk::contents;
-use crate::disk::inspection::{self, Inspection, candidates};
-use crate::disk::kernel::{InitramfsSource, beside, boot_files};
+use crate::disk::kernel::{InitramfsSource, KernelSource, beside, boot_files};
 use crate::disk::loader::{Firmware, LoaderFolders, UefiLoader};
+use crate::disk::made_files::MadeFiles;
 use crate::error::{Error, Result};
 use crate::fetch::{Console, Fetcher};
 use crate::kernels;
 
-/// Make images of disks that boot into a menu of profiles, and look at them.
-#[derive(FromArgs, ArgsInfo, Debug)]
-#[argh(
-    subcommand,
-    name = "disk",
-    example = "lamina disk create stick.img --profile console --profile web\nlamina disk inspect stick.img"
-)]
-pub struct DiskCommand {
-    #[argh(subcommand)]
-    action: Action,
-}
-
-#[derive(FromArgs, ArgsInfo, Debug)]
-#[argh(subcommand)]
-enum Action {
-    Create(Create),
-    Inspect(Inspect),
-}
-
-/// Write the image of a disk that shows a menu of profiles on a PC, with UEFI and with a BIOS. It takes no root, no mount and no
-/// loop device, and the same store and options give the same bytes.
+/// Make a disk that shows a menu of profiles on a PC, with UEFI and with a BIOS, as an image or on a device. An image takes no root, no
+/// mount and no loop device, and the same store and options give the same bytes.
 #[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(
     subcommand,
     name = "create",
     example = "lamina disk create stick.img --profile console --profile web --profile rescue",
     example = "lamina disk create vm.img --profile web --kernel 6.12 --state 2G --option console=ttyS0 --timeout 1",
+    example = "lamina disk create stick.img --profile console --profile rescue --generations 2 --tries 3",
+    example = "lamina disk create vm.qcow2 --profile web --format qcow2",
+    example = "lamina disk create --device /dev/sdX --profile console --profile rescue",
     note = "The first profile boots by itself. Every entry binds its profile by digest, and with it what may take its place: an older \
 generation that is on the disk, and the rescue.",
     note = "The loader of UEFI is systemd-boot (Debian's systemd-boot-efi), or GRUB with --loader grub (grub-efi-amd64-bin); that of a \
 BIOS is GRUB (grub-pc-bin). Secure Boot has to be off.",
-    note = "The initramfs is made by mkinitramfs from --init, or given with --initramfs. Put the image onto a stick with \
-`dd if=stick.img of=/dev/sdX bs=4M conv=fsync`."
+    note = "The initramfs is made by mkinitramfs from --init, or given with --initramfs. What was made once stays in the cache.",
+    note = "With --tries, `lamina bless` in the system that came up ends the counting of its entry.",
+    note = "--device shows what lies on the device, and asks for its name before anything is lost. It refuses one that is in use. What was \
+written is read back and compared; holes of the image are left out."
 )]
-struct Create {
+pub(super) struct Create {
     /// the image to write
     #[argh(positional)]
-    out: PathBuf,
+    out: Option<PathBuf>,
+    /// write to this disk in place of an image; all that is on it is lost
+    #[argh(option, arg_name = "disk")]
+    device: Option<PathBuf>,
+    /// the kernel's name of that disk, as sdX: nobody is asked
+    #[argh(option, arg_name = "name")]
+    erase: Option<String>,
+    /// raw, qcow2, vmdk or vhdx, the last three by qemu-img (default: raw)
+    #[argh(option, arg_name = "kind", from_str_fn(disk_format))]
+    format: Option<DiskFormat>,
     /// a profile that was locked, in the order of the menu; may be given several times
     #[argh(option, arg_name = "name")]
     profile: Vec<String>,
@@ -95,7 +91,10 @@ struct Create {
     /// seconds until the first entry boots (default: 5)
     #[argh(option, arg_name = "seconds", default = "5")]
     timeout: u32,
-    /// the length of the disk, as 8G (default: what is needed)
+    /// how often systemd-boot tries the newest generation of a profile before it takes another entry (default: it does not count)
+    #[argh(option, arg_name = "n")]
+    tries: Option<NonZero<u32>>,
+    /// the length of the image, as 8G (default: what is needed; a device is filled)
     #[argh(option, arg_name = "size", from_str_fn(bytes))]
     size: Option<u64>,
     /// add a partition of this length, on which changes last, as 2G
@@ -109,25 +108,12 @@ struct Create {
     json: bool,
 }
 
-/// List partitions, entries, kernels, generations and images of a disk, and say what is damaged; exit status 1 when something is.
-/// Every image is read and hashed.
-#[derive(FromArgs, ArgsInfo, Debug)]
-#[argh(
-    subcommand,
-    name = "inspect",
-    example = "lamina disk inspect stick.img --json\nlamina disk inspect /dev/sdX"
-)]
-struct Inspect {
-    /// an image, or a disk that may be read
-    #[argh(positional)]
-    image: PathBuf,
-    /// write JSON
-    #[argh(switch)]
-    json: bool,
-}
-
 fn firmware(text: &str) -> Result<Firmware, String> {
     Firmware::parse(text)
+}
+
+fn disk_format(text: &str) -> Result<DiskFormat, String> {
+    DiskFormat::parse(text)
 }
 
 fn uefi_loader(text: &str) -> Result<UefiLoader, String> {
@@ -144,21 +130,18 @@ fn bytes(text: &str) -> Result<u64, String> {
     }
 }
 
-impl DiskCommand {
-    pub(super) fn run(self, context: &Context) -> Result<ExitCode> {
-        match self.action {
-            Action::Create(create) => create.run(context),
-            Action::Inspect(inspect) => inspect.run(),
-        }
-    }
-}
-
 /// Where the kernel speaks when nobody says: on the first serial line too, and at the screen, where the shell is.
 const CONSOLES: [&str; 2] = ["console=ttyS0,115200", "console=tty0"];
 
 impl Create {
-    fn run(self, context: &Context) -> Result<ExitCode> {
+    pub(super) fn run(self, context: &Context) -> Result<ExitCode> {
         at_most_one(&[("--init", self.init.is_some()), ("--initramfs", self.initramfs.is_some())])?;
+        at_most_one(&[("--size", self.size.is_some()), ("--device", self.device.is_some())])?;
+        if self.tries.is_some() && !(self.firmware.uefi && self.loader == UefiLoader::SystemdBoot) {
+            return Err(Error::new("--tries", "the loader of this disk cannot count")
+                .remedy("leave it out, or have UEFI with systemd-boot"));
+        }
+        let target = Target::of(self.out.as_ref(), self.format, self.device.as_ref())?;
         let (names, rescue) = self.names()?;
         let parameters = self.parameters()?;
         let store = context.store()?;
@@ -172,45 +155,35 @@ impl Create {
                 ));
             }
         }
-        let package = self.kernel_package(context)?;
-        let scratch = tempfile::tempfile().map_err(Error::on("a temporary file"))?;
+        let kernel = self.kernel_source(context)?;
         let boot = {
             let _meter = context.report.progress().work("reading the kernel and its initramfs");
-            boot_files(&package, &self.initramfs_source()?, &scratch)?
+            boot_files(&kernel, &self.initramfs_source()?, &MadeFiles::of_this_user(&context.report))?
         };
         let request = DiskRequest {
             chosen: &chosen,
             store: contents::files(&store, &chosen)?,
-            boot,
+            boot: &boot,
             firmware: self.firmware,
             loader: self.loader,
             folders: LoaderFolders::default(),
             rescue,
             parameters,
             timeout: self.timeout,
-            size: self.size,
+            tries: self.tries,
+            size: target.size().or(self.size),
             state: self.state,
         };
         let planned = request.plan()?;
+        target.describe(context);
         if !self.dry_run {
-            self.write(context, &planned)?;
+            target.confirm(self.erase.as_deref())?;
+            target.write(context, &planned.plan)?;
         }
-        self.tell(context, &planned)
+        self.tell(context, &target, &planned)
     }
 
-    /// The file has no name until it is complete: a killed process leaves none.
-    fn write(&self, context: &Context, planned: &PlannedDisk) -> Result<()> {
-        let output = Output::create(&self.out, Form::Seeking)?;
-        let file = output.handle()?;
-        let meter = context.report.progress().work(format!("writing {}", self.out.display()));
-        disk_image::write(&planned.plan, &file, |step| {
-            context.report.detail(format_args!("writing {step}"))
-        })?;
-        drop(meter);
-        output.publish()
-    }
-
-    fn tell(&self, context: &Context, planned: &PlannedDisk) -> Result<ExitCode> {
+    fn tell(&self, context: &Context, target: &Target, planned: &PlannedDisk) -> Result<ExitCode> {
         let layout = &planned.plan.layout;
         if self.json {
             let partitions = layout.partitions.iter().map(|it| {
@@ -220,7 +193,7 @@ impl Create {
                 json!({ "file": name.file_name(), "title": entry.title, "options": Parameter::line(&entry.options) })
             });
             print_json(&json!({
-                "disk": self.out, "written": !self.dry_run, "size": layout.length, "uuid": layout.uuid.to_string(),
+                "disk": target.path(), "written": !self.dry_run, "size": layout.length, "uuid": layout.uuid.to_string(),
                 "partitions": partitions.collect::<Vec<_>>(), "entries": entries.collect::<Vec<_>>(),
                 "default": planned.menu.default,
             }))?;
@@ -231,7 +204,12 @@ impl Create {
                 context.report.line(format_args!("{:>3}. {}", place + 1, entry.title));
             }
             let size = human_size(layout.length);
-            context.report.line(format_args!("{}: {size}, GPT {}", self.out.display(), layout.uuid));
+            context.report.line(format_args!("{}: {size}, GPT {}", target.path().display(), layout.uuid));
+            if let Target::Device(facts) = target {
+                context
+                    .report
+                    .line(format_args!("{}: written and compared; it can be unplugged", facts.name));
+            }
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -265,10 +243,10 @@ impl Create {
     }
 
     /// A path that is there, else a listed kernel, which is fetched when it is not in the cache.
-    fn kernel_package(&self, context: &Context) -> Result<PathBuf> {
+    fn kernel_source(&self, context: &Context) -> Result<KernelSource> {
         let path = Path::new(&self.kernel);
         if path.exists() {
-            return Ok(path.to_owned());
+            return Ok(KernelSource { path: path.to_owned(), digest: None });
         }
         if self.kernel.contains('/') {
             let remedy =
@@ -277,7 +255,12 @@ impl Create {
         }
         let listed = kernel::listed(context)?;
         let pinned = kernels::find(&listed, &self.kernel)?;
-        Fetcher::new(Fetcher::default_cache()?).fetch(&pinned.package, Path::new("."), &Console::new())
+        let path = Fetcher::new(Fetcher::default_cache()?).fetch(
+            &pinned.package,
+            Path::new("."),
+            &Console::new(),
+        )?;
+        Ok(KernelSource { path, digest: Some(pinned.package.sha256) })
     }
 
     fn initramfs_source(&self) -> Result<InitramfsSource> {
@@ -289,61 +272,4 @@ impl Create {
             init.ok_or_else(|| Error::new("init", "is not known").remedy("give it with `--init FILE`"))?;
         Ok(InitramfsSource::Made { init })
     }
-}
-
-impl Inspect {
-    fn run(self) -> Result<ExitCode> {
-        let found = inspection::inspect(&self.image)?;
-        if self.json {
-            print_json(&as_json(&found))?;
-        } else {
-            for partition in &found.partitions {
-                let (start, size) = (human_size(partition.start), human_size(partition.length));
-                print(format_args!(
-                    "partition {} {} at {start}, {size}, {}",
-                    partition.number, partition.name, partition.uuid
-                ))?;
-            }
-            for inspection::FoundEntry { file, entry } in &found.entries {
-                print(format_args!("entry {file}: {}", cli::safe_text::clean(&entry.title)))?;
-                print(format_args!("    boots {}", candidates(entry).collect::<Vec<_>>().join(", else ")))?;
-            }
-            for file in found.boot_files.iter().chain(&found.images) {
-                print(format_args!("file {}, {}", file.path, human_size(file.size)))?;
-            }
-            for it in &found.generations {
-                print(format_args!("profile {}, generation {}, {}", it.profile, it.number, it.digest))?;
-            }
-            for sentence in &found.damage {
-                print(format_args!("damaged: {}", cli::safe_text::clean(sentence)))?;
-            }
-        }
-        Ok(if found.damage.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-    }
-}
-
-fn as_json(found: &Inspection) -> Value {
-    let file = |it: &inspection::FoundFile| json!({ "path": it.path, "digest": it.digest.to_string(), "size": it.size });
-    let partitions = found.partitions.iter().map(|it| {
-        json!({ "number": it.number, "name": it.name, "uuid": it.uuid.to_string(), "start": it.start, "size": it.length })
-    });
-    let entries = found.entries.iter().map(|it| {
-        json!({
-            "file": it.file, "title": it.entry.title, "linux": it.entry.linux, "initrd": it.entry.initrd,
-            "options": Parameter::line(&it.entry.options), "boots": candidates(&it.entry).collect::<Vec<_>>(),
-        })
-    });
-    let generations = found.generations.iter().map(|it| {
-        json!({
-            "profile": it.profile, "generation": it.number, "digest": it.digest.to_string(),
-            "description": it.description,
-        })
-    });
-    json!({
-        "sound": found.damage.is_empty(), "damage": found.damage,
-        "partitions": partitions.collect::<Vec<_>>(), "entries": entries.collect::<Vec<_>>(),
-        "boot_files": found.boot_files.iter().map(file).collect::<Vec<_>>(),
-        "generations": generations.collect::<Vec<_>>(),
-        "images": found.images.iter().map(file).collect::<Vec<_>>(),
-    })
 }

@@ -1,0 +1,96 @@
+//! `lamina disk inspect`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use argh::{ArgsInfo, FromArgs};
+use boot_entry::{Parameter, Tries};
+use cli::numbers::human_size;
+use serde_json::{Value, json};
+
+use crate::command::{print, print_json};
+use crate::disk::inspection::{self, Inspection};
+use crate::error::Result;
+
+/// List partitions, entries, kernels, generations and images of a disk, and say what is damaged; exit status 1 when something is.
+/// Every image is read and hashed.
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(
+    subcommand,
+    name = "inspect",
+    example = "lamina disk inspect stick.img --json\nlamina disk inspect /dev/sdX"
+)]
+pub(super) struct Inspect {
+    /// an image, or a disk that may be read
+    #[argh(positional)]
+    image: PathBuf,
+    /// write JSON
+    #[argh(switch)]
+    json: bool,
+}
+
+impl Inspect {
+    pub(super) fn run(self) -> Result<ExitCode> {
+        let found = inspection::inspect(&self.image)?;
+        if self.json {
+            print_json(&as_json(&found))?;
+        } else {
+            for partition in &found.partitions {
+                let (start, size) = (human_size(partition.start), human_size(partition.length));
+                print(format_args!(
+                    "partition {} {} at {start}, {size}, {}",
+                    partition.number, partition.name, partition.uuid
+                ))?;
+            }
+            for inspection::FoundEntry { file, tries, entry } in &found.entries {
+                let counted = tries.map_or_else(String::new, told);
+                print(format_args!("entry {file}: {}{counted}", cli::safe_text::clean(&entry.title)))?;
+                print(format_args!("    boots {}", entry.candidates().collect::<Vec<_>>().join(", else ")))?;
+            }
+            for file in found.boot_files.iter().chain(&found.images) {
+                print(format_args!("file {}, {}", file.path, human_size(file.size)))?;
+            }
+            for it in &found.generations {
+                print(format_args!("profile {}, generation {}, {}", it.profile, it.number, it.digest))?;
+            }
+            for sentence in &found.damage {
+                print(format_args!("damaged: {}", cli::safe_text::clean(sentence)))?;
+            }
+        }
+        Ok(if found.damage.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+}
+
+fn told(tries: Tries) -> String {
+    match tries.used_up() {
+        true => format!(" (no try left after {}: it counts as bad)", tries.done),
+        false => format!(" (tries: {} left, {} done)", tries.left, tries.done),
+    }
+}
+
+fn as_json(found: &Inspection) -> Value {
+    let file = |it: &inspection::FoundFile| json!({ "path": it.path, "digest": it.digest.to_string(), "size": it.size });
+    let partitions = found.partitions.iter().map(|it| {
+        json!({ "number": it.number, "name": it.name, "uuid": it.uuid.to_string(), "start": it.start, "size": it.length })
+    });
+    let entries = found.entries.iter().map(|it| {
+        json!({
+            "file": it.file, "title": it.entry.title, "linux": it.entry.linux, "initrd": it.entry.initrd,
+            "options": Parameter::line(&it.entry.options), "boots": it.entry.candidates().collect::<Vec<_>>(),
+            "tries": it.tries.map(|tries| json!({ "left": tries.left, "done": tries.done })),
+        })
+    });
+    let generations = found.generations.iter().map(|it| {
+        json!({
+            "profile": it.profile, "generation": it.number, "digest": it.digest.to_string(),
+            "description": it.description,
+        })
+    });
+    json!({
+        "sound": found.damage.is_empty(), "damage": found.damage,
+        "partitions": partitions.collect::<Vec<_>>(), "entries": entries.collect::<Vec<_>>(),
+        "boot_files": found.boot_files.iter().map(file).collect::<Vec<_>>(),
+        "generations": generations.collect::<Vec<_>>(),
+        "images": found.images.iter().map(file).collect::<Vec<_>>(),
+    })
+}

@@ -1,0 +1,40 @@
+//! `lamina disk`: disks that boot, as images or on devices.
+
+mod create;
+mod inspect;
+mod target;
+
+use std::process::ExitCode;
+
+use argh::{ArgsInfo, FromArgs};
+
+use crate::command::context::Context;
+use crate::error::Result;
+
+/// Make disks that boot into a menu of profiles, and look at them.
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(
+    subcommand,
+    name = "disk",
+    example = "lamina disk create stick.img --profile console --profile web\nlamina disk inspect stick.img"
+)]
+pub struct DiskCommand {
+    #[argh(subcommand)]
+    action: Action,
+}
+
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand)]
+enum Action {
+    Create(create::Create),
+    Inspect(inspect::Inspect),
+}
+
+impl DiskCommand {
+    pub(super) fn run(self, context: &Context) -> Result<ExitCode> {
+        match self.action {
+            Action::Create(create) => create.run(context),
+            Action::Inspect(inspect) => inspect.run(),
+        }
+    }
+}

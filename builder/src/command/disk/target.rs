@@ -1,0 +1,136 @@
+//! Where a disk goes: a file in some format, or a device.
+
+use std::fs::File;
+use std::io::{self, IsTerminal};
+use std::path::{Path, PathBuf};
+
+use atomic_file::{Form, Output};
+use disk_image::{DiskFormat, DiskPlan, device, format};
+
+use crate::command::at_most_one;
+use crate::command::context::Context;
+use crate::disk::device::{DeviceFacts, observe, open_exclusively};
+use crate::error::{Error, Result};
+
+/// Where a disk goes.
+#[derive(Debug)]
+pub(super) enum Target {
+    /// A file that appears when it is complete.
+    File(PathBuf, DiskFormat),
+    /// A device that holds nothing that anybody uses.
+    Device(Box<DeviceFacts>),
+}
+
+impl Target {
+    /// What the command line names; a device is looked at and judged, and nothing is written.
+    pub(super) fn of(
+        out: Option<&PathBuf>,
+        format: Option<DiskFormat>,
+        device: Option<&PathBuf>,
+    ) -> Result<Target> {
+        at_most_one(&[("--device", device.is_some()), ("--format", format.is_some())])?;
+        match (out, device) {
+            (Some(_), Some(_)) => Err(Error::new("--device", "and the name of an image exclude each other")
+                .remedy("give one of them")),
+            (None, None) => Err(Error::new("disk", "nothing says where it goes")
+                .remedy("name the image to write, or give `--device /dev/sdX`")),
+            (Some(path), None) => {
+                let format = format.unwrap_or(DiskFormat::Raw);
+                format::check_program(format)?;
+                Ok(Target::File(path.clone(), format))
+            }
+            (None, Some(path)) => {
+                let facts = observe(path)?;
+                facts.judge()?;
+                Ok(Target::Device(Box::new(facts)))
+            }
+        }
+    }
+
+    /// What is written to, as it was named.
+    pub(super) fn path(&self) -> &Path {
+        match self {
+            Target::File(path, _) => path,
+            Target::Device(facts) => &facts.path,
+        }
+    }
+
+    /// Bytes, where they are given: of a device, whose partition table must end where it ends.
+    pub(super) fn size(&self) -> Option<u64> {
+        match self {
+            Target::File(..) => None,
+            Target::Device(facts) => Some(facts.size),
+        }
+    }
+
+    /// Says what a device holds.
+    pub(super) fn describe(&self, context: &Context) {
+        if let Target::Device(facts) = self {
+            context.report.line(format_args!("{facts}"));
+        }
+    }
+
+    /// Whoever loses what is on a device must name it: `erase`, or typed.
+    pub(super) fn confirm(&self, erase: Option<&str>) -> Result<()> {
+        let Target::Device(facts) = self else {
+            return match erase {
+                Some(_) => {
+                    Err(Error::new("--erase", "is for a device").remedy("leave it out, or give `--device`"))
+                }
+                None => Ok(()),
+            };
+        };
+        if let Some(name) = erase {
+            return facts.confirm(name);
+        }
+        if !io::stdin().is_terminal() {
+            return Err(Error::new(
+                facts.path.display(),
+                "nobody is at a terminal who could confirm that it is erased",
+            )
+            .remedy(format!("give `--erase {}`", facts.name)));
+        }
+        cli::progress::line(format_args!("All of it will be lost. Type {} to write to it:", facts.name));
+        let mut typed = String::new();
+        io::stdin().read_line(&mut typed).map_err(Error::on("standard input"))?;
+        facts.confirm(&typed)
+    }
+
+    /// Makes the disk, and puts it there.
+    pub(super) fn write(&self, context: &Context, plan: &DiskPlan) -> Result<()> {
+        match self {
+            Target::File(path, format) => to_file(context, plan, path, *format),
+            Target::Device(facts) => to_device(context, plan, facts),
+        }
+    }
+}
+
+/// The file has no name until it is complete: a killed process leaves none.
+fn to_file(context: &Context, plan: &DiskPlan, path: &Path, format: DiskFormat) -> Result<()> {
+    let output = Output::create(path, Form::Seeking)?;
+    if format == DiskFormat::Raw {
+        make(context, plan, path, &output.handle()?)?;
+    } else {
+        // Beside the result, where there must be room.
+        let folder = output.folder().unwrap_or_else(std::env::temp_dir);
+        let raw = tempfile::tempfile_in(&folder).map_err(Error::on(folder.display()))?;
+        make(context, plan, path, &raw)?;
+        let _meter = context.report.progress().work(format!("converting {}", path.display()));
+        format::convert(&raw, format, &output.handle()?)?;
+    }
+    output.publish()
+}
+
+fn to_device(context: &Context, plan: &DiskPlan, facts: &DeviceFacts) -> Result<()> {
+    let image = tempfile::tempfile().map_err(Error::on(std::env::temp_dir().display()))?;
+    make(context, plan, &facts.path, &image)?;
+    let device = open_exclusively(facts)?;
+    let what = format!("writing and comparing {}", facts.path.display());
+    let meter = context.report.progress().meter(what, device::work_of(&image)?);
+    device::write_and_compare(&image, &device, &facts.path, |bytes| meter.advance(bytes))
+}
+
+fn make(context: &Context, plan: &DiskPlan, path: &Path, file: &File) -> Result<()> {
+    let _meter = context.report.progress().work(format!("making {}", path.display()));
+    disk_image::write(plan, file, |step| context.report.detail(format_args!("writing {step}")))
+}
