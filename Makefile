@@ -129,6 +129,7 @@ lint: deps-test
 # The boot is measured with real mounts, which only root may make, and in virtual machines. What it prints can go to docs/results.
 bench: deps-test build init profiles kernels
 	@benches/image/run.sh
+	@benches/disk/run.sh $(LAMINA_OUT)
 	@benches/build/run.sh
 	@benches/build/planning.sh
 	@benches/build/sandbox.sh
