@@ -71,8 +71,9 @@ impl DiskRequest<'_> {
             esp.push(DiskFile::bytes(format!("loader/entries/{}", name.file_name()), entry.to_conf()));
         }
         if bios || self.loader == UefiLoader::Grub {
-            let script = menu.to_grub_cfg().map_err(Error::on(""))?;
-            esp.push(DiskFile::bytes("grub/grub.cfg", script));
+            let shown = menu.to_grub_menu().map_err(Error::on(""))?;
+            esp.push(DiskFile::bytes("grub/grub.cfg", shown.to_grub_cfg()));
+            esp.push(DiskFile::bytes(format!("grub/{}", shown.file_name), shown.script));
         }
         let room =
             Room { bios, esp: fat::room_for(&esp), store: ext4::room_for(&self.store), state: self.state };

@@ -9,7 +9,7 @@ use boot_entry::Generation;
 use boot_ledger::Slots;
 use boot_store::layout;
 use disk_image::{Content, DiskFile};
-use profiles::resolved::ImageRef;
+use profiles::resolved::{BootProfile, ImageRef};
 use profiles::{Digest, Name, WritableTop};
 use verified_store::LockedProfile;
 
@@ -25,7 +25,7 @@ const FOLDER: &str = "lamina";
 pub struct Chosen {
     /// As the menu wants it, still without parameters of its own.
     pub generation: Generation,
-    /// Whether a state can take the place of its writable top: it has one, loses its changes, and no seal forbids it.
+    /// As [`takes_a_state`] says.
     pub takes_a_state: bool,
     /// The profile and, where it has one, its signature.
     files: Vec<DiskFile>,
@@ -64,6 +64,11 @@ fn of_profile(store: &Store, name: &Name, most: NonZero<usize>, report: &Report)
     Ok(chosen)
 }
 
+/// Whether a state can take the place of its writable top: it has one, loses its changes, and no seal forbids it.
+pub fn takes_a_state(profile: &BootProfile) -> bool {
+    matches!(profile.root, WritableTop::Tmpfs { .. }) && profile.sealed.is_none()
+}
+
 impl Chosen {
     fn new(locked: LockedProfile) -> Chosen {
         let (place, digest) = (locked.place(), locked.stored.digest);
@@ -74,7 +79,7 @@ impl Chosen {
         let files = locked.files().map(file).collect();
         let LockedProfile { stored, profile, .. } = locked;
         Chosen {
-            takes_a_state: matches!(profile.root, WritableTop::Tmpfs { .. }) && profile.sealed.is_none(),
+            takes_a_state: takes_a_state(&profile),
             images: profile.all_images().cloned().collect(),
             generation: Generation {
                 profile: stored.name,
@@ -82,6 +87,8 @@ impl Chosen {
                 digest,
                 description: profile.description,
                 parameters: Vec::new(),
+                last_good: false,
+                started_with: None,
             },
             files,
         }

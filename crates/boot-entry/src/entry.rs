@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use profiles::{Name, is_misleading};
+use profiles::{Digest, Name, is_misleading};
 
 use crate::parameter::Parameter;
 
@@ -52,6 +52,26 @@ pub fn one_line(text: &str) -> String {
 }
 
 impl BootEntry {
+    /// The profile that it boots, with the digest that it binds; `None` when it names none, or does not bind it.
+    pub fn boots(&self) -> Option<(Name, Digest)> {
+        self.bound("lamina.profile").into_iter().next()
+    }
+
+    /// What takes the place of that, in this order.
+    pub fn fallbacks(&self) -> Vec<(Name, Digest)> {
+        self.bound("lamina.fallback")
+    }
+
+    /// What `PROFILE@sha256:HEX,...` names; of a parameter that stands twice the last one counts, as for init.
+    fn bound(&self, parameter: &str) -> Vec<(Name, Digest)> {
+        let value = self.options.iter().rfind(|it| it.name() == parameter).and_then(Parameter::value);
+        let one = |word: &str| {
+            let (name, digest) = word.split_once('@')?;
+            Some((Name::parse(name).ok()?, Digest::parse(digest).ok()?))
+        };
+        value.into_iter().flat_map(|value| value.split(',')).filter_map(one).collect()
+    }
+
     /// The file `loader/entries/ID.conf`.
     pub fn to_conf(&self) -> String {
         let mut text = String::new();

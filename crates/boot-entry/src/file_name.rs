@@ -1,7 +1,11 @@
 //! The name of an entry's file: `ID.conf`, or `ID+LEFT-DONE.conf` where the loader counts tries (Boot Loader Specification,
 //! "Boot counting"): it renames the file at each try, and a booted system that is good renames it to `ID.conf`.
 
-use profiles::Name;
+use profiles::{Digest, Name};
+use sha2::{Digest as _, Sha256};
+
+/// What the names of entries of Lamina begin with.
+const PREFIX: &str = "lamina-";
 
 /// The tries that a loader counts in the name of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,7 +29,7 @@ impl EntryFileName {
     /// Of the entry that boots this generation of a profile. Names differ in the case of letters, and FAT does not know it; a `+`
     /// would begin the tries. So `_` stands before a letter that was large, before another `_`, and in `_.` for the `+`.
     pub fn of(profile: &Name, generation: u64) -> EntryFileName {
-        let mut id = String::from("lamina-");
+        let mut id = String::from(PREFIX);
         for letter in profile.as_str().chars() {
             match letter {
                 '+' => id.push_str("_."),
@@ -35,6 +39,18 @@ impl EntryFileName {
             }
         }
         EntryFileName { id: format!("{id}-{generation}"), tries: None }
+    }
+
+    /// The same entry with other contents: it gets another name, because a file on FAT cannot be replaced safely. In no name of
+    /// [`EntryFileName::of`] a `-` follows `_`.
+    pub fn revised(&self, contents: &str) -> EntryFileName {
+        let digest = Digest::from_bytes(Sha256::digest(contents).into()).hex();
+        EntryFileName { id: format!("{}_-{}", self.id, &digest[..8]), tries: self.tries }
+    }
+
+    /// Whether this is the name of an entry of Lamina, and of nobody else's.
+    pub fn is_ours(&self) -> bool {
+        self.id.starts_with(PREFIX)
     }
 
     /// Takes a file name apart; `None` when it does not end in `.conf`, or has no id.
@@ -96,6 +112,19 @@ mod tests {
         let name = counted("entry", 1, 2).unwrap();
         assert_eq!(name.file_name(), "entry+1-2.conf");
         assert!(!name.tries.unwrap().used_up() && counted("entry", 0, 3).unwrap().tries.unwrap().used_up());
+    }
+
+    #[test]
+    fn other_contents_have_another_name_that_no_profile_has() {
+        let web = EntryFileName {
+            tries: Some(Tries { left: 3, done: 0 }),
+            ..EntryFileName::of(&Name::parse("web").unwrap(), 7)
+        };
+        let revised = web.revised("title web");
+        assert_eq!(revised.file_name(), "lamina-web-7_-a052afb6+3-0.conf");
+        assert_eq!(EntryFileName::parse(&revised.file_name()), Some(revised.clone()));
+        assert_ne!(revised, web.revised("title other"));
+        assert!(revised.is_ours() && !EntryFileName::parse("debian-7.conf").unwrap().is_ours());
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! The menu as a script of GRUB, `grub.cfg`.
+//! The menu as a script of GRUB, `grub/menu-HEX.cfg`, named by what is in it; and `grub/grub.cfg`, which shows one of these and has
+//! the length of a [`sector`]: it is written in place when another menu takes the place of the first.
 //!
 //! Every word stands in single quotes, in which GRUB's shell changes nothing (GRUB manual, "Quoting"); a single quote itself ends
 //! them for a moment. The parameters of the kernel are one word each: GRUB puts quotes around a word with a blank by itself, and a
@@ -6,9 +7,47 @@
 
 use std::fmt;
 
+use profiles::Digest;
+use sha2::{Digest as _, Sha256};
+
 use crate::entry::one_line;
 use crate::menu::Menu;
 use crate::parameter::Parameter;
+use crate::sector;
+
+/// A menu that GRUB can show.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GrubMenu {
+    /// The name of its file in the folder `grub`.
+    pub file_name: String,
+    /// The script.
+    pub script: String,
+}
+
+impl GrubMenu {
+    /// The file `grub.cfg` by which GRUB shows this menu.
+    pub fn to_grub_cfg(&self) -> String {
+        sector::filled(format!("{SHOWN}{}\n", self.file_name))
+    }
+}
+
+/// Before the name of the menu that is shown. `prefix` is the folder that GRUB found `grub.cfg` in.
+const SHOWN: &str = "# The menu that is shown; this file is written in place, and has the length of a sector.\nsource $prefix/";
+
+/// The file name of the menu that a `grub.cfg` shows; `None` when it was written otherwise.
+pub fn shown_by(grub_cfg: &[u8]) -> Option<&str> {
+    let name = std::str::from_utf8(grub_cfg).ok()?.strip_prefix(SHOWN)?.lines().next()?;
+    is_menu(name).then_some(name)
+}
+
+/// Whether a file of the folder `grub` is a menu, by its name.
+pub fn is_menu(file_name: &str) -> bool {
+    let hex = file_name.strip_prefix("menu-").and_then(|rest| rest.strip_suffix(".cfg"));
+    hex.is_some_and(|hex| hex.len() == DIGITS && hex.bytes().all(|byte| byte.is_ascii_hexdigit()))
+}
+
+/// Of the SHA-256 of a menu, in its name.
+const DIGITS: usize = 16;
 
 /// What GRUB cannot hand to the kernel as it is meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,12 +83,11 @@ fi
 "#;
 
 impl Menu {
-    /// The file `grub.cfg`, for a GRUB whose root is the partition of the entries. It has the modules `linux` and, on a BIOS,
-    /// `serial`.
+    /// The menu for a GRUB whose root is the partition of the entries. It has the modules `configfile`, `linux` and, on a BIOS, `serial`.
     ///
     /// # Errors
     /// A parameter with a sign that GRUB changes.
-    pub fn to_grub_cfg(&self) -> Result<String, Unwritable> {
+    pub fn to_grub_menu(&self) -> Result<GrubMenu, Unwritable> {
         let mut script = String::from("# The entries of loader/entries/, in the same order.\n");
         script.push_str(CONSOLES);
         script.push_str("set timeout_style=menu\n");
@@ -71,7 +109,8 @@ impl Menu {
             }
             script.push_str("\n}\n");
         }
-        Ok(script)
+        let digest = Digest::from_bytes(Sha256::digest(&script).into()).hex();
+        Ok(GrubMenu { file_name: format!("menu-{}.cfg", &digest[..DIGITS]), script })
     }
 }
 
@@ -82,6 +121,15 @@ fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_menu_that_is_shown_is_read_back() {
+        let menu = Menu { entries: Vec::new(), default: "x".to_owned(), timeout: 1 }.to_grub_menu().unwrap();
+        assert_eq!(menu.to_grub_cfg().len(), sector::LENGTH);
+        assert_eq!(shown_by(menu.to_grub_cfg().as_bytes()), Some(menu.file_name.as_str()));
+        assert_eq!(shown_by(menu.script.as_bytes()), None);
+        assert_eq!(shown_by(format!("{SHOWN}../../x.cfg\n").as_bytes()), None);
+    }
 
     #[test]
     fn a_word_ends_at_none_of_its_signs() {

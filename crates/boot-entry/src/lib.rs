@@ -9,15 +9,21 @@
 //! | [`entry`] | one entry, and its file: writer and reader side by side |
 //! | [`file_name`] | the name of that file, with the tries that the loader counts in it |
 //! | [`menu`] | which entries profiles and their generations give, in which order |
-//! | [`grub`] | the menu as GRUB's script |
+//! | [`loader_conf`] | what systemd-boot boots by itself: writer and reader |
+//! | [`grub`] | the menu as GRUB's script, and which such script is shown |
+//! | [`sector`] | the length of what is written in place |
 
 pub mod entry;
 pub mod file_name;
 pub mod grub;
+pub mod loader_conf;
 pub mod menu;
 pub mod parameter;
+pub mod sector;
 
 pub use entry::BootEntry;
 pub use file_name::{EntryFileName, Tries};
-pub use menu::{Generation, Menu, MenuError, MenuRequest};
+pub use grub::GrubMenu;
+pub use loader_conf::LoaderConf;
+pub use menu::{Generation, Menu, MenuError, MenuRequest, StartedWith};
 pub use parameter::Parameter;

@@ -8,6 +8,7 @@ use profiles::{Digest, Name};
 
 use crate::entry::{BootEntry, one_line};
 use crate::file_name::{EntryFileName, Tries};
+use crate::loader_conf::LoaderConf;
 use crate::parameter::{LONGEST_LINE, Parameter};
 
 /// A generation of a profile that lies on the medium.
@@ -23,12 +24,28 @@ pub struct Generation {
     pub description: Option<String>,
     /// Parameters for entries of this generation alone.
     pub parameters: Vec<Parameter>,
+    /// Whether it is the generation of its profile that was blessed last: what takes the place of the others first.
+    pub last_good: bool,
+    /// What it is started with, where that is not what the others are.
+    pub started_with: Option<StartedWith>,
+}
+
+/// The kernel of one entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StartedWith {
+    /// A path on the partition of the entries.
+    pub linux: String,
+    /// Its initramfs files, likewise.
+    pub initrd: Vec<String>,
+    /// The release of the kernel.
+    pub version: Option<String>,
 }
 
 /// What a menu is made of.
 #[derive(Debug, Clone)]
 pub struct MenuRequest {
-    /// Of each profile the generations on the medium, newest first; profiles in the order of the menu. The first one is the default.
+    /// Of each profile the generations on the medium, newest first; profiles in the order of the menu. The first one is the default. An
+    /// empty place stays empty, so that the sort keys of the others remain what they are.
     pub profiles: Vec<Vec<Generation>>,
     /// The profile that comes up when nothing else does; it stands last.
     pub rescue: Option<Name>,
@@ -82,43 +99,54 @@ impl fmt::Display for MenuError {
 
 impl std::error::Error for MenuError {}
 
-/// Where an entry stands, which its title says.
+/// Where an entry stands, which its title and its sort key say.
 #[derive(Clone, Copy, PartialEq)]
 enum Group {
     Newest,
     Older,
+    Rescue,
+}
+
+/// An entry that is to be written.
+struct Wanted<'a> {
+    generation: &'a Generation,
+    group: Group,
+    /// Of its profile, in the order of the menu.
+    place: usize,
+    /// What takes its place before the rescue does.
+    before: Option<&'a Generation>,
 }
 
 impl Menu {
-    /// Decides the entries. Each binds its generation by digest, and what may take its place: the next older generation, and the
-    /// rescue.
+    /// Decides the entries. Each binds its generation by digest, and what may take its place: the last good generation where one is known,
+    /// else the next older one; and the rescue.
     ///
     /// # Errors
     /// Nothing to show; a command line that the kernel would cut.
     pub fn make(request: &MenuRequest) -> Result<Menu, MenuError> {
         let is_rescue = |generation: &Generation| Some(&generation.profile) == request.rescue.as_ref();
         let rescue = request.profiles.iter().filter_map(|profile| profile.first()).find(|it| is_rescue(it));
-        let (last, first): (Vec<_>, Vec<_>) = request
-            .profiles
-            .iter()
-            .filter(|profile| !profile.is_empty())
-            .partition(|profile| profile.first().is_some_and(is_rescue));
-        let newest = |profiles: &[&Vec<Generation>]| -> Vec<(Generation, Option<Generation>, Group)> {
-            let one = |it: &&Vec<Generation>| (it[0].clone(), it.get(1).cloned(), Group::Newest);
-            profiles.iter().map(one).collect()
-        };
-        let older = first.iter().chain(&last).flat_map(|profile| {
-            (1..profile.len()).map(|at| (profile[at].clone(), profile.get(at + 1).cloned(), Group::Older))
-        });
-        let in_order = newest(&first).into_iter().chain(older).chain(newest(&last));
+        let mut wanted = Vec::new();
+        for (place, profile) in request.profiles.iter().enumerate() {
+            for (at, generation) in profile.iter().enumerate() {
+                let group = match at {
+                    0 if is_rescue(generation) => Group::Rescue,
+                    0 => Group::Newest,
+                    _ => Group::Older,
+                };
+                let good = profile.iter().find(|it| it.last_good && it.number != generation.number);
+                let before = if generation.last_good { None } else { good };
+                wanted.push(Wanted { generation, group, place, before: before.or(profile.get(at + 1)) });
+            }
+        }
+        wanted.sort_by_key(Wanted::sort_key);
         let mut entries = Vec::new();
-        for (place, (generation, before, group)) in in_order.enumerate() {
-            let fallbacks = before.iter().chain(rescue.filter(|rescue| **rescue != generation));
-            let mut name = EntryFileName::of(&generation.profile, generation.number);
-            if group == Group::Newest && !is_rescue(&generation) {
+        for wanted in &wanted {
+            let mut name = EntryFileName::of(&wanted.generation.profile, wanted.generation.number);
+            if wanted.group == Group::Newest {
                 name.tries = request.tries.map(|left| Tries { left: left.get(), done: 0 });
             }
-            let entry = entry(request, place, &generation, group, fallbacks);
+            let entry = wanted.entry(request, rescue);
             let length = Parameter::line(&entry.options).len();
             if length > LONGEST_LINE {
                 return Err(MenuError::LineTooLong(name.id, length));
@@ -129,7 +157,7 @@ impl Menu {
         Ok(Menu { entries, default, timeout: request.timeout })
     }
 
-    /// The file `loader/loader.conf` of systemd-boot.
+    /// The file `loader/loader.conf` of systemd-boot, of the length of a [`sector`](crate::sector).
     pub fn to_loader_conf(&self) -> String {
         let default = match self.entries.iter().any(|(name, _)| name.tries.is_some()) {
             // systemd-boot compares ids without tries, also with a pattern, and takes the first that fits. Entries without a try left
@@ -141,37 +169,51 @@ impl Menu {
             }
             false => self.default.clone(),
         };
-        format!("timeout {}\ndefault {default}.conf\n", self.timeout)
+        LoaderConf { timeout: Some(self.timeout), default: Some(default) }.to_text()
     }
 }
 
-fn entry<'a>(
-    request: &MenuRequest,
-    place: usize,
-    generation: &Generation,
-    group: Group,
-    fallbacks: impl Iterator<Item = &'a Generation>,
-) -> BootEntry {
-    let mut title = generation.profile.to_string();
-    if group == Group::Older {
-        title.push_str(&format!(", generation {}", generation.number));
+/// The place of its profile that the sort key of an entry says.
+pub fn place_of(sort_key: &str) -> Option<usize> {
+    let (group, rest) = sort_key.strip_prefix("lamina-")?.split_once('-')?;
+    let place = rest.split('-').next()?;
+    (group.len() == 1 && place.len() == 3).then(|| place.parse().ok())?
+}
+
+impl Wanted<'_> {
+    /// It depends on nothing but the profile's place and the generation's number, so that a new generation leaves the entries of others as
+    /// they are. Newer generations come first: the number is counted down, and has the same length always.
+    fn sort_key(&self) -> String {
+        let place = self.place;
+        match self.group {
+            Group::Newest => format!("lamina-0-{place:03}"),
+            Group::Older => format!("lamina-1-{place:03}-{:020}", u64::MAX - self.generation.number),
+            Group::Rescue => format!("lamina-2-{place:03}"),
+        }
     }
-    let description = generation.description.as_deref().map(one_line).filter(|text| !text.is_empty());
-    if let Some(description) = description {
-        title.push_str(&format!(": {description}"));
-    }
-    let mut options = vec![Parameter::bound("lamina.profile", [generation].into_iter())];
-    let fallback = Parameter::bound("lamina.fallback", fallbacks);
-    options.extend((fallback.value() != Some("")).then_some(fallback));
-    options.extend(request.parameters.iter().chain(&generation.parameters).cloned());
-    BootEntry {
-        title,
-        version: Some(request.version.clone()),
-        // Three digits order a thousand entries as text.
-        sort_key: Some(format!("lamina-{place:03}")),
-        linux: request.linux.clone(),
-        initrd: vec![request.initrd.clone()],
-        options,
+
+    fn entry(&self, request: &MenuRequest, rescue: Option<&Generation>) -> BootEntry {
+        let generation = self.generation;
+        let mut title = generation.profile.to_string();
+        if self.group == Group::Older {
+            title.push_str(&format!(", generation {}", generation.number));
+        }
+        let description = generation.description.as_deref().map(one_line).filter(|text| !text.is_empty());
+        if let Some(description) = description {
+            title.push_str(&format!(": {description}"));
+        }
+        let fallbacks = self.before.into_iter().chain(rescue.filter(|rescue| *rescue != generation));
+        let mut options = vec![Parameter::bound("lamina.profile", [generation].into_iter())];
+        let fallback = Parameter::bound("lamina.fallback", fallbacks);
+        options.extend((fallback.value() != Some("")).then_some(fallback));
+        options.extend(request.parameters.iter().chain(&generation.parameters).cloned());
+        let usual = || StartedWith {
+            linux: request.linux.clone(),
+            initrd: vec![request.initrd.clone()],
+            version: Some(request.version.clone()),
+        };
+        let StartedWith { linux, initrd, version } = generation.started_with.clone().unwrap_or_else(usual);
+        BootEntry { title, version, sort_key: Some(self.sort_key()), linux, initrd, options }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::num::NonZero;
 use std::path::Path;
 
-use boot_entry::{EntryFileName, Generation, Menu, MenuError, MenuRequest, Parameter};
+use boot_entry::{EntryFileName, Generation, GrubMenu, Menu, MenuError, MenuRequest, Parameter, StartedWith};
 use profiles::{Digest, Name};
 
 fn generation(profile: &str, number: u64, description: &str) -> Generation {
@@ -13,6 +13,8 @@ fn generation(profile: &str, number: u64, description: &str) -> Generation {
         digest: Digest::of(format!("{profile} {number}").as_bytes()).unwrap().0,
         description: (!description.is_empty()).then(|| description.to_owned()),
         parameters: Vec::new(),
+        last_good: false,
+        started_with: None,
     }
 }
 
@@ -59,14 +61,16 @@ fn all_loaders_show_the_same_list_in_the_same_order() {
             "lamina-rescue-1"
         ]
     );
-    let grub = menu.to_grub_cfg().unwrap();
+    let GrubMenu { script: grub, file_name } = menu.to_grub_menu().unwrap();
+    compare("grub.cfg", &menu.to_grub_menu().unwrap().to_grub_cfg());
     let shown: Vec<&str> = grub.lines().filter_map(|line| Some(line.split_once("--id '")?.1)).collect();
     assert_eq!(shown, ids.iter().map(|id| format!("{id}' {{")).collect::<Vec<_>>());
     let mut keys: Vec<_> = menu.entries.iter().map(|(_, entry)| entry.sort_key.clone()).collect();
     let in_order = keys.clone();
     keys.sort();
     assert_eq!(keys, in_order);
-    compare("grub.cfg", &grub);
+    compare("menu.cfg", &grub);
+    assert!(boot_entry::grub::is_menu(&file_name), "{file_name}");
     compare("loader.conf", &menu.to_loader_conf());
     let files =
         menu.entries.iter().map(|(name, entry)| format!("== {}\n{}", name.file_name(), entry.to_conf()));
@@ -95,6 +99,39 @@ fn an_entry_binds_what_may_take_its_place() {
 }
 
 #[test]
+fn the_last_good_generation_takes_the_place_of_newer_and_older_ones() {
+    let mut request = request();
+    request.profiles[2][1].last_good = true;
+    let menu = Menu::make(&request).unwrap();
+    let of = |id: &str| menu.entries.iter().find(|(name, _)| name.id == id).unwrap().1.clone();
+    let numbers = |id: &str| {
+        let digests = [7, 5, 4].map(|number| (generation("web", number, "").digest, number));
+        let of_web = of(id).fallbacks().into_iter().filter(|(name, _)| name.as_str() == "web");
+        of_web.map(|(_, digest)| digests.iter().find(|it| it.0 == digest).unwrap().1).collect::<Vec<u64>>()
+    };
+    assert_eq!([numbers("lamina-web-7"), numbers("lamina-web-5"), numbers("lamina-web-4")], [[5], [4], [5]]);
+    assert_eq!(of("lamina-web-7").boots().unwrap().1, generation("web", 7, "").digest);
+}
+
+#[test]
+fn a_new_generation_leaves_the_entries_of_other_profiles_as_they_are() {
+    let before = Menu::make(&request()).unwrap();
+    let mut newer = request();
+    let mut web = generation("web", 8, "Pages");
+    web.started_with = Some(StartedWith {
+        linux: "/lamina/linux-89ab".to_owned(),
+        initrd: vec!["/lamina/initrd-cdef".to_owned()],
+        version: Some("6.12".to_owned()),
+    });
+    newer.profiles[2].insert(0, web);
+    let after = Menu::make(&newer).unwrap();
+    let (kept, changed): (Vec<_>, Vec<_>) = before.entries.iter().partition(|it| after.entries.contains(it));
+    assert_eq!(kept.len(), 5, "{kept:?}");
+    assert_eq!(changed[0].0.id, "lamina-web-7");
+    assert_eq!(after.entries[1].1.linux, "/lamina/linux-89ab");
+}
+
+#[test]
 fn what_no_loader_could_boot_is_refused() {
     let empty = MenuRequest { profiles: vec![Vec::new()], ..request() };
     assert_eq!(Menu::make(&empty), Err(MenuError::Empty));
@@ -103,7 +140,7 @@ fn what_no_loader_could_boot_is_refused() {
     assert!(error.starts_with("entry lamina-console-3: its kernel command line has 2"), "{error}");
     let quote = Parameter::new("x=it's").unwrap();
     let menu = Menu::make(&MenuRequest { parameters: vec![quote], ..request() }).unwrap();
-    assert!(menu.to_grub_cfg().unwrap_err().to_string().contains("\nhelp: "));
+    assert!(menu.to_grub_menu().unwrap_err().to_string().contains("\nhelp: "));
     assert_eq!(EntryFileName::parse(&menu.entries[0].0.file_name()).unwrap(), menu.entries[0].0);
 }
 
