@@ -28,6 +28,7 @@ pub mod sandbox;
 pub mod shell_word;
 pub mod stacking;
 pub mod store;
+pub mod system;
 pub mod text_file;
 
 pub use error::{Error, Result};

@@ -37,6 +37,8 @@ enum Argument {
     /// A profile of the store.
     LockedProfile,
     PackageOrProfile,
+    /// A profile of a medium, or a generation of it.
+    Installed,
     /// Of the packages that are named as targets.
     Feature,
     /// Likewise.
@@ -103,6 +105,15 @@ fn argument(command: &[&str], argument: &str) -> Option<Argument> {
         }
         ("profile check", "profile") => Argument::ProfileOrFile,
         ("profile lock", "name") => Argument::Profile,
+        ("system install", "profile") => Argument::LockedProfile,
+        ("system install", "--keep" | "--option") => Argument::Unknown,
+        ("system default" | "system keep", "generation") | ("system rollback", "profile") => {
+            Argument::Installed
+        }
+        (
+            "system list" | "system install" | "system rollback" | "system default" | "system keep",
+            "--medium" | "--esp",
+        ) => Argument::Folder,
         ("source pin", "url-or-file") => Argument::File,
         ("source pin", "--name") => Argument::Unknown,
         ("source pin", "--write") => Argument::Package,
@@ -123,6 +134,7 @@ fn offered(argument: Argument, context: &Context, cursor: &Cursor<'_>) -> BTreeM
         }
         Argument::Profile | Argument::ProfileOrFile => profiles(context),
         Argument::LockedProfile => locked_profiles(context),
+        Argument::Installed => super::on_medium::complete(cursor),
         // A name that is both is a package first.
         Argument::PackageOrProfile => {
             let mut all = profiles(context);

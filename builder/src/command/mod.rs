@@ -15,12 +15,14 @@ mod key;
 mod locked;
 mod man;
 mod medium;
+mod on_medium;
 mod profile;
 mod profile_list;
 mod profile_named;
 mod running_system;
 mod source;
 mod store;
+mod system;
 mod told_apart;
 
 use std::io::ErrorKind;
@@ -86,6 +88,7 @@ enum Command {
     Report(running::command::Report),
     Source(source::SourceCommand),
     Store(store::StoreCommand),
+    System(system::SystemCommand),
     Why(running::command::Why),
 }
 
@@ -127,6 +130,7 @@ fn run_in(context: &Context, command: Command) -> Result<ExitCode> {
         Command::Report(command) => running_system::tell(command.run(&System::here())),
         Command::Source(command) => command.run(context),
         Command::Store(command) => command.run(context),
+        Command::System(command) => command.run(context),
         Command::Why(command) => running_system::tell(command.run(&System::here())),
     }
 }

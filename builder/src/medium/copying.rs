@@ -29,7 +29,7 @@ pub struct MediumImage {
 
 /// What lies under a name on the medium.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Found {
+pub(crate) enum Found {
     Nothing,
     /// It is the image.
     Sound,
@@ -38,7 +38,7 @@ pub(super) enum Found {
 }
 
 /// Reads what is on the medium under the name of an image. A link counts as damage: init follows none.
-pub(super) fn look(image: &MediumImage, meter: &Meter) -> Found {
+pub(crate) fn look(image: &MediumImage, meter: &Meter) -> Found {
     let plain = (OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits();
     let file = match File::options().read(true).custom_flags(plain).open(&image.files.1) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Found::Nothing,
@@ -57,7 +57,7 @@ pub(super) fn look(image: &MediumImage, meter: &Meter) -> Found {
 }
 
 /// Copies an image, and hashes what arrived. Damage in the store's file is mended in the copy where error correction can.
-pub(super) fn copy_image(image: &MediumImage, meter: &Meter, report: &Report, medium: &Path) -> Result<()> {
+pub(crate) fn copy_image(image: &MediumImage, meter: &Meter, report: &Report, medium: &Path) -> Result<()> {
     let (from, to) = (&image.files.0, &image.files.1);
     let target = filled(from, to, meter, medium)?;
     let remedy = "`lamina store verify` says how to have it again";
@@ -74,7 +74,7 @@ pub(super) fn copy_image(image: &MediumImage, meter: &Meter, report: &Report, me
 }
 
 /// Copies a small file.
-pub(super) fn copy(from: &Path, to: &Path, meter: &Meter, medium: &Path) -> Result<()> {
+pub(crate) fn copy(from: &Path, to: &Path, meter: &Meter, medium: &Path) -> Result<()> {
     filled(from, to, meter, medium)?.publish()
 }
 
@@ -99,7 +99,7 @@ fn filled(from: &Path, to: &Path, meter: &Meter, medium: &Path) -> Result<Unname
 }
 
 /// Makes a folder on the medium. What a link there leads to is somewhere else, and init follows none.
-fn make_folder_on(medium: &Path, folder: &Path) -> Result<()> {
+pub(crate) fn make_folder_on(medium: &Path, folder: &Path) -> Result<()> {
     new_folder::with_parents(medium, Rule::OnTheDisk).map_err(Error::on(medium.display()))?;
     new_folder::beneath(medium, folder, Rule::OnTheDisk).map(drop).map_err(|error| {
         Error::caused(folder.display(), error)

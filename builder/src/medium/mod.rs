@@ -3,8 +3,8 @@
 //! Images come first and profiles last, and every file appears whole, so that the folder boots at every moment with the
 //! profiles that it shows, and can be brought up to date by the same command.
 
-mod copying;
-mod retention;
+pub(crate) mod copying;
+pub(crate) mod retention;
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,5 +1,5 @@
-//! What a medium keeps when newer generations come: of each profile that is brought up to date, the newest ones, and those that the
-//! slots name (the last good one, and what is being tried); of all others everything. An image goes when no generation that stays
+//! What a medium keeps when newer generations come: of each profile that is brought up to date, the newest ones, those that the
+//! slots name (the last good one, and what is being tried), and those that are marked by `lamina system keep`; of all others everything. An image goes when no generation that stays
 //! names it.
 //!
 //! Nothing goes when it cannot be known: with slots that cannot be read, with a generation that cannot be read, in a folder that is a
@@ -62,7 +62,12 @@ pub(super) fn plan(
                 || ledger.last_good(&name) == Some(*generation)
                 || ledger.attempts(&name, generation) > 0
         };
-        let stays = staying(&found, renewed.map(|(_, number)| *number), keep, named);
+        let mut stays = staying(&found, renewed.map(|(_, number)| *number), keep, named);
+        let marked = |number: &u64| {
+            let mark = layout::kept_mark_of(&layout::profile(&name, *number));
+            names.iter().any(|it| mark.file_name().is_some_and(|mark| **it == *mark))
+        };
+        stays.extend(found.iter().map(|(number, _)| *number).filter(marked));
         for (number, bytes) in found {
             let file = inside.join(format!("{number}.kdl"));
             if !stays.contains(&number) {
@@ -114,13 +119,13 @@ fn staying(
 
 /// The generation that this machine runs. Its images are in use, and a file system with files that are removed and in use cannot be
 /// made read-only again (`sb_prepare_remount_readonly` of `fs/namespace.c`), as whoever blesses a boot must.
-fn running() -> Option<Digest> {
+pub(crate) fn running() -> Option<Digest> {
     let bytes = text_file::read(Path::new(boot_report::paths::PROFILE)).ok()?;
     Some(Digest::from_bytes(Sha256::digest(bytes).into()))
 }
 
 /// What the slots say; empty where a medium has none yet.
-fn ledger(folder: &Path) -> Result<Ledger, String> {
+pub(crate) fn ledger(folder: &Path) -> Result<Ledger, String> {
     let Some(slots) = Slots::open(folder).map_err(|error| error.to_string())? else {
         return Ok(Ledger::default());
     };
@@ -171,7 +176,12 @@ fn names_in(folder: &Path, inside: impl AsRef<Path>) -> io::Result<Vec<String>> 
 
 /// Removes what was decided: profiles before the images that only they name. What is gone already is no error.
 pub(super) fn carry_out(folder: &Path, removals: &Removals) -> Result<()> {
-    for file in &removals.files {
+    remove(folder, &removals.files)
+}
+
+/// Removes files below a folder, in this order, each for good before the next one goes. What is gone already is no error.
+pub(crate) fn remove(folder: &Path, files: &[PathBuf]) -> Result<()> {
+    for file in files {
         let (inside, name) =
             (file.parent().unwrap_or(Path::new("")), file.file_name().unwrap_or(OsStr::new("")));
         let attempt = || -> io::Result<()> {

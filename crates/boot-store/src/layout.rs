@@ -34,6 +34,11 @@ pub fn signature_of(profile: &Path) -> PathBuf {
     profile.with_extension("kdl.minisig")
 }
 
+/// `GENERATION.keep` for `GENERATION.kdl`, wherever that lies: a file that says that the generation stays until somebody removes it.
+pub fn kept_mark_of(profile: &Path) -> PathBuf {
+    profile.with_extension("keep")
+}
+
 /// `7` for `7.kdl`: a decimal number from 1, in one spelling only. What an editor leaves beside it is no generation.
 pub fn generation_of(file_name: &str) -> Option<u64> {
     let digits = file_name.strip_suffix(".kdl")?;
@@ -73,5 +78,7 @@ mod tests {
         let profile = profile(&name, 7);
         assert_eq!(generation_of(profile.file_name().unwrap().to_str().unwrap()), Some(7));
         assert_eq!(signature_of(&profile), Path::new("profiles/web/7.kdl.minisig"));
+        assert_eq!(kept_mark_of(&profile), Path::new("profiles/web/7.keep"));
+        assert_eq!(generation_of("7.keep"), None);
     }
 }

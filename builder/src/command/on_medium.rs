@@ -1,0 +1,145 @@
+//! A medium and its generations, as the command line names them, and what becomes of a plan for them.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use boot_entry::Parameter;
+use cli::help::Cursor;
+use profiles::Name;
+use serde_json::json;
+
+use super::{print, print_json};
+use crate::command::context::Context;
+use crate::error::{Error, Result};
+use crate::system::execution;
+use crate::system::installed::{Installed, InstalledGeneration};
+use crate::system::plan::SystemPlan;
+use crate::system::step::Step;
+use crate::system::target::Target;
+
+/// The medium that `--medium` and `--esp` name.
+pub(super) fn target(medium: Option<&Path>, esp: Option<&Path>) -> Result<Target> {
+    match (medium, esp) {
+        (Some(medium), Some(esp)) => Target::mounted(medium, esp),
+        (Some(_), None) => Err(Error::new("system", "the medium is named, and its EFI system partition is not")
+            .remedy("mount that, and give its folder with `--esp DIR`")),
+        (None, Some(_)) => Err(Error::new("system", "the EFI system partition is named, and its medium is not")
+            .remedy("mount the partition of the store, and give its folder with `--medium DIR`")),
+        (None, None) => Err(Error::new("system", "no medium is named")
+            .remedy("mount the partition of its store and its EFI system partition, and give `--medium DIR --esp DIR`")),
+    }
+}
+
+/// A profile of the medium.
+pub(super) fn profile(text: &str) -> Result<Name> {
+    let remedy = "`lamina system list` says which there are";
+    Name::parse(text).map_err(|error| Error::caused(format!("'{text}'"), error).remedy(remedy))
+}
+
+/// `NAME` or `NAME/NUMBER`.
+pub(super) fn generation<'a>(installed: &'a Installed, text: &str) -> Result<&'a InstalledGeneration> {
+    let (name, number) = match text.split_once('/') {
+        None => (profile(text)?, None),
+        Some((name, digits)) => {
+            let number: Option<u64> = digits.parse().ok().filter(|number: &u64| number.to_string() == digits);
+            let number = number.ok_or_else(|| {
+                Error::new(format!("'{text}'"), "its number is none").remedy("write NAME/NUMBER, as in web/7")
+            })?;
+            (profile(name)?, Some(number))
+        }
+    };
+    let is_meant =
+        |it: &&InstalledGeneration| it.profile == name && number.is_none_or(|number| it.number == number);
+    installed.generations.iter().find(is_meant).ok_or_else(|| {
+        let there: Vec<String> = installed.of(&name).map(InstalledGeneration::label).collect();
+        let remedy = match there.join(", ") {
+            none if none.is_empty() => "`lamina system list` says what is there".to_owned(),
+            some => format!("there are {some}"),
+        };
+        Error::new(text, "is not on the medium").remedy(remedy)
+    })
+}
+
+/// Refuses a generation that cannot boot.
+pub(super) fn whole<'a>(
+    installed: &Installed,
+    generation: &'a InstalledGeneration,
+) -> Result<&'a InstalledGeneration> {
+    if let Err(why) = &generation.contents {
+        return Err(Error::new(generation.label(), format!("cannot be read: {why}"))
+            .remedy("choose another one; `lamina system install` puts a new one there"));
+    }
+    match installed.missing_images(generation).next() {
+        None => Ok(generation),
+        Some(image) => {
+            let cause =
+                format!("its image of {} {} is missing or has another length", image.name, image.version);
+            Err(Error::new(generation.label(), cause)
+                .remedy("choose another one; `lamina system install` brings images"))
+        }
+    }
+}
+
+/// What to do with a plan.
+pub(super) struct Doing {
+    /// Nothing is done.
+    pub(super) dry_run: bool,
+    /// It is told as JSON.
+    pub(super) json: bool,
+}
+
+impl Doing {
+    /// Prints it or carries it out, under the lock of the medium.
+    pub(super) fn finish(
+        &self,
+        context: &Context,
+        target: &Target,
+        plan: &SystemPlan,
+        done: &str,
+    ) -> Result<ExitCode> {
+        for warning in &plan.warnings {
+            context.report.line(format_args!("warning: {warning}"));
+        }
+        for verdict in &plan.verdicts {
+            let word = if verdict.stays { "stays" } else { "goes" };
+            context
+                .report
+                .detail(format_args!("{}/{} {word}: {}", verdict.profile, verdict.number, verdict.why));
+        }
+        if !self.dry_run {
+            execution::carry_out(plan, target, &context.report, &mut |_| Ok(()))?;
+        }
+        if self.json {
+            let generations = plan.verdicts.iter().map(|it| {
+                json!({ "profile": it.profile.as_str(), "generation": it.number, "stays": it.stays, "why": it.why })
+            });
+            let entries = plan.menu.entries.iter().map(|(name, entry)| {
+                json!({ "file": name.file_name(), "title": entry.title, "options": Parameter::line(&entry.options) })
+            });
+            print_json(&json!({
+                "written": !self.dry_run, "steps": plan.steps.iter().map(Step::to_string).collect::<Vec<_>>(),
+                "bytes": plan.bytes, "default": plan.menu.default, "entries": entries.collect::<Vec<_>>(),
+                "generations": generations.collect::<Vec<_>>(),
+            }))?;
+        } else if self.dry_run {
+            plan.steps.iter().try_for_each(print)?;
+        } else {
+            context.report.line(format_args!("{done}"));
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// The profiles and generations of the medium that the command line names.
+pub(super) fn complete(cursor: &Cursor<'_>) -> BTreeMap<String, String> {
+    let folder = |name: &str| cursor.values(name).last().map(PathBuf::from);
+    let target = target(folder("--medium").as_deref(), folder("--esp").as_deref());
+    let Ok(installed) = target.and_then(|target| Installed::read(&target)) else { return BTreeMap::new() };
+    let described = |it: &InstalledGeneration| {
+        it.contents.as_ref().ok().and_then(|contents| contents.description.clone()).unwrap_or_default()
+    };
+    let numbered = installed.generations.iter().map(|it| (it.label(), described(it)));
+    let named = installed.generations.iter().map(|it| (it.profile.to_string(), described(it)));
+    named.chain(numbered).collect()
+}

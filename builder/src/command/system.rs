@@ -1,0 +1,288 @@
+//! `lamina system`: the generations on a medium, and the menu that boots them.
+
+use std::num::NonZero;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use argh::{ArgsInfo, FromArgs};
+use boot_entry::Parameter;
+use cli::progress::human_size;
+use profiles::Name;
+
+use super::on_medium::{Doing, generation, profile, target, whole};
+use super::{print, print_json};
+use crate::command::context::Context;
+use crate::error::{Error, Result};
+use crate::system::esp::Room;
+use crate::system::installed::{Installed, InstalledGeneration};
+use crate::system::plan::SystemPlan;
+use crate::system::request::{NewGeneration, Request};
+use crate::system::target::Target;
+use crate::system::{execution, listing};
+
+/// How many generations of a profile stay when nobody says.
+const KEPT: NonZero<usize> = NonZero::new(3).unwrap();
+
+/// Put generations of profiles onto a medium that boots, choose which one boots, and go back.
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(
+    subcommand,
+    name = "system",
+    example = "lamina system list --medium /mnt/store --esp /mnt/esp\nlamina system install web --medium /mnt/store --esp /mnt/esp\n\
+lamina system rollback web --medium /mnt/store --esp /mnt/esp"
+)]
+pub struct SystemCommand {
+    #[argh(subcommand)]
+    action: Action,
+}
+
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand)]
+enum Action {
+    Default(Choose),
+    Install(Install),
+    Keep(Keep),
+    List(List),
+    Rollback(Rollback),
+}
+
+/// List the generations on a medium: which one boots by itself, runs, was blessed last, is kept, and how much is there for it alone.
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand, name = "list", example = "lamina system list --medium /mnt/store --esp /mnt/esp --json")]
+struct List {
+    /// the medium: where the partition of the store is mounted
+    #[argh(option, arg_name = "dir")]
+    medium: Option<PathBuf>,
+    /// where its EFI system partition is mounted
+    #[argh(option, arg_name = "dir")]
+    esp: Option<PathBuf>,
+    /// write JSON
+    #[argh(switch)]
+    json: bool,
+}
+
+/// Put the newest generations of profiles onto a medium, with entries in its menu; the first one boots by itself from then on.
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(
+    subcommand,
+    name = "install",
+    example = "lamina system install web --medium /mnt/store --esp /mnt/esp --dry-run",
+    note = "Images that are there are read and put there again when they are damaged; only the others are copied. Every entry binds its \
+profile by digest, and with it the last good generation and the rescue.",
+    note = "Kernel, initramfs and parameters are those of the profile's newest entry, or of the entry that boots by itself. Of the profiles \
+named, older generations go, but for the last good one, what is being tried, what runs, and what `lamina system keep` has marked.",
+    note = "A command that was killed, or a power cut, leaves a medium that boots; the same command goes on from there."
+)]
+struct Install {
+    /// a profile that was locked; may be given several times
+    #[argh(positional, arg_name = "profile")]
+    profile: Vec<String>,
+    /// how many generations of each of these profiles stay, the newest ones (default: 3)
+    #[argh(option, arg_name = "n", default = "KEPT")]
+    keep: NonZero<usize>,
+    /// a further kernel parameter for entries that are new, without quotes; may be given several times
+    #[argh(option, arg_name = "parameter")]
+    option: Vec<String>,
+    /// the medium: where the partition of the store is mounted
+    #[argh(option, arg_name = "dir")]
+    medium: Option<PathBuf>,
+    /// where its EFI system partition is mounted
+    #[argh(option, arg_name = "dir")]
+    esp: Option<PathBuf>,
+    /// print what would be done, and do nothing
+    #[argh(switch, short = 'n')]
+    dry_run: bool,
+    /// write JSON
+    #[argh(switch)]
+    json: bool,
+}
+
+/// Let the generation before boot by itself: the last good one where that is older, else the next older one that is whole.
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(
+    subcommand,
+    name = "rollback",
+    example = "lamina system rollback web --medium /mnt/store --esp /mnt/esp"
+)]
+struct Rollback {
+    /// the profile (default: that of the entry that boots by itself)
+    #[argh(positional, arg_name = "profile")]
+    profile: Option<String>,
+    /// the medium: where the partition of the store is mounted
+    #[argh(option, arg_name = "dir")]
+    medium: Option<PathBuf>,
+    /// where its EFI system partition is mounted
+    #[argh(option, arg_name = "dir")]
+    esp: Option<PathBuf>,
+    /// print what would be done, and do nothing
+    #[argh(switch, short = 'n')]
+    dry_run: bool,
+    /// write JSON
+    #[argh(switch)]
+    json: bool,
+}
+
+/// Let a generation boot by itself.
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(
+    subcommand,
+    name = "default",
+    example = "lamina system default web/7 --medium /mnt/store --esp /mnt/esp"
+)]
+struct Choose {
+    /// a profile, which means its newest generation, or NAME/NUMBER
+    #[argh(positional, arg_name = "generation")]
+    generation: String,
+    /// the medium: where the partition of the store is mounted
+    #[argh(option, arg_name = "dir")]
+    medium: Option<PathBuf>,
+    /// where its EFI system partition is mounted
+    #[argh(option, arg_name = "dir")]
+    esp: Option<PathBuf>,
+    /// print what would be done, and do nothing
+    #[argh(switch, short = 'n')]
+    dry_run: bool,
+    /// write JSON
+    #[argh(switch)]
+    json: bool,
+}
+
+/// Let a generation stay on the medium, however old it gets.
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(subcommand, name = "keep", example = "lamina system keep web/7 --medium /mnt/store --esp /mnt/esp")]
+struct Keep {
+    /// the generation, as NAME/NUMBER
+    #[argh(positional, arg_name = "generation")]
+    generation: String,
+    /// let it go again when it is old
+    #[argh(switch)]
+    undo: bool,
+    /// the medium: where the partition of the store is mounted
+    #[argh(option, arg_name = "dir")]
+    medium: Option<PathBuf>,
+    /// where its EFI system partition is mounted
+    #[argh(option, arg_name = "dir")]
+    esp: Option<PathBuf>,
+}
+
+impl SystemCommand {
+    pub(super) fn run(self, context: &Context) -> Result<ExitCode> {
+        match self.action {
+            Action::Default(command) => command.run(context),
+            Action::Install(command) => command.run(context),
+            Action::Keep(command) => command.run(context),
+            Action::List(command) => command.run(),
+            Action::Rollback(command) => command.run(context),
+        }
+    }
+}
+
+impl List {
+    fn run(self) -> Result<ExitCode> {
+        let target = target(self.medium.as_deref(), self.esp.as_deref())?;
+        let installed = Installed::read(&target)?;
+        match self.json {
+            true => print_json(&listing::json(&installed))?,
+            false => print(listing::text(&installed).trim_end())?,
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl Install {
+    fn run(self, context: &Context) -> Result<ExitCode> {
+        if self.profile.is_empty() {
+            return Err(
+                Error::new("system", "no profile is named").remedy("give the name of a locked profile")
+            );
+        }
+        let mut names: Vec<Name> = Vec::new();
+        for text in &self.profile {
+            let remedy = "`lamina profile list` says which there are";
+            let name = Name::parse(text)
+                .map_err(|error| Error::caused(format!("'{text}'"), error).remedy(remedy))?;
+            names.extend((!names.contains(&name)).then_some(name));
+        }
+        let parameter =
+            |text: &String| Parameter::new(text.as_str()).map_err(Error::on(format!("--option '{text}'")));
+        let parameters = self.option.iter().map(parameter).collect::<Result<Vec<_>>>()?;
+        let (store, target) = (context.store()?, target(self.medium.as_deref(), self.esp.as_deref())?);
+        let _held = target.hold(&context.report)?;
+        let installed = Installed::read(&target)?;
+        let new = names
+            .iter()
+            .map(|name| NewGeneration::newest(&store, &target, &installed, name))
+            .collect::<Result<Vec<_>>>()?;
+        let default = new.first().map(|it| (it.profile.clone(), it.number));
+        let request =
+            Request { new, parameters, default, keep: Some((names, self.keep)), ..Request::default() };
+        let plan = SystemPlan::make(&installed, &request, Room::of(&target.store)?)?;
+        let what: Vec<String> =
+            request.new.iter().map(|it| format!("{}/{}", it.profile, it.number)).collect();
+        let done = format!(
+            "{}: {}, {} copied; {} boots by itself",
+            target.store.display(),
+            what.join(", "),
+            human_size(plan.bytes),
+            what[0]
+        );
+        Doing { dry_run: self.dry_run, json: self.json }.finish(context, &target, &plan, &done)
+    }
+}
+
+/// Another generation boots by itself.
+fn choose(
+    context: &Context,
+    target: &Target,
+    installed: &Installed,
+    chosen: &InstalledGeneration,
+    doing: &Doing,
+) -> Result<ExitCode> {
+    let request = Request { default: Some((chosen.profile.clone(), chosen.number)), ..Request::default() };
+    let plan = SystemPlan::make(installed, &request, Room::of(&target.store)?)?;
+    doing.finish(
+        context,
+        target,
+        &plan,
+        &format!("{}: {} boots by itself", target.store.display(), chosen.label()),
+    )
+}
+
+impl Rollback {
+    fn run(self, context: &Context) -> Result<ExitCode> {
+        let target = target(self.medium.as_deref(), self.esp.as_deref())?;
+        let _held = target.hold(&context.report)?;
+        let installed = Installed::read(&target)?;
+        let before =
+            installed.generation_before(self.profile.as_deref().map(profile).transpose()?.as_ref())?;
+        choose(context, &target, &installed, before, &Doing { dry_run: self.dry_run, json: self.json })
+    }
+}
+
+impl Choose {
+    fn run(self, context: &Context) -> Result<ExitCode> {
+        let target = target(self.medium.as_deref(), self.esp.as_deref())?;
+        let _held = target.hold(&context.report)?;
+        let installed = Installed::read(&target)?;
+        let chosen = whole(&installed, generation(&installed, &self.generation)?)?;
+        choose(context, &target, &installed, chosen, &Doing { dry_run: self.dry_run, json: self.json })
+    }
+}
+
+impl Keep {
+    fn run(self, context: &Context) -> Result<ExitCode> {
+        let target = target(self.medium.as_deref(), self.esp.as_deref())?;
+        let _held = target.hold(&context.report)?;
+        let installed = Installed::read(&target)?;
+        if !self.generation.contains('/') {
+            return Err(
+                Error::new(&self.generation, "names no generation").remedy("write NAME/NUMBER, as in web/7")
+            );
+        }
+        let kept = generation(&installed, &self.generation)?;
+        execution::mark_kept(&target, &kept.profile, kept.number, !self.undo)?;
+        let word = if self.undo { "goes when it is old" } else { "is kept" };
+        context.report.line(format_args!("{}: {} {word}", target.store.display(), kept.label()));
+        Ok(ExitCode::SUCCESS)
+    }
+}

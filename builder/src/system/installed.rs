@@ -1,0 +1,236 @@
+//! What a medium holds, with all that is known of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::ErrorKind;
+use std::path::Path;
+
+use boot_entry::BootEntry;
+use boot_ledger::{Generation, Ledger};
+use boot_store::{BootStore, layout};
+use profiles::resolved::{BootProfile, ImageRef};
+use profiles::{Digest, Name};
+
+use super::esp::{Esp, EspEntry};
+use super::target::Target;
+use crate::error::{Error, Result};
+use crate::medium::retention;
+
+/// One generation of a profile on the medium.
+#[derive(Debug, Clone)]
+pub struct InstalledGeneration {
+    /// The profile.
+    pub profile: Name,
+    /// Its number.
+    pub number: u64,
+    /// SHA-256 of its file; `None` where that cannot be read.
+    pub digest: Option<Digest>,
+    /// A signature lies beside it.
+    pub signed: bool,
+    /// Somebody wants it to stay.
+    pub kept: bool,
+    /// The profile, or why it is none.
+    pub contents: Result<BootProfile, String>,
+}
+
+/// A medium and its EFI system partition.
+#[derive(Debug, Clone)]
+pub struct Installed {
+    /// By name of the profile, the newest first.
+    pub generations: Vec<InstalledGeneration>,
+    /// The images, each with its length in bytes.
+    pub images: BTreeMap<Digest, u64>,
+    /// The slots that count boots, or why they cannot be read.
+    pub ledger: Result<Ledger, String>,
+    /// The partition.
+    pub esp: Esp,
+    /// Of the profile that this machine was booted from.
+    pub running: Option<Digest>,
+}
+
+impl InstalledGeneration {
+    /// Its images, those that can be added too; none where it cannot be read.
+    pub fn images(&self) -> impl Iterator<Item = &ImageRef> {
+        self.contents.iter().flat_map(BootProfile::all_images)
+    }
+
+    /// As people and other commands write it.
+    pub fn label(&self) -> String {
+        format!("{}/{}", self.profile, self.number)
+    }
+
+    fn in_ledger(&self) -> Option<Generation> {
+        self.digest.map(|digest| Generation { number: self.number, digest })
+    }
+}
+
+impl Installed {
+    /// Reads all of it.
+    ///
+    /// # Errors
+    /// The store or the partition cannot be read. What is damaged in them stands in the result.
+    pub fn read(target: &Target) -> Result<Installed> {
+        let on = || Error::on(target.store.display());
+        let store = BootStore::open(&target.store, Path::new("")).map_err(on())?;
+        let mut generations = Vec::new();
+        for profile in store.profile_names(usize::MAX).map_err(on())? {
+            let folder = layout::profile_folder(&profile);
+            let names =
+                store.directory().names(&folder).map_err(Error::on(target.store.join(&folder).display()))?;
+            let names: BTreeSet<Vec<u8>> = names.collect();
+            let has =
+                |path: &Path| path.file_name().is_some_and(|name| names.contains(name.as_encoded_bytes()));
+            for number in store.generations(&profile).map_err(on())? {
+                let path = layout::profile(&profile, number);
+                let (signed, kept) = (has(&layout::signature_of(&path)), has(&layout::kept_mark_of(&path)));
+                let (digest, contents) = match store.profile(&profile, number) {
+                    Ok(stored) => (Some(stored.digest), stored.parse().map_err(|why| why.to_string())),
+                    Err(why) => (None, Err(why.to_string())),
+                };
+                let profile = profile.clone();
+                generations.push(InstalledGeneration { profile, number, digest, signed, kept, contents });
+            }
+        }
+        Ok(Installed {
+            generations,
+            images: images(&store)?,
+            ledger: retention::ledger(&target.store),
+            esp: Esp::read(&target.esp)?,
+            running: retention::running(),
+        })
+    }
+
+    /// The generations of a profile, the newest first.
+    pub fn of<'a>(&'a self, profile: &'a Name) -> impl Iterator<Item = &'a InstalledGeneration> {
+        self.generations.iter().filter(move |it| it.profile == *profile)
+    }
+
+    /// A generation by its digest.
+    pub fn by_digest(&self, profile: &Name, digest: &Digest) -> Option<&InstalledGeneration> {
+        self.generations.iter().find(|it| it.profile == *profile && it.digest == Some(*digest))
+    }
+
+    /// Whether it was blessed last of its profile.
+    pub fn is_last_good(&self, generation: &InstalledGeneration) -> bool {
+        let good = self.ledger.as_ref().ok().and_then(|ledger| ledger.last_good(&generation.profile));
+        good.is_some() && good == generation.in_ledger()
+    }
+
+    /// How often it was started since it was blessed, or at all, as far as that is remembered.
+    pub fn attempts(&self, generation: &InstalledGeneration) -> u32 {
+        let Some(known) = generation.in_ledger() else { return 0 };
+        self.ledger.as_ref().map_or(0, |ledger| ledger.attempts(&generation.profile, &known))
+    }
+
+    /// Whether this machine runs it.
+    pub fn is_running(&self, generation: &InstalledGeneration) -> bool {
+        self.running.is_some() && generation.digest == self.running
+    }
+
+    /// Its images that are not on the medium, or have another length.
+    pub fn missing_images<'a>(
+        &'a self,
+        generation: &'a InstalledGeneration,
+    ) -> impl Iterator<Item = &'a ImageRef> {
+        generation.images().filter(|image| self.images.get(&image.digest) != Some(&image.size))
+    }
+
+    /// Whether it can be read, and all its images are there.
+    pub fn is_whole(&self, generation: &InstalledGeneration) -> bool {
+        generation.contents.is_ok() && self.missing_images(generation).next().is_none()
+    }
+
+    /// Whether it is what a power cut leaves: it cannot be read, and nobody names it.
+    pub fn is_left_over(&self, generation: &InstalledGeneration) -> bool {
+        let named = generation.kept || self.attempts(generation) > 0 || self.entry_of(generation).is_some();
+        generation.contents.is_err()
+            && !named
+            && !self.is_last_good(generation)
+            && !self.is_running(generation)
+    }
+
+    /// The generation that an entry boots.
+    pub fn booted_by(&self, entry: &BootEntry) -> Option<&InstalledGeneration> {
+        let (profile, digest) = entry.boots()?;
+        self.by_digest(&profile, &digest)
+    }
+
+    /// The generation that boots by itself, as far as the partition says.
+    pub fn default_generation(&self) -> Option<&InstalledGeneration> {
+        self.booted_by(self.esp.default_entry()?.entry.as_ref().ok()?)
+    }
+
+    /// What a rollback makes the default: of the profile, or of the one that boots by itself, the last good generation where that is older
+    /// than what boots now, else the next older one that is whole.
+    ///
+    /// # Errors
+    /// There is none; nobody knows which profile is meant.
+    pub fn generation_before(&self, profile: Option<&Name>) -> Result<&InstalledGeneration> {
+        let default = self.default_generation();
+        let name = profile.or(default.map(|it| &it.profile)).ok_or_else(|| {
+            Error::new(
+                "system",
+                "no entry of this medium boots by itself: nobody knows which profile is meant",
+            )
+            .remedy("name it: `lamina system rollback NAME`")
+        })?;
+        let newest = || self.generations.iter().find(|it| it.profile == *name);
+        let now = default.filter(|it| it.profile == *name).or_else(newest).ok_or_else(|| {
+            Error::new(format!("profile {name}"), "is not on the medium")
+                .remedy("`lamina system list` says what is there")
+        })?;
+        let older = || {
+            self.generations
+                .iter()
+                .filter(|it| it.profile == *name && it.number < now.number && self.is_whole(it))
+        };
+        older().find(|it| self.is_last_good(it)).or_else(|| older().next()).ok_or_else(|| {
+            Error::new(now.label(), "is the oldest generation on the medium that can boot")
+                .remedy("`lamina system default NAME/NUMBER` chooses any other")
+        })
+    }
+
+    /// The entry that boots a generation.
+    pub fn entry_of(&self, generation: &InstalledGeneration) -> Option<&EspEntry> {
+        let digest = generation.digest?;
+        self.own_entries()
+            .find(|(_, entry)| entry.boots() == Some((generation.profile.clone(), digest)))
+            .map(|it| it.0)
+    }
+
+    /// The entries of this medium that can be read. Those of another medium, which share the partition, name another store.
+    pub fn own_entries(&self) -> impl Iterator<Item = (&EspEntry, &BootEntry)> {
+        let stores: BTreeSet<Option<&str>> =
+            self.readable().filter(|it| self.booted_by(it.1).is_some()).map(|it| store_of(it.1)).collect();
+        self.readable().filter(move |(_, entry)| stores.contains(&store_of(entry)))
+    }
+
+    /// The entries that are neither of this medium nor damaged ones of Lamina.
+    pub fn foreign_entries(&self) -> impl Iterator<Item = &EspEntry> {
+        let own: BTreeSet<String> = self.own_entries().map(|it| it.0.path()).collect();
+        let damaged = |it: &&EspEntry| it.name.is_ours() && it.entry.is_err();
+        self.esp.entries.iter().filter(move |it| !own.contains(&it.path()) && !damaged(it))
+    }
+
+    fn readable(&self) -> impl Iterator<Item = (&EspEntry, &BootEntry)> {
+        let ours = self.esp.entries.iter().filter(|it| it.name.is_ours());
+        ours.filter_map(|it| Some((it, it.entry.as_ref().ok()?)))
+    }
+}
+
+/// The store that an entry names.
+fn store_of(entry: &BootEntry) -> Option<&str> {
+    entry.options.iter().rfind(|it| it.name() == "lamina.store")?.value()
+}
+
+fn images(store: &BootStore) -> Result<BTreeMap<Digest, u64>> {
+    let names = match store.directory().names(Path::new(layout::IMAGES)) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(BTreeMap::new()),
+        names => names.map_err(Error::on(store.path().join(layout::IMAGES).display()))?,
+    };
+    let image = |name: Vec<u8>| {
+        let digest = layout::image_of(std::str::from_utf8(&name).ok()?)?;
+        let file = store.directory().file(&layout::image(&digest)).ok()?;
+        Some((digest, file.metadata().ok()?.len()))
+    };
+    Ok(names.filter_map(image).collect())
+}

@@ -1,0 +1,207 @@
+//! The menu for the generations that will be on a medium. What was chosen when it was made (parameters, order, rescue, time) is read from
+//! the entries that are there.
+
+use std::collections::BTreeMap;
+
+use boot_entry::menu::place_of;
+use boot_entry::{
+    BootEntry, EntryFileName, Generation, LoaderConf, Menu, MenuRequest, Parameter, StartedWith,
+};
+use profiles::resolved::BootProfile;
+use profiles::{Digest, Name};
+
+use super::installed::Installed;
+use super::request::Request;
+use crate::disk::contents::takes_a_state;
+use crate::error::{Error, Result};
+
+/// The parameters that each entry has for itself.
+const BINDING: [&str; 2] = ["lamina.profile", "lamina.fallback"];
+const STATE: &str = "lamina.state";
+/// Seconds until the default boots, where no loader says.
+const TIMEOUT: u32 = 5;
+
+/// A generation that will be on the medium.
+#[derive(Debug, Clone, Copy)]
+pub struct Shown<'a> {
+    /// The profile.
+    pub profile: &'a Name,
+    /// Its number.
+    pub number: u64,
+    /// SHA-256 of its file.
+    pub digest: Digest,
+    /// What it says.
+    pub contents: &'a BootProfile,
+    /// Whether it comes with this request.
+    pub new: bool,
+}
+
+/// Decides the menu; `shown` has all generations of a profile together, the newest first. Every entry has the name of its file: that which
+/// it has now, where nothing of it changes.
+///
+/// # Errors
+/// No entry says how this medium is booted; an entry that loaders or the kernel could not take.
+pub fn make(installed: &Installed, request: &Request, shown: &[Shown<'_>]) -> Result<Menu> {
+    let rescue = request.rescue.clone().or_else(|| rescue_of(installed, shown));
+    let mut profiles: Vec<Vec<Generation>> = Vec::new();
+    for (name, place) in places(installed, shown) {
+        let of_profile = shown.iter().filter(|it| *it.profile == name);
+        let generations = of_profile.map(|it| generation(installed, request, it, rescue.as_ref()));
+        profiles.resize_with(profiles.len().max(place + 1), Vec::new);
+        profiles[place] = generations.collect::<Result<_>>()?;
+    }
+    let unused = String::new;
+    let conf = installed.esp.loader_conf.clone().unwrap_or_default();
+    let timeout = conf.timeout.unwrap_or(TIMEOUT);
+    let wanted = MenuRequest {
+        profiles,
+        rescue,
+        linux: unused(),
+        initrd: unused(),
+        version: unused(),
+        parameters: Vec::new(),
+        timeout,
+    };
+    let menu = Menu::make(&wanted).map_err(Error::on(""))?;
+    Ok(named(installed, request, menu, &conf))
+}
+
+fn generation(
+    installed: &Installed,
+    request: &Request,
+    shown: &Shown<'_>,
+    rescue: Option<&Name>,
+) -> Result<Generation> {
+    let own = installed.own_entries().find(|it| {
+        it.1.boots().is_some_and(|(name, digest)| name == *shown.profile && digest == shown.digest)
+    });
+    let template = match own {
+        Some((_, entry)) if !shown.new || request.kernel.is_none() => entry,
+        own => template(installed, shown.profile).or(own.map(|it| it.1)).ok_or_else(no_template)?,
+    };
+    let mut parameters: Vec<Parameter> =
+        template.options.iter().filter(|it| !BINDING.contains(&it.name())).cloned().collect();
+    if own.is_none() {
+        let state = installed.own_entries().find_map(|it| it.1.options.iter().find(|it| it.name() == STATE));
+        parameters.retain(|it| it.name() != STATE);
+        let takes = takes_a_state(shown.contents) && rescue != Some(shown.profile);
+        parameters.extend(state.filter(|_| takes).cloned());
+        let more = request.parameters.iter().filter(|_| shown.new);
+        parameters.extend(more.cloned());
+    }
+    let kernel = request.kernel.as_ref().filter(|_| shown.new).map(|kernel| StartedWith {
+        linux: format!("/{}", kernel.linux.path),
+        initrd: vec![format!("/{}", kernel.initrd.path)],
+        version: Some(kernel.release.clone()),
+    });
+    let there = || StartedWith {
+        linux: template.linux.clone(),
+        initrd: template.initrd.clone(),
+        version: template.version.clone(),
+    };
+    let known = boot_ledger::Generation { number: shown.number, digest: shown.digest };
+    let good = installed.ledger.as_ref().ok().and_then(|ledger| ledger.last_good(shown.profile));
+    Ok(Generation {
+        profile: shown.profile.clone(),
+        number: shown.number,
+        digest: shown.digest,
+        description: shown.contents.description.clone(),
+        parameters,
+        last_good: good == Some(known),
+        started_with: Some(kernel.unwrap_or_else(there)),
+    })
+}
+
+/// The entry after which a new one is made: the newest of the same profile, else the one that boots by itself, else the first.
+fn template<'a>(installed: &'a Installed, profile: &Name) -> Option<&'a BootEntry> {
+    let of_profile =
+        installed.own_entries().filter(|it| it.1.boots().is_some_and(|(name, _)| name == *profile));
+    let newest = of_profile.max_by_key(|it| installed.booted_by(it.1).map(|it| it.number)).map(|it| it.1);
+    let default = installed.esp.default_entry().map(|it| it.name.id.clone());
+    let boots_by_itself = || installed.own_entries().find(|it| Some(&it.0.name.id) == default.as_ref());
+    newest.or_else(|| boots_by_itself().or_else(|| installed.own_entries().next()).map(|it| it.1))
+}
+
+fn no_template() -> Error {
+    Error::new(
+        "the EFI system partition",
+        "has no entry of a profile of this medium: nothing says how it is booted",
+    )
+    .remedy("give the partition with the menu by `--esp DIR`; `lamina disk create` makes a medium with one")
+}
+
+/// What takes the place of everything: what an entry of another profile falls back to, else what is called so.
+fn rescue_of(installed: &Installed, shown: &[Shown<'_>]) -> Option<Name> {
+    let is_shown = |name: &Name| shown.iter().any(|it| it.profile == name);
+    let of_entry = |entry: &BootEntry| {
+        let boots = entry.boots()?.0;
+        entry.fallbacks().into_iter().map(|it| it.0).rfind(|name| *name != boots && is_shown(name))
+    };
+    installed
+        .own_entries()
+        .find_map(|it| of_entry(it.1))
+        .or_else(|| Name::parse("rescue").ok().filter(is_shown))
+}
+
+/// The place of each profile in the menu: the one that it has, else behind the others.
+fn places(installed: &Installed, shown: &[Shown<'_>]) -> BTreeMap<Name, usize> {
+    let mut places: BTreeMap<Name, usize> = BTreeMap::new();
+    let mut without: Vec<Name> = Vec::new();
+    for (_, entry) in installed.own_entries() {
+        let Some((name, _)) = entry.boots() else { continue };
+        let place = entry.sort_key.as_deref().and_then(place_of);
+        match place.filter(|place| places.iter().all(|(other, taken)| *other == name || taken != place)) {
+            Some(place) => _ = places.entry(name).or_insert(place),
+            None => without.push(name),
+        }
+    }
+    without.extend(shown.iter().map(|it| it.profile.clone()));
+    for name in without {
+        let next = places.values().max().map_or(0, |last| last + 1);
+        places.entry(name).or_insert(next);
+    }
+    places.retain(|name, _| shown.iter().any(|it| it.profile == name));
+    places
+}
+
+/// Gives each entry the name of its file, and finds which one boots by itself.
+fn named(installed: &Installed, request: &Request, menu: Menu, conf: &LoaderConf) -> Menu {
+    let now = installed.default_generation().map(|it| (it.profile.clone(), it.number));
+    let default = request.default.clone().or(now).map(|(name, number)| EntryFileName::of(&name, number));
+    let plain = |id: &str| menu.entries.iter().any(|it| it.0.id == id);
+    let default = default.map(|it| it.id).filter(|id| plain(id)).unwrap_or(menu.default.clone());
+    let mut named = Menu { entries: Vec::new(), default: default.clone(), timeout: menu.timeout };
+    for (name, entry) in menu.entries {
+        let is_default = name.id == default;
+        let name = name_of(installed, name, &entry);
+        if is_default {
+            named.default = name.id.clone();
+        }
+        named.entries.push((name, entry));
+    }
+    // Somebody else's entry boots by itself, and nobody asked for another.
+    let foreign = conf.default.clone().filter(|id| request.default.is_none() && !is_ours(id));
+    named.default = foreign.unwrap_or(named.default);
+    named
+}
+
+fn is_ours(id: &str) -> bool {
+    EntryFileName { id: id.to_owned(), tries: None }.is_ours()
+}
+
+/// The file that has this text already, with the tries that were counted; else a name that no file has.
+fn name_of(installed: &Installed, plain: EntryFileName, entry: &BootEntry) -> EntryFileName {
+    let text = entry.to_conf();
+    let files = &installed.esp.entries;
+    if let Some(there) = files.iter().find(|it| it.name.is_ours() && it.text == text.as_bytes()) {
+        return there.name.clone();
+    }
+    // What was counted is the kernel's and the initramfs's: it stays with them when the title changes.
+    let same = |it: &(&super::esp::EspEntry, &BootEntry)| {
+        it.1.boots() == entry.boots() && it.1.linux == entry.linux && it.1.initrd == entry.initrd
+    };
+    let before = installed.own_entries().find(same).and_then(|it| it.0.name.tries);
+    let plain = EntryFileName { tries: before, ..plain };
+    let taken = |name: &EntryFileName| files.iter().any(|it| it.name.id.eq_ignore_ascii_case(&name.id));
+    if taken(&plain) { plain.revised(&text) } else { plain }
+}

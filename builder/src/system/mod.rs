@@ -1,0 +1,28 @@
+//! The systems on a medium: generations of profiles, and the menu that boots them.
+//!
+//! What is there is read first ([`installed`]); pure code decides what is to be there and gives a [`plan`]; [`execution`] carries it
+//! out, and may be killed after every system call: something whole boots always.
+//!
+//! | module | subject |
+//! |---|---|
+//! | [`target`] | a medium and its EFI system partition, and who works on them |
+//! | [`esp`] | entries, loaders, kernels and room of the partition |
+//! | [`installed`] | generations and images of the medium, with all that is known of them |
+//! | [`listing`] | that, as rows for people and programs |
+//! | [`retention`] | which generations stay, and why |
+//! | [`menu`] | the menu for the generations that stay |
+//! | [`step`] | one step of a plan |
+//! | [`plan`] | steps from what is there to what is to be there |
+//! | [`execution`] | carries out a plan |
+//! | [`request`] | what is asked for: a new generation, another default |
+
+pub mod esp;
+pub mod execution;
+pub mod installed;
+pub mod listing;
+pub mod menu;
+pub mod plan;
+pub mod request;
+pub mod retention;
+pub mod step;
+pub mod target;

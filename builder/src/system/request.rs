@@ -1,0 +1,121 @@
+//! What is asked for, with what has to be read of the store for it.
+
+use std::collections::BTreeMap;
+use std::num::NonZero;
+
+use boot_entry::Parameter;
+use boot_store::layout;
+use disk_image::DiskFile;
+use profiles::resolved::BootProfile;
+use profiles::{Digest, Name};
+use verified_store::LockedProfile;
+
+use super::installed::Installed;
+use super::target::Target;
+use crate::error::{Error, Result};
+use crate::medium::MediumImage;
+use crate::store::{Store, generations};
+
+/// A generation that comes onto the medium.
+#[derive(Debug, Clone)]
+pub struct NewGeneration {
+    /// The profile.
+    pub profile: Name,
+    /// The number that it has on the medium.
+    pub number: u64,
+    /// Its file.
+    pub bytes: Vec<u8>,
+    /// SHA-256 of that.
+    pub digest: Digest,
+    /// What it says.
+    pub contents: BootProfile,
+    /// The text of its signature.
+    pub signature: Option<Vec<u8>>,
+    /// The images that it stacks or may stack, each once, with package and version.
+    pub images: Vec<(MediumImage, String)>,
+}
+
+/// A kernel with its initramfs.
+#[derive(Debug, Clone)]
+pub struct NewKernel {
+    /// As `uname -r` prints it.
+    pub release: String,
+    /// `lamina/linux-HEX`.
+    pub linux: DiskFile,
+    /// `lamina/initrd-HEX`.
+    pub initrd: DiskFile,
+}
+
+/// What is to become of a medium.
+#[derive(Debug, Clone, Default)]
+pub struct Request {
+    /// What comes.
+    pub new: Vec<NewGeneration>,
+    /// What they are started with, where that is not what is there already.
+    pub kernel: Option<NewKernel>,
+    /// Further parameters of their entries.
+    pub parameters: Vec<Parameter>,
+    /// What boots by itself from then on; `None`: what does now.
+    pub default: Option<(Name, u64)>,
+    /// The profile that comes up when nothing else does; `None`: which it is now.
+    pub rescue: Option<Name>,
+    /// Of which profiles older generations go, and how many stay; `None`: nothing goes.
+    pub keep: Option<(Vec<Name>, NonZero<usize>)>,
+}
+
+impl NewGeneration {
+    /// The newest generation of a profile in the store, with a number of the medium.
+    ///
+    /// # Errors
+    /// It was never locked, or cannot be read; it is signed for a number that the medium has no place for.
+    pub fn newest(
+        store: &Store,
+        target: &Target,
+        installed: &Installed,
+        profile: &Name,
+    ) -> Result<NewGeneration> {
+        let locked = generations::newest_locked(store, profile)?;
+        let mut images = BTreeMap::new();
+        for image in locked.profile.all_images() {
+            let on_medium = target.store.join(layout::image(&image.digest));
+            let files = (store.require_image(profile, image)?, on_medium);
+            let what = format!("{} {}", image.name, image.version);
+            images.insert(image.digest, (MediumImage { files, wanted: image.clone() }, what));
+        }
+        let LockedProfile { stored, profile: contents, signature } = locked;
+        let signature = signature.map(String::into_bytes);
+        let (bytes, digest) = (stored.bytes, stored.digest);
+        let number = number_on(installed, profile, &digest, stored.generation, signature.is_some())?;
+        let (profile, images) = (profile.clone(), images.into_values().collect());
+        Ok(NewGeneration { profile, number, bytes, digest, contents, signature, images })
+    }
+}
+
+/// The number that a generation of the store has on a medium: its own, where that is the highest there, else the next one. A signature holds
+/// for one number alone.
+fn number_on(
+    installed: &Installed,
+    profile: &Name,
+    digest: &Digest,
+    number: u64,
+    signed: bool,
+) -> Result<u64> {
+    if let Some(there) = installed.by_digest(profile, digest) {
+        return Ok(there.number);
+    }
+    let others = installed.of(profile).filter(|it| it.number != number || !installed.is_left_over(it));
+    let highest = others.map(|it| it.number).max().unwrap_or(0);
+    if number > highest {
+        return Ok(number);
+    }
+    let next = highest.checked_add(1).filter(|_| !signed);
+    next.ok_or_else(|| {
+        let cause = format!(
+            "generation {number} is signed, and the medium has generation {highest} already: init boots the highest number, and a signature \
+             holds for one number"
+        );
+        Error::new(format!("profile {profile}"), cause).remedy(format!(
+            "use the store that the medium was made from, or remove profiles/{profile}/{highest}.kdl from the medium"
+        ))
+    })
+}

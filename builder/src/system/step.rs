@@ -1,0 +1,82 @@
+//! The steps of a plan, each of which prints as a line.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use cli::progress::{count, human_size};
+use disk_image::{Content, DiskFile};
+
+use super::target::Target;
+use crate::medium::MediumImage;
+
+/// One step.
+#[derive(Debug, Clone)]
+pub enum Step {
+    /// Reads images that are on the medium, and puts those there again that are damaged.
+    CheckImages(Vec<MediumImage>),
+    /// Brings an image; the text says which package and version.
+    CopyImage(MediumImage, String),
+    /// Makes the slots that count boots, where they are missing.
+    MakeSlots,
+    /// Writes a small file of the medium.
+    WriteOnMedium(PathBuf, Vec<u8>),
+    /// Brings a kernel or an initramfs.
+    CopyBootFile(DiskFile),
+    /// Reads one that is there, and brings it again when it is damaged.
+    CheckBootFile(DiskFile),
+    /// Writes a file that the partition does not have yet.
+    WriteOnEsp(String, Vec<u8>),
+    /// Writes the one sector by which a loader chooses.
+    Choose(String, Vec<u8>),
+    /// Removes a file of the partition.
+    RemoveFromEsp(String),
+    /// Removes a file of the medium.
+    RemoveFromMedium(PathBuf),
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Step::CheckImages(images) => {
+                let size = images.iter().map(|image| image.wanted.size).sum();
+                write!(out, "check {} of the medium, {}", count(images.len(), "image"), human_size(size))
+            }
+            Step::CopyImage(image, what) => {
+                write!(out, "copy the image of {what}, {}", human_size(image.wanted.size))
+            }
+            Step::MakeSlots => out.write_str("make the slots that count boots"),
+            Step::WriteOnMedium(path, _) => write!(out, "write {} on the medium", path.display()),
+            Step::CopyBootFile(file) => {
+                write!(out, "copy {} to the ESP, {}", file.path, human_size(length(file)))
+            }
+            Step::CheckBootFile(file) => {
+                write!(out, "check {} on the ESP, {}", file.path, human_size(length(file)))
+            }
+            Step::WriteOnEsp(path, _) => write!(out, "write {path} on the ESP"),
+            Step::Choose(path, _) => write!(out, "choose the default in {path}"),
+            Step::RemoveFromEsp(path) => write!(out, "remove {path} from the ESP"),
+            Step::RemoveFromMedium(path) => write!(out, "remove {} from the medium", path.display()),
+        }
+    }
+}
+
+impl Step {
+    /// The file that it makes, where it makes one that was not there.
+    pub fn new_file(&self, target: &Target) -> Option<PathBuf> {
+        match self {
+            Step::CopyImage(image, _) => Some(image.files.1.clone()),
+            Step::WriteOnMedium(path, _) => Some(target.store.join(path)),
+            Step::CopyBootFile(file) => Some(target.esp.join(&file.path)),
+            Step::WriteOnEsp(path, _) => Some(target.esp.join(path)),
+            _ => None,
+        }
+    }
+}
+
+/// The length of a file in bytes.
+pub(super) fn length(file: &DiskFile) -> u64 {
+    match &file.content {
+        Content::Bytes(bytes) => bytes.len() as u64,
+        Content::File(_, length) => *length,
+    }
+}
