@@ -92,17 +92,23 @@ fn every_list_is_json_when_asked() {
     let folder = tempfile::tempdir().unwrap();
     let tree = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().display().to_string();
     let mut lists = 0;
+    std::fs::create_dir_all(folder.path().join("medium/profiles")).unwrap();
     for command in walk() {
         if command.path.last().is_some_and(|name| name == "list") {
             let path: Vec<&str> = command.path.iter().map(String::as_str).collect();
-            let output = lamina(folder.path(), &[&path[..], &["--json", "--tree", &tree]].concat());
+            let medium: &[&str] = match path[..] {
+                ["system", ..] => &["--medium", "medium", "--esp", "medium"],
+                _ => &[],
+            };
+            let arguments = [&path[..], &["--json", "--tree", &tree], medium].concat();
+            let output = lamina(folder.path(), &arguments);
             assert!(output.status.success(), "{}", told(&output));
             let value: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
             assert!(value.is_array(), "{}: {value}", command.name());
             lists += 1;
         }
     }
-    assert_eq!(lists, 3, "kernel, profile, store");
+    assert_eq!(lists, 4, "kernel, profile, store, system");
     let checked = lamina(folder.path(), &["profile", "check", "console", "--json", "--tree", &tree]);
     let value: serde_json::Value = serde_json::from_slice(&checked.stdout).unwrap();
     let packages = value[0]["packages"].as_array().unwrap();

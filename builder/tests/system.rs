@@ -125,7 +125,7 @@ impl Shop {
     /// The generations that a mark of `system list --json` holds for.
     fn marked(&self, mark: &str) -> Vec<String> {
         let listed = self.listed();
-        let rows = listed["generations"].as_array().unwrap().iter().filter(|it| it[mark] == true);
+        let rows = listed.as_array().unwrap().iter().filter(|it| it[mark] == true);
         rows.map(|it| format!("{}/{}", it["profile"].as_str().unwrap(), it["generation"])).collect()
     }
 
@@ -301,6 +301,95 @@ fn generations_come_and_go_back_and_stay_when_somebody_wants_them() {
     shop.done(&["install", "web", "--keep", "1"]);
     // web/4 booted by itself before, and nothing has run 7 yet; 5 is good.
     assert_eq!(shop.marked("whole"), ["rescue/1", "web/7", "web/5"]);
+}
+
+#[test]
+fn what_is_old_is_collected_and_the_plan_says_why() {
+    let shop = Shop::new();
+    shop.generation("web", 3);
+    shop.done(&["install", "web"]);
+    let orphan = shop.path(&format!("medium/lamina/images/{}.sqfs", "ab".repeat(32)));
+    fs::write(&orphan, "of nobody").unwrap();
+    let plan = shop.done(&["gc", "--keep", "2", "--dry-run"]);
+    for line in [
+        "rescue/1 stays: is the newest",
+        "web/3 stays: boots by itself",
+        "web/2 stays: one of the newest 2",
+        "web/1 goes: older than the newest 2",
+        "remove profiles/web/1.kdl from the medium",
+    ] {
+        assert!(plan.lines().any(|it| it == line), "{line}: {plan}");
+    }
+    assert!(orphan.exists() && plan.contains("abab.sqfs"), "{plan}");
+    shop.done(&["gc", "--keep", "2"]);
+    assert_eq!(shop.marked("whole"), ["rescue/1", "web/3", "web/2"]);
+    assert!(!orphan.exists());
+    judge(&Target::mounted(&shop.path("medium"), &shop.path("esp")).unwrap(), "gc");
+    // Of a profile that cannot be read nobody knows what it needs.
+    fs::write(&orphan, "of nobody").unwrap();
+    fs::write(shop.path("medium/lamina/profiles/web/2.kdl"), "profile").unwrap();
+    let said = shop.done(&["gc", "--keep", "2"]);
+    assert!(said.contains("web/2 cannot be read: no image is removed") && orphan.exists(), "{said}");
+}
+
+#[test]
+fn two_commands_do_not_change_a_medium_at_once() {
+    let shop = Shop::new();
+    let held =
+        Target::mounted(&shop.path("medium"), &shop.path("esp")).unwrap().hold(&Report::default()).unwrap();
+    let mut waiting = Command::new(env!("CARGO_BIN_EXE_lamina"))
+        .args(["system", "default", "web/1", "--medium", "medium", "--esp", "esp"])
+        .current_dir(shop.folder.path())
+        .env("LAMINA_STORE", shop.path("store"))
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = [0; 1024];
+    let length = waiting.stderr.as_mut().unwrap().read(&mut said).unwrap();
+    let said = String::from_utf8_lossy(&said[..length]).into_owned();
+    assert!(said.contains("waiting for another command"), "{said}");
+    assert_eq!(shop.marked("default"), ["web/2"]);
+    drop(held);
+    assert!(waiting.wait().unwrap().success());
+    assert_eq!(shop.marked("default"), ["web/1"]);
+}
+
+#[test]
+fn two_generations_are_compared() {
+    let shop = Shop::new();
+    shop.generation("web", 3);
+    let json = |arguments: &[&str]| -> serde_json::Value {
+        let output = shop.system(&[&["diff", "--json"], arguments].concat());
+        assert!(output.status.success(), "{}", told(&output));
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    let found = json(&["web/2", "web"]);
+    assert_eq!((&found["before"], &found["after"]), (&"web/2".into(), &"web/3".into()));
+    let packages = found["packages"].as_array().unwrap();
+    assert_eq!(packages.len(), 1, "{packages:?}");
+    assert_eq!((&packages[0]["name"], &packages[0]["before"]["version"]), (&"own".into(), &"2".into()));
+    assert_eq!(packages[0]["files"]["changed"][0]["path"], "/who");
+    assert_eq!(found["to_copy"], packages[0]["after"]["size"]);
+    assert_eq!(
+        found["settings"],
+        serde_json::json!([{ "name": "description", "before": "web of 2", "after": "web of 3" }])
+    );
+    // What is on the medium already need not be copied.
+    assert_eq!(json(&["web/2", "web/1"])["to_copy"], 0);
+    let text = shop.done(&["diff", "web/2", "web", "--files"]);
+    let lines = [
+        "web/2 -> web/3",
+        "~ own 2, 16.0 KiB -> 3, 16.0 KiB; 1 file changed",
+        "    ~ /who: contents from byte 4 on, of 5 and 5 bytes",
+        "description: web of 2 -> web of 3",
+        "images 32.0 KiB -> 32.0 KiB, 16.0 KiB to copy",
+    ];
+    assert_eq!(text.lines().collect::<Vec<_>>(), lines);
+    assert!(shop.refused(&["diff", "web/9", "web"]).contains("there are web/2, web/1"));
+    let said = told(&lamina(shop.folder.path(), &["system", "diff", "web/9", "web"]));
+    assert!(said.contains("web/9: is not in the store") && said.contains("help: "), "{said}");
+    let said = told(&lamina(shop.folder.path(), &["system", "diff", "web/1", "rescue", "--files"]));
+    assert!(said.contains("profile: web -> rescue"), "{said}");
 }
 
 #[test]

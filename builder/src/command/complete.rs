@@ -106,12 +106,13 @@ fn argument(command: &[&str], argument: &str) -> Option<Argument> {
         ("profile check", "profile") => Argument::ProfileOrFile,
         ("profile lock", "name") => Argument::Profile,
         ("system install", "profile") => Argument::LockedProfile,
-        ("system install", "--keep" | "--option") => Argument::Unknown,
-        ("system default" | "system keep", "generation") | ("system rollback", "profile") => {
-            Argument::Installed
-        }
+        ("system install" | "system gc", "--keep" | "--option") => Argument::Unknown,
+        ("system default" | "system keep", "generation")
+        | ("system diff", "before" | "after")
+        | ("system rollback", "profile") => Argument::Installed,
         (
-            "system list" | "system install" | "system rollback" | "system default" | "system keep",
+            "system list" | "system diff" | "system gc" | "system install" | "system rollback"
+            | "system default" | "system keep",
             "--medium" | "--esp",
         ) => Argument::Folder,
         ("source pin", "url-or-file") => Argument::File,
@@ -216,7 +217,7 @@ fn images(context: &Context) -> BTreeMap<String, String> {
     for record in &records {
         builds.entry(record.name.as_str()).or_default().push(record);
     }
-    let described = |record: &BuildRecord| format!("{}{}", record.version, image_name::choices(record));
+    let described = |record: &BuildRecord| format!("{}{}", record.version, record.choices());
     let mut words = BTreeMap::new();
     for (name, builds) in builds {
         match builds.as_slice() {

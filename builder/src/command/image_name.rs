@@ -144,16 +144,10 @@ fn asked_by_tree(context: &Context, name: &Name) -> Result<Option<profiles::Dige
 
 /// `hello@0123456789ab 2.12 +manual`.
 fn label(record: &BuildRecord) -> String {
-    format!("{} {}{}", by_id(record), record.version, choices(record))
+    format!("{} {}{}", by_id(record), record.version, record.choices())
 }
 
 /// `hello@0123456789ab`: the word that means this build and no other.
 pub(super) fn by_id(record: &BuildRecord) -> String {
     format!("{}@{}", record.name, &record.id.hex()[..12])
-}
-
-/// What was chosen for a build, as ` variant +on -off`; empty where there was nothing to choose.
-pub(super) fn choices(record: &BuildRecord) -> String {
-    let features = record.features.iter().map(|(name, on)| format!(" {}{name}", if *on { '+' } else { '-' }));
-    record.variant.iter().map(|variant| format!(" {variant}")).chain(features).collect()
 }

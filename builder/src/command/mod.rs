@@ -23,6 +23,7 @@ mod running_system;
 mod source;
 mod store;
 mod system;
+mod system_diff;
 mod told_apart;
 
 use std::io::ErrorKind;

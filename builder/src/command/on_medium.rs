@@ -15,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::system::execution;
 use crate::system::installed::{Installed, InstalledGeneration};
 use crate::system::plan::SystemPlan;
+use crate::system::retention::Verdict;
 use crate::system::step::Step;
 use crate::system::target::Target;
 
@@ -38,17 +39,18 @@ pub(super) fn profile(text: &str) -> Result<Name> {
 }
 
 /// `NAME` or `NAME/NUMBER`.
+pub(super) fn named(text: &str) -> Result<(Name, Option<u64>)> {
+    let Some((name, digits)) = text.split_once('/') else { return Ok((profile(text)?, None)) };
+    let number: Option<u64> = digits.parse().ok().filter(|number: &u64| number.to_string() == digits);
+    let number = number.ok_or_else(|| {
+        Error::new(format!("'{text}'"), "its number is none").remedy("write NAME/NUMBER, as in web/7")
+    })?;
+    Ok((profile(name)?, Some(number)))
+}
+
+/// A generation of the medium; a name alone means the newest.
 pub(super) fn generation<'a>(installed: &'a Installed, text: &str) -> Result<&'a InstalledGeneration> {
-    let (name, number) = match text.split_once('/') {
-        None => (profile(text)?, None),
-        Some((name, digits)) => {
-            let number: Option<u64> = digits.parse().ok().filter(|number: &u64| number.to_string() == digits);
-            let number = number.ok_or_else(|| {
-                Error::new(format!("'{text}'"), "its number is none").remedy("write NAME/NUMBER, as in web/7")
-            })?;
-            (profile(name)?, Some(number))
-        }
-    };
+    let (name, number) = named(text)?;
     let is_meant =
         |it: &&InstalledGeneration| it.profile == name && number.is_none_or(|number| it.number == number);
     installed.generations.iter().find(is_meant).ok_or_else(|| {
@@ -87,6 +89,8 @@ pub(super) struct Doing {
     pub(super) dry_run: bool,
     /// It is told as JSON.
     pub(super) json: bool,
+    /// A plan that is printed says also why each generation stays or goes.
+    pub(super) reasons: bool,
 }
 
 impl Doing {
@@ -123,6 +127,8 @@ impl Doing {
                 "generations": generations.collect::<Vec<_>>(),
             }))?;
         } else if self.dry_run {
+            let said = |it: &Verdict| format!("{}/{} {}", it.profile, it.number, it.sentence());
+            plan.verdicts.iter().filter(|_| self.reasons).map(said).try_for_each(print)?;
             plan.steps.iter().try_for_each(print)?;
         } else {
             context.report.line(format_args!("{done}"));

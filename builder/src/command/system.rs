@@ -6,10 +6,11 @@ use std::process::ExitCode;
 
 use argh::{ArgsInfo, FromArgs};
 use boot_entry::Parameter;
-use cli::progress::human_size;
+use cli::numbers::{count, human_size};
 use profiles::Name;
 
 use super::on_medium::{Doing, generation, profile, target, whole};
+use super::system_diff::Diff;
 use super::{print, print_json};
 use crate::command::context::Context;
 use crate::error::{Error, Result};
@@ -40,6 +41,8 @@ pub struct SystemCommand {
 #[argh(subcommand)]
 enum Action {
     Default(Choose),
+    Diff(Diff),
+    Gc(Gc),
     Install(Install),
     Keep(Keep),
     List(List),
@@ -165,10 +168,39 @@ struct Keep {
     esp: Option<PathBuf>,
 }
 
+/// Remove old generations of all profiles from a medium, and what only they need: entries, kernels, images.
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(
+    subcommand,
+    name = "gc",
+    example = "lamina system gc --keep 1 --medium /mnt/store --esp /mnt/esp --dry-run",
+    note = "What stays: the newest ones, the last good one, what is being tried, what runs, what boots by itself, and what \
+`lamina system keep` has marked. --dry-run says of each generation why."
+)]
+struct Gc {
+    /// how many generations of each profile stay, the newest ones (default: 3)
+    #[argh(option, arg_name = "n", default = "KEPT")]
+    keep: NonZero<usize>,
+    /// the medium: where the partition of the store is mounted
+    #[argh(option, arg_name = "dir")]
+    medium: Option<PathBuf>,
+    /// where its EFI system partition is mounted
+    #[argh(option, arg_name = "dir")]
+    esp: Option<PathBuf>,
+    /// print what would be done, and do nothing
+    #[argh(switch, short = 'n')]
+    dry_run: bool,
+    /// write JSON
+    #[argh(switch)]
+    json: bool,
+}
+
 impl SystemCommand {
     pub(super) fn run(self, context: &Context) -> Result<ExitCode> {
         match self.action {
             Action::Default(command) => command.run(context),
+            Action::Diff(command) => command.run(context),
+            Action::Gc(command) => command.run(context),
             Action::Install(command) => command.run(context),
             Action::Keep(command) => command.run(context),
             Action::List(command) => command.run(),
@@ -226,7 +258,8 @@ impl Install {
             human_size(plan.bytes),
             what[0]
         );
-        Doing { dry_run: self.dry_run, json: self.json }.finish(context, &target, &plan, &done)
+        Doing { dry_run: self.dry_run, json: self.json, reasons: false }
+            .finish(context, &target, &plan, &done)
     }
 }
 
@@ -255,7 +288,13 @@ impl Rollback {
         let installed = Installed::read(&target)?;
         let before =
             installed.generation_before(self.profile.as_deref().map(profile).transpose()?.as_ref())?;
-        choose(context, &target, &installed, before, &Doing { dry_run: self.dry_run, json: self.json })
+        choose(
+            context,
+            &target,
+            &installed,
+            before,
+            &Doing { dry_run: self.dry_run, json: self.json, reasons: false },
+        )
     }
 }
 
@@ -265,7 +304,29 @@ impl Choose {
         let _held = target.hold(&context.report)?;
         let installed = Installed::read(&target)?;
         let chosen = whole(&installed, generation(&installed, &self.generation)?)?;
-        choose(context, &target, &installed, chosen, &Doing { dry_run: self.dry_run, json: self.json })
+        choose(
+            context,
+            &target,
+            &installed,
+            chosen,
+            &Doing { dry_run: self.dry_run, json: self.json, reasons: false },
+        )
+    }
+}
+
+impl Gc {
+    fn run(self, context: &Context) -> Result<ExitCode> {
+        let target = target(self.medium.as_deref(), self.esp.as_deref())?;
+        let _held = target.hold(&context.report)?;
+        let installed = Installed::read(&target)?;
+        let mut names: Vec<Name> = installed.generations.iter().map(|it| it.profile.clone()).collect();
+        names.dedup();
+        let request = Request { keep: Some((names, self.keep)), ..Request::default() };
+        let plan = SystemPlan::make(&installed, &request, Room::of(&target.store)?)?;
+        let gone = plan.verdicts.iter().filter(|it| !it.stays).count() as u64;
+        let (medium, gone) = (target.store.display(), count(gone, "generation"));
+        let done = format!("{medium}: removed {gone}, and what only they needed");
+        Doing { dry_run: self.dry_run, json: self.json, reasons: true }.finish(context, &target, &plan, &done)
     }
 }
 

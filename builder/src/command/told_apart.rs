@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::image_name;
 use crate::store::BuildRecord;
 
 /// More things than this that differ are counted, not listed.
@@ -27,7 +26,7 @@ pub(super) fn lines(records: &[BuildRecord]) -> Vec<String> {
 fn choices_and_needs(record: &BuildRecord) -> String {
     let needs: Vec<&str> = record.depends.iter().map(|name| name.as_str()).collect();
     let needs = if needs.is_empty() { String::new() } else { format!("  needs {}", needs.join(" ")) };
-    format!("{}{needs}", image_name::choices(record))
+    format!("{}{needs}", record.choices())
 }
 
 /// The inputs of a build that not all of `others` have, as `  of musl@01234567`; empty for a build that is alone.

@@ -15,26 +15,67 @@ const AT_ONCE: usize = 128 << 10;
 
 type Items = BTreeMap<Vec<u8>, (Item, Vec<u8>)>;
 
+/// A path that two images do not have in common.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// Absolute; nothing in it commands a terminal.
+    pub path: String,
+    /// What differs.
+    pub what: What,
+}
+
+/// What is different about a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum What {
+    /// Only the first image has it.
+    OnlyFirst,
+    /// Only the second one has it.
+    OnlySecond,
+    /// Both have it; in which ways it differs.
+    Changed(Vec<String>),
+}
+
 /// One line for each path that differs, sorted by path: the path, and all that is different about it. Nothing in it commands
 /// a terminal. Two images may differ without one: in how the same tree is stored.
 pub fn differences(left: &Path, right: &Path) -> Result<Vec<String>> {
+    let line = |it: Difference| {
+        let what = match it.what {
+            What::OnlyFirst => "only in the first".to_owned(),
+            What::OnlySecond => "only in the second".to_owned(),
+            What::Changed(ways) => ways.join("; "),
+        };
+        format!("{}: {what}", it.path)
+    };
+    Ok(compare(left, right)?.into_iter().map(line).collect())
+}
+
+/// Every path that differs, sorted by path.
+pub fn compare(left: &Path, right: &Path) -> Result<Vec<Difference>> {
     let open = |path: &Path| Image::open(path).map_err(Error::on(path.display()));
     let images = [open(left)?, open(right)?];
     let (first, second) = (items(&images[0], left)?, items(&images[1], right)?);
-    let mut lines = Vec::new();
+    let mut found = Vec::new();
     for path in first.keys().chain(second.keys()).collect::<BTreeSet<_>>() {
         let name = format!("/{}", path.escape_ascii());
         let what = match (first.get(path), second.get(path)) {
-            (Some(_), None) => vec!["only in the first".to_owned()],
-            (None, Some(_)) => vec!["only in the second".to_owned()],
-            (Some(one), Some(other)) => of_pair(&images, one, other).map_err(Error::on(&name))?,
-            (None, None) => Vec::new(),
+            (Some(_), None) => What::OnlyFirst,
+            (None, Some(_)) => What::OnlySecond,
+            (Some(one), Some(other)) => {
+                What::Changed(of_pair(&images, one, other).map_err(Error::on(&name))?)
+            }
+            (None, None) => continue,
         };
-        if !what.is_empty() {
-            lines.push(format!("{name}: {}", what.join("; ")));
+        if what != What::Changed(Vec::new()) {
+            found.push(Difference { path: name, what });
         }
     }
-    Ok(lines)
+    Ok(found)
+}
+
+/// Every path of an image, sorted, in the same form.
+pub fn paths(image: &Path) -> Result<Vec<String>> {
+    let opened = Image::open(image).map_err(Error::on(image.display()))?;
+    Ok(items(&opened, image)?.keys().map(|path| format!("/{}", path.escape_ascii())).collect())
 }
 
 /// Each item with the first name of its inode: hard links are part of an image.

@@ -7,7 +7,7 @@ pub(crate) mod copying;
 pub(crate) mod retention;
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 
@@ -15,6 +15,8 @@ use boot_ledger::Slots;
 use boot_store::layout;
 use cli::numbers::count;
 use cli::progress::Progress;
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
 use profiles::{Digest, Name};
 
 use copying::Found;
@@ -84,6 +86,7 @@ impl MediumPlan {
     /// more: at every moment the medium boots with the profiles that it shows.
     pub fn carry_out(&self, report: &Report) -> Result<()> {
         let was_there = self.folder.exists();
+        let _held = was_there.then(|| hold(&self.folder, report)).transpose()?;
         self.bring_images(report).inspect_err(|_| {
             // Folders that nothing came into are no medium.
             for folder in [self.folder.join("images"), self.folder.clone()].iter().filter(|_| !was_there) {
@@ -143,5 +146,22 @@ impl MediumPlan {
             return Ok(());
         }
         fs::remove_file(&path).map_err(Error::on(path.display()))
+    }
+}
+
+/// Waits until nobody else changes this medium; flock(2) lets it go with the value or with the process.
+///
+/// # Errors
+/// The folder cannot be locked.
+pub(crate) fn hold(folder: &Path, report: &Report) -> Result<Flock<File>> {
+    let on = |errno: Errno| Error::caused(folder.display(), errno);
+    let file = File::open(folder).map_err(Error::on(folder.display()))?;
+    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+        Ok(held) => Ok(held),
+        Err((file, Errno::EWOULDBLOCK)) => {
+            report.line(format_args!("{}: waiting for another command", folder.display()));
+            Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, errno)| on(errno))
+        }
+        Err((_, errno)) => Err(on(errno)),
     }
 }

@@ -80,6 +80,13 @@ const IMAGE: Shape =
 const TEXT: Shape = Shape::argument("text");
 
 impl BuildRecord {
+    /// What was chosen for the build, as ` variant +on -off`; empty where there was nothing to choose.
+    pub fn choices(&self) -> String {
+        let features =
+            self.features.iter().map(|(name, on)| format!(" {}{name}", if *on { '+' } else { '-' }));
+        self.variant.iter().map(|variant| format!(" {variant}")).chain(features).collect()
+    }
+
     /// The record as it stands in the store.
     pub fn to_kdl(&self) -> String {
         let verity = self.verity.map_or(String::new(), |verity| format!(" {verity}"));

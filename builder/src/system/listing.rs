@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use boot_ledger::MOST_ATTEMPTS;
-use cli::progress::{clean, count, human_size};
+use cli::numbers::{count, human_size};
+use cli::safe_text::clean;
 use profiles::Digest;
 use serde_json::{Value, json};
 
@@ -135,11 +136,5 @@ pub fn json(installed: &Installed) -> Value {
             "missing": installed.missing_images(it).map(|image| image.digest.to_string()).collect::<Vec<_>>(),
         })
     };
-    json!({
-        "generations": installed.generations.iter().map(generation).collect::<Vec<_>>(),
-        "images": installed.images.len(), "images_size": installed.images.values().sum::<u64>(),
-        "boot_files": installed.esp.boot_files.iter().map(|(path, size)| json!({ "path": path, "size": size })).collect::<Vec<_>>(),
-        "esp_free": installed.esp.room.free,
-        "slots": installed.ledger.as_ref().err(),
-    })
+    installed.generations.iter().map(generation).collect()
 }

@@ -14,8 +14,10 @@
 //! | [`step`] | one step of a plan |
 //! | [`plan`] | steps from what is there to what is to be there |
 //! | [`execution`] | carries out a plan |
+//! | [`difference`] | what differs between two generations |
 //! | [`request`] | what is asked for: a new generation, another default |
 
+pub mod difference;
 pub mod esp;
 pub mod execution;
 pub mod installed;

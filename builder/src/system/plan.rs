@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use boot_entry::Menu;
 use boot_store::layout;
-use cli::progress::{count, human_size};
+use cli::numbers::{count, human_size};
 use profiles::{Digest, Name};
 
 use super::esp::{ENTRIES, GRUB, GRUB_CFG, Grub, LOADER_CONF, Room};

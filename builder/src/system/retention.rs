@@ -19,6 +19,13 @@ pub struct Verdict {
     pub why: String,
 }
 
+impl Verdict {
+    /// `stays: is the newest`.
+    pub fn sentence(&self) -> String {
+        format!("{}: {}", if self.stays { "stays" } else { "goes" }, self.why)
+    }
+}
+
 /// What decides.
 #[derive(Debug, Clone, Copy)]
 pub struct Policy<'a> {

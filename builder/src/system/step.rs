@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use cli::progress::{count, human_size};
+use cli::numbers::{count, human_size};
 use disk_image::{Content, DiskFile};
 
 use super::target::Target;

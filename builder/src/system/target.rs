@@ -4,9 +4,10 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use boot_store::layout;
-use nix::fcntl::{Flock, FlockArg};
+use nix::fcntl::Flock;
 
 use crate::error::{Error, Result};
+use crate::medium;
 use crate::report::Report;
 
 /// Where init looks on a medium when `lamina.dir=` says nothing else.
@@ -54,15 +55,6 @@ impl Target {
     /// # Errors
     /// The folder cannot be locked.
     pub fn hold(&self, report: &Report) -> Result<Flock<File>> {
-        let on = |errno: nix::errno::Errno| Error::caused(self.store.display(), errno);
-        let folder = File::open(&self.store).map_err(Error::on(self.store.display()))?;
-        match Flock::lock(folder, FlockArg::LockExclusiveNonblock) {
-            Ok(held) => Ok(held),
-            Err((folder, nix::errno::Errno::EWOULDBLOCK)) => {
-                report.line(format_args!("{}: waiting for another command", self.store.display()));
-                Flock::lock(folder, FlockArg::LockExclusive).map_err(|(_, errno)| on(errno))
-            }
-            Err((_, errno)) => Err(on(errno)),
-        }
+        medium::hold(&self.store, report)
     }
 }

@@ -7,6 +7,7 @@ mod chain;
 mod consoles;
 mod disks;
 mod drives;
+mod generations;
 mod init_systems;
 mod kexec;
 mod layers;
