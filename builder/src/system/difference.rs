@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use boot_report::paths as left_by_init;
 use boot_store::layout;
 use profiles::resolved::{BootProfile, ImageRef};
 use profiles::{Digest, Name};
@@ -197,12 +198,12 @@ fn same_set(before: &BootProfile, after: &BootProfile) -> bool {
 /// # Errors
 /// Lamina did not boot it.
 pub fn running_side() -> Result<Side> {
-    let path = Path::new("/run/lamina/profile.kdl");
+    let path = Path::new(left_by_init::PROFILE);
     let bytes = crate::text_file::read(path).map_err(|error| {
         Error::caused("running", error)
             .remedy("this works in a system that Lamina has booted; name two generations elsewhere")
     })?;
-    let profile = BootProfile::parse("/run/lamina/profile.kdl", &bytes).map_err(Error::on(""))?;
-    let stores = vec![PathBuf::from("/run/lamina/medium/lamina"), PathBuf::from("/run/lamina/medium")];
+    let profile = BootProfile::parse(left_by_init::PROFILE, &bytes).map_err(Error::on(""))?;
+    let stores = vec![Path::new(left_by_init::MEDIUM).join("lamina"), PathBuf::from(left_by_init::MEDIUM)];
     Ok(Side { label: format!("running {}", profile.name), profile, stores })
 }

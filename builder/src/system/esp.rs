@@ -138,8 +138,8 @@ impl Esp {
 
     /// The entry that boots by itself, as far as the partition says.
     pub fn default_entry(&self) -> Option<&EspEntry> {
-        let id = self.loader_conf.as_ref()?.default.as_ref()?;
-        self.entries.iter().find(|entry| entry.name.id.eq_ignore_ascii_case(id))
+        let conf = self.loader_conf.as_ref()?;
+        self.entries.iter().find(|entry| conf.means(&entry.name))
     }
 }
 

@@ -3,12 +3,15 @@
 use crate::file_name::EntryFileName;
 use crate::sector;
 
+/// The pattern behind the name of a profile: `fnmatch(3)`, as systemd-boot has it.
+const ANY: &str = "-[0-9]*";
+
 /// What of it decides about the menu.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LoaderConf {
     /// Seconds until the default boots; `None`: at once, or something that is no number.
     pub timeout: Option<u32>,
-    /// The id of the entry that boots by itself.
+    /// The id of the entry that boots by itself, or a pattern: see [`LoaderConf::any_generation`].
     pub default: Option<String>,
 }
 
@@ -20,6 +23,26 @@ impl LoaderConf {
         // The tries in its name do not change which entry is meant: systemd-boot compares the id without them, and takes a pattern.
         self.default.iter().for_each(|id| text.push_str(&format!("default {id}.conf\n")));
         sector::filled(text)
+    }
+
+    /// What `default` is where tries are counted: any generation of the profile of an entry. systemd-boot compares ids without tries, also
+    /// with a pattern, and takes the first that fits. Entries without a try left stand last in its list (`config_entry_compare` of its
+    /// `boot.c`), so that an older generation of the profile is found before one; the id itself would be taken for ever.
+    pub fn any_generation(id: &str) -> String {
+        format!("{}{ANY}", id.rsplit_once('-').map_or(id, |(profile, _)| profile))
+    }
+
+    /// Whether the entry of this name is one that boots by itself: the first in the order of the menu is.
+    pub fn means(&self, entry: &EntryFileName) -> bool {
+        let Some(default) = &self.default else { return false };
+        let (default, id) = (default.to_ascii_lowercase(), entry.id.to_ascii_lowercase());
+        match default.strip_suffix(ANY) {
+            None => default == id,
+            Some(profile) => id
+                .strip_prefix(profile)
+                .and_then(|rest| rest.strip_prefix('-'))
+                .is_some_and(|rest| rest.starts_with(|digit: char| digit.is_ascii_digit())),
+        }
     }
 
     /// Reads the file, whoever wrote it: of a repeated key the last one counts, and what is not known is passed over.
@@ -40,6 +63,25 @@ impl LoaderConf {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn any_generation_of_a_profile_may_be_meant() {
+        let name = |id: &str| EntryFileName { id: id.to_owned(), tries: None };
+        let conf = |default: &str| LoaderConf { timeout: None, default: Some(default.to_owned()) };
+        let any = conf(&LoaderConf::any_generation("lamina-web-7"));
+        assert_eq!(any.default.as_deref(), Some("lamina-web-[0-9]*"));
+        assert!(any.means(&name("lamina-web-6")) && any.means(&name("LAMINA-WEB-12_-0123abcd")));
+        assert!(
+            !any.means(&name("lamina-web-site-6"))
+                && !any.means(&name("lamina-web-"))
+                && !any.means(&name("lamina-we-6"))
+        );
+        assert!(
+            conf("lamina-web-7").means(&name("Lamina-web-7"))
+                && !conf("lamina-web-7").means(&name("lamina-web-6"))
+        );
+        assert!(!LoaderConf::default().means(&name("lamina-web-7")));
+    }
 
     #[test]
     fn it_is_one_sector_and_read_back() {

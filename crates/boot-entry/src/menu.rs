@@ -159,16 +159,8 @@ impl Menu {
 
     /// The file `loader/loader.conf` of systemd-boot, of the length of a [`sector`](crate::sector).
     pub fn to_loader_conf(&self) -> String {
-        let default = match self.entries.iter().any(|(name, _)| name.tries.is_some()) {
-            // systemd-boot compares ids without tries, also with a pattern, and takes the first that fits. Entries without a try left
-            // stand last in its list (`config_entry_compare` of its `boot.c`), so that an older generation of the profile is found
-            // before one; the id itself would be taken for ever.
-            true => {
-                let profile = self.default.rsplit_once('-').map_or(self.default.as_str(), |(it, _)| it);
-                format!("{profile}-[0-9]*")
-            }
-            false => self.default.clone(),
-        };
+        let counted = self.entries.iter().any(|(name, _)| name.tries.is_some());
+        let default = if counted { LoaderConf::any_generation(&self.default) } else { self.default.clone() };
         LoaderConf { timeout: Some(self.timeout), default: Some(default) }.to_text()
     }
 }

@@ -77,8 +77,10 @@ impl KernelPackage {
     ///
     /// # Errors
     /// There is none, or it cannot be read.
-    pub fn read(&self, path: &str) -> Result<Vec<u8>, KernelError> {
-        let failed = |error| KernelError::new(&self.path, format!("reading {path}: {error}"));
+    pub fn read(&self, path: &str) -> Result<Vec<u8>, Error> {
+        let failed = |error: std::io::Error| {
+            Error::new(self.path.display(), format!("reading {path}: {error}")).because_of(error)
+        };
         self.files.read(path).map_err(failed)
     }
 

@@ -105,7 +105,7 @@ impl Bless {
             Blessing::Known(name, generation) => (name, generation, "is known to be good"),
         };
         let mut text = format!("{name}, generation {} {news}", generation.number);
-        for entry in loader_entry::bless(system, &BootReport::of(system)?)? {
+        for entry in loader_entry::bless(system, &report::read(system)?)? {
             text.push_str(&format!("; the loader counts the tries of {entry} no more"));
         }
         Ok(Said::yes(text))

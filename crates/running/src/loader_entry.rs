@@ -11,9 +11,10 @@ use std::path::{Path, PathBuf};
 
 use crate::bless::lock;
 use crate::error::failure;
-use crate::report::BootReport;
+
 use crate::{Result, System};
 use boot_entry::{BootEntry, EntryFileName};
+use boot_report::BootReport;
 use nix::mount::{MsFlags, mount, umount};
 
 /// Where entries lie on an EFI system partition.
