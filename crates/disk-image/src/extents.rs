@@ -45,7 +45,7 @@ impl Extent {
 pub fn extents(data: &[Range<u64>], length: u64) -> Vec<Extent> {
     let mut all = Vec::new();
     let mut end = 0;
-    for part in data.iter().cloned().chain([length..length]) {
+    for part in data.iter().cloned().chain(std::iter::once(length..length)) {
         let hole = end..part.start;
         if hole.end - hole.start <= AFTER_DATA + BEFORE_DATA {
             all.push(Extent::Zeros(hole));
@@ -108,7 +108,7 @@ mod tests {
             ]
         );
         assert_eq!(extents(&[], MIB), [Extent::Zeros(0..MIB)]);
-        assert_eq!(extents(&[0..MIB], MIB), [Extent::Data(0..MIB)]);
+        assert_eq!(extents(std::slice::from_ref(&(0..MIB)), MIB), [Extent::Data(0..MIB)]);
     }
 
     #[test]
