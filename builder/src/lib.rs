@@ -10,6 +10,7 @@
 pub mod bootstrap;
 pub mod build;
 pub mod cache_folder;
+pub mod collection;
 pub mod command;
 pub mod digest;
 pub mod disk;

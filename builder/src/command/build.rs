@@ -148,6 +148,29 @@ impl Wanted {
 }
 
 impl Build {
+    /// `lamina build --profile NAME...`.
+    pub(super) fn of_profiles(target: Vec<String>, dry_run: bool) -> Build {
+        Build {
+            target,
+            profile: true,
+            dry_run,
+            all: false,
+            package: false,
+            with: Vec::new(),
+            without: Vec::new(),
+            variant: None,
+            jobs: None,
+            timeout: None,
+            silence: None,
+            memory: None,
+            processes: None,
+            tmpfs: None,
+            check: false,
+            explain_id: false,
+            json: false,
+        }
+    }
+
     pub(super) fn run(self, context: &Context) -> Result<ExitCode> {
         self.check_options()?;
         let recipes = context.recipes()?;

@@ -106,13 +106,16 @@ fn argument(command: &[&str], argument: &str) -> Option<Argument> {
         ("profile check", "profile") => Argument::ProfileOrFile,
         ("profile lock", "name") => Argument::Profile,
         ("system install", "profile") => Argument::LockedProfile,
-        ("system install" | "system gc", "--keep" | "--option") => Argument::Unknown,
+        ("system update", "profile") => Argument::Profile,
+        ("store list", "--why") => Argument::File,
+        ("store gc", "--keep" | "--grace") => Argument::Unknown,
+        ("system install" | "system gc" | "system update", "--keep" | "--option") => Argument::Unknown,
         ("system default" | "system keep", "generation")
         | ("system diff", "before" | "after")
         | ("system rollback", "profile") => Argument::Installed,
         (
-            "system list" | "system diff" | "system gc" | "system install" | "system rollback"
-            | "system default" | "system keep",
+            "system list" | "system update" | "system diff" | "system gc" | "system install"
+            | "system rollback" | "system default" | "system keep",
             "--medium" | "--esp",
         ) => Argument::Folder,
         ("source pin", "url-or-file") => Argument::File,

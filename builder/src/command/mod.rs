@@ -22,8 +22,10 @@ mod profile_named;
 mod running_system;
 mod source;
 mod store;
+mod store_gc;
 mod system;
 mod system_diff;
+mod system_update;
 mod told_apart;
 
 use std::io::ErrorKind;

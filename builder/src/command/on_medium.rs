@@ -1,23 +1,30 @@
 //! A medium and its generations, as the command line names them, and what becomes of a plan for them.
 
 use std::collections::BTreeMap;
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use boot_entry::Parameter;
 use cli::help::Cursor;
+use cli::numbers::human_size;
 use profiles::Name;
 use serde_json::json;
 
 use super::{print, print_json};
 use crate::command::context::Context;
 use crate::error::{Error, Result};
+use crate::system::esp::Room;
 use crate::system::execution;
 use crate::system::installed::{Installed, InstalledGeneration};
 use crate::system::plan::SystemPlan;
+use crate::system::request::{NewGeneration, Request};
 use crate::system::retention::Verdict;
 use crate::system::step::Step;
 use crate::system::target::Target;
+
+/// How many generations of a profile stay when nobody says.
+pub(super) const KEPT: NonZero<usize> = NonZero::new(3).unwrap();
 
 /// The medium that `--medium` and `--esp` name.
 pub(super) fn target(medium: Option<&Path>, esp: Option<&Path>) -> Result<Target> {
@@ -134,6 +141,39 @@ impl Doing {
             context.report.line(format_args!("{done}"));
         }
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Newest generations of the store that come onto a medium.
+pub(super) struct Bringing {
+    pub(super) names: Vec<Name>,
+    /// How many generations of each stay.
+    pub(super) keep: NonZero<usize>,
+    /// Further ones for entries that are new.
+    pub(super) parameters: Vec<Parameter>,
+    /// Whether the first one boots by itself from then on; else the profile that does so now keeps doing it, with what comes of it.
+    pub(super) first_boots: bool,
+}
+
+impl Bringing {
+    pub(super) fn run(self, context: &Context, target: &Target, doing: &Doing) -> Result<ExitCode> {
+        let store = context.store()?;
+        let _held = target.hold(&context.report)?;
+        let installed = Installed::read(target)?;
+        let of_store = |name| NewGeneration::newest(&store, target, &installed, name);
+        let new = self.names.iter().map(of_store).collect::<Result<Vec<_>>>()?;
+        let now = installed.default_generation().map(|it| &it.profile);
+        let boots = new.iter().find(|it| self.first_boots || Some(&it.profile) == now);
+        let default = boots.map(|it| (it.profile.clone(), it.number));
+        let keep = Some((self.names, self.keep));
+        let request = Request { new, parameters: self.parameters, default, keep, ..Request::default() };
+        let plan = SystemPlan::make(&installed, &request, Room::of(&target.store)?)?;
+        let what: Vec<String> =
+            request.new.iter().map(|it| format!("{}/{}", it.profile, it.number)).collect();
+        let default = request.default.map(|(name, number)| format!("; {name}/{number} boots by itself"));
+        let (medium, copied) = (target.store.display(), human_size(plan.bytes));
+        let done = format!("{medium}: {}, {copied} copied{}", what.join(", "), default.unwrap_or_default());
+        doing.finish(context, target, &plan, &done)
     }
 }
 

@@ -7,12 +7,13 @@ use argh::{ArgsInfo, FromArgs};
 use cli::numbers::{count, human_size};
 use serde_json::json;
 
+use super::store_gc::{self, Gc};
 use super::{print, print_json, told_apart};
 use crate::command::context::{Context, jobs_or_processors};
 use crate::error::{Error, Result};
 use crate::store::{BuildRecord, Store};
 
-/// Look into the store.
+/// Look into the store, and tidy it up.
 #[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(subcommand, name = "store", example = "lamina store list\nlamina store verify --json")]
 pub struct StoreCommand {
@@ -23,6 +24,7 @@ pub struct StoreCommand {
 #[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(subcommand)]
 enum Action {
+    Gc(Gc),
     List(List),
     Verify(Verify),
 }
@@ -32,6 +34,9 @@ enum Action {
 #[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(subcommand, name = "list", example = "lamina store list --json")]
 struct List {
+    /// say of this one file of the store why it stays or goes at `lamina store gc`
+    #[argh(option, arg_name = "path")]
+    why: Option<String>,
     /// write JSON
     #[argh(switch)]
     json: bool,
@@ -59,6 +64,7 @@ struct Verify {
 impl StoreCommand {
     pub(super) fn run(self, context: &Context) -> Result<ExitCode> {
         match self.action {
+            Action::Gc(gc) => gc.run(context),
             Action::List(list) => list.run(context),
             Action::Verify(verify) => verify.run(context),
         }
@@ -67,6 +73,9 @@ impl StoreCommand {
 
 impl List {
     fn run(self, context: &Context) -> Result<ExitCode> {
+        if let Some(path) = &self.why {
+            return store_gc::why(context, path, self.json);
+        }
         let store = context.store()?;
         if !store.root().exists() {
             context.report.line(format_args!("{}: there is no store yet", store.root().display()));

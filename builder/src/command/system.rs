@@ -6,23 +6,21 @@ use std::process::ExitCode;
 
 use argh::{ArgsInfo, FromArgs};
 use boot_entry::Parameter;
-use cli::numbers::{count, human_size};
+use cli::numbers::count;
 use profiles::Name;
 
-use super::on_medium::{Doing, generation, profile, target, whole};
+use super::on_medium::{Bringing, Doing, KEPT, generation, profile, target, whole};
 use super::system_diff::Diff;
+use super::system_update::Update;
 use super::{print, print_json};
 use crate::command::context::Context;
 use crate::error::{Error, Result};
 use crate::system::esp::Room;
 use crate::system::installed::{Installed, InstalledGeneration};
 use crate::system::plan::SystemPlan;
-use crate::system::request::{NewGeneration, Request};
+use crate::system::request::Request;
 use crate::system::target::Target;
 use crate::system::{execution, listing};
-
-/// How many generations of a profile stay when nobody says.
-const KEPT: NonZero<usize> = NonZero::new(3).unwrap();
 
 /// Put generations of profiles onto a medium that boots, choose which one boots, and go back.
 #[derive(FromArgs, ArgsInfo, Debug)]
@@ -47,6 +45,7 @@ enum Action {
     Keep(Keep),
     List(List),
     Rollback(Rollback),
+    Update(Update),
 }
 
 /// List the generations on a medium: which one boots by itself, runs, was blessed last, is kept, and how much is there for it alone.
@@ -205,6 +204,7 @@ impl SystemCommand {
             Action::Keep(command) => command.run(context),
             Action::List(command) => command.run(),
             Action::Rollback(command) => command.run(context),
+            Action::Update(command) => command.run(context),
         }
     }
 }
@@ -238,28 +238,9 @@ impl Install {
         let parameter =
             |text: &String| Parameter::new(text.as_str()).map_err(Error::on(format!("--option '{text}'")));
         let parameters = self.option.iter().map(parameter).collect::<Result<Vec<_>>>()?;
-        let (store, target) = (context.store()?, target(self.medium.as_deref(), self.esp.as_deref())?);
-        let _held = target.hold(&context.report)?;
-        let installed = Installed::read(&target)?;
-        let new = names
-            .iter()
-            .map(|name| NewGeneration::newest(&store, &target, &installed, name))
-            .collect::<Result<Vec<_>>>()?;
-        let default = new.first().map(|it| (it.profile.clone(), it.number));
-        let request =
-            Request { new, parameters, default, keep: Some((names, self.keep)), ..Request::default() };
-        let plan = SystemPlan::make(&installed, &request, Room::of(&target.store)?)?;
-        let what: Vec<String> =
-            request.new.iter().map(|it| format!("{}/{}", it.profile, it.number)).collect();
-        let done = format!(
-            "{}: {}, {} copied; {} boots by itself",
-            target.store.display(),
-            what.join(", "),
-            human_size(plan.bytes),
-            what[0]
-        );
-        Doing { dry_run: self.dry_run, json: self.json, reasons: false }
-            .finish(context, &target, &plan, &done)
+        let target = target(self.medium.as_deref(), self.esp.as_deref())?;
+        let doing = Doing { dry_run: self.dry_run, json: self.json, reasons: false };
+        Bringing { names, keep: self.keep, parameters, first_boots: true }.run(context, &target, &doing)
     }
 }
 

@@ -1,0 +1,240 @@
+//! Each file of a store with the reason for which it stays or goes, and the removal of what goes.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Component, Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use boot_store::layout;
+use profiles::Digest;
+
+use super::roots::Roots;
+use crate::error::{Error, Result};
+use crate::medium::retention;
+use crate::store::Store;
+
+/// The folders that are looked into, in the order in which what lies in them goes: what names others goes before these.
+const FOLDERS: [&str; 8] = ["profiles", "builds", "logs", "checks", "stacks", "trees", "images", "sources"];
+
+/// A file of the store, or a folder that is one thing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Piece {
+    /// Below the store.
+    pub path: PathBuf,
+    /// Bytes of all files in it.
+    pub size: u64,
+    /// Since it was written; `None` where the clock says that it is still to come.
+    pub age: Option<Duration>,
+}
+
+/// What becomes of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Judged {
+    /// The piece.
+    pub piece: Piece,
+    /// Whether it stays.
+    pub stays: bool,
+    /// Why, in words.
+    pub why: String,
+}
+
+/// Lists what a store holds.
+///
+/// # Errors
+/// A folder cannot be read.
+pub fn pieces(store: &Store, now: SystemTime) -> Result<Vec<Piece>> {
+    let mut found = Vec::new();
+    for folder in FOLDERS {
+        let mut paths = entries(&store.root().join(folder))?;
+        if folder == "profiles" {
+            paths = paths.iter().map(|path| entries(path)).collect::<Result<Vec<_>>>()?.concat();
+        }
+        for path in paths {
+            let Ok(metadata) = fs::symlink_metadata(&path) else { continue };
+            let age = metadata.modified().ok().and_then(|written| now.duration_since(written).ok());
+            let size = if metadata.is_dir() { size_below(&path) } else { metadata.len() };
+            let path = path.strip_prefix(store.root()).unwrap_or(&path).to_owned();
+            found.push(Piece { path, size, age });
+        }
+    }
+    Ok(found)
+}
+
+/// The entries of a folder, sorted; none of what is no folder.
+fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            return Ok(Vec::new());
+        }
+        entries => entries.map_err(Error::on(folder.display()))?,
+    };
+    let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    paths.sort();
+    Ok(paths)
+}
+
+/// What cannot be read counts nothing: this is a figure for people.
+fn size_below(folder: &Path) -> u64 {
+    let (mut size, mut folders) = (0, vec![folder.to_owned()]);
+    while let Some(here) = folders.pop() {
+        for entry in fs::read_dir(here).into_iter().flatten().flatten() {
+            match entry.metadata() {
+                Ok(found) if found.is_dir() => folders.push(entry.path()),
+                Ok(found) => size += found.len(),
+                Err(_) => {}
+            }
+        }
+    }
+    size
+}
+
+/// Decides about each piece. What nobody needs stays as long as it is younger than `grace`: another command may be about to name it.
+pub fn judge(pieces: Vec<Piece>, roots: &Roots, grace: Duration) -> Vec<Judged> {
+    let one = |piece: Piece| {
+        let young = piece.age.is_none_or(|age| age < grace);
+        let (stays, why) = match needed(&piece.path, roots) {
+            Needed::By(why) => (true, why),
+            Needed::NotOurs => (true, "no command of Lamina has made it".to_owned()),
+            Needed::Not if young => (true, format!("is younger than {}", in_words(grace))),
+            Needed::Not => (false, "no generation that stays and no build of the tree needs it".to_owned()),
+        };
+        Judged { piece, stays, why }
+    };
+    pieces.into_iter().map(one).collect()
+}
+
+fn in_words(time: Duration) -> String {
+    cli::numbers::count(time.as_secs() / 3600, "hour")
+}
+
+enum Needed {
+    By(String),
+    Not,
+    NotOurs,
+}
+
+fn needed(path: &Path, roots: &Roots) -> Needed {
+    let words: Vec<&str> = path.components().filter_map(text).collect();
+    let known = |found: Option<&String>| found.map_or(Needed::Not, |why| Needed::By(why.clone()));
+    let digest = |name: &str, end: &str| name.strip_suffix(end).and_then(|hex| Digest::parse(hex).ok());
+    match words[..] {
+        ["images", name] => {
+            layout::image_of(name).map_or(Needed::NotOurs, |image| known(roots.images.get(&image)))
+        }
+        ["trees", name] => match digest(name, "") {
+            None => Needed::NotOurs,
+            Some(image) => roots
+                .images
+                .get(&image)
+                .map_or(Needed::Not, |_| Needed::By("unpacked from an image that stays".to_owned())),
+        },
+        ["builds", name] => digest(name, ".kdl").map_or(Needed::NotOurs, |id| known(roots.builds.get(&id))),
+        ["logs", name] => match digest(name, ".check.log").or(digest(name, ".log")) {
+            None => Needed::NotOurs,
+            Some(id) => {
+                roots.builds.get(&id).map_or(Needed::Not, |_| Needed::By("of a build that stays".to_owned()))
+            }
+        },
+        ["sources", name] => {
+            digest(name, "").map_or(Needed::NotOurs, |source| known(roots.sources.get(&source)))
+        }
+        ["checks" | "stacks", name] => digest(name, "").map_or(Needed::NotOurs, |_| Needed::Not),
+        ["profiles", profile, name] => {
+            let number = name.split('.').next().unwrap_or_default();
+            let file = format!("{number}.kdl");
+            match layout::generation_of(&file) {
+                Some(_)
+                    if [".kdl", ".kdl.minisig", ".keep"]
+                        .iter()
+                        .any(|end| *name == format!("{number}{end}")) =>
+                {
+                    known(roots.generations.get(&Path::new("profiles").join(profile).join(file)))
+                }
+                _ => Needed::NotOurs,
+            }
+        }
+        _ => Needed::NotOurs,
+    }
+}
+
+fn text(component: Component<'_>) -> Option<&str> {
+    component.as_os_str().to_str()
+}
+
+/// Removes what goes, in this order; a kill leaves a store of which less was removed. What was written again meanwhile stays.
+///
+/// # Errors
+/// Something cannot be removed; what stood before it is gone.
+pub fn carry_out(store: &Store, judged: &[Judged], grace: Duration) -> Result<()> {
+    let gone: Vec<&Piece> = judged.iter().filter(|it| !it.stays).map(|it| &it.piece).collect();
+    if gone.is_empty() {
+        return Ok(());
+    }
+    let _held = store.hold(store.root())?;
+    let scratch = store.scratch("gc")?;
+    for (number, piece) in gone.into_iter().enumerate() {
+        let path = store.root().join(&piece.path);
+        let Ok(found) = fs::symlink_metadata(&path) else { continue };
+        let age = found.modified().ok().and_then(|written| SystemTime::now().duration_since(written).ok());
+        if age.is_none_or(|age| age < grace) {
+            continue;
+        }
+        match found.is_dir() {
+            // A tree must never be seen with a part of it missing.
+            true => {
+                let aside = scratch.path().join(number.to_string());
+                fs::rename(&path, aside).map_err(Error::on(path.display()))?;
+            }
+            false => retention::remove(store.root(), std::slice::from_ref(&piece.path))?,
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_needed_or_young_or_strange_stays_and_all_else_goes() {
+        let (needed, other) = (Digest::from_bytes([1; 32]), Digest::from_bytes([2; 32]));
+        let mut roots = Roots::default();
+        roots.images.insert(needed, "profile web/3 stacks it".to_owned());
+        roots.builds.insert(needed, "the tree builds web 1".to_owned());
+        roots.sources.insert(needed, "the tree builds web 1".to_owned());
+        roots.generations.insert("profiles/web/3.kdl".into(), "the newest generation".to_owned());
+        let day = Duration::from_secs(86_400);
+        let verdict = |path: &str, age: Duration| {
+            let piece = Piece { path: path.into(), size: 1, age: Some(age) };
+            let judged = judge(vec![piece], &roots, day).remove(0);
+            (judged.stays, judged.why)
+        };
+        let (hex, gone) = (needed.hex(), other.hex());
+        for folder in [
+            "images/HEX.sqfs",
+            "builds/HEX.kdl",
+            "logs/HEX.log",
+            "logs/HEX.check.log",
+            "sources/HEX",
+            "trees/HEX",
+        ] {
+            assert!(verdict(&folder.replace("HEX", &hex), 2 * day).0, "{folder}");
+            let (stays, why) = verdict(&folder.replace("HEX", &gone), 2 * day);
+            assert!(!stays && why.contains("no build of the tree"), "{folder}: {why}");
+            let (stays, why) = verdict(&folder.replace("HEX", &gone), day / 2);
+            assert!(stays && why == "is younger than 24 hours", "{folder}: {why}");
+        }
+        for (path, stays) in [
+            ("profiles/web/3.kdl", true),
+            ("profiles/web/3.kdl.minisig", true),
+            ("profiles/web/2.kdl", false),
+            ("profiles/web/2.kdl.minisig", false),
+            ("profiles/web/2.keep", false),
+            ("profiles/web/notes.txt", true),
+            ("images/notes.txt", true),
+            ("roots/x", true),
+        ] {
+            assert_eq!(verdict(path, 2 * day).0, stays, "{path}");
+        }
+    }
+}

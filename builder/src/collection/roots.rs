@@ -1,0 +1,104 @@
+//! What is needed of a store, each with a reason in words.
+
+use std::collections::BTreeMap;
+use std::num::NonZero;
+use std::path::PathBuf;
+
+use boot_store::layout;
+use profiles::resolved::BootProfile;
+use profiles::{Digest, Name};
+
+use crate::error::{Error, Result};
+use crate::graph::{Graph, Request};
+use crate::profile::folder::ProfileFolder;
+use crate::profile::layers::requests;
+use crate::recipe::RecipeFolder;
+use crate::store::{Store, generations};
+use crate::text_file;
+
+/// Everything that is needed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Roots {
+    /// By the digest of the image.
+    pub images: BTreeMap<Digest, String>,
+    /// By the id of the build.
+    pub builds: BTreeMap<Digest, String>,
+    /// By the digest of the source.
+    pub sources: BTreeMap<Digest, String>,
+    /// By the file of the profile, below the store.
+    pub generations: BTreeMap<PathBuf, String>,
+}
+
+/// All that the recipes and the written profiles of a tree can ask for.
+///
+/// # Errors
+/// A recipe or a profile cannot be read: then nobody knows what is needed.
+pub fn graph_of_tree(recipes: &RecipeFolder, profiles: &ProfileFolder) -> Result<Graph> {
+    let name = |text: &String| Name::parse(text).map_err(Error::on(text));
+    let mut wanted = Vec::new();
+    for package in recipes.names()? {
+        wanted.push(Request::plain(name(&package)?));
+    }
+    for profile in profiles.names() {
+        wanted.extend(requests(&profiles.compose(&name(&profile)?)?)?);
+    }
+    Ok(Graph::resolve(recipes, &wanted)?.0)
+}
+
+impl Roots {
+    /// Of a store: the newest `keep` generations of each profile, those that are marked, what this machine runs, and the builds and sources
+    /// of the tree.
+    ///
+    /// # Errors
+    /// A generation that stays cannot be read.
+    pub fn of(store: &Store, graph: &Graph, keep: NonZero<usize>, running: Option<Digest>) -> Result<Roots> {
+        let mut roots = Roots::default();
+        for name in generations::locked_names(store)? {
+            for (place, (number, path)) in
+                generations::generations_in(store.root(), &name)?.into_iter().enumerate()
+            {
+                let bytes = text_file::read(&path)?;
+                let digest = Digest::of(bytes.as_slice()).map_err(Error::on(path.display()))?.0;
+                let why = match place {
+                    0 => "the newest generation".to_owned(),
+                    _ if place < keep.get() => format!("one of the newest {keep} generations"),
+                    _ if running == Some(digest) => "this machine runs it".to_owned(),
+                    _ if layout::kept_mark_of(&path).exists() => "it is kept".to_owned(),
+                    _ => continue,
+                };
+                let profile =
+                    BootProfile::parse(&path.display().to_string(), &bytes).map_err(Error::on(""))?;
+                roots.add_generation(&profile, number, why);
+            }
+        }
+        roots.add_tree(store, graph)?;
+        Ok(roots)
+    }
+
+    fn add_generation(&mut self, profile: &BootProfile, number: u64, why: String) {
+        let label = format!("{}/{number}", profile.name);
+        for image in profile.all_images() {
+            self.images.entry(image.digest).or_insert_with(|| format!("profile {label} stacks it"));
+            if let Some(id) = image.id {
+                self.builds.entry(id).or_insert_with(|| format!("made an image of profile {label}"));
+            }
+        }
+        self.generations.insert(layout::profile(&profile.name, number), why);
+    }
+
+    fn add_tree(&mut self, store: &Store, graph: &Graph) -> Result<()> {
+        for package in graph.packages() {
+            let recipe = &package.recipe;
+            let why = format!("the tree builds {} {}", recipe.name, recipe.version);
+            // A record that cannot be read is as good as none: the build makes it anew.
+            if let Ok(Some(record)) = store.record(&package.id) {
+                self.images.entry(record.digest).or_insert_with(|| why.clone());
+            }
+            for source in package.sources()? {
+                self.sources.entry(source.sha256).or_insert_with(|| why.clone());
+            }
+            self.builds.entry(package.id).or_insert(why);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,153 @@
+//! What `lamina store gc` takes for needed, and what it removes.
+
+mod program;
+
+use std::fs::{self, File, FileTimes};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use builder::recipe::RecipeFolder;
+use profiles::Name;
+use program::{json, lamina, told};
+
+/// A store whose files were written three days ago.
+struct OldStore {
+    folder: tempfile::TempDir,
+    tree: String,
+}
+
+impl OldStore {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        program::make_store(folder.path());
+        let tree = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().display().to_string();
+        OldStore { folder, tree }
+    }
+
+    fn path(&self, inside: &str) -> PathBuf {
+        self.folder.path().join("store").join(inside)
+    }
+
+    fn put(&self, inside: &str, text: &str) {
+        fs::create_dir_all(self.path(inside).parent().unwrap()).unwrap();
+        fs::write(self.path(inside), text).unwrap();
+        self.age(inside);
+    }
+
+    fn age(&self, inside: &str) {
+        let old = SystemTime::now() - Duration::from_secs(3 * 86_400);
+        File::open(self.path(inside)).unwrap().set_times(FileTimes::new().set_modified(old)).unwrap();
+    }
+
+    /// A generation with an image of its own and no build.
+    fn generation(&self, number: u64) -> String {
+        let image = format!("images/{}.sqfs", format!("{number:02x}").repeat(32));
+        self.put(&image, "an image");
+        let text = format!(
+            "profile \"web\" format=1 {{\n    image \"own\" version=\"1\" digest=\"sha256:{}\" size=8\n    root writable=\"no\"\n    verify \
+             \"digest\"\n    init \"/init\"\n}}\n",
+            format!("{number:02x}").repeat(32)
+        );
+        self.put(&format!("profiles/web/{number}.kdl"), &text);
+        image
+    }
+
+    fn run(&self, arguments: &[&str]) -> String {
+        let output =
+            lamina(self.folder.path(), &[&["--tree", self.tree.as_str(), "store"], arguments].concat());
+        assert!(output.status.success(), "{}", told(&output));
+        told(&output)
+    }
+}
+
+#[test]
+fn what_a_generation_or_the_tree_needs_stays_and_the_rest_goes() {
+    let store = OldStore::new();
+    let images: Vec<String> = (1..=5).map(|number| store.generation(number)).collect();
+    store.put("profiles/web/1.keep", "");
+    store.put("profiles/web/2.kdl.minisig", "a signature");
+    let recipes = RecipeFolder::new(Path::new(&store.tree).join("packages"));
+    let busybox = recipes.load(&Name::parse("busybox").unwrap()).unwrap();
+    let source = format!("sources/{}", busybox.sources[0].sha256.hex());
+    let gone = "ee".repeat(32);
+    store.put(&source, "a source");
+    let unneeded = [
+        format!("sources/{gone}"),
+        format!("builds/{gone}.kdl"),
+        format!("logs/{gone}.log"),
+        format!("stacks/{gone}"),
+    ];
+    unneeded.iter().for_each(|path| store.put(path, "nobody needs it"));
+    store.put(&format!("trees/{gone}/root/etc/motd"), "of an image that is gone");
+    store.age(&format!("trees/{gone}"));
+    let young = format!("images/{}.sqfs", "dd".repeat(32));
+    fs::write(store.path(&young), "just written").unwrap();
+
+    let plan = store.run(&["gc", "--dry-run"]);
+    for (path, words) in [
+        ("profiles/web/5.kdl", "stays: the newest generation"),
+        ("profiles/web/3.kdl", "stays: one of the newest 3 generations"),
+        ("profiles/web/2.kdl", "goes: no generation that stays and no build of the tree needs it"),
+        ("profiles/web/2.kdl.minisig", "goes: "),
+        ("profiles/web/1.kdl", "stays: it is kept"),
+        (images[4].as_str(), "stays: profile web/5 stacks it"),
+        (images[1].as_str(), "goes: "),
+        (source.as_str(), "stays: the tree builds busybox "),
+        (young.as_str(), "stays: is younger than 24 hours"),
+    ] {
+        let line = format!("{path} {words}");
+        assert!(plan.lines().any(|it| it.starts_with(&line)), "{line}\n{plan}");
+    }
+    assert!(store.path(&images[1]).exists(), "--dry-run removed");
+    let why = store.run(&["list", "--why", &images[4]]);
+    assert_eq!(why, format!("{} stays: profile web/5 stacks it\n", images[4]));
+    let absolute = fs::canonicalize(store.path(&source)).unwrap().display().to_string();
+    assert!(store.run(&["list", "--why", &absolute]).contains("the tree builds busybox"));
+
+    store.run(&["gc"]);
+    let is_there = |path: &String| store.path(path).exists();
+    assert_eq!(images.iter().map(is_there).collect::<Vec<_>>(), [true, false, true, true, true]);
+    assert!(is_there(&source) && is_there(&young));
+    assert!(!unneeded.iter().any(is_there) && !store.path("profiles/web/2.kdl").exists());
+    assert!(!store.path(&format!("trees/{gone}")).exists());
+    assert!(store.run(&["gc"]).contains("removed 0 files"));
+    store.run(&["gc", "--grace", "0", "--keep", "1"]);
+    assert_eq!(images.iter().map(is_there).collect::<Vec<_>>(), [true, false, false, false, true]);
+    assert!(!is_there(&young));
+}
+
+#[test]
+fn without_a_tree_or_with_a_damaged_generation_nothing_goes() {
+    let store = OldStore::new();
+    let image = store.generation(1);
+    let output = lamina(store.folder.path(), &["store", "gc", "--grace", "0"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(told(&output).contains("--tree DIR"), "{}", told(&output));
+    store.put("profiles/web/2.kdl", "profile");
+    let output = lamina(store.folder.path(), &["--tree", &store.tree, "store", "gc", "--grace", "0"]);
+    assert_eq!(output.status.code(), Some(1), "{}", told(&output));
+    assert!(store.path(&image).exists());
+}
+
+#[test]
+fn two_at_once_and_a_kill_remove_nothing_that_is_needed() {
+    let store = OldStore::new();
+    let images: Vec<String> = (1..=60).map(|number| store.generation(number)).collect();
+    let start = || {
+        std::process::Command::new(env!("CARGO_BIN_EXE_lamina"))
+            .args(["--tree", &store.tree, "store", "gc"])
+            .env("LAMINA_STORE", store.path(""))
+            .spawn()
+            .unwrap()
+    };
+    let mut killed = start();
+    std::thread::sleep(Duration::from_millis(150));
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    let mut both = [start(), start()];
+    assert!(both.iter_mut().all(|it| it.wait().unwrap().success()));
+    let there: Vec<&String> = images.iter().filter(|it| store.path(it).exists()).collect();
+    assert_eq!(there, [&images[57], &images[58], &images[59]]);
+    let verified = json(store.folder.path(), &["--tree", &store.tree, "store", "gc", "--json"]);
+    assert_eq!(verified["bytes"], 0);
+}
