@@ -2,6 +2,7 @@
 //! the entries that are there.
 
 use std::collections::BTreeMap;
+use std::num::NonZero;
 
 use boot_entry::menu::place_of;
 use boot_entry::{
@@ -18,6 +19,9 @@ use crate::error::{Error, Result};
 /// The parameters that each entry has for itself.
 const BINDING: [&str; 2] = ["lamina.profile", "lamina.fallback"];
 const STATE: &str = "lamina.state";
+/// How often a new entry may be tried on a medium whose menu counts, as the Boot Loader Specification has it in its examples.
+const TRIES: NonZero<u32> = NonZero::new(3).unwrap();
+
 /// Seconds until the default boots, where no loader says.
 const TIMEOUT: u32 = 5;
 
@@ -61,6 +65,7 @@ pub fn make(installed: &Installed, request: &Request, shown: &[Shown<'_>]) -> Re
         version: unused(),
         parameters: Vec::new(),
         timeout,
+        tries: conf.is_counted().then_some(TRIES),
     };
     let menu = Menu::make(&wanted).map_err(Error::on(""))?;
     Ok(named(installed, request, menu, &conf))
@@ -170,7 +175,8 @@ fn named(installed: &Installed, request: &Request, menu: Menu, conf: &LoaderConf
     let default = request.default.clone().or(now).map(|(name, number)| EntryFileName::of(&name, number));
     let plain = |id: &str| menu.entries.iter().any(|it| it.0.id == id);
     let default = default.map(|it| it.id).filter(|id| plain(id)).unwrap_or(menu.default.clone());
-    let mut named = Menu { entries: Vec::new(), default: default.clone(), timeout: menu.timeout };
+    let mut named =
+        Menu { entries: Vec::new(), default: default.clone(), timeout: menu.timeout, counted: menu.counted };
     for (name, entry) in menu.entries {
         let is_default = name.id == default;
         let name = name_of(installed, name, &entry);
@@ -200,8 +206,8 @@ fn name_of(installed: &Installed, plain: EntryFileName, entry: &BootEntry) -> En
     let same = |it: &(&super::esp::EspEntry, &BootEntry)| {
         it.1.boots() == entry.boots() && it.1.linux == entry.linux && it.1.initrd == entry.initrd
     };
-    let before = installed.own_entries().find(same).and_then(|it| it.0.name.tries);
-    let plain = EntryFileName { tries: before, ..plain };
+    let tries = installed.own_entries().find(same).map_or(plain.tries, |it| it.0.name.tries);
+    let plain = EntryFileName { tries, ..plain };
     let taken = |name: &EntryFileName| files.iter().any(|it| it.name.id.eq_ignore_ascii_case(&name.id));
     if taken(&plain) { plain.revised(&text) } else { plain }
 }

@@ -123,10 +123,9 @@ impl Steps<'_> {
     fn bring_profiles(&mut self, request: &Request) {
         for new in &request.new {
             let path = layout::profile(&new.profile, new.number);
-            if let Some(there) = self.installed.by_digest(&new.profile, &new.digest) {
-                if there.signed || new.signature.is_none() {
-                    continue;
-                }
+            let there = self.installed.by_digest(&new.profile, &new.digest);
+            if there.is_some_and(|there| there.signed || new.signature.is_none()) {
+                continue;
             }
             // A profile must never be seen without its signature.
             let signature = new

@@ -124,7 +124,9 @@ mod tests {
 
     #[test]
     fn the_menu_that_is_shown_is_read_back() {
-        let menu = Menu { entries: Vec::new(), default: "x".to_owned(), timeout: 1 }.to_grub_menu().unwrap();
+        let menu = Menu { entries: Vec::new(), default: "x".to_owned(), counted: false, timeout: 1 }
+            .to_grub_menu()
+            .unwrap();
         assert_eq!(menu.to_grub_cfg().len(), sector::LENGTH);
         assert_eq!(shown_by(menu.to_grub_cfg().as_bytes()), Some(menu.file_name.as_str()));
         assert_eq!(shown_by(menu.script.as_bytes()), None);

@@ -32,6 +32,11 @@ impl LoaderConf {
         format!("{}{ANY}", id.rsplit_once('-').map_or(id, |(profile, _)| profile))
     }
 
+    /// Whether tries are counted in the menu of this file.
+    pub fn is_counted(&self) -> bool {
+        self.default.as_ref().is_some_and(|default| default.ends_with(ANY))
+    }
+
     /// Whether the entry of this name is one that boots by itself: the first in the order of the menu is.
     pub fn means(&self, entry: &EntryFileName) -> bool {
         let Some(default) = &self.default else { return false };
@@ -70,6 +75,8 @@ mod tests {
         let conf = |default: &str| LoaderConf { timeout: None, default: Some(default.to_owned()) };
         let any = conf(&LoaderConf::any_generation("lamina-web-7"));
         assert_eq!(any.default.as_deref(), Some("lamina-web-[0-9]*"));
+        assert!(any.is_counted() && !conf("lamina-web-7").is_counted());
+        assert!(LoaderConf::parse(any.to_text().as_bytes()).is_counted());
         assert!(any.means(&name("lamina-web-6")) && any.means(&name("LAMINA-WEB-12_-0123abcd")));
         assert!(
             !any.means(&name("lamina-web-site-6"))

@@ -73,6 +73,8 @@ pub struct Menu {
     pub default: String,
     /// Seconds until it does.
     pub timeout: u32,
+    /// Whether tries are counted, of these entries or of later ones: then the default is any generation of its profile.
+    pub counted: bool,
 }
 
 /// Why there is no menu.
@@ -154,13 +156,13 @@ impl Menu {
             entries.push((name, entry));
         }
         let default = entries.first().ok_or(MenuError::Empty)?.0.id.clone();
-        Ok(Menu { entries, default, timeout: request.timeout })
+        Ok(Menu { entries, default, timeout: request.timeout, counted: request.tries.is_some() })
     }
 
     /// The file `loader/loader.conf` of systemd-boot, of the length of a [`sector`](crate::sector).
     pub fn to_loader_conf(&self) -> String {
-        let counted = self.entries.iter().any(|(name, _)| name.tries.is_some());
-        let default = if counted { LoaderConf::any_generation(&self.default) } else { self.default.clone() };
+        let default =
+            if self.counted { LoaderConf::any_generation(&self.default) } else { self.default.clone() };
         LoaderConf { timeout: Some(self.timeout), default: Some(default) }.to_text()
     }
 }

@@ -25,6 +25,7 @@ pub struct DiskCommand {
 
 #[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(subcommand)]
+#[expect(clippy::large_enum_variant, reason = "there is one, and argh takes no box")]
 enum Action {
     Create(create::Create),
     Inspect(inspect::Inspect),
