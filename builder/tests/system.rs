@@ -1,212 +1,17 @@
-//! Generations on a medium: listed, installed, chosen, kept; and what is there when an installation stops at any of its steps.
+//! Generations on a medium: listed, installed, chosen, kept, compared and collected.
 
 mod program;
 
-use std::collections::BTreeSet;
-use std::fs::{self, File};
-use std::io::{Read, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::io::Read;
 use std::process::Command;
 
-use boot_entry::{BootEntry, EntryFileName, LoaderConf, grub};
+use boot_entry::BootEntry;
 use builder::report::Report;
-use builder::store::Store;
-use builder::system::esp::Room;
-use builder::system::execution;
-use builder::system::installed::Installed;
-use builder::system::plan::SystemPlan;
-use builder::system::request::{NewGeneration, NewKernel, Request};
 use builder::system::target::Target;
-use disk_image::DiskFile;
-use profiles::resolved::BootProfile;
-use profiles::{Digest, Name};
-use program::{json, lamina, told};
-
-/// A store, and a disk that was made from it, its partitions as folders.
-struct Shop {
-    folder: tempfile::TempDir,
-}
-
-impl Shop {
-    /// Profiles `web` (generations 1 and 2) and `rescue`.
-    fn new() -> Self {
-        let shop = Shop { folder: tempfile::tempdir().unwrap() };
-        program::make_store(shop.folder.path());
-        shop.generation("web", 1);
-        shop.generation("web", 2);
-        shop.generation("rescue", 1);
-        fs::create_dir_all(shop.path("kernel/boot")).unwrap();
-        fs::create_dir_all(shop.path("kernel/lib/modules/6.1.0-test")).unwrap();
-        fs::write(shop.path("kernel/boot/vmlinuz-6.1.0-test"), "a kernel").unwrap();
-        fs::write(shop.path("kernel/lib/modules/6.1.0-test/modules.builtin"), "").unwrap();
-        fs::write(shop.path("initramfs"), "an initramfs").unwrap();
-        let arguments = ["disk", "create", "disk.img", "--kernel", "kernel", "--initramfs", "initramfs"];
-        let profiles = ["--profile", "web", "--profile", "rescue", "--generations", "2", "--state", "20M"];
-        let made = lamina(shop.folder.path(), &[&arguments[..], &profiles].concat());
-        assert!(made.status.success(), "{}", told(&made));
-        shop.take_apart();
-        shop
-    }
-
-    fn path(&self, inside: &str) -> PathBuf {
-        self.folder.path().join(inside)
-    }
-
-    /// The partitions of the disk, as the folders `esp` and `medium`.
-    fn take_apart(&self) {
-        let found = json(self.folder.path(), &["disk", "inspect", "disk.img", "--json"]);
-        for partition in found["partitions"].as_array().unwrap() {
-            let (start, size) = (partition["start"].as_u64().unwrap(), partition["size"].as_u64().unwrap());
-            let mut disk = File::open(self.path("disk.img")).unwrap();
-            disk.seek(SeekFrom::Start(start)).unwrap();
-            let part = File::create(self.path(partition["name"].as_str().unwrap())).unwrap();
-            std::io::copy(&mut disk.take(size), &mut &part).unwrap();
-        }
-        fs::create_dir_all(self.path("esp")).unwrap();
-        fs::create_dir_all(self.path("medium")).unwrap();
-        self.tool("mcopy", &["-s", "-n", "-i", "lamina-esp", "::/", "esp"]);
-        self.tool("debugfs", &["-R", "rdump /lamina medium", "lamina-store"]);
-        assert!(self.path("esp/loader/loader.conf").exists() && self.path("medium/lamina/profiles").exists());
-    }
-
-    fn tool(&self, program: &str, arguments: &[&str]) {
-        let output = Command::new(program).args(arguments).current_dir(self.folder.path()).output().unwrap();
-        assert!(output.status.success(), "{program}: {}", told(&output));
-    }
-
-    /// Locks a generation, with an image that all have and one of its own.
-    fn generation(&self, profile: &str, number: u64) {
-        let image = |name: &str, text: &str| {
-            let site = self.path("site");
-            fs::create_dir_all(&site).unwrap();
-            fs::write(site.join("who"), text).unwrap();
-            let create = ["image", "create", "site", "-o", "image", "--time", "0", "--json"];
-            let made = json(self.folder.path(), &create);
-            let (digest, verity) = (made["digest"].as_str().unwrap(), &made["verity"]);
-            let file = self.path(&format!("store/images/{}.sqfs", &digest["sha256:".len()..]));
-            fs::rename(self.path("image"), file).unwrap();
-            format!(
-                "    image \"{name}\" version=\"{number}\" digest=\"{digest}\" size={} root-hash={} salt={} data-blocks={} fec-roots={}\n",
-                made["size"], verity["root_hash"], verity["salt"], verity["data_blocks"], verity["fec_roots"]
-            )
-        };
-        let images = format!("{}{}", image("base", "all"), image("own", &format!("{profile} {number}")));
-        let text = format!(
-            "profile \"{profile}\" format=1 {{\n    description \"{profile} of {number}\"\n{images}    root writable=\"tmpfs\"\n    \
-             verify \"verity\"\n    init \"/init\"\n}}\n"
-        );
-        fs::create_dir_all(self.path("store/profiles").join(profile)).unwrap();
-        fs::write(self.path(&format!("store/profiles/{profile}/{number}.kdl")), text).unwrap();
-    }
-
-    fn system(&self, arguments: &[&str]) -> std::process::Output {
-        let target = ["--medium", "medium", "--esp", "esp"];
-        lamina(self.folder.path(), &[&["system"], arguments, &target].concat())
-    }
-
-    fn done(&self, arguments: &[&str]) -> String {
-        let output = self.system(arguments);
-        assert!(output.status.success(), "{}", told(&output));
-        told(&output)
-    }
-
-    fn refused(&self, arguments: &[&str]) -> String {
-        let output = self.system(arguments);
-        assert_eq!(output.status.code(), Some(1), "{}", told(&output));
-        told(&output)
-    }
-
-    fn listed(&self) -> serde_json::Value {
-        let output = self.system(&["list", "--json"]);
-        assert!(output.status.success(), "{}", told(&output));
-        serde_json::from_slice(&output.stdout).unwrap()
-    }
-
-    /// The generations that a mark of `system list --json` holds for.
-    fn marked(&self, mark: &str) -> Vec<String> {
-        let listed = self.listed();
-        let rows = listed.as_array().unwrap().iter().filter(|it| it[mark] == true);
-        rows.map(|it| format!("{}/{}", it["profile"].as_str().unwrap(), it["generation"])).collect()
-    }
-
-    /// What the slots of the medium say is good.
-    fn bless(&self, profile: &str, number: u64) {
-        let store = self.path("medium/lamina");
-        let slots = boot_ledger::Slots::open(&store).unwrap().unwrap();
-        let mut ledger = slots.read().ledger;
-        let file = fs::read(store.join(format!("profiles/{profile}/{number}.kdl"))).unwrap();
-        let digest = Digest::of(file.as_slice()).unwrap().0;
-        ledger.bless(&Name::parse(profile).unwrap(), &boot_ledger::Generation { number, digest });
-        slots.write(&ledger).unwrap();
-    }
-
-    /// A copy of medium and partition, for one trial.
-    fn copy(&self, name: &str) -> Target {
-        let folder = self.path(name);
-        let _ = fs::remove_dir_all(&folder);
-        fs::create_dir_all(&folder).unwrap();
-        self.tool("cp", &["-a", "medium", "esp", name]);
-        Target::mounted(&folder.join("medium"), &folder.join("esp")).unwrap()
-    }
-}
-
-/// All files below a folder, with their bytes.
-fn tree(folder: &Path) -> BTreeSet<(PathBuf, Vec<u8>)> {
-    let mut found = BTreeSet::new();
-    let mut folders = vec![folder.to_owned()];
-    while let Some(here) = folders.pop() {
-        for entry in fs::read_dir(here).unwrap().map(Result::unwrap) {
-            match entry.file_type().unwrap().is_dir() {
-                true => folders.push(entry.path()),
-                false => {
-                    let inside = entry.path().strip_prefix(folder).unwrap().to_owned();
-                    found.insert((inside, fs::read(entry.path()).unwrap()));
-                }
-            }
-        }
-    }
-    found
-}
-
-/// What a loader and init would do: every entry that is shown finds all that it names, and the one that boots by itself is there.
-fn judge(target: &Target, after: &str) {
-    let is_file = |path: &str| target.esp.join(path.trim_start_matches('/')).is_file();
-    let mut ids = BTreeSet::new();
-    for file in fs::read_dir(target.esp.join("loader/entries")).unwrap() {
-        let path = file.unwrap().path();
-        let Some(name) = EntryFileName::parse(path.file_name().unwrap().to_str().unwrap()) else { continue };
-        // systemd-boot shows no entry without a kernel.
-        let Ok(entry) = BootEntry::parse(&fs::read(&path).unwrap()) else { continue };
-        for file in [&entry.linux].into_iter().chain(&entry.initrd) {
-            assert!(is_file(file), "{after}: {}: {file} is missing", path.display());
-        }
-        let (profile, digest) = entry.boots().unwrap();
-        let files = fs::read_dir(target.store.join("profiles").join(profile.as_str())).unwrap();
-        let found = files.map(|it| fs::read(it.unwrap().path()).unwrap());
-        let bytes = found.into_iter().find(|bytes| Digest::of(bytes.as_slice()).unwrap().0 == digest);
-        let bytes =
-            bytes.unwrap_or_else(|| panic!("{after}: {}: {profile}@{digest} is missing", path.display()));
-        for image in BootProfile::parse("it", &bytes).unwrap().images {
-            let image = target.store.join(format!("images/{}.sqfs", image.digest.hex()));
-            let read =
-                Digest::of(File::open(&image).unwrap_or_else(|_| panic!("{after}: {}", image.display())));
-            assert_eq!(
-                format!("{}.sqfs", read.unwrap().0.hex()),
-                *image.file_name().unwrap().to_str().unwrap()
-            );
-        }
-        ids.insert(name.id);
-    }
-    let conf = LoaderConf::parse(&fs::read(target.esp.join("loader/loader.conf")).unwrap());
-    assert!(ids.contains(&conf.default.unwrap()), "{after}");
-    let shown = fs::read(target.esp.join("grub/grub.cfg")).unwrap();
-    let menu = fs::read_to_string(target.esp.join("grub").join(grub::shown_by(&shown).unwrap())).unwrap();
-    for path in
-        menu.lines().filter_map(|line| line.trim().strip_prefix("linux '")?.split_once('\'')).map(|it| it.0)
-    {
-        assert!(is_file(path), "{after}: grub: {path} is missing");
-    }
-}
+use profiles::Digest;
+use program::made_disk::{Shop, judge, tree};
+use program::{lamina, told};
 
 #[test]
 fn a_made_disk_is_listed() {
@@ -417,6 +222,45 @@ fn what_cannot_be_is_refused_with_a_remedy() {
 }
 
 #[test]
+fn a_new_generation_may_have_a_kernel_of_its_own() {
+    let shop = Shop::new();
+    shop.generation("web", 3);
+    fs::write(shop.path("kernel/boot/vmlinuz-6.1.0-test"), "a newer kernel").unwrap();
+    let kernel = ["install", "web", "--kernel", "kernel", "--initramfs", "initramfs"];
+    assert!(shop.refused(&kernel[..4]).contains("--kernel: is of no use without --initramfs"));
+    let plan = shop.done(&[&kernel[..], &["--dry-run"]].concat());
+    // The initramfs has not changed: it is there already, and only looked at.
+    assert!(plan.contains("copy lamina/linux-") && plan.contains("check lamina/initrd-"), "{plan}");
+    shop.done(&kernel);
+    let linux = |number: u64| {
+        let names = fs::read_dir(shop.path("esp/loader/entries")).unwrap().map(|it| it.unwrap().path());
+        let of = format!("lamina-web-{number}");
+        let path =
+            names.into_iter().find(|it| it.file_name().unwrap().to_string_lossy().starts_with(&of)).unwrap();
+        let linux = BootEntry::parse(&fs::read(path).unwrap()).unwrap().linux;
+        fs::read_to_string(shop.path("esp").join(linux.trim_start_matches('/'))).unwrap()
+    };
+    assert_eq!([linux(3), linux(2)], ["a newer kernel", "a kernel"]);
+    shop.done(&["gc", "--keep", "1"]);
+    assert_eq!(
+        fs::read_dir(shop.path("esp/lamina")).unwrap().count(),
+        3,
+        "the rescue has the old kernel still"
+    );
+}
+
+#[test]
+fn an_update_says_what_it_would_build_lock_and_install() {
+    let shop = Shop::new();
+    let of_ours = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().display().to_string();
+    let before = tree(&shop.path("esp"));
+    let plan = shop.done(&["update", "--dry-run", "--tree", &of_ours]);
+    assert!(plan.contains("busybox") && plan.contains("lock web, and install it when it is new"), "{plan}");
+    assert!(plan.contains("lock rescue"), "{plan}");
+    assert!(tree(&shop.path("esp")) == before);
+}
+
+#[test]
 fn entries_of_others_stay_and_so_do_their_kernels() {
     let shop = Shop::new();
     let entries = shop.path("esp/loader/entries");
@@ -434,87 +278,4 @@ fn entries_of_others_stay_and_so_do_their_kernels() {
     assert!(entries.join("debian.conf").exists() && entries.join("lamina-web-9.conf").exists());
     assert!(shop.path("esp").join(&linux).exists() && !entries.join("lamina-torn-1.conf").exists());
     assert_eq!(shop.marked("default"), ["web/3"]);
-}
-
-/// Stops an installation with a new kernel before each of its steps, and, as a power cut would, with the file of that step torn.
-#[test]
-fn whatever_step_it_stops_at_something_whole_boots_and_the_same_command_goes_on() {
-    let shop = Shop::new();
-    shop.generation("web", 3);
-    let store = Store::open(&shop.path("store")).unwrap();
-    let report = Report::default();
-    let make = |target: &Target| {
-        let installed = Installed::read(target).unwrap();
-        let web = Name::parse("web").unwrap();
-        let new = vec![NewGeneration::newest(&store, target, &installed, &web).unwrap()];
-        let file = |kind: &str| {
-            let digest = Digest::of(kind.as_bytes()).unwrap().0;
-            let path = format!("lamina/{kind}-{}", digest.hex());
-            DiskFile { digest: Some(digest), ..DiskFile::bytes(path, kind.as_bytes()) }
-        };
-        let kernel = NewKernel { release: "6.12".into(), linux: file("linux"), initrd: file("initrd") };
-        let default = Some((web.clone(), new[0].number));
-        let keep = Some((vec![web], 1.try_into().unwrap()));
-        let request = Request { new, kernel: Some(kernel), default, keep, ..Request::default() };
-        SystemPlan::make(&installed, &request, Room::of(&target.store).unwrap()).unwrap()
-    };
-    let whole = shop.copy("whole");
-    let plan = make(&whole);
-    execution::carry_out(&plan, &whole, &report, &mut |_| Ok(())).unwrap();
-    judge(&whole, "all of it");
-    let (medium, esp) = (tree(&whole.store.join("profiles")), tree(&whole.esp));
-    assert!(plan.steps.len() > 12, "{:?}", plan.steps);
-    for at in 0..plan.steps.len() {
-        for torn in [false, true] {
-            let target = shop.copy("trial");
-            let mut count = 0;
-            let mut torn_file = None;
-            let stopped = execution::carry_out(&make(&target), &target, &report, &mut |step| {
-                count += 1;
-                if count <= at {
-                    return Ok(());
-                }
-                torn_file = step.new_file(&target);
-                Err(builder::Error::new("test", "stopped"))
-            });
-            assert!(stopped.is_err());
-            let after = format!("stopped before '{}', torn: {torn}", plan.steps[at]);
-            if let Some(path) = torn_file.filter(|_| torn) {
-                fs::create_dir_all(path.parent().unwrap()).unwrap();
-                File::create(&path).unwrap().write_all(b"to").unwrap();
-            }
-            judge(&target, &after);
-            execution::carry_out(&make(&target), &target, &report, &mut |_| Ok(())).unwrap();
-            judge(&target, &format!("{after}, then done"));
-            assert!(tree(&target.store.join("profiles")) == medium, "{after}");
-            // Names of entries may differ, for a torn one has its own; what they say does not.
-            let texts = |tree: &BTreeSet<(PathBuf, Vec<u8>)>| {
-                let conf = |it: &&(PathBuf, Vec<u8>)| {
-                    !it.0.starts_with("loader/loader.conf") && !it.0.starts_with("grub")
-                };
-                tree.iter().filter(conf).map(|it| it.1.clone()).collect::<BTreeSet<_>>()
-            };
-            assert!(texts(&tree(&target.esp)) == texts(&esp), "{after}");
-        }
-    }
-}
-
-#[test]
-fn a_partition_that_would_get_too_full_is_refused_before_anything_is_written() {
-    let shop = Shop::new();
-    shop.generation("web", 3);
-    let store = Store::open(&shop.path("store")).unwrap();
-    let target = shop.copy("trial");
-    let mut installed = Installed::read(&target).unwrap();
-    let web = Name::parse("web").unwrap();
-    let new = vec![NewGeneration::newest(&store, &target, &installed, &web).unwrap()];
-    let request = Request { new, default: Some((web, 3)), ..Request::default() };
-    installed.esp.room = Room { free: 4 * 512, cluster: 512 };
-    let error =
-        SystemPlan::make(&installed, &request, Room::of(&target.store).unwrap()).unwrap_err().to_string();
-    assert!(error.starts_with("the EFI system partition: has 2.0 KiB free, and "), "{error}");
-    assert!(error.contains("help: "), "{error}");
-    let error =
-        SystemPlan::make(&installed, &request, Room { free: 4096, cluster: 4096 }).unwrap_err().to_string();
-    assert!(error.starts_with("the medium: has 4.0 KiB free, and the images take 16.0 KiB"), "{error}");
 }

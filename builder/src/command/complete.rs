@@ -105,6 +105,7 @@ fn argument(command: &[&str], argument: &str) -> Option<Argument> {
         }
         ("profile check", "profile") => Argument::ProfileOrFile,
         ("profile lock", "name") => Argument::Profile,
+        ("system install", "--kernel" | "--initramfs") => Argument::File,
         ("system install", "profile") => Argument::LockedProfile,
         ("system update", "profile") => Argument::Profile,
         ("store list", "--why") => Argument::File,

@@ -18,7 +18,7 @@ use crate::system::esp::Room;
 use crate::system::execution;
 use crate::system::installed::{Installed, InstalledGeneration};
 use crate::system::plan::SystemPlan;
-use crate::system::request::{NewGeneration, Request};
+use crate::system::request::{NewGeneration, NewKernel, Request};
 use crate::system::retention::Verdict;
 use crate::system::step::Step;
 use crate::system::target::Target;
@@ -149,6 +149,8 @@ pub(super) struct Bringing {
     pub(super) names: Vec<Name>,
     /// How many generations of each stay.
     pub(super) keep: NonZero<usize>,
+    /// What they are started with, where that is not what the newest entry says.
+    pub(super) kernel: Option<NewKernel>,
     /// Further ones for entries that are new.
     pub(super) parameters: Vec<Parameter>,
     /// Whether the first one boots by itself from then on; else the profile that does so now keeps doing it, with what comes of it.
@@ -165,8 +167,9 @@ impl Bringing {
         let now = installed.default_generation().map(|it| &it.profile);
         let boots = new.iter().find(|it| self.first_boots || Some(&it.profile) == now);
         let default = boots.map(|it| (it.profile.clone(), it.number));
-        let keep = Some((self.names, self.keep));
-        let request = Request { new, parameters: self.parameters, default, keep, ..Request::default() };
+        let keep = Some((self.names.clone(), self.keep));
+        let Bringing { kernel, parameters, .. } = self;
+        let request = Request { new, kernel, parameters, default, keep, rescue: None };
         let plan = SystemPlan::make(&installed, &request, Room::of(&target.store)?)?;
         let what: Vec<String> =
             request.new.iter().map(|it| format!("{}/{}", it.profile, it.number)).collect();

@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::system::esp::Room;
 use crate::system::installed::{Installed, InstalledGeneration};
 use crate::system::plan::SystemPlan;
-use crate::system::request::Request;
+use crate::system::request::{NewKernel, Request};
 use crate::system::target::Target;
 use crate::system::{execution, listing};
 
@@ -82,6 +82,12 @@ struct Install {
     /// how many generations of each of these profiles stay, the newest ones (default: 3)
     #[argh(option, arg_name = "n", default = "KEPT")]
     keep: NonZero<usize>,
+    /// a kernel package, or the folder of an unpacked one, that the new generations start with; needs --initramfs
+    #[argh(option, arg_name = "file")]
+    kernel: Option<PathBuf>,
+    /// the initramfs for this kernel, as `mkinitramfs` makes it
+    #[argh(option, arg_name = "file")]
+    initramfs: Option<PathBuf>,
     /// a further kernel parameter for entries that are new, without quotes; may be given several times
     #[argh(option, arg_name = "parameter")]
     option: Vec<String>,
@@ -239,8 +245,19 @@ impl Install {
             |text: &String| Parameter::new(text.as_str()).map_err(Error::on(format!("--option '{text}'")));
         let parameters = self.option.iter().map(parameter).collect::<Result<Vec<_>>>()?;
         let target = target(self.medium.as_deref(), self.esp.as_deref())?;
+        let kernel = match (&self.kernel, &self.initramfs) {
+            (Some(kernel), Some(initramfs)) => Some(NewKernel::read(kernel, initramfs)?),
+            (None, None) => None,
+            (kernel, _) => {
+                let (given, missing) =
+                    if kernel.is_some() { ("--kernel", "--initramfs") } else { ("--initramfs", "--kernel") };
+                return Err(Error::new(given, format!("is of no use without {missing}"))
+                    .remedy("give both: an initramfs has the modules of one kernel"));
+            }
+        };
         let doing = Doing { dry_run: self.dry_run, json: self.json, reasons: false };
-        Bringing { names, keep: self.keep, parameters, first_boots: true }.run(context, &target, &doing)
+        Bringing { names, keep: self.keep, kernel, parameters, first_boots: true }
+            .run(context, &target, &doing)
     }
 }
 

@@ -66,7 +66,7 @@ impl Update {
             return Ok(built);
         }
         let doing = Doing { dry_run: false, json: false, reasons: false };
-        Bringing { names, keep: self.keep, parameters: Vec::new(), first_boots: false }
+        Bringing { names, keep: self.keep, kernel: None, parameters: Vec::new(), first_boots: false }
             .run(context, &target, &doing)
     }
 }

@@ -2,16 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZero;
+use std::path::Path;
 
 use boot_entry::Parameter;
 use boot_store::layout;
-use disk_image::DiskFile;
+use disk_image::{Content, DiskFile};
+use kernel_package::KernelPackage;
 use profiles::resolved::BootProfile;
 use profiles::{Digest, Name};
 use verified_store::LockedProfile;
 
+use super::esp::BOOT_FILES;
 use super::installed::Installed;
 use super::target::Target;
+use crate::digest::digest_file;
 use crate::error::{Error, Result};
 use crate::medium::MediumImage;
 use crate::store::{Store, generations};
@@ -61,6 +65,25 @@ pub struct Request {
     pub rescue: Option<Name>,
     /// Of which profiles older generations go, and how many stay; `None`: nothing goes.
     pub keep: Option<(Vec<Name>, NonZero<usize>)>,
+}
+
+impl NewKernel {
+    /// Reads a kernel out of its package or the folder of an unpacked one, and hashes it and its initramfs.
+    ///
+    /// # Errors
+    /// One of them cannot be read.
+    pub fn read(package: &Path, initramfs: &Path) -> Result<NewKernel> {
+        let kernel = KernelPackage::open(package).map_err(Error::on(""))?;
+        let bytes = kernel.vmlinuz().map_err(Error::on(""))?;
+        let digest = Digest::of(bytes.as_slice()).map_err(Error::on(package.display()))?.0;
+        let path = format!("{BOOT_FILES}/linux-{}", digest.hex());
+        let linux = DiskFile { digest: Some(digest), ..DiskFile::bytes(path, bytes) };
+        let (digest, length) = digest_file(initramfs)?;
+        let path = format!("{BOOT_FILES}/initrd-{}", digest.hex());
+        let content = Content::File(initramfs.to_owned(), length);
+        let initrd = DiskFile { path, content, digest: Some(digest) };
+        Ok(NewKernel { release: kernel.release().to_owned(), linux, initrd })
+    }
 }
 
 impl NewGeneration {

@@ -3,6 +3,8 @@
 // Each test program uses some of it.
 #![allow(dead_code)]
 
+pub mod made_disk;
+
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
