@@ -319,3 +319,17 @@ fn a_medium_has_the_images_and_the_newest_generation() {
         "{message}"
     );
 }
+
+#[test]
+fn a_generation_that_somebody_keeps_stays_however_old_it_gets() {
+    let shop = Shop::new();
+    let image = shop.generation("web", 1);
+    shop.create("web", &[]);
+    fs::write(shop.path("disk/profiles/web/1.keep"), "").unwrap();
+    for number in [2, 3] {
+        shop.generation("web", number);
+        shop.create("web", &["--keep", "1"]);
+    }
+    assert_eq!(shop.names("disk/profiles/web"), ["1.kdl", "1.keep", "3.kdl"]);
+    assert!(shop.names("disk/images").contains(&image));
+}

@@ -45,6 +45,17 @@ pub struct Installed {
     pub esp: Esp,
     /// Of the profile that this machine was booted from.
     pub running: Option<Digest>,
+    /// The entries of this medium that can be read.
+    own: Vec<OwnEntry>,
+}
+
+/// An entry of the medium.
+#[derive(Debug, Clone)]
+struct OwnEntry {
+    /// Its place among the entries of the partition.
+    place: usize,
+    /// What it boots.
+    boots: Option<(Name, Digest)>,
 }
 
 impl InstalledGeneration {
@@ -90,11 +101,13 @@ impl Installed {
                 generations.push(InstalledGeneration { profile, number, digest, signed, kept, contents });
             }
         }
+        let esp = Esp::read(&target.esp)?;
         Ok(Installed {
+            own: own_entries(&generations, &esp),
             generations,
             images: images(&store)?,
             ledger: retention::ledger(&target.store),
-            esp: Esp::read(&target.esp)?,
+            esp,
             running: retention::running(),
         })
     }
@@ -192,16 +205,16 @@ impl Installed {
     /// The entry that boots a generation.
     pub fn entry_of(&self, generation: &InstalledGeneration) -> Option<&EspEntry> {
         let digest = generation.digest?;
-        self.own_entries()
-            .find(|(_, entry)| entry.boots() == Some((generation.profile.clone(), digest)))
-            .map(|it| it.0)
+        let boots = |own: &&OwnEntry| {
+            own.boots.as_ref().is_some_and(|it| it.1 == digest && it.0 == generation.profile)
+        };
+        self.own.iter().find(boots).and_then(|own| self.esp.entries.get(own.place))
     }
 
     /// The entries of this medium that can be read. Those of another medium, which share the partition, name another store.
     pub fn own_entries(&self) -> impl Iterator<Item = (&EspEntry, &BootEntry)> {
-        let stores: BTreeSet<Option<&str>> =
-            self.readable().filter(|it| self.booted_by(it.1).is_some()).map(|it| store_of(it.1)).collect();
-        self.readable().filter(move |(_, entry)| stores.contains(&store_of(entry)))
+        let entries = self.own.iter().filter_map(|own| self.esp.entries.get(own.place));
+        entries.filter_map(|it| Some((it, it.entry.as_ref().ok()?)))
     }
 
     /// The entries that are neither of this medium nor damaged ones of Lamina.
@@ -210,11 +223,23 @@ impl Installed {
         let damaged = |it: &&EspEntry| it.name.is_ours() && it.entry.is_err();
         self.esp.entries.iter().filter(move |it| !own.contains(&it.path()) && !damaged(it))
     }
+}
 
-    fn readable(&self) -> impl Iterator<Item = (&EspEntry, &BootEntry)> {
-        let ours = self.esp.entries.iter().filter(|it| it.name.is_ours());
-        ours.filter_map(|it| Some((it, it.entry.as_ref().ok()?)))
-    }
+/// Those of Lamina that name the same store as one that boots a generation of the medium.
+fn own_entries(generations: &[InstalledGeneration], esp: &Esp) -> Vec<OwnEntry> {
+    let there: BTreeSet<(&str, Digest)> =
+        generations.iter().filter_map(|it| Some((it.profile.as_str(), it.digest?))).collect();
+    let readable = || {
+        let ours = esp.entries.iter().enumerate().filter(|it| it.1.name.is_ours());
+        ours.filter_map(|(place, it)| Some((place, it.entry.as_ref().ok()?)))
+    };
+    let boots_one = |entry: &BootEntry| {
+        entry.boots().is_some_and(|(name, digest)| there.contains(&(name.as_str(), digest)))
+    };
+    let stores: BTreeSet<Option<&str>> =
+        readable().filter(|it| boots_one(it.1)).map(|it| store_of(it.1)).collect();
+    let own = readable().filter(|it| stores.contains(&store_of(it.1)));
+    own.map(|(place, entry)| OwnEntry { place, boots: entry.boots() }).collect()
 }
 
 /// The store that an entry names.
