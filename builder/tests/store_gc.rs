@@ -78,7 +78,7 @@ fn what_a_generation_or_the_tree_needs_stays_and_the_rest_goes() {
         format!("stacks/{gone}"),
     ];
     unneeded.iter().for_each(|path| store.put(path, "nobody needs it"));
-    store.put(&[&format!("trees/{gone}"), "root/etc/motd"].join("/"), "of an image that is gone");
+    store.put(&format!("trees/{gone}/etc/motd"), "of an image that is gone");
     store.age(&format!("trees/{gone}"));
     let young = format!("images/{}.sqfs", "dd".repeat(32));
     fs::write(store.path(&young), "just written").unwrap();
