@@ -8,6 +8,7 @@
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use crate::bless::lock;
 use crate::error::failure;
@@ -23,6 +24,10 @@ const ENTRIES: &str = "loader/entries";
 const PLACE: &str = "/run/lamina/esp";
 /// An entry is as long as a kernel command line, and some words.
 const MOST_BYTES: u64 = 16 << 10;
+/// Modules that nothing has asked for, FAT and its character sets among them, are loaded while the system comes up already (docs/boot.md):
+/// a hook that blesses early waits so long for them.
+const MODULES_COME: Duration = Duration::from_secs(10);
+const LOOKED_AGAIN: Duration = Duration::from_millis(200);
 /// No menu has more.
 const MOST_ENTRIES: usize = 4096;
 
@@ -39,25 +44,36 @@ pub fn bless(system: &System, report: &BootReport) -> Result<Vec<String>> {
     }
     let _alone = lock(system)?;
     let bound = format!("{}@{}", profile.name, profile.digest);
-    for node in beside(system, &report.medium) {
-        let names = with_mounted(system, &node, |esp| -> Result<Vec<String>, Fault> {
-            let found = counted_entries(esp, &bound, &report.kernel)?;
-            if !found.is_empty() {
-                writable(esp)?;
+    let nodes = beside(system, &report.medium);
+    let patience = if report.later_modules > 0 { MODULES_COME } else { Duration::ZERO };
+    let until = Instant::now() + patience;
+    loop {
+        let mut any = false;
+        for node in &nodes {
+            match with_mounted(system, node, |esp| stop_counting_in(esp, &bound, &report.kernel)) {
+                // Another file system, or none yet.
+                Err(Fault::NotMounted) => {}
+                Err(Fault::Failed(error)) => {
+                    return Err(failure(format!("the boot menu on {}", node.display()), error));
+                }
+                Ok(names) if names.is_empty() => any = true,
+                Ok(names) => return Ok(names),
             }
-            found.iter().map(|entry| stop_counting(esp, entry)).collect()
-        });
-        // Another FAT, or one that cannot be mounted, is not where entries are.
-        match names {
-            Err(Fault::NotMounted) => {}
-            Err(Fault::Failed(error)) => {
-                return Err(failure(format!("the boot menu on {}", node.display()), error));
-            }
-            Ok(names) if names.is_empty() => {}
-            Ok(names) => return Ok(names),
         }
+        if any || nodes.is_empty() || Instant::now() >= until {
+            return Ok(Vec::new());
+        }
+        std::thread::sleep(LOOKED_AGAIN);
     }
-    Ok(Vec::new())
+}
+
+/// Makes the partition writable where there is something to do.
+fn stop_counting_in(esp: &Path, bound: &str, release: &str) -> Result<Vec<String>, Fault> {
+    let found = counted_entries(esp, bound, release)?;
+    if !found.is_empty() {
+        writable(esp)?;
+    }
+    found.iter().map(|entry| stop_counting(esp, entry)).collect()
 }
 
 enum Fault {

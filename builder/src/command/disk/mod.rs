@@ -25,7 +25,7 @@ pub struct DiskCommand {
 
 #[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(subcommand)]
-#[expect(clippy::large_enum_variant, reason = "there is one, and argh takes no box")]
+#[allow(clippy::large_enum_variant, reason = "there is one value of it, and `argh` takes no box here")]
 enum Action {
     Create(create::Create),
     Inspect(inspect::Inspect),
