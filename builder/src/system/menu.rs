@@ -65,10 +65,15 @@ pub fn make(installed: &Installed, request: &Request, shown: &[Shown<'_>]) -> Re
         version: unused(),
         parameters: Vec::new(),
         timeout,
-        tries: conf.is_counted().then_some(TRIES),
+        tries: is_counted(installed, &conf).then_some(TRIES),
     };
     let menu = Menu::make(&wanted).map_err(Error::on(""))?;
     Ok(named(installed, request, menu, &conf))
+}
+
+/// Whether the loader counts tries here: of the default, or of any entry that was not blessed yet.
+fn is_counted(installed: &Installed, conf: &LoaderConf) -> bool {
+    conf.is_counted() || installed.own_entries().any(|(file, _)| file.name.tries.is_some())
 }
 
 fn generation(

@@ -29,7 +29,9 @@ impl LoaderConf {
     /// with a pattern, and takes the first that fits. Entries without a try left stand last in its list (`config_entry_compare` of its
     /// `boot.c`), so that an older generation of the profile is found before one; the id itself would be taken for ever.
     pub fn any_generation(id: &str) -> String {
-        format!("{}{ANY}", id.rsplit_once('-').map_or(id, |(profile, _)| profile))
+        // What EntryFileName::revised put behind it.
+        let plain = id.split_once("_-").map_or(id, |(plain, _)| plain);
+        format!("{}{ANY}", plain.rsplit_once('-').map_or(plain, |(profile, _)| profile))
     }
 
     /// Whether tries are counted in the menu of this file.
@@ -75,6 +77,7 @@ mod tests {
         let conf = |default: &str| LoaderConf { timeout: None, default: Some(default.to_owned()) };
         let any = conf(&LoaderConf::any_generation("lamina-web-7"));
         assert_eq!(any.default.as_deref(), Some("lamina-web-[0-9]*"));
+        assert_eq!(LoaderConf::any_generation("lamina-web-7_-0123abcd"), "lamina-web-[0-9]*");
         assert!(any.is_counted() && !conf("lamina-web-7").is_counted());
         assert!(LoaderConf::parse(any.to_text().as_bytes()).is_counted());
         assert!(any.means(&name("lamina-web-6")) && any.means(&name("LAMINA-WEB-12_-0123abcd")));

@@ -161,8 +161,13 @@ impl Menu {
 
     /// The file `loader/loader.conf` of systemd-boot, of the length of a [`sector`](crate::sector).
     pub fn to_loader_conf(&self) -> String {
-        let default =
-            if self.counted { LoaderConf::any_generation(&self.default) } else { self.default.clone() };
+        let any = LoaderConf { timeout: None, default: Some(LoaderConf::any_generation(&self.default)) };
+        // Not where the default is an older generation: the pattern would mean the newest.
+        let is_first = || {
+            self.entries.iter().find(|(name, _)| any.means(name)).is_some_and(|it| it.0.id == self.default)
+        };
+        let default = any.default.clone().filter(|_| self.counted && is_first());
+        let default = default.unwrap_or_else(|| self.default.clone());
         LoaderConf { timeout: Some(self.timeout), default: Some(default) }.to_text()
     }
 }

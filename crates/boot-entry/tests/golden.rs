@@ -158,6 +158,9 @@ fn the_newest_generations_are_counted_and_the_rescue_is_not() {
     ];
     assert_eq!(names, meant);
     assert!(menu.to_loader_conf().starts_with("timeout 5\ndefault lamina-console-[0-9]*.conf\n"));
+    // Whoever went back to an older generation means that one.
+    let back = Menu { default: "lamina-console-2".to_owned(), ..menu.clone() };
+    assert!(back.to_loader_conf().contains("\ndefault lamina-console-2.conf\n"));
     // GRUB knows no tries: its menu is the same.
     assert_eq!(menu.to_grub_menu().unwrap(), Menu::make(&request()).unwrap().to_grub_menu().unwrap());
 }
