@@ -195,6 +195,11 @@ fn two_generations_are_compared() {
     assert!(said.contains("web/9: is not in the store") && said.contains("help: "), "{said}");
     let said = told(&lamina(shop.folder.path(), &["system", "diff", "web/1", "rescue", "--files"]));
     assert!(said.contains("profile: web -> rescue"), "{said}");
+    // Without its image nobody knows what becomes of files; all else is told.
+    let own = packages[0]["after"]["digest"].as_str().unwrap();
+    fs::remove_file(shop.path(&format!("store/images/{}.sqfs", &own["sha256:".len()..]))).unwrap();
+    let text = shop.done(&["diff", "web/2", "web"]);
+    assert!(text.contains("what becomes of its files is not known: an image is not at hand"), "{text}");
 }
 
 #[test]

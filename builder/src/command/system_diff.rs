@@ -72,7 +72,7 @@ impl Diff {
             Some((_, installed)) => installed.images.keys().copied().collect(),
             None => before.profile.all_images().map(|image| image.digest).collect(),
         };
-        let found = compare_sides(&before, &after, &store, &there)?;
+        let found = compare_sides(&before, &after, &store, &there);
         match self.json {
             true => print_json(&as_json(&before, &after, &found))?,
             false => print(text(&before, &after, &found, self.files).trim_end())?,
@@ -118,7 +118,7 @@ fn text(before: &Side, after: &Side, found: &Differences, with_files: bool) -> S
     let mut text = format!("{} -> {}\n", before.label, after.label);
     for change in &found.packages {
         text.push_str(&line(change));
-        if let Some(files) = change.files.as_ref().filter(|_| with_files) {
+        if let Some(files) = change.files.as_ref().ok().filter(|_| with_files) {
             files.added.iter().for_each(|path| text.push_str(&format!("    + {path}\n")));
             files.removed.iter().for_each(|path| text.push_str(&format!("    - {path}\n")));
             files
@@ -148,7 +148,11 @@ fn line(change: &PackageChange) -> String {
         (Some(one), None) => format!("- {} {}", change.name, what(one)),
         (None, None) => String::new(),
     };
-    format!("{said}; {}\n", change.files.as_ref().map_or("its files are not at hand".to_owned(), counted))
+    let files = match &change.files {
+        Ok(files) => counted(files),
+        Err(why) => format!("what becomes of its files is not known: {}", clean(why)),
+    };
+    format!("{said}; {files}\n")
 }
 
 fn counted(files: &Files) -> String {
@@ -165,13 +169,13 @@ fn counted(files: &Files) -> String {
 fn as_json(before: &Side, after: &Side, found: &Differences) -> Value {
     let package = |it: &Package| json!({ "version": it.version, "choices": it.choices.split_whitespace().collect::<Vec<_>>(), "digest": it.digest.to_string(), "size": it.size });
     let packages = found.packages.iter().map(|it| {
-        let files = it.files.as_ref().map(|files| {
+        let files = it.files.as_ref().ok().map(|files| {
             let changed = files.changed.iter().map(|(path, ways)| json!({ "path": path, "ways": ways }));
             json!({ "added": files.added, "removed": files.removed, "changed": changed.collect::<Vec<_>>() })
         });
         json!({
             "name": it.name.as_str(), "before": it.before.as_ref().map(package), "after": it.after.as_ref().map(package),
-            "files": files,
+            "files": files, "files_unknown": it.files.as_ref().err(),
         })
     });
     let settings = found

@@ -46,8 +46,8 @@ pub struct PackageChange {
     pub before: Option<Package>,
     /// As the second side has it.
     pub after: Option<Package>,
-    /// What becomes of its files; `None` where an image is not at hand.
-    pub files: Option<Files>,
+    /// What becomes of its files, or why nobody knows: an image is not at hand, or cannot be read here.
+    pub files: Result<Files, String>,
 }
 
 /// What becomes of files, by path.
@@ -75,15 +75,7 @@ pub struct Differences {
 }
 
 /// Compares. `there` are the images that need not be copied.
-///
-/// # Errors
-/// An image cannot be read.
-pub fn compare_sides(
-    before: &Side,
-    after: &Side,
-    store: &Store,
-    there: &BTreeSet<Digest>,
-) -> Result<Differences> {
+pub fn compare_sides(before: &Side, after: &Side, store: &Store, there: &BTreeSet<Digest>) -> Differences {
     let (first, second) = (by_name(&before.profile), by_name(&after.profile));
     let mut packages = Vec::new();
     for name in first.keys().chain(second.keys()).collect::<BTreeSet<_>>() {
@@ -95,7 +87,7 @@ pub fn compare_sides(
             one.and_then(|it| before.find(it)),
             other.and_then(|it| after.find(it)),
             (one.is_some(), other.is_some()),
-        )?;
+        );
         let package = |image: Option<&ImageRef>| image.map(|it| package(store, it));
         let Some(named) = other.or(one) else { continue };
         packages.push(PackageChange {
@@ -112,12 +104,12 @@ pub fn compare_sides(
         .filter(|it| !there.contains(&it.digest))
         .map(|it| (it.digest, it.size))
         .collect();
-    Ok(Differences {
+    Differences {
         packages,
         settings: settings(&before.profile, &after.profile),
         sizes: (size(&before.profile), size(&after.profile)),
         to_copy: missing.values().sum(),
-    })
+    }
 }
 
 fn by_name(profile: &BootProfile) -> BTreeMap<&str, &ImageRef> {
@@ -143,15 +135,14 @@ fn package(store: &Store, image: &ImageRef) -> Package {
     }
 }
 
-fn files(before: Option<PathBuf>, after: Option<PathBuf>, wanted: (bool, bool)) -> Result<Option<Files>> {
-    let mut files = Files::default();
+fn files(before: Option<PathBuf>, after: Option<PathBuf>, wanted: (bool, bool)) -> Result<Files, String> {
+    let listed = |path: &Path| paths(path).map_err(|error| error.to_string());
     match (before.as_deref(), after.as_deref(), wanted) {
-        (None, Some(after), (false, _)) => files.added = paths(after)?,
-        (Some(before), None, (_, false)) => files.removed = paths(before)?,
-        (Some(before), Some(after), _) => return of_pair(before, after).map(Some),
-        _ => return Ok(None),
+        (None, Some(after), (false, _)) => Ok(Files { added: listed(after)?, ..Files::default() }),
+        (Some(before), None, (_, false)) => Ok(Files { removed: listed(before)?, ..Files::default() }),
+        (Some(before), Some(after), _) => of_pair(before, after).map_err(|error| error.to_string()),
+        _ => Err("an image is not at hand".to_owned()),
     }
-    Ok(Some(files))
 }
 
 fn of_pair(before: &Path, after: &Path) -> Result<Files> {
