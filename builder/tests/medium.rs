@@ -221,6 +221,23 @@ fn nothing_goes_where_it_is_not_known_what_is_needed() {
     assert_eq!((shop.names("disk/profiles/web").len(), shop.names("disk/images").len()), (1, 1));
 }
 
+/// A folder that cannot be listed is none that is empty. A link is such a folder for everybody, root too.
+#[test]
+fn no_image_goes_while_the_generations_of_a_profile_are_not_known() {
+    let shop = Shop::new();
+    for number in 1..=3 {
+        shop.generation("web", number);
+        shop.create("web", &["--keep", "3"]);
+    }
+    std::os::unix::fs::symlink("../images", shop.path("disk/profiles/mail")).unwrap();
+    let said = shop.create("web", &["--keep", "1"]);
+    assert!(said.contains("profiles/mail cannot be listed: "), "{said}");
+    assert_eq!((shop.names("disk/profiles/web").len(), shop.names("disk/images").len()), (1, 3));
+    fs::remove_file(shop.path("disk/profiles/mail")).unwrap();
+    shop.create("web", &["--keep", "1"]);
+    assert_eq!(shop.names("disk/images").len(), 1);
+}
+
 /// Whatever a medium holds, only files of its own are removed.
 #[test]
 fn nothing_is_removed_through_a_link() {

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::num::NonZero;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -51,10 +51,18 @@ pub(super) fn plan(
     };
     let running = running();
     let (mut removals, mut needed) = (Removals::default(), needed.clone());
-    for name in names_in(folder, "profiles").unwrap_or_default() {
-        let Ok(name) = Name::parse(&name) else { continue };
-        let inside = PathBuf::from("profiles").join(name.as_str());
-        let names = names_in(folder, &inside).unwrap_or_default();
+    let profiles = match profiles_in(folder) {
+        Ok(profiles) => profiles,
+        Err(why) => return nothing(why),
+    };
+    for (name, inside, names) in profiles {
+        let names = match names {
+            Ok(names) => names,
+            Err(why) => {
+                removals.kept_because = Some(why);
+                continue;
+            }
+        };
         let found = generations(folder, &inside, &names);
         let renewed = renewed.iter().find(|(renewed, _)| *renewed == name);
         let named = |generation: &Generation| {
@@ -90,12 +98,33 @@ pub(super) fn plan(
             let digest = name.strip_suffix(".sqfs").and_then(|hex| Digest::parse(hex).ok());
             digest.is_some_and(|digest| !needed.contains(&digest))
         };
+        // What cannot be listed is not removed.
         let images = names_in(folder, "images").unwrap_or_default();
         removals
             .files
             .extend(images.into_iter().filter(of_nobody).map(|name| Path::new("images").join(name)));
     }
     removals
+}
+
+/// The folder of a profile below that of the medium, and the names in it, or why nobody knows them.
+type Listed = (Name, PathBuf, Result<Vec<String>, String>);
+
+/// The profiles of the medium, or why nobody knows them.
+fn profiles_in(folder: &Path) -> Result<Vec<Listed>, String> {
+    let list = |inside: &Path| {
+        let why = |error| {
+            format!("{} cannot be listed: {error}: no image is removed", folder.join(inside).display())
+        };
+        names_in(folder, inside).map_err(why)
+    };
+    let of_profile = |name: String| {
+        let name = Name::parse(&name).ok()?;
+        let inside = PathBuf::from("profiles").join(name.as_str());
+        let names = list(&inside);
+        Some((name, inside, names))
+    };
+    Ok(list(Path::new("profiles"))?.into_iter().filter_map(of_profile).collect())
 }
 
 /// The numbers of the generations that stay: the newest, and those that are `named` by the boot slots or run.
@@ -160,10 +189,17 @@ fn open(folder: &Path, inside: impl AsRef<Path>) -> io::Result<OwnedFd> {
     Ok(rustix::fs::openat2(&medium, inside.as_ref(), flags, Mode::empty(), within)?)
 }
 
-/// The names in a folder of the medium that are text, sorted.
+/// The names in a folder of the medium that are text, sorted; none where there is no such folder, or something else under its name. That
+/// it cannot be read is an error: whoever takes that for an empty folder removes what it needs.
 fn names_in(folder: &Path, inside: impl AsRef<Path>) -> io::Result<Vec<String>> {
     let mut names = Vec::new();
-    for entry in Dir::read_from(open(folder, inside)?)? {
+    let opened = match open(folder, inside) {
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            return Ok(names);
+        }
+        opened => opened?,
+    };
+    for entry in Dir::read_from(opened)? {
         if let Ok(name) = entry?.file_name().to_str()
             && ![".", ".."].contains(&name)
         {
