@@ -28,10 +28,15 @@ huge_file,dir_nlink,extra_isize,metadata_csum";
 /// The smallest partition that gets a journal of 4 MiB and something beside it.
 pub const LEAST: u64 = 16 * MIB;
 
-/// Room for these files, the journal, and what ext4 keeps beside files: inodes are a 64th of it.
+/// Bytes of the partition for each inode (`-i` of mke2fs(8)).
+const BYTES_PER_INODE: u64 = 16384;
+
+/// Room for these files, the journal, and what ext4 keeps beside files: inodes are a 64th of it. Many small files need more for their inodes
+/// than for their bytes; as many again are left for those that come later.
 pub fn room_for(files: &[DiskFile]) -> u64 {
     let bytes: u64 = files.iter().map(|file| file.content.length().next_multiple_of(4096)).sum();
-    bytes + bytes / 32 + LEAST
+    let inodes = 2 * (files.len() + folders(files).len()) as u64;
+    (bytes + bytes / 32 + LEAST).max(inodes * BYTES_PER_INODE)
 }
 
 /// Makes the file system, and writes the files.
@@ -76,7 +81,20 @@ fn make(disk: &File, partition: &Partition, identity: &Identity) -> Result<()> {
     );
     let mut mke2fs = e2fsprogs("mke2fs")?;
     mke2fs
-        .args(["-q", "-F", "-b", "4096", "-I", "256", "-i", "16384", "-m", "0", "-J", "size=4"])
+        .args([
+            "-q",
+            "-F",
+            "-b",
+            "4096",
+            "-I",
+            "256",
+            "-i",
+            &BYTES_PER_INODE.to_string(),
+            "-m",
+            "0",
+            "-J",
+            "size=4",
+        ])
         .args(["-O", FEATURES, "-L", partition.kind.label()])
         .args(["-U", &identity.uuid(&format!("{name} file system")).to_string()])
         .args(["-E", &extended])

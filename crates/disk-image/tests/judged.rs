@@ -104,6 +104,21 @@ fn the_same_disk_twice_and_nobody_finds_a_fault() {
     }
 }
 
+/// More files than a file system of their bytes has inodes.
+#[test]
+fn many_small_files_fit() {
+    let folder = tempfile::tempdir().unwrap();
+    let one = |number: u32| DiskFile::bytes(format!("lamina/images/{number}.sqfs"), "a small one");
+    let plan = plan(folder.path());
+    let store: Vec<DiskFile> = (0..1500).map(one).collect();
+    let room = Room { bios: false, esp: 40 * MIB, store: disk_image::ext4::room_for(&store), state: None };
+    let layout = Layout::make(&room, None, &plan.identity).unwrap();
+    let plan = DiskPlan { layout, store, ..plan };
+    let disk = folder.path().join("small.img");
+    written(&plan, &disk);
+    judged("e2fsck", &["-fn"], &cut_out(&plan, PartitionKind::Store, &disk));
+}
+
 #[test]
 fn what_was_written_is_read_back() {
     let folder = tempfile::tempdir().unwrap();
