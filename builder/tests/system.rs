@@ -65,6 +65,40 @@ fn a_plan_says_each_step_and_does_none() {
 }
 
 #[test]
+fn a_menu_that_counts_tries_goes_on_counting() {
+    let shop = Shop::with(&["--tries", "3"]);
+    let entry = |name: &str| shop.path("esp/loader/entries").join(name);
+    let default = || fs::read_to_string(shop.path("esp/loader/loader.conf")).unwrap();
+    assert!(
+        entry("lamina-web-2+3-0.conf").exists() && default().contains("default lamina-web-[0-9]*.conf\n")
+    );
+    shop.generation("web", 3);
+    shop.done(&["install", "web"]);
+    assert_eq!(shop.marked("default"), ["web/3"]);
+    assert!(
+        entry("lamina-web-3+3-0.conf").exists() && default().contains("default lamina-web-[0-9]*.conf\n")
+    );
+    // It came up.
+    fs::rename(entry("lamina-web-3+3-0.conf"), entry("lamina-web-3.conf")).unwrap();
+    assert_eq!(shop.marked("default"), ["web/3"]);
+    shop.done(&["rollback", "web"]);
+    assert_eq!(shop.marked("default"), ["web/2"]);
+    assert!(default().contains("\ndefault lamina-web-2_-"), "{}", default());
+    judge(&Target::mounted(&shop.path("medium"), &shop.path("esp")).unwrap(), "rollback");
+    shop.generation("web", 4);
+    shop.done(&["install", "web"]);
+    let names: Vec<_> = fs::read_dir(entry("")).unwrap().map(|it| it.unwrap().file_name()).collect();
+    let counted = |id: &str| {
+        let of = |it: &&std::ffi::OsString| it.to_str().unwrap().starts_with(id);
+        names.iter().filter(of).map(|it| it.to_str().unwrap().contains('+')).collect::<Vec<_>>()
+    };
+    // What came up once is not tried again.
+    assert_eq!((counted("lamina-web-4"), counted("lamina-web-3")), (vec![true], vec![false]), "{names:?}");
+    assert_eq!(shop.marked("default"), ["web/4"]);
+    judge(&Target::mounted(&shop.path("medium"), &shop.path("esp")).unwrap(), "install");
+}
+
+#[test]
 fn generations_come_and_go_back_and_stay_when_somebody_wants_them() {
     let shop = Shop::new();
     shop.bless("web", 1);

@@ -94,17 +94,19 @@ pub(super) fn plan(
         }
     }
     if removals.kept_because.is_none() {
-        let of_nobody = |name: &String| {
-            let digest = name.strip_suffix(".sqfs").and_then(|hex| Digest::parse(hex).ok());
-            digest.is_some_and(|digest| !needed.contains(&digest))
-        };
-        // What cannot be listed is not removed.
-        let images = names_in(folder, "images").unwrap_or_default();
-        removals
-            .files
-            .extend(images.into_iter().filter(of_nobody).map(|name| Path::new("images").join(name)));
+        removals.files.extend(images_of_nobody(folder, &needed));
     }
     removals
+}
+
+/// The images on the medium that nothing needs; none of what cannot be listed.
+fn images_of_nobody(folder: &Path, needed: &BTreeSet<Digest>) -> Vec<PathBuf> {
+    let of_nobody = |name: &String| {
+        let digest = name.strip_suffix(".sqfs").and_then(|hex| Digest::parse(hex).ok());
+        digest.is_some_and(|digest| !needed.contains(&digest))
+    };
+    let images = names_in(folder, "images").unwrap_or_default();
+    images.into_iter().filter(of_nobody).map(|name| Path::new("images").join(name)).collect()
 }
 
 /// The folder of a profile below that of the medium, and the names in it, or why nobody knows them.

@@ -21,6 +21,11 @@ pub struct Shop {
 impl Shop {
     /// Profiles `web` (generations 1 and 2) and `rescue`.
     pub fn new() -> Self {
+        Self::with(&[])
+    }
+
+    /// The same, with these options of `disk create`.
+    pub fn with(options: &[&str]) -> Self {
         let shop = Shop { folder: tempfile::tempdir().unwrap() };
         super::make_store(shop.folder.path());
         shop.generation("web", 1);
@@ -33,7 +38,7 @@ impl Shop {
         fs::write(shop.path("initramfs"), "an initramfs").unwrap();
         let arguments = ["disk", "create", "disk.img", "--kernel", "kernel", "--initramfs", "initramfs"];
         let profiles = ["--profile", "web", "--profile", "rescue", "--generations", "2", "--state", "20M"];
-        let made = lamina(shop.folder.path(), &[&arguments[..], &profiles].concat());
+        let made = lamina(shop.folder.path(), &[&arguments[..], &profiles, options].concat());
         assert!(made.status.success(), "{}", told(&made));
         shop.take_apart();
         shop
@@ -162,7 +167,7 @@ pub fn tree(folder: &Path) -> BTreeSet<(PathBuf, Vec<u8>)> {
 /// What a loader and init would do: every entry that is shown finds all that it names, and the one that boots by itself is there.
 pub fn judge(target: &Target, after: &str) {
     let is_file = |path: &str| target.esp.join(path.trim_start_matches('/')).is_file();
-    let mut ids = BTreeSet::new();
+    let mut names = Vec::new();
     for file in fs::read_dir(target.esp.join("loader/entries")).unwrap() {
         let path = file.unwrap().path();
         let Some(name) = EntryFileName::parse(path.file_name().unwrap().to_str().unwrap()) else { continue };
@@ -186,10 +191,10 @@ pub fn judge(target: &Target, after: &str) {
                 *image.file_name().unwrap().to_str().unwrap()
             );
         }
-        ids.insert(name.id);
+        names.push(name);
     }
     let conf = LoaderConf::parse(&fs::read(target.esp.join("loader/loader.conf")).unwrap());
-    assert!(ids.contains(&conf.default.unwrap()), "{after}");
+    assert!(names.iter().any(|name| conf.means(name)), "{after}");
     let shown = fs::read(target.esp.join("grub/grub.cfg")).unwrap();
     let menu = fs::read_to_string(target.esp.join("grub").join(grub::shown_by(&shown).unwrap())).unwrap();
     for path in
