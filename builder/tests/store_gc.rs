@@ -52,9 +52,12 @@ impl OldStore {
         image
     }
 
+    fn output(&self, arguments: &[&str]) -> std::process::Output {
+        lamina(self.folder.path(), &[&["--tree", self.tree.as_str(), "store"], arguments].concat())
+    }
+
     fn run(&self, arguments: &[&str]) -> String {
-        let output =
-            lamina(self.folder.path(), &[&["--tree", self.tree.as_str(), "store"], arguments].concat());
+        let output = self.output(arguments);
         assert!(output.status.success(), "{}", told(&output));
         told(&output)
     }
@@ -114,6 +117,19 @@ fn what_a_generation_or_the_tree_needs_stays_and_the_rest_goes() {
     store.run(&["gc", "--grace", "0", "--keep", "1"]);
     assert_eq!(images.iter().map(is_there).collect::<Vec<_>>(), [true, false, false, false, true]);
     assert!(!is_there(&young));
+}
+
+/// A folder that cannot be listed is none that is empty. A link is such a folder for everybody, root too.
+#[test]
+fn nothing_goes_while_the_generations_of_a_profile_are_not_known() {
+    let store = OldStore::new();
+    let images: Vec<String> = (1..=5).map(|number| store.generation(number)).collect();
+    fs::create_dir_all(store.path("elsewhere")).unwrap();
+    std::os::unix::fs::symlink("../elsewhere", store.path("profiles/mail")).unwrap();
+    let output = store.output(&["gc", "--keep", "1", "--grace", "0"]);
+    let said = told(&output);
+    assert!(!output.status.success() && said.contains("profiles/mail cannot be listed: "), "{said}");
+    assert!(images.iter().all(|image| store.path(image).exists()), "{said}");
 }
 
 #[test]

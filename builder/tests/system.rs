@@ -98,6 +98,22 @@ fn a_menu_that_counts_tries_goes_on_counting() {
     judge(&Target::mounted(&shop.path("medium"), &shop.path("esp")).unwrap(), "install");
 }
 
+/// A folder that cannot be listed is none that is empty. A link is such a folder for everybody, root too.
+#[test]
+fn nothing_goes_while_the_generations_of_a_profile_are_not_known() {
+    let shop = Shop::new();
+    fs::create_dir_all(shop.path("medium/elsewhere")).unwrap();
+    std::os::unix::fs::symlink("../../elsewhere", shop.path("medium/lamina/profiles/mail")).unwrap();
+    let before = (tree(&shop.path("esp")), fs::read_dir(shop.path("medium/lamina/images")).unwrap().count());
+    shop.generation("web", 3);
+    for arguments in [&["gc", "--keep", "1"][..], &["install", "web", "--keep", "1"]] {
+        let said = shop.refused(arguments);
+        assert!(said.contains("profiles/mail cannot be listed: "), "{said}");
+    }
+    let after = (tree(&shop.path("esp")), fs::read_dir(shop.path("medium/lamina/images")).unwrap().count());
+    assert!(before == after);
+}
+
 #[test]
 fn generations_come_and_go_back_and_stay_when_somebody_wants_them() {
     let shop = Shop::new();

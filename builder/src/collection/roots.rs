@@ -13,7 +13,8 @@ use crate::graph::{Graph, Request};
 use crate::profile::folder::ProfileFolder;
 use crate::profile::layers::requests;
 use crate::recipe::RecipeFolder;
-use crate::store::{Store, generations};
+use crate::store::Store;
+use crate::store::generations::{self, GenerationFile};
 use crate::text_file;
 
 /// Everything that is needed.
@@ -53,23 +54,18 @@ impl Roots {
     /// A generation that stays cannot be read.
     pub fn of(store: &Store, graph: &Graph, keep: NonZero<usize>, running: Option<Digest>) -> Result<Roots> {
         let mut roots = Roots::default();
-        for name in generations::locked_names(store)? {
-            for (place, (number, path)) in
-                generations::generations_in(store.root(), &name)?.into_iter().enumerate()
-            {
-                let bytes = text_file::read(&path)?;
-                let digest = Digest::of(bytes.as_slice()).map_err(Error::on(path.display()))?.0;
-                let why = match place {
-                    0 => "the newest generation".to_owned(),
-                    _ if place < keep.get() => format!("one of the newest {keep} generations"),
-                    _ if running == Some(digest) => "this machine runs it".to_owned(),
-                    _ if layout::kept_mark_of(&path).exists() => "it is kept".to_owned(),
-                    _ => continue,
-                };
-                let profile =
-                    BootProfile::parse(&path.display().to_string(), &bytes).map_err(Error::on(""))?;
-                roots.add_generation(&profile, number, why);
-            }
+        for GenerationFile { place, number, path } in generations::everything(store)? {
+            let bytes = text_file::read(&path)?;
+            let digest = Digest::of(bytes.as_slice()).map_err(Error::on(path.display()))?.0;
+            let why = match place {
+                0 => "the newest generation".to_owned(),
+                _ if place < keep.get() => format!("one of the newest {keep} generations"),
+                _ if running == Some(digest) => "this machine runs it".to_owned(),
+                _ if layout::kept_mark_of(&path).exists() => "it is kept".to_owned(),
+                _ => continue,
+            };
+            let profile = BootProfile::parse(&path.display().to_string(), &bytes).map_err(Error::on(""))?;
+            roots.add_generation(&profile, number, why);
         }
         roots.add_tree(store, graph)?;
         Ok(roots)

@@ -49,7 +49,10 @@ pub(super) fn plan(
         Ok(ledger) => ledger,
         Err(why) => return nothing(format!("the slots that count boots cannot be read: {why}")),
     };
-    let running = running();
+    let running = match running() {
+        Ok(running) => running,
+        Err(why) => return nothing(format!("nobody knows what this machine runs: {why}")),
+    };
     let (mut removals, mut needed) = (Removals::default(), needed.clone());
     let profiles = match profiles_in(folder) {
         Ok(profiles) => profiles,
@@ -150,9 +153,16 @@ fn staying(
 
 /// The generation that this machine runs. Its images are in use, and a file system with files that are removed and in use cannot be
 /// made read-only again (`sb_prepare_remount_readonly` of `fs/namespace.c`), as whoever blesses a boot must.
-pub(crate) fn running() -> Option<Digest> {
-    let bytes = text_file::read(Path::new(boot_report::paths::PROFILE)).ok()?;
-    Some(Digest::from_bytes(Sha256::digest(bytes).into()))
+///
+/// # Errors
+/// Lamina booted it, and the profile that init left cannot be read.
+pub(crate) fn running() -> Result<Option<Digest>> {
+    let path = Path::new(boot_report::paths::PROFILE);
+    if !path.try_exists().map_err(Error::on(path.display()))? {
+        return Ok(None);
+    }
+    let bytes = text_file::read(path).map_err(Error::on(""))?;
+    Ok(Some(Digest::from_bytes(Sha256::digest(bytes).into())))
 }
 
 /// What the slots say; empty where a medium has none yet.

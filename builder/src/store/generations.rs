@@ -49,6 +49,36 @@ pub fn locked_names(store: &Store) -> Result<Vec<Name>> {
     }
 }
 
+/// A generation of a profile in a store.
+#[derive(Debug, Clone)]
+pub struct GenerationFile {
+    /// Its place among the generations of its profile; 0: the newest.
+    pub place: usize,
+    /// Its number, from 1.
+    pub number: u64,
+    /// The file `GENERATION.kdl`.
+    pub path: PathBuf,
+}
+
+/// All generations of all profiles of a store: profiles by name, generations the newest first.
+///
+/// # Errors
+/// A folder of them cannot be listed: then nobody knows what is needed.
+pub fn everything(store: &Store) -> Result<Vec<GenerationFile>> {
+    let Some(files) = open(store.root())? else { return Ok(Vec::new()) };
+    let mut all = Vec::new();
+    for (name, numbers) in files.everything().map_err(Error::on(""))? {
+        for (place, number) in numbers.into_iter().enumerate() {
+            all.push(GenerationFile {
+                place,
+                number,
+                path: store.root().join(layout::profile(&name, number)),
+            });
+        }
+    }
+    Ok(all)
+}
+
 /// The newest generation of a profile, read.
 ///
 /// # Errors

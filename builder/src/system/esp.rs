@@ -108,7 +108,9 @@ impl Esp {
                     (text, entry)
                 }
                 Ok(None) => continue,
-                Err(why) => (Vec::new(), Err(why.to_string())),
+                // A folder or a link under the name of an entry. What is there and cannot be read is none of these: it may be whole.
+                Err(why) if why.kind() == ErrorKind::InvalidInput => (Vec::new(), Err(why.to_string())),
+                Err(why) => return Err(Error::on(folder.join(&path).display())(why)),
             };
             entries.push(EspEntry { name, text, entry });
         }
@@ -159,11 +161,15 @@ impl EspEntry {
 
 /// The names in a folder that are text, sorted; none where there is no such folder.
 fn names(directory: &Directory, folder: &str) -> io::Result<Vec<String>> {
-    let names = match directory.names(Path::new(folder)) {
+    let names = match directory.all_names(Path::new(folder)) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-        names => names?.take(MOST_NAMES),
+        names => names?,
     };
-    let mut names: Vec<String> = names.filter_map(|name| String::from_utf8(name).ok()).collect();
+    if names.len() > MOST_NAMES {
+        let why = format!("it has {} entries, of which at most {MOST_NAMES} are read", names.len());
+        return Err(io::Error::new(ErrorKind::InvalidData, why));
+    }
+    let mut names: Vec<String> = names.into_iter().filter_map(|name| String::from_utf8(name).ok()).collect();
     names.sort();
     Ok(names)
 }

@@ -83,14 +83,19 @@ impl Installed {
         let on = || Error::on(target.store.display());
         let store = BootStore::open(&target.store, Path::new("")).map_err(on())?;
         let mut generations = Vec::new();
-        for profile in store.profile_names(usize::MAX).map_err(on())? {
+        for (profile, numbers) in store.everything().map_err(Error::on(""))? {
             let folder = layout::profile_folder(&profile);
-            let names =
-                store.directory().names(&folder).map_err(Error::on(target.store.join(&folder).display()))?;
-            let names: BTreeSet<Vec<u8>> = names.collect();
+            // Listed just now; where that fails this time no mark and no signature is known.
+            let names = store.directory().all_names(&folder);
+            let names: BTreeSet<Vec<u8>> = match names {
+                Err(error) if numbers.is_empty() && error.kind() == ErrorKind::NotADirectory => continue,
+                names => {
+                    names.map_err(Error::on(target.store.join(&folder).display()))?.into_iter().collect()
+                }
+            };
             let has =
                 |path: &Path| path.file_name().is_some_and(|name| names.contains(name.as_encoded_bytes()));
-            for number in store.generations(&profile).map_err(on())? {
+            for number in numbers {
                 let path = layout::profile(&profile, number);
                 let (signed, kept) = (has(&layout::signature_of(&path)), has(&layout::kept_mark_of(&path)));
                 let (digest, contents) = match store.profile(&profile, number) {
@@ -108,7 +113,7 @@ impl Installed {
             images: images(&store)?,
             ledger: retention::ledger(&target.store),
             esp,
-            running: retention::running(),
+            running: retention::running()?,
         })
     }
 

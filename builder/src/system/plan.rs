@@ -239,10 +239,21 @@ impl Steps<'_> {
             );
         }
         used.extend(request.kernel.iter().flat_map(|it| [it.linux.path.as_str(), it.initrd.path.as_str()]));
+        // An entry that others wrote, and that is not understood, may still name a file of ours.
+        let strange: Vec<&[u8]> = self
+            .installed
+            .foreign_entries()
+            .filter(|it| it.entry.is_err())
+            .map(|it| it.text.as_slice())
+            .collect();
+        let is_named =
+            |name: &str| strange.iter().any(|text| text.windows(name.len()).any(|it| it == name.as_bytes()));
         let unused = |path: &&String| {
             let name = path.rsplit('/').next().unwrap_or_default();
             let hex = name.strip_prefix("linux-").or(name.strip_prefix("initrd-"));
-            hex.is_some_and(|hex| Digest::parse(hex).is_ok()) && !used.contains(path.as_str())
+            hex.is_some_and(|hex| Digest::parse(hex).is_ok())
+                && !used.contains(path.as_str())
+                && !is_named(name)
         };
         self.steps.extend(esp.boot_files.keys().filter(unused).map(|path| Step::RemoveFromEsp(path.clone())));
     }

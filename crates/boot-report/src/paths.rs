@@ -16,5 +16,7 @@ pub const PROFILE: &str = "/run/lamina/profile.kdl";
 pub const REPORT: &str = "/run/lamina/report.json";
 /// The command `lamina` of the running system: a link to the program that ends it.
 pub const LAMINA: &str = "/run/lamina/bin/lamina";
+/// The EFI system partition while `lamina bless` ends the counting of an entry: a folder that nobody but root enters.
+pub const ESP: &str = "/run/lamina/esp";
 /// Held by `lamina bless` while the medium is writable.
 pub const BLESS_LOCK: &str = "/run/lamina/bless.lock";

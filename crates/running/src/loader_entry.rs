@@ -5,23 +5,22 @@
 //! lies on a FAT beside the store. FAT may lose a file that a power cut meets while it is renamed: so the new name is a new file, whole and
 //! synced before it has the name, and the old file goes last. At every moment one of both is there.
 
-use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::bless::lock;
 use crate::error::failure;
-
 use crate::{Result, System};
 use boot_entry::{BootEntry, EntryFileName};
-use boot_report::BootReport;
+use boot_report::{BootReport, paths};
+use nix::errno::Errno;
 use nix::mount::{MsFlags, mount, umount};
 
 /// Where entries lie on an EFI system partition.
 const ENTRIES: &str = "loader/entries";
-/// Where the partition is mounted for a moment: a folder that nobody but root enters.
-const PLACE: &str = "/run/lamina/esp";
 /// An entry is as long as a kernel command line, and some words.
 const MOST_BYTES: u64 = 16 << 10;
 /// Modules that nothing has asked for, FAT and its character sets among them, are loaded while the system comes up already (docs/boot.md):
@@ -110,19 +109,27 @@ fn with_mounted<T>(
     node: &Path,
     work: impl FnOnce(&Path) -> Result<T, Fault>,
 ) -> Result<T, Fault> {
-    let place = system.path(PLACE);
-    fs::create_dir_all(&place)?;
+    let place = system.path(paths::ESP);
+    match DirBuilder::new().mode(0o700).create(&place) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+        made => made?,
+    }
     // Silent: that another partition holds no FAT is nothing for the kernel's log.
     let flags =
         MsFlags::MS_RDONLY | MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC | MsFlags::MS_SILENT;
     // A file system that is mounted somewhere can be mounted once more only as it is there: writable.
     let writable = flags - MsFlags::MS_RDONLY;
-    let mounted = [flags, writable]
-        .into_iter()
-        .any(|flags| mount(Some(node), &place, Some("vfat"), flags, Some("shortname=lower")).is_ok());
-    if !mounted {
+    let attempt = |flags| mount(Some(node), &place, Some("vfat"), flags, Some("shortname=lower"));
+    let mounted = match attempt(flags) {
+        Err(Errno::EBUSY) => attempt(writable),
+        mounted => mounted,
+    };
+    if let Err(errno) = mounted {
         let _ = fs::remove_dir(&place);
-        return Err(Fault::NotMounted);
+        // No FAT, none that this kernel knows yet, an empty drive, or something that is in use as another file system.
+        let is_another =
+            matches!(errno, Errno::EINVAL | Errno::ENODEV | Errno::ENXIO | Errno::ENOMEDIUM | Errno::EBUSY);
+        return Err(if is_another { Fault::NotMounted } else { Fault::Failed(errno.into()) });
     }
     let done = work(&place);
     let unmounted = umount(&place);
@@ -148,7 +155,7 @@ struct Counted {
 fn counted_entries(esp: &Path, bound: &str, release: &str) -> io::Result<Vec<Counted>> {
     let folder = esp.join(ENTRIES);
     let files = match fs::read_dir(&folder) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
         files => files?,
     };
     let mut found = Vec::new();
@@ -171,7 +178,7 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     File::open(path)?.take(MOST_BYTES + 1).read_to_end(&mut bytes)?;
     match bytes.len() as u64 > MOST_BYTES {
-        true => Err(io::ErrorKind::InvalidData.into()),
+        true => Err(ErrorKind::InvalidData.into()),
         false => Ok(bytes),
     }
 }

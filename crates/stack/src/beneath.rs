@@ -61,17 +61,34 @@ impl Directory {
         Ok(File::from(open(same, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty())?))
     }
 
+    /// Every name in a directory, as [`Directory::names`] gives them, for whoever takes what is not listed for what is not there.
+    ///
+    /// # Errors
+    /// It is not there, or no directory; one of its names cannot be read.
+    pub fn all_names(&self, name: &Path) -> io::Result<Vec<Vec<u8>>> {
+        let names = self.entries(name)?.map(|entry| Ok(entry?.file_name().to_bytes().to_vec()));
+        names.filter(|name| !name.as_ref().is_ok_and(|name| is_dot(name))).collect()
+    }
+
     /// The names in a directory, in no order; `.` and `..` are not among them. An empty `name` is the directory itself.
     ///
     /// # Errors
     /// It is not there, or no directory. A name that cannot be read ends the iterator.
     pub fn names(&self, name: &Path) -> io::Result<impl Iterator<Item = Vec<u8>> + use<>> {
+        let names =
+            self.entries(name)?.map_while(Result::ok).map(|entry| entry.file_name().to_bytes().to_vec());
+        Ok(names.filter(|name| !is_dot(name)))
+    }
+
+    fn entries(&self, name: &Path) -> io::Result<Dir> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let name = if name.as_os_str().is_empty() { Path::new(".") } else { name };
-        let entries = Dir::new(resolve(self.descriptor.as_fd(), name, flags)?)?;
-        let names = entries.map_while(Result::ok).map(|entry| entry.file_name().to_bytes().to_vec());
-        Ok(names.filter(|name| !matches!(name.as_slice(), b"." | b"..")))
+        Ok(Dir::new(resolve(self.descriptor.as_fd(), name, flags)?)?)
     }
+}
+
+fn is_dot(name: &[u8]) -> bool {
+    matches!(name, b"." | b"..")
 }
 
 /// Opens `name` beneath the directory.
