@@ -161,7 +161,7 @@ fn text(component: Component<'_>) -> Option<&str> {
     component.as_os_str().to_str()
 }
 
-/// Removes what goes, in this order; a kill leaves a store of which less was removed. What was written again meanwhile stays.
+/// Removes what goes, in this order; the store is held ([`Store::hold`]) since before it was judged. A kill leaves a store of which less was removed. What was written again meanwhile stays.
 ///
 /// # Errors
 /// Something cannot be removed; what stood before it is gone.
@@ -170,7 +170,6 @@ pub fn carry_out(store: &Store, judged: &[Judged], grace: Duration) -> Result<()
     if gone.is_empty() {
         return Ok(());
     }
-    let _held = store.hold(store.root())?;
     let scratch = store.scratch("gc")?;
     for (number, piece) in gone.into_iter().enumerate() {
         let path = store.root().join(&piece.path);

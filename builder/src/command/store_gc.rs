@@ -52,6 +52,8 @@ impl Gc {
     pub(super) fn run(self, context: &Context) -> Result<ExitCode> {
         let store = context.store()?;
         let grace = Duration::from_secs(self.grace.saturating_mul(3600));
+        // No generation comes between the judgement and the end.
+        let _held = (!self.dry_run).then(|| store.hold(store.root())).transpose()?;
         let judged = judged(context, &store, self.keep, grace)?;
         if !self.dry_run {
             carry_out(&store, &judged, grace)?;

@@ -131,6 +131,9 @@ pub fn publish(store: &Store, profile: &BootProfile) -> Result<(u64, bool)> {
         return Ok((number, false));
     }
     let folder = store.profiles().join(profile.name.as_str());
+    // What is decided here about images holds until the generation names them: `store gc` holds the store too.
+    let _held = store.hold(store.root())?;
+    profile.all_images().try_for_each(|image| store.require_image(&profile.name, image).map(drop))?;
     // Two commands that lock one profile at the same moment must not take the same number.
     let _turn = store.hold(&folder)?;
     let (number, new) = look()?;
