@@ -140,7 +140,11 @@ fn a_refusal_names_a_remedy_and_leaves_nothing() {
     refused(&create("x.img", &["--size", "20M"]), &["20971520 bytes are too few", "give at least `--size "]);
     refused(&create("x.img", &["--size", "big"]), &["'big' is no size"]);
     refused(&create("x.img", &["--firmware", "coreboot"]), &["none of uefi, bios, both"]);
-    refused(&create("x.img", &["--option", "lamina.store=LABEL=19\" rack"]), &["double quote", "UUID="]);
+    refused(&create("x.img", &["--option", "lamina.state=LABEL=19\" rack"]), &["double quote", "UUID="]);
+    for name in ["lamina.profile", "lamina.fallback", "lamina.store"] {
+        let option = format!("{name}=evil");
+        refused(&create("x.img", &["--option", &option]), &["stands in each entry already"]);
+    }
     refused(&create("x.img", &["--option", "x=it's"]), &["GRUB puts a backslash", "--loader systemd-boot"]);
     refused(&create("x.img", &["--init", "initramfs"]), &["--init: and --initramfs exclude each other"]);
     refused(&create("x.img", &["--device", "/dev/null"]), &["--device: and the name of an image"]);

@@ -119,6 +119,36 @@ fn what_a_generation_or_the_tree_needs_stays_and_the_rest_goes() {
     assert!(!is_there(&young));
 }
 
+#[test]
+fn what_a_young_generation_needs_stays_with_it() {
+    let store = OldStore::new();
+    let images: Vec<String> = (1..=5).map(|number| store.generation(number)).collect();
+    let young = store.path("profiles/web/1.kdl");
+    File::open(&young).unwrap().set_times(FileTimes::new().set_modified(SystemTime::now())).unwrap();
+    store.run(&["gc"]);
+    assert!(young.exists() && store.path(&images[0]).exists());
+    assert!(!store.path("profiles/web/2.kdl").exists() && !store.path(&images[1]).exists());
+}
+
+#[test]
+fn nothing_outside_of_the_store_is_removed() {
+    let store = OldStore::new();
+    store.generation(1);
+    let name = "ee".repeat(32);
+    for folder in ["trees", "images", "sources"] {
+        let outside = store.folder.path().join("outside").join(&name);
+        fs::create_dir_all(&outside).unwrap();
+        let _ = fs::rename(store.path(folder), store.path(&format!("{folder}.was")));
+        std::os::unix::fs::symlink("../outside", store.path(folder)).unwrap();
+        let output = store.output(&["gc", "--grace", "0"]);
+        let said = told(&output);
+        assert!(!output.status.success() && said.contains("is a link") && said.contains("help: "), "{said}");
+        assert!(outside.exists());
+        fs::remove_file(store.path(folder)).unwrap();
+        let _ = fs::rename(store.path(&format!("{folder}.was")), store.path(folder));
+    }
+}
+
 /// A folder that cannot be listed is none that is empty. A link is such a folder for everybody, root too.
 #[test]
 fn nothing_goes_while_the_generations_of_a_profile_are_not_known() {

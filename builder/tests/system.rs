@@ -115,6 +115,46 @@ fn nothing_goes_while_the_generations_of_a_profile_are_not_known() {
 }
 
 #[test]
+fn entries_of_another_medium_stay_with_their_kernels() {
+    let shop = Shop::new();
+    let entries = shop.path("esp/loader/entries");
+    // The same rescue on another stick, whose kernel nobody here names.
+    let own = fs::read_to_string(entries.join("lamina-rescue-1.conf")).unwrap();
+    let entry = BootEntry::parse(own.as_bytes()).unwrap();
+    let store = entry.options.iter().find(|it| it.name() == "lamina.store").unwrap().value().unwrap();
+    let kernel = format!("/lamina/linux-{}", "5".repeat(64));
+    let other =
+        own.replace(store, "PARTUUID=11111111-2222-3333-4444-555555555555").replace(&entry.linux, &kernel);
+    fs::write(entries.join("lamina-rescue-1_-00000000.conf"), &other).unwrap();
+    fs::write(shop.path(&format!("esp{kernel}")), "another kernel").unwrap();
+    shop.generation("web", 3);
+    shop.done(&["install", "web"]);
+    shop.done(&["gc", "--keep", "1"]);
+    assert_eq!(fs::read_to_string(entries.join("lamina-rescue-1_-00000000.conf")).unwrap(), other);
+    assert!(shop.path(&format!("esp{kernel}")).exists());
+}
+
+#[test]
+fn what_lacks_an_image_keeps_its_entry_and_one_in_another_spelling_goes_with_its_generation() {
+    let shop = Shop::with(&["--tries", "3"]);
+    let entries = shop.path("esp/loader/entries");
+    let rescue = fs::read_to_string(shop.path("medium/lamina/profiles/rescue/1.kdl")).unwrap();
+    let own = rescue.lines().find(|line| line.contains("\"own\"")).unwrap();
+    let digest = own.split("digest=\"sha256:").nth(1).unwrap().split('"').next().unwrap();
+    fs::write(shop.path(&format!("medium/lamina/images/{digest}.sqfs")), "").unwrap();
+    // As the Boot Loader Specification also has it.
+    fs::rename(entries.join("lamina-web-2+3-0.conf"), entries.join("lamina-web-2+3.conf")).unwrap();
+    shop.generation("web", 3);
+    let said = shop.done(&["install", "web", "--keep", "1"]);
+    assert!(said.contains("rescue/1: 1 image missing"), "{said}");
+    let names: Vec<String> =
+        fs::read_dir(&entries).unwrap().map(|it| it.unwrap().file_name().into_string().unwrap()).collect();
+    assert!(names.iter().any(|name| name == "lamina-rescue-1.conf"), "{names:?}");
+    assert!(!names.iter().any(|name| name.starts_with("lamina-web-2")), "{names:?}");
+    assert_eq!(shop.marked("default"), ["web/3"]);
+}
+
+#[test]
 fn generations_come_and_go_back_and_stay_when_somebody_wants_them() {
     let shop = Shop::new();
     shop.bless("web", 1);

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use boot_store::layout;
 use profiles::Digest;
 
-use super::roots::Roots;
+use super::roots::{Roots, in_words};
 use crate::error::{Error, Result};
 use crate::medium::retention;
 use crate::store::Store;
@@ -62,6 +62,11 @@ pub fn pieces(store: &Store, now: SystemTime) -> Result<Vec<Piece>> {
 
 /// The entries of a folder, sorted; none of what is no folder.
 fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
+    // What a link leads to is somebody else's.
+    if fs::symlink_metadata(folder).is_ok_and(|found| found.is_symlink()) {
+        return Err(Error::new(folder.display(), "is a link, and nothing is removed through one")
+            .remedy("put the folder itself there"));
+    }
     let entries = match fs::read_dir(folder) {
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
             return Ok(Vec::new());
@@ -101,10 +106,6 @@ pub fn judge(pieces: Vec<Piece>, roots: &Roots, grace: Duration) -> Vec<Judged> 
         Judged { piece, stays, why }
     };
     pieces.into_iter().map(one).collect()
-}
-
-fn in_words(time: Duration) -> String {
-    cli::numbers::count(time.as_secs() / 3600, "hour")
 }
 
 enum Needed {

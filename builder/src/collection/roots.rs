@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZero;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use boot_store::layout;
+use cli::numbers::count;
 use profiles::resolved::BootProfile;
 use profiles::{Digest, Name};
 
@@ -46,13 +48,29 @@ pub fn graph_of_tree(recipes: &RecipeFolder, profiles: &ProfileFolder) -> Result
     Ok(Graph::resolve(recipes, &wanted)?.0)
 }
 
+fn is_younger(path: &Path, grace: Duration) -> Result<bool> {
+    let written = path.metadata().and_then(|found| found.modified()).map_err(Error::on(path.display()))?;
+    // Written in the future: nobody knows how old it is.
+    Ok(written.elapsed().map_or(true, |age| age < grace))
+}
+
+/// As people read it.
+pub(super) fn in_words(time: Duration) -> String {
+    count(time.as_secs() / 3600, "hour")
+}
+
 impl Roots {
-    /// Of a store: the newest `keep` generations of each profile, those that are marked, what this machine runs, and the builds and sources
-    /// of the tree.
+    /// Of a store: the newest `keep` generations of each profile, those that are marked or younger than `grace`, what this machine runs, and
+    /// the builds and sources of the tree.
     ///
     /// # Errors
     /// A generation that stays cannot be read.
-    pub fn of(store: &Store, graph: &Graph, keep: NonZero<usize>, running: Option<Digest>) -> Result<Roots> {
+    pub fn of(
+        store: &Store,
+        graph: &Graph,
+        running: Option<Digest>,
+        (keep, grace): (NonZero<usize>, Duration),
+    ) -> Result<Roots> {
         let mut roots = Roots::default();
         for GenerationFile { place, number, path } in generations::everything(store)? {
             let bytes = text_file::read(&path)?;
@@ -62,6 +80,8 @@ impl Roots {
                 _ if place < keep.get() => format!("one of the newest {keep} generations"),
                 _ if running == Some(digest) => "this machine runs it".to_owned(),
                 _ if layout::kept_mark_of(&path).exists() => "it is kept".to_owned(),
+                // It stays, and so must what it names.
+                _ if is_younger(&path, grace)? => format!("is younger than {}", in_words(grace)),
                 _ => continue,
             };
             let profile = BootProfile::parse(&path.display().to_string(), &bytes).map_err(Error::on(""))?;

@@ -81,7 +81,7 @@ impl Gc {
 
 fn judged(context: &Context, store: &Store, keep: NonZero<usize>, grace: Duration) -> Result<Vec<Judged>> {
     let graph = graph_of_tree(&context.recipes()?, &context.profiles()?)?;
-    let roots = Roots::of(store, &graph, keep, retention::running()?)?;
+    let roots = Roots::of(store, &graph, retention::running()?, (keep, grace))?;
     Ok(judge(pieces(store, SystemTime::now())?, &roots, grace))
 }
 

@@ -242,7 +242,7 @@ impl Install {
             names.extend((!names.contains(&name)).then_some(name));
         }
         let parameter =
-            |text: &String| Parameter::new(text.as_str()).map_err(Error::on(format!("--option '{text}'")));
+            |text: &String| Parameter::for_all_entries(text).map_err(Error::on(format!("--option '{text}'")));
         let parameters = self.option.iter().map(parameter).collect::<Result<Vec<_>>>()?;
         let target = target(self.medium.as_deref(), self.esp.as_deref())?;
         let kernel = match (&self.kernel, &self.initramfs) {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 
 use boot_entry::{BootEntry, EntryFileName, Tries};
@@ -10,6 +11,7 @@ use disk_image::partition_table::FoundPartition;
 use disk_image::read::{DiskReader, EspReader, MOST_TEXT};
 use disk_image::{PartitionKind, ext4};
 use ext4_view::Ext4;
+use nix::fcntl::OFlag;
 use profiles::Digest;
 use profiles::resolved::BootProfile;
 
@@ -72,7 +74,17 @@ pub struct Inspection {
 /// # Errors
 /// It cannot be opened, or has no partition table. Whatever else is wrong stands in the result.
 pub fn inspect(path: &Path) -> Result<Inspection> {
-    let disk = File::open(path).map_err(Error::on(path.display()))?;
+    // O_NONBLOCK: a FIFO must not hang it. It changes nothing for files and devices.
+    let disk = File::options()
+        .read(true)
+        .custom_flags(OFlag::O_NONBLOCK.bits())
+        .open(path)
+        .map_err(Error::on(path.display()))?;
+    let kind = disk.metadata().map_err(Error::on(path.display()))?.file_type();
+    if !kind.is_file() && !kind.is_block_device() {
+        return Err(Error::new(path.display(), "is neither a file nor a block device")
+            .remedy("name the image of a disk, or the device of one"));
+    }
     let reader = DiskReader::new(disk).map_err(|error| {
         let named = Error::new(path.display(), error.cause().to_owned());
         match error.known_remedy() {

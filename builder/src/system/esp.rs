@@ -28,6 +28,8 @@ const MOST_NAMES: usize = 4_096;
 /// One file of `loader/entries`.
 #[derive(Debug, Clone)]
 pub struct EspEntry {
+    /// The name of its file as it is there: tries can be spelled in several ways.
+    pub file: String,
     /// Its name, taken apart.
     pub name: EntryFileName,
     /// Its text.
@@ -112,7 +114,7 @@ impl Esp {
                 Err(why) if why.kind() == ErrorKind::InvalidInput => (Vec::new(), Err(why.to_string())),
                 Err(why) => return Err(Error::on(folder.join(&path).display())(why)),
             };
-            entries.push(EspEntry { name, text, entry });
+            entries.push(EspEntry { file, name, text, entry });
         }
         entries.sort_by_cached_key(|entry| entry.place());
         let conf = read(&directory, LOADER_CONF).map_err(on(LOADER_CONF))?;
@@ -155,7 +157,7 @@ impl EspEntry {
 
     /// Its path on the partition.
     pub fn path(&self) -> String {
-        format!("{ENTRIES}/{}", self.name.file_name())
+        format!("{ENTRIES}/{}", self.file)
     }
 }
 

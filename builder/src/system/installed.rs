@@ -7,6 +7,8 @@ use std::path::Path;
 use boot_entry::BootEntry;
 use boot_ledger::{Generation, Ledger};
 use boot_store::{BootStore, layout};
+use cli::numbers::count;
+use cli::safe_text::clean;
 use profiles::resolved::{BootProfile, ImageRef};
 use profiles::{Digest, Name};
 
@@ -108,7 +110,7 @@ impl Installed {
         }
         let esp = Esp::read(&target.esp)?;
         Ok(Installed {
-            own: own_entries(&generations, &esp),
+            own: own_entries(&generations, &esp)?,
             generations,
             images: images(&store)?,
             ledger: retention::ledger(&target.store),
@@ -155,6 +157,21 @@ impl Installed {
     /// Whether it can be read, and all its images are there.
     pub fn is_whole(&self, generation: &InstalledGeneration) -> bool {
         generation.contents.is_ok() && self.missing_images(generation).next().is_none()
+    }
+
+    /// What a person should know of generations that are in the menu.
+    pub fn warnings(&self) -> Vec<String> {
+        let in_menu = self.generations.iter().filter(|it| self.entry_of(it).is_some());
+        let damaged = in_menu.filter(|it| self.missing_images(it).next().is_some());
+        let sentence = |it: &InstalledGeneration| {
+            let missing = count(self.missing_images(it).count(), "image");
+            format!(
+                "{}: {missing} missing, or of another length: `lamina system install {}` puts its newest generation there again",
+                it.label(),
+                it.profile
+            )
+        };
+        damaged.map(sentence).collect()
     }
 
     /// Whether it is what a power cut leaves: it cannot be read, and nobody names it.
@@ -231,7 +248,7 @@ impl Installed {
 }
 
 /// Those of Lamina that name the same store as one that boots a generation of the medium.
-fn own_entries(generations: &[InstalledGeneration], esp: &Esp) -> Vec<OwnEntry> {
+fn own_entries(generations: &[InstalledGeneration], esp: &Esp) -> Result<Vec<OwnEntry>> {
     let there: BTreeSet<(&str, Digest)> =
         generations.iter().filter_map(|it| Some((it.profile.as_str(), it.digest?))).collect();
     let readable = || {
@@ -241,10 +258,24 @@ fn own_entries(generations: &[InstalledGeneration], esp: &Esp) -> Vec<OwnEntry> 
     let boots_one = |entry: &BootEntry| {
         entry.boots().is_some_and(|(name, digest)| there.contains(&(name.as_str(), digest)))
     };
-    let stores: BTreeSet<Option<&str>> =
-        readable().filter(|it| boots_one(it.1)).map(|it| store_of(it.1)).collect();
-    let own = readable().filter(|it| stores.contains(&store_of(it.1)));
-    own.map(|(place, entry)| OwnEntry { place, boots: entry.boots() }).collect()
+    // Two media can have a generation in common, and share the partition: the store of this one is that which most entries name.
+    let mut stores: BTreeMap<Option<&str>, usize> = BTreeMap::new();
+    readable().filter(|it| boots_one(it.1)).for_each(|it| *stores.entry(store_of(it.1)).or_default() += 1);
+    let most = stores.values().max().copied().unwrap_or(0);
+    let mut likely = stores.iter().filter(|it| *it.1 == most);
+    let Some(store) = likely.next() else { return Ok(Vec::new()) };
+    if let Some(other) = likely.next() {
+        let name = |it: &Option<&str>| it.unwrap_or("none").to_owned();
+        let cause = format!(
+            "entries of two media, with the stores {} and {}, boot as many generations of this one",
+            name(store.0),
+            name(other.0)
+        );
+        return Err(Error::new("the EFI system partition", clean(&cause))
+            .remedy("remove the entries of the other medium, or give each its own partition"));
+    }
+    let own = readable().filter(|it| store_of(it.1) == *store.0);
+    Ok(own.map(|(place, entry)| OwnEntry { place, boots: entry.boots() }).collect())
 }
 
 /// The store that an entry names.

@@ -128,7 +128,7 @@ pub fn json(installed: &Installed) -> Value {
             "last_good": installed.is_last_good(it), "kept": it.kept, "signed": it.signed,
             "attempts": installed.attempts(it), "whole": installed.is_whole(it),
             "damage": it.contents.as_ref().err(),
-            "entry": entry.map(|entry| entry.name.file_name()),
+            "entry": entry.map(|entry| entry.file.clone()),
             "tries_left": entry.and_then(|entry| entry.name.tries).map(|tries| tries.left),
             "kernel": entry.and_then(|entry| entry.entry.as_ref().ok()).and_then(|entry| entry.version.as_deref()),
             "images": it.images().count(), "size": it.images().map(|image| image.size).sum::<u64>(),

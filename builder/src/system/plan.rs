@@ -9,7 +9,7 @@ use boot_store::layout;
 use cli::numbers::{count, human_size};
 use profiles::{Digest, Name};
 
-use super::esp::{ENTRIES, GRUB, GRUB_CFG, Grub, LOADER_CONF, Room};
+use super::esp::{ENTRIES, EspEntry, GRUB, GRUB_CFG, Grub, LOADER_CONF, Room};
 use super::installed::{Installed, InstalledGeneration};
 use super::menu::{self, Shown};
 use super::request::Request;
@@ -49,7 +49,7 @@ impl SystemPlan {
         };
         let shown = shown(installed, request, &stays);
         let menu = menu::make(installed, request, &shown)?;
-        let mut steps = Steps { installed, steps: Vec::new(), warnings: Vec::new() };
+        let mut steps = Steps { installed, steps: Vec::new(), warnings: installed.warnings() };
         let bytes = steps.bring_images(request, room)?;
         steps.bring_profiles(request);
         steps.bring_menu(request, &menu)?;
@@ -59,16 +59,16 @@ impl SystemPlan {
     }
 }
 
-/// The generations that will be there and can be booted, by profile, the newest first.
+/// The generations that will be there and can be booted, by profile, the newest first. One that has an entry keeps it, with its kernel and
+/// what was chosen for it, also while an image is missing: that is put there again.
 fn shown<'a>(
     installed: &'a Installed,
     request: &'a Request,
     stays: &dyn Fn(&Name, u64) -> bool,
 ) -> Vec<Shown<'a>> {
     let mut shown: BTreeMap<(&str, std::cmp::Reverse<u64>), Shown<'a>> = BTreeMap::new();
-    for there in
-        installed.generations.iter().filter(|it| stays(&it.profile, it.number) && installed.is_whole(it))
-    {
+    let has_place = |it: &InstalledGeneration| installed.is_whole(it) || installed.entry_of(it).is_some();
+    for there in installed.generations.iter().filter(|it| stays(&it.profile, it.number) && has_place(it)) {
         let (Some(digest), Ok(contents)) = (there.digest, &there.contents) else { continue };
         let one = Shown { profile: &there.profile, number: there.number, digest, contents, new: false };
         shown.insert((there.profile.as_str(), std::cmp::Reverse(there.number)), one);
@@ -149,7 +149,9 @@ impl Steps<'_> {
             brought.push(step(file.clone()));
         }
         for (name, entry) in &menu.entries {
-            if !esp.entries.iter().any(|it| it.name == *name && it.text == entry.to_conf().as_bytes()) {
+            let is_there =
+                |it: &EspEntry| it.file == name.file_name() && it.text == entry.to_conf().as_bytes();
+            if !esp.entries.iter().any(is_there) {
                 let path = format!("{ENTRIES}/{}", name.file_name());
                 brought.push(Step::WriteOnEsp(path, entry.to_conf().into_bytes()));
             }
@@ -221,10 +223,9 @@ impl Steps<'_> {
     fn remove_from_esp(&mut self, request: &Request, menu: &Menu) {
         let esp = &self.installed.esp;
         let kept: BTreeSet<String> = menu.entries.iter().map(|(name, _)| name.file_name()).collect();
-        let foreign: BTreeSet<String> =
-            self.installed.foreign_entries().map(|it| it.name.file_name()).collect();
+        let foreign: BTreeSet<String> = self.installed.foreign_entries().map(|it| it.file.clone()).collect();
         let gone = |file: &String| !kept.contains(file) && !foreign.contains(file);
-        let files = esp.entries.iter().map(|it| it.name.file_name());
+        let files = esp.entries.iter().map(|it| it.file.clone());
         self.steps.extend(files.filter(gone).map(|file| Step::RemoveFromEsp(format!("{ENTRIES}/{file}"))));
         let shown = menu.to_grub_menu().map(|it| it.file_name).ok();
         for menu in esp.grub_menus.iter().filter(|it| esp.grub != Grub::Absent && Some(*it) != shown.as_ref())

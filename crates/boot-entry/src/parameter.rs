@@ -21,7 +21,12 @@ pub enum ParameterError {
     Quote,
     /// A line break or another control character.
     Control,
+    /// Each entry has it for itself: what it boots, from which store.
+    OfTheEntry,
 }
+
+/// What entries say of themselves; a second one would win, and the entry would boot something else than it shows.
+const OF_THE_ENTRY: [&str; 3] = ["lamina.profile", "lamina.fallback", "lamina.store"];
 
 impl fmt::Display for ParameterError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -33,6 +38,9 @@ impl fmt::Display for ParameterError {
                  has blanks; a device whose label has a quote is found by UUID="
             }
             ParameterError::Control => "has a control character\nhelp: leave it out",
+            ParameterError::OfTheEntry => {
+                "stands in each entry already, for what it boots\nhelp: leave it out; `--profile`, `--rescue` and `--generations` decide what the menu has"
+            }
         })
     }
 }
@@ -60,6 +68,15 @@ impl Parameter {
             return Err(ParameterError::BlankInName);
         }
         Ok(Parameter(text))
+    }
+
+    /// [`Parameter::new`] of what a person wants in every entry.
+    ///
+    /// # Errors
+    /// The same, and a parameter that entries have for themselves.
+    pub fn for_all_entries(text: &str) -> Result<Parameter, ParameterError> {
+        let parameter = Parameter::new(text)?;
+        if OF_THE_ENTRY.contains(&parameter.name()) { Err(ParameterError::OfTheEntry) } else { Ok(parameter) }
     }
 
     /// One that is known to need no check: a fixed name, and a value of names and digests.

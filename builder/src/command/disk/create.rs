@@ -239,7 +239,8 @@ impl Create {
         let given = self.option.iter().map(String::as_str);
         // Of several consoles the last one is that of the shell.
         let all = CONSOLES.into_iter().chain(given);
-        all.map(|text| Parameter::new(text).map_err(Error::on(format!("--option '{text}'")))).collect()
+        all.map(|text| Parameter::for_all_entries(text).map_err(Error::on(format!("--option '{text}'"))))
+            .collect()
     }
 
     /// A path that is there, else a listed kernel, which is fetched when it is not in the cache.
