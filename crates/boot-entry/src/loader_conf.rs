@@ -29,14 +29,20 @@ impl LoaderConf {
     /// with a pattern, and takes the first that fits. Entries without a try left stand last in its list (`config_entry_compare` of its
     /// `boot.c`), so that an older generation of the profile is found before one; the id itself would be taken for ever.
     pub fn any_generation(id: &str) -> String {
-        // What EntryFileName::revised put behind it.
-        let plain = id.split_once("_-").map_or(id, |(plain, _)| plain);
-        format!("{}{ANY}", plain.rsplit_once('-').map_or(plain, |(profile, _)| profile))
+        format!("{}{ANY}", profile_of(id))
     }
 
     /// Whether tries are counted in the menu of this file.
     pub fn is_counted(&self) -> bool {
         self.default.as_ref().is_some_and(|default| default.ends_with(ANY))
+    }
+
+    /// Whether the pattern means generations of one profile alone: that of `web` also fits `web-1`.
+    pub fn means_one_profile<'a>(&self, mut entries: impl Iterator<Item = &'a EntryFileName>) -> bool {
+        let Some(profile) = self.default.as_ref().and_then(|default| default.strip_suffix(ANY)) else {
+            return false;
+        };
+        entries.all(|entry| !self.means(entry) || profile_of(&entry.id).eq_ignore_ascii_case(profile))
     }
 
     /// Whether the entry of this name is one that boots by itself: the first in the order of the menu is.
@@ -67,6 +73,17 @@ impl LoaderConf {
     }
 }
 
+/// The part of an id that says the profile: what stands before the number, and before what `EntryFileName::revised` put behind that.
+fn profile_of(id: &str) -> &str {
+    let revised = id.rsplit_once("_-").filter(|(plain, digest)| {
+        digest.len() == 8
+            && digest.bytes().all(|it| it.is_ascii_hexdigit())
+            && plain.ends_with(|last: char| last.is_ascii_digit())
+    });
+    let plain = revised.map_or(id, |(plain, _)| plain);
+    plain.rsplit_once('-').map_or(plain, |(profile, _)| profile)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -77,7 +94,20 @@ mod tests {
         let conf = |default: &str| LoaderConf { timeout: None, default: Some(default.to_owned()) };
         let any = conf(&LoaderConf::any_generation("lamina-web-7"));
         assert_eq!(any.default.as_deref(), Some("lamina-web-[0-9]*"));
-        assert_eq!(LoaderConf::any_generation("lamina-web-7_-0123abcd"), "lamina-web-[0-9]*");
+        for (id, meant) in [
+            ("lamina-web-7_-0123abcd", "lamina-web-[0-9]*"),
+            ("lamina-w__-12345678", "lamina-w__-[0-9]*"),
+            ("lamina-w__-7_-0123abcd", "lamina-w__-[0-9]*"),
+            ("lamina-web-1-7", "lamina-web-1-[0-9]*"),
+        ] {
+            assert_eq!(LoaderConf::any_generation(id), meant);
+        }
+        let alone =
+            |ids: &[&str]| any.means_one_profile(ids.iter().map(|id| name(id)).collect::<Vec<_>>().iter());
+        assert!(alone(&["lamina-web-7", "lamina-web-6_-0123abcd", "lamina-mail-1"]));
+        assert!(
+            !alone(&["lamina-web-7", "lamina-web-1-7"]) && !conf("lamina-web-7").means_one_profile([].iter())
+        );
         assert!(any.is_counted() && !conf("lamina-web-7").is_counted());
         assert!(LoaderConf::parse(any.to_text().as_bytes()).is_counted());
         assert!(any.means(&name("lamina-web-6")) && any.means(&name("LAMINA-WEB-12_-0123abcd")));

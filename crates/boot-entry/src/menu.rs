@@ -162,11 +162,13 @@ impl Menu {
     /// The file `loader/loader.conf` of systemd-boot, of the length of a [`sector`](crate::sector).
     pub fn to_loader_conf(&self) -> String {
         let any = LoaderConf { timeout: None, default: Some(LoaderConf::any_generation(&self.default)) };
-        // Not where the default is an older generation: the pattern would mean the newest.
+        // Not where the default is an older generation: the pattern would mean the newest. Nor where it fits another profile.
         let is_first = || {
             self.entries.iter().find(|(name, _)| any.means(name)).is_some_and(|it| it.0.id == self.default)
         };
-        let default = any.default.clone().filter(|_| self.counted && is_first());
+        let names = self.entries.iter().map(|it| &it.0);
+        let is_pattern = self.counted && is_first() && any.means_one_profile(names);
+        let default = any.default.clone().filter(|_| is_pattern);
         let default = default.unwrap_or_else(|| self.default.clone());
         LoaderConf { timeout: Some(self.timeout), default: Some(default) }.to_text()
     }
