@@ -98,6 +98,21 @@ fn a_menu_that_counts_tries_goes_on_counting() {
     judge(&Target::mounted(&shop.path("medium"), &shop.path("esp")).unwrap(), "install");
 }
 
+#[test]
+fn what_the_loader_gave_up_is_tried_again_by_whoever_asks_for_it() {
+    let shop = Shop::with(&["--tries", "3"]);
+    let entries = shop.path("esp/loader/entries");
+    fs::rename(entries.join("lamina-web-2+3-0.conf"), entries.join("lamina-web-2+0-3.conf")).unwrap();
+    assert_eq!(shop.marked("default"), ["web/1"]);
+    shop.done(&["gc"]);
+    assert!(entries.join("lamina-web-2+0-3.conf").exists());
+    shop.done(&["default", "web/2"]);
+    assert!(
+        entries.join("lamina-web-2+3-0.conf").exists() && !entries.join("lamina-web-2+0-3.conf").exists()
+    );
+    assert_eq!(shop.marked("default"), ["web/2"]);
+}
+
 /// A folder that cannot be listed is none that is empty. A link is such a folder for everybody, root too.
 #[test]
 fn nothing_goes_while_the_generations_of_a_profile_are_not_known() {

@@ -6,7 +6,7 @@ use std::num::NonZero;
 
 use boot_entry::menu::place_of;
 use boot_entry::{
-    BootEntry, EntryFileName, Generation, LoaderConf, Menu, MenuRequest, Parameter, StartedWith,
+    BootEntry, EntryFileName, Generation, LoaderConf, Menu, MenuRequest, Parameter, StartedWith, Tries,
 };
 use profiles::resolved::BootProfile;
 use profiles::{Digest, Name};
@@ -184,7 +184,11 @@ fn named(installed: &Installed, request: &Request, menu: Menu, conf: &LoaderConf
         Menu { entries: Vec::new(), default: default.clone(), timeout: menu.timeout, counted: menu.counted };
     for (name, entry) in menu.entries {
         let is_default = name.id == default;
-        let name = name_of(installed, name, &entry);
+        let mut name = name_of(installed, name, &entry);
+        // Whoever asks for what the loader has given up wants it tried again.
+        if is_default && request.default.is_some() && name.tries.is_some_and(|tries| tries.used_up()) {
+            name.tries = Some(Tries { left: TRIES.get(), done: 0 });
+        }
         if is_default {
             named.default = name.id.clone();
         }
