@@ -113,6 +113,19 @@ fn what_the_loader_gave_up_is_tried_again_by_whoever_asks_for_it() {
     assert_eq!(shop.marked("default"), ["web/2"]);
 }
 
+#[test]
+fn what_others_have_set_for_the_loader_stays() {
+    let shop = Shop::new();
+    let conf = shop.path("esp/loader/loader.conf");
+    fs::write(&conf, "default auto-windows\neditor no\ntimeout menu-force\n").unwrap();
+    shop.done(&["gc"]);
+    let kept = fs::read_to_string(&conf).unwrap();
+    assert_eq!(kept.trim_end(), "default auto-windows\neditor no\ntimeout menu-force");
+    shop.done(&["default", "web/1"]);
+    let chosen = fs::read_to_string(&conf).unwrap();
+    assert_eq!(chosen.trim_end(), "default lamina-web-1.conf\neditor no\ntimeout menu-force");
+}
+
 /// A folder that cannot be listed is none that is empty. A link is such a folder for everybody, root too.
 #[test]
 fn nothing_goes_while_the_generations_of_a_profile_are_not_known() {

@@ -157,9 +157,10 @@ impl Steps<'_> {
             }
         }
         let mut chosen = Vec::new();
-        let conf = menu.to_loader_conf();
-        if esp.loader_conf.as_ref() != Some(&boot_entry::LoaderConf::parse(conf.as_bytes())) {
-            chosen.push(Step::Choose(LOADER_CONF.to_owned(), conf.into_bytes()));
+        let there = esp.loader_conf.clone().unwrap_or_default();
+        let conf = menu.loader_conf().with_settings_of(&there, request.default.is_some());
+        if esp.loader_conf.as_ref() != Some(&conf) {
+            chosen.push(Step::Choose(LOADER_CONF.to_owned(), conf.to_text().into_bytes()));
         }
         if esp.grub != Grub::Absent {
             let shown = menu.to_grub_menu().map_err(Error::on(""))?;

@@ -13,6 +13,8 @@ pub struct LoaderConf {
     pub timeout: Option<u32>,
     /// The id of the entry that boots by itself, or a pattern: see [`LoaderConf::any_generation`].
     pub default: Option<String>,
+    /// All other lines, as they are: other settings, a default that is no file name (`@saved`, `auto-windows`), a timeout that is a word.
+    pub others: Vec<String>,
 }
 
 impl LoaderConf {
@@ -22,6 +24,7 @@ impl LoaderConf {
         self.timeout.iter().for_each(|seconds| text.push_str(&format!("timeout {seconds}\n")));
         // The tries in its name do not change which entry is meant: systemd-boot compares the id without them, and takes a pattern.
         self.default.iter().for_each(|id| text.push_str(&format!("default {id}.conf\n")));
+        self.others.iter().for_each(|line| text.push_str(&format!("{line}\n")));
         sector::filled(text)
     }
 
@@ -58,19 +61,50 @@ impl LoaderConf {
         }
     }
 
-    /// Reads the file, whoever wrote it: of a repeated key the last one counts, and what is not known is passed over.
+    /// This one with the settings that somebody else has made in the file that is `there`; the default too, unless one was `chosen`. What
+    /// does not fit into a sector is left out.
+    pub fn with_settings_of(mut self, there: &LoaderConf, chosen: bool) -> LoaderConf {
+        let stays = |line: &&String| !(chosen && sets(line, "default"));
+        self.others = there.others.iter().filter(stays).cloned().collect();
+        if self.to_text().len() > sector::LENGTH {
+            self.others.retain(|line| sets(line, "default"));
+        }
+        let others = |key| self.others.iter().any(|line| sets(line, key));
+        let (timeout, default) = (others("timeout"), others("default"));
+        self.timeout = self.timeout.filter(|_| !timeout);
+        self.default = self.default.filter(|_| !default);
+        self
+    }
+
+    /// Reads the file, whoever wrote it: of a repeated key the last one counts.
     pub fn parse(bytes: &[u8]) -> LoaderConf {
         let mut found = LoaderConf::default();
-        for line in String::from_utf8_lossy(bytes).lines() {
-            let Some((key, value)) = line.trim().split_once([' ', '\t']) else { continue };
-            match key {
-                "timeout" => found.timeout = value.trim().parse().ok(),
-                "default" => found.default = EntryFileName::parse(value.trim()).map(|name| name.id),
-                _ => {}
-            }
+        for line in String::from_utf8_lossy(bytes).lines().map(str::trim).filter(|line| !line.is_empty()) {
+            let (key, value) = line.split_once([' ', '\t']).unwrap_or((line, ""));
+            let known = match key {
+                "timeout" => {
+                    found.timeout = value.trim().parse().ok();
+                    found.timeout.is_some()
+                }
+                "default" => {
+                    found.default = EntryFileName::parse(value.trim()).map(|name| name.id);
+                    found.default.is_some()
+                }
+                _ => {
+                    found.others.push(line.to_owned());
+                    continue;
+                }
+            };
+            found.others.retain(|line| !sets(line, key));
+            found.others.extend((!known).then(|| line.to_owned()));
         }
         found
     }
+}
+
+/// Whether a line sets this key.
+fn sets(line: &str, key: &str) -> bool {
+    line.split([' ', '\t']).next() == Some(key)
 }
 
 /// The part of an id that says the profile: what stands before the number, and before what `EntryFileName::revised` put behind that.
@@ -91,7 +125,7 @@ mod tests {
     #[test]
     fn any_generation_of_a_profile_may_be_meant() {
         let name = |id: &str| EntryFileName { id: id.to_owned(), tries: None };
-        let conf = |default: &str| LoaderConf { timeout: None, default: Some(default.to_owned()) };
+        let conf = |default: &str| LoaderConf { default: Some(default.to_owned()), ..LoaderConf::default() };
         let any = conf(&LoaderConf::any_generation("lamina-web-7"));
         assert_eq!(any.default.as_deref(), Some("lamina-web-[0-9]*"));
         for (id, meant) in [
@@ -125,12 +159,21 @@ mod tests {
 
     #[test]
     fn it_is_one_sector_and_read_back() {
-        let written = LoaderConf { timeout: Some(5), default: Some("lamina-web-7".to_owned()) };
+        let written =
+            LoaderConf { timeout: Some(5), default: Some("lamina-web-7".to_owned()), others: Vec::new() };
         assert_eq!(written.to_text().len(), sector::LENGTH);
         assert_eq!(LoaderConf::parse(written.to_text().as_bytes()), written);
         let by_others = b"#timeout 3\ndefault   debian-*.conf\neditor no\ntimeout menu-force\n";
-        let read = LoaderConf { timeout: None, default: Some("debian-*".to_owned()) };
+        let others = ["#timeout 3", "editor no", "timeout menu-force"].map(str::to_owned).to_vec();
+        let read = LoaderConf { timeout: None, default: Some("debian-*".to_owned()), others };
         assert_eq!(LoaderConf::parse(by_others), read);
+        assert_eq!(LoaderConf::parse(read.to_text().as_bytes()), read);
+        // What others have set stays, but a default that somebody chooses is that one.
+        let theirs = LoaderConf::parse(b"default @saved\neditor no\ntimeout menu-force\n");
+        let kept = written.clone().with_settings_of(&theirs, false);
+        assert_eq!(kept, theirs);
+        let chosen = written.clone().with_settings_of(&theirs, true);
+        assert_eq!((chosen.default, chosen.others.len()), (written.default, 2));
         // Cut off by an older length: it names no entry, and the first one boots.
         assert_eq!(LoaderConf::parse(b"timeout 5\ndefault lamina-we").default, None);
     }

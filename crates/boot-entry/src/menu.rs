@@ -161,7 +161,13 @@ impl Menu {
 
     /// The file `loader/loader.conf` of systemd-boot, of the length of a [`sector`](crate::sector).
     pub fn to_loader_conf(&self) -> String {
-        let any = LoaderConf { timeout: None, default: Some(LoaderConf::any_generation(&self.default)) };
+        self.loader_conf().to_text()
+    }
+
+    /// What decides about this menu for systemd-boot.
+    pub fn loader_conf(&self) -> LoaderConf {
+        let any =
+            LoaderConf { default: Some(LoaderConf::any_generation(&self.default)), ..LoaderConf::default() };
         // Not where the default is an older generation: the pattern would mean the newest. Nor where it fits another profile.
         let is_first = || {
             self.entries.iter().find(|(name, _)| any.means(name)).is_some_and(|it| it.0.id == self.default)
@@ -170,7 +176,7 @@ impl Menu {
         let is_pattern = self.counted && is_first() && any.means_one_profile(names);
         let default = any.default.clone().filter(|_| is_pattern);
         let default = default.unwrap_or_else(|| self.default.clone());
-        LoaderConf { timeout: Some(self.timeout), default: Some(default) }.to_text()
+        LoaderConf { timeout: Some(self.timeout), default: Some(default), others: Vec::new() }
     }
 }
 
