@@ -64,68 +64,6 @@ fn a_plan_says_each_step_and_does_none() {
     assert!(tree(&shop.path("esp")) == before);
 }
 
-#[test]
-fn a_menu_that_counts_tries_goes_on_counting() {
-    let shop = Shop::with(&["--tries", "3"]);
-    let entry = |name: &str| shop.path("esp/loader/entries").join(name);
-    let default = || fs::read_to_string(shop.path("esp/loader/loader.conf")).unwrap();
-    assert!(
-        entry("lamina-web-2+3-0.conf").exists() && default().contains("default lamina-web-[0-9]*.conf\n")
-    );
-    shop.generation("web", 3);
-    shop.done(&["install", "web"]);
-    assert_eq!(shop.marked("default"), ["web/3"]);
-    assert!(
-        entry("lamina-web-3+3-0.conf").exists() && default().contains("default lamina-web-[0-9]*.conf\n")
-    );
-    // It came up.
-    fs::rename(entry("lamina-web-3+3-0.conf"), entry("lamina-web-3.conf")).unwrap();
-    assert_eq!(shop.marked("default"), ["web/3"]);
-    shop.done(&["rollback", "web"]);
-    assert_eq!(shop.marked("default"), ["web/2"]);
-    assert!(default().contains("\ndefault lamina-web-2_-"), "{}", default());
-    judge(&Target::mounted(&shop.path("medium"), &shop.path("esp")).unwrap(), "rollback");
-    shop.generation("web", 4);
-    shop.done(&["install", "web"]);
-    let names: Vec<_> = fs::read_dir(entry("")).unwrap().map(|it| it.unwrap().file_name()).collect();
-    let counted = |id: &str| {
-        let of = |it: &&std::ffi::OsString| it.to_str().unwrap().starts_with(id);
-        names.iter().filter(of).map(|it| it.to_str().unwrap().contains('+')).collect::<Vec<_>>()
-    };
-    // What came up once is not tried again.
-    assert_eq!((counted("lamina-web-4"), counted("lamina-web-3")), (vec![true], vec![false]), "{names:?}");
-    assert_eq!(shop.marked("default"), ["web/4"]);
-    judge(&Target::mounted(&shop.path("medium"), &shop.path("esp")).unwrap(), "install");
-}
-
-#[test]
-fn what_the_loader_gave_up_is_tried_again_by_whoever_asks_for_it() {
-    let shop = Shop::with(&["--tries", "3"]);
-    let entries = shop.path("esp/loader/entries");
-    fs::rename(entries.join("lamina-web-2+3-0.conf"), entries.join("lamina-web-2+0-3.conf")).unwrap();
-    assert_eq!(shop.marked("default"), ["web/1"]);
-    shop.done(&["gc"]);
-    assert!(entries.join("lamina-web-2+0-3.conf").exists());
-    shop.done(&["default", "web/2"]);
-    assert!(
-        entries.join("lamina-web-2+3-0.conf").exists() && !entries.join("lamina-web-2+0-3.conf").exists()
-    );
-    assert_eq!(shop.marked("default"), ["web/2"]);
-}
-
-#[test]
-fn what_others_have_set_for_the_loader_stays() {
-    let shop = Shop::new();
-    let conf = shop.path("esp/loader/loader.conf");
-    fs::write(&conf, "default auto-windows\neditor no\ntimeout menu-force\n").unwrap();
-    shop.done(&["gc"]);
-    let kept = fs::read_to_string(&conf).unwrap();
-    assert_eq!(kept.trim_end(), "default auto-windows\neditor no\ntimeout menu-force");
-    shop.done(&["default", "web/1"]);
-    let chosen = fs::read_to_string(&conf).unwrap();
-    assert_eq!(chosen.trim_end(), "default lamina-web-1.conf\neditor no\ntimeout menu-force");
-}
-
 /// A folder that cannot be listed is none that is empty. A link is such a folder for everybody, root too.
 #[test]
 fn nothing_goes_while_the_generations_of_a_profile_are_not_known() {
@@ -140,46 +78,6 @@ fn nothing_goes_while_the_generations_of_a_profile_are_not_known() {
     }
     let after = (tree(&shop.path("esp")), fs::read_dir(shop.path("medium/lamina/images")).unwrap().count());
     assert!(before == after);
-}
-
-#[test]
-fn entries_of_another_medium_stay_with_their_kernels() {
-    let shop = Shop::new();
-    let entries = shop.path("esp/loader/entries");
-    // The same rescue on another stick, whose kernel nobody here names.
-    let own = fs::read_to_string(entries.join("lamina-rescue-1.conf")).unwrap();
-    let entry = BootEntry::parse(own.as_bytes()).unwrap();
-    let store = entry.options.iter().find(|it| it.name() == "lamina.store").unwrap().value().unwrap();
-    let kernel = format!("/lamina/linux-{}", "5".repeat(64));
-    let other =
-        own.replace(store, "PARTUUID=11111111-2222-3333-4444-555555555555").replace(&entry.linux, &kernel);
-    fs::write(entries.join("lamina-rescue-1_-00000000.conf"), &other).unwrap();
-    fs::write(shop.path(&format!("esp{kernel}")), "another kernel").unwrap();
-    shop.generation("web", 3);
-    shop.done(&["install", "web"]);
-    shop.done(&["gc", "--keep", "1"]);
-    assert_eq!(fs::read_to_string(entries.join("lamina-rescue-1_-00000000.conf")).unwrap(), other);
-    assert!(shop.path(&format!("esp{kernel}")).exists());
-}
-
-#[test]
-fn what_lacks_an_image_keeps_its_entry_and_one_in_another_spelling_goes_with_its_generation() {
-    let shop = Shop::with(&["--tries", "3"]);
-    let entries = shop.path("esp/loader/entries");
-    let rescue = fs::read_to_string(shop.path("medium/lamina/profiles/rescue/1.kdl")).unwrap();
-    let own = rescue.lines().find(|line| line.contains("\"own\"")).unwrap();
-    let digest = own.split("digest=\"sha256:").nth(1).unwrap().split('"').next().unwrap();
-    fs::write(shop.path(&format!("medium/lamina/images/{digest}.sqfs")), "").unwrap();
-    // As the Boot Loader Specification also has it.
-    fs::rename(entries.join("lamina-web-2+3-0.conf"), entries.join("lamina-web-2+3.conf")).unwrap();
-    shop.generation("web", 3);
-    let said = shop.done(&["install", "web", "--keep", "1"]);
-    assert!(said.contains("rescue/1: 1 image missing"), "{said}");
-    let names: Vec<String> =
-        fs::read_dir(&entries).unwrap().map(|it| it.unwrap().file_name().into_string().unwrap()).collect();
-    assert!(names.iter().any(|name| name == "lamina-rescue-1.conf"), "{names:?}");
-    assert!(!names.iter().any(|name| name.starts_with("lamina-web-2")), "{names:?}");
-    assert_eq!(shop.marked("default"), ["web/3"]);
 }
 
 #[test]
