@@ -2,7 +2,7 @@
 
 use std::num::NonZero;
 
-use boot_entry::{Generation, Menu, MenuRequest, Parameter};
+use boot_entry::{Generation, Menu, MenuRequest, Parameter, paths};
 use disk_image::layout::Room;
 use disk_image::{Content, DiskFile, DiskPlan, Identity, Layout, PartitionKind, ext4, fat};
 use profiles::{Digest, Name};
@@ -66,14 +66,14 @@ impl DiskRequest<'_> {
         // The name that UEFI looks for on removable media (UEFI specification, 3.5.1.1).
         esp.extend(uefi.map(|program| DiskFile::bytes("EFI/BOOT/BOOTX64.EFI", program)));
         esp.extend([self.boot.linux.clone(), self.boot.initrd.clone()]);
-        esp.push(DiskFile::bytes("loader/loader.conf", menu.to_loader_conf()));
+        esp.push(DiskFile::bytes(paths::LOADER_CONF, menu.to_loader_conf()));
         for (name, entry) in &menu.entries {
-            esp.push(DiskFile::bytes(format!("loader/entries/{}", name.file_name()), entry.to_conf()));
+            esp.push(DiskFile::bytes(paths::entry(&name.file_name()), entry.to_conf()));
         }
         if bios || self.loader == UefiLoader::Grub {
             let shown = menu.to_grub_menu().map_err(Error::on(""))?;
-            esp.push(DiskFile::bytes("grub/grub.cfg", shown.to_grub_cfg()));
-            esp.push(DiskFile::bytes(format!("grub/{}", shown.file_name), shown.script));
+            esp.push(DiskFile::bytes(paths::GRUB_CFG, shown.to_grub_cfg()));
+            esp.push(DiskFile::bytes(format!("{}/{}", paths::GRUB, shown.file_name), shown.script));
         }
         let room =
             Room { bios, esp: fat::room_for(&esp), store: ext4::room_for(&self.store), state: self.state };

@@ -5,7 +5,8 @@ use std::fs::File;
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 
-use boot_entry::{BootEntry, EntryFileName, Tries};
+use boot_entry::entry::listed_at;
+use boot_entry::{BootEntry, EntryFileName, paths};
 use boot_store::layout;
 use disk_image::partition_table::FoundPartition;
 use disk_image::read::{DiskReader, EspReader, MOST_TEXT};
@@ -22,8 +23,8 @@ use crate::error::{Error, Result};
 pub struct FoundEntry {
     /// The name of its file.
     pub file: String,
-    /// What the loader has counted in it, where it counts.
-    pub tries: Option<Tries>,
+    /// That, taken apart, with the tries that the loader has counted in it.
+    pub name: EntryFileName,
     /// What is in it.
     pub entry: BootEntry,
 }
@@ -171,37 +172,32 @@ impl Inspection {
     }
 
     fn read_esp(&mut self, esp: &EspReader) {
-        match esp.names("lamina") {
+        match esp.names(paths::BOOT_FILES) {
             Ok(names) => names.iter().for_each(|name| self.read_boot_file(esp, name)),
             Err(error) => self.damaged(error),
         }
-        let files = esp.names("loader/entries").unwrap_or_else(|error| {
+        let files = esp.names(paths::ENTRIES).unwrap_or_else(|error| {
             self.damaged(error);
             Vec::new()
         });
         for file in files {
-            let Some(EntryFileName { tries, .. }) = EntryFileName::parse(&file) else { continue };
-            let path = format!("loader/entries/{file}");
+            let Some(name) = EntryFileName::parse(&file) else { continue };
+            let path = paths::entry(&file);
             match esp
                 .read(&path)
                 .map_err(|error| error.cause().to_owned())
                 .map(|bytes| BootEntry::parse(&bytes))
             {
-                Ok(Ok(entry)) => self.entries.push(FoundEntry { file, tries, entry }),
+                Ok(Ok(entry)) => self.entries.push(FoundEntry { file, name, entry }),
                 Ok(Err(why)) => self.damage.push(format!("{path}: {why}")),
                 Err(why) => self.damage.push(format!("{path}: {why}")),
             }
         }
-        // As systemd-boot shows them: those without a try left last, those with a key first.
-        let key = |it: &FoundEntry| {
-            let used_up = it.tries.is_some_and(Tries::used_up);
-            (used_up, it.entry.sort_key.is_none(), it.entry.sort_key.clone(), it.file.clone())
-        };
-        self.entries.sort_by_key(key);
+        self.entries.sort_by_cached_key(|it| listed_at(&it.name, Some(&it.entry)));
     }
 
     fn read_boot_file(&mut self, esp: &EspReader, name: &str) {
-        let path = format!("lamina/{name}");
+        let path = format!("{}/{name}", paths::BOOT_FILES);
         match esp.digest(&path) {
             Ok((digest, size)) => {
                 let meant = name.rsplit_once('-').and_then(|(_, hex)| Digest::parse(hex).ok());
@@ -224,10 +220,10 @@ impl Inspection {
         for FoundEntry { file, entry, .. } in &self.entries {
             for path in [&entry.linux].into_iter().chain(&entry.initrd).filter(|path| !files.contains(*path))
             {
-                damage.push(format!("loader/entries/{file}: {path} is missing"));
+                damage.push(format!("{}: {path} is missing", paths::entry(file)));
             }
             for candidate in entry.candidates().filter(|it| !bound.contains(*it) && !named.contains(it)) {
-                damage.push(format!("loader/entries/{file}: {candidate} is not in the store"));
+                damage.push(format!("{}: {candidate} is not in the store", paths::entry(file)));
             }
         }
         self.damage.append(&mut damage);

@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use boot_entry::paths;
 use disk_image::DiskFile;
 use disk_image::programs::find_program;
 use kernel_package::KernelPackage;
@@ -51,12 +52,10 @@ pub enum InitramfsSource {
 impl BootFiles {
     /// Those with these bytes, of a kernel of this release.
     pub fn of(release: String, linux: MadeFile, initrd: MadeFile) -> BootFiles {
-        let named =
-            |what: &str, file: &MadeFile| file.on_disk(format!("lamina/{what}-{}", file.digest.hex()));
         BootFiles {
             release,
-            linux: named("linux", &linux),
-            initrd: named("initrd", &initrd),
+            linux: linux.on_disk(paths::linux(&linux.digest)),
+            initrd: initrd.on_disk(paths::initrd(&initrd.digest)),
             _open: vec![linux, initrd],
         }
     }

@@ -4,22 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, ErrorKind, Read};
 use std::path::Path;
 
+use boot_entry::entry::listed_at;
+use boot_entry::paths::{self, BOOT_FILES, ENTRIES, GRUB, GRUB_CFG, LOADER_CONF};
 use boot_entry::{BootEntry, EntryFileName, LoaderConf, grub};
 use nix::sys::statvfs::statvfs;
 use stack::beneath::Directory;
 
 use crate::error::{Error, Result};
 
-/// The folder of entries.
-pub const ENTRIES: &str = "loader/entries";
-/// What systemd-boot boots by itself.
-pub const LOADER_CONF: &str = "loader/loader.conf";
-/// The folder of GRUB.
-pub const GRUB: &str = "grub";
-/// The script that GRUB reads.
-pub const GRUB_CFG: &str = "grub/grub.cfg";
-/// The folder of kernels and initramfs files.
-pub const BOOT_FILES: &str = "lamina";
 /// More of an entry, or of a loader's file, is not read.
 const MOST_TEXT: u64 = 1 << 16;
 /// More names of a folder are not read.
@@ -103,7 +95,7 @@ impl Esp {
         let mut entries = Vec::new();
         for file in names(&directory, ENTRIES).map_err(on(ENTRIES))? {
             let Some(name) = EntryFileName::parse(&file).filter(|_| !file.starts_with('.')) else { continue };
-            let path = format!("{ENTRIES}/{file}");
+            let path = paths::entry(&file);
             let (text, entry) = match read(&directory, &path) {
                 Ok(Some(text)) => {
                     let entry = BootEntry::parse(&text).map_err(|why| why.to_string());
@@ -116,7 +108,7 @@ impl Esp {
             };
             entries.push(EspEntry { file, name, text, entry });
         }
-        entries.sort_by_cached_key(|entry| entry.place());
+        entries.sort_by_cached_key(|it: &EspEntry| listed_at(&it.name, it.entry.as_ref().ok()));
         let conf = read(&directory, LOADER_CONF).map_err(on(LOADER_CONF))?;
         let grub = match read(&directory, GRUB_CFG).map_err(on(GRUB_CFG))? {
             None => Grub::Absent,
@@ -148,16 +140,9 @@ impl Esp {
 }
 
 impl EspEntry {
-    /// As systemd-boot orders them (`boot_entry_compare` of its `boot.c`): without tries left last, then those with a sort key.
-    fn place(&self) -> (bool, bool, Option<String>, String) {
-        let used_up = self.name.tries.is_some_and(|tries| tries.used_up());
-        let key = self.entry.as_ref().ok().and_then(|entry| entry.sort_key.clone());
-        (used_up, key.is_none(), key, self.name.id.clone())
-    }
-
     /// Its path on the partition.
     pub fn path(&self) -> String {
-        format!("{ENTRIES}/{}", self.file)
+        paths::entry(&self.file)
     }
 }
 

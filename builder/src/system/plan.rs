@@ -5,11 +5,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use boot_entry::Menu;
+use boot_entry::paths::{self, GRUB, GRUB_CFG, LOADER_CONF};
 use boot_store::layout;
 use cli::numbers::{count, human_size};
 use profiles::{Digest, Name};
 
-use super::esp::{ENTRIES, EspEntry, GRUB, GRUB_CFG, Grub, LOADER_CONF, Room};
+use super::esp::{EspEntry, Grub, Room};
 use super::installed::{Installed, InstalledGeneration};
 use super::menu::{self, Shown};
 use super::request::Request;
@@ -152,7 +153,7 @@ impl Steps<'_> {
             let is_there =
                 |it: &EspEntry| it.file == name.file_name() && it.text == entry.to_conf().as_bytes();
             if !esp.entries.iter().any(is_there) {
-                let path = format!("{ENTRIES}/{}", name.file_name());
+                let path = paths::entry(&name.file_name());
                 brought.push(Step::WriteOnEsp(path, entry.to_conf().into_bytes()));
             }
         }
@@ -227,7 +228,7 @@ impl Steps<'_> {
         let foreign: BTreeSet<String> = self.installed.foreign_entries().map(|it| it.file.clone()).collect();
         let gone = |file: &String| !kept.contains(file) && !foreign.contains(file);
         let files = esp.entries.iter().map(|it| it.file.clone());
-        self.steps.extend(files.filter(gone).map(|file| Step::RemoveFromEsp(format!("{ENTRIES}/{file}"))));
+        self.steps.extend(files.filter(gone).map(|file| Step::RemoveFromEsp(paths::entry(&file))));
         let shown = menu.to_grub_menu().map(|it| it.file_name).ok();
         for menu in esp.grub_menus.iter().filter(|it| esp.grub != Grub::Absent && Some(*it) != shown.as_ref())
         {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::num::NonZero;
 use std::path::Path;
 
-use boot_entry::Parameter;
+use boot_entry::{Parameter, paths};
 use boot_store::layout;
 use disk_image::{Content, DiskFile};
 use kernel_package::KernelPackage;
@@ -12,7 +12,6 @@ use profiles::resolved::BootProfile;
 use profiles::{Digest, Name};
 use verified_store::LockedProfile;
 
-use super::esp::BOOT_FILES;
 use super::installed::Installed;
 use super::target::Target;
 use crate::digest::digest_file;
@@ -76,10 +75,10 @@ impl NewKernel {
         let kernel = KernelPackage::open(package).map_err(Error::on(""))?;
         let bytes = kernel.vmlinuz().map_err(Error::on(""))?;
         let digest = Digest::of(bytes.as_slice()).map_err(Error::on(package.display()))?.0;
-        let path = format!("{BOOT_FILES}/linux-{}", digest.hex());
+        let path = paths::linux(&digest);
         let linux = DiskFile { digest: Some(digest), ..DiskFile::bytes(path, bytes) };
         let (digest, length) = digest_file(initramfs)?;
-        let path = format!("{BOOT_FILES}/initrd-{}", digest.hex());
+        let path = paths::initrd(&digest);
         let content = Content::File(initramfs.to_owned(), length);
         let initrd = DiskFile { path, content, digest: Some(digest) };
         Ok(NewKernel { release: kernel.release().to_owned(), linux, initrd })

@@ -5,6 +5,7 @@ use std::fmt;
 
 use profiles::{Digest, Name, is_misleading};
 
+use crate::file_name::{EntryFileName, Tries};
 use crate::parameter::Parameter;
 
 /// One entry of a boot menu.
@@ -49,6 +50,14 @@ impl std::error::Error for EntryError {}
 pub fn one_line(text: &str) -> String {
     let plain: String = text.chars().map(|c| if is_misleading(c) { ' ' } else { c }).collect();
     plain.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Where systemd-boot lists an entry (`boot_entry_compare` of its `boot.c`): those without a try left last; those with a sort key first, by
+/// that; then by id. Of one that cannot be read the name alone counts.
+pub fn listed_at(name: &EntryFileName, entry: Option<&BootEntry>) -> impl Ord + use<> {
+    let used_up = name.tries.is_some_and(Tries::used_up);
+    let key = entry.and_then(|entry| entry.sort_key.clone());
+    (used_up, key.is_none(), key, name.id.clone())
 }
 
 impl BootEntry {

@@ -11,6 +11,7 @@
 //! | [`menu`] | which entries profiles and their generations give, in which order |
 //! | [`loader_conf`] | what systemd-boot boots by itself: writer and reader |
 //! | [`grub`] | the menu as GRUB's script, and which such script is shown |
+//! | [`paths`] | what lies where on the partition of the entries |
 //! | [`sector`] | the length of what is written in place |
 
 pub mod entry;
@@ -19,6 +20,7 @@ pub mod grub;
 pub mod loader_conf;
 pub mod menu;
 pub mod parameter;
+pub mod paths;
 pub mod sector;
 
 pub use entry::BootEntry;

@@ -14,13 +14,12 @@ use std::time::{Duration, Instant};
 use crate::bless::lock;
 use crate::error::failure;
 use crate::{Result, System};
+use boot_entry::paths::ENTRIES;
 use boot_entry::{BootEntry, EntryFileName};
 use boot_report::{BootReport, paths};
 use nix::errno::Errno;
 use nix::mount::{MsFlags, mount, umount};
 
-/// Where entries lie on an EFI system partition.
-const ENTRIES: &str = "loader/entries";
 /// An entry is as long as a kernel command line, and some words.
 const MOST_BYTES: u64 = 16 << 10;
 /// Modules that nothing has asked for, FAT and its character sets among them, are loaded while the system comes up already (docs/boot.md):

@@ -42,8 +42,8 @@ impl Inspect {
                     partition.number, partition.name, partition.uuid
                 ))?;
             }
-            for inspection::FoundEntry { file, tries, entry } in &found.entries {
-                let counted = tries.map_or_else(String::new, told);
+            for inspection::FoundEntry { file, name, entry } in &found.entries {
+                let counted = name.tries.map_or_else(String::new, told);
                 print(format_args!("entry {file}: {}{counted}", cli::safe_text::clean(&entry.title)))?;
                 print(format_args!("    boots {}", entry.candidates().collect::<Vec<_>>().join(", else ")))?;
             }
@@ -77,7 +77,7 @@ fn as_json(found: &Inspection) -> Value {
         json!({
             "file": it.file, "title": it.entry.title, "linux": it.entry.linux, "initrd": it.entry.initrd,
             "options": Parameter::line(&it.entry.options), "boots": it.entry.candidates().collect::<Vec<_>>(),
-            "tries": it.tries.map(|tries| json!({ "left": tries.left, "done": tries.done })),
+            "tries": it.name.tries.map(|tries| json!({ "left": tries.left, "done": tries.done })),
         })
     });
     let generations = found.generations.iter().map(|it| {

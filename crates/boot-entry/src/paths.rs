@@ -1,0 +1,29 @@
+//! What lies where on the partition of the entries, as paths from its root without a leading `/`.
+
+use profiles::Digest;
+
+/// The folder of entries (Boot Loader Specification, type 1).
+pub const ENTRIES: &str = "loader/entries";
+/// What systemd-boot boots by itself: loader.conf(5).
+pub const LOADER_CONF: &str = "loader/loader.conf";
+/// The folder of GRUB, with its menus.
+pub const GRUB: &str = "grub";
+/// The script that GRUB reads.
+pub const GRUB_CFG: &str = "grub/grub.cfg";
+/// The folder of kernels and initramfs files.
+pub const BOOT_FILES: &str = "lamina";
+
+/// The file of an entry.
+pub fn entry(file_name: &str) -> String {
+    format!("{ENTRIES}/{file_name}")
+}
+
+/// A kernel: named by its SHA-256, so that entries that want the same one share it.
+pub fn linux(digest: &Digest) -> String {
+    format!("{BOOT_FILES}/linux-{}", digest.hex())
+}
+
+/// An initramfs, likewise.
+pub fn initrd(digest: &Digest) -> String {
+    format!("{BOOT_FILES}/initrd-{}", digest.hex())
+}
