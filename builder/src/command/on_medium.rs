@@ -13,12 +13,13 @@ use serde_json::json;
 
 use super::{print, print_json};
 use crate::command::context::Context;
+use crate::disk::kernel::BootFiles;
 use crate::error::{Error, Result};
 use crate::system::esp::Room;
 use crate::system::execution;
 use crate::system::installed::{Installed, InstalledGeneration};
 use crate::system::plan::SystemPlan;
-use crate::system::request::{NewGeneration, NewKernel, Request};
+use crate::system::request::{NewGeneration, Request};
 use crate::system::retention::Verdict;
 use crate::system::step::Step;
 use crate::system::target::Target;
@@ -150,7 +151,7 @@ pub(super) struct Bringing {
     /// How many generations of each stay.
     pub(super) keep: NonZero<usize>,
     /// What they are started with, where that is not what the newest entry says.
-    pub(super) kernel: Option<NewKernel>,
+    pub(super) kernel: Option<BootFiles>,
     /// Further ones for entries that are new.
     pub(super) parameters: Vec<Parameter>,
     /// Whether the first one boots by itself from then on; else the profile that does so now keeps doing it, with what comes of it.

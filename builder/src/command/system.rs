@@ -14,11 +14,13 @@ use super::system_diff::Diff;
 use super::system_update::Update;
 use super::{print, print_json};
 use crate::command::context::Context;
+use crate::disk::kernel::{InitramfsSource, KernelSource, boot_files};
+use crate::disk::made_files::MadeFiles;
 use crate::error::{Error, Result};
 use crate::system::esp::Room;
 use crate::system::installed::{Installed, InstalledGeneration};
 use crate::system::plan::SystemPlan;
-use crate::system::request::{NewKernel, Request};
+use crate::system::request::Request;
 use crate::system::target::Target;
 use crate::system::{execution, listing};
 
@@ -246,7 +248,11 @@ impl Install {
         let parameters = self.option.iter().map(parameter).collect::<Result<Vec<_>>>()?;
         let target = target(self.medium.as_deref(), self.esp.as_deref())?;
         let kernel = match (&self.kernel, &self.initramfs) {
-            (Some(kernel), Some(initramfs)) => Some(NewKernel::read(kernel, initramfs)?),
+            (Some(kernel), Some(initramfs)) => {
+                let source = KernelSource { path: kernel.clone(), digest: None };
+                let initramfs = InitramfsSource::File(initramfs.clone());
+                Some(boot_files(&source, &initramfs, &MadeFiles::of_this_user(&context.report))?)
+            }
             (None, None) => None,
             (kernel, _) => {
                 let (given, missing) =

@@ -2,7 +2,7 @@
 
 use std::num::NonZero;
 
-use boot_entry::{Generation, Menu, MenuRequest, Parameter, paths};
+use boot_entry::{Menu, MenuRequest, Parameter, paths};
 use disk_image::layout::Room;
 use disk_image::{Content, DiskFile, DiskPlan, Identity, Layout, PartitionKind, ext4, fat};
 use profiles::{Digest, Name};
@@ -128,17 +128,13 @@ impl DiskRequest<'_> {
             None => None,
         };
         let generation = |chosen: &Chosen| {
-            let mut generation: Generation = chosen.generation.clone();
-            let kept = chosen.takes_a_state && Some(&generation.profile) != self.rescue.as_ref();
-            generation.parameters.extend(state.clone().filter(|_| kept));
-            generation
+            let kept = chosen.takes_a_state && Some(&chosen.profile) != self.rescue.as_ref();
+            let parameters = state.clone().filter(|_| kept).into_iter().collect();
+            chosen.generation(parameters, self.boot.started_with())
         };
         let request = MenuRequest {
             profiles: self.chosen.iter().map(|profile| profile.iter().map(generation).collect()).collect(),
             rescue: self.rescue.clone(),
-            linux: format!("/{}", self.boot.linux.path),
-            initrd: format!("/{}", self.boot.initrd.path),
-            version: self.boot.release.clone(),
             parameters,
             timeout: self.timeout,
             tries: self.tries,

@@ -5,7 +5,7 @@ use std::fs;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 
-use boot_entry::Generation;
+use boot_entry::{Generation, Parameter, StartedWith};
 use boot_ledger::Slots;
 use boot_store::layout;
 use disk_image::{Content, DiskFile};
@@ -23,8 +23,14 @@ const FOLDER: &str = "lamina";
 /// A generation that goes onto the disk.
 #[derive(Debug, Clone)]
 pub struct Chosen {
-    /// As the menu wants it, still without parameters of its own.
-    pub generation: Generation,
+    /// The profile.
+    pub profile: Name,
+    /// Its number, from 1.
+    pub number: u64,
+    /// SHA-256 of its file.
+    digest: Digest,
+    /// What people call it.
+    description: Option<String>,
     /// As [`takes_a_state`] says.
     pub takes_a_state: bool,
     /// The profile and, where it has one, its signature.
@@ -81,16 +87,24 @@ impl Chosen {
         Chosen {
             takes_a_state: takes_a_state(&profile),
             images: profile.all_images().cloned().collect(),
-            generation: Generation {
-                profile: stored.name,
-                number: stored.generation,
-                digest,
-                description: profile.description,
-                parameters: Vec::new(),
-                last_good: false,
-                started_with: None,
-            },
+            profile: stored.name,
+            number: stored.generation,
+            digest,
+            description: profile.description,
             files,
+        }
+    }
+
+    /// As the menu of a new disk wants it: nothing was booted yet.
+    pub fn generation(&self, parameters: Vec<Parameter>, started_with: StartedWith) -> Generation {
+        Generation {
+            profile: self.profile.clone(),
+            number: self.number,
+            digest: self.digest,
+            description: self.description.clone(),
+            parameters,
+            last_good: false,
+            started_with,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use boot_entry::paths;
+use boot_entry::{StartedWith, paths};
 use disk_image::DiskFile;
 use disk_image::programs::find_program;
 use kernel_package::KernelPackage;
@@ -57,6 +57,15 @@ impl BootFiles {
             linux: linux.on_disk(paths::linux(&linux.digest)),
             initrd: initrd.on_disk(paths::initrd(&initrd.digest)),
             _open: vec![linux, initrd],
+        }
+    }
+
+    /// As entries name them.
+    pub fn started_with(&self) -> StartedWith {
+        StartedWith {
+            linux: format!("/{}", self.linux.path),
+            initrd: vec![format!("/{}", self.initrd.path)],
+            version: Some(self.release.clone()),
         }
     }
 }

@@ -10,8 +10,8 @@ use atomic_file::UnnamedFile;
 use boot_entry::sector;
 use boot_ledger::Slots;
 use boot_store::layout;
-use cli::progress::{Meter, Progress};
-use disk_image::{Content, DiskFile};
+use cli::progress::Progress;
+use disk_image::DiskFile;
 use nix::fcntl::OFlag;
 use profiles::{Digest, Name};
 
@@ -119,18 +119,10 @@ fn copy_boot_file(esp: &Path, file: &DiskFile, report: &Report) -> Result<()> {
     let path = esp.join(&file.path);
     let new = begin(esp, Path::new(&file.path))?;
     let mut handle = new.handle()?;
-    let meter: Meter = match &file.content {
-        Content::Bytes(bytes) => {
-            handle.write_all(bytes).map_err(Error::on(path.display()))?;
-            report.progress().work(format!("copying {}", file.path))
-        }
-        Content::File(from, length) => {
-            let meter = report.progress().passes(format!("copying {}", file.path), *length, 2 * length);
-            let source = File::open(from).map_err(Error::on(from.display()))?;
-            io::copy(&mut meter.reader(source), &mut handle).map_err(Error::on(path.display()))?;
-            meter
-        }
-    };
+    let length = file.content.length();
+    let meter = report.progress().passes(format!("copying {}", file.path), length, 2 * length);
+    let source = file.content.open().map_err(Error::on(&file.path))?;
+    io::copy(&mut meter.reader(source), &mut handle).map_err(Error::on(path.display()))?;
     let hashed = handle.rewind().and_then(|()| Digest::of(meter.reader(handle)));
     let (digest, _) = hashed.map_err(Error::on(path.display()))?;
     if file.digest.is_some_and(|meant| meant != digest) {

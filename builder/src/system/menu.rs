@@ -14,6 +14,7 @@ use profiles::{Digest, Name};
 use super::installed::Installed;
 use super::request::Request;
 use crate::disk::contents::takes_a_state;
+use crate::disk::kernel::BootFiles;
 use crate::error::{Error, Result};
 
 /// The parameters that each entry has for itself.
@@ -54,15 +55,11 @@ pub fn make(installed: &Installed, request: &Request, shown: &[Shown<'_>]) -> Re
         profiles.resize_with(profiles.len().max(place + 1), Vec::new);
         profiles[place] = generations.collect::<Result<_>>()?;
     }
-    let unused = String::new;
     let conf = installed.esp.loader_conf.clone().unwrap_or_default();
     let timeout = conf.timeout.unwrap_or(TIMEOUT);
     let wanted = MenuRequest {
         profiles,
         rescue,
-        linux: unused(),
-        initrd: unused(),
-        version: unused(),
         parameters: Vec::new(),
         timeout,
         tries: is_counted(installed, &conf).then_some(TRIES),
@@ -99,11 +96,7 @@ fn generation(
         let more = request.parameters.iter().filter(|_| shown.new);
         parameters.extend(more.cloned());
     }
-    let kernel = request.kernel.as_ref().filter(|_| shown.new).map(|kernel| StartedWith {
-        linux: format!("/{}", kernel.linux.path),
-        initrd: vec![format!("/{}", kernel.initrd.path)],
-        version: Some(kernel.release.clone()),
-    });
+    let kernel = request.kernel.as_ref().filter(|_| shown.new).map(BootFiles::started_with);
     let there = || StartedWith {
         linux: template.linux.clone(),
         initrd: template.initrd.clone(),
@@ -118,7 +111,7 @@ fn generation(
         description: shown.contents.description.clone(),
         parameters,
         last_good: good == Some(known),
-        started_with: Some(kernel.unwrap_or_else(there)),
+        started_with: kernel.unwrap_or_else(there),
     })
 }
 

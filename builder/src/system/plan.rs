@@ -15,7 +15,7 @@ use super::installed::{Installed, InstalledGeneration};
 use super::menu::{self, Shown};
 use super::request::Request;
 use super::retention::{self, Policy, Verdict};
-use super::step::{Step, length};
+use super::step::Step;
 use crate::error::{Error, Result};
 
 /// All of it.
@@ -145,7 +145,7 @@ impl Steps<'_> {
         let esp = &self.installed.esp;
         let mut brought = Vec::new();
         for file in request.kernel.iter().flat_map(|it| [&it.linux, &it.initrd]) {
-            let is_there = esp.boot_files.get(&file.path) == Some(&length(file));
+            let is_there = esp.boot_files.get(&file.path) == Some(&file.content.length());
             let step = if is_there { Step::CheckBootFile } else { Step::CopyBootFile };
             brought.push(step(file.clone()));
         }
@@ -183,7 +183,7 @@ impl Steps<'_> {
     fn check_room(&self, brought: &[Step]) -> Result<()> {
         let room = self.installed.esp.room;
         let taken = |step: &Step| match step {
-            Step::CopyBootFile(file) => room.taken_by(length(file)),
+            Step::CopyBootFile(file) => room.taken_by(file.content.length()),
             Step::WriteOnEsp(_, bytes) => room.taken_by(bytes.len() as u64),
             _ => 0,
         };

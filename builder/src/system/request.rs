@@ -2,19 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZero;
-use std::path::Path;
 
-use boot_entry::{Parameter, paths};
+use boot_entry::Parameter;
 use boot_store::layout;
-use disk_image::{Content, DiskFile};
-use kernel_package::KernelPackage;
 use profiles::resolved::BootProfile;
 use profiles::{Digest, Name};
 use verified_store::LockedProfile;
 
 use super::installed::Installed;
 use super::target::Target;
-use crate::digest::digest_file;
+use crate::disk::kernel::BootFiles;
 use crate::error::{Error, Result};
 use crate::medium::MediumImage;
 use crate::store::{Store, generations};
@@ -38,24 +35,13 @@ pub struct NewGeneration {
     pub images: Vec<(MediumImage, String)>,
 }
 
-/// A kernel with its initramfs.
-#[derive(Debug, Clone)]
-pub struct NewKernel {
-    /// As `uname -r` prints it.
-    pub release: String,
-    /// `lamina/linux-HEX`.
-    pub linux: DiskFile,
-    /// `lamina/initrd-HEX`.
-    pub initrd: DiskFile,
-}
-
 /// What is to become of a medium.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub struct Request {
     /// What comes.
     pub new: Vec<NewGeneration>,
     /// What they are started with, where that is not what is there already.
-    pub kernel: Option<NewKernel>,
+    pub kernel: Option<BootFiles>,
     /// Further parameters of their entries.
     pub parameters: Vec<Parameter>,
     /// What boots by itself from then on; `None`: what does now.
@@ -64,25 +50,6 @@ pub struct Request {
     pub rescue: Option<Name>,
     /// Of which profiles older generations go, and how many stay; `None`: nothing goes.
     pub keep: Option<(Vec<Name>, NonZero<usize>)>,
-}
-
-impl NewKernel {
-    /// Reads a kernel out of its package or the folder of an unpacked one, and hashes it and its initramfs.
-    ///
-    /// # Errors
-    /// One of them cannot be read.
-    pub fn read(package: &Path, initramfs: &Path) -> Result<NewKernel> {
-        let kernel = KernelPackage::open(package).map_err(Error::on(""))?;
-        let bytes = kernel.vmlinuz().map_err(Error::on(""))?;
-        let digest = Digest::of(bytes.as_slice()).map_err(Error::on(package.display()))?.0;
-        let path = paths::linux(&digest);
-        let linux = DiskFile { digest: Some(digest), ..DiskFile::bytes(path, bytes) };
-        let (digest, length) = digest_file(initramfs)?;
-        let path = paths::initrd(&digest);
-        let content = Content::File(initramfs.to_owned(), length);
-        let initrd = DiskFile { path, content, digest: Some(digest) };
-        Ok(NewKernel { release: kernel.release().to_owned(), linux, initrd })
-    }
 }
 
 impl NewGeneration {

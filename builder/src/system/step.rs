@@ -4,9 +4,8 @@ use std::fmt;
 use std::path::PathBuf;
 
 use cli::numbers::{count, human_size};
-use disk_image::{Content, DiskFile};
+use disk_image::DiskFile;
 
-use super::target::Target;
 use crate::medium::MediumImage;
 
 /// One step.
@@ -47,36 +46,15 @@ impl fmt::Display for Step {
             Step::MakeSlots => out.write_str("make the slots that count boots"),
             Step::WriteOnMedium(path, _) => write!(out, "write {} on the medium", path.display()),
             Step::CopyBootFile(file) => {
-                write!(out, "copy {} to the ESP, {}", file.path, human_size(length(file)))
+                write!(out, "copy {} to the ESP, {}", file.path, human_size(file.content.length()))
             }
             Step::CheckBootFile(file) => {
-                write!(out, "check {} on the ESP, {}", file.path, human_size(length(file)))
+                write!(out, "check {} on the ESP, {}", file.path, human_size(file.content.length()))
             }
             Step::WriteOnEsp(path, _) => write!(out, "write {path} on the ESP"),
             Step::Choose(path, _) => write!(out, "choose the default in {path}"),
             Step::RemoveFromEsp(path) => write!(out, "remove {path} from the ESP"),
             Step::RemoveFromMedium(path) => write!(out, "remove {} from the medium", path.display()),
         }
-    }
-}
-
-impl Step {
-    /// The file that it makes, where it makes one that was not there.
-    pub fn new_file(&self, target: &Target) -> Option<PathBuf> {
-        match self {
-            Step::CopyImage(image, _) => Some(image.files.1.clone()),
-            Step::WriteOnMedium(path, _) => Some(target.store.join(path)),
-            Step::CopyBootFile(file) => Some(target.esp.join(&file.path)),
-            Step::WriteOnEsp(path, _) => Some(target.esp.join(path)),
-            _ => None,
-        }
-    }
-}
-
-/// The length of a file in bytes.
-pub(super) fn length(file: &DiskFile) -> u64 {
-    match &file.content {
-        Content::Bytes(bytes) => bytes.len() as u64,
-        Content::File(_, length) => *length,
     }
 }

@@ -26,8 +26,8 @@ pub struct Generation {
     pub parameters: Vec<Parameter>,
     /// Whether it is the generation of its profile that was blessed last: what takes the place of the others first.
     pub last_good: bool,
-    /// What it is started with, where that is not what the others are.
-    pub started_with: Option<StartedWith>,
+    /// What it is started with.
+    pub started_with: StartedWith,
 }
 
 /// The kernel of one entry.
@@ -49,12 +49,6 @@ pub struct MenuRequest {
     pub profiles: Vec<Vec<Generation>>,
     /// The profile that comes up when nothing else does; it stands last.
     pub rescue: Option<Name>,
-    /// The kernel that serves all of them: a path on the partition of the entries.
-    pub linux: String,
-    /// Its initramfs, likewise.
-    pub initrd: String,
-    /// The release of the kernel.
-    pub version: String,
     /// Parameters for every entry.
     pub parameters: Vec<Parameter>,
     /// Seconds until the default boots; 0: at once.
@@ -214,12 +208,7 @@ impl Wanted<'_> {
         let fallback = Parameter::bound("lamina.fallback", fallbacks);
         options.extend((fallback.value() != Some("")).then_some(fallback));
         options.extend(request.parameters.iter().chain(&generation.parameters).cloned());
-        let usual = || StartedWith {
-            linux: request.linux.clone(),
-            initrd: vec![request.initrd.clone()],
-            version: Some(request.version.clone()),
-        };
-        let StartedWith { linux, initrd, version } = generation.started_with.clone().unwrap_or_else(usual);
+        let StartedWith { linux, initrd, version } = generation.started_with.clone();
         BootEntry { title, version, sort_key: Some(self.sort_key()), linux, initrd, options }
     }
 }

@@ -14,7 +14,11 @@ fn generation(profile: &str, number: u64, description: &str) -> Generation {
         description: (!description.is_empty()).then(|| description.to_owned()),
         parameters: Vec::new(),
         last_good: false,
-        started_with: None,
+        started_with: StartedWith {
+            linux: "/lamina/linux-0123".to_owned(),
+            initrd: vec!["/lamina/initrd-4567".to_owned()],
+            version: Some("6.1.0-50-amd64".to_owned()),
+        },
     }
 }
 
@@ -29,9 +33,6 @@ fn request() -> MenuRequest {
             vec![web, generation("web", 5, "Pages"), generation("web", 4, "Pages")],
         ],
         rescue: Some(Name::parse("rescue").unwrap()),
-        linux: "/lamina/linux-0123".to_owned(),
-        initrd: "/lamina/initrd-4567".to_owned(),
-        version: "6.1.0-50-amd64".to_owned(),
         parameters: vec![parameter("lamina.store=PARTUUID=00000000-0000-8000-8000-000000000000")],
         timeout: 5,
         tries: None,
@@ -118,11 +119,11 @@ fn a_new_generation_leaves_the_entries_of_other_profiles_as_they_are() {
     let before = Menu::make(&request()).unwrap();
     let mut newer = request();
     let mut web = generation("web", 8, "Pages");
-    web.started_with = Some(StartedWith {
+    web.started_with = StartedWith {
         linux: "/lamina/linux-89ab".to_owned(),
         initrd: vec!["/lamina/initrd-cdef".to_owned()],
         version: Some("6.12".to_owned()),
-    });
+    };
     newer.profiles[2].insert(0, web);
     let after = Menu::make(&newer).unwrap();
     let (kept, changed): (Vec<_>, Vec<_>) = before.entries.iter().partition(|it| after.entries.contains(it));

@@ -149,7 +149,7 @@ impl Create {
         let chosen = contents::choose(&store, &names, most, &context.report)?;
         if self.state.is_some() {
             for kept in chosen.iter().flatten().filter(|it| !it.takes_a_state) {
-                let (name, number) = (&kept.generation.profile, kept.generation.number);
+                let (name, number) = (&kept.profile, kept.number);
                 context.report.detail(format_args!(
                     "{name}, generation {number}: does not use --state: it is sealed, or says itself what becomes of changes"
                 ));
