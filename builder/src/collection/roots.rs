@@ -72,14 +72,14 @@ impl Roots {
         (keep, grace): (NonZero<usize>, Duration),
     ) -> Result<Roots> {
         let mut roots = Roots::default();
-        for GenerationFile { place, number, path } in generations::everything(store)? {
+        for GenerationFile { place, number, kept, path } in generations::everything(store)? {
             let bytes = text_file::read(&path)?;
             let digest = Digest::of(bytes.as_slice()).map_err(Error::on(path.display()))?.0;
             let why = match place {
                 0 => "the newest generation".to_owned(),
                 _ if place < keep.get() => format!("one of the newest {keep} generations"),
                 _ if running == Some(digest) => "this machine runs it".to_owned(),
-                _ if layout::kept_mark_of(&path).exists() => "it is kept".to_owned(),
+                _ if kept => "it is kept".to_owned(),
                 // It stays, and so must what it names.
                 _ if is_younger(&path, grace)? => format!("is younger than {}", in_words(grace)),
                 _ => continue,

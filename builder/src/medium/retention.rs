@@ -13,10 +13,10 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use boot_ledger::{Damage, Generation, Ledger, Slots};
-use boot_store::layout;
+use boot_store::{BootStore, ListedGeneration, ListedProfile, layout};
 use profiles::resolved::BootProfile;
 use profiles::{Digest, Name};
-use rustix::fs::{AtFlags, Dir, Mode, OFlags, ResolveFlags};
+use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags};
 use sha2::{Digest as _, Sha256};
 
 use crate::error::{Error, Result};
@@ -54,19 +54,20 @@ pub(super) fn plan(
         Err(why) => return nothing(format!("nobody knows what this machine runs: {why}")),
     };
     let (mut removals, mut needed) = (Removals::default(), needed.clone());
-    let profiles = match profiles_in(folder) {
+    let unlisted = |error: io::Error| format!("{error}: no image is removed");
+    let profiles = match listed(folder) {
         Ok(profiles) => profiles,
-        Err(why) => return nothing(why),
+        Err(error) => return nothing(unlisted(error)),
     };
-    for (name, inside, names) in profiles {
-        let names = match names {
-            Ok(names) => names,
-            Err(why) => {
-                removals.kept_because = Some(why);
+    for ListedProfile { name, generations } in profiles {
+        let listed = match generations {
+            Ok(generations) => generations,
+            Err(error) => {
+                removals.kept_because = Some(unlisted(error));
                 continue;
             }
         };
-        let found = generations(folder, &inside, &names);
+        let found = read(folder, &name, &listed);
         let renewed = renewed.iter().find(|(renewed, _)| *renewed == name);
         let named = |generation: &Generation| {
             running == Some(generation.digest)
@@ -74,17 +75,13 @@ pub(super) fn plan(
                 || ledger.attempts(&name, generation) > 0
         };
         let mut stays = staying(&found, renewed.map(|(_, number)| *number), keep, named);
-        let marked = |number: &u64| {
-            let mark = layout::kept_mark_of(&layout::profile(&name, *number));
-            names.iter().any(|it| mark.file_name().is_some_and(|mark| **it == *mark))
-        };
-        stays.extend(found.iter().map(|(number, _)| *number).filter(marked));
+        stays.extend(listed.iter().filter(|it| it.kept).map(|it| it.number));
+        let signed = |number| listed.iter().any(|it| it.number == number && it.signed);
         for (number, bytes) in found {
-            let file = inside.join(format!("{number}.kdl"));
+            let file = layout::profile(&name, number);
             if !stays.contains(&number) {
-                let signature = layout::signature_of(&file);
-                let signed = signature.file_name().is_some_and(|name| names.iter().any(|it| **it == *name));
-                removals.files.extend([Some(file), signed.then_some(signature)].into_iter().flatten());
+                let signature = signed(number).then(|| layout::signature_of(&file));
+                removals.files.extend([Some(file), signature].into_iter().flatten());
             } else if renewed.is_none_or(|(_, new)| *new != number) {
                 match images_of(&file, bytes) {
                     Some(images) => needed.extend(images),
@@ -104,32 +101,22 @@ pub(super) fn plan(
 
 /// The images on the medium that nothing needs; none of what cannot be listed.
 fn images_of_nobody(folder: &Path, needed: &BTreeSet<Digest>) -> Vec<PathBuf> {
-    let of_nobody = |name: &String| {
-        let digest = name.strip_suffix(".sqfs").and_then(|hex| Digest::parse(hex).ok());
-        digest.is_some_and(|digest| !needed.contains(&digest))
-    };
-    let images = names_in(folder, "images").unwrap_or_default();
-    images.into_iter().filter(of_nobody).map(|name| Path::new("images").join(name)).collect()
+    let names = BootStore::open(folder, Path::new(""))
+        .and_then(|store| store.directory().all_names(Path::new(layout::IMAGES)))
+        .unwrap_or_default();
+    let digests = names.iter().filter_map(|name| layout::image_of(std::str::from_utf8(name).ok()?));
+    let mut of_nobody: Vec<PathBuf> =
+        digests.filter(|digest| !needed.contains(digest)).map(|digest| layout::image(&digest)).collect();
+    of_nobody.sort();
+    of_nobody
 }
 
-/// The folder of a profile below that of the medium, and the names in it, or why nobody knows them.
-type Listed = (Name, PathBuf, Result<Vec<String>, String>);
-
-/// The profiles of the medium, or why nobody knows them.
-fn profiles_in(folder: &Path) -> Result<Vec<Listed>, String> {
-    let list = |inside: &Path| {
-        let why = |error| {
-            format!("{} cannot be listed: {error}: no image is removed", folder.join(inside).display())
-        };
-        names_in(folder, inside).map_err(why)
-    };
-    let of_profile = |name: String| {
-        let name = Name::parse(&name).ok()?;
-        let inside = PathBuf::from("profiles").join(name.as_str());
-        let names = list(&inside);
-        Some((name, inside, names))
-    };
-    Ok(list(Path::new("profiles"))?.into_iter().filter_map(of_profile).collect())
+/// What the medium has; nothing where there is none yet.
+fn listed(folder: &Path) -> io::Result<Vec<ListedProfile>> {
+    match BootStore::open(folder, Path::new("")) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
+        store => store?.everything(),
+    }
 }
 
 /// The numbers of the generations that stay: the newest, and those that are `named` by the boot slots or run.
@@ -179,13 +166,10 @@ pub(crate) fn ledger(folder: &Path) -> Result<Ledger, String> {
     }
 }
 
-/// The numbers of the generations in a folder, with their bytes where they can be read.
-fn generations(folder: &Path, inside: &Path, names: &[String]) -> Vec<(u64, Option<Vec<u8>>)> {
-    let read = |name: &String| {
-        let number = layout::generation_of(name)?;
-        Some((number, text_file::read_below(folder, &folder.join(inside).join(name)).ok()))
-    };
-    names.iter().filter_map(read).collect()
+/// The numbers of the generations, the oldest first, with their bytes where they can be read.
+fn read(folder: &Path, name: &Name, listed: &[ListedGeneration]) -> Vec<(u64, Option<Vec<u8>>)> {
+    let read = |number| text_file::read_below(folder, &folder.join(layout::profile(name, number))).ok();
+    listed.iter().rev().map(|it| (it.number, read(it.number))).collect()
 }
 
 fn images_of(file: &Path, bytes: Option<Vec<u8>>) -> Option<Vec<Digest>> {
@@ -199,27 +183,6 @@ fn open(folder: &Path, inside: impl AsRef<Path>) -> io::Result<OwnedFd> {
     let medium = rustix::fs::open(folder, flags, Mode::empty())?;
     let within = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
     Ok(rustix::fs::openat2(&medium, inside.as_ref(), flags, Mode::empty(), within)?)
-}
-
-/// The names in a folder of the medium that are text, sorted; none where there is no such folder, or something else under its name. That
-/// it cannot be read is an error: whoever takes that for an empty folder removes what it needs.
-fn names_in(folder: &Path, inside: impl AsRef<Path>) -> io::Result<Vec<String>> {
-    let mut names = Vec::new();
-    let opened = match open(folder, inside) {
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
-            return Ok(names);
-        }
-        opened => opened?,
-    };
-    for entry in Dir::read_from(opened)? {
-        if let Ok(name) = entry?.file_name().to_str()
-            && ![".", ".."].contains(&name)
-        {
-            names.push(name.to_owned());
-        }
-    }
-    names.sort();
-    Ok(names)
 }
 
 /// Removes what was decided: profiles before the images that only they name. What is gone already is no error.

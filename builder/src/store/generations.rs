@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use boot_store::{BootStore, layout};
+use boot_store::{BootStore, ListedProfile, layout};
 use profiles::Name;
 use profiles::resolved::BootProfile;
 use verified_store::LockedProfile;
@@ -56,6 +56,8 @@ pub struct GenerationFile {
     pub place: usize,
     /// Its number, from 1.
     pub number: u64,
+    /// It has the mark by which it stays.
+    pub kept: bool,
     /// The file `GENERATION.kdl`.
     pub path: PathBuf,
 }
@@ -67,13 +69,10 @@ pub struct GenerationFile {
 pub fn everything(store: &Store) -> Result<Vec<GenerationFile>> {
     let Some(files) = open(store.root())? else { return Ok(Vec::new()) };
     let mut all = Vec::new();
-    for (name, numbers) in files.everything().map_err(Error::on(""))? {
-        for (place, number) in numbers.into_iter().enumerate() {
-            all.push(GenerationFile {
-                place,
-                number,
-                path: store.root().join(layout::profile(&name, number)),
-            });
+    for ListedProfile { name, generations } in files.everything().map_err(Error::on(""))? {
+        for (place, it) in generations.map_err(Error::on(""))?.into_iter().enumerate() {
+            let path = store.root().join(layout::profile(&name, it.number));
+            all.push(GenerationFile { place, number: it.number, kept: it.kept, path });
         }
     }
     Ok(all)

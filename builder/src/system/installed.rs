@@ -6,7 +6,7 @@ use std::path::Path;
 
 use boot_entry::BootEntry;
 use boot_ledger::{Generation, Ledger};
-use boot_store::{BootStore, layout};
+use boot_store::{BootStore, ListedGeneration, ListedProfile, layout};
 use cli::numbers::count;
 use cli::safe_text::clean;
 use profiles::resolved::{BootProfile, ImageRef};
@@ -82,29 +82,16 @@ impl Installed {
     /// # Errors
     /// The store or the partition cannot be read. What is damaged in them stands in the result.
     pub fn read(target: &Target) -> Result<Installed> {
-        let on = || Error::on(target.store.display());
-        let store = BootStore::open(&target.store, Path::new("")).map_err(on())?;
+        let store =
+            BootStore::open(&target.store, Path::new("")).map_err(Error::on(target.store.display()))?;
         let mut generations = Vec::new();
-        for (profile, numbers) in store.everything().map_err(Error::on(""))? {
-            let folder = layout::profile_folder(&profile);
-            // Listed just now; where that fails this time no mark and no signature is known.
-            let names = store.directory().all_names(&folder);
-            let names: BTreeSet<Vec<u8>> = match names {
-                Err(error) if numbers.is_empty() && error.kind() == ErrorKind::NotADirectory => continue,
-                names => {
-                    names.map_err(Error::on(target.store.join(&folder).display()))?.into_iter().collect()
-                }
-            };
-            let has =
-                |path: &Path| path.file_name().is_some_and(|name| names.contains(name.as_encoded_bytes()));
-            for number in numbers {
-                let path = layout::profile(&profile, number);
-                let (signed, kept) = (has(&layout::signature_of(&path)), has(&layout::kept_mark_of(&path)));
-                let (digest, contents) = match store.profile(&profile, number) {
+        for ListedProfile { name, generations: listed } in store.everything().map_err(Error::on(""))? {
+            for ListedGeneration { number, signed, kept } in listed.map_err(Error::on(""))? {
+                let (digest, contents) = match store.profile(&name, number) {
                     Ok(stored) => (Some(stored.digest), stored.parse().map_err(|why| why.to_string())),
                     Err(why) => (None, Err(why.to_string())),
                 };
-                let profile = profile.clone();
+                let profile = name.clone();
                 generations.push(InstalledGeneration { profile, number, digest, signed, kept, contents });
             }
         }

@@ -12,7 +12,9 @@
 //! ([`stack::beneath`]); how much of a hostile store is read is bounded.
 
 pub mod layout;
+mod listing;
 mod reader;
 pub mod signature;
 
+pub use listing::{ListedGeneration, ListedProfile};
 pub use reader::{BootStore, MOST_GENERATIONS, ProfileError, StoredProfile};

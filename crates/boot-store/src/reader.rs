@@ -120,34 +120,6 @@ impl BootStore {
         Ok(names)
     }
 
-    /// All profiles with all their generations, the newest first, for whoever removes what none of them needs: nothing is passed over, as
-    /// [`BootStore::profile_names`] and [`BootStore::generations`] do for a boot. Sorted by name; none where there is no folder of profiles.
-    ///
-    /// # Errors
-    /// A folder cannot be listed to its end; the error names it. What is no folder is no profile; a link may be one.
-    pub fn everything(&self) -> io::Result<Vec<(Name, Vec<u64>)>> {
-        let list = |folder: &Path| match self.directory.all_names(folder) {
-            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
-                Ok(Vec::new())
-            }
-            names => names.map_err(|error| {
-                let folder = self.path().join(folder);
-                io::Error::new(error.kind(), format!("{} cannot be listed: {error}", folder.display()))
-            }),
-        };
-        let text = |name: Vec<u8>| String::from_utf8(name).ok();
-        let mut all = Vec::new();
-        for name in list(Path::new(layout::PROFILES))?.into_iter().filter_map(text) {
-            let Ok(name) = Name::parse(&name) else { continue };
-            let names = list(&layout::profile_folder(&name))?.into_iter().filter_map(text);
-            let mut generations: Vec<u64> = names.filter_map(|name| layout::generation_of(&name)).collect();
-            generations.sort_unstable_by_key(|generation| Reverse(*generation));
-            all.push((name, generations));
-        }
-        all.sort_by(|left, right| left.0.as_str().cmp(right.0.as_str()));
-        Ok(all)
-    }
-
     /// The number of the newest generation of a profile.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use boot_store::{BootStore, MOST_GENERATIONS, ProfileError};
+use boot_store::{BootStore, ListedGeneration, MOST_GENERATIONS, ProfileError};
 use profiles::{LARGEST, Name};
 
 fn open(folder: &Path) -> BootStore {
@@ -58,6 +58,29 @@ fn folders_with_many_names_are_cut_where_it_does_not_hurt() {
         write(store.path(), &format!("n{number}/1.kdl"), b"x");
     }
     assert_eq!(open(store.path()).profile_names(256).unwrap().len(), 256);
+}
+
+#[test]
+fn everything_is_listed_or_said_not_to_be() {
+    let store = tempfile::tempdir().unwrap();
+    assert!(open(store.path()).everything().unwrap().is_empty());
+    let files =
+        ["web/1.kdl", "web/10.kdl", "web/9.kdl", "web/9.kdl.minisig", "web/10.keep", "web/notes", "a-file"];
+    files.iter().for_each(|file| write(store.path(), file, b""));
+    symlink("web", store.path().join("profiles/link")).unwrap();
+    let listed = open(store.path()).everything().unwrap();
+    let names: Vec<&str> = listed.iter().map(|it| it.name.as_str()).collect();
+    assert_eq!(names, ["a-file", "link", "web"]);
+    let of = |at: usize| listed[at].generations.as_ref().unwrap();
+    let one = |number, signed, kept| ListedGeneration { number, signed, kept };
+    assert_eq!(*of(2), [one(10, false, true), one(9, true, false), one(1, false, false)]);
+    assert!(of(0).is_empty());
+    let why = listed[1].generations.as_ref().unwrap_err().to_string();
+    assert!(why.contains("profiles/link cannot be listed: "), "{why}");
+    // Thousands too, of which a boot looks at the newest.
+    (1..=3_000).for_each(|number| write(store.path(), &format!("many/{number}.kdl"), b""));
+    let all = open(store.path()).everything().unwrap();
+    assert_eq!(all[2].generations.as_ref().unwrap().len(), 3_000);
 }
 
 #[test]
