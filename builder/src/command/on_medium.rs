@@ -20,7 +20,6 @@ use crate::system::execution;
 use crate::system::installed::{Installed, InstalledGeneration};
 use crate::system::plan::SystemPlan;
 use crate::system::request::{NewGeneration, Request};
-use crate::system::retention::Verdict;
 use crate::system::step::Step;
 use crate::system::target::Target;
 
@@ -114,10 +113,7 @@ impl Doing {
             context.report.line(format_args!("warning: {warning}"));
         }
         for verdict in &plan.verdicts {
-            let word = if verdict.stays { "stays" } else { "goes" };
-            context
-                .report
-                .detail(format_args!("{}/{} {word}: {}", verdict.profile, verdict.number, verdict.why));
+            context.report.detail(format_args!("{verdict}"));
         }
         if !self.dry_run {
             execution::carry_out(plan, target, &context.report, &mut |_| Ok(()))?;
@@ -135,8 +131,7 @@ impl Doing {
                 "generations": generations.collect::<Vec<_>>(),
             }))?;
         } else if self.dry_run {
-            let said = |it: &Verdict| format!("{}/{} {}", it.profile, it.number, it.sentence());
-            plan.verdicts.iter().filter(|_| self.reasons).map(said).try_for_each(print)?;
+            plan.verdicts.iter().filter(|_| self.reasons).try_for_each(print)?;
             plan.steps.iter().try_for_each(print)?;
         } else {
             context.report.line(format_args!("{done}"));

@@ -63,9 +63,7 @@ impl Gc {
             .filter(|it| !it.stays)
             .fold((0_u64, 0), |(files, bytes), it| (files + 1, bytes + it.piece.size));
         if self.json {
-            let rows = judged.iter().map(|it| {
-                json!({ "path": it.piece.path, "size": it.piece.size, "stays": it.stays, "why": it.why })
-            });
+            let rows = judged.iter().map(row);
             print_json(
                 &json!({ "written": !self.dry_run, "bytes": bytes, "files": rows.collect::<Vec<_>>() }),
             )?;

@@ -1,5 +1,6 @@
 //! Which generations stay on a medium, and why.
 
+use std::fmt;
 use std::num::NonZero;
 
 use profiles::Name;
@@ -19,10 +20,11 @@ pub struct Verdict {
     pub why: String,
 }
 
-impl Verdict {
-    /// `stays: is the newest`.
-    pub fn sentence(&self) -> String {
-        format!("{}: {}", if self.stays { "stays" } else { "goes" }, self.why)
+/// `web/3 stays: is the newest`.
+impl fmt::Display for Verdict {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = if self.stays { "stays" } else { "goes" };
+        write!(out, "{}/{} {word}: {}", self.profile, self.number, self.why)
     }
 }
 
