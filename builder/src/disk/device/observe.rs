@@ -7,6 +7,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use block_probe::superblock;
+use boot_report::paths;
 use nix::fcntl::OFlag;
 use nix::sys::stat::{major, minor};
 use stack::mount_table::{self, Mounted};
@@ -179,8 +180,8 @@ fn same_device(path: &str, part: &Part) -> bool {
 }
 
 fn is_of_the_system(place: &Path) -> bool {
-    ["/", "/usr", "/boot", "/boot/efi", "/efi", "/run/lamina/medium"].map(Path::new).contains(&place)
-        || place.starts_with("/run/lamina")
+    ["/", "/usr", "/boot", "/boot/efi", "/efi"].map(Path::new).contains(&place)
+        || place.starts_with(paths::RUN)
 }
 
 /// Each loop device that shows something, with what it shows.
