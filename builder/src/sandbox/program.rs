@@ -41,21 +41,45 @@ fn sealed_copy() -> io::Result<OwnedFd> {
     let mut copy = File::from(memory);
     io::copy(&mut File::open("/proc/self/exe")?, &mut copy)?;
     rustix::fs::fchmod(&copy, rustix::fs::Mode::from_raw_mode(0o555))?;
-    fcntl_add_seals(&copy, SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL)?;
+    seal(&copy)?;
     Ok(copy.into())
+}
+
+/// Nobody writes to it from now on. F_SEAL_FUTURE_WRITE (Linux 5.1) and not F_SEAL_WRITE: that one also waits until nothing else holds a
+/// page of it, and fails with EBUSY where the kernel keeps one for longer, which a busy machine does. Both refuse the same here, where
+/// nothing was mapped for writing before.
+fn seal(copy: &File) -> io::Result<()> {
+    let seals = SealFlags::FUTURE_WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
+    Ok(fcntl_add_seals(copy, seals)?)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::fs;
+    use std::io::Write;
+
+    use rustix::pipe::SpliceFlags;
 
     #[test]
     fn the_copy_is_whole_and_nobody_writes_to_it() {
         let path = path().unwrap();
         assert_eq!(fs::read(&path).unwrap(), fs::read("/proc/self/exe").unwrap());
-        let refused =
-            File::options().append(true).open(&path).and_then(|mut file| io::Write::write(&mut file, b"x"));
+        let refused = File::options().append(true).open(&path).and_then(|mut file| file.write(b"x"));
         assert_eq!(refused.unwrap_err().kind(), io::ErrorKind::PermissionDenied);
+    }
+    /// What holds a page is a pipe here, and writes are refused on the descriptor that made the copy, too.
+    #[test]
+    fn a_page_that_is_held_elsewhere_stops_no_seal() {
+        let memory = memfd_create("page", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING).unwrap();
+        let mut copy = File::from(memory);
+        copy.write_all(&[1; 4096]).unwrap();
+        let (_reader, writer) = io::pipe().unwrap();
+        let mut from = 0;
+        let held = rustix::pipe::splice(&copy, Some(&mut from), &writer, None, 4096, SpliceFlags::empty());
+        assert_eq!(held.unwrap(), 4096);
+        seal(&copy).unwrap();
+        let refused = std::os::unix::fs::FileExt::write_at(&copy, b"x", 0).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::PermissionDenied);
     }
 }
