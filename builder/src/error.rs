@@ -1,27 +1,27 @@
 //! The error of this crate is [`fault::Error`]; here are the ways in which it meets texts with lines and columns.
 
 pub use fault::{Error, Result};
-use profiles::{Diagnostic, Place};
+use profiles::{Diagnostic, Span};
 
 /// An error that belongs to a place of a text.
 pub trait AtPlace {
     /// The same error shown there, with the line and a caret, when it is a single line.
-    fn at(self, place: &Place) -> Self;
+    fn at(self, span: &Span) -> Self;
 
     /// Object, cause and remedy as an error of that text.
-    fn diagnostic(self, place: &Place) -> Diagnostic;
+    fn diagnostic(self, span: &Span) -> Diagnostic;
 }
 
 impl AtPlace for Error {
-    fn at(self, place: &Place) -> Self {
+    fn at(self, span: &Span) -> Self {
         if self.cause().contains('\n') || self.object().is_empty() {
             return self;
         }
-        Error::on("")(self.diagnostic(place))
+        Error::on("")(self.diagnostic(span))
     }
 
-    fn diagnostic(self, place: &Place) -> Diagnostic {
+    fn diagnostic(self, span: &Span) -> Diagnostic {
         let own = if self.has_own_remedy() { self.known_remedy() } else { None };
-        place.error(format!("{}: {}", self.object(), self.cause()), own.unwrap_or_default())
+        span.error(format!("{}: {}", self.object(), self.cause()), own.unwrap_or_default())
     }
 }

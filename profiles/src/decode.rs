@@ -28,7 +28,7 @@ use kdl::{KdlDocument, KdlEntry, KdlNode};
 
 use crate::lexer;
 use crate::suggest;
-use crate::{Diagnostic, Diagnostics, Place, Source};
+use crate::{Diagnostic, Diagnostics, Source, Span};
 
 mod parse;
 mod shape;
@@ -51,7 +51,7 @@ pub fn read<T>(
     let (source, root) = parse::document(label, bytes)?;
     let reading = Reading { source, errors: RefCell::default() };
     let value = decode(&Block { nodes: root.children(), owner: None, reading: &reading });
-    let end = Place::new(&reading.source, 0, 0);
+    let end = Span::new(&reading.source, 0, 0);
     Diagnostics::unless(reading.errors.into_inner())?;
     value.ok_or_else(|| {
         end.error("this text could not be read", "report this: its reader gave no reason").into()
@@ -68,15 +68,15 @@ struct Reading {
 }
 
 impl Reading {
-    fn place(&self, span: (usize, usize)) -> Place {
-        Place::new(&self.source, span.0, span.1)
+    fn span(&self, at: (usize, usize)) -> Span {
+        Span::new(&self.source, at.0, at.1)
     }
 
     /// Notes an error, unless there are many already: finding lines in a long text takes time. Loops end when it is full, because the
     /// words of an error that is not noted take time too, with names of half a megabyte.
-    fn note(&self, place: &Place, message: impl Into<String>, help: impl Into<String>) {
+    fn note(&self, span: &Span, message: impl Into<String>, help: impl Into<String>) {
         if !self.is_full() {
-            self.errors.borrow_mut().push(place.error(message, help));
+            self.errors.borrow_mut().push(span.error(message, help));
         }
     }
 
@@ -113,7 +113,7 @@ impl<'a> Block<'a> {
         let mut nodes = self.all(name);
         let first = nodes.next()?;
         for again in nodes {
-            let help = format!("keep one; the first stands on line {}", first.place().line());
+            let help = format!("keep one; the first stands on line {}", first.span().line());
             again.error(format!("'{name}' stands twice"), help);
         }
         Some(first)
@@ -150,7 +150,7 @@ impl<'a> Block<'a> {
             match first.get(key) {
                 None => _ = first.insert(key, node),
                 Some(before) => {
-                    let help = format!("keep one; the first stands on line {}", before.place().line());
+                    let help = format!("keep one; the first stands on line {}", before.span().line());
                     node.error(format!("'{name}' names '{key}' a second time"), help);
                 }
             }
@@ -187,7 +187,7 @@ impl<'a> Block<'a> {
                 format!("add a line '{name} ...' to its block"),
             ),
             None => {
-                let start = self.reading.place((0, 0));
+                let start = self.reading.span((0, 0));
                 let help = format!("start the file with '{name} ...'");
                 self.reading.note(&start, format!("there is no '{name}' in this file"), help);
                 None
@@ -210,13 +210,13 @@ impl<'a> Node<'a> {
     }
 
     /// Where the name stands.
-    pub fn place(&self) -> Place {
-        self.reading.place(parse::span(self.kdl.name().span().offset(), self.kdl.name().span().len()))
+    pub fn span(&self) -> Span {
+        self.reading.span(parse::span(self.kdl.name().span().offset(), self.kdl.name().span().len()))
     }
 
     /// Notes an error at the node's name.
     pub fn error(&self, message: impl Into<String>, help: impl Into<String>) {
-        self.reading.note(&self.place(), message, help);
+        self.reading.note(&self.span(), message, help);
     }
 
     /// Notes an error at the node's name and returns `None`: the last words of a reader that cannot go on.
@@ -297,13 +297,13 @@ impl<'a> Node<'a> {
 
     /// The bytes of the text at which the property called `name` stands, name and value: for writers that change one.
     pub fn property_range(&self, name: &str) -> Option<Range<usize>> {
-        self.entries(Some(name)).next().map(|entry| self.entry_place(entry).range())
+        self.entries(Some(name)).next().map(|entry| self.entry_span(entry).range())
     }
 
     /// The byte of the text behind the name, the arguments and the properties.
     pub fn head_end(&self) -> usize {
-        let ends = self.kdl.entries().iter().map(|entry| self.entry_place(entry).range().end);
-        ends.max().unwrap_or_else(|| self.place().range().end)
+        let ends = self.kdl.entries().iter().map(|entry| self.entry_span(entry).range().end);
+        ends.max().unwrap_or_else(|| self.span().range().end)
     }
 
     /// Notes an error at the property called `name`, or at the node when there is none, and returns `None`.
@@ -313,9 +313,9 @@ impl<'a> Node<'a> {
         message: impl Into<String>,
         help: impl Into<String>,
     ) -> Option<T> {
-        let place =
-            self.entries(Some(name)).next().map_or_else(|| self.place(), |entry| self.entry_place(entry));
-        self.reading.note(&place, message, help);
+        let span =
+            self.entries(Some(name)).next().map_or_else(|| self.span(), |entry| self.entry_span(entry));
+        self.reading.note(&span, message, help);
         None
     }
 
@@ -328,8 +328,8 @@ impl<'a> Node<'a> {
         self.kdl.entries().iter().filter(move |entry| entry.name().map(kdl::KdlIdentifier::value) == name)
     }
 
-    fn entry_place(&self, entry: &KdlEntry) -> Place {
-        self.reading.place(parse::span(entry.span().offset(), entry.span().len()))
+    fn entry_span(&self, entry: &KdlEntry) -> Span {
+        self.reading.span(parse::span(entry.span().offset(), entry.span().len()))
     }
 
     fn value<T: Value>(&self, entry: &KdlEntry) -> Option<T> {
@@ -339,7 +339,7 @@ impl<'a> Node<'a> {
                 let what = entry.name().map_or(format!("'{}'", self.name()), |name| {
                     format!("'{}' of '{}'", name.value(), self.name())
                 });
-                self.reading.note(&self.entry_place(entry), format!("{what}: {message}"), help);
+                self.reading.note(&self.entry_span(entry), format!("{what}: {message}"), help);
                 None
             }
         }

@@ -11,7 +11,7 @@ const LONGEST_TEXT: usize = 400;
 /// Most errors that are shown of one text.
 const MOST_SHOWN: usize = 20;
 
-/// One error in one text. [`crate::Place::error`] makes it.
+/// One error in one text. [`crate::Span::error`] makes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
     label: String,
@@ -166,11 +166,11 @@ fn excerpt(line: &str, start: usize, end: usize) -> (String, std::ops::Range<usi
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Place, Source};
+    use crate::{Source, Span};
 
     fn shown(text: &str, word: &str) -> String {
         let start = text.find(word).expect("the word is in the text");
-        Place::new(&Source::new("web.kdl", text.into()), start, start + word.len())
+        Span::new(&Source::new("web.kdl", text.into()), start, start + word.len())
             .error("bad word", "drop it")
             .to_string()
     }
@@ -209,7 +209,7 @@ mod tests {
     fn sorts_by_position_and_counts_what_it_does_not_show() {
         let source = Source::new("x", "a\n".repeat(50));
         let errors: Vec<Diagnostic> =
-            (0..30).rev().map(|line| Place::new(&source, line * 2, line * 2 + 1).error("e", "")).collect();
+            (0..30).rev().map(|line| Span::new(&source, line * 2, line * 2 + 1).error("e", "")).collect();
         let all = Diagnostics::unless(errors).expect_err("thirty errors").to_string();
         assert!(all.starts_with("x:1:1: error: e\n    a\n    ^\nx:2:1: "), "{all}");
         assert!(all.ends_with("\n... and 10 more errors"), "{all}");

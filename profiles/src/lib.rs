@@ -32,7 +32,7 @@ pub use lexer::LARGEST;
 pub use misleading::is_misleading;
 pub use name::{Name, NameError};
 pub use seal::{ParameterName, Seal};
-pub use source::{Place, Source};
+pub use source::{Source, Span};
 pub use state_file_system::StateFileSystem;
 pub use system::{SystemPath, Verify};
 pub use writable_top::{State, TmpfsSize, WhenChanged, WritableTop};

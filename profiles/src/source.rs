@@ -32,18 +32,18 @@ impl Source {
 
 /// A stretch of a [`Source`]: what a caret points at.
 #[derive(Clone)]
-pub struct Place {
+pub struct Span {
     source: Arc<Source>,
     start: usize,
     end: usize,
 }
 
-impl Place {
+impl Span {
     /// The bytes from `start` to `end`; both are moved into the text and onto character borders.
-    pub fn new(source: &Arc<Source>, start: usize, end: usize) -> Place {
+    pub fn new(source: &Arc<Source>, start: usize, end: usize) -> Span {
         let start = source.text.floor_char_boundary(start);
         let end = source.text.ceil_char_boundary(end).max(start);
-        Place { source: Arc::clone(source), start, end }
+        Span { source: Arc::clone(source), start, end }
     }
 
     /// An error here; `help` is the remedy, one sentence, empty when there is none.
@@ -83,13 +83,13 @@ impl Place {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}:{}", self.source.label, self.line(), self.column())
     }
 }
 
-impl fmt::Debug for Place {
+impl fmt::Debug for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }

@@ -10,7 +10,7 @@ use crate::seal::Seal;
 use crate::suggest;
 use crate::system::{SystemPath, Verify};
 use crate::version::Condition;
-use crate::{Diagnostics, Name, Place, WritableTop};
+use crate::{Diagnostics, Name, Span, WritableTop};
 
 mod compose;
 
@@ -44,7 +44,7 @@ pub struct Profile {
     /// What others include it as.
     pub name: Name,
     /// Where the word `profile` stands.
-    pub place: Place,
+    pub span: Span,
     /// One line for people.
     pub description: Option<String>,
     /// The profiles to read first, in this order.
@@ -73,7 +73,7 @@ pub struct Mention {
     /// The name.
     pub name: Name,
     /// Where it stands.
-    pub place: Place,
+    pub span: Span,
 }
 
 /// A wish for a package.
@@ -82,7 +82,7 @@ pub struct Package {
     /// The name of its recipe.
     pub name: Name,
     /// Where the wish stands.
-    pub place: Place,
+    pub span: Span,
     /// The versions that will do.
     pub version: Condition,
     /// The variant; the recipe's default when there is none.
@@ -121,7 +121,7 @@ pub struct Override {
     /// The package whose file is seen.
     pub from: Name,
     /// Where this stands.
-    pub place: Place,
+    pub span: Span,
 }
 
 impl Profile {
@@ -154,7 +154,7 @@ fn profile(node: Node<'_>) -> Option<Profile> {
     let sealed = block.at_most_one("sealed", Seal::read);
     Some(Profile {
         name: name?,
-        place: node.place(),
+        span: node.span(),
         description: description?,
         includes: includes?,
         packages: packages?,
@@ -172,7 +172,7 @@ fn profile(node: Node<'_>) -> Option<Profile> {
 fn mentions(block: &Block<'_>, word: &str, what: &'static str) -> Option<Vec<Mention>> {
     let shape = Shape::argument(what);
     let found = block
-        .each(word, |node| Some(Mention { name: node.shape(&shape)?.argument(what)?, place: node.place() }));
+        .each(word, |node| Some(Mention { name: node.shape(&shape)?.argument(what)?, span: node.span() }));
     block.distinct(word);
     found
 }
@@ -197,7 +197,7 @@ fn refuse_both_ways(block: &Block<'_>) {
     for optional in nodes("optional") {
         if let Some(wanted) = wanted.get(optional.name()) {
             let message = format!("'{}' is both optional and wanted", optional.name());
-            optional.error(message, format!("keep one; the other stands on line {}", wanted.place().line()));
+            optional.error(message, format!("keep one; the other stands on line {}", wanted.span().line()));
         }
     }
 }
@@ -218,7 +218,7 @@ fn package(node: Node<'_>) -> Option<Package> {
     let features = features.into_iter().collect::<Option<BTreeMap<_, _>>>();
     Some(Package {
         name: name?,
-        place: node.place(),
+        span: node.span(),
         version: version?,
         variant: variant?,
         features: features?,
@@ -247,7 +247,7 @@ pub fn overrides(block: &Block<'_>) -> Option<Vec<Override>> {
     let found = block.each("override", |node| {
         let node = node.shape(&OVERRIDE)?;
         let (path, from) = (node.argument("path"), node.property("from"));
-        Some(Override { path: path?, from: from?, place: node.place() })
+        Some(Override { path: path?, from: from?, span: node.span() })
     });
     block.distinct("override");
     found

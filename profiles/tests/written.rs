@@ -17,7 +17,7 @@ fn composed(texts: &[&str]) -> Result<Composition, Diagnostics> {
     let all: Vec<Profile> = texts.iter().map(parse).collect();
     compose(&all[0], |include| {
         let found = all.iter().find(|profile| profile.name == include.name);
-        found.cloned().ok_or_else(|| include.place.error("no such profile", "").into())
+        found.cloned().ok_or_else(|| include.span.error("no such profile", "").into())
     })
 }
 
@@ -33,7 +33,7 @@ fn packages(composition: &Composition) -> Vec<&str> {
 fn reads_every_part() {
     let site = Profile::parse("site.kdl", SITE.as_bytes()).expect("a good profile");
     assert_eq!(site.includes[0].name.as_str(), "base");
-    assert_eq!(site.without[0].place.to_string(), "site.kdl:8:5");
+    assert_eq!(site.without[0].span.to_string(), "site.kdl:8:5");
     assert_eq!(site.root, Some(WritableTop::Tmpfs { size: TmpfsSize::Bytes(512 << 20) }));
     assert_eq!((site.verify, site.init.as_ref().map(|path| path.as_str())), (None, Some("/sbin/init")));
     assert_eq!((site.overrides[0].path.as_str(), site.overrides[0].from.as_str()), ("/etc/motd", "nginx"));

@@ -21,7 +21,7 @@ debian suite="bookworm" {
 
 #[test]
 fn packages_become_one_tree_with_one_usr() {
-    let place = Place::new(DESCRIPTION);
+    let place = Downloads::new(DESCRIPTION);
     place.package("tool", &[("usr/bin/tool", "a tool"), ("usr/share/doc/tool/README", "read me")]);
     place.package("shell", &[("bin/dash", "a shell"), ("lib/x86/libc.so", "a library")]);
     let tree = place.tree().unwrap();
@@ -68,7 +68,7 @@ fn packages_become_one_tree_with_one_usr() {
 
 #[test]
 fn two_packages_with_one_file_are_both_named() {
-    let place = Place::new(DESCRIPTION);
+    let place = Downloads::new(DESCRIPTION);
     place.package("tool", &[("usr/bin/tool", "a tool"), ("usr/share/doc/x", "")]);
     place.package("shell", &[("bin/tool", "another")]);
     let error = place.tree().unwrap_err().to_string();
@@ -91,7 +91,7 @@ fn what_the_description_says_in_vain_is_an_error() {
         ),
         ("to=\"tool\"", "to=\"awk\"", "the link usr/bin/awk leads in a circle"),
     ] {
-        let place = Place::new(&DESCRIPTION.replace(from, to));
+        let place = Downloads::new(&DESCRIPTION.replace(from, to));
         place.package("tool", &[("usr/bin/tool", "a tool"), ("usr/share/doc/x", "")]);
         place.package("shell", &[("bin/dash", "a shell")]);
         let error = place.tree().unwrap_err().to_string();
@@ -103,7 +103,7 @@ fn what_the_description_says_in_vain_is_an_error() {
 fn a_whiteout_of_a_package_is_refused_until_it_is_excluded() {
     let tree = |exclude: &str| {
         let place =
-            Place::new(&format!("debian suite=\"bookworm\" {{\n    want \"tool\"\n    {exclude}\n}}\n"));
+            Downloads::new(&format!("debian suite=\"bookworm\" {{\n    want \"tool\"\n    {exclude}\n}}\n"));
         place.package("shell", &[("etc/hiding", "")]);
         place.package("tool", &[]);
         place.tree().map(drop).map_err(|error| error.to_string())
@@ -173,15 +173,15 @@ fn the_shipped_description_and_its_pins_belong_together() {
 }
 
 /// A description, and the packages made for it, in a folder of the test's own.
-struct Place {
+struct Downloads {
     folder: tempfile::TempDir,
     description: Description,
 }
 
-impl Place {
-    fn new(description: &str) -> Place {
+impl Downloads {
+    fn new(description: &str) -> Downloads {
         let description = Description::parse("debian.kdl", description.as_bytes()).unwrap();
-        Place { folder: tempfile::tempdir().unwrap(), description }
+        Downloads { folder: tempfile::tempdir().unwrap(), description }
     }
 
     /// Makes `NAME.deb`. Beside `bin/dash` lies the link `bin/sh`, beside `usr/bin/tool` its second name `usr/bin/same`, beside `etc/hiding` the

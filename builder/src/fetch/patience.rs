@@ -37,10 +37,10 @@ impl Patience {
 /// The places that are still worth a turn.
 pub(super) struct Turns<'a> {
     patience: &'a Patience,
-    places: Vec<Place>,
+    places: Vec<Mirror>,
 }
 
-struct Place {
+struct Mirror {
     number: usize,
     attempts: u32,
     due: Instant,
@@ -52,7 +52,7 @@ impl<'a> Turns<'a> {
         let now = Instant::now();
         Turns {
             patience,
-            places: (0..places).map(|number| Place { number, attempts: 0, due: now }).collect(),
+            places: (0..places).map(|number| Mirror { number, attempts: 0, due: now }).collect(),
         }
     }
 

@@ -15,7 +15,7 @@ const BODY: &[u8] = b"the bytes that everybody expects\n";
 
 #[test]
 fn a_file_is_copied_checked_and_found_again() {
-    let place = Place::new();
+    let place = Downloads::new();
     fs::write(place.path("original"), BODY).unwrap();
     let source = source(BODY, &["file:original"]);
     let path = place.fetch(&source).unwrap();
@@ -27,7 +27,7 @@ fn a_file_is_copied_checked_and_found_again() {
 
 #[test]
 fn damage_in_the_folder_is_noticed_and_healed() {
-    let place = Place::new();
+    let place = Downloads::new();
     fs::write(place.path("original"), BODY).unwrap();
     let source = source(BODY, &["file:original"]);
     let path = place.fetch(&source).unwrap();
@@ -37,7 +37,7 @@ fn damage_in_the_folder_is_noticed_and_healed() {
 
 #[test]
 fn the_cache_is_asked_first_and_filled() {
-    let place = Place::new();
+    let place = Downloads::new();
     fs::write(place.path("original"), BODY).unwrap();
     let with_mirror = source(BODY, &["file:original"]);
     let fetcher = |folder: &str| Fetcher::new(place.path(folder)).with_cache(place.path("cache"));
@@ -59,7 +59,7 @@ fn mirrors_that_fail_are_passed_over_and_each_says_why() {
         ("/long", Answer::Whole(b"the bytes that everybody expects, and then some more of them\n")),
         ("/good", Answer::Whole(BODY)),
     ]);
-    let place = Place::new();
+    let place = Downloads::new();
     let bad = ["/gone", "/short", "/other", "/long"].map(|path| server.url(path));
     let mut mirrors: Vec<&str> = bad.iter().map(String::as_str).collect();
     mirrors.push("file:no-such-file");
@@ -105,7 +105,7 @@ fn what_may_pass_is_tried_again() {
         ("/reset", Answer::WithoutLength(BODY)),
     ]);
     for path in ["/busy", "/reset"] {
-        let place = Place::new();
+        let place = Downloads::new();
         let log = Log::default();
         let fetched = place.fetch_with(&source(BODY, &[&server.url(path)]), &log).unwrap();
         assert_eq!(fs::read(fetched).unwrap(), BODY);
@@ -123,12 +123,12 @@ fn another_mirror_is_asked_before_anybody_waits_and_nobody_waits_for_ever() {
         ("/much", Answer::Status("503 Service Unavailable", "Retry-After: 86400\r\n")),
         ("/good", Answer::Whole(BODY)),
     ]);
-    let place = Place::new();
+    let place = Downloads::new();
     let log = Log::default();
     place.fetch_with(&source(BODY, &[&server.url("/busy"), &server.url("/good")]), &log).unwrap();
     let log = log.lines.into_inner().unwrap();
     assert_eq!(log.len(), 2, "{log:?}");
-    let error = Place::new().fetch(&source(BODY, &[&server.url("/much")])).unwrap_err().to_string();
+    let error = Downloads::new().fetch(&source(BODY, &[&server.url("/much")])).unwrap_err().to_string();
     assert!(
         error.contains("error: 503; the server asks to wait 86400 s\nhelp: look at the network"),
         "{error}"
@@ -143,7 +143,8 @@ fn the_address_behind_redirects_is_said() {
         ("/login", Answer::Status("302 Found", "Location: /page\r\n")),
         ("/page", Answer::Whole(b"<html>log in first</html>")),
     ]);
-    let error = |path: &str| Place::new().fetch(&source(BODY, &[&server.url(path)])).unwrap_err().to_string();
+    let error =
+        |path: &str| Downloads::new().fetch(&source(BODY, &[&server.url(path)])).unwrap_err().to_string();
     let shown = |path: &str, to: &str| format!("{} (redirected to {}): ", server.url(path), server.url(to));
     let gone = error("/old");
     assert!(gone.contains(&shown("/old", "/nowhere")), "{gone}");
@@ -158,7 +159,7 @@ fn the_address_behind_redirects_is_said() {
 #[test]
 fn a_wrong_size_is_the_recipes_and_both_are_shown() {
     let server = Server::start([("/good", Answer::Whole(BODY))]);
-    let (place, url) = (Place::new(), server.url("/good"));
+    let (place, url) = (Downloads::new(), server.url("/good"));
     fs::write(place.path("original"), BODY).unwrap();
     for mirror in ["file:original", &url] {
         for size in [1, 32, 34, 1 << 40] {
@@ -180,7 +181,7 @@ fn a_wrong_size_is_the_recipes_and_both_are_shown() {
 
 #[test]
 fn a_fault_of_this_machine_is_not_blamed_on_a_mirror() {
-    let place = Place::new();
+    let place = Downloads::new();
     fs::write(place.path("original"), BODY).unwrap();
     let source = source(BODY, &["file:original", "http://127.0.0.1:1/x"]);
     // A folder where the file shall be: as a full disk, it would meet every mirror.
@@ -192,7 +193,7 @@ fn a_fault_of_this_machine_is_not_blamed_on_a_mirror() {
 /// Else every build that wants the source would wait for a writer.
 #[test]
 fn a_fifo_in_the_place_of_a_source_is_not_waited_for() {
-    let place = Place::new();
+    let place = Downloads::new();
     fs::write(place.path("original"), BODY).unwrap();
     let source = source(BODY, &["file:original"]);
     fs::create_dir_all(place.path("sources")).unwrap();
@@ -205,7 +206,7 @@ fn a_fifo_in_the_place_of_a_source_is_not_waited_for() {
 #[test]
 fn every_archive_of_apt_is_tried() {
     let server = Server::start([("/two/pool/x", Answer::Whole(BODY))]);
-    let place = Place::new();
+    let place = Downloads::new();
     let archives = Archives::at(&[&server.url("/one"), &server.url("/two/")]);
     let fetcher = Fetcher::new(place.path("sources")).with_archives(archives);
     fetcher.fetch(&source(BODY, &["debian:pool/x"]), place.folder.path(), &()).unwrap();
@@ -228,7 +229,7 @@ fn a_download_dies_with_the_thread_that_waits_for_it() {
 #[test]
 fn several_sources_come_in_the_order_asked_for() {
     let bodies: Vec<Vec<u8>> = (0..20u8).map(|number| vec![number; 100 + usize::from(number)]).collect();
-    let place = Place::new();
+    let place = Downloads::new();
     let sources: Vec<Source> = bodies
         .iter()
         .enumerate()
@@ -260,7 +261,7 @@ fn fetch_for_the_test_that_kills() {
 #[test]
 fn a_killed_process_leaves_nothing() {
     let server = Server::start([("/slow", Answer::Stalled(&BODY[..10]))]);
-    let place = Place::new();
+    let place = Downloads::new();
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "fetch::tests::fetch_for_the_test_that_kills"])
         .env("LAMINA_TEST_URL", server.url("/slow"))
@@ -284,13 +285,13 @@ fn source(body: &[u8], mirrors: &[&str]) -> Source {
 }
 
 /// A folder of the test's own.
-struct Place {
+struct Downloads {
     folder: tempfile::TempDir,
 }
 
-impl Place {
-    fn new() -> Place {
-        Place { folder: tempfile::tempdir().unwrap() }
+impl Downloads {
+    fn new() -> Downloads {
+        Downloads { folder: tempfile::tempdir().unwrap() }
     }
 
     fn path(&self, name: &str) -> PathBuf {

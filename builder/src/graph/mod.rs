@@ -6,7 +6,7 @@ pub mod selection;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use profiles::{Digest, Name, Place};
+use profiles::{Digest, Name, Span};
 
 use crate::bootstrap::Bootstrap;
 use crate::error::{AtPlace, Error, Result};
@@ -56,13 +56,13 @@ pub struct Request {
     /// The versions that will do.
     pub condition: Condition,
     /// Where a profile says so.
-    pub place: Option<Place>,
+    pub span: Option<Span>,
 }
 
 impl Request {
     /// The package with its defaults.
     pub fn plain(name: Name) -> Self {
-        Request { name, wishes: Wishes::default(), condition: Condition::default(), place: None }
+        Request { name, wishes: Wishes::default(), condition: Condition::default(), span: None }
     }
 }
 
@@ -84,8 +84,8 @@ impl Graph {
         let loaded = read_ahead(recipes, requests.iter().map(|request| &request.name));
         let mut walk = Walk { recipes, loaded, path: Vec::new(), graph: Graph::default() };
         let visit = |request: &Request| {
-            walk.visit(request).map_err(|error| match &request.place {
-                Some(place) => error.at(place),
+            walk.visit(request).map_err(|error| match &request.span {
+                Some(span) => error.at(span),
                 None => error,
             })
         };
@@ -193,7 +193,7 @@ impl Walk<'_> {
         let (bootstrap, format) = match recipe.making {
             Making::Steps(_) => {
                 let request = Request::plain(recipe.bootstrap.clone());
-                let bootstrap = self.visit(&request).map_err(|error| error.at(&recipe.place))?;
+                let bootstrap = self.visit(&request).map_err(|error| error.at(&recipe.span))?;
                 (Some(bootstrap), ImageFormat::PACKAGE)
             }
             Making::Debian => (None, ImageFormat::BOOTSTRAP),
@@ -228,7 +228,7 @@ impl Walk<'_> {
         let visit = |dependency: &Dependency| {
             let condition = dependency.condition.clone();
             let request = Request { condition, ..Request::plain(dependency.name.clone()) };
-            self.visit(&request).map_err(|error| error.at(&dependency.place))
+            self.visit(&request).map_err(|error| error.at(&dependency.span))
         };
         selection.wanted(dependencies).map(visit).collect()
     }

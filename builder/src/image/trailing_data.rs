@@ -11,7 +11,7 @@ use cli::progress::Progress;
 use nix::errno::Errno;
 use nix::unistd::{Whence, lseek};
 use verified_store::hash_tree_of;
-use verity::{BLOCK, Place, Work};
+use verity::{BLOCK, Part, Work};
 
 use crate::error::{Error, Result};
 use crate::image::file_system::FileSystem;
@@ -51,7 +51,7 @@ pub fn refuse_loss(
     let work = Work { jobs, progress: &|bytes| meter.advance(bytes) };
     match hash_tree::check(file, &tree, work) {
         // Data and tree are right, and the error correction is made again.
-        Ok(()) | Err(verity::Error::Mismatch(Place::Parity { .. })) => Ok(()),
+        Ok(()) | Err(verity::Error::Mismatch(Part::Parity { .. })) => Ok(()),
         Err(error) => Err(Error::caused(path.display(), error).remedy(format!(
             "it was changed or damaged since it was protected: get it again. To protect it as it is: `truncate -s {length} FILE` first"
         ))),

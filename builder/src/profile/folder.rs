@@ -54,7 +54,7 @@ impl ProfileFolder {
         let profile = parse(&self.file(name), text_file::read_below(&self.path, &self.file(name)))?;
         if profile.name != *name {
             let cause = format!("the profile is called '{}', its file '{name}.kdl'", profile.name);
-            return Err(Error::caused("", profile.place.error(cause, "give both the same name")));
+            return Err(Error::caused("", profile.span.error(cause, "give both the same name")));
         }
         self.join(&profile)
     }
@@ -70,14 +70,14 @@ impl ProfileFolder {
             match text_file::read_below(&self.path, &path) {
                 Ok(bytes) => written::Profile::parse(&path.display().to_string(), &bytes),
                 Err(error) if self.has(&mention.name) => {
-                    Err(Diagnostics::from(error.diagnostic(&mention.place)))
+                    Err(Diagnostics::from(error.diagnostic(&mention.span)))
                 }
                 Err(_) => {
                     let message = format!("there is no profile '{}' ({})", mention.name, path.display());
                     let names = self.names();
                     let names: Vec<&str> = names.iter().map(String::as_str).collect();
                     let help = suggest::remedy_or(mention.name.as_str(), &names, NONE_HERE);
-                    Err(Diagnostics::from(mention.place.error(message, help)))
+                    Err(Diagnostics::from(mention.span.error(message, help)))
                 }
             }
         });

@@ -64,7 +64,7 @@ fn request(package: &written::Package) -> Result<Request> {
             Choice::Of(value) => {
                 let message = format!("feature '{feature}' of '{}' is a switch, not '{value}'", package.name);
                 let help = format!("write {feature}=#true or {feature}=#false");
-                return Err(Error::caused("", package.place.error(message, help)));
+                return Err(Error::caused("", package.span.error(message, help)));
             }
         };
         wishes.features.insert(feature.as_str().to_owned(), on);
@@ -73,6 +73,6 @@ fn request(package: &written::Package) -> Result<Request> {
         name: package.name.clone(),
         wishes,
         condition: package.version.clone(),
-        place: Some(package.place.clone()),
+        span: Some(package.span.clone()),
     })
 }

@@ -93,7 +93,7 @@ fn whole(node: Node<'_>, folder: &Path) -> Option<Recipe> {
     attributes.sort();
     Some(Recipe {
         name: name?,
-        place: node.place(),
+        span: node.span(),
         version: version?,
         description: description?.0,
         license: license?.0,
@@ -140,7 +140,7 @@ fn distinct<T>(
         .all(name)
         .map(|node| {
             let value = decode(node)?;
-            let line = node.place().line();
+            let line = node.span().line();
             match seen.insert(key(&value).clone(), line) {
                 Some(first) => node.refuse(
                     format!("{name} '{}' stands twice", key(&value)),
@@ -193,7 +193,7 @@ fn mirror(node: Node<'_>) -> Option<String> {
 
 fn recipe_file(node: Node<'_>) -> Option<RecipeFile> {
     let path = node.shape(&Shape::argument("file name"))?.argument::<FilePath>("file name")?;
-    Some(RecipeFile { path: path.0, place: node.place() })
+    Some(RecipeFile { path: path.0, span: node.span() })
 }
 
 fn feature(node: Node<'_>) -> Option<Feature> {
@@ -267,7 +267,7 @@ fn dependency(node: Node<'_>, features: Option<&[Feature]>) -> Option<Dependency
             suggest::remedy(wanted, &known),
         );
     }
-    Some(Dependency { name, condition, feature, place: node.place() })
+    Some(Dependency { name, condition, feature, span: node.span() })
 }
 
 fn making(recipe: &Node<'_>, block: &Block<'_>, files: Option<&[RecipeFile]>) -> Option<Making> {

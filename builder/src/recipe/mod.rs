@@ -14,7 +14,7 @@ pub use feature_name::feature_variable;
 pub(crate) use folder::NONE_HERE;
 use folder::RECIPE_FILE;
 pub use folder::RecipeFolder;
-use profiles::{Digest, Name, Place};
+use profiles::{Digest, Name, Span};
 
 use crate::error::{AtPlace, Error, Result};
 use crate::fetch::Source;
@@ -41,7 +41,7 @@ pub struct Recipe {
     /// The package's name, which is the folder's too.
     pub name: Name,
     /// Where the word `recipe` stands.
-    pub place: Place,
+    pub span: Span,
     /// The version of what is packaged.
     pub version: Version,
     /// One line for people.
@@ -105,7 +105,7 @@ pub struct RecipeFile {
     /// Its path below the recipe's folder.
     pub path: String,
     /// Where the recipe names it.
-    pub place: Place,
+    pub span: Span,
 }
 
 /// A switch of a package.
@@ -138,7 +138,7 @@ pub struct Dependency {
     /// Needed only when this feature of the depending package is on.
     pub feature: Option<String>,
     /// Where the recipe names it.
-    pub place: Place,
+    pub span: Span,
 }
 
 impl Recipe {
@@ -150,7 +150,7 @@ impl Recipe {
         let recipe = decode::recipe(&path.display().to_string(), &bytes, &folder)?;
         if recipe.name != *name {
             let cause = format!("the recipe is called '{}', its folder '{name}'", recipe.name);
-            return Err(Error::caused("", recipe.place.error(cause, "give both the same name")));
+            return Err(Error::caused("", recipe.span.error(cause, "give both the same name")));
         }
         Ok(recipe)
     }
@@ -160,7 +160,7 @@ impl Recipe {
         self.path_of(&file.path)
             .and_then(|path| crate::digest::digest_file(&path))
             .map(|(digest, _)| digest)
-            .map_err(|error| error.at(&file.place))
+            .map_err(|error| error.at(&file.span))
     }
 
     /// Where a patch or file of the recipe lies. Links that lead out of the recipe's folder are refused.

@@ -102,7 +102,7 @@ fn replaced(node: Node<'_>, source: &PinnedSource, text: &str) -> Vec<Edit> {
     }
     if node.block().nodes().next().is_none() && !text[end..].trim_start_matches([' ', '\t']).starts_with('{')
     {
-        let (_, indent) = line_of(text, node.place().range().start);
+        let (_, indent) = line_of(text, node.span().range().start);
         behind.push_str(&source.mirrors(indent));
     }
     if !behind.is_empty() {
@@ -116,7 +116,7 @@ fn added(recipe: Node<'_>, source: &PinnedSource, text: &str) -> Option<Edit> {
     let Some(below) = block.nodes().find(|node| !ABOVE.contains(&node.name())) else {
         return recipe.refuse("there is no place for a source", "give the recipe its steps first");
     };
-    let at = below.place().range().start;
+    let at = below.span().range().start;
     let (start, indent) = line_of(text, at);
     if start + indent.len() != at {
         // Several nodes on one line.

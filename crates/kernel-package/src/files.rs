@@ -19,11 +19,11 @@ const FOLDERS: [&str; 3] = ["boot", "lib/modules", "usr/lib/modules"];
 #[derive(Debug)]
 pub(crate) struct Files {
     package: Option<Contents>,
-    by_path: BTreeMap<String, Place>,
+    by_path: BTreeMap<String, FileSource>,
 }
 
 #[derive(Debug)]
-enum Place {
+enum FileSource {
     InPackage(Member),
     OnDisk(PathBuf),
 }
@@ -42,7 +42,7 @@ impl Files {
             .filter(|member| matches!(member.kind, Kind::File { .. }))
             .filter_map(|member| Some((String::from_utf8(member.path.clone()).ok()?, member)))
             .filter(|(path, _)| FOLDERS.iter().any(|folder| path.starts_with(folder)))
-            .map(|(path, member)| (path, Place::InPackage(member.clone())))
+            .map(|(path, member)| (path, FileSource::InPackage(member.clone())))
             .collect();
         Ok(Files { package: Some(contents), by_path })
     }
@@ -74,8 +74,8 @@ impl Files {
 
     pub fn read(&self, path: &str) -> io::Result<Vec<u8>> {
         match (self.by_path.get(path), &self.package) {
-            (Some(Place::InPackage(member)), Some(contents)) => contents.read(member),
-            (Some(Place::OnDisk(path)), _) => read_limited(File::open(path)?),
+            (Some(FileSource::InPackage(member)), Some(contents)) => contents.read(member),
+            (Some(FileSource::OnDisk(path)), _) => read_limited(File::open(path)?),
             _ => Err(io::ErrorKind::NotFound.into()),
         }
     }
@@ -113,7 +113,7 @@ pub fn read_limited(source: impl Read) -> io::Result<Vec<u8>> {
 }
 
 /// Collects regular files; links are left out (`build` and `source` lead to whole source trees).
-fn walk(folder: &Path, path: &str, depth: usize, found: &mut BTreeMap<String, Place>) -> io::Result<()> {
+fn walk(folder: &Path, path: &str, depth: usize, found: &mut BTreeMap<String, FileSource>) -> io::Result<()> {
     if depth > DEEPEST {
         return Err(io::Error::other(format!("folders are nested deeper than {DEEPEST}")));
     }
@@ -124,7 +124,7 @@ fn walk(folder: &Path, path: &str, depth: usize, found: &mut BTreeMap<String, Pl
         if kind.is_dir() {
             walk(&entry.path(), &path, depth + 1, found)?;
         } else if kind.is_file() {
-            found.insert(path, Place::OnDisk(entry.path()));
+            found.insert(path, FileSource::OnDisk(entry.path()));
         }
     }
     Ok(())

@@ -16,7 +16,7 @@ use nix::fcntl::OFlag;
 
 /// What is in a drive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Content {
+pub enum DriveState {
     /// A medium, or the device is no disc drive and does not say.
     Medium,
     /// Nothing, or the tray is open.
@@ -45,15 +45,15 @@ pub fn open(node: &Path) -> io::Result<File> {
 }
 
 /// Asks a drive that is open what is in it.
-pub fn content(drive: &File) -> Content {
+pub fn state(drive: &File) -> DriveState {
     // SAFETY: the descriptor is open for the length of the call, and the argument of this ioctl is a number.
     let status = unsafe { ioctls::drive_status(drive.as_raw_fd(), CURRENT) };
     match status {
         // CDS_NO_DISC and CDS_TRAY_OPEN.
-        Ok(1 | 2) | Err(Errno::ENOMEDIUM) => Content::Nothing,
+        Ok(1 | 2) | Err(Errno::ENOMEDIUM) => DriveState::Nothing,
         // CDS_DRIVE_NOT_READY.
-        Ok(3) => Content::NotReady,
-        _ => Content::Medium,
+        Ok(3) => DriveState::NotReady,
+        _ => DriveState::Medium,
     }
 }
 
@@ -63,7 +63,7 @@ mod tests {
 
     #[test]
     fn what_is_no_drive_has_what_it_has() {
-        assert_eq!(content(&open(Path::new("/dev/null")).unwrap()), Content::Medium);
+        assert_eq!(state(&open(Path::new("/dev/null")).unwrap()), DriveState::Medium);
         assert!(open(Path::new("/dev/no such drive")).is_err());
     }
 }

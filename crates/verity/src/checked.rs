@@ -13,7 +13,7 @@ use stack::verity_layout::{BLOCK, BLOCK_BYTES, HASHES_PER_BLOCK, Layout};
 
 use crate::block::{Block, read_what_is_there};
 use crate::correction::{self, Mate};
-use crate::{Error, Place, Verity};
+use crate::{Error, Part, Verity};
 
 /// Of the tree, so many blocks stay in memory: 16 MiB, the hashes of 2 GiB of data.
 const MOST_HASH_BLOCKS: usize = 4096;
@@ -93,7 +93,7 @@ impl Checked {
                 correction::mend(&self.file, &self.verity.layout, number, &|mate| self.judge(mate), &|it| {
                     self.hash(it) == expected
                 })?;
-            let mended = mended.ok_or_else(|| Error::Mismatch(self.place(number)))?;
+            let mended = mended.ok_or_else(|| Error::Mismatch(self.part(number)))?;
             self.known().healed.insert(number, mended.clone());
             mended
         };
@@ -132,8 +132,8 @@ impl Checked {
         Ok(Arc::new(block))
     }
 
-    fn place(&self, block: u64) -> Place {
-        if block < self.verity.layout.data_blocks { Place::Data { block } } else { Place::Tree { block } }
+    fn part(&self, block: u64) -> Part {
+        if block < self.verity.layout.data_blocks { Part::Data { block } } else { Part::Tree { block } }
     }
 
     /// Nothing panics while it holds the lock.

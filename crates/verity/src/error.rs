@@ -34,12 +34,12 @@ pub enum Error {
         what: &'static str,
     },
     /// A file that is not what its root hash says.
-    Mismatch(Place),
+    Mismatch(Part),
 }
 
-/// A place in a protected file; offsets and blocks of 4 KiB count from the start of the file.
+/// A part of a protected file; offsets and blocks of 4 KiB count from the start of the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum Part {
     /// A block of the data.
     Data {
         /// In blocks of 4 KiB.
@@ -93,7 +93,7 @@ impl fmt::Display for Error {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Part {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Data { block } => {

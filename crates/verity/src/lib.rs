@@ -60,7 +60,7 @@ mod work;
 use std::fs::File;
 
 pub use checked::Checked;
-pub use error::{Error, Place};
+pub use error::{Error, Part};
 pub use stack::verity_layout::{BLOCK, DEFAULT_ROOTS, Fec, Layout, Unprotectable};
 pub use work::Work;
 

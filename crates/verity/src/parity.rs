@@ -14,7 +14,7 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
 use crate::reed_solomon::Code;
-use crate::{Error, Place, Work, units};
+use crate::{Error, Part, Work, units};
 use stack::verity_layout::{BLOCK, Fec, Layout};
 
 /// Codewords in a stripe.
@@ -33,7 +33,7 @@ pub fn check(file: &File, layout: &Layout, fec: &Fec, work: &Work) -> Result<(),
         let mut found = vec![0; parity.len()];
         file.read_exact_at(&mut found, offset).map_err(Error::io("read the error correction", offset))?;
         match found.iter().zip(parity).position(|(found, expected)| found != expected) {
-            Some(wrong) => Err(Error::Mismatch(Place::Parity { offset: offset + wrong as u64 })),
+            Some(wrong) => Err(Error::Mismatch(Part::Parity { offset: offset + wrong as u64 })),
             None => Ok(()),
         }
     })

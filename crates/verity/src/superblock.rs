@@ -18,7 +18,7 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
-use crate::{Error, Layout, Place, Verity};
+use crate::{Error, Layout, Part, Verity};
 use stack::verity_layout::{BLOCK, BLOCK_BYTES};
 
 const MAGIC: &[u8] = b"verity\0\0";
@@ -41,7 +41,7 @@ pub fn check(file: &File, verity: &Verity) -> Result<(), Error> {
     if found == encode(verity) {
         Ok(())
     } else {
-        Err(Error::Mismatch(Place::Superblock { block: verity.layout.data_blocks }))
+        Err(Error::Mismatch(Part::Superblock { block: verity.layout.data_blocks }))
     }
 }
 

@@ -11,7 +11,7 @@ use std::os::unix::fs::FileExt;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::{Error, Place, Verity, Work, units};
+use crate::{Error, Part, Verity, Work, units};
 use stack::verity_layout::{BLOCK, BLOCK_BYTES, HASHES_PER_BLOCK, Layout};
 
 const HASH: usize = 32;
@@ -95,7 +95,7 @@ fn top(layout: &Layout) -> u64 {
 }
 
 fn mismatch(layout: &Layout, block: u64) -> Error {
-    Error::Mismatch(if block < layout.data_blocks { Place::Data { block } } else { Place::Tree { block } })
+    Error::Mismatch(if block < layout.data_blocks { Part::Data { block } } else { Part::Tree { block } })
 }
 
 /// Hashes blocks of a file, the salt first.

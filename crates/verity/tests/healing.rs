@@ -4,7 +4,7 @@ use std::fs::File;
 use std::num::NonZero;
 use std::os::unix::fs::FileExt;
 
-use verity::{BLOCK, Checked, Error, Format, Place, Verity, append, heal, verify};
+use verity::{BLOCK, Checked, Error, Format, Part, Verity, append, heal, verify};
 
 const JOBS: NonZero<usize> = NonZero::<usize>::MIN;
 
@@ -100,7 +100,7 @@ fn as_many_blocks_of_a_codeword_as_there_are_roots_are_healed() {
         let before = contents(&file);
         let error = heal(&file, &image.verity, JOBS).unwrap_err();
         assert!(
-            matches!(error, Error::Mismatch(Place::Data { block }) if (100..200).contains(&block)),
+            matches!(error, Error::Mismatch(Part::Data { block }) if (100..200).contains(&block)),
             "{error}"
         );
         assert!(contents(&file) == before, "what cannot be healed is left as it is");
@@ -147,7 +147,7 @@ fn reading_gives_the_right_bytes_or_none() {
                 .iter()
                 .any(|bad| (offset / BLOCK..(offset + length).div_ceil(BLOCK)).contains(bad));
             match roots {
-                None if touched => assert!(matches!(read, Err(Error::Mismatch(Place::Data { .. })))),
+                None if touched => assert!(matches!(read, Err(Error::Mismatch(Part::Data { .. })))),
                 _ => {
                     read.unwrap();
                     assert!(bytes == image.bytes[offset as usize..][..length as usize]);
@@ -167,6 +167,6 @@ fn another_root_hash_refuses_everything() {
     let image = Image::new(300, Some(2));
     let verity = Verity { root_hash: [1; 32], ..image.verity };
     let checked = Checked::new(image.damaged([]), verity);
-    assert!(matches!(checked.read_exact_at(&mut [0; 1], 0), Err(Error::Mismatch(Place::Tree { .. }))));
+    assert!(matches!(checked.read_exact_at(&mut [0; 1], 0), Err(Error::Mismatch(Part::Tree { .. }))));
     assert!(heal(&image.damaged([]), &verity, JOBS).is_err());
 }

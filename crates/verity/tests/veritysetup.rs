@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use tempfile::TempDir;
-use verity::{BLOCK, Error, Fec, Format, Place, Unprotectable, Verity, append, verify};
+use verity::{BLOCK, Error, Fec, Format, Part, Unprotectable, Verity, append, verify};
 
 const SALT: [u8; 32] = *b"salt that a test may well repeat";
 
@@ -77,11 +77,11 @@ fn a_flipped_bit_in_data_or_tree_is_refused_and_can_be_healed() {
     let verity = image.append(Some(2), 2);
     let hash_start = verity.layout.hash_offset + BLOCK;
     let cases = [
-        (0, Place::Data { block: 0 }),
-        (700 * BLOCK + 123, Place::Data { block: 700 }),
-        (1000 * BLOCK - 1, Place::Data { block: 999 }),
-        (hash_start, Place::Tree { block: 1001 }),
-        (hash_start + 3 * BLOCK, Place::Tree { block: 1004 }),
+        (0, Part::Data { block: 0 }),
+        (700 * BLOCK + 123, Part::Data { block: 700 }),
+        (1000 * BLOCK - 1, Part::Data { block: 999 }),
+        (hash_start, Part::Tree { block: 1001 }),
+        (hash_start + 3 * BLOCK, Part::Tree { block: 1004 }),
     ];
     for (offset, place) in cases {
         image.flip(offset);
@@ -118,9 +118,9 @@ fn damage_outside_data_and_tree_is_found_too() {
     let verity = image.append(Some(2), 2);
     let (superblock, parity) = (verity.layout.hash_offset, verity.layout.fec.unwrap().offset);
     let cases = [
-        (superblock + 5, Place::Superblock { block: 300 }),
-        (superblock + 4000, Place::Superblock { block: 300 }),
-        (parity + 4567, Place::Parity { offset: parity + 4567 }),
+        (superblock + 5, Part::Superblock { block: 300 }),
+        (superblock + 4000, Part::Superblock { block: 300 }),
+        (parity + 4567, Part::Parity { offset: parity + 4567 }),
     ];
     for (offset, place) in cases {
         image.flip(offset);
@@ -136,7 +136,7 @@ fn damage_outside_data_and_tree_is_found_too() {
 fn another_root_hash_or_salt_is_refused() {
     let image = Image::new(300 * BLOCK);
     let verity = image.append(Some(2), 2);
-    let top = Place::Tree { block: verity.layout.hash_start_block() };
+    let top = Part::Tree { block: verity.layout.hash_start_block() };
     for other in [Verity { root_hash: [0; 32], ..verity }, Verity { salt: [0; 32], ..verity }] {
         assert!(matches!(image.verify(&other, 2), Err(Error::Mismatch(found)) if found == top));
     }

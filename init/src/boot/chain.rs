@@ -9,7 +9,7 @@ use boot_ledger::{Generation, MOST_ATTEMPTS};
 use profiles::Name;
 
 use crate::request::WantedProfile;
-use crate::store::Place;
+use crate::store::Origin;
 
 /// The name of the profile that is tried last.
 const RESCUE: &str = "rescue";
@@ -33,7 +33,7 @@ pub struct Candidate {
     /// Why it is one.
     pub role: Role,
     /// The store that has it.
-    pub place: Place,
+    pub origin: Origin,
     /// The profile; `None` when the command line names none, which fails with a list of those that there are.
     pub wanted: Option<WantedProfile>,
 }
@@ -64,12 +64,12 @@ pub fn second_round(mut skipped: Vec<(Candidate, u32)>) -> Vec<Candidate> {
 impl fmt::Display for Candidate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = self.wanted.as_ref().map_or("", |wanted| wanted.name.as_str());
-        match (self.role, self.place) {
+        match (self.role, self.origin) {
             (Role::Asked, _) => write!(f, "the profile {name}"),
             (Role::LastGood, _) => write!(f, "the last good generation of {name}"),
             (Role::Fallback, _) => write!(f, "lamina.fallback={name}"),
-            (Role::Rescue, Place::Medium) => write!(f, "the profile {name} of the store"),
-            (Role::Rescue, Place::Initramfs) => write!(f, "the profile {name} of the initramfs"),
+            (Role::Rescue, Origin::Medium) => write!(f, "the profile {name} of the store"),
+            (Role::Rescue, Origin::Initramfs) => write!(f, "the profile {name} of the initramfs"),
         }
     }
 }
@@ -86,7 +86,7 @@ pub struct Wishes<'a> {
     /// The generation of the profile that was blessed last.
     pub last_good: Option<&'a Generation>,
     /// The store that was asked for; `None` when it was not found.
-    pub store: Option<Place>,
+    pub store: Option<Origin>,
 }
 
 /// The candidates, best first.
@@ -95,23 +95,23 @@ pub struct Wishes<'a> {
 /// an older generation has a good signature too. Such a boot falls back only to what is bound as well, or in the initramfs, which is
 /// as trusted as init itself.
 pub fn chain(wishes: &Wishes<'_>) -> Vec<Candidate> {
-    let candidate = |role, place, wanted| Candidate { role, place, wanted };
+    let candidate = |role, origin, wanted| Candidate { role, origin, wanted };
     let bound = wishes.bound;
     let mut chain = Vec::new();
-    if let Some(place) = wishes.store {
-        chain.push(candidate(Role::Asked, place, wishes.profile.cloned()));
+    if let Some(origin) = wishes.store {
+        chain.push(candidate(Role::Asked, origin, wishes.profile.cloned()));
         if let (Some(asked), Some(good), false) = (wishes.profile, wishes.last_good, bound) {
             let wanted = WantedProfile { name: asked.name.clone(), digest: Some(good.digest) };
-            chain.push(candidate(Role::LastGood, place, Some(wanted)));
+            chain.push(candidate(Role::LastGood, origin, Some(wanted)));
         }
         let fallbacks = wishes.fallbacks.iter().filter(|fallback| !bound || fallback.digest.is_some());
-        chain.extend(fallbacks.map(|fallback| candidate(Role::Fallback, place, Some(fallback.clone()))));
+        chain.extend(fallbacks.map(|fallback| candidate(Role::Fallback, origin, Some(fallback.clone()))));
     }
     let rescue = Name::parse(RESCUE).ok().map(|name| WantedProfile { name, digest: None });
-    if wishes.store == Some(Place::Medium) && !bound {
-        chain.push(candidate(Role::Rescue, Place::Medium, rescue.clone()));
+    if wishes.store == Some(Origin::Medium) && !bound {
+        chain.push(candidate(Role::Rescue, Origin::Medium, rescue.clone()));
     }
-    chain.push(candidate(Role::Rescue, Place::Initramfs, rescue));
+    chain.push(candidate(Role::Rescue, Origin::Initramfs, rescue));
     chain
 }
 
@@ -138,7 +138,7 @@ mod tests {
             bound: false,
             fallbacks: &fallbacks,
             last_good: Some(&good),
-            store: Some(Place::Medium),
+            store: Some(Origin::Medium),
         };
         assert_eq!(
             told(&wishes),
@@ -165,7 +165,7 @@ mod tests {
             bound: true,
             fallbacks,
             last_good: Some(&good),
-            store: Some(Place::Medium),
+            store: Some(Origin::Medium),
         };
         let packed = "the profile rescue of the initramfs";
         assert_eq!(told(&wishes(&[])), ["the profile web", packed]);
@@ -175,7 +175,7 @@ mod tests {
             ["the profile web", "lamina.fallback=web", "lamina.fallback=rescue", packed]
         );
         assert!(chain(&wishes(&fallbacks)).iter().all(|candidate| {
-            candidate.place == Place::Initramfs || candidate.wanted.as_ref().unwrap().digest.is_some()
+            candidate.origin == Origin::Initramfs || candidate.wanted.as_ref().unwrap().digest.is_some()
         }));
     }
 

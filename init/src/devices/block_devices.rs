@@ -162,9 +162,9 @@ fn medium_in(name: &str, device: &Path) -> Option<(File, u64)> {
     let until = Instant::now() + SPINS_UP;
     loop {
         let file = node(name)?;
-        match drive::content(&file) {
-            drive::Content::Nothing => return None,
-            drive::Content::NotReady if Instant::now() < until => std::thread::sleep(LOOKED_AT_AGAIN),
+        match drive::state(&file) {
+            drive::DriveState::Nothing => return None,
+            drive::DriveState::NotReady if Instant::now() < until => std::thread::sleep(LOOKED_AT_AGAIN),
             _ => {
                 let size = number(&device.join("size")).filter(|size| *size > 0)?;
                 return Some((file, size.saturating_mul(512)));

@@ -16,4 +16,4 @@ mod reader;
 pub mod trust;
 
 pub use profile_summary::ProfileSummary;
-pub use reader::{Place, Store, StoredProfile};
+pub use reader::{Origin, Store, StoredProfile};

@@ -1,6 +1,6 @@
 //! A store: which profiles it has, and the one that was asked for.
 //!
-//! Everything in it is opened beneath its folder, without links and without crossing a mount, so that [`Place`] says where the
+//! Everything in it is opened beneath its folder, without links and without crossing a mount, so that [`Origin`] says where the
 //! bytes really lie: what is packed into the initramfs is trusted, whatever the command line calls it.
 
 use std::io::{self, ErrorKind};
@@ -24,7 +24,7 @@ const MOST_SEEN: usize = 8;
 
 /// Where the bytes of a store lie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
+pub enum Origin {
     /// On the medium that `lamina.store=` names.
     Medium,
     /// In the initramfs, into which they were packed.
@@ -35,7 +35,7 @@ pub enum Place {
 #[derive(Debug, Clone)]
 pub struct Store {
     /// Where its bytes lie.
-    pub place: Place,
+    pub origin: Origin,
     /// The folder with `profiles/` and `images/`, for messages and for the running system.
     pub folder: PathBuf,
     /// What is read, or why it cannot be opened.
@@ -71,19 +71,19 @@ impl StoredProfile {
 impl Store {
     /// The one that is packed into the initramfs. Its place is a constant: nothing that is asked for leads anywhere else.
     pub fn packed() -> Self {
-        Self::open(Place::Initramfs, Path::new("/"), paths::PACKED_STORE)
+        Self::open(Origin::Initramfs, Path::new("/"), paths::PACKED_STORE)
     }
 
     /// The one in this folder of the medium.
     pub fn on_medium(folder: &str) -> Self {
-        Self::open(Place::Medium, Path::new(paths::MEDIUM), folder)
+        Self::open(Origin::Medium, Path::new(paths::MEDIUM), folder)
     }
 
     /// `root` is trusted: what it is said to be is what it is.
-    pub fn open(place: Place, root: &Path, folder: &str) -> Self {
+    pub fn open(origin: Origin, root: &Path, folder: &str) -> Self {
         let files = BootStore::open(root, Path::new(folder)).map_err(|error| error.to_string());
         let folder = if folder.is_empty() { root.to_owned() } else { root.join(folder) };
-        Self { place, folder, files }
+        Self { origin, folder, files }
     }
 
     /// What its files are opened beneath; `None` when it could not be opened.

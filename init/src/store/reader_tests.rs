@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 
 /// As it would be on a medium.
 fn open(folder: &Path) -> Store {
-    Store::open(Place::Medium, folder, "")
+    Store::open(Origin::Medium, folder, "")
 }
 
 fn store() -> tempfile::TempDir {
@@ -180,7 +180,7 @@ fn no_link_in_a_store_is_followed() {
     assert!(!open(store.path()).has_profile(&Name::parse("rescue").unwrap()));
     // Where the store itself is a link, nothing of it is read.
     symlink(store.path(), elsewhere.path().join("lamina")).unwrap();
-    let linked = Store::open(Place::Medium, elsewhere.path(), "lamina");
+    let linked = Store::open(Origin::Medium, elsewhere.path(), "lamina");
     let failure = linked.find_profile(Some(&wanted("web", None))).unwrap_err();
     assert!(
         failure.seen[0].ends_with("there is a symbolic link, and none is followed on a medium"),
@@ -192,6 +192,6 @@ fn no_link_in_a_store_is_followed() {
 fn the_packed_store_is_where_it_was_packed() {
     assert_eq!(Store::packed().folder, Path::new("/lamina"));
     // A folder of another mount is not the packed one, whatever it is called.
-    let proc = Store::open(Place::Initramfs, Path::new("/"), "proc");
+    let proc = Store::open(Origin::Initramfs, Path::new("/"), "proc");
     assert!(proc.directory().is_none() && !proc.has_profiles());
 }

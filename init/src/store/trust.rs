@@ -12,7 +12,7 @@ use profiles::resolved::BootProfile;
 use crate::error::Failure;
 use crate::paths;
 use crate::store::initramfs::{AllowedProfile, Description};
-use crate::store::{Place, StoredProfile};
+use crate::store::{Origin, StoredProfile};
 
 /// Nobody should sign anew what somebody else changed.
 const ORIGINAL: &str = "copy the original profile back to the medium, with its signature: what lies there may have been changed by somebody";
@@ -72,13 +72,13 @@ impl Trust {
     /// Its medium may not boot it, or its text is not understood.
     pub fn read_profile(
         &self,
-        place: Place,
+        origin: Origin,
         stored: &StoredProfile,
     ) -> Result<(BootProfile, Option<String>), Failure> {
-        let signed_by = match place {
-            Place::Medium => self.vouches_for(stored)?,
+        let signed_by = match origin {
+            Origin::Medium => self.vouches_for(stored)?,
             // The initramfs, profiles included, is what the keys themselves are trusted with.
-            Place::Initramfs => None,
+            Origin::Initramfs => None,
         };
         Ok((stored.parse()?, signed_by))
     }

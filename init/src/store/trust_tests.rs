@@ -2,7 +2,7 @@ use super::*;
 use profiles::Name;
 
 use crate::request::WantedProfile;
-use crate::store::{Place, Store};
+use crate::store::{Origin, Store};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -151,7 +151,7 @@ fn profile(name: &str, generation: u64, signature: Option<String>) -> StoredProf
         fs::write(folder.join(format!("{generation}.kdl.minisig")), signature).unwrap();
     }
     let wanted = WantedProfile { name: Name::parse(name).unwrap(), digest: None };
-    Store::open(Place::Medium, store.path(), "").find_profile(Some(&wanted)).unwrap()
+    Store::open(Origin::Medium, store.path(), "").find_profile(Some(&wanted)).unwrap()
 }
 
 fn allowed(name: &str, key: Option<&str>, lowest: Option<u64>) -> AllowedProfile {
@@ -214,7 +214,7 @@ fn what_must_be_signed_is_checked_before_it_is_parsed() {
     let trust = Trust { required: true, ..Trust::default() };
     let mut stored = profile("web", 1, None);
     stored.profile.bytes = b"no profile\n".to_vec();
-    let refused = |place| trust.read_profile(place, &stored).unwrap_err().why;
-    assert!(refused(Place::Medium).contains("is not signed"), "{}", refused(Place::Medium));
-    assert!(refused(Place::Initramfs).contains("1.kdl:1"), "{}", refused(Place::Initramfs));
+    let refused = |origin| trust.read_profile(origin, &stored).unwrap_err().why;
+    assert!(refused(Origin::Medium).contains("is not signed"), "{}", refused(Origin::Medium));
+    assert!(refused(Origin::Initramfs).contains("1.kdl:1"), "{}", refused(Origin::Initramfs));
 }

@@ -88,7 +88,7 @@ impl<'a> Node<'a> {
                     "remove what is too much; a text with spaces needs quotes",
                 ),
             };
-            self.reading.note(&self.entry_place(entry), message, help);
+            self.reading.note(&self.entry_span(entry), message, help);
         }
     }
 
@@ -101,13 +101,13 @@ impl<'a> Node<'a> {
             }
             if !seen.insert(name) {
                 let message = format!("the property '{name}' stands twice");
-                self.reading.note(&self.entry_place(entry), message, "keep one");
+                self.reading.note(&self.entry_span(entry), message, "keep one");
             }
             if let Names::Only(names) = shape.properties
                 && !names.contains(&name)
             {
                 let message = format!("unknown property '{name}' of '{}'", self.name());
-                self.reading.note(&self.entry_place(entry), message, suggest::remedy(name, names));
+                self.reading.note(&self.entry_span(entry), message, suggest::remedy(name, names));
             }
         }
     }

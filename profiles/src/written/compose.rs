@@ -99,7 +99,7 @@ impl Joined {
                     included.name, include.name
                 );
                 return Err(included
-                    .place
+                    .span
                     .error(message, "give the file and the profile in it the same name")
                     .into());
             }
@@ -155,12 +155,12 @@ impl Joined {
             let message = format!("'{}' is both left out and wanted here", without.name);
             self.errors.push(
                 without
-                    .place
+                    .span
                     .error(message, "remove one of the two lines; a wish replaces an included one by itself"),
             );
         } else if !self.all().any(|package| package.name == without.name) {
             let message = format!("no included profile has the package '{}'", without.name);
-            self.errors.push(without.place.error(message, self.remedy(&without.name)));
+            self.errors.push(without.span.error(message, self.remedy(&without.name)));
         }
         self.forget(&without.name);
     }
@@ -174,7 +174,7 @@ impl Joined {
                     allowed.path.as_str(),
                     allowed.from
                 );
-                self.errors.push(allowed.place.error(message, self.remedy(&allowed.from)));
+                self.errors.push(allowed.span.error(message, self.remedy(&allowed.from)));
             }
         }
     }
@@ -190,11 +190,11 @@ fn refuse_cycle(open: &[Name], include: &Mention) -> Result<(), Diagnostics> {
     if let Some(start) = open.iter().position(|name| *name == include.name) {
         let way: Vec<&str> = open[start..].iter().chain([&include.name]).map(Name::as_str).collect();
         let message = format!("profiles include each other in a circle: {}", way.join(" -> "));
-        return Err(include.place.error(message, "take one of these includes out").into());
+        return Err(include.span.error(message, "take one of these includes out").into());
     }
     if open.len() >= DEEPEST {
         let message = format!("includes are more than {DEEPEST} deep");
-        return Err(include.place.error(message, "include the profiles side by side").into());
+        return Err(include.span.error(message, "include the profiles side by side").into());
     }
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::process::Stdio;
 
 use super::server::{Answer, Server};
-use super::{BODY, Log, Place, source};
+use super::{BODY, Downloads, Log, source};
 use crate::fetch::{Fetcher, Mirror, tied_program};
 
 /// 204 and 304 were pinned as the empty file, and an unasked part as the whole.
@@ -22,7 +22,7 @@ fn only_a_whole_file_is_pinned() {
         ("/empty", Answer::Whole(b"")),
         ("/packed", Answer::Raw("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc")),
     ]);
-    let place = Place::new();
+    let place = Downloads::new();
     let pin = |path: &str| {
         let mirror = Mirror::parse(&server.url(path)).unwrap();
         Fetcher::new(place.path("sources")).pin(&mirror, place.folder.path(), "x", &())
@@ -43,7 +43,7 @@ fn only_a_whole_file_is_pinned() {
 #[test]
 fn brackets_and_braces_are_a_part_of_the_address() {
     let server = Server::start([("/[1-3]{a,b}", Answer::Whole(BODY))]);
-    let place = Place::new();
+    let place = Downloads::new();
     let fetched = place.fetch(&source(BODY, &[&server.url("/[1-3]{a,b}")])).unwrap();
     assert_eq!(fs::read(fetched).unwrap(), BODY);
 }
@@ -54,9 +54,9 @@ fn a_server_that_never_ends_is_left_and_one_that_announces_too_much_is_not_begun
         ("/huge", Answer::Raw("HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\nabc")),
         ("/endless", Answer::Endless),
     ]);
-    let error = Place::new().fetch(&source(BODY, &[&server.url("/huge")])).unwrap_err().to_string();
+    let error = Downloads::new().fetch(&source(BODY, &[&server.url("/huge")])).unwrap_err().to_string();
     assert!(error.contains("gives another file: 99999999999 bytes where 33 are expected"), "{error}");
-    let error = Place::new().fetch(&source(BODY, &[&server.url("/endless")])).unwrap_err().to_string();
+    let error = Downloads::new().fetch(&source(BODY, &[&server.url("/endless")])).unwrap_err().to_string();
     let (_, count) = error.split_once("gives another file: more than ").expect(&error);
     let count: u64 = count.split(' ').next().unwrap().parse().unwrap();
     assert!(count < (64 << 20) + (1 << 20), "{error}");
@@ -69,7 +69,7 @@ fn passwords_are_shown_nowhere() {
         ("/other", Answer::Whole(b"other")),
         ("/good", Answer::Whole(BODY)),
     ]);
-    let place = Place::new();
+    let place = Downloads::new();
     let secret = |path: &str| server.url(path).replace("//", "//user:s3cret@");
     let (all, log) = (["/gone", "/moved", "/other"].map(secret), Log::default());
     let mut mirrors: Vec<&str> = all.iter().map(String::as_str).collect();

@@ -8,12 +8,12 @@ use crate::Error;
 
 /// A place in a table: the position of a metadata block in the image, and the offset after decompression.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct MetadataPosition {
     pub(super) block: u64,
     pub(super) offset: usize,
 }
 
-impl Place {
+impl MetadataPosition {
     /// A place as inodes and the superblock write it, relative to the start of its table.
     pub(super) fn from_reference(reference: u64, table: u64) -> Option<Self> {
         let block = table.checked_add(reference >> 16)?;
@@ -24,17 +24,17 @@ impl Place {
 /// Reads forward from a place. Each block is fetched when its first byte is needed.
 pub(super) struct Cursor<'a> {
     image: &'a Image,
-    place: Place,
+    place: MetadataPosition,
     block: Option<Arc<MetadataBlock>>,
 }
 
 impl<'a> Cursor<'a> {
-    pub(super) fn new(image: &'a Image, place: Place) -> Self {
+    pub(super) fn new(image: &'a Image, place: MetadataPosition) -> Self {
         Self { image, place, block: None }
     }
 
     /// Where the next byte is.
-    pub(super) fn place(&self) -> Place {
+    pub(super) fn place(&self) -> MetadataPosition {
         self.place
     }
 
@@ -49,7 +49,7 @@ impl<'a> Cursor<'a> {
                 return Err(self.image.blocks.damaged(problem));
             };
             if rest.is_empty() {
-                self.place = Place { block: block.next, offset: 0 };
+                self.place = MetadataPosition { block: block.next, offset: 0 };
                 continue;
             }
             let now = rest.len().min(room.len());
@@ -98,7 +98,8 @@ impl Image {
             .ok_or_else(|| self.blocks.damaged("damaged: a table lies past the end"))?;
         let mut block = [0; 8];
         self.blocks.read_at(&mut block, position)?;
-        let place = Place { block: u64::from_le_bytes(block), offset: (byte % block_size) as usize };
+        let place =
+            MetadataPosition { block: u64::from_le_bytes(block), offset: (byte % block_size) as usize };
         Ok(Cursor::new(self, place))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::cursor::{Cursor, Place};
+use super::cursor::{Cursor, MetadataPosition};
 use super::inodes::{DirectoryData, Found};
 use super::{Image, Item};
 use crate::Error;
@@ -33,7 +33,7 @@ pub(super) struct Directory<'a> {
 impl<'a> Directory<'a> {
     pub(super) fn new(image: &'a Image, data: &DirectoryData) -> Self {
         let block = image.superblock.directory_table.saturating_add(data.block.into());
-        let cursor = Cursor::new(image, Place { block, offset: data.offset.into() });
+        let cursor = Cursor::new(image, MetadataPosition { block, offset: data.offset.into() });
         Self { image, cursor, left: u64::from(data.size).saturating_sub(3), run: 0, inode_block: 0 }
     }
 

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::Image;
-use super::cursor::{Cursor, Place};
+use super::cursor::{Cursor, MetadataPosition};
 use crate::Error;
 
 /// Where a file's bytes are in its image.
@@ -15,7 +15,7 @@ pub struct FileData {
     start: u64,
     fragment: Option<FragmentPlace>,
     /// Where the list of its blocks' sizes is.
-    sizes: Place,
+    sizes: MetadataPosition,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +25,12 @@ pub(super) struct FragmentPlace {
 }
 
 impl FileData {
-    pub(super) fn new(len: u64, start: u64, fragment: Option<FragmentPlace>, sizes: Place) -> Self {
+    pub(super) fn new(
+        len: u64,
+        start: u64,
+        fragment: Option<FragmentPlace>,
+        sizes: MetadataPosition,
+    ) -> Self {
         Self { len, start, fragment, sizes }
     }
 

@@ -1,6 +1,6 @@
 //! One inode (`squashfs.rst`, section 3.2; the structures of the kernel's `squashfs_fs.h`).
 
-use super::cursor::{Cursor, Place};
+use super::cursor::{Cursor, MetadataPosition};
 use super::file::{FileData, FragmentPlace};
 use super::{Image, Item};
 use crate::Error;
@@ -41,7 +41,7 @@ pub(super) struct Inode {
 impl Image {
     pub(super) fn inode(&self, reference: u64) -> Result<Inode, Error> {
         let table = self.superblock.inode_table;
-        let place = Place::from_reference(reference, table)
+        let place = MetadataPosition::from_reference(reference, table)
             .filter(|place| place.block < self.superblock.directory_table)
             .ok_or_else(|| self.blocks.damaged("damaged: an inode lies outside the inode table"))?;
         let mut cursor = Cursor::new(self, place);

@@ -1,7 +1,7 @@
 //! Extended attributes (`squashfs.rst`, section 3.7), with values in line or elsewhere.
 
 use super::Image;
-use super::cursor::{Cursor, Place};
+use super::cursor::{Cursor, MetadataPosition};
 use crate::Error;
 use crate::entry::{NAME_MAX, Xattr};
 use crate::superblock::{NO_TABLE, NONE};
@@ -31,7 +31,8 @@ impl Image {
         let mut entry = self.table_entry(index, number.into(), 16)?;
         let (reference, count) = (entry.long()?, entry.word()?);
         let place = |reference| {
-            Place::from_reference(reference, values).ok_or_else(|| damaged("a value lies past the end"))
+            MetadataPosition::from_reference(reference, values)
+                .ok_or_else(|| damaged("a value lies past the end"))
         };
         let mut cursor = Cursor::new(self, place(reference)?);
         let mut xattrs = Vec::new();

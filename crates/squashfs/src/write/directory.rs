@@ -3,7 +3,7 @@
 //! The entries of a run have their inodes in one metadata block, and inode numbers near the header's. Large directories
 //! also get an index, so that the kernel need not read a whole listing to find one name.
 
-use super::metadata::{MetadataWriter, Place};
+use super::metadata::{MetadataPosition, MetadataWriter};
 use crate::compressor::BlockCompressor;
 use crate::superblock::METADATA_SIZE;
 
@@ -13,7 +13,7 @@ const RUN_MAX: usize = 256;
 /// One name of a directory.
 pub(super) struct Name<'a> {
     pub(super) name: &'a [u8],
-    pub(super) inode: Place,
+    pub(super) inode: MetadataPosition,
     pub(super) number: u32,
     pub(super) basic_type: u16,
 }
@@ -21,7 +21,7 @@ pub(super) struct Name<'a> {
 /// Where a listing was put.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Listing {
-    pub(super) place: Place,
+    pub(super) place: MetadataPosition,
     /// The size of the listing in bytes, without the 3 that an inode adds for `.` and `..`.
     pub(super) size: u64,
     /// The encoded index, and how many entries it has.
@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     fn name(number: u32, block: u32) -> Name<'static> {
-        Name { name: b"n", inode: Place { block, offset: 0 }, number, basic_type: 2 }
+        Name { name: b"n", inode: MetadataPosition { block, offset: 0 }, number, basic_type: 2 }
     }
 
     #[test]

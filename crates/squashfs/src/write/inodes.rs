@@ -5,7 +5,7 @@
 
 use super::WriteOptions;
 use super::directory::{self, Listing, Name};
-use super::metadata::{MetadataWriter, Place};
+use super::metadata::{MetadataPosition, MetadataWriter};
 use super::owners::Owners;
 use super::pipeline::{Layouts, Tail};
 use super::xattrs::XattrSets;
@@ -29,7 +29,7 @@ pub(super) struct InodeTables {
     pub(super) directories: u32,
     pub(super) owners: Owners,
     pub(super) xattrs: XattrSets,
-    places: Vec<Option<Place>>,
+    places: Vec<Option<MetadataPosition>>,
     numbers: Vec<u32>,
 }
 
@@ -132,7 +132,7 @@ struct Builder<'a> {
     block_compressor: &'a mut BlockCompressor,
     numbers: &'a [u32],
     /// Where the inodes written so far are.
-    places: Vec<Option<Place>>,
+    places: Vec<Option<MetadataPosition>>,
     inodes: MetadataWriter,
     listings: MetadataWriter,
     owners: Owners,
@@ -165,7 +165,7 @@ impl Builder<'_> {
         Ok(listing)
     }
 
-    fn directory(&mut self, id: InodeId, parent: u32, listing: &Listing) -> Result<Place, Error> {
+    fn directory(&mut self, id: InodeId, parent: u32, listing: &Listing) -> Result<MetadataPosition, Error> {
         let xattrs = self.xattr_number(id)?;
         // `.` in itself, `..` in each subdirectory, and its own name.
         let below = self.tree.inode(id).children.values();
@@ -188,7 +188,7 @@ impl Builder<'_> {
         self.inode(id, extended, &body)
     }
 
-    fn file(&mut self, id: InodeId) -> Result<Place, Error> {
+    fn file(&mut self, id: InodeId) -> Result<MetadataPosition, Error> {
         let xattrs = self.xattr_number(id)?;
         let inode = self.tree.inode(id);
         let Kind::File(content) = &inode.entry.kind else { unreachable!("only files come here") };
@@ -218,7 +218,7 @@ impl Builder<'_> {
     }
 
     /// Symbolic links, devices, fifos, sockets.
-    fn special(&mut self, id: InodeId) -> Result<Place, Error> {
+    fn special(&mut self, id: InodeId) -> Result<MetadataPosition, Error> {
         let xattrs = self.xattr_number(id)?;
         let inode = self.tree.inode(id);
         let mut body = Vec::new();
@@ -245,7 +245,7 @@ impl Builder<'_> {
     }
 
     /// The header that all inodes share, then `body`.
-    fn inode(&mut self, id: InodeId, extended: bool, body: &[u8]) -> Result<Place, Error> {
+    fn inode(&mut self, id: InodeId, extended: bool, body: &[u8]) -> Result<MetadataPosition, Error> {
         let entry = &self.tree.inode(id).entry;
         let metadata = &entry.metadata;
         let number = basic_type(&entry.kind) + if extended { EXTENDED } else { 0 };

@@ -15,12 +15,12 @@ pub(super) const STORED: u16 = 1 << 15;
 
 /// A place in a table: where its block starts on disk, relative to the table, and the offset after decompression.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct MetadataPosition {
     pub(super) block: u32,
     pub(super) offset: u16,
 }
 
-impl Place {
+impl MetadataPosition {
     /// As inodes and the superblock refer to each other: the block shifted left by 16, plus the offset.
     pub(super) fn reference(self) -> u64 {
         u64::from(self.block) << 16 | u64::from(self.offset)
@@ -36,8 +36,8 @@ pub(super) struct MetadataWriter {
 
 impl MetadataWriter {
     /// Where the next byte will be. Tables over 4 GiB are refused when they are finished, so the cast loses nothing.
-    pub(super) fn place(&self) -> Place {
-        Place { block: self.table.len() as u32, offset: self.block.len() as u16 }
+    pub(super) fn place(&self) -> MetadataPosition {
+        MetadataPosition { block: self.table.len() as u32, offset: self.block.len() as u16 }
     }
 
     pub(super) fn write(&mut self, mut bytes: &[u8], block_compressor: &mut BlockCompressor) {

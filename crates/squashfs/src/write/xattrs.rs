@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::io::Write;
 
-use super::metadata::{self, MetadataWriter, Place};
+use super::metadata::{self, MetadataPosition, MetadataWriter};
 use super::sink::Sink;
 use crate::Error;
 use crate::compressor::BlockCompressor;
@@ -94,7 +94,7 @@ impl XattrSets {
         let mut values = MetadataWriter::default();
         let mut entries = Vec::with_capacity(self.sets.len() * 16);
         for set in &self.sets {
-            let place: Place = values.place();
+            let place: MetadataPosition = values.place();
             values.write(&self.values[set.start..][..set.size as usize], block_compressor);
             entries.extend_from_slice(&place.reference().to_le_bytes());
             entries.extend_from_slice(&set.count.to_le_bytes());

@@ -13,7 +13,7 @@ use crate::store::find_store;
 use crate::store::initramfs::{self, Description};
 use crate::store::medium::Medium;
 use crate::store::trust::Trust;
-use crate::store::{Place, Store};
+use crate::store::{Origin, Store};
 use crate::{paths, plan, recovery};
 
 impl Session {
@@ -79,7 +79,7 @@ impl Session {
         }
         self.carry_out(&plan::medium(&medium))?;
         if medium == Medium::Initramfs {
-            self.place = Some(Place::Initramfs);
+            self.origin = Some(Origin::Initramfs);
             self.counter = BootCounter::of_initramfs();
             if self.request.folder != paths::PACKED_STORE {
                 self.journal.warn(format!(
@@ -94,7 +94,7 @@ impl Session {
         self.journal.store_folder(store.folder.display().to_string());
         self.counter = BootCounter::open(&store.folder);
         self.real_kernel.reads_from(&store);
-        (self.place, self.on_medium) = (Some(Place::Medium), Some(store));
+        (self.origin, self.on_medium) = (Some(Origin::Medium), Some(store));
         Ok(())
     }
 

@@ -13,7 +13,7 @@ use crate::error::{BootError, Failure};
 use crate::modules::Left;
 use crate::recovery::Context;
 use crate::shutdown::handover;
-use crate::store::{Place, ProfileSummary};
+use crate::store::{Origin, ProfileSummary};
 use crate::{paths, plan, recovery};
 
 /// The recovery screen comes also when the disk with the store, or the host that shares it, does not answer any more.
@@ -115,10 +115,10 @@ impl Session {
 
     /// The profiles that a person may start instead: when the command line binds the bytes of one, only what it binds as well.
     fn choices(&self) -> Vec<ProfileSummary> {
-        let Some(store) = self.place.and_then(|place| self.store(place).ok()).cloned() else {
+        let Some(store) = self.origin.and_then(|origin| self.store(origin).ok()).cloned() else {
             return Vec::new();
         };
-        let described = !self.trust.required || store.place == Place::Initramfs;
+        let described = !self.trust.required || store.origin == Origin::Initramfs;
         let choices = within_on(STACK_OF_A_PARSER, MOST_FOR_A_LOOK, move || store.choices(described));
         let mut choices = choices.unwrap_or_default();
         choices.retain(|choice| self.request.may_choose(&choice.name).is_some());

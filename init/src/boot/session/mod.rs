@@ -23,7 +23,7 @@ use crate::report::kernel_words::KernelWords;
 use crate::request::BootRequest;
 use crate::request::seal;
 use crate::store::trust::Trust;
-use crate::store::{Place, Store};
+use crate::store::{Origin, Store};
 use crate::waiting::wait_for_device::Waits;
 
 /// What a boot knows.
@@ -38,7 +38,7 @@ pub struct Session {
     /// The threads that help.
     thread_pool: ThreadPool,
     /// Where the store is that was asked for, when it was found.
-    pub place: Option<Place>,
+    pub origin: Option<Origin>,
     /// The store on the medium, when that was found.
     on_medium: Option<Store>,
     /// The store that is packed into the initramfs, once it was looked for.
@@ -67,7 +67,7 @@ impl Session {
             journal: Journal::begin(),
             real_kernel: Arc::default(),
             thread_pool: ThreadPool::default(),
-            place: None,
+            origin: None,
             on_medium: None,
             packed: None,
             counter: BootCounter::default(),
@@ -85,10 +85,10 @@ impl Session {
     ///
     /// # Errors
     /// It was not found.
-    pub fn store(&self, place: Place) -> Result<&Store, Failure> {
-        let store = match place {
-            Place::Medium => self.on_medium.as_ref(),
-            Place::Initramfs => self.packed.as_ref(),
+    pub fn store(&self, origin: Origin) -> Result<&Store, Failure> {
+        let store = match origin {
+            Origin::Medium => self.on_medium.as_ref(),
+            Origin::Initramfs => self.packed.as_ref(),
         };
         store.ok_or_else(|| Failure::new("the store was not found"))
     }

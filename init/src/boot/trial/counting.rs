@@ -6,7 +6,7 @@ use profiles::Name;
 
 use crate::boot::chain::Candidate;
 use crate::boot::session::Session;
-use crate::store::{Place, StoredProfile};
+use crate::store::{Origin, StoredProfile};
 
 fn generation(stored: &StoredProfile) -> Generation {
     Generation { number: stored.profile.generation, digest: stored.profile.digest }
@@ -14,23 +14,23 @@ fn generation(stored: &StoredProfile) -> Generation {
 
 /// How often it was started without a blessing, as far as that is counted.
 pub fn attempts(session: &Session, candidate: &Candidate, stored: &StoredProfile) -> u32 {
-    match (candidate.place, &candidate.wanted) {
-        (Place::Medium, Some(wanted)) => session.counter.attempts(&wanted.name, &generation(stored)),
+    match (candidate.origin, &candidate.wanted) {
+        (Origin::Medium, Some(wanted)) => session.counter.attempts(&wanted.name, &generation(stored)),
         _ => 0,
     }
 }
 
 /// Counts this start, and says which it is.
 pub fn note_attempt(session: &mut Session, candidate: &Candidate, profile: &Name, stored: &StoredProfile) {
-    let attempt = match candidate.place {
-        Place::Medium => {
+    let attempt = match candidate.origin {
+        Origin::Medium => {
             let (attempt, protected) = session.counter.note(profile, &generation(stored));
             if let Err(failure) = protected {
                 session.journal.alarm(format!("the medium stays writable: {}", failure.why));
             }
             attempt
         }
-        Place::Initramfs => None,
+        Origin::Initramfs => None,
     };
     let why_not = session.counter.why_not().map(str::to_owned);
     session.journal.ledger(LedgerRecord { counted: attempt.is_some(), attempt, why_not });

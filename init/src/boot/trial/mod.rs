@@ -23,7 +23,7 @@ use crate::boot::session::Session;
 use crate::error::{BootError, Failure};
 use crate::request::BootRequest;
 use crate::step_name::StepName;
-use crate::store::{Place, StoredProfile};
+use crate::store::{Origin, StoredProfile};
 use crate::{recovery, unmount};
 
 /// Whether the number of attempts counts.
@@ -50,7 +50,7 @@ enum Tried {
 /// What makes two candidates the same.
 #[derive(PartialEq, Eq)]
 struct Attempt {
-    place: Place,
+    origin: Origin,
     profile: String,
     generation: u64,
     /// By the command line.
@@ -60,7 +60,7 @@ struct Attempt {
 impl Attempt {
     fn of(request: &BootRequest, candidate: &Candidate, profile: String, generation: u64) -> Self {
         let is_changed = candidate.role == Role::Asked && request.changes_the_profile();
-        Self { place: candidate.place, profile, generation, is_changed }
+        Self { origin: candidate.origin, profile, generation, is_changed }
     }
 }
 
@@ -113,12 +113,12 @@ fn candidates(session: &Session) -> Vec<Candidate> {
         bound: request.is_bound(),
         fallbacks: &request.fallbacks,
         last_good: last_good.as_ref(),
-        store: session.place,
+        store: session.origin,
     };
     let mut chain = chain::chain(&wishes);
     chain.retain(|candidate| match (&candidate.wanted, candidate.role) {
         (Some(wanted), Role::Rescue) => {
-            session.store(candidate.place).is_ok_and(|store| store.has_profile(&wanted.name))
+            session.store(candidate.origin).is_ok_and(|store| store.has_profile(&wanted.name))
         }
         _ => true,
     });
@@ -189,7 +189,7 @@ fn find(session: &mut Session, candidate: &Candidate) -> Result<StoredProfile, B
     if let Some(error) = misread(session, candidate).filter(|_| candidate.wanted.is_none()) {
         return Err(error);
     }
-    let store = session.store(candidate.place).cloned();
+    let store = session.store(candidate.origin).cloned();
     let wanted = candidate.wanted.as_ref();
     let object = wanted.map_or_else(|| "lamina.profile=".to_owned(), |wanted| wanted.name.to_string());
     session.journal.step(StepName::FindProfile, &object, |_| store?.find_profile(wanted))

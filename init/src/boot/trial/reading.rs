@@ -12,13 +12,13 @@ use crate::error::{BootError, Failure};
 use crate::request::{RootAccess, WantedProfile, seal};
 use crate::step_name::StepName;
 use crate::store::trust::Trust;
-use crate::store::{Place, Store, StoredProfile};
+use crate::store::{Origin, Store, StoredProfile};
 
 /// What a person chose takes the place of a profile that is not tried: whether that one is sealed counts all the same.
 pub fn learn_seal_of_replaced(session: &mut Session) {
     let Some(left) = session.request.left.clone() else { return };
-    let Some(store) = session.place.and_then(|place| session.store(place).ok()) else { return };
-    let read = |stored| session.trust.read_profile(store.place, &stored).ok();
+    let Some(store) = session.origin.and_then(|origin| session.store(origin).ok()) else { return };
+    let read = |stored| session.trust.read_profile(store.origin, &stored).ok();
     if let Some((profile, _)) = store.find_profile(Some(&left)).ok().and_then(read) {
         session.asked = seal::Asked::of(profile.sealed.as_ref());
     }
@@ -29,7 +29,7 @@ pub fn learn_seal(session: &mut Session, candidate: &Candidate, stored: &StoredP
     if candidate.role != Role::Asked || session.request.replaced {
         return;
     }
-    if let Ok((profile, _)) = session.trust.read_profile(candidate.place, stored) {
+    if let Ok((profile, _)) = session.trust.read_profile(candidate.origin, stored) {
         session.asked = seal::Asked::of(profile.sealed.as_ref());
     }
 }
@@ -41,11 +41,11 @@ pub fn read(
     candidate: &Candidate,
     stored: &StoredProfile,
 ) -> Result<BootProfile, BootError> {
-    let store = session.store(candidate.place).cloned();
+    let store = session.store(candidate.origin).cloned();
     let path = stored.profile.path.display().to_string();
     let (trust, request, learned) = (&session.trust, &session.request, Cell::new(session.asked));
     let read = session.journal.step(StepName::ReadProfile, &path, |_| {
-        let (profile, signed_by) = trust.read_profile(candidate.place, stored)?;
+        let (profile, signed_by) = trust.read_profile(candidate.origin, stored)?;
         // What a person chose takes the place of what the command line asks for.
         if candidate.role == Role::Asked && !request.replaced {
             learned.set(seal::Asked::of(profile.sealed.as_ref()));
@@ -86,7 +86,7 @@ fn lender(
     trust: &Trust,
     name: &Name,
 ) -> Result<BootProfile, Failure> {
-    if candidate.place == Place::Medium && candidate.is_bound() {
+    if candidate.origin == Origin::Medium && candidate.is_bound() {
         let why = format!(
             "lamina.add={name}/...: nothing vouches for the profile `{name}`, and lamina.profile= binds a digest"
         );
@@ -95,7 +95,7 @@ fn lender(
     }
     let store = store.map_err(Failure::clone)?;
     let other = store.find_profile(Some(&WantedProfile { name: name.clone(), digest: None }))?;
-    trust.read_profile(candidate.place, &other).map(|(profile, _)| profile)
+    trust.read_profile(candidate.origin, &other).map(|(profile, _)| profile)
 }
 
 fn warn(session: &mut Session, profile: &BootProfile) {

@@ -3,9 +3,9 @@ use std::fs;
 
 use profiles::Digest;
 
-fn candidate(role: Role, place: Place, digest: Option<Digest>) -> Candidate {
+fn candidate(role: Role, origin: Origin, digest: Option<Digest>) -> Candidate {
     let wanted = WantedProfile { name: Name::parse("web").unwrap(), digest };
-    Candidate { role, place, wanted: Some(wanted) }
+    Candidate { role, origin, wanted: Some(wanted) }
 }
 
 #[test]
@@ -19,22 +19,22 @@ fn an_image_of_another_profile_needs_as_much_trust_as_the_profile() {
     );
     fs::write(folder.join("1.kdl"), text).unwrap();
     let digest = Some(Digest::from_bytes([1; 32]));
-    let lend = |place, digest, required| {
+    let lend = |origin, digest, required| {
         let mut trust = Trust::default();
         trust.required = required;
         lender(
-            Ok(&Store::open(place, store.path(), "")),
-            &candidate(Role::Asked, place, digest),
+            Ok(&Store::open(origin, store.path(), "")),
+            &candidate(Role::Asked, origin, digest),
             &trust,
             &Name::parse("tools").unwrap(),
         )
     };
-    assert!(lend(Place::Medium, None, false).is_ok());
+    assert!(lend(Origin::Medium, None, false).is_ok());
     for required in [false, true] {
-        let failure = lend(Place::Medium, digest, required).unwrap_err();
+        let failure = lend(Origin::Medium, digest, required).unwrap_err();
         assert!(failure.why.contains("nothing vouches for the profile `tools`"), "{failure:?}");
     }
-    assert!(lend(Place::Medium, None, true).unwrap_err().why.contains("is not signed"));
+    assert!(lend(Origin::Medium, None, true).unwrap_err().why.contains("is not signed"));
     // As the profiles of the initramfs themselves.
-    assert!(lend(Place::Initramfs, digest, false).is_ok() && lend(Place::Initramfs, None, true).is_ok());
+    assert!(lend(Origin::Initramfs, digest, false).is_ok() && lend(Origin::Initramfs, None, true).is_ok());
 }

@@ -43,7 +43,7 @@ fn mount_root(
     top: &PreparedTop,
 ) -> Result<(), BootError> {
     let store =
-        session.store(candidate.place).map_err(|failure| failure.at(StepName::OpenImage, "the store"))?;
+        session.store(candidate.origin).map_err(|failure| failure.at(StepName::OpenImage, "the store"))?;
     let images = plan::images(&store.folder, profile);
     let mut stages = plan::layers(&images, session.real_kernel.mounts_from_files(&images));
     stages.extend(plan::root(&images, top, &profile.init, session.request.root_access));

@@ -10,8 +10,8 @@ use crate::request::WantedProfile;
 /// The layers that the last good generation of the profile does not have: when that one was good, they are at fault.
 pub fn suspects(session: &Session, candidate: &Candidate, record: &AttemptRecord) -> Vec<String> {
     let read = |wanted: &WantedProfile| {
-        let stored = session.store(candidate.place).ok()?.find_profile(Some(wanted)).ok()?;
-        session.trust.read_profile(candidate.place, &stored).ok().map(|(profile, _)| profile)
+        let stored = session.store(candidate.origin).ok()?.find_profile(Some(wanted)).ok()?;
+        session.trust.read_profile(candidate.origin, &stored).ok().map(|(profile, _)| profile)
     };
     let suspects = || {
         let name = &candidate.wanted.as_ref()?.name;
