@@ -3,14 +3,14 @@
 
 PROFILE ?= console
 KERNEL ?= 6.1
-# Which Rust: auto, path or debian (see .ci/cargo). Which way init is linked with musl: auto, toolchain or debian (see init/build).
+# Which Rust: auto, path or debian (see .ci/cargo). Which way init is linked with musl: auto, toolchain or debian (see .ci/musl).
 TOOLCHAIN ?= auto
 MUSL ?= auto
 LAMINA_CACHE ?= $(HOME)/.cache/lamina
 LAMINA_STORE ?= $(LAMINA_CACHE)/store
 LAMINA_OUT ?= $(CURDIR)/out
 PREFIX ?= /usr/local
-export TOOLCHAIN MUSL LAMINA_CACHE LAMINA_STORE LAMINA_OUT
+export TOOLCHAIN MUSL KEY LAMINA_CACHE LAMINA_STORE LAMINA_OUT
 
 KERNELS := 6.1 6.12
 # Only for a test: the cloud kernels have no 9p.
@@ -19,20 +19,14 @@ PROFILES := console web rescue
 
 # Resolved only when used: `deps` may have installed the cargo that is asked.
 toolchain = $(shell .ci/cargo --toolchain)
-rust-packages = $(if $(filter debian,$(toolchain) $(shell MUSL=$(musl) init/build --way)),rust)
+rust-packages = $(if $(filter debian,$(toolchain) $(shell MUSL=$(musl) .ci/musl --way)),rust)
 lint-packages = $(if $(filter debian,$(toolchain)),lint)
-# init/build looks for the musl target of the cargo on PATH, which may be too old.
+# .ci/musl looks for the musl target of the cargo on PATH, which may be too old.
 musl = $(if $(filter auto,$(MUSL)),$(if $(filter debian,$(toolchain)),debian,auto),$(MUSL))
 target-dir = $(or $(CARGO_TARGET_DIR),target)$(if $(filter debian,$(toolchain)),/debian)
 lamina = $(LAMINA_OUT)/lamina
-# Where `install` puts things.
-bindir = $(DESTDIR)$(PREFIX)/bin
-share = $(DESTDIR)$(PREFIX)/share
-bash-completions = $(share)/bash-completion/completions
-zsh-completions = $(share)/zsh/site-functions
-fish-completions = $(share)/fish/vendor_completions.d
 
-.PHONY: help boot test unit vm-test vm-pieces lint build install init packages kernels profiles initramfs bench soak soak-guest tree fresh deps deps-test clean
+.PHONY: help boot test unit vm-test vm-pieces lint build install release init packages kernels profiles initramfs bench soak soak-guest tree fresh deps deps-test clean
 .DEFAULT_GOAL := help
 # cargo and lamina use all processors themselves, and two apt-get at once would fail.
 .NOTPARALLEL:
@@ -44,7 +38,8 @@ help:
 	@echo "make unit       tests without virtual machines"
 	@echo "make vm-test    tests in virtual machines, after making what they need"
 	@echo "make build      the programs lamina and mkinitramfs, in out/"
-	@echo "make install    them, their completions and manual pages [PREFIX=/usr/local] [DESTDIR=]"
+	@echo "make install    them, init, completions and manual pages [PREFIX=/usr/local] [DESTDIR=]"
+	@echo "make release    one archive of static programs for any distribution, in out/release [KEY=FILE signs it]"
 	@echo "make init       PID 1 of the initramfs, static with musl, in out/ (MUSL=toolchain|debian forces a way)"
 	@echo "make packages   every package of packages/, from source, into the store"
 	@echo "make profiles   the profiles of profiles/ and their packages, into the store"
@@ -70,20 +65,12 @@ build: deps
 	@mkdir -p $(LAMINA_OUT)
 	@ln -f $(target-dir)/release/lamina $(target-dir)/release/mkinitramfs $(target-dir)/release/boot $(LAMINA_OUT)/
 
-# Each shell and man(1) look below PREFIX/share by themselves when it is /usr or /usr/local.
-install: build
-	@install -d $(bindir) $(share)/man/man1 $(bash-completions) $(zsh-completions) $(fish-completions)
-	@install $(LAMINA_OUT)/lamina $(LAMINA_OUT)/mkinitramfs $(bindir)/
-	@install -d $(share)/lamina/units
-	@install -m 644 init/units/* $(share)/lamina/units/
-	@$(lamina) man $(share)/man/man1
-	@$(LAMINA_OUT)/mkinitramfs man $(share)/man/man1
-	@$(lamina) completions bash > $(bash-completions)/lamina
-	@$(lamina) completions zsh > $(zsh-completions)/_lamina
-	@$(lamina) completions fish > $(fish-completions)/lamina.fish
-	@$(LAMINA_OUT)/mkinitramfs completions bash > $(bash-completions)/mkinitramfs
-	@$(LAMINA_OUT)/mkinitramfs completions zsh > $(zsh-completions)/_mkinitramfs
-	@$(LAMINA_OUT)/mkinitramfs completions fish > $(fish-completions)/mkinitramfs.fish
+install: build init
+	@.ci/put $(LAMINA_OUT) $(LAMINA_OUT)/init $(DESTDIR)$(PREFIX)
+
+# One archive for any distribution, in out/release. KEY=FILE signs it with minisign.
+release: init
+	@MUSL=$(musl) .ci/release $(LAMINA_OUT)/release
 
 init: deps
 	@MUSL=$(musl) init/build
@@ -110,7 +97,7 @@ boot: build init profiles kernels
 # What the stories need, in LAMINA_OUT and LAMINA_STORE. The second init proves that Debian's packages
 # alone are enough; the third panics where the stories tell it to, and is never shipped.
 vm-pieces: KERNELS += $(TEST_KERNELS)
-vm-pieces: deps-test build init packages profiles kernels soak-guest
+vm-pieces: deps-test build init packages profiles kernels soak-guest release
 	@LAMINA_OUT=$(LAMINA_OUT)/debian MUSL=debian init/build
 	@LAMINA_OUT=$(LAMINA_OUT)/panics INIT_FEATURES=panic-for-tests MUSL=$(musl) init/build
 

@@ -71,6 +71,11 @@ pub fn mkinitramfs() -> Result<PathBuf, Failure> {
     made("mkinitramfs", "make build")
 }
 
+/// The folder with the archive of a release, its checksum, and the recipe that makes a package of it.
+pub fn release() -> Result<PathBuf, Failure> {
+    made("release/SHA256SUMS", "make release").map(|list| list.with_file_name(""))
+}
+
 /// A kernel of `lamina kernel list`. `make kernels` links its package from the cache, where its name is its SHA-256.
 pub fn kernel(name: &str) -> Result<Kernel, Failure> {
     let link = made(&format!("kernels/{name}.deb"), "make kernels")?;

@@ -16,8 +16,8 @@ use crate::artifacts;
 use crate::failure::Failure;
 use crate::store::{ImageLine, Layer, ProfileText, TestStore, newest_profile};
 
-/// The release whose packages are installed: the one this project is developed on.
-const RELEASE: &str = "bookworm";
+/// The release that most roots are made of: the one this project is developed on.
+pub const BOOKWORM: &str = "bookworm";
 /// What nobody reads in a test.
 const LEFT_OUT: [&str; 4] = ["usr/share/doc/*", "usr/share/man/*", "usr/share/locale/*", "usr/share/info/*"];
 /// What comes with apt and dpkg, and what the kernel provides.
@@ -28,6 +28,8 @@ const NOT_PACKED: [&str; 4] = ["dev/", "var/cache/apt/", "var/lib/apt/", "var/li
 pub struct Recipe {
     /// Names the images.
     pub name: &'static str,
+    /// The release whose packages are installed.
+    pub release: &'static str,
     /// Packages besides Debian's essential ones and apt.
     pub packages: &'static [&'static str],
     /// The images, bottom first, each with parts of paths: the uppermost that has a part of `/the/path` gets it, and the lowest
@@ -38,6 +40,7 @@ pub struct Recipe {
 /// systemd, in three layers.
 pub const SYSTEMD: Recipe = Recipe {
     name: "systemd",
+    release: BOOKWORM,
     packages: &["systemd", "systemd-sysv", "udev"],
     layers: &[
         ("base", &[]),
@@ -47,8 +50,12 @@ pub const SYSTEMD: Recipe = Recipe {
 };
 
 /// OpenRC, which Debian has no inittab for.
-pub const OPENRC: Recipe =
-    Recipe { name: "openrc", packages: &["openrc", "sysvinit-core"], layers: &[("openrc", &[])] };
+pub const OPENRC: Recipe = Recipe {
+    name: "openrc",
+    release: BOOKWORM,
+    packages: &["openrc", "sysvinit-core"],
+    layers: &[("openrc", &[])],
+};
 
 /// The images of the system, bottom first, and the store that has them. Made when they are not there: that downloads
 /// about 50 MB and takes a quarter of a minute on an idle machine.
@@ -88,7 +95,7 @@ fn arguments(recipe: &Recipe) -> Vec<String> {
 
 fn install(recipe: &Recipe, archive: &Path) -> Result<(), Failure> {
     let mut command = Command::new("mmdebstrap");
-    command.args(arguments(recipe)).arg(RELEASE).arg(archive).stdin(Stdio::null());
+    command.args(arguments(recipe)).arg(recipe.release).arg(archive).stdin(Stdio::null());
     let output = command.output().map_err(Failure::about("mmdebstrap; run `make deps-test`"))?;
     if output.status.success() {
         return Ok(());
@@ -101,7 +108,7 @@ fn install(recipe: &Recipe, archive: &Path) -> Result<(), Failure> {
 fn key(recipe: &Recipe) -> Result<String, Failure> {
     let mut hash = Sha256::new();
     hash.update(arguments(recipe).join("\n"));
-    hash.update(RELEASE);
+    hash.update(recipe.release);
     hash.update(NOT_PACKED.join("\n"));
     hash.update(format!("{:?}", recipe.layers));
     Ok(hex(&hash.finalize()))

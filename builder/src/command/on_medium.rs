@@ -9,6 +9,8 @@ use boot_entry::Parameter;
 use cli::help::Cursor;
 use cli::numbers::human_size;
 use profiles::Name;
+use running::System;
+use running::medium::{Access, OpenMedium};
 use serde_json::json;
 
 use super::{print, print_json};
@@ -26,17 +28,41 @@ use crate::system::target::Target;
 /// How many generations of a profile stay when nobody says.
 pub(super) const KEPT: NonZero<usize> = NonZero::new(3).unwrap();
 
-/// The medium that `--medium` and `--esp` name.
-pub(super) fn target(medium: Option<&Path>, esp: Option<&Path>) -> Result<Target> {
+/// A medium that is worked on: folders that somebody mounted, or the one that the running system was booted from.
+pub(super) struct OpenTarget {
+    target: Target,
+    _running: Option<OpenMedium>,
+}
+
+impl std::ops::Deref for OpenTarget {
+    type Target = Target;
+
+    fn deref(&self) -> &Target {
+        &self.target
+    }
+}
+
+/// The medium that `--medium` and `--esp` name, or the running system's own.
+pub(super) fn target(medium: Option<&Path>, esp: Option<&Path>, access: Access) -> Result<OpenTarget> {
     match (medium, esp) {
-        (Some(medium), Some(esp)) => Target::mounted(medium, esp),
+        (Some(medium), Some(esp)) => Ok(OpenTarget { target: Target::mounted(medium, esp)?, _running: None }),
         (Some(_), None) => Err(Error::new("system", "the medium is named, and its EFI system partition is not")
             .remedy("mount that, and give its folder with `--esp DIR`")),
         (None, Some(_)) => Err(Error::new("system", "the EFI system partition is named, and its medium is not")
             .remedy("mount the partition of the store, and give its folder with `--medium DIR`")),
-        (None, None) => Err(Error::new("system", "no medium is named")
-            .remedy("mount the partition of its store and its EFI system partition, and give `--medium DIR --esp DIR`")),
+        (None, None) if !running::report::is_there(&System::here()) => Err(Error::new("system", "no medium is named")
+            .remedy("mount the partition of its store and its EFI system partition, and give `--medium DIR --esp DIR`; a system that Lamina booted has its own")),
+        (None, None) => {
+            let running = OpenMedium::open(&System::here(), access)?;
+            let target = Target { store: running.store.clone(), esp: running.esp.clone() };
+            Ok(OpenTarget { target, _running: Some(running) })
+        }
     }
+}
+
+/// How a medium is opened by a command that only says what it would do.
+pub(super) fn access(dry_run: bool) -> Access {
+    if dry_run { Access::Read } else { Access::Write }
 }
 
 /// A profile of the medium.
@@ -179,8 +205,10 @@ impl Bringing {
 /// The profiles and generations of the medium that the command line names.
 pub(super) fn complete(cursor: &Cursor<'_>) -> BTreeMap<String, String> {
     let folder = |name: &str| cursor.values(name).last().map(PathBuf::from);
-    let target = target(folder("--medium").as_deref(), folder("--esp").as_deref());
-    let Ok(installed) = target.and_then(|target| Installed::read(&target)) else { return BTreeMap::new() };
+    // Completion mounts nothing.
+    let (Some(medium), Some(esp)) = (folder("--medium"), folder("--esp")) else { return BTreeMap::new() };
+    let installed = Target::mounted(&medium, &esp).and_then(|target| Installed::read(&target));
+    let Ok(installed) = installed else { return BTreeMap::new() };
     let described = |it: &InstalledGeneration| {
         it.contents.as_ref().ok().and_then(|contents| contents.description.clone()).unwrap_or_default()
     };

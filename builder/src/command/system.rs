@@ -8,8 +8,9 @@ use argh::{ArgsInfo, FromArgs};
 use boot_entry::Parameter;
 use cli::numbers::count;
 use profiles::Name;
+use running::medium::Access;
 
-use super::on_medium::{Bringing, Doing, KEPT, generation, profile, target, whole};
+use super::on_medium::{Bringing, Doing, KEPT, access, generation, profile, target, whole};
 use super::system_diff::Diff;
 use super::system_update::Update;
 use super::{print, print_json};
@@ -54,7 +55,7 @@ enum Action {
 #[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(subcommand, name = "list", example = "lamina system list --medium /mnt/store --esp /mnt/esp --json")]
 struct List {
-    /// the medium: where the partition of the store is mounted
+    /// the medium: where the partition of the store is mounted (default: that of the running system)
     #[argh(option, arg_name = "dir")]
     medium: Option<PathBuf>,
     /// where its EFI system partition is mounted
@@ -93,7 +94,7 @@ struct Install {
     /// a further kernel parameter for entries that are new, without quotes; may be given several times
     #[argh(option, arg_name = "parameter")]
     option: Vec<String>,
-    /// the medium: where the partition of the store is mounted
+    /// the medium: where the partition of the store is mounted (default: that of the running system)
     #[argh(option, arg_name = "dir")]
     medium: Option<PathBuf>,
     /// where its EFI system partition is mounted
@@ -118,7 +119,7 @@ struct Rollback {
     /// the profile (default: that of the entry that boots by itself)
     #[argh(positional, arg_name = "profile")]
     profile: Option<String>,
-    /// the medium: where the partition of the store is mounted
+    /// the medium: where the partition of the store is mounted (default: that of the running system)
     #[argh(option, arg_name = "dir")]
     medium: Option<PathBuf>,
     /// where its EFI system partition is mounted
@@ -143,7 +144,7 @@ struct Choose {
     /// a profile, which means its newest generation, or NAME/NUMBER
     #[argh(positional, arg_name = "generation")]
     generation: String,
-    /// the medium: where the partition of the store is mounted
+    /// the medium: where the partition of the store is mounted (default: that of the running system)
     #[argh(option, arg_name = "dir")]
     medium: Option<PathBuf>,
     /// where its EFI system partition is mounted
@@ -167,7 +168,7 @@ struct Keep {
     /// let it go again when it is old
     #[argh(switch)]
     undo: bool,
-    /// the medium: where the partition of the store is mounted
+    /// the medium: where the partition of the store is mounted (default: that of the running system)
     #[argh(option, arg_name = "dir")]
     medium: Option<PathBuf>,
     /// where its EFI system partition is mounted
@@ -188,7 +189,7 @@ struct Gc {
     /// how many generations of each profile stay, the newest ones (default: 3)
     #[argh(option, arg_name = "n", default = "KEPT")]
     keep: NonZero<usize>,
-    /// the medium: where the partition of the store is mounted
+    /// the medium: where the partition of the store is mounted (default: that of the running system)
     #[argh(option, arg_name = "dir")]
     medium: Option<PathBuf>,
     /// where its EFI system partition is mounted
@@ -219,7 +220,7 @@ impl SystemCommand {
 
 impl List {
     fn run(self) -> Result<ExitCode> {
-        let target = target(self.medium.as_deref(), self.esp.as_deref())?;
+        let target = target(self.medium.as_deref(), self.esp.as_deref(), Access::Read)?;
         let installed = Installed::read(&target)?;
         match self.json {
             true => print_json(&listing::json(&installed))?,
@@ -246,7 +247,7 @@ impl Install {
         let parameter =
             |text: &String| Parameter::for_all_entries(text).map_err(Error::on(format!("--option '{text}'")));
         let parameters = self.option.iter().map(parameter).collect::<Result<Vec<_>>>()?;
-        let target = target(self.medium.as_deref(), self.esp.as_deref())?;
+        let target = target(self.medium.as_deref(), self.esp.as_deref(), access(self.dry_run))?;
         let kernel = match (&self.kernel, &self.initramfs) {
             (Some(kernel), Some(initramfs)) => {
                 let source = KernelSource { path: kernel.clone(), digest: None };
@@ -287,7 +288,7 @@ fn choose(
 
 impl Rollback {
     fn run(self, context: &Context) -> Result<ExitCode> {
-        let target = target(self.medium.as_deref(), self.esp.as_deref())?;
+        let target = target(self.medium.as_deref(), self.esp.as_deref(), access(self.dry_run))?;
         let _held = target.hold(&context.report)?;
         let installed = Installed::read(&target)?;
         let before =
@@ -304,7 +305,7 @@ impl Rollback {
 
 impl Choose {
     fn run(self, context: &Context) -> Result<ExitCode> {
-        let target = target(self.medium.as_deref(), self.esp.as_deref())?;
+        let target = target(self.medium.as_deref(), self.esp.as_deref(), access(self.dry_run))?;
         let _held = target.hold(&context.report)?;
         let installed = Installed::read(&target)?;
         let chosen = whole(&installed, generation(&installed, &self.generation)?)?;
@@ -320,7 +321,7 @@ impl Choose {
 
 impl Gc {
     fn run(self, context: &Context) -> Result<ExitCode> {
-        let target = target(self.medium.as_deref(), self.esp.as_deref())?;
+        let target = target(self.medium.as_deref(), self.esp.as_deref(), access(self.dry_run))?;
         let _held = target.hold(&context.report)?;
         let installed = Installed::read(&target)?;
         let mut names: Vec<Name> = installed.generations.iter().map(|it| it.profile.clone()).collect();
@@ -336,7 +337,7 @@ impl Gc {
 
 impl Keep {
     fn run(self, context: &Context) -> Result<ExitCode> {
-        let target = target(self.medium.as_deref(), self.esp.as_deref())?;
+        let target = target(self.medium.as_deref(), self.esp.as_deref(), Access::Write)?;
         let _held = target.hold(&context.report)?;
         let installed = Installed::read(&target)?;
         if !self.generation.contains('/') {

@@ -8,9 +8,11 @@ use argh::{ArgsInfo, FromArgs};
 use cli::numbers::{count, human_size};
 use cli::safe_text::clean;
 use profiles::Digest;
+use running::System;
+use running::medium::Access;
 use serde_json::{Value, json};
 
-use super::on_medium::{generation, target};
+use super::on_medium::{OpenTarget, generation, target};
 use super::{print, print_json};
 use crate::command::context::Context;
 use crate::error::{Error, Result};
@@ -19,7 +21,6 @@ use crate::system::difference::{
     Differences, Files, Package, PackageChange, Side, compare_sides, running_side,
 };
 use crate::system::installed::Installed;
-use crate::system::target::Target;
 
 /// The system that this machine runs.
 const RUNNING: &str = "running";
@@ -31,7 +32,7 @@ const RUNNING: &str = "running";
     subcommand,
     name = "diff",
     example = "lamina system diff web/7 web --medium /mnt/store --esp /mnt/esp --files\nlamina system diff running web",
-    note = "NAME is the newest generation of the store; NAME/NUMBER one of the medium, or of the store where no medium is named; `running` \
+    note = "NAME is the newest generation of the store; NAME/NUMBER one of the medium, or of the store where there is no medium (that of the running system counts for root); `running` \
 what this machine was booted from."
 )]
 pub(super) struct Diff {
@@ -44,7 +45,7 @@ pub(super) struct Diff {
     /// list every file that comes, goes or changes
     #[argh(switch)]
     files: bool,
-    /// the medium: where the partition of the store is mounted
+    /// the medium: where the partition of the store is mounted (default: that of the running system)
     #[argh(option, arg_name = "dir")]
     medium: Option<PathBuf>,
     /// where its EFI system partition is mounted
@@ -59,9 +60,9 @@ impl Diff {
     pub(super) fn run(self, context: &Context) -> Result<ExitCode> {
         let store = context.store()?;
         let medium = match (&self.medium, &self.esp) {
-            (None, None) => None,
+            (None, None) if !is_running_as_root() => None,
             (medium, esp) => {
-                let target = target(medium.as_deref(), esp.as_deref())?;
+                let target = target(medium.as_deref(), esp.as_deref(), Access::Read)?;
                 let installed = Installed::read(&target)?;
                 Some((target, installed))
             }
@@ -81,7 +82,12 @@ impl Diff {
     }
 }
 
-fn side(store: &Store, medium: Option<&(Target, Installed)>, word: &str) -> Result<Side> {
+/// Whether there is a running system whose medium may be looked at.
+fn is_running_as_root() -> bool {
+    rustix::process::geteuid().is_root() && running::report::is_there(&System::here())
+}
+
+fn side(store: &Store, medium: Option<&(OpenTarget, Installed)>, word: &str) -> Result<Side> {
     if word == RUNNING {
         return running_side();
     }

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use argh::{ArgsInfo, FromArgs};
 use profiles::Name;
+use running::medium::Access;
 
 use super::build::Build;
 use super::on_medium::{Bringing, Doing, KEPT, profile, target};
@@ -31,7 +32,7 @@ pub(super) struct Update {
     /// how many generations of each of these profiles stay, the newest ones (default: 3)
     #[argh(option, arg_name = "n", default = "KEPT")]
     keep: NonZero<usize>,
-    /// the medium: where the partition of the store is mounted
+    /// the medium: where the partition of the store is mounted (default: that of the running system)
     #[argh(option, arg_name = "dir")]
     medium: Option<PathBuf>,
     /// where its EFI system partition is mounted
@@ -44,11 +45,12 @@ pub(super) struct Update {
 
 impl Update {
     pub(super) fn run(self, context: &Context) -> Result<ExitCode> {
-        let target = target(self.medium.as_deref(), self.esp.as_deref())?;
+        let (medium, esp) = (self.medium.as_deref(), self.esp.as_deref());
         let mut names: Vec<Name> = self.profile.iter().map(|text| profile(text)).collect::<Result<_>>()?;
         if names.is_empty() {
             let tree = context.profiles()?;
-            let there = Installed::read(&target)?.generations;
+            let seen = target(medium, esp, Access::Read)?;
+            let there = Installed::read(&seen)?.generations;
             names = there.into_iter().map(|it| it.profile).filter(|name| tree.has(name)).collect();
         }
         names.sort();
@@ -66,6 +68,8 @@ impl Update {
             return Ok(built);
         }
         let doing = Doing { dry_run: false, json: false, reasons: false };
+        // Not before: a build takes long, and who blesses meanwhile would wait for it.
+        let target = target(medium, esp, Access::Write)?;
         Bringing { names, keep: self.keep, kernel: None, parameters: Vec::new(), first_boots: false }
             .run(context, &target, &doing)
     }

@@ -180,6 +180,11 @@ fn make(program: &Path, package: &Path, init: &Path, file: &File) -> Result<()> 
 }
 
 /// A file that is called so in the folder of this program.
-pub fn beside(name: &str) -> Option<PathBuf> {
+fn beside(name: &str) -> Option<PathBuf> {
     fs::canonicalize("/proc/self/exe").ok()?.parent().map(|folder| folder.join(name))
+}
+
+/// The init that belongs to this program: `make` puts it beside, and an installation into `../lib/lamina`.
+pub fn own_init() -> Option<PathBuf> {
+    ["../lib/lamina/init", "init"].into_iter().filter_map(beside).find(|path| path.is_file())
 }

@@ -11,11 +11,10 @@ use std::path::{Path, PathBuf};
 use boot_ledger::{Generation, Slots};
 use boot_report::{BootReport, paths};
 use nix::fcntl::{Flock, FlockArg, OFlag};
-use nix::sys::statvfs::{FsFlags, statvfs};
 use profiles::{Digest, Name};
-use stack::mount_table;
 
 use crate::error::{failure, refusal};
+use crate::medium::{WritableMount, store_folder};
 use crate::report;
 use crate::{Error, Result, System};
 
@@ -35,7 +34,7 @@ pub enum Blessing {
 pub fn bless(system: &System) -> Result<Blessing> {
     let report = report::read(system)?;
     let (name, generation) = booted(&report)?;
-    let store = store(system, &report)?;
+    let store = store_folder(system, &report)?;
     let _alone = lock(system)?;
     let slots = slots(&store)?;
     let mut ledger = slots.read().ledger;
@@ -72,21 +71,6 @@ fn booted(report: &BootReport) -> Result<(Name, Generation)> {
     let name = Name::parse(&profile.name).map_err(|error| unclear(format!("the profile: {error}")))?;
     let digest = Digest::parse(&profile.digest).map_err(|error| unclear(format!("the profile: {error}")))?;
     Ok((name, Generation { number: profile.generation, digest }))
-}
-
-/// The folder of the store.
-fn store(system: &System, report: &BootReport) -> Result<PathBuf> {
-    if report.store_folder.is_empty() {
-        let medium = if report.medium.is_empty() { "the medium" } else { &report.medium };
-        return Err(refusal(medium, "boots are not counted here: the store is not on a medium")
-            .remedy("a store on a disk or a share has boot counting"));
-    }
-    let store = system.path(&report.store_folder);
-    match store.is_dir() {
-        true => Ok(store),
-        false => Err(refusal(&report.store_folder, "is not there: the medium is not mounted any more")
-            .remedy("mount it there again, or reboot")),
-    }
 }
 
 fn slots(store: &Path) -> Result<Slots> {
@@ -130,21 +114,11 @@ impl Medium<'_> {
     /// Does something while the medium is writable. What was read-only before is so again afterwards.
     fn while_writable(&self, store: &Path, action: impl FnOnce() -> io::Result<()>) -> Result<()> {
         let failed = |error: io::Error| self.error(error);
-        let flags = statvfs(store).map_err(|error| failed(error.into()))?.flags();
-        if !flags.contains(FsFlags::ST_RDONLY) {
+        let Some(writable) = WritableMount::begin(self.system, &self.folder, store).map_err(failed)? else {
             return action().map_err(failed);
-        }
-        let mounts = mount_table::read(&self.system.path(mount_table::PATH));
-        let mount = mount_table::under(&mounts, &self.folder)
-            .ok_or_else(|| refusal(self.folder.display(), "lies on no mount that /proc knows"))?;
-        let place = self.system.path(&mount.target);
-        stack::mount::remount(&place, false).map_err(|error| failed(error.cause))?;
-        let done = action();
-        // Somebody else may have had the file system writable at another place: that is theirs to end.
-        let protected = match mount.file_system_writable {
-            true => stack::mount::protect(&place),
-            false => stack::mount::remount(&place, true),
         };
+        let done = action();
+        let protected = writable.end();
         done.map_err(failed)?;
         protected.map_err(|error| {
             let cause = format!("is blessed, and stays writable: {}", error.why());

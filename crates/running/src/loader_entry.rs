@@ -5,20 +5,18 @@
 //! lies on a FAT beside the store. FAT may lose a file that a power cut meets while it is renamed: so the new name is a new file, whole and
 //! synced before it has the name, and the old file goes last. At every moment one of both is there.
 
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::bless::lock;
 use crate::error::failure;
+use crate::esp::{self, Fault};
 use crate::{Result, System};
 use boot_entry::paths::ENTRIES;
 use boot_entry::{BootEntry, EntryFileName};
-use boot_report::{BootReport, paths};
-use nix::errno::Errno;
-use nix::mount::{MsFlags, mount, umount};
+use boot_report::BootReport;
 
 /// An entry is as long as a kernel command line, and some words.
 const MOST_BYTES: u64 = 16 << 10;
@@ -42,13 +40,13 @@ pub fn bless(system: &System, report: &BootReport) -> Result<Vec<String>> {
     }
     let _alone = lock(system)?;
     let bound = format!("{}@{}", profile.name, profile.digest);
-    let nodes = beside(system, &report.medium);
+    let nodes = esp::beside(system, &report.medium);
     let patience = if report.later_modules > 0 { MODULES_COME } else { Duration::ZERO };
     let until = Instant::now() + patience;
     loop {
         let mut any = false;
         for node in &nodes {
-            match with_mounted(system, node, |esp| stop_counting_in(esp, &bound, &report.kernel)) {
+            match esp::with_mounted(system, node, |esp| stop_counting_in(esp, &bound, &report.kernel)) {
                 // Another file system, or none yet.
                 Err(Fault::NotMounted) => {}
                 Err(Fault::Failed(error)) => {
@@ -69,78 +67,9 @@ pub fn bless(system: &System, report: &BootReport) -> Result<Vec<String>> {
 fn stop_counting_in(esp: &Path, bound: &str, release: &str) -> Result<Vec<String>, Fault> {
     let found = counted_entries(esp, bound, release)?;
     if !found.is_empty() {
-        writable(esp)?;
+        esp::make_writable(esp)?;
     }
     found.iter().map(|entry| stop_counting(esp, entry)).collect()
-}
-
-enum Fault {
-    NotMounted,
-    Failed(io::Error),
-}
-
-impl From<io::Error> for Fault {
-    fn from(error: io::Error) -> Self {
-        Fault::Failed(error)
-    }
-}
-
-/// The other partitions of the disk that the medium is on. `medium` is that of the report: `/dev/vda3 (ext4)`.
-fn beside(system: &System, medium: &str) -> Vec<PathBuf> {
-    let Some(name) = medium.split(' ').next().and_then(|node| node.strip_prefix("/dev/")) else {
-        return Vec::new();
-    };
-    let own = system.path("/sys/class/block").join(name.replace('/', "!"));
-    let Ok(folder) = fs::canonicalize(own) else { return Vec::new() };
-    let Some(disk) = folder.parent().filter(|_| folder.join("partition").exists()) else { return Vec::new() };
-    let others = fs::read_dir(disk).into_iter().flatten().flatten();
-    let mut names: Vec<String> = others
-        .filter(|it| it.path() != folder && it.path().join("partition").exists())
-        .filter_map(|it| it.file_name().into_string().ok())
-        .collect();
-    names.sort();
-    names.iter().map(|name| system.path("/dev").join(name.replace('!', "/"))).collect()
-}
-
-/// Mounts a FAT read-only, and takes it away again.
-fn with_mounted<T>(
-    system: &System,
-    node: &Path,
-    work: impl FnOnce(&Path) -> Result<T, Fault>,
-) -> Result<T, Fault> {
-    let place = system.path(paths::ESP);
-    match DirBuilder::new().mode(0o700).create(&place) {
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-        made => made?,
-    }
-    // Silent: that another partition holds no FAT is nothing for the kernel's log.
-    let flags =
-        MsFlags::MS_RDONLY | MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC | MsFlags::MS_SILENT;
-    // A file system that is mounted somewhere can be mounted once more only as it is there: writable.
-    let writable = flags - MsFlags::MS_RDONLY;
-    let attempt = |flags| mount(Some(node), &place, Some("vfat"), flags, Some("shortname=lower"));
-    let mounted = match attempt(flags) {
-        Err(Errno::EBUSY) => attempt(writable),
-        mounted => mounted,
-    };
-    if let Err(errno) = mounted {
-        let _ = fs::remove_dir(&place);
-        // No FAT, none that this kernel knows yet, an empty drive, or something that is in use as another file system.
-        let is_another =
-            matches!(errno, Errno::EINVAL | Errno::ENODEV | Errno::ENXIO | Errno::ENOMEDIUM | Errno::EBUSY);
-        return Err(if is_another { Fault::NotMounted } else { Fault::Failed(errno.into()) });
-    }
-    let done = work(&place);
-    let unmounted = umount(&place);
-    let _ = fs::remove_dir(&place);
-    let value = done?;
-    unmounted.map_err(|errno| Fault::Failed(errno.into()))?;
-    Ok(value)
-}
-
-fn writable(place: &Path) -> io::Result<()> {
-    let flags = MsFlags::MS_REMOUNT | MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
-    Ok(mount(None::<&str>, place, None::<&str>, flags, None::<&str>)?)
 }
 
 /// An entry with a count in the name of its file.
@@ -266,26 +195,5 @@ mod tests {
         let entries = folder.path().join(ENTRIES);
         assert_eq!(fs::read_to_string(entries.join("lamina-web-2.conf")).unwrap(), text);
         assert_eq!(fs::read_dir(entries).unwrap().count(), 1);
-    }
-
-    #[test]
-    fn partitions_beside_the_store_are_looked_at() {
-        let root = tempfile::tempdir().unwrap();
-        let disk = root.path().join("sys/devices/vda");
-        for part in ["vda1", "vda2", "vda3"] {
-            fs::create_dir_all(disk.join(part)).unwrap();
-            fs::write(disk.join(part).join("partition"), "1").unwrap();
-        }
-        fs::create_dir_all(disk.join("queue")).unwrap();
-        fs::create_dir_all(root.path().join("sys/class/block")).unwrap();
-        for (name, target) in [("vda3", disk.join("vda3")), ("vda", disk)] {
-            std::os::unix::fs::symlink(target, root.path().join("sys/class/block").join(name)).unwrap();
-        }
-        let system = System::below(root.path());
-        let found = |medium: &str| beside(&system, medium);
-        assert_eq!(found("/dev/vda3 (ext4)"), ["vda1", "vda2"].map(|name| system.path("/dev").join(name)));
-        for medium in ["/dev/vda (ext4)", "9p:store", "initramfs", "", "/dev/../etc (ext4)"] {
-            assert_eq!(found(medium), Vec::<PathBuf>::new(), "{medium}");
-        }
     }
 }

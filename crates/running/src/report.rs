@@ -21,6 +21,11 @@ pub fn read(system: &System) -> Result<BootReport> {
     parse(REPORT, &read_all(REPORT, open(system)?)?)
 }
 
+/// Whether init left one: Lamina booted this system.
+pub fn is_there(system: &System) -> bool {
+    system.path(REPORT).exists()
+}
+
 /// Reads the report in a file.
 ///
 /// # Errors

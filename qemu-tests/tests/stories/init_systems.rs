@@ -3,15 +3,24 @@
 //! Each is told on both kernels, as are busybox init (`shutdown.rs`) and kexec (`kexec.rs`): on the second one by `make soak`.
 
 use qemu_tests::Story;
-use qemu_tests::debian_root::{OPENRC, Recipe, SYSTEMD};
+use qemu_tests::debian_root::{BOOKWORM, OPENRC, Recipe, SYSTEMD};
 use qemu_tests::guest::Guest;
 use qemu_tests::installed::{Installed, log_in};
 
-const RUNIT: Recipe = Recipe { name: "runit", packages: &["runit", "runit-init"], layers: &[("runit", &[])] };
+const RUNIT: Recipe = Recipe {
+    name: "runit",
+    release: BOOKWORM,
+    packages: &["runit", "runit-init"],
+    layers: &[("runit", &[])],
+};
 
 /// Debian 12 has s6 and no s6-linux-init, so that root serves two stories.
-const FINIT_AND_S6: Recipe =
-    Recipe { name: "finit", packages: &["finit-sysv", "s6", "execline"], layers: &[("finit", &[])] };
+const FINIT_AND_S6: Recipe = Recipe {
+    name: "finit",
+    release: BOOKWORM,
+    packages: &["finit-sysv", "s6", "execline"],
+    layers: &[("finit", &[])],
+};
 
 /// What the shutdown program says when it could unmount everything.
 const CLEAN: &str = "nothing is left mounted";

@@ -5,7 +5,7 @@ use std::fs;
 
 use qemu_tests::Story;
 use qemu_tests::artifacts;
-use qemu_tests::debian_root::Recipe;
+use qemu_tests::debian_root::{BOOKWORM, Recipe};
 use qemu_tests::failure::Failure;
 use qemu_tests::guest::Guest;
 use qemu_tests::initramfs::Initramfs;
@@ -13,6 +13,7 @@ use qemu_tests::installed::{Installed, expect_kernel, log_in};
 
 const SYSTEM: Recipe = Recipe {
     name: "kexec",
+    release: BOOKWORM,
     packages: &["systemd", "systemd-sysv", "udev", "kexec-tools"],
     layers: &[("kexec", &[])],
 };

@@ -16,7 +16,7 @@ use crate::command::context::Context;
 use crate::command::{at_most_one, kernel, print, print_json};
 use crate::disk::assembly::{DiskRequest, PlannedDisk};
 use crate::disk::contents;
-use crate::disk::kernel::{InitramfsSource, KernelSource, beside, boot_files};
+use crate::disk::kernel::{InitramfsSource, KernelSource, boot_files, own_init};
 use crate::disk::loader::{Firmware, LoaderFolders, UefiLoader};
 use crate::disk::made_files::MadeFiles;
 use crate::error::{Error, Result};
@@ -68,7 +68,7 @@ pub(super) struct Create {
     /// a name of `lamina kernel list`, a kernel package, or the folder of an unpacked one (default: 6.1-all)
     #[argh(option, arg_name = "name-or-file", default = "String::from(\"6.1-all\")")]
     kernel: String,
-    /// the static program that starts in the initramfs (default: init, beside this program)
+    /// the static program that starts in the initramfs (default: init beside this program, or in ../lib/lamina)
     #[argh(option, arg_name = "file")]
     init: Option<PathBuf>,
     /// an initramfs for this kernel, in place of one that is made
@@ -268,9 +268,10 @@ impl Create {
         if let Some(file) = &self.initramfs {
             return Ok(InitramfsSource::File(file.clone()));
         }
-        let init = self.init.clone().or_else(|| beside("init"));
-        let init =
-            init.ok_or_else(|| Error::new("init", "is not known").remedy("give it with `--init FILE`"))?;
+        let init = self.init.clone().or_else(own_init).ok_or_else(|| {
+            Error::new("init", "does not lie beside this program or in ../lib/lamina")
+                .remedy("`make init` builds it; give it with `--init FILE`, or a whole initramfs with `--initramfs FILE`")
+        })?;
         Ok(InitramfsSource::Made { init })
     }
 }

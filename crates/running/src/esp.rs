@@ -1,0 +1,117 @@
+//! The partition with the boot menu: a FAT beside the store on the disk of the medium, mounted for a moment.
+
+use std::fs::{self, DirBuilder};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use boot_report::paths;
+use nix::errno::Errno;
+use nix::mount::{MsFlags, mount, umount};
+
+use crate::System;
+
+/// Why there is nothing to look at.
+#[derive(Debug)]
+pub(crate) enum Fault {
+    /// Another file system, or none that this kernel knows yet.
+    NotMounted,
+    /// It should have been possible.
+    Failed(io::Error),
+}
+
+impl From<io::Error> for Fault {
+    fn from(error: io::Error) -> Self {
+        Fault::Failed(error)
+    }
+}
+
+/// The other partitions of the disk that the medium is on. `medium` is that of the report: `/dev/vda3 (ext4)`.
+pub(crate) fn beside(system: &System, medium: &str) -> Vec<PathBuf> {
+    let Some(name) = medium.split(' ').next().and_then(|node| node.strip_prefix("/dev/")) else {
+        return Vec::new();
+    };
+    let own = system.path("/sys/class/block").join(name.replace('/', "!"));
+    let Ok(folder) = fs::canonicalize(own) else { return Vec::new() };
+    let Some(disk) = folder.parent().filter(|_| folder.join("partition").exists()) else { return Vec::new() };
+    let others = fs::read_dir(disk).into_iter().flatten().flatten();
+    let mut names: Vec<String> = others
+        .filter(|it| it.path() != folder && it.path().join("partition").exists())
+        .filter_map(|it| it.file_name().into_string().ok())
+        .collect();
+    names.sort();
+    names.iter().map(|name| system.path("/dev").join(name.replace('!', "/"))).collect()
+}
+
+/// Mounts a FAT read-only, does something with its folder, and takes it away again.
+pub(crate) fn with_mounted<T>(
+    system: &System,
+    node: &Path,
+    work: impl FnOnce(&Path) -> Result<T, Fault>,
+) -> Result<T, Fault> {
+    let place = mount_at_its_place(system, node)?;
+    let done = work(&place);
+    let unmounted = umount(&place);
+    let _ = fs::remove_dir(&place);
+    let value = done?;
+    unmounted.map_err(|errno| Fault::Failed(errno.into()))?;
+    Ok(value)
+}
+
+/// Mounts a FAT read-only, where nobody but root enters.
+pub(crate) fn mount_at_its_place(system: &System, node: &Path) -> Result<PathBuf, Fault> {
+    let place = system.path(paths::ESP);
+    match DirBuilder::new().mode(0o700).create(&place) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+        made => made?,
+    }
+    // Silent: that another partition holds no FAT is nothing for the kernel's log.
+    let flags =
+        MsFlags::MS_RDONLY | MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC | MsFlags::MS_SILENT;
+    // A file system that is mounted somewhere can be mounted once more only as it is there: writable.
+    let writable = flags - MsFlags::MS_RDONLY;
+    let attempt = |flags| mount(Some(node), &place, Some("vfat"), flags, Some("shortname=lower"));
+    let mounted = match attempt(flags) {
+        Err(Errno::EBUSY) => attempt(writable),
+        mounted => mounted,
+    };
+    mounted.map(|()| place.clone()).map_err(|errno| {
+        let _ = fs::remove_dir(&place);
+        // No FAT, none that this kernel knows yet, an empty drive, or something that is in use as another file system.
+        let is_another =
+            matches!(errno, Errno::EINVAL | Errno::ENODEV | Errno::ENXIO | Errno::ENOMEDIUM | Errno::EBUSY);
+        if is_another { Fault::NotMounted } else { Fault::Failed(errno.into()) }
+    })
+}
+
+/// Makes what is mounted there writable.
+pub(crate) fn make_writable(place: &Path) -> io::Result<()> {
+    let flags = MsFlags::MS_REMOUNT | MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+    Ok(mount(None::<&str>, place, None::<&str>, flags, None::<&str>)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn partitions_beside_the_store_are_looked_at() {
+        let root = tempfile::tempdir().unwrap();
+        let disk = root.path().join("sys/devices/vda");
+        for part in ["vda1", "vda2", "vda3"] {
+            fs::create_dir_all(disk.join(part)).unwrap();
+            fs::write(disk.join(part).join("partition"), "1").unwrap();
+        }
+        fs::create_dir_all(disk.join("queue")).unwrap();
+        fs::create_dir_all(root.path().join("sys/class/block")).unwrap();
+        for (name, target) in [("vda3", disk.join("vda3")), ("vda", disk)] {
+            std::os::unix::fs::symlink(target, root.path().join("sys/class/block").join(name)).unwrap();
+        }
+        let system = System::below(root.path());
+        let found = |medium: &str| beside(&system, medium);
+        assert_eq!(found("/dev/vda3 (ext4)"), ["vda1", "vda2"].map(|name| system.path("/dev").join(name)));
+        for medium in ["/dev/vda (ext4)", "9p:store", "initramfs", "", "/dev/../etc (ext4)"] {
+            assert_eq!(found(medium), Vec::<PathBuf>::new(), "{medium}");
+        }
+    }
+}

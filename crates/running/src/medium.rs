@@ -1,0 +1,154 @@
+//! The medium of the running system, which is mounted read-only: made writable for who changes it, and then read-only again.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use boot_entry::paths::ENTRIES;
+use boot_report::BootReport;
+use nix::fcntl::Flock;
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::statvfs::{FsFlags, statvfs};
+use stack::mount_table;
+
+use crate::error::{failure, refusal};
+use crate::esp::{self, Fault};
+use crate::{Result, System, bless, report};
+
+/// The folder of the store.
+pub(crate) fn store_folder(system: &System, report: &BootReport) -> Result<PathBuf> {
+    if report.store_folder.is_empty() {
+        let medium = if report.medium.is_empty() { "the medium" } else { &report.medium };
+        return Err(refusal(medium, "boots are not counted here: the store is not on a medium")
+            .remedy("a store on a disk or a share has boot counting"));
+    }
+    let store = system.path(&report.store_folder);
+    match store.is_dir() {
+        true => Ok(store),
+        false => Err(refusal(&report.store_folder, "is not there: the medium is not mounted any more")
+            .remedy("mount it there again, or reboot")),
+    }
+}
+
+/// A mount that was read-only, and is writable until its [`end`](WritableMount::end).
+#[derive(Debug)]
+pub(crate) struct WritableMount {
+    place: PathBuf,
+    /// Somebody else had the file system writable at another place: that is theirs to end.
+    elsewhere: bool,
+}
+
+impl WritableMount {
+    /// `folder` is that of the store as the report has it, `store` where it is. `None` when it is writable anyway.
+    pub(crate) fn begin(system: &System, folder: &Path, store: &Path) -> io::Result<Option<Self>> {
+        if !statvfs(store)?.flags().contains(FsFlags::ST_RDONLY) {
+            return Ok(None);
+        }
+        let mounts = mount_table::read(&system.path(mount_table::PATH));
+        let mount = mount_table::under(&mounts, folder)
+            .ok_or_else(|| io::Error::other("lies on no mount that /proc knows"))?;
+        let place = system.path(&mount.target);
+        stack::mount::remount(&place, false).map_err(|error| error.cause)?;
+        Ok(Some(Self { place, elsewhere: mount.file_system_writable }))
+    }
+
+    pub(crate) fn end(&self) -> stack::Result<()> {
+        match self.elsewhere {
+            true => stack::mount::protect(&self.place),
+            false => stack::mount::remount(&self.place, true),
+        }
+    }
+}
+
+/// What is to be done with a medium.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// It is looked at.
+    Read,
+    /// It is changed.
+    Write,
+}
+
+/// The medium that this system was booted from, and the partition with its menu, as folders that this process alone sees: with its end,
+/// however it ends, the menu's partition is mounted nowhere any more, and the medium can be written by nobody.
+#[derive(Debug)]
+pub struct OpenMedium {
+    /// The folder with `profiles/` and `images/`.
+    pub store: PathBuf,
+    /// The root of the partition with the menu.
+    pub esp: PathBuf,
+    writable: Option<WritableMount>,
+    /// `lamina bless` would make the medium read-only under us.
+    _alone: Option<Flock<File>>,
+}
+
+impl OpenMedium {
+    /// Opens both. The calling thread, and what it starts from now on, gets mounts of its own.
+    ///
+    /// # Errors
+    /// Lamina did not boot this system, or not from a medium with a menu beside it; this is not root; it cannot be written.
+    pub fn open(system: &System, access: Access) -> Result<Self> {
+        let report = report::read(system)?;
+        let store = store_folder(system, &report)?;
+        let alone = (access == Access::Write).then(|| bless::lock(system)).transpose()?;
+        own_mounts()?;
+        let esp = menu_beside(system, &report)?;
+        let writable = match access {
+            Access::Read => None,
+            Access::Write => {
+                let failed = |error: io::Error| {
+                    refusal(&report.medium, format!("cannot be made writable: {error}"))
+                        .remedy("look for a switch that protects the medium, and at the kernel's log")
+                        .because_of(error)
+                };
+                esp::make_writable(&esp).map_err(|error| {
+                    failure(format!("the boot menu on the disk of {}", report.medium), error)
+                })?;
+                WritableMount::begin(system, Path::new(&report.store_folder), &store).map_err(failed)?
+            }
+        };
+        Ok(Self { store, esp, writable, _alone: alone })
+    }
+}
+
+impl Drop for OpenMedium {
+    /// What cannot be made read-only again stays writable in the mounts of this process, which ends, and is read-only in those of others.
+    fn drop(&mut self) {
+        let _ = nix::mount::umount(&self.esp);
+        let _ = std::fs::remove_dir(&self.esp);
+        let _ = self.writable.as_ref().map(WritableMount::end);
+    }
+}
+
+/// A mount namespace (mount_namespaces(7)) that sees what others mount, and shows nothing of its own.
+fn own_mounts() -> Result<()> {
+    let made = unshare(CloneFlags::CLONE_NEWNS).and_then(|()| {
+        mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_SLAVE, None::<&str>)
+    });
+    made.map_err(|errno| {
+        failure("the running system's medium", errno).remedy(
+            "run this as root, or mount the medium and its EFI system partition elsewhere and name them",
+        )
+    })
+}
+
+/// Mounts the first partition beside the medium's that has entries of a menu.
+fn menu_beside(system: &System, report: &BootReport) -> Result<PathBuf> {
+    let nodes = esp::beside(system, &report.medium);
+    for node in &nodes {
+        match esp::mount_at_its_place(system, node) {
+            Ok(place) if place.join(ENTRIES).is_dir() => return Ok(place),
+            Ok(place) => {
+                let _ = nix::mount::umount(&place);
+            }
+            Err(Fault::NotMounted) => {}
+            Err(Fault::Failed(error)) => {
+                return Err(failure(format!("the boot menu on {}", node.display()), error));
+            }
+        }
+    }
+    Err(refusal(&report.medium, "has no partition with a boot menu beside it").remedy(
+        "`lamina disk create` makes disks that have one; where it lies elsewhere, mount both and name them",
+    ))
+}
