@@ -112,7 +112,7 @@ fn damage_is_named() {
     let said = told(&output);
     assert_eq!(output.status.code(), Some(1), "{said}");
     for sentence in [
-        "damaged: the first copy of the partition table is broken",
+        "damaged: partition table: its first copy is damaged: ",
         ".sqfs: is damaged: its SHA-256 is ",
         "damaged: lamina/linux-",
     ] {

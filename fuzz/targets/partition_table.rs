@@ -10,6 +10,7 @@ libfuzzer_sys::fuzz_target!(|input: &[u8]| {
     for size in [device.len() as u64, claimed] {
         for (sector, force_gpt) in [(512, false), (512, true), (4096, true), (claimed, false)] {
             let disk = block_probe::partition_table::Disk { size, sector, force_gpt };
+            let _ = block_probe::partition_table::gpt_copies(&device, &disk);
             if let Some(table) = block_probe::partition_table::read(&device, &disk) {
                 for number in [0, 1, 128, u32::MAX] {
                     table.partition(number, claimed, size);

@@ -3,6 +3,7 @@
 use std::num::NonZero;
 
 use boot_entry::{Menu, MenuRequest, Parameter, paths};
+use disk_image::bios::BootCode;
 use disk_image::layout::Room;
 use disk_image::{Content, DiskFile, DiskPlan, Identity, Layout, PartitionKind, ext4, fat};
 use profiles::{Digest, Name};
@@ -10,6 +11,7 @@ use profiles::{Digest, Name};
 use super::contents::Chosen;
 use super::kernel::BootFiles;
 use super::loader::{Firmware, LoaderFolders, UefiLoader};
+use super::loader_record::{LoaderRecord, RecordedFile};
 use crate::error::{Error, Result};
 
 /// Everything that decides about a disk.
@@ -60,17 +62,18 @@ impl DiskRequest<'_> {
         let esp_number = if bios { 2 } else { 1 };
         let boot_code = bios.then(|| self.folders.for_bios(esp_number)).transpose()?;
         let uefi = self.firmware.uefi.then(|| self.folders.for_uefi(self.loader)).transpose()?;
-        let identity = self.identity(uefi.as_deref())?;
+        let record = self.record(uefi.as_deref(), boot_code.as_ref())?.to_kdl();
+        let identity = self.identity(&record)?;
         let menu = self.menu(&identity)?;
         let mut esp = Vec::new();
-        // The name that UEFI looks for on removable media (UEFI specification, 3.5.1.1).
-        esp.extend(uefi.map(|program| DiskFile::bytes("EFI/BOOT/BOOTX64.EFI", program)));
+        esp.extend(uefi.map(|program| DiskFile::bytes(paths::UEFI_PROGRAM, program)));
         esp.extend([self.boot.linux.clone(), self.boot.initrd.clone()]);
         esp.push(DiskFile::bytes(paths::LOADER_CONF, menu.to_loader_conf()));
         for (name, entry) in &menu.entries {
             esp.push(DiskFile::bytes(paths::entry(&name.file_name()), entry.to_conf()));
         }
-        if bios || self.loader == UefiLoader::Grub {
+        esp.push(DiskFile::bytes(paths::LOADER_RECORD, record));
+        if self.shows_by_grub() {
             let shown = menu.to_grub_menu().map_err(Error::on(""))?;
             esp.push(DiskFile::bytes(paths::GRUB_CFG, shown.to_grub_cfg()));
             esp.push(DiskFile::bytes(format!("{}/{}", paths::GRUB, shown.file_name), shown.script));
@@ -82,12 +85,30 @@ impl DiskRequest<'_> {
         Ok(PlannedDisk { plan, menu })
     }
 
-    /// From all that lies on the disk, without the entries: they name partitions by it.
-    fn identity(&self, uefi: Option<&[u8]>) -> Result<Identity> {
-        let mut lines = vec!["lamina disk 2".to_owned(), self.choices()];
+    fn shows_by_grub(&self) -> bool {
+        self.firmware.bios || self.loader == UefiLoader::Grub
+    }
+
+    /// What starts the disk.
+    fn record(&self, uefi: Option<&[u8]>, boot_code: Option<&BootCode>) -> Result<LoaderRecord> {
+        let contents = uefi.map(Digest::of).transpose().map_err(Error::on("the loader"))?;
+        let program =
+            contents.map(|it| RecordedFile { path: paths::UEFI_PROGRAM.to_owned(), contents: Some(it) });
+        let read = |path: &str| RecordedFile { path: path.to_owned(), contents: None };
+        let by_systemd_boot = self.firmware.uefi && self.loader == UefiLoader::SystemdBoot;
+        let settings = by_systemd_boot.then(|| read(paths::LOADER_CONF));
+        let menu = self.shows_by_grub().then(|| read(paths::GRUB_CFG));
+        Ok(LoaderRecord {
+            files: [program, settings, menu].into_iter().flatten().collect(),
+            boot_code: boot_code.map(BootCode::digests),
+        })
+    }
+
+    /// From all that lies on the disk, without the entries: they name partitions by it. `loaders` is the text of their record.
+    fn identity(&self, loaders: &str) -> Result<Identity> {
+        let mut lines = vec!["lamina disk 3".to_owned(), self.choices()];
         lines.extend(self.parameters.iter().map(|parameter| parameter.as_str().to_owned()));
-        let of_loader = uefi.map(Digest::of).transpose().map_err(Error::on("the loader"))?;
-        lines.extend(of_loader.map(|(digest, _)| digest.to_string()));
+        lines.push(loaders.to_owned());
         for file in [&self.boot.linux, &self.boot.initrd].into_iter().chain(&self.store) {
             let digest = match (&file.digest, &file.content) {
                 (Some(digest), _) => *digest,
@@ -184,8 +205,8 @@ mod tests {
         let request = || request(&boot);
         let written = "firmware=both loader=grub size=3221225472 state=- rescue=rescue timeout=5";
         assert_eq!(request().choices(), written);
-        let uuid = request().identity(Some(b"grub")).unwrap().uuid("disk").to_string();
-        assert_eq!(uuid, "464328ea-b837-8d60-a10d-42c91b5505ea");
+        let uuid = request().identity("grub").unwrap().uuid("disk").to_string();
+        assert_eq!(uuid, "6682142a-a5e0-86ea-aae9-bfd36caebe5e");
         let plain = DiskRequest {
             firmware: Firmware::parse("uefi").unwrap(),
             loader: UefiLoader::SystemdBoot,
@@ -198,7 +219,7 @@ mod tests {
         assert_eq!(plain.choices(), written);
         let counted = DiskRequest { tries: NonZero::new(3), ..request() };
         assert!(counted.choices().ends_with(" timeout=5 tries=3"));
-        assert_ne!(plain.identity(Some(b"grub")).unwrap().uuid("disk").to_string(), uuid);
+        assert_ne!(plain.identity("grub").unwrap().uuid("disk").to_string(), uuid);
     }
 
     #[test]

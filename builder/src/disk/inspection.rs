@@ -11,11 +11,12 @@ use boot_store::layout;
 use disk_image::partition_table::FoundPartition;
 use disk_image::read::{DiskReader, EspReader, MOST_TEXT};
 use disk_image::{PartitionKind, ext4};
-use ext4_view::Ext4;
+use ext4_view::{Ext4, Ext4Error};
 use nix::fcntl::OFlag;
 use profiles::Digest;
 use profiles::resolved::BootProfile;
 
+use super::loader_check;
 use crate::error::{Error, Result};
 
 /// An entry of the menu.
@@ -66,9 +67,19 @@ pub struct Inspection {
     pub generations: Vec<FoundGeneration>,
     /// By digest.
     pub images: Vec<FoundFile>,
-    /// What is wrong, a sentence each.
-    pub damage: Vec<String>,
+    /// What is wrong.
+    pub damage: Vec<Error>,
+    /// What nobody can tell of this disk, a sentence each.
+    pub unknown: Vec<String>,
 }
+
+/// A damaged or missing file of the store.
+const BRING: &str = "`lamina system install PROFILE` puts it there again";
+/// A damaged entry.
+const MENU: &str = "`lamina system install PROFILE` writes the menu anew";
+/// A damaged kernel or initramfs.
+const KERNEL: &str =
+    "`lamina system install PROFILE --kernel FILE --initramfs FILE` with the same files puts it there again";
 
 /// Looks at a disk or an image of one.
 ///
@@ -100,12 +111,13 @@ pub fn inspect(path: &Path) -> Result<Inspection> {
     };
     match reader.store() {
         Ok(store) => found.read_store(&store),
-        Err(error) => found.damaged(error),
+        Err(error) => found.damage.push(error.remedy("make the disk anew with `lamina disk create`")),
     }
-    match reader.esp() {
-        Ok(esp) => found.read_esp(&esp),
-        Err(error) => found.damaged(error),
-    }
+    let esp = reader.esp().map_err(|error| found.damage.push(error)).ok();
+    let loaders = loader_check::judge(&reader, esp.as_ref());
+    found.damage.extend(loaders.damage);
+    found.unknown.extend(loaders.unknown);
+    esp.iter().for_each(|esp| found.read_esp(esp));
     if reader.partition(PartitionKind::Store).is_ok() {
         found.check_entries();
     }
@@ -113,31 +125,31 @@ pub fn inspect(path: &Path) -> Result<Inspection> {
 }
 
 impl Inspection {
-    fn damaged(&mut self, error: Error) {
-        self.damage.push(format!("{}: {}", error.object(), error.cause()));
+    fn damaged(&mut self, object: &str, cause: impl Into<String>, remedy: &str) {
+        self.damage.push(Error::new(object, cause.into()).remedy(remedy));
     }
 
     fn read_store(&mut self, store: &Ext4) {
-        for name in names(store, "/lamina/images") {
+        for name in self.names(store, "/lamina/images") {
             let path = format!("/lamina/images/{name}");
             let Some(meant) = layout::image_of(&name) else {
-                self.damage.push(format!("{path}: is no image: its name is no SHA-256"));
+                self.damaged(&path, "is no image: its name is no SHA-256", "remove it");
                 continue;
             };
             match ext4::digest(store, &path) {
                 Ok((digest, size)) => {
                     if digest != meant {
-                        self.damage.push(format!("{path}: is damaged: its SHA-256 is {}", digest.hex()));
+                        self.damaged(&path, format!("is damaged: its SHA-256 is {}", digest.hex()), BRING);
                     }
                     self.images.push(FoundFile { path, digest: meant, size });
                 }
-                Err(error) => self.damaged(error),
+                Err(error) => self.damage.push(error.remedy(BRING)),
             }
         }
         let sizes: BTreeMap<Digest, u64> = self.images.iter().map(|it| (it.digest, it.size)).collect();
-        for profile in names(store, "/lamina/profiles") {
+        for profile in self.names(store, "/lamina/profiles") {
             let folder = format!("/lamina/profiles/{profile}");
-            let files = names(store, &folder);
+            let files = self.names(store, &folder);
             let mut numbers: Vec<u64> = files.iter().filter_map(|name| layout::generation_of(name)).collect();
             numbers.sort_by(|a, b| b.cmp(a));
             for number in numbers {
@@ -150,20 +162,21 @@ impl Inspection {
         let path = format!("/lamina/profiles/{profile}/{number}.kdl");
         let bytes = match ext4::read_small(store, &path, MOST_TEXT) {
             Ok(bytes) => bytes,
-            Err(error) => return self.damaged(error),
+            Err(error) => return self.damage.push(error.remedy(BRING)),
         };
         let parsed = match BootProfile::parse(&path, &bytes) {
             Ok(parsed) => parsed,
-            Err(why) => return self.damage.push(format!("{path}: cannot be read: {why}")),
+            Err(why) => return self.damaged(&path, format!("cannot be read: {}", why), BRING),
         };
         for image in parsed.all_images() {
             match sizes.get(&image.digest) {
                 Some(size) if *size == image.size => {}
-                Some(size) => self.damage.push(format!(
-                    "{path}: the image of {} has {size} bytes, and the profile says {}",
-                    image.name, image.size
-                )),
-                None => self.damage.push(format!("{path}: the image of {} is missing", image.name)),
+                Some(size) => {
+                    let (name, meant) = (&image.name, image.size);
+                    let cause = format!("the image of {name} has {size} bytes, and the profile says {meant}");
+                    self.damaged(&path, cause, BRING);
+                }
+                None => self.damaged(&path, format!("the image of {} is missing", image.name), BRING),
             }
         }
         let Ok((digest, _)) = Digest::of(bytes.as_slice()) else { return };
@@ -174,10 +187,10 @@ impl Inspection {
     fn read_esp(&mut self, esp: &EspReader) {
         match esp.names(paths::BOOT_FILES) {
             Ok(names) => names.iter().for_each(|name| self.read_boot_file(esp, name)),
-            Err(error) => self.damaged(error),
+            Err(error) => self.damage.push(error.remedy(KERNEL)),
         }
         let files = esp.names(paths::ENTRIES).unwrap_or_else(|error| {
-            self.damaged(error);
+            self.damage.push(error.remedy(MENU));
             Vec::new()
         });
         for file in files {
@@ -189,8 +202,8 @@ impl Inspection {
                 .map(|bytes| BootEntry::parse(&bytes))
             {
                 Ok(Ok(entry)) => self.entries.push(FoundEntry { file, name, entry }),
-                Ok(Err(why)) => self.damage.push(format!("{path}: {why}")),
-                Err(why) => self.damage.push(format!("{path}: {why}")),
+                Ok(Err(why)) => self.damaged(&path, why.to_string(), MENU),
+                Err(why) => self.damaged(&path, why, MENU),
             }
         }
         self.entries.sort_by_cached_key(|it| listed_at(&it.name, Some(&it.entry)));
@@ -200,42 +213,69 @@ impl Inspection {
         let path = format!("{}/{name}", paths::BOOT_FILES);
         match esp.digest(&path) {
             Ok((digest, size)) => {
-                let meant = name.rsplit_once('-').and_then(|(_, hex)| Digest::parse(hex).ok());
-                if meant.is_some_and(|meant| meant != digest) {
-                    self.damage.push(format!("{path}: is damaged: its SHA-256 is {}", digest.hex()));
+                match name.rsplit_once('-').and_then(|(_, hex)| Digest::parse(hex).ok()) {
+                    Some(meant) if meant == digest => {}
+                    Some(_) => {
+                        self.damaged(&path, format!("is damaged: its SHA-256 is {}", digest.hex()), KERNEL);
+                    }
+                    None => self
+                        .unknown
+                        .push(format!("whether {path} is what was written: its name is no digest")),
                 }
                 self.boot_files.push(FoundFile { path, digest, size });
             }
-            Err(error) => self.damaged(error),
+            Err(error) => self.damage.push(error.remedy(KERNEL)),
         }
     }
 
-    /// An entry must find its files, and what it binds.
+    /// An entry must find its files, and what it binds, on this disk.
     fn check_entries(&mut self) {
         let files: BTreeSet<String> = self.boot_files.iter().map(|it| format!("/{}", it.path)).collect();
         let bound: BTreeSet<String> =
             self.generations.iter().map(|it| format!("{}@{}", it.profile, it.digest)).collect();
         let named: BTreeSet<&str> = self.generations.iter().map(|it| it.profile.as_str()).collect();
+        let partitions: BTreeSet<String> = self.partitions.iter().map(|it| it.uuid.to_string()).collect();
         let mut damage = Vec::new();
-        for FoundEntry { file, entry, .. } in &self.entries {
+        for FoundEntry { file, name, entry } in &self.entries {
+            let mut wrong = |cause: String, remedy| {
+                damage.push(Error::new(paths::entry(file), cause).remedy(remedy));
+            };
             for path in [&entry.linux].into_iter().chain(&entry.initrd).filter(|path| !files.contains(*path))
             {
-                damage.push(format!("{}: {path} is missing", paths::entry(file)));
+                wrong(format!("{path} is missing"), KERNEL);
             }
             for candidate in entry.candidates().filter(|it| !bound.contains(*it) && !named.contains(it)) {
-                damage.push(format!("{}: {candidate} is not in the store", paths::entry(file)));
+                wrong(format!("{candidate} is not in the store"), BRING);
+            }
+            if name.is_ours() && entry.candidates().next().is_none() {
+                wrong("names no profile".to_owned(), MENU);
+            }
+            let of_partitions =
+                entry.options.iter().filter(|it| ["lamina.store", "lamina.state"].contains(&it.name()));
+            let uuids = of_partitions.filter_map(|it| it.value()?.strip_prefix("PARTUUID="));
+            for uuid in uuids.filter(|uuid| !partitions.contains(&uuid.to_ascii_lowercase())) {
+                wrong(format!("the partition {uuid} is not on this disk"), MENU);
             }
         }
         self.damage.append(&mut damage);
     }
-}
 
-/// The names in a folder, sorted; none where it cannot be read.
-fn names(store: &Ext4, folder: &str) -> Vec<String> {
-    let entries = store.read_dir(folder).into_iter().flatten().flatten();
-    let mut names: Vec<String> =
-        entries.filter_map(|entry| entry.file_name().as_str().ok().map(str::to_owned)).collect();
-    names.retain(|name| name != "." && name != "..");
-    names.sort();
-    names
+    /// The names in a folder of the store, sorted; a folder that is missing has none.
+    fn names(&mut self, store: &Ext4, folder: &str) -> Vec<String> {
+        let read = || -> Result<Vec<String>, Ext4Error> {
+            let names = store.read_dir(folder)?.map(|entry| Ok(entry?.file_name().display().to_string()));
+            names.collect()
+        };
+        let mut names = match read() {
+            Ok(names) => names,
+            Err(Ext4Error::NotFound) => Vec::new(),
+            Err(error) => {
+                self.damaged(folder, error.to_string(), "make the disk anew with `lamina disk create`");
+                Vec::new()
+            }
+        };
+        names.retain(|name| name != "." && name != "..");
+        names.sort();
+        names
+    }
 }

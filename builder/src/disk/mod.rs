@@ -8,6 +8,8 @@
 //! | [`made_files`] | both of them, kept in the cache for the next disk |
 //! | [`assembly`] | all of it as the plan of a disk |
 //! | [`device`] | a device that a disk is written to: what is known of it, and whether it may be lost |
+//! | [`loader_record`] | what starts a disk, as a file on it |
+//! | [`loader_check`] | whether that is still there, and whole |
 //! | [`inspection`] | what lies on such a disk, and what is wrong with it |
 
 pub mod assembly;
@@ -16,4 +18,6 @@ pub mod device;
 pub mod inspection;
 pub mod kernel;
 pub mod loader;
+pub mod loader_check;
+pub mod loader_record;
 pub mod made_files;

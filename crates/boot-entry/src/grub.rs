@@ -46,6 +46,12 @@ pub fn is_menu(file_name: &str) -> bool {
     hex.is_some_and(|hex| hex.len() == DIGITS && hex.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
+/// The file name of the menu with these bytes.
+pub fn name_of(script: &[u8]) -> String {
+    let digest = Digest::from_bytes(Sha256::digest(script).into()).hex();
+    format!("menu-{}.cfg", &digest[..DIGITS])
+}
+
 /// Of the SHA-256 of a menu, in its name.
 const DIGITS: usize = 16;
 
@@ -109,8 +115,7 @@ impl Menu {
             }
             script.push_str("\n}\n");
         }
-        let digest = Digest::from_bytes(Sha256::digest(&script).into()).hex();
-        Ok(GrubMenu { file_name: format!("menu-{}.cfg", &digest[..DIGITS]), script })
+        Ok(GrubMenu { file_name: name_of(script.as_bytes()), script })
     }
 }
 

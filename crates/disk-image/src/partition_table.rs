@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 
+use block_probe::ByteSource;
+use block_probe::partition_table::{self, Disk, Entry, GptCopy, GptFault};
 use gpt::disk::LogicalBlockSize;
 use gpt::mbr::ProtectiveMBR;
 use gpt::partition_types::{self, Type};
@@ -71,34 +73,71 @@ pub struct FoundPartition {
 pub struct FoundTable {
     /// The partitions, by number.
     pub partitions: Vec<FoundPartition>,
-    /// What is wrong with the table or its copy.
-    pub damage: Vec<String>,
+    /// What is wrong with the boot record, the table or its copy.
+    pub damage: Vec<Error>,
 }
 
-/// Reads a table by its first or, where that is broken, its second copy.
+/// Writes both copies anew from the one that is whole: libfdisk reads that one too, and calls the table changed.
+const FROM_THE_OTHER: &str = "`echo w | fdisk DISK` (Debian's fdisk) writes it anew from the other copy";
+
+/// Reads a table by its first or, where that is damaged, its second copy (UEFI specification 2.10, section 5.3.2).
 ///
 /// # Errors
 /// There is none.
 pub fn read(disk: &File) -> Result<FoundTable> {
-    let device = disk.try_clone().map_err(Error::on(TABLE))?;
-    let config = GptConfig::new().writable(false).logical_block_size(LogicalBlockSize::Lb512);
-    let table = config.open_from_device(device).map_err(|error| {
-        Error::new(TABLE, format!("is no GPT that can be read: {error}"))
+    let size = disk.length().map_err(Error::on(TABLE))?;
+    let copies = partition_table::gpt_copies(disk, &Disk { size, sector: SECTOR, force_gpt: false });
+    let none = |why: String| {
+        Error::new(TABLE, format!("is no GPT that can be read: {why}"))
             .remedy("give a disk or an image that `lamina disk create` wrote")
-    })?;
-    let mut damage = Vec::new();
-    for (which, header) in [("first", table.primary_header()), ("second", table.backup_header())] {
-        if let Err(error) = header {
-            damage.push(format!("the {which} copy of the partition table is broken: {error}"));
+    };
+    let copies = copies.ok_or_else(|| none("there is nothing".to_owned()))?;
+    let (counts, mut damage) = match (&copies.first, &copies.second) {
+        (Err(first), Err(second)) => {
+            return Err(none(format!("of the first copy {first}, and of the second one {second}")));
         }
+        (Ok(first), second) => (first, damage_of_second(first, second, copies.second_is_last)),
+        (Err(fault), Ok(second)) => {
+            let cause = format!(
+                "its first copy is damaged: {fault}. Partitions are those of the second one, which Linux does not ask by itself"
+            );
+            (second, vec![Error::new(TABLE, cause).remedy(FROM_THE_OTHER)])
+        }
+    };
+    if !copies.protected {
+        let cause = "does not protect the partition table: Linux sees no partitions";
+        damage.push(Error::new("the boot record", cause).remedy("make the disk anew"));
     }
-    let used = table.partitions().iter().filter(|(_, entry)| entry.is_used());
-    let partitions = used.map(|(number, entry)| FoundPartition {
-        number: *number,
-        name: entry.name.clone(),
-        uuid: entry.part_guid,
-        start: entry.first_lba.saturating_mul(SECTOR),
-        length: (entry.last_lba.saturating_add(1).saturating_sub(entry.first_lba)).saturating_mul(SECTOR),
-    });
-    Ok(FoundTable { partitions: partitions.collect(), damage })
+    Ok(FoundTable { partitions: counts.entries.iter().map(found).collect(), damage })
+}
+
+fn damage_of_second(first: &GptCopy, second: &Result<GptCopy, GptFault>, is_last: bool) -> Vec<Error> {
+    let error = match second {
+        Err(fault) => {
+            Error::new(TABLE, format!("its second copy is damaged: {fault}")).remedy(FROM_THE_OTHER)
+        }
+        Ok(second) if !first.says_the_same(second) => Error::new(
+            TABLE,
+            "its two copies say different things; the first one counts",
+        )
+        .remedy(
+            "`sfdisk --dump DISK >table`, and `sfdisk DISK <table` write the second one anew from the first",
+        ),
+        Ok(_) if !is_last => {
+            let cause = "its second copy does not lie at the end of the disk, where it is looked for when the first one is damaged";
+            Error::new(TABLE, cause).remedy("`echo w | fdisk DISK` (Debian's fdisk) writes it there")
+        }
+        Ok(_) => return Vec::new(),
+    };
+    vec![error]
+}
+
+fn found(entry: &Entry) -> FoundPartition {
+    FoundPartition {
+        number: entry.names.number,
+        name: entry.names.label.clone().unwrap_or_default(),
+        uuid: entry.names.uuid.parse().unwrap_or_default(),
+        start: entry.start,
+        length: entry.size,
+    }
 }

@@ -7,6 +7,7 @@ use ext4_view::Ext4;
 use fatfs::{FileSystem, FsOptions};
 use profiles::Digest;
 
+use crate::bios::FoundBootCode;
 use crate::ext4;
 use crate::layout::PartitionKind;
 use crate::partition_table::{self, FoundPartition, FoundTable};
@@ -15,6 +16,9 @@ use fault::{Error, Result};
 
 /// The most that is read of an entry or a profile, as init does (docs/boot.md).
 pub const MOST_TEXT: u64 = 1 << 20;
+
+/// The most names of a folder that are read: a damaged FAT can have a folder without an end.
+const MOST_NAMES: usize = 4096;
 
 /// A disk that is looked at.
 pub struct DiskReader {
@@ -43,6 +47,15 @@ impl DiskReader {
             Error::new("disk", format!("has no partition {}", kind.name()))
                 .remedy("give a disk or an image that `lamina disk create` wrote")
         })
+    }
+
+    /// What a BIOS starts; `None` of a disk for UEFI alone.
+    ///
+    /// # Errors
+    /// The disk cannot be read.
+    pub fn boot_code(&self) -> Result<Option<FoundBootCode>> {
+        let found = self.partition(PartitionKind::BiosBoot).ok();
+        found.map(|partition| FoundBootCode::read(&self.disk, partition)).transpose()
     }
 
     /// The files of the EFI system partition.
@@ -80,12 +93,28 @@ impl EspReader {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
                 opened => opened?,
             };
-            let names = folder.iter().map(|entry| entry.map(|entry| entry.file_name()));
+            let names = folder.iter().take(MOST_NAMES + 1).map(|entry| entry.map(|entry| entry.file_name()));
             names.filter(|name| !matches!(name.as_deref(), Ok("." | ".."))).collect()
         };
         let mut names = read().map_err(Error::on(folder))?;
+        if names.len() > MOST_NAMES {
+            return Err(Error::new(folder, format!("has more than {MOST_NAMES} entries")));
+        }
         names.sort();
         Ok(names)
+    }
+
+    /// Whether there is a file, or something else that is called so.
+    pub fn has(&self, path: &str) -> bool {
+        let root = self.0.root_dir();
+        !matches!(root.open_file(path), Err(error) if error.kind() == io::ErrorKind::NotFound)
+    }
+
+    /// Whether a file begins with these bytes.
+    pub fn begins(&self, path: &str, meant: &[u8]) -> bool {
+        let mut found = vec![0; meant.len()];
+        let read = self.0.root_dir().open_file(path).and_then(|mut file| file.read_exact(&mut found));
+        read.is_ok() && found == meant
     }
 
     /// A small file.

@@ -126,7 +126,7 @@ fn what_was_written_is_read_back() {
     let path = folder.path().join("disk.img");
     written(&plan, &path);
     let reader = DiskReader::new(File::open(&path).unwrap()).unwrap();
-    assert_eq!(reader.table.damage, Vec::<String>::new());
+    assert_eq!(reader.table.damage, []);
     let (esp, store) = (reader.esp().unwrap(), reader.store().unwrap());
     for file in &plan.esp {
         let meant = Digest::of(file.content.open().unwrap()).unwrap();

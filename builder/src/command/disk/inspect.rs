@@ -6,11 +6,12 @@ use std::process::ExitCode;
 use argh::{ArgsInfo, FromArgs};
 use boot_entry::{Parameter, Tries};
 use cli::numbers::human_size;
+use cli::safe_text::clean;
 use serde_json::{Value, json};
 
 use crate::command::{print, print_json};
 use crate::disk::inspection::{self, Inspection};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// List partitions, entries, kernels, generations and images of a disk, and say what is damaged; exit status 1 when something is.
 /// Every image is read and hashed.
@@ -44,7 +45,7 @@ impl Inspect {
             }
             for inspection::FoundEntry { file, name, entry } in &found.entries {
                 let counted = name.tries.map_or_else(String::new, told);
-                print(format_args!("entry {file}: {}{counted}", cli::safe_text::clean(&entry.title)))?;
+                print(format_args!("entry {file}: {}{counted}", clean(&entry.title)))?;
                 print(format_args!("    boots {}", entry.candidates().collect::<Vec<_>>().join(", else ")))?;
             }
             for file in found.boot_files.iter().chain(&found.images) {
@@ -53,12 +54,27 @@ impl Inspect {
             for it in &found.generations {
                 print(format_args!("profile {}, generation {}, {}", it.profile, it.number, it.digest))?;
             }
-            for sentence in &found.damage {
-                print(format_args!("damaged: {}", cli::safe_text::clean(sentence)))?;
+            for sentence in &found.unknown {
+                print(format_args!("unknown: {}", clean(sentence)))?;
+            }
+            for damage in &found.damage {
+                print(format_args!("damaged: {}", clean(&sentence(damage))))?;
+                if let Some(remedy) = remedy(damage) {
+                    print(format_args!("    help: {}", clean(remedy)))?;
+                }
             }
         }
         Ok(if found.damage.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
+}
+
+fn sentence(damage: &Error) -> String {
+    format!("{}: {}", damage.object(), damage.cause())
+}
+
+/// What the system said usually helps with paths of this machine, and not with what lies inside a disk.
+fn remedy(damage: &Error) -> Option<&str> {
+    damage.known_remedy().filter(|_| damage.has_own_remedy())
 }
 
 fn told(tries: Tries) -> String {
@@ -87,7 +103,8 @@ fn as_json(found: &Inspection) -> Value {
         })
     });
     json!({
-        "sound": found.damage.is_empty(), "damage": found.damage,
+        "sound": found.damage.is_empty(), "damage": found.damage.iter().map(sentence).collect::<Vec<_>>(),
+        "remedies": found.damage.iter().map(remedy).collect::<Vec<_>>(), "unknown": found.unknown,
         "partitions": partitions.collect::<Vec<_>>(), "entries": entries.collect::<Vec<_>>(),
         "boot_files": found.boot_files.iter().map(file).collect::<Vec<_>>(),
         "generations": generations.collect::<Vec<_>>(),

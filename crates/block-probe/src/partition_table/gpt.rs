@@ -1,5 +1,7 @@
 //! The GUID partition table: UEFI specification 2.10, section 5.3, as far as `block/partitions/efi.c` of the kernel follows it.
 
+use std::fmt;
+
 use super::{Disk, Entry, MOST_PARTITIONS, Partition, mbr};
 use crate::bytes::{ByteSource, le16, le32, le64};
 
@@ -10,6 +12,78 @@ const ENTRY: usize = 128;
 /// 128 entries is what everyone writes. The kernel takes 32,768, which would be 4 MiB to read for each partition of the disk.
 const MOST_ENTRIES: u32 = 8192;
 
+/// One of the two copies of a table, whose checksums are right.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GptCopy {
+    /// The entries that the kernel would make partitions of.
+    pub entries: Vec<Entry>,
+    /// The logical block in which the other copy has its header, as this one says.
+    pub other: u64,
+    /// What both copies must have alike: the disk's GUID, the usable blocks, number and checksum of the entries.
+    alike: Vec<u8>,
+}
+
+impl GptCopy {
+    /// Whether both say the same of the disk.
+    pub fn says_the_same(&self, other: &GptCopy) -> bool {
+        self.alike == other.alike
+    }
+}
+
+/// Why a copy does not count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GptFault {
+    /// It cannot be read, or lies outside of the disk.
+    Unreadable,
+    /// There is no header.
+    NoHeader,
+    /// The header was changed: its CRC-32 is another, or it says what no disk of this kind has.
+    Header,
+    /// The header is that of another block.
+    Misplaced,
+    /// The entries were changed: their CRC-32 is another.
+    Entries,
+}
+
+impl fmt::Display for GptFault {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            GptFault::Unreadable => "it cannot be read",
+            GptFault::NoHeader => "there is no header",
+            GptFault::Header => "its header does not match its checksum, or this disk",
+            GptFault::Misplaced => "its header is that of another block",
+            GptFault::Entries => "its entries do not match their checksum",
+        })
+    }
+}
+
+/// Both copies of a table, each judged by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GptCopies {
+    /// That behind the boot record, which counts where it can be read.
+    pub first: Result<GptCopy, GptFault>,
+    /// That at the end of the disk, or where the first one says that it is.
+    pub second: Result<GptCopy, GptFault>,
+    /// Whether the second one lies in the last block, where it is looked for when there is no first one.
+    pub second_is_last: bool,
+    /// Whether the boot record says that there is a GPT: else the kernel and others see none.
+    pub protected: bool,
+}
+
+/// Reads both copies, for whoever wants to know what is wrong with them; which partitions the kernel makes, [`super::read`] says. `None` of a
+/// disk without blocks.
+pub fn copies(source: &dyn ByteSource, disk: &Disk) -> Option<GptCopies> {
+    let last = disk.last_block()?;
+    let first = copy_at(source, 1, disk);
+    let place = first.as_ref().map_or(last, |copy| copy.other);
+    Some(GptCopies {
+        second: copy_at(source, place, disk),
+        second_is_last: place == last,
+        protected: mbr::protects_gpt(source),
+        first,
+    })
+}
+
 /// The entries that the kernel makes partitions of. The table counts only where the boot record says that there is one, and
 /// the backup only where the kernel was told `gpt`: otherwise it is what is left of a table that is dead.
 pub(super) fn read(source: &dyn ByteSource, disk: &Disk) -> Option<Vec<Entry>> {
@@ -17,38 +91,47 @@ pub(super) fn read(source: &dyn ByteSource, disk: &Disk) -> Option<Vec<Entry>> {
         return None;
     }
     let backup = disk.force_gpt.then(|| disk.last_block()).flatten();
-    [Some(1), backup].into_iter().flatten().find_map(|address| table_at(source, address, disk))
+    let found =
+        [Some(1), backup].into_iter().flatten().find_map(|address| copy_at(source, address, disk).ok());
+    found.map(|copy| copy.entries)
 }
 
-fn table_at(source: &dyn ByteSource, address: u64, disk: &Disk) -> Option<Vec<Entry>> {
-    let last = disk.last_block()?;
+fn copy_at(source: &dyn ByteSource, address: u64, disk: &Disk) -> Result<GptCopy, GptFault> {
+    let last = disk.last_block().ok_or(GptFault::Unreadable)?;
     let sector = disk.sector;
-    let at = |block: u64| (block <= last).then(|| block.checked_mul(sector)).flatten();
-    let mut header = source.vec(at(address)?, usize::try_from(sector).ok()?)?;
+    let read = |block: u64, length: usize| {
+        let at = (block <= last).then(|| block.checked_mul(sector)).flatten()?;
+        source.vec(at, length)
+    };
+    let block = usize::try_from(sector).ok();
+    let mut header = block.and_then(|block| read(address, block)).ok_or(GptFault::Unreadable)?;
+    if header[..8] != *b"EFI PART" {
+        return Err(GptFault::NoHeader);
+    }
     let (length, count, entry_size) = (le32(&header, 12), le32(&header, 80), le32(&header, 84));
     let (first_usable, last_usable) = (le64(&header, 40), le64(&header, 48));
-    let plausible = header[..8] == *b"EFI PART"
-        && length >= HEADER
+    let plausible = length >= HEADER
         && u64::from(length) <= sector
-        && le64(&header, 24) == address
         && first_usable <= last_usable
         && last_usable <= last
         && (1..=MOST_ENTRIES).contains(&count)
         && entry_size as usize == ENTRY;
-    if !plausible {
-        return None;
-    }
     let checksum = le32(&header, 16);
     header[16..20].fill(0);
-    if crc32(header.get(..length as usize)?) != checksum {
-        return None;
+    if !plausible || header.get(..length as usize).map(crc32) != Some(checksum) {
+        return Err(GptFault::Header);
     }
-    let entries = source.vec(at(le64(&header, 72))?, count as usize * ENTRY)?;
+    if le64(&header, 24) != address {
+        return Err(GptFault::Misplaced);
+    }
+    let entries = read(le64(&header, 72), count as usize * ENTRY).ok_or(GptFault::Unreadable)?;
     if crc32(&entries) != le32(&header, 88) {
-        return None;
+        return Err(GptFault::Entries);
     }
     let used = (1..MOST_PARTITIONS).zip(entries.chunks_exact(ENTRY));
-    Some(used.filter_map(|(number, entry)| partition(number, entry, disk, last)).collect())
+    let entries = used.filter_map(|(number, entry)| partition(number, entry, disk, last)).collect();
+    let alike = [&header[40..72], &header[80..92]].concat();
+    Ok(GptCopy { entries, other: le64(&header, 32), alike })
 }
 
 /// An unused entry has a type of zeros; one that reaches over the end of the disk makes no partition.
@@ -168,6 +251,72 @@ pub(super) mod tests {
         bytes.copy_within(446..462, 462);
         bytes[446 + 4] = 0x83;
         assert!(found(&bytes, 512, false).is_some());
+    }
+
+    fn both(bytes: &Vec<u8>) -> GptCopies {
+        copies(bytes, &Disk { size: bytes.len() as u64, sector: 512, force_gpt: false }).unwrap()
+    }
+
+    /// A disk with both copies: the entries of the second lie in front of its header.
+    fn with_both() -> Vec<u8> {
+        let (mut bytes, second) = (disk(1, 512), disk(63, 512));
+        bytes.copy_within(1024..1536, 62 * 512);
+        let mut header = second[63 * 512..].to_vec();
+        header[72..80].copy_from_slice(&62u64.to_le_bytes());
+        reseal(&mut header);
+        bytes[63 * 512..].copy_from_slice(&header);
+        bytes[512 + 32..512 + 40].copy_from_slice(&63u64.to_le_bytes());
+        reseal(&mut bytes[512..1024]);
+        bytes
+    }
+
+    fn reseal(header: &mut [u8]) {
+        header[16..20].fill(0);
+        let checksum = crc32(&header[..HEADER as usize]);
+        header[16..20].copy_from_slice(&checksum.to_le_bytes());
+    }
+
+    #[test]
+    fn each_copy_is_judged_by_itself() {
+        let sound = both(&with_both());
+        let (first, second) = (sound.first.unwrap(), sound.second.unwrap());
+        assert!(first.says_the_same(&second) && sound.second_is_last && sound.protected);
+        assert_eq!(first.entries, second.entries);
+        for (at, fault) in [
+            (512, GptFault::NoHeader),
+            (512 + 41, GptFault::Header),
+            (512 + 84, GptFault::Header),
+            (1024 + 300, GptFault::Entries),
+        ] {
+            let mut bytes = with_both();
+            bytes[at] ^= 1;
+            let found = both(&bytes);
+            assert_eq!((found.first, found.second.as_ref()), (Err(fault), Ok(&second)), "{at}");
+            let behind = if at < 1024 { 62 * 512 + at } else { 60 * 512 + at };
+            let mut bytes = with_both();
+            bytes[behind] ^= 1;
+            let found = both(&bytes);
+            assert_eq!((found.first.as_ref(), found.second), (Ok(&first), Err(fault)), "{behind}");
+        }
+        // The first one, copied over the second.
+        let mut bytes = with_both();
+        bytes.copy_within(512..1024, 63 * 512);
+        assert_eq!(both(&bytes).second, Err(GptFault::Misplaced));
+    }
+
+    #[test]
+    fn copies_that_differ_and_a_disk_that_grew_are_seen() {
+        let mut bytes = with_both();
+        bytes[63 * 512 + 56] ^= 1;
+        reseal(&mut bytes[63 * 512..]);
+        let found = both(&bytes);
+        assert!(!found.first.unwrap().says_the_same(&found.second.unwrap()), "another GUID of the disk");
+        let mut bytes = with_both();
+        bytes.extend([0; 10 * 512]);
+        let found = both(&bytes);
+        assert!(found.second.is_ok() && !found.second_is_last);
+        bytes[512] = 0;
+        assert_eq!(both(&bytes).second, Err(GptFault::NoHeader));
     }
 
     #[test]

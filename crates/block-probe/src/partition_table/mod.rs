@@ -7,6 +7,8 @@
 mod gpt;
 mod mbr;
 
+pub use gpt::{GptCopies, GptCopy, GptFault, copies as gpt_copies};
+
 use crate::bytes::ByteSource;
 
 /// The kernel makes none from this number on: DISK_MAX_PARTS of `include/linux/blkdev.h`.
@@ -45,10 +47,13 @@ pub struct Partition {
 
 /// An entry of a table, with its place in bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Entry {
-    start: u64,
-    size: u64,
-    names: Partition,
+pub struct Entry {
+    /// The first byte.
+    pub start: u64,
+    /// Bytes.
+    pub size: u64,
+    /// What it is called.
+    pub names: Partition,
 }
 
 /// The partition table of a disk.
@@ -109,6 +114,7 @@ mod tests {
             let size = u64::from(random.next()) << (random.next() & 63);
             bytes.truncate(usize::from(random.next()) * 16);
             for sector in [0, 1, 512, 4096, u64::MAX] {
+                let _ = gpt_copies(&bytes, &Disk { size, sector, force_gpt: false });
                 let _ = read(&bytes, &Disk { size, sector, force_gpt: random.next() & 1 == 0 });
             }
         }
