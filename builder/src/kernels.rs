@@ -31,7 +31,7 @@ const PACKAGE: Shape = Shape::argument("file").properties(&["sha256", "size"]).b
 /// # Errors
 /// It cannot be read, or says something that is not understood.
 pub fn load(path: &Path) -> Result<Vec<PinnedKernel>> {
-    let bytes = std::fs::read(path).map_err(Error::on(path.display()))?;
+    let bytes = crate::text_file::read(path)?;
     parse(&path.display().to_string(), &bytes)
 }
 

@@ -24,6 +24,7 @@ pub mod medium;
 mod new_folder;
 pub mod profile;
 pub mod recipe;
+pub mod regular_file;
 pub mod report;
 pub mod sandbox;
 pub mod shell_word;

@@ -11,9 +11,10 @@ use disk_image::programs::find_program;
 use kernel_package::KernelPackage;
 use profiles::Digest;
 
-use super::made_files::{MadeFile, MadeFiles};
+use super::made_files::{MOST_BYTES, MadeFile, MadeFiles};
 use crate::digest::digest_file;
 use crate::error::{Error, Result};
+use crate::regular_file;
 
 /// What the entries name.
 #[derive(Debug)]
@@ -89,13 +90,15 @@ pub fn boot_files(kernel: &KernelSource, initramfs: &InitramfsSource, made: &Mad
     })?;
     let initrd = match initramfs {
         InitramfsSource::File(path) => {
-            File::open(path).and_then(MadeFile::new).map_err(Error::on(path.display()))?
+            let (file, _) = regular_file::open_bounded(path, MOST_BYTES)?;
+            MadeFile::new(file).map_err(Error::on(path.display()))?
         }
         InitramfsSource::Made { init } => {
+            let init = &present(init)?;
             let program = mkinitramfs()?;
             let mut sources = of("initramfs");
             // The program holds the table of what a kernel needs, and its version.
-            for path in [&program, &present(init)?] {
+            for path in [&program, init] {
                 sources.push(digest_file(path)?.0.to_string());
             }
             made.get(&sources, |file| make(&program, &kernel.path, init, file))?
@@ -115,7 +118,8 @@ impl KernelSource {
         }
         if !self.path.is_dir() {
             kernel_package::refuse_special(&self.path)?;
-            return Ok(digest_file(&self.path)?.0);
+            let (file, _) = regular_file::open_bounded(&self.path, MOST_BYTES)?;
+            return Ok(Digest::of(file).map_err(Error::on(self.path.display()))?.0);
         }
         let folder = KernelPackage::open(&self.path)?;
         let mut lines = String::new();
@@ -141,8 +145,8 @@ fn write(mut file: &File, bytes: &[u8]) -> Result<()> {
 }
 
 fn present(init: &Path) -> Result<PathBuf> {
-    match init.is_file() {
-        true => Ok(init.to_owned()),
+    match init.exists() {
+        true => regular_file::open_bounded(init, MOST_BYTES).map(|_| init.to_owned()),
         false => Err(Error::new(init.display(), "init, which the initramfs starts, is not there").remedy(
             "`make init` builds it; give it with `--init FILE`, or a whole initramfs with `--initramfs FILE`",
         )),

@@ -1,6 +1,5 @@
 //! The loaders, found on this machine. They come from Debian's packages, and one that is missing is named with its package.
 
-use std::fs;
 use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -9,6 +8,7 @@ use disk_image::bios::BootCode;
 use disk_image::programs::find_program;
 
 use crate::error::{Error, Result};
+use crate::regular_file;
 
 /// What starts the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,6 +82,9 @@ impl Default for LoaderFolders {
     }
 }
 
+/// More of a loader is not read, in bytes: the largest is GRUB with its modules, of some MiB.
+const MOST: u64 = 64 << 20;
+
 /// Modules of GRUB for every firmware: its menu, FAT on a GPT, and Linux.
 const MODULES: &[&str] =
     &["part_gpt", "fat", "normal", "configfile", "linux", "test", "echo", "reboot", "halt"];
@@ -104,8 +107,8 @@ impl LoaderFolders {
         match loader {
             UefiLoader::SystemdBoot => {
                 let path = self.systemd_boot.join("systemd-bootx64.efi");
-                fs::read(&path).map_err(|error| {
-                    Error::new(path.display(), format!("the loader systemd-boot: {error}"))
+                regular_file::read(&path, MOST).map_err(|error| {
+                    Error::new(path.display(), format!("the loader systemd-boot: {}", error.cause()))
                         .remedy("install the Debian package systemd-boot-efi, or give `--loader grub`")
                 })
             }
@@ -126,7 +129,7 @@ impl LoaderFolders {
         // A prefix that begins with a comma is on the disk that GRUB was started from.
         let core = self.grub("i386-pc", &format!("(,gpt{esp})/grub"), &modules, "grub-pc-bin")?;
         let path = self.grub.join("i386-pc/boot.img");
-        let boot = fs::read(&path).map_err(Error::on(path.display()))?;
+        let boot = regular_file::read(&path, MOST)?;
         BootCode::new(boot, core)
     }
 

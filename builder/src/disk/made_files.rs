@@ -5,7 +5,7 @@
 //! both stand in one name, which appears in one step, and a file that is not what its name says is made again.
 
 use std::fs::{self, File, FileTimes};
-use std::io::{self, Seek};
+use std::io::{self, ErrorKind, Read, Seek};
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -19,6 +19,10 @@ use crate::report::Report;
 
 /// So many files stay, those that were used last: three for each of a handful of kernels. An initramfs has some 30 MB.
 const KEPT: usize = 24;
+
+/// The longest kernel package, kernel or initramfs, in bytes: x86 loads an initramfs below 2 GiB (`initrd_addr_max`, Documentation/arch/x86/boot.rst
+/// of the kernel).
+pub const MOST_BYTES: u64 = 2 << 30;
 
 /// The folder of such files.
 #[derive(Debug)]
@@ -42,10 +46,13 @@ impl MadeFile {
     /// Takes an open file, and hashes it.
     ///
     /// # Errors
-    /// It cannot be read.
+    /// It cannot be read, or is longer than [`MOST_BYTES`].
     pub fn new(mut file: File) -> io::Result<MadeFile> {
         file.rewind()?;
-        let (digest, length) = Digest::of(&file)?;
+        let (digest, length) = Digest::of((&file).take(MOST_BYTES + 1))?;
+        if length > MOST_BYTES {
+            return Err(io::Error::new(ErrorKind::FileTooLarge, "is larger than 2 GiB, which is the limit"));
+        }
         Ok(MadeFile { file, digest, length })
     }
 

@@ -16,6 +16,7 @@ use verified_store::make_sound;
 
 use crate::error::{Error, Result};
 use crate::new_folder::{self, Rule};
+use crate::regular_file;
 use crate::report::Report;
 
 /// An image that belongs onto the medium.
@@ -83,7 +84,7 @@ fn filled(from: &Path, to: &Path, meter: &Meter, medium: &Path) -> Result<Unname
     if let Some(parent) = to.parent() {
         make_folder_on(medium, parent)?;
     }
-    let source = File::open(from).map_err(Error::on(from.display()))?;
+    let source = regular_file::open(from)?;
     let target = UnnamedFile::beside(to)?;
     let file = target.handle()?;
     // A medium is read by others than who fills it.

@@ -101,7 +101,7 @@ impl MediumPlan {
                 copying::copy(from, to, &Progress::Silent.work("copying"), &self.folder)?;
             }
         }
-        Slots::create(&self.folder).map_err(Error::on(self.folder.join("boot").display()))?;
+        make_slots(&self.folder)?;
         retention::carry_out(&self.folder, &self.removals)
     }
 
@@ -148,6 +148,25 @@ impl MediumPlan {
         fs::remove_file(&path).map_err(Error::on(path.display()))
     }
 }
+
+/// Makes the slots that count boots, where they are missing.
+///
+/// # Errors
+/// The medium cannot be written to; a link, or no folder or no file, has the name of one.
+pub(crate) fn make_slots(medium: &Path) -> Result<()> {
+    let folder = medium.join("boot");
+    copying::make_folder_on(medium, &folder)?;
+    Slots::create(medium).map_err(|error| {
+        let error = Error::caused(folder.display(), error);
+        match error.known_remedy() {
+            Some(_) => error,
+            None => error.remedy(SLOTS),
+        }
+    })
+}
+
+/// What helps where the slots are none.
+pub(crate) const SLOTS: &str = "remove what has their name: `boot/a` and `boot/b` are files of the medium itself, and are made anew, with an empty count";
 
 /// Waits until nobody else changes this medium; flock(2) lets it go with the value or with the process.
 ///

@@ -47,7 +47,10 @@ pub(super) fn plan(
     }
     let ledger = match ledger(folder) {
         Ok(ledger) => ledger,
-        Err(why) => return nothing(format!("the slots that count boots cannot be read: {why}")),
+        Err(why) => {
+            let help = super::SLOTS;
+            return nothing(format!("the slots that count boots cannot be read: {why}\nhelp: {help}"));
+        }
     };
     let running = match running() {
         Ok(running) => running,

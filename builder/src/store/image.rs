@@ -27,6 +27,10 @@ impl Store {
             Error::new(path.display(), format!("profile {profile} needs it: {error}"))
                 .remedy(format!("`lamina build {profile}` makes what is missing"))
         })?;
+        if !found.is_file() {
+            return Err(Error::new(path.display(), format!("profile {profile} needs it, and it is no file"))
+                .remedy(format!("remove it; `lamina build {profile}` makes what is missing")));
+        }
         if found.len() != image.size {
             let cause = format!(
                 "the image of {} {}, which profile {profile} needs, {}",

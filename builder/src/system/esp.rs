@@ -91,7 +91,10 @@ impl Esp {
     /// It cannot be read. What others wrote, or what is damaged, stands in the result.
     pub fn read(folder: &Path) -> Result<Esp> {
         let directory = Directory::open(folder, Path::new("")).map_err(Error::on(folder.display()))?;
-        let on = |inside: &str| Error::on(folder.join(inside).display().to_string());
+        let on = |inside: &str| {
+            let path = folder.join(inside).display().to_string();
+            move |why: io::Error| of_partition(path, why)
+        };
         let mut entries = Vec::new();
         for file in names(&directory, ENTRIES).map_err(on(ENTRIES))? {
             let Some(name) = EntryFileName::parse(&file).filter(|_| !file.starts_with('.')) else { continue };
@@ -104,7 +107,7 @@ impl Esp {
                 Ok(None) => continue,
                 // A folder or a link under the name of an entry. What is there and cannot be read is none of these: it may be whole.
                 Err(why) if why.kind() == ErrorKind::InvalidInput => (Vec::new(), Err(why.to_string())),
-                Err(why) => return Err(Error::on(folder.join(&path).display())(why)),
+                Err(why) => return Err(on(&path)(why)),
             };
             entries.push(EspEntry { file, name, text, entry });
         }
@@ -143,6 +146,16 @@ impl EspEntry {
     /// Its path on the partition.
     pub fn path(&self) -> String {
         paths::entry(&self.file)
+    }
+}
+
+/// What cannot be read of it: what is refused because of what it is has no usual remedy.
+fn of_partition(path: String, why: io::Error) -> Error {
+    let is_other = matches!(why.kind(), ErrorKind::InvalidInput | ErrorKind::NotADirectory);
+    let error = Error::caused(path, why);
+    match is_other {
+        true => error.remedy("put the file or folder itself there, or remove it"),
+        false => error,
     }
 }
 

@@ -2,13 +2,12 @@
 //! sector, which is written in place.
 
 use std::fs::File;
-use std::io::{self, ErrorKind, Seek, Write};
+use std::io::{self, ErrorKind, Read, Seek, Write};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use atomic_file::UnnamedFile;
 use boot_entry::sector;
-use boot_ledger::Slots;
 use boot_store::layout;
 use cli::progress::Progress;
 use disk_image::DiskFile;
@@ -19,7 +18,7 @@ use super::plan::SystemPlan;
 use super::step::Step;
 use super::target::Target;
 use crate::error::{Error, Result};
-use crate::medium::{MediumImage, copying, retention};
+use crate::medium::{MediumImage, copying, make_slots, retention};
 use crate::report::Report;
 
 /// Carries out all steps; `before` is asked before each of them, and stops it by an error.
@@ -60,9 +59,7 @@ fn one(step: &Step, target: &Target, report: &Report) -> Result<()> {
                 report.progress().passes(format!("copying {what}"), image.wanted.size, 2 * image.wanted.size);
             copying::copy_image(image, &meter, report, &target.store)
         }
-        Step::MakeSlots => {
-            Slots::create(&target.store).map_err(Error::on(target.store.join("boot").display()))
-        }
+        Step::MakeSlots => make_slots(&target.store),
         Step::WriteOnMedium(path, bytes) => write(&target.store, path, bytes),
         Step::CopyBootFile(file) => copy_boot_file(&target.esp, file, report),
         Step::CheckBootFile(file) => match is_sound(&target.esp.join(&file.path), file) {
@@ -122,7 +119,7 @@ fn copy_boot_file(esp: &Path, file: &DiskFile, report: &Report) -> Result<()> {
     let length = file.content.length();
     let meter = report.progress().passes(format!("copying {}", file.path), length, 2 * length);
     let source = file.content.open().map_err(Error::on(&file.path))?;
-    io::copy(&mut meter.reader(source), &mut handle).map_err(Error::on(path.display()))?;
+    io::copy(&mut meter.reader(source.take(length)), &mut handle).map_err(Error::on(path.display()))?;
     let hashed = handle.rewind().and_then(|()| Digest::of(meter.reader(handle)));
     let (digest, _) = hashed.map_err(Error::on(path.display()))?;
     if file.digest.is_some_and(|meant| meant != digest) {

@@ -1,5 +1,8 @@
 //! A store, a kernel and an initramfs that are enough for a disk which nobody boots.
 
+// Each test program uses some of it.
+#![allow(dead_code)]
+
 use std::fs;
 
 use super::program::{self, json};

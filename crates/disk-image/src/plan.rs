@@ -3,6 +3,7 @@
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
 use profiles::Digest;
@@ -32,11 +33,19 @@ impl Content {
     /// The bytes.
     ///
     /// # Errors
-    /// The file cannot be opened.
+    /// The file cannot be opened, or is no regular one by now.
     pub fn open(&self) -> io::Result<Box<dyn Read + '_>> {
         Ok(match self {
             Content::Bytes(bytes) => Box::new(bytes.as_slice()),
-            Content::File(path, _) => Box::new(File::open(path)?),
+            Content::File(path, _) => {
+                // A FIFO must not hang it.
+                let flags = rustix::fs::OFlags::NONBLOCK.bits() as i32;
+                let file = File::options().read(true).custom_flags(flags).open(path)?;
+                match file.metadata()?.is_file() {
+                    true => Box::new(file),
+                    false => return Err(io::Error::new(io::ErrorKind::InvalidInput, "is no regular file")),
+                }
+            }
         })
     }
 }

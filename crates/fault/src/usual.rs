@@ -10,6 +10,8 @@ pub(crate) fn remedy(error: &io::Error) -> Option<&'static str> {
     // They have no kind of their own, or share it with another that is helped in another way (EPERM).
     let by_number = match error.raw_os_error().map(Errno::from_raw) {
         Some(Errno::EMFILE | Errno::ENFILE) => Some("raise the limit with `ulimit -n`"),
+        // open(2) of a socket, or of the node of a device that is gone.
+        Some(Errno::ENXIO) => Some("it is a socket, or its device is not there: give another path"),
         Some(Errno::EACCES) => Some("ask whoever owns it for the right, or do this as root"),
         _ => None,
     };

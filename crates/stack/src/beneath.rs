@@ -53,12 +53,10 @@ impl Directory {
     /// It is not there, or is something else than a regular file.
     pub fn file(&self, name: &Path) -> io::Result<File> {
         let seen = resolve(self.descriptor.as_fd(), name, OFlags::PATH | OFlags::CLOEXEC)?;
-        if FileType::from_raw_mode(fstat(&seen)?.st_mode) != FileType::RegularFile {
-            return Err(io::Error::new(ErrorKind::InvalidInput, "it is not a file"));
+        match FileType::from_raw_mode(fstat(&seen)?.st_mode) {
+            FileType::RegularFile => reopen(&seen),
+            _ => Err(io::Error::new(ErrorKind::InvalidInput, "it is not a file")),
         }
-        // What was looked at, by its descriptor: the name may mean something else by now. O_NONBLOCK changes nothing for files.
-        let same = format!("/proc/self/fd/{}", seen.as_raw_fd());
-        Ok(File::from(open(same, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty())?))
     }
 
     /// Every name in a directory, as [`Directory::names`] gives them, for whoever takes what is not listed for what is not there.
@@ -85,6 +83,28 @@ impl Directory {
         let name = if name.as_os_str().is_empty() { Path::new(".") } else { name };
         Ok(Dir::new(resolve(self.descriptor.as_fd(), name, flags)?)?)
     }
+}
+
+/// The file that a person names, for reading: links are followed, and whatever it is, nothing else than a regular file is opened.
+///
+/// # Errors
+/// It is not there, may not be read, or is something else, which is said in words.
+pub fn regular_file(path: &Path) -> io::Result<File> {
+    let seen = open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+    let why = match FileType::from_raw_mode(fstat(&seen)?.st_mode) {
+        FileType::RegularFile => return reopen(&seen),
+        FileType::Directory => "is a folder, and no file",
+        FileType::Fifo => "is a FIFO, and no file",
+        FileType::Socket => "is a socket, and no file",
+        _ => "is a device, and no file",
+    };
+    Err(io::Error::new(ErrorKind::InvalidInput, why))
+}
+
+/// What was looked at, by its descriptor: the name may mean something else by now. O_NONBLOCK changes nothing for files.
+fn reopen(seen: &OwnedFd) -> io::Result<File> {
+    let same = format!("/proc/self/fd/{}", seen.as_raw_fd());
+    Ok(File::from(open(same, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty())?))
 }
 
 fn is_dot(name: &[u8]) -> bool {
@@ -169,9 +189,20 @@ mod tests {
         fs::create_dir(root.path().join("folder")).unwrap();
         let _listener = std::os::unix::net::UnixListener::bind(root.path().join("socket")).unwrap();
         let directory = Directory::open(root.path(), Path::new("")).unwrap();
-        for name in ["fifo", "folder", "socket"] {
+        for (name, kind) in [("fifo", "FIFO"), ("folder", "folder"), ("socket", "socket")] {
             assert_eq!(read(&directory, name), Err("it is not a file".into()), "{name}");
+            let error = regular_file(&root.path().join(name)).unwrap_err();
+            assert_eq!(error.to_string(), format!("is a {kind}, and no file"));
         }
+        let device = regular_file(Path::new("/dev/null")).unwrap_err();
+        assert_eq!(device.to_string(), "is a device, and no file");
+        fs::write(root.path().join("file"), "text").unwrap();
+        symlink("file", root.path().join("link")).unwrap();
+        let mut text = String::new();
+        regular_file(&root.path().join("link")).unwrap().read_to_string(&mut text).unwrap();
+        assert_eq!(text, "text");
+        fs::remove_file(root.path().join("file")).unwrap();
+        fs::remove_file(root.path().join("link")).unwrap();
         assert_eq!(directory.file(Path::new("nothing")).unwrap_err().kind(), ErrorKind::NotFound);
         let mut names: Vec<_> = directory.names(Path::new("")).unwrap().collect();
         names.sort();
