@@ -53,9 +53,22 @@ impl EntryFileName {
         self.id.starts_with(PREFIX)
     }
 
-    /// Takes a file name apart; `None` when it does not end in `.conf`, or has no id.
+    /// The number of the generation of a profile that this name is for, revised or not.
+    pub fn number(&self, profile: &Name) -> Option<u64> {
+        let of_profile = EntryFileName::of(profile, 0).id;
+        let rest = self.id.strip_prefix(of_profile.strip_suffix('0')?)?;
+        rest.split("_-").next()?.parse().ok()
+    }
+
+    /// Takes a file name apart; `None` when it does not end in `.conf`, or has no id. As for loaders, and for FAT itself, the case of these
+    /// letters says nothing.
     pub fn parse(file_name: &str) -> Option<EntryFileName> {
-        let stem = file_name.strip_suffix(".conf").filter(|stem| !stem.is_empty())?;
+        const END: &str = ".conf";
+        let at = file_name.len().checked_sub(END.len()).filter(|at| file_name.is_char_boundary(*at))?;
+        let (stem, end) = file_name.split_at(at);
+        if stem.is_empty() || !end.eq_ignore_ascii_case(END) {
+            return None;
+        }
         let counted = stem.rsplit_once('+').and_then(|(id, tries)| Some((id, Tries::parse(tries)?)));
         Some(match counted.filter(|(id, _)| !id.is_empty()) {
             Some((id, tries)) => EntryFileName { id: id.to_owned(), tries: Some(tries) },
@@ -109,6 +122,8 @@ mod tests {
         assert_eq!(EntryFileName::parse("a+99999999999.conf"), plain("a+99999999999"));
         assert_eq!(EntryFileName::parse("entry.efi"), None);
         assert_eq!(EntryFileName::parse(".conf"), None);
+        assert_eq!(EntryFileName::parse("OTHER.CONF"), plain("OTHER"));
+        assert_eq!(EntryFileName::parse("\u{20ac}conf"), None);
         let name = counted("entry", 1, 2).unwrap();
         assert_eq!(name.file_name(), "entry+1-2.conf");
         assert!(!name.tries.unwrap().used_up() && counted("entry", 0, 3).unwrap().tries.unwrap().used_up());
@@ -124,6 +139,13 @@ mod tests {
         assert_eq!(revised.file_name(), "lamina-web-7_-a052afb6+3-0.conf");
         assert_eq!(EntryFileName::parse(&revised.file_name()), Some(revised.clone()));
         assert_ne!(revised, web.revised("title other"));
+        let number = |name: &EntryFileName, profile: &str| name.number(&Name::parse(profile).unwrap());
+        assert_eq!(
+            (number(&web, "web"), number(&revised, "web"), number(&web, "we")),
+            (Some(7), Some(7), None)
+        );
+        let other = EntryFileName::of(&Name::parse("web-1").unwrap(), 8);
+        assert_eq!((number(&other, "web"), number(&other, "web-1")), (None, Some(8)));
         assert!(revised.is_ours() && !EntryFileName::parse("debian-7.conf").unwrap().is_ours());
     }
 

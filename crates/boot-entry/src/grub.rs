@@ -40,6 +40,25 @@ pub fn shown_by(grub_cfg: &[u8]) -> Option<&str> {
     is_menu(name).then_some(name)
 }
 
+/// Whether a `grub.cfg` is nobody's, or Lamina's own: empty, one that shows a menu, or, as older versions wrote it, a menu itself. What
+/// somebody else wrote is not replaced.
+pub fn may_be_replaced(grub_cfg: &[u8]) -> bool {
+    grub_cfg.trim_ascii().is_empty()
+        || shown_by(grub_cfg).is_some()
+        || grub_cfg.starts_with(FIRST_LINE.as_bytes())
+}
+
+/// The entry of a menu that boots by itself, as its lines stand there.
+pub fn default_of(menu: &str) -> Option<&str> {
+    let default = menu.lines().find_map(|line| line.strip_prefix("set default="))?;
+    menu.split("menuentry ")
+        .skip(1)
+        .find(|entry| entry.lines().next().is_some_and(|it| it.ends_with(&format!("--id {default} {{"))))
+}
+
+/// The first line of a menu.
+const FIRST_LINE: &str = "# The entries of loader/entries/, in the same order.\n";
+
 /// Whether a file of the folder `grub` is a menu, by its name.
 pub fn is_menu(file_name: &str) -> bool {
     let hex = file_name.strip_prefix("menu-").and_then(|rest| rest.strip_suffix(".cfg"));
@@ -94,7 +113,7 @@ impl Menu {
     /// # Errors
     /// A parameter with a sign that GRUB changes.
     pub fn to_grub_menu(&self) -> Result<GrubMenu, Unwritable> {
-        let mut script = String::from("# The entries of loader/entries/, in the same order.\n");
+        let mut script = String::from(FIRST_LINE);
         script.push_str(CONSOLES);
         script.push_str("set timeout_style=menu\n");
         script.push_str(&format!("set timeout={}\nset default={}\n", self.timeout, quoted(&self.default)));
@@ -135,7 +154,42 @@ mod tests {
         assert_eq!(menu.to_grub_cfg().len(), sector::LENGTH);
         assert_eq!(shown_by(menu.to_grub_cfg().as_bytes()), Some(menu.file_name.as_str()));
         assert_eq!(shown_by(menu.script.as_bytes()), None);
+        for (text, ours) in [
+            (menu.to_grub_cfg(), true),
+            (menu.script.clone(), true),
+            (" \n".to_owned(), true),
+            ("set x=1\n".to_owned(), false),
+        ] {
+            assert_eq!(may_be_replaced(text.as_bytes()), ours, "{text}");
+        }
         assert_eq!(shown_by(format!("{SHOWN}../../x.cfg\n").as_bytes()), None);
+    }
+
+    #[test]
+    fn what_boots_by_itself_is_read_out_of_a_menu() {
+        let entry = |id: &str| {
+            (
+                crate::EntryFileName { id: id.to_owned(), tries: None },
+                crate::BootEntry {
+                    title: "it's".to_owned(),
+                    version: None,
+                    sort_key: None,
+                    linux: format!("/linux-{id}"),
+                    initrd: Vec::new(),
+                    options: Vec::new(),
+                },
+            )
+        };
+        let menu = Menu {
+            entries: vec![entry("a-1"), entry("a-12")],
+            default: "a-12".to_owned(),
+            counted: false,
+            timeout: 1,
+        };
+        let script = menu.to_grub_menu().unwrap().script;
+        assert!(default_of(&script).unwrap().contains("'/linux-a-12'"), "{script}");
+        assert!(!default_of(&script).unwrap().contains("'/linux-a-1'"), "{script}");
+        assert_eq!(default_of(CONSOLES), None);
     }
 
     #[test]

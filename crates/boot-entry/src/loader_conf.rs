@@ -18,7 +18,7 @@ pub struct LoaderConf {
 }
 
 impl LoaderConf {
-    /// The file, of the length of a [`sector`].
+    /// The file, of the length of a [`sector`], unless others have set more than fits.
     pub fn to_text(&self) -> String {
         let mut text = String::new();
         self.timeout.iter().for_each(|seconds| text.push_str(&format!("timeout {seconds}\n")));
@@ -61,14 +61,10 @@ impl LoaderConf {
         }
     }
 
-    /// This one with the settings that somebody else has made in the file that is `there`; the default too, unless one was `chosen`. What
-    /// does not fit into a sector is left out.
+    /// This one with the settings that somebody else has made in the file that is `there`; the default too, unless one was `chosen`.
     pub fn with_settings_of(mut self, there: &LoaderConf, chosen: bool) -> LoaderConf {
         let stays = |line: &&String| !(chosen && sets(line, "default"));
         self.others = there.others.iter().filter(stays).cloned().collect();
-        if self.to_text().len() > sector::LENGTH {
-            self.others.retain(|line| sets(line, "default"));
-        }
         let others = |key| self.others.iter().any(|line| sets(line, key));
         let (timeout, default) = (others("timeout"), others("default"));
         self.timeout = self.timeout.filter(|_| !timeout);
@@ -173,7 +169,10 @@ mod tests {
         let kept = written.clone().with_settings_of(&theirs, false);
         assert_eq!(kept, theirs);
         let chosen = written.clone().with_settings_of(&theirs, true);
-        assert_eq!((chosen.default, chosen.others.len()), (written.default, 2));
+        assert_eq!((chosen.default, chosen.others.len()), (written.default.clone(), 2));
+        // All of them.
+        let long = LoaderConf::parse(format!("# {}\neditor no\n", "x".repeat(600)).as_bytes());
+        assert_eq!(written.clone().with_settings_of(&long, true).others, long.others);
         // Cut off by an older length: it names no entry, and the first one boots.
         assert_eq!(LoaderConf::parse(b"timeout 5\ndefault lamina-we").default, None);
     }

@@ -76,6 +76,8 @@ pub struct Menu {
 pub enum MenuError {
     /// No profile, or none besides those without a generation.
     Empty,
+    /// More profiles than there are places.
+    TooMany,
     /// The command line of this entry is so many bytes long.
     LineTooLong(String, usize),
 }
@@ -84,6 +86,10 @@ impl fmt::Display for MenuError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             MenuError::Empty => out.write_str("menu: has no entries\nhelp: name at least one locked profile"),
+            MenuError::TooMany => {
+                let most = LAST_PLACE + 1;
+                write!(out, "menu: has more than {most} profiles\nhelp: name fewer of them")
+            }
             MenuError::LineTooLong(id, length) => write!(
                 out,
                 "entry {id}: its kernel command line has {length} bytes, and the kernel takes {LONGEST_LINE}\nhelp: give fewer or \
@@ -120,6 +126,9 @@ impl Menu {
     /// # Errors
     /// Nothing to show; a command line that the kernel would cut.
     pub fn make(request: &MenuRequest) -> Result<Menu, MenuError> {
+        if request.profiles.len() > LAST_PLACE + 1 {
+            return Err(MenuError::TooMany);
+        }
         let is_rescue = |generation: &Generation| Some(&generation.profile) == request.rescue.as_ref();
         let rescue = request.profiles.iter().filter_map(|profile| profile.first()).find(|it| is_rescue(it));
         let mut wanted = Vec::new();
@@ -130,9 +139,11 @@ impl Menu {
                     0 => Group::Newest,
                     _ => Group::Older,
                 };
-                let good = profile.iter().find(|it| it.last_good && it.number != generation.number);
-                let before = if generation.last_good { None } else { good };
-                wanted.push(Wanted { generation, group, place, before: before.or(profile.get(at + 1)) });
+                // What has the same bytes is the same system, and cannot take its place.
+                let differs = |it: &&Generation| it.digest != generation.digest;
+                let good = profile.iter().find(|it| it.last_good).filter(differs);
+                let before = good.or_else(|| profile[at + 1..].iter().find(differs));
+                wanted.push(Wanted { generation, group, place, before });
             }
         }
         wanted.sort_by_key(Wanted::sort_key);
@@ -174,22 +185,32 @@ impl Menu {
     }
 }
 
+/// The last place that a sort key can say. A menu with so many profiles is nobody's.
+pub const LAST_PLACE: usize = 9_999;
+
+/// A place as text, which sorts as the number does: loaders compare bytes. Three digits, and before four of them a letter, which comes after
+/// all digits.
+fn place_text(place: usize) -> String {
+    if place < 1_000 { format!("{place:03}") } else { format!("a{place:04}") }
+}
+
 /// The place of its profile that the sort key of an entry says.
 pub fn place_of(sort_key: &str) -> Option<usize> {
     let (group, rest) = sort_key.strip_prefix("lamina-")?.split_once('-')?;
-    let place = rest.split('-').next()?;
-    (group.len() == 1 && place.len() == 3).then(|| place.parse().ok())?
+    let text = rest.split('-').next()?;
+    let place = text.strip_prefix('a').unwrap_or(text).parse().ok()?;
+    (group.len() == 1 && place <= LAST_PLACE && place_text(place) == text).then_some(place)
 }
 
 impl Wanted<'_> {
     /// It depends on nothing but the profile's place and the generation's number, so that a new generation leaves the entries of others as
     /// they are. Newer generations come first: the number is counted down, and has the same length always.
     fn sort_key(&self) -> String {
-        let place = self.place;
+        let place = place_text(self.place);
         match self.group {
-            Group::Newest => format!("lamina-0-{place:03}"),
-            Group::Older => format!("lamina-1-{place:03}-{:020}", u64::MAX - self.generation.number),
-            Group::Rescue => format!("lamina-2-{place:03}"),
+            Group::Newest => format!("lamina-0-{place}"),
+            Group::Older => format!("lamina-1-{place}-{:020}", u64::MAX - self.generation.number),
+            Group::Rescue => format!("lamina-2-{place}"),
         }
     }
 

@@ -165,3 +165,37 @@ fn the_newest_generations_are_counted_and_the_rescue_is_not() {
     // GRUB knows no tries: its menu is the same.
     assert_eq!(menu.to_grub_menu().unwrap(), Menu::make(&request()).unwrap().to_grub_menu().unwrap());
 }
+
+#[test]
+fn any_number_of_profiles_stays_in_order() {
+    let profiles = (0..=1_100)
+        .map(|at| vec![generation(&format!("p{at}"), 1, ""), generation(&format!("p{at}"), 0, "")]);
+    let menu = Menu::make(&MenuRequest { profiles: profiles.collect(), rescue: None, ..request() }).unwrap();
+    let keys: Vec<&str> = menu.entries.iter().map(|(_, entry)| entry.sort_key.as_deref().unwrap()).collect();
+    assert!(keys.is_sorted_by(|a, b| a < b));
+    let newest: Vec<usize> =
+        keys[..=1_100].iter().map(|key| boot_entry::menu::place_of(key).unwrap()).collect();
+    assert_eq!(newest, (0..=1_100).collect::<Vec<_>>());
+    let shown: Vec<&str> = menu.entries[..=1_100].iter().map(|(_, entry)| entry.title.as_str()).collect();
+    assert_eq!(shown, (0..=1_100).map(|at| format!("p{at}")).collect::<Vec<_>>());
+    for odd in
+        ["lamina-0-1000", "lamina-0-a999", "lamina-0-a10000", "lamina-0-+12", "lamina-0-01", "lamina-0-b1000"]
+    {
+        assert_eq!(boot_entry::menu::place_of(odd), None, "{odd}");
+    }
+    let many = MenuRequest { profiles: vec![Vec::new(); 10_001], rescue: None, ..request() };
+    assert_eq!(Menu::make(&many).unwrap_err(), MenuError::TooMany);
+}
+
+#[test]
+fn what_has_the_same_bytes_does_not_take_its_own_place() {
+    let (mut third, second, mut first) =
+        (generation("web", 3, ""), generation("web", 2, ""), generation("web", 1, ""));
+    third.digest = first.digest;
+    first.last_good = true;
+    let bytes = (first.digest, second.digest);
+    let request = MenuRequest { profiles: vec![vec![third, second, first]], rescue: None, ..request() };
+    let menu = Menu::make(&request).unwrap();
+    let fallback = |at: usize| menu.entries[at].1.fallbacks().into_iter().map(|it| it.1).collect::<Vec<_>>();
+    assert_eq!([fallback(0), fallback(1), fallback(2)], [vec![bytes.1], vec![bytes.0], vec![]]);
+}
