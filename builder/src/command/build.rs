@@ -22,7 +22,7 @@ use crate::graph::{Graph, Request};
 use crate::limits::{LimitWishes, MemoryLimit, ProcessLimit, TimeLimit};
 use crate::profile::layers::{Layers, requests};
 use crate::profile::lock::{self, Builds};
-use crate::profile::target::{self, Meaning, Target};
+use crate::profile::named::{self, Meaning, Named};
 use crate::recipe::RecipeFolder;
 use crate::sandbox::{Facts, choose_user};
 use crate::store::{BuildRecord, Store};
@@ -351,9 +351,9 @@ fn wanted(
         }
     }
     for name in targets {
-        match target::find(name, meaning, recipes, &context.profiles()?)? {
-            Target::Package(name) => packages.push(Request::plain(name)),
-            Target::Profile(composition) => {
+        match named::find(name, meaning, recipes, &context.profiles()?)? {
+            Named::Package(name) => packages.push(Request::plain(name)),
+            Named::Profile(composition) => {
                 wanted.add(requests(&composition)?);
                 wanted.profiles.push(*composition);
             }

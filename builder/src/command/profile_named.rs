@@ -6,13 +6,13 @@ use profiles::written::Composition;
 
 use crate::command::context::Context;
 use crate::error::{Error, Result};
-use crate::profile::target::{self, Meaning, Target};
+use crate::profile::named::{self, Meaning, Named};
 
 /// Reads the profile `name` with all that it includes.
 pub(super) fn compose(context: &Context, name: &str) -> Result<Composition> {
-    match target::find(name, Meaning::Profile, &context.recipes()?, &context.profiles()?)? {
-        Target::Profile(composition) => Ok(*composition),
-        Target::Package(_) => Err(Error::new(name, "is a package, not a profile")),
+    match named::find(name, Meaning::Profile, &context.recipes()?, &context.profiles()?)? {
+        Named::Profile(composition) => Ok(*composition),
+        Named::Package(_) => Err(Error::new(name, "is a package, not a profile")),
     }
 }
 

@@ -3,5 +3,5 @@
 pub mod folder;
 pub mod layers;
 pub mod lock;
+pub mod named;
 pub mod signature;
-pub mod target;

@@ -11,7 +11,7 @@ use disk_image::DiskFormat;
 use profiles::{Name, TmpfsSize};
 use serde_json::json;
 
-use super::target::Target;
+use super::destination::Destination;
 use crate::command::context::Context;
 use crate::command::{at_most_one, kernel, print, print_json};
 use crate::disk::assembly::{DiskRequest, PlannedDisk};
@@ -141,7 +141,7 @@ impl Create {
             return Err(Error::new("--tries", "the loader of this disk cannot count")
                 .remedy("leave it out, or have UEFI with systemd-boot"));
         }
-        let target = Target::of(self.out.as_ref(), self.format, self.device.as_ref())?;
+        let target = Destination::of(self.out.as_ref(), self.format, self.device.as_ref())?;
         let (names, rescue) = self.names()?;
         let parameters = self.parameters()?;
         let store = context.store()?;
@@ -183,7 +183,7 @@ impl Create {
         self.tell(context, &target, &planned)
     }
 
-    fn tell(&self, context: &Context, target: &Target, planned: &PlannedDisk) -> Result<ExitCode> {
+    fn tell(&self, context: &Context, target: &Destination, planned: &PlannedDisk) -> Result<ExitCode> {
         let layout = &planned.plan.layout;
         if self.json {
             let partitions = layout.partitions.iter().map(|it| {
@@ -205,7 +205,7 @@ impl Create {
             }
             let size = human_size(layout.length);
             context.report.line(format_args!("{}: {size}, GPT {}", target.path().display(), layout.uuid));
-            if let Target::Device(facts) = target {
+            if let Destination::Device(facts) = target {
                 context
                     .report
                     .line(format_args!("{}: written and compared; it can be unplugged", facts.name));

@@ -1,8 +1,8 @@
 //! `lamina disk`: disks that boot, as images or on devices.
 
 mod create;
+mod destination;
 mod inspect;
-mod target;
 
 use std::process::ExitCode;
 

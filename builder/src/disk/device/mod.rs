@@ -35,14 +35,14 @@ pub struct DeviceFacts {
     /// It can be taken out.
     pub removable: bool,
     /// What lies on it and on its partitions.
-    pub contents: Vec<Content>,
+    pub contents: Vec<FoundContent>,
     /// Who uses it.
     pub uses: Vec<Use>,
 }
 
 /// What lies on the disk or on one of its partitions.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Content {
+pub struct FoundContent {
     /// The kernel's name: `sdb1`.
     pub name: String,
     /// Bytes.
@@ -154,7 +154,7 @@ impl fmt::Display for DeviceFacts {
         let model = self.model.as_deref().unwrap_or("no name");
         write!(out, "{}: {}, {}", self.path.display(), clean(model), human_size(self.size))?;
         out.write_str(if self.removable { ", removable" } else { "" })?;
-        for Content { name, size, kind, label } in &self.contents {
+        for FoundContent { name, size, kind, label } in &self.contents {
             let kind = if kind.is_empty() { "nothing that is known" } else { kind };
             write!(out, "\n  {name}: {}, {kind}", human_size(*size))?;
             if let Some(label) = label {
@@ -180,7 +180,7 @@ mod tests {
             size: 8 << 30,
             sector: 512,
             removable: true,
-            contents: vec![Content {
+            contents: vec![FoundContent {
                 name: "sdb1".to_owned(),
                 size: 8 << 30,
                 kind: "vfat".to_owned(),

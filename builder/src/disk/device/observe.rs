@@ -12,7 +12,7 @@ use nix::fcntl::OFlag;
 use nix::sys::stat::{major, minor};
 use stack::mount_table::{self, Mounted};
 
-use super::{Content, DeviceFacts, Use};
+use super::{DeviceFacts, FoundContent, Use};
 use crate::error::{Error, Result};
 
 /// Where the kernel tells of block devices.
@@ -124,7 +124,7 @@ fn model(folder: &Path) -> Option<String> {
     Some(named).filter(|named| !named.is_empty()).or_else(|| words("loop/backing_file"))
 }
 
-fn content(part: &Part, disk: &str) -> Option<Content> {
+fn content(part: &Part, disk: &str) -> Option<FoundContent> {
     let size = read_number(&Path::new(CLASS).join(&part.name).join("size"))?.saturating_mul(512);
     let file = File::open(node(&part.name)).ok();
     let found = file.and_then(|file| superblock::probe(&file));
@@ -133,7 +133,7 @@ fn content(part: &Part, disk: &str) -> Option<Content> {
         return None;
     }
     let (kind, label) = found.map_or((String::new(), None), |it| (it.kind.to_owned(), it.label));
-    Some(Content { name: part.name.clone(), size, kind, label })
+    Some(FoundContent { name: part.name.clone(), size, kind, label })
 }
 
 fn uses(parts: &[Part]) -> Vec<Use> {

@@ -14,20 +14,20 @@ use crate::error::{Error, Result};
 
 /// Where a disk goes.
 #[derive(Debug)]
-pub(super) enum Target {
+pub(super) enum Destination {
     /// A file that appears when it is complete.
     File(PathBuf, DiskFormat),
     /// A device that holds nothing that anybody uses.
     Device(Box<DeviceFacts>),
 }
 
-impl Target {
+impl Destination {
     /// What the command line names; a device is looked at and judged, and nothing is written.
     pub(super) fn of(
         out: Option<&PathBuf>,
         format: Option<DiskFormat>,
         device: Option<&PathBuf>,
-    ) -> Result<Target> {
+    ) -> Result<Destination> {
         at_most_one(&[("--device", device.is_some()), ("--format", format.is_some())])?;
         match (out, device) {
             (Some(_), Some(_)) => Err(Error::new("--device", "and the name of an image exclude each other")
@@ -37,12 +37,12 @@ impl Target {
             (Some(path), None) => {
                 let format = format.unwrap_or(DiskFormat::Raw);
                 format::check_program(format)?;
-                Ok(Target::File(path.clone(), format))
+                Ok(Destination::File(path.clone(), format))
             }
             (None, Some(path)) => {
                 let facts = observe(path)?;
                 facts.judge()?;
-                Ok(Target::Device(Box::new(facts)))
+                Ok(Destination::Device(Box::new(facts)))
             }
         }
     }
@@ -50,29 +50,29 @@ impl Target {
     /// What is written to, as it was named.
     pub(super) fn path(&self) -> &Path {
         match self {
-            Target::File(path, _) => path,
-            Target::Device(facts) => &facts.path,
+            Destination::File(path, _) => path,
+            Destination::Device(facts) => &facts.path,
         }
     }
 
     /// Bytes, where they are given: of a device, whose partition table must end where it ends.
     pub(super) fn size(&self) -> Option<u64> {
         match self {
-            Target::File(..) => None,
-            Target::Device(facts) => Some(facts.size),
+            Destination::File(..) => None,
+            Destination::Device(facts) => Some(facts.size),
         }
     }
 
     /// Says what a device holds.
     pub(super) fn describe(&self, context: &Context) {
-        if let Target::Device(facts) = self {
+        if let Destination::Device(facts) = self {
             context.report.line(format_args!("{facts}"));
         }
     }
 
     /// Whoever loses what is on a device must name it: `erase`, or typed.
     pub(super) fn confirm(&self, erase: Option<&str>) -> Result<()> {
-        let Target::Device(facts) = self else {
+        let Destination::Device(facts) = self else {
             return match erase {
                 Some(_) => {
                     Err(Error::new("--erase", "is for a device").remedy("leave it out, or give `--device`"))
@@ -99,8 +99,8 @@ impl Target {
     /// Makes the disk, and puts it there.
     pub(super) fn write(&self, context: &Context, plan: &DiskPlan) -> Result<()> {
         match self {
-            Target::File(path, format) => to_file(context, plan, path, *format),
-            Target::Device(facts) => to_device(context, plan, facts),
+            Destination::File(path, format) => to_file(context, plan, path, *format),
+            Destination::Device(facts) => to_device(context, plan, facts),
         }
     }
 }

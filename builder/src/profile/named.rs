@@ -9,7 +9,7 @@ use crate::recipe::{NONE_HERE, RecipeFolder};
 
 /// What a name stands for.
 #[derive(Debug, Clone)]
-pub enum Target {
+pub enum Named {
     /// One package with its defaults.
     Package(Name),
     /// A profile with all that it includes.
@@ -28,12 +28,7 @@ pub enum Meaning {
 }
 
 /// What `name` stands for. A name that is both a package and a profile is an error, unless `meaning` decides.
-pub fn find(
-    name: &str,
-    meaning: Meaning,
-    recipes: &RecipeFolder,
-    profiles: &ProfileFolder,
-) -> Result<Target> {
+pub fn find(name: &str, meaning: Meaning, recipes: &RecipeFolder, profiles: &ProfileFolder) -> Result<Named> {
     let parsed = Name::parse(name)
         .map_err(|error| Error::caused(format!("'{name}'"), error).remedy(
             "give the name of a package or a profile; a profile in a file has a slash or ends in .kdl, and only `profile check` reads one",
@@ -46,8 +41,8 @@ pub fn find(
     match (package, profile) {
         (true, true) => Err(Error::new(format!("'{name}'"), "is both a package and a profile")
             .remedy("say which with --package or --profile")),
-        (true, false) => Ok(Target::Package(parsed)),
-        (false, true) => profiles.compose(&parsed).map(|found| Target::Profile(Box::new(found))),
+        (true, false) => Ok(Named::Package(parsed)),
+        (false, true) => profiles.compose(&parsed).map(|found| Named::Profile(Box::new(found))),
         (false, false) => {
             let mut names = recipes.names()?;
             names.extend(profiles.names());
