@@ -197,3 +197,48 @@ fn two_at_once_and_a_kill_remove_nothing_that_is_needed() {
     let verified = json(store.folder.path(), &["--tree", &store.tree, "store", "gc", "--json"]);
     assert_eq!(verified["bytes"], 0);
 }
+
+#[test]
+fn a_file_is_asked_about_in_any_words() {
+    let store = OldStore::new();
+    let image = store.generation(1);
+    let tree = format!("trees/{}", "ee".repeat(32));
+    store.put(&format!("{tree}/etc/motd"), "of an image that is gone");
+    store.age(&tree);
+    let refused = |word: &str| {
+        let output = store.output(&["list", "--why", word]);
+        assert_eq!(output.status.code(), Some(1), "{word:?}: {}", told(&output));
+        told(&output)
+    };
+    for word in ["", " ", "\n"] {
+        let said = refused(word);
+        assert!(
+            said.contains("--why: names no file") && said.contains("help: give a path"),
+            "{word:?}: {said}"
+        );
+    }
+    for word in [".", "images", "./images/", "profiles/web", "profiles"] {
+        let said = refused(word);
+        assert!(said.contains(&format!("'{word}': has ")) && said.contains("of its own"), "{word:?}: {said}");
+    }
+    for word in ["nothing", "/", "..", "/etc/passwd", "images/../images", "images/nothing.sqfs", "web/1", "-"]
+    {
+        let said = refused(word);
+        assert!(said.contains(&format!("'{word}': is no file of the store")), "{word:?}: {said}");
+    }
+    let why = format!("{image} stays: profile web/1 stacks it\n");
+    let here = format!("store/{image}");
+    let real = fs::canonicalize(store.path(&image)).unwrap().display().to_string();
+    for word in [
+        image.as_str(),
+        &format!("./{image}"),
+        &image.replace('/', "//"),
+        &here,
+        &format!("./store/../{here}"),
+        &real,
+    ] {
+        assert_eq!(store.run(&["list", "--why", word]), why, "{word}");
+    }
+    let part = store.run(&["list", "--why", &format!("{tree}/etc/motd")]);
+    assert!(part.starts_with(&format!("{tree} goes: ")), "{part}");
+}

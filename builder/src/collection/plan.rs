@@ -21,10 +21,33 @@ const FOLDERS: [&str; 8] = ["profiles", "builds", "logs", "checks", "stacks", "t
 pub struct Piece {
     /// Below the store.
     pub path: PathBuf,
+    /// What lies there; a link is itself.
+    pub kind: Kind,
     /// Bytes of all files in it.
     pub size: u64,
     /// Since it was written; `None` where the clock says that it is still to come.
     pub age: Option<Duration>,
+}
+
+/// What a piece is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A regular file.
+    File,
+    /// A folder.
+    Folder,
+    /// A link, a FIFO, a socket or a device: nothing of Lamina's.
+    Other,
+}
+
+impl Kind {
+    fn of(found: &fs::Metadata) -> Kind {
+        match found.is_dir() {
+            true => Kind::Folder,
+            false if found.is_file() => Kind::File,
+            false => Kind::Other,
+        }
+    }
 }
 
 /// What becomes of it.
@@ -54,7 +77,7 @@ pub fn pieces(store: &Store, now: SystemTime) -> Result<Vec<Piece>> {
             let age = metadata.modified().ok().and_then(|written| now.duration_since(written).ok());
             let size = if metadata.is_dir() { size_below(&path) } else { metadata.len() };
             let path = path.strip_prefix(store.root()).unwrap_or(&path).to_owned();
-            found.push(Piece { path, size, age });
+            found.push(Piece { path, kind: Kind::of(&metadata), size, age });
         }
     }
     Ok(found)
@@ -97,7 +120,7 @@ fn size_below(folder: &Path) -> u64 {
 pub fn judge(pieces: Vec<Piece>, roots: &Roots, grace: Duration) -> Vec<Judged> {
     let one = |piece: Piece| {
         let young = piece.age.is_none_or(|age| age < grace);
-        let (stays, why) = match needed(&piece.path, roots) {
+        let (stays, why) = match needed(&piece.path, piece.kind, roots) {
             Needed::By(why) => (true, why),
             Needed::NotOurs => (true, "no command of Lamina has made it".to_owned()),
             Needed::Not if young => (true, format!("is younger than {}", in_words(grace))),
@@ -114,8 +137,17 @@ enum Needed {
     NotOurs,
 }
 
-fn needed(path: &Path, roots: &Roots) -> Needed {
+fn needed(path: &Path, kind: Kind, roots: &Roots) -> Needed {
     let words: Vec<&str> = path.components().filter_map(text).collect();
+    let fits = match (words.first(), kind) {
+        (_, Kind::Other) => false,
+        (Some(&"trees"), kind) => kind == Kind::Folder,
+        (Some(&("checks" | "stacks")), _) => true,
+        (_, kind) => kind == Kind::File,
+    };
+    if !fits {
+        return Needed::NotOurs;
+    }
     let known = |found: Option<&String>| found.map_or(Needed::Not, |why| Needed::By(why.clone()));
     let digest = |name: &str, end: &str| name.strip_suffix(end).and_then(|hex| Digest::parse(hex).ok());
     match words[..] {
@@ -175,6 +207,9 @@ pub fn carry_out(store: &Store, judged: &[Judged], grace: Duration) -> Result<()
     for (number, piece) in gone.into_iter().enumerate() {
         let path = store.root().join(&piece.path);
         let Ok(found) = fs::symlink_metadata(&path) else { continue };
+        if Kind::of(&found) != piece.kind {
+            continue;
+        }
         let age = found.modified().ok().and_then(|written| SystemTime::now().duration_since(written).ok());
         if age.is_none_or(|age| age < grace) {
             continue;
@@ -205,7 +240,8 @@ mod tests {
         roots.generations.insert("profiles/web/3.kdl".into(), "the newest generation".to_owned());
         let day = Duration::from_secs(86_400);
         let verdict = |path: &str, age: Duration| {
-            let piece = Piece { path: path.into(), size: 1, age: Some(age) };
+            let kind = if path.starts_with("trees") { Kind::Folder } else { Kind::File };
+            let piece = Piece { path: path.into(), kind, size: 1, age: Some(age) };
             let judged = judge(vec![piece], &roots, day).remove(0);
             (judged.stays, judged.why)
         };

@@ -1,7 +1,7 @@
 //! `lamina store gc`, and `lamina store list --why`: what of the store is needed.
 
 use std::num::NonZero;
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
@@ -93,15 +93,40 @@ fn sentence(judged: &Judged) -> String {
     format!("{} {word}: {}", judged.piece.path.display(), judged.why)
 }
 
+const LISTS: &str = "give a path of the store, as images/HEX.sqfs; `lamina store gc --dry-run` lists them";
+
+/// What a path can mean, below the store: one of the store, or of a file of this machine, however it is spelled.
+fn places(root: &Path, path: &str) -> Vec<PathBuf> {
+    let plain = |path: &Path| path.components().filter(|it| *it != Component::CurDir).collect::<PathBuf>();
+    let meant = plain(Path::new(path));
+    let inside = meant.strip_prefix(root).map(Path::to_owned).unwrap_or(meant.clone());
+    // The last name may be that of a link, which is itself what is asked for.
+    let real = |path: &Path| -> Option<PathBuf> {
+        let folder = Some(path.parent()?).filter(|it| *it != Path::new("")).unwrap_or(Path::new("."));
+        Some(folder.canonicalize().ok()?.join(path.file_name()?))
+    };
+    let of_machine = real(&meant).zip(root.canonicalize().ok());
+    let of_machine = of_machine.and_then(|(path, root)| path.strip_prefix(root).map(Path::to_owned).ok());
+    [Some(inside), of_machine].into_iter().flatten().collect()
+}
+
 /// Prints why one file of the store stays or goes.
 pub(super) fn why(context: &Context, path: &str, as_json: bool) -> Result<ExitCode> {
+    if path.trim().is_empty() {
+        return Err(Error::new("--why", "names no file").remedy(LISTS));
+    }
     let store = context.store()?;
-    let meant = Path::new(path);
-    let inside = meant.strip_prefix(store.root()).unwrap_or(meant);
     let judged = judged(context, &store, KEPT, Duration::from_secs(GRACE * 3600))?;
-    let found = judged.iter().find(|it| it.piece.path == inside).ok_or_else(|| {
-        Error::new(path, "is no file of the store that could go")
-            .remedy("give a path of the store, as images/HEX.sqfs; `lamina store gc --dry-run` lists them")
+    let meant = places(store.root(), path);
+    // What lies in a folder that is one thing stays or goes with that.
+    let is_meant = |it: &&Judged| meant.iter().any(|place| place.starts_with(&it.piece.path));
+    let found = judged.iter().find(is_meant).ok_or_else(|| {
+        let within = |it: &&Judged| meant.iter().any(|place| it.piece.path.starts_with(place));
+        let cause = match judged.iter().filter(within).count() as u64 {
+            0 => "is no file of the store that could go".to_owned(),
+            files => format!("has {}, each with a reason of its own", count(files, "file")),
+        };
+        Error::new(format!("'{path}'"), cause).remedy(LISTS)
     })?;
     match as_json {
         true => print_json(&row(found))?,
