@@ -236,7 +236,12 @@ fn every_generation_of_every_profile_is_listed_with_its_digest() {
     let folder = site();
     store_with_a_profile(folder.path());
     let web = folder.path().join("store/profiles/web");
-    fs::write(web.join("3.kdl.minisig"), "").unwrap();
+    let made = lamina(folder.path(), &["key", "create", "key", "--no-password"]);
+    assert!(made.status.success(), "{}", told(&made));
+    let signed = lamina(folder.path(), &["profile", "sign", "web", "--key", "key"]);
+    assert!(signed.status.success(), "{}", told(&signed));
+    // What is beside another generation is none of its.
+    fs::copy(web.join("3.kdl.minisig"), web.join("1.kdl.minisig")).unwrap();
     fs::write(web.join("10.kdl"), "profile").unwrap();
     fs::write(web.join("04.kdl"), "no generation").unwrap();
     fs::create_dir(folder.path().join("store/profiles/empty")).unwrap();

@@ -17,11 +17,11 @@ use super::{print, print_json};
 use crate::command::context::Context;
 use crate::disk::kernel::BootFiles;
 use crate::error::{Error, Result};
-use crate::system::esp::Room;
 use crate::system::execution;
 use crate::system::installed::{Installed, InstalledGeneration};
 use crate::system::plan::SystemPlan;
 use crate::system::request::{NewGeneration, Request};
+use crate::system::room::Room;
 use crate::system::step::Step;
 use crate::system::target::Target;
 

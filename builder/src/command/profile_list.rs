@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use argh::{ArgsInfo, FromArgs};
-use boot_store::layout;
+use boot_store::{layout, signature};
 use profiles::written::Composition;
 use profiles::{Digest, Name};
 use serde_json::{Value, json};
@@ -16,6 +16,7 @@ use crate::command::context::Context;
 use crate::digest::digest_file;
 use crate::error::{Error, Result};
 use crate::store::{Store, generations};
+use crate::text_file;
 
 /// List the written profiles, and every generation of each profile in the store with its digest; exit status 1 when one cannot be read.
 #[derive(FromArgs, ArgsInfo, Debug)]
@@ -23,7 +24,7 @@ use crate::store::{Store, generations};
     subcommand,
     name = "list",
     example = "lamina profile list --json",
-    note = "init boots the newest generation of a profile. `signed` says that a signature lies beside it: `lamina profile verify` checks it."
+    note = "init boots the newest generation of a profile. `signed` says that a signature lies beside it which is for it by its own words: `lamina profile verify` checks it."
 )]
 pub(super) struct List {
     /// write JSON
@@ -78,7 +79,10 @@ fn written(context: &Context, store: &Store) -> Result<Vec<String>> {
 fn generations(store: &Store, name: &Name) -> Result<Vec<Generation>> {
     let look = |(number, path): (u64, PathBuf)| -> Result<Generation> {
         let (digest, _) = digest_file(&path)?;
-        Ok(Generation { number, digest, signed: layout::signature_of(&path).exists() })
+        let text = text_file::read(&layout::signature_of(&path)).ok();
+        let text = text.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        let signed = text.is_some_and(|text| signature::is_of(&text, name, number, &digest).is_ok());
+        Ok(Generation { number, digest, signed })
     };
     let found = generations::generations_in(store.root(), name)?;
     found.into_iter().map(look).collect()

@@ -18,10 +18,10 @@ use crate::command::context::Context;
 use crate::disk::kernel::{InitramfsSource, KernelSource, boot_files};
 use crate::disk::made_files::MadeFiles;
 use crate::error::{Error, Result};
-use crate::system::esp::Room;
 use crate::system::installed::{Installed, InstalledGeneration};
 use crate::system::plan::SystemPlan;
 use crate::system::request::Request;
+use crate::system::room::Room;
 use crate::system::target::Target;
 use crate::system::{execution, listing};
 

@@ -3,10 +3,11 @@
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use atomic_file::UnnamedFile;
+use boot_entry::sector;
 use cli::numbers::count;
 use cli::progress::Meter;
 use nix::fcntl::OFlag;
@@ -74,9 +75,41 @@ pub(crate) fn copy_image(image: &MediumImage, meter: &Meter, report: &Report, me
     target.publish()
 }
 
-/// Copies a small file.
-pub(crate) fn copy(from: &Path, to: &Path, meter: &Meter, medium: &Path) -> Result<()> {
-    filled(from, to, meter, medium)?.publish()
+/// A whole small file under its name, on the disk. One of the same length, in one sector, is written in place: on FAT a name that is given
+/// to another file can be lost.
+pub(crate) fn write_small(root: &Path, inside: &Path, bytes: &[u8]) -> Result<()> {
+    let path = root.join(inside);
+    let flags = (OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits();
+    let in_place = || -> Option<File> {
+        let file = File::options().write(true).custom_flags(flags).open(&path).ok()?;
+        let found = file.metadata().ok()?;
+        let fits = bytes.len() <= sector::LENGTH && found.len() == bytes.len() as u64;
+        (found.is_file() && fits).then_some(file)
+    };
+    match in_place() {
+        Some(file) => {
+            file.write_all_at(bytes, 0).and_then(|()| file.sync_all()).map_err(Error::on(path.display()))
+        }
+        None => write(root, inside, bytes),
+    }
+}
+
+/// A whole small file under a name that it gets when it is on the disk.
+pub(crate) fn write(root: &Path, inside: &Path, bytes: &[u8]) -> Result<()> {
+    let new = begin(root, inside)?;
+    new.handle()?.write_all(bytes).map_err(Error::on(root.join(inside).display()))?;
+    new.publish()
+}
+
+/// A file on its way to a name below a folder of a medium or a partition.
+pub(crate) fn begin(root: &Path, inside: &Path) -> Result<UnnamedFile> {
+    let path = root.join(inside);
+    if let Some(folder) = path.parent() {
+        make_folder_on(root, folder)?;
+    }
+    let new = UnnamedFile::beside(&path)?;
+    crate::store::share(&new.handle()?).map_err(Error::on(path.display()))?;
+    Ok(new)
 }
 
 /// A file with the bytes of another; on file systems that can, the two share their blocks (FICLONE, ioctl_ficlone(2)).
@@ -106,4 +139,28 @@ pub(crate) fn make_folder_on(medium: &Path, folder: &Path) -> Result<()> {
         Error::caused(folder.display(), error)
             .remedy("let it be a folder on the medium itself, to which you may write")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::MetadataExt;
+
+    use super::*;
+
+    #[test]
+    fn a_small_file_of_the_same_length_is_written_in_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("in/it");
+        let written = |bytes: &[u8]| {
+            write_small(folder.path(), Path::new("in/it"), bytes).unwrap();
+            assert_eq!(fs::read(&path).unwrap(), bytes);
+            fs::metadata(&path).unwrap().ino()
+        };
+        let first = written(&[1; 300]);
+        assert_eq!(written(&[2; 300]), first);
+        assert_ne!(written(&[3; 301]), first);
+        let large = written(&[4; 513]);
+        assert_ne!(written(&[5; 513]), large, "more than a sector can be torn");
+    }
 }

@@ -96,9 +96,9 @@ impl MediumPlan {
         // Their number says nothing of their contents: another store may have counted on its own.
         for (from, to) in self.signatures.iter().chain(&self.profiles) {
             let bytes = text_file::read(from)?;
-            if text_file::read(to).ok() != Some(bytes) {
+            if text_file::read(to).ok().as_ref() != Some(&bytes) {
                 self.drop_stale_signature(to)?;
-                copying::copy(from, to, &Progress::Silent.work("copying"), &self.folder)?;
+                copying::write_small(&self.folder, to.strip_prefix(&self.folder).unwrap_or(to), &bytes)?;
             }
         }
         make_slots(&self.folder)?;

@@ -14,8 +14,8 @@ use boot_store::signature::{self, Key, Refusal};
 use ct_codecs::{Base64, Decoder};
 use minisign::{KeyPair, SecretKey, SecretKeyBox};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use profiles::Name;
 use profiles::resolved::BootProfile;
+use profiles::{Digest, Name};
 
 use crate::error::{Error, Result};
 use crate::store::Store;
@@ -55,7 +55,9 @@ pub fn sign(store: &Store, name: &Name, key: &Path, password: Option<String>) ->
     }
     let secret = read_secret_key(key, password)?;
     let comment = signature::comment(name, generation);
-    let signed = minisign::sign(None, &secret, Cursor::new(&bytes), Some(&comment), Some("signed by lamina"));
+    let (digest, _) = Digest::of(bytes.as_slice()).map_err(Error::on(path.display()))?;
+    let over = signature::untrusted_comment(&digest);
+    let signed = minisign::sign(None, &secret, Cursor::new(&bytes), Some(&comment), Some(&over));
     let signature = signed.map_err(Error::on(key.display()))?.into_string();
     let target = layout::signature_of(&path);
     store.write(&target, signature.as_bytes())?;

@@ -69,7 +69,7 @@ pub struct GenerationFile {
 pub fn everything(store: &Store) -> Result<Vec<GenerationFile>> {
     let Some(files) = open(store.root())? else { return Ok(Vec::new()) };
     let mut all = Vec::new();
-    for ListedProfile { name, generations } in files.everything().map_err(Error::on(""))? {
+    for ListedProfile { name, generations, .. } in files.everything().map_err(Error::on(""))? {
         for (place, it) in generations.map_err(Error::on(""))?.into_iter().enumerate() {
             let path = store.root().join(layout::profile(&name, it.number));
             all.push(GenerationFile { place, number: it.number, kept: it.kept, path });
@@ -121,7 +121,11 @@ pub fn publish(store: &Store, profile: &BootProfile) -> Result<(u64, bool)> {
             None => Ok((1, true)),
             Some((number, path)) => match text_file::read(&path)? {
                 bytes if bytes == text.as_bytes() => Ok((number, false)),
-                _ => Ok((number + 1, true)),
+                _ => match number.checked_add(1) {
+                    Some(next) => Ok((next, true)),
+                    None => Err(Error::new(path.display(), "has the highest number that there is")
+                        .remedy("give the generations of this profile lower numbers")),
+                },
             },
         }
     };
@@ -137,7 +141,15 @@ pub fn publish(store: &Store, profile: &BootProfile) -> Result<(u64, bool)> {
     let _turn = store.hold(&folder)?;
     let (number, new) = look()?;
     if new {
-        store.write(&folder.join(format!("{number}.kdl")), text.as_bytes())?;
+        let path = folder.join(format!("{number}.kdl"));
+        // What a generation of that number left, which somebody has removed: it says nothing of this one.
+        let beside = [layout::signature_of(&path), layout::kept_mark_of(&path)];
+        for stale in
+            beside.iter().filter(|it| std::fs::symlink_metadata(it).is_ok_and(|found| !found.is_dir()))
+        {
+            std::fs::remove_file(stale).map_err(Error::on(stale.display()))?;
+        }
+        store.write(&path, text.as_bytes())?;
     }
     Ok((number, new))
 }

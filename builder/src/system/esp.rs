@@ -6,14 +6,16 @@ use std::path::Path;
 
 use boot_entry::entry::listed_at;
 use boot_entry::paths::{self, BOOT_FILES, ENTRIES, GRUB, GRUB_CFG, LOADER_CONF};
-use boot_entry::{BootEntry, EntryFileName, LoaderConf, grub};
-use nix::sys::statvfs::statvfs;
+use boot_entry::{BootEntry, EntryFileName, LoaderConf, grub, sector};
 use stack::beneath::Directory;
 
+use super::room::Room;
 use crate::error::{Error, Result};
 
 /// More of an entry, or of a loader's file, is not read.
 const MOST_TEXT: u64 = 1 << 16;
+/// Nor of a script of GRUB.
+const MOST_SCRIPT: u64 = 1 << 20;
 /// More names of a folder are not read.
 const MOST_NAMES: usize = 4_096;
 
@@ -37,34 +39,10 @@ pub enum Grub {
     Absent,
     /// The menu of this file name.
     Shows(String),
-    /// Something that was written otherwise.
-    Other,
-}
-
-/// Free space of a file system.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Room {
-    /// In bytes.
-    pub free: u64,
-    /// What a file is rounded up to, in bytes.
-    pub cluster: u64,
-}
-
-impl Room {
-    /// Of the file system of a folder.
-    ///
-    /// # Errors
-    /// It cannot be asked.
-    pub fn of(folder: &Path) -> Result<Room> {
-        let found = statvfs(folder).map_err(Error::on(folder.display()))?;
-        let cluster = found.fragment_size().max(1);
-        Ok(Room { free: found.blocks_available() * cluster, cluster })
-    }
-
-    /// What a file of this length takes.
-    pub fn taken_by(self, length: u64) -> u64 {
-        length.div_ceil(self.cluster) * self.cluster
-    }
+    /// No menu: it is empty, or an older Lamina wrote it.
+    Nothing,
+    /// What somebody else has written, with that text.
+    Other(Vec<u8>),
 }
 
 /// An EFI system partition.
@@ -76,10 +54,16 @@ pub struct Esp {
     pub loader_conf: Option<LoaderConf>,
     /// What GRUB shows.
     pub grub: Grub,
-    /// Menus for GRUB, by file name.
-    pub grub_menus: BTreeSet<String>,
+    /// Menus for GRUB, by file name, with their text.
+    pub grub_menus: BTreeMap<String, Vec<u8>>,
     /// Kernels and initramfs files: path from the root of the partition, and length in bytes.
     pub boot_files: BTreeMap<String, u64>,
+    /// What is a folder, a link or something else under the name of an entry, a menu, a kernel or an initramfs: paths, likewise.
+    pub no_files: BTreeSet<String>,
+    /// Files that are longer than what is read of them.
+    pub too_long: BTreeSet<String>,
+    /// The files by which loaders choose that can be written in place, for they have the length of a sector.
+    pub in_place: BTreeSet<&'static str>,
     /// How much fits.
     pub room: Room,
 }
@@ -88,49 +72,36 @@ impl Esp {
     /// Reads the partition that is mounted at a folder, or a folder that looks like one.
     ///
     /// # Errors
-    /// It cannot be read. What others wrote, or what is damaged, stands in the result.
+    /// It cannot be read; what loaders choose by is no file. What others wrote, or what is damaged, stands in the result.
     pub fn read(folder: &Path) -> Result<Esp> {
         let directory = Directory::open(folder, Path::new("")).map_err(Error::on(folder.display()))?;
-        let on = |inside: &str| {
-            let path = folder.join(inside).display().to_string();
-            move |why: io::Error| of_partition(path, why)
-        };
-        let mut entries = Vec::new();
-        for file in names(&directory, ENTRIES).map_err(on(ENTRIES))? {
-            let Some(name) = EntryFileName::parse(&file).filter(|_| !file.starts_with('.')) else { continue };
-            let path = paths::entry(&file);
-            let (text, entry) = match read(&directory, &path) {
-                Ok(Some(text)) => {
-                    let entry = BootEntry::parse(&text).map_err(|why| why.to_string());
-                    (text, entry)
-                }
-                Ok(None) => continue,
-                // A folder or a link under the name of an entry. What is there and cannot be read is none of these: it may be whole.
-                Err(why) if why.kind() == ErrorKind::InvalidInput => (Vec::new(), Err(why.to_string())),
-                Err(why) => return Err(on(&path)(why)),
-            };
-            entries.push(EspEntry { file, name, text, entry });
-        }
+        let mut reader = Reader { folder, directory, no_files: BTreeSet::new(), too_long: BTreeSet::new() };
+        let mut entries = reader.entries()?;
         entries.sort_by_cached_key(|it: &EspEntry| listed_at(&it.name, it.entry.as_ref().ok()));
-        let conf = read(&directory, LOADER_CONF).map_err(on(LOADER_CONF))?;
-        let grub = match read(&directory, GRUB_CFG).map_err(on(GRUB_CFG))? {
-            None => Grub::Absent,
-            Some(text) => grub::shown_by(&text).map_or(Grub::Other, |name| Grub::Shows(name.to_owned())),
-        };
-        let in_grub = names(&directory, GRUB).map_err(on(GRUB))?;
-        let mut boot_files = BTreeMap::new();
-        for name in names(&directory, BOOT_FILES).map_err(on(BOOT_FILES))? {
-            let path = format!("{BOOT_FILES}/{name}");
-            if let Ok(found) = directory.file(Path::new(&path)).and_then(|file| file.metadata()) {
-                boot_files.insert(path, found.len());
-            }
+        let conf = reader.choice(LOADER_CONF)?;
+        let grub_cfg = reader.choice(GRUB_CFG)?;
+        let mut in_place = BTreeSet::new();
+        for (path, text) in [(LOADER_CONF, &conf), (GRUB_CFG, &grub_cfg)] {
+            in_place.extend(text.as_ref().filter(|it| it.len() == sector::LENGTH).map(|_| path));
         }
+        let grub = match grub_cfg {
+            None => Grub::Absent,
+            Some(text) => match grub::shown_by(&text) {
+                Some(name) => Grub::Shows(name.to_owned()),
+                None if grub::may_be_replaced(&text) => Grub::Nothing,
+                None => Grub::Other(text),
+            },
+        };
+        let (grub_menus, boot_files) = (reader.grub_menus()?, reader.boot_files()?);
         Ok(Esp {
             entries,
             loader_conf: conf.map(|text| LoaderConf::parse(&text)),
             grub,
-            grub_menus: in_grub.into_iter().filter(|name| grub::is_menu(name)).collect(),
+            grub_menus,
             boot_files,
+            no_files: reader.no_files,
+            too_long: reader.too_long,
+            in_place,
             room: Room::of(folder)?,
         })
     }
@@ -139,6 +110,15 @@ impl Esp {
     pub fn default_entry(&self) -> Option<&EspEntry> {
         let conf = self.loader_conf.as_ref()?;
         self.entries.iter().find(|entry| conf.means(&entry.name))
+    }
+
+    /// Whether an entry, or what is none and has the name of one, has this id. FAT does not know the case of letters.
+    pub fn has_id(&self, id: &str) -> bool {
+        let no_entries =
+            self.no_files.iter().filter_map(|path| path.strip_prefix(ENTRIES)?.strip_prefix('/'));
+        let names = self.entries.iter().map(|it| it.name.id.clone());
+        let mut names = names.chain(no_entries.filter_map(|file| Some(EntryFileName::parse(file)?.id)));
+        names.any(|it| it.eq_ignore_ascii_case(id))
     }
 }
 
@@ -159,27 +139,124 @@ fn of_partition(path: String, why: io::Error) -> Error {
     }
 }
 
-/// The names in a folder that are text, sorted; none where there is no such folder.
-fn names(directory: &Directory, folder: &str) -> io::Result<Vec<String>> {
-    let names = match directory.all_names(Path::new(folder)) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-        names => names?,
-    };
-    if names.len() > MOST_NAMES {
-        let why = format!("it has {} entries, of which at most {MOST_NAMES} are read", names.len());
-        return Err(io::Error::new(ErrorKind::InvalidData, why));
-    }
-    let mut names: Vec<String> = names.into_iter().filter_map(|name| String::from_utf8(name).ok()).collect();
-    names.sort();
-    Ok(names)
+/// Whether a text has the file name of a kernel or an initramfs in it, however it spells the path: FAT does not know the case of letters, and
+/// loaders take `\` and several `/` too.
+pub fn mentions(text: &[u8], path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or_default().as_bytes();
+    !name.is_empty() && text.windows(name.len()).any(|it| it.eq_ignore_ascii_case(name))
 }
 
-fn read(directory: &Directory, path: &str) -> io::Result<Option<Vec<u8>>> {
+/// A partition that is being read.
+struct Reader<'a> {
+    folder: &'a Path,
+    directory: Directory,
+    no_files: BTreeSet<String>,
+    too_long: BTreeSet<String>,
+}
+
+impl Reader<'_> {
+    fn on(&self, inside: &str) -> impl Fn(io::Error) -> Error {
+        let path = self.folder.join(inside).display().to_string();
+        move |error| of_partition(path.clone(), error)
+    }
+
+    fn entries(&mut self) -> Result<Vec<EspEntry>> {
+        let mut entries = Vec::new();
+        for file in self.names(ENTRIES)? {
+            let Some(name) = EntryFileName::parse(&file).filter(|_| !file.starts_with('.')) else { continue };
+            let Some(text) = self.text(&paths::entry(&file), MOST_TEXT)? else { continue };
+            let entry = BootEntry::parse(&text).map_err(|why| why.to_string());
+            entries.push(EspEntry { file, name, text, entry });
+        }
+        Ok(entries)
+    }
+
+    fn grub_menus(&mut self) -> Result<BTreeMap<String, Vec<u8>>> {
+        let mut menus = BTreeMap::new();
+        for name in self.names(GRUB)?.into_iter().filter(|name| grub::is_menu(name)) {
+            let text = self.text(&format!("{GRUB}/{name}"), MOST_SCRIPT)?;
+            menus.extend(text.map(|text| (name, text)));
+        }
+        Ok(menus)
+    }
+
+    fn boot_files(&mut self) -> Result<BTreeMap<String, u64>> {
+        let mut files = BTreeMap::new();
+        for name in self.names(BOOT_FILES)? {
+            let path = format!("{BOOT_FILES}/{name}");
+            match self.directory.file(Path::new(&path)).and_then(|file| file.metadata()) {
+                Ok(found) => _ = files.insert(path, found.len()),
+                Err(error) if error.kind() == ErrorKind::InvalidInput => {
+                    self.no_files.extend(is_boot_file(&path).then_some(path));
+                }
+                Err(_) => {}
+            }
+        }
+        Ok(files)
+    }
+
+    /// The names in a folder that are text, sorted; none where there is no such folder.
+    fn names(&self, folder: &str) -> Result<Vec<String>> {
+        let names = match self.directory.all_names(Path::new(folder)) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            names => names.map_err(self.on(folder))?,
+        };
+        if names.len() > MOST_NAMES {
+            let why = format!("it has {} entries, of which at most {MOST_NAMES} are read", names.len());
+            return Err(self.on(folder)(io::Error::new(ErrorKind::InvalidData, why)));
+        }
+        let mut names: Vec<String> =
+            names.into_iter().filter_map(|name| String::from_utf8(name).ok()).collect();
+        names.sort();
+        Ok(names)
+    }
+
+    /// What a file says; `None` where there is none, or something else under its name. What is there and cannot be read is neither.
+    fn text(&mut self, path: &str, most: u64) -> Result<Option<Vec<u8>>> {
+        match read(&self.directory, path, most) {
+            Ok(text) => {
+                self.too_long
+                    .extend(text.as_ref().filter(|it| it.len() as u64 > most).map(|_| path.to_owned()));
+                Ok(text)
+            }
+            Err(error) if error.kind() == ErrorKind::InvalidInput => {
+                self.no_files.insert(path.to_owned());
+                Ok(None)
+            }
+            Err(error) => Err(self.on(path)(error)),
+        }
+    }
+
+    /// A file that loaders choose by: without it nobody knows what boots.
+    fn choice(&mut self, path: &str) -> Result<Option<Vec<u8>>> {
+        let text = self.text(path, MOST_SCRIPT)?;
+        let shown = self.folder.join(path);
+        let refused =
+            |why: &str| Error::new(shown.display(), why).remedy("remove it: loaders read a short file there");
+        if self.no_files.contains(path) {
+            return Err(refused("is no regular file"));
+        }
+        if self.too_long.contains(path) {
+            return Err(refused("is too long to be read"));
+        }
+        Ok(text)
+    }
+}
+
+/// Whether a path is that of a kernel or an initramfs of Lamina.
+pub fn is_boot_file(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or_default();
+    let hex = name.strip_prefix("linux-").or(name.strip_prefix("initrd-"));
+    hex.is_some_and(|hex| profiles::Digest::parse(hex).is_ok())
+}
+
+/// One byte more than `most`, where there is more.
+fn read(directory: &Directory, path: &str, most: u64) -> io::Result<Option<Vec<u8>>> {
     let file = match directory.file(Path::new(path)) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         file => file?,
     };
     let mut text = Vec::new();
-    file.take(MOST_TEXT).read_to_end(&mut text)?;
+    file.take(most + 1).read_to_end(&mut text)?;
     Ok(Some(text))
 }

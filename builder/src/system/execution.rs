@@ -1,20 +1,18 @@
 //! Carries out a plan. Every file appears under a new name, whole and on the disk, before the next step; what loaders choose by is one
 //! sector, which is written in place.
 
-use std::fs::File;
-use std::io::{self, ErrorKind, Read, Seek, Write};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::fs;
+use std::io::{self, Read, Seek};
 use std::path::{Path, PathBuf};
 
-use atomic_file::UnnamedFile;
-use boot_entry::sector;
 use boot_store::layout;
+use cli::numbers::human_size;
 use cli::progress::Progress;
 use disk_image::DiskFile;
-use nix::fcntl::OFlag;
 use profiles::{Digest, Name};
 
 use super::plan::SystemPlan;
+use super::room::Room;
 use super::step::Step;
 use super::target::Target;
 use crate::error::{Error, Result};
@@ -31,10 +29,10 @@ pub fn carry_out(
     report: &Report,
     before: &mut dyn FnMut(&Step) -> Result<()>,
 ) -> Result<()> {
-    for step in &plan.steps {
+    for (at, step) in plan.steps.iter().enumerate() {
         before(step)?;
         report.detail(format_args!("{step}"));
-        one(step, target, report)?;
+        one(step, &plan.steps[at + 1..], target, report)?;
     }
     Ok(())
 }
@@ -46,40 +44,47 @@ pub fn carry_out(
 pub fn mark_kept(target: &Target, profile: &Name, number: u64, stays: bool) -> Result<()> {
     let mark = layout::kept_mark_of(&layout::profile(profile, number));
     match stays {
-        true => write(&target.store, &mark, b""),
+        true => copying::write(&target.store, &mark, b""),
         false => retention::remove(&target.store, &[mark]),
     }
 }
 
-fn one(step: &Step, target: &Target, report: &Report) -> Result<()> {
+/// Of the steps after it what they bring counts: damage is told before anything is written when there is no room to mend it.
+fn one(step: &Step, later: &[Step], target: &Target, report: &Report) -> Result<()> {
     match step {
-        Step::CheckImages(images) => check_images(images, target, report),
+        Step::CheckImages(images) => check_images(images, later, target, report),
         Step::CopyImage(image, what) => {
             let meter =
                 report.progress().passes(format!("copying {what}"), image.wanted.size, 2 * image.wanted.size);
             copying::copy_image(image, &meter, report, &target.store)
         }
         Step::MakeSlots => make_slots(&target.store),
-        Step::WriteOnMedium(path, bytes) => write(&target.store, path, bytes),
+        Step::WriteOnMedium(path, bytes) => copying::write_small(&target.store, path, bytes),
         Step::CopyBootFile(file) => copy_boot_file(&target.esp, file, report),
-        Step::CheckBootFile(file) => match is_sound(&target.esp.join(&file.path), file) {
-            true => Ok(()),
-            false => copy_boot_file(&target.esp, file, report),
-        },
-        Step::WriteOnEsp(path, bytes) => write(&target.esp, Path::new(path), bytes),
-        Step::Choose(path, bytes) => write_in_place(&target.esp, Path::new(path), bytes),
+        Step::CheckBootFile(file) => check_boot_file(file, later, target, report),
+        Step::WriteOnEsp(path, bytes) => copying::write(&target.esp, Path::new(path), bytes),
+        Step::Choose(path, bytes) => copying::write_small(&target.esp, Path::new(path), bytes),
         Step::RemoveFromEsp(path) => retention::remove(&target.esp, &[PathBuf::from(path)]),
         Step::RemoveFromMedium(path) => retention::remove(&target.store, std::slice::from_ref(path)),
     }
 }
 
-fn check_images(images: &[MediumImage], target: &Target, report: &Report) -> Result<()> {
+fn check_images(images: &[MediumImage], later: &[Step], target: &Target, report: &Report) -> Result<()> {
     let bytes: u64 = images.iter().map(|image| image.wanted.size).sum();
     let mut damaged = Vec::new();
     {
         let meter = report.progress().meter("checking images of the medium", bytes);
         damaged.extend(images.iter().filter(|image| copying::look(image, &meter) != copying::Found::Sound));
     }
+    let length =
+        |image: &&MediumImage| (image.wanted.size, fs::metadata(&image.files.1).map_or(0, |it| it.len()));
+    let replaced: Vec<(u64, u64)> = damaged.iter().map(length).collect();
+    let coming = later.iter().map(|step| match step {
+        Step::CopyImage(image, _) => image.wanted.size,
+        _ => 0,
+    });
+    let on_it = damaged.first().map(|image| image.files.1.display().to_string()).unwrap_or_default();
+    refuse_without_room(Room::of(&target.store)?, ("the medium", &on_it), &replaced, coming)?;
     for image in damaged {
         copying::copy_image(image, &Progress::Silent.work("copying"), report, &target.store)?;
         let path = image.files.1.display();
@@ -88,21 +93,42 @@ fn check_images(images: &[MediumImage], target: &Target, report: &Report) -> Res
     Ok(())
 }
 
-/// A whole small file under its name, on the disk.
-fn write(root: &Path, inside: &Path, bytes: &[u8]) -> Result<()> {
-    let new = begin(root, inside)?;
-    new.handle()?.write_all(bytes).map_err(Error::on(root.join(inside).display()))?;
-    new.publish()
+/// Files that are damaged are put there again, each beside the damaged one (lengths of the new and of the old), and others come after them.
+fn refuse_without_room(
+    room: Room,
+    (place, damaged): (&str, &str),
+    replaced: &[(u64, u64)],
+    coming: impl Iterator<Item = u64>,
+) -> Result<()> {
+    let taken = room.most_taken(replaced, coming);
+    if replaced.is_empty() || taken <= room.free {
+        return Ok(());
+    }
+    let (free, taken) = (human_size(room.free), human_size(taken));
+    let cause = format!(
+        "has {free} free, and {taken} are needed: {damaged} is damaged, and is written anew before it goes"
+    );
+    Err(Error::new(place, cause)
+        .remedy("`lamina system gc --keep 1` says what can go, and removes it; or remove the damaged file"))
 }
 
-fn begin(root: &Path, inside: &Path) -> Result<UnnamedFile> {
-    let path = root.join(inside);
-    if let Some(folder) = path.parent() {
-        copying::make_folder_on(root, folder)?;
+fn check_boot_file(file: &DiskFile, later: &[Step], target: &Target, report: &Report) -> Result<()> {
+    let path = target.esp.join(&file.path);
+    if is_sound(&path, file) {
+        return Ok(());
     }
-    let new = UnnamedFile::beside(&path)?;
-    crate::store::share(&new.handle()?).map_err(Error::on(path.display()))?;
-    Ok(new)
+    let old = fs::metadata(&path).map_or(0, |it| it.len());
+    let coming = later.iter().map(|step| match step {
+        Step::CopyBootFile(file) => file.content.length(),
+        Step::WriteOnEsp(_, bytes) => bytes.len() as u64,
+        _ => 0,
+    });
+    let place = ("the EFI system partition", file.path.as_str());
+    refuse_without_room(Room::of(&target.esp)?, place, &[(file.content.length(), old)], coming)?;
+    copy_boot_file(&target.esp, file, report)?;
+    let path = path.display();
+    report.line(format_args!("warning: {path}: was damaged on the ESP, and was put there again"));
+    Ok(())
 }
 
 /// Whether a kernel or an initramfs that is there is what its name says.
@@ -114,7 +140,7 @@ fn is_sound(path: &Path, file: &DiskFile) -> bool {
 /// A kernel or an initramfs: what arrived is hashed.
 fn copy_boot_file(esp: &Path, file: &DiskFile, report: &Report) -> Result<()> {
     let path = esp.join(&file.path);
-    let new = begin(esp, Path::new(&file.path))?;
+    let new = copying::begin(esp, Path::new(&file.path))?;
     let mut handle = new.handle()?;
     let length = file.content.length();
     let meter = report.progress().passes(format!("copying {}", file.path), length, 2 * length);
@@ -132,18 +158,23 @@ fn copy_boot_file(esp: &Path, file: &DiskFile, report: &Report) -> Result<()> {
     new.publish()
 }
 
-/// One sector, in place: neither a name nor a length nor a cluster changes. A file of another length, which an older Lamina or somebody
-/// else wrote, is replaced this once.
-fn write_in_place(root: &Path, inside: &Path, bytes: &[u8]) -> Result<()> {
-    let path = root.join(inside);
-    let flags = (OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits();
-    let file = match File::options().write(true).custom_flags(flags).open(&path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return write(root, inside, bytes),
-        file => file.map_err(Error::on(path.display()))?,
-    };
-    let found = file.metadata().map_err(Error::on(path.display()))?;
-    if !found.is_file() || found.len() != sector::LENGTH as u64 || bytes.len() != sector::LENGTH {
-        return write(root, inside, bytes);
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn damage_without_the_room_to_mend_it_is_refused() {
+        let refused = |free, replaced: &[(u64, u64)], coming: &[u64]| {
+            let room = Room { free, cluster: 512 };
+            refuse_without_room(room, ("the medium", "images/x"), replaced, coming.iter().copied())
+        };
+        assert!(refused(0, &[], &[512]).is_ok(), "the plan has counted it");
+        assert!(refused(1024, &[(1024, 1024), (512, 512)], &[1024]).is_ok());
+        let why = refused(512, &[(1024, 1024)], &[]).unwrap_err().to_string();
+        assert!(
+            why.starts_with("the medium: has 512 B free, and 1.0 KiB are needed: images/x is damaged"),
+            "{why}"
+        );
+        assert!(refused(1024, &[(1024, 1024)], &[2048]).is_err());
     }
-    file.write_all_at(bytes, 0).and_then(|()| file.sync_all()).map_err(Error::on(path.display()))
 }

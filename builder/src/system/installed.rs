@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use boot_entry::BootEntry;
 use boot_ledger::{Generation, Ledger};
-use boot_store::{BootStore, ListedGeneration, ListedProfile, layout};
+use boot_store::{BootStore, ListedGeneration, layout, signature};
 use cli::numbers::count;
 use cli::safe_text::clean;
 use profiles::resolved::{BootProfile, ImageRef};
@@ -26,8 +26,8 @@ pub struct InstalledGeneration {
     pub number: u64,
     /// SHA-256 of its file; `None` where that cannot be read.
     pub digest: Option<Digest>,
-    /// A signature lies beside it.
-    pub signed: bool,
+    /// The text of what lies beside it as its signature; empty where that cannot be read.
+    pub signature: Option<String>,
     /// Somebody wants it to stay.
     pub kept: bool,
     /// The profile, or why it is none.
@@ -47,6 +47,10 @@ pub struct Installed {
     pub esp: Esp,
     /// Of the profile that this machine was booted from.
     pub running: Option<Digest>,
+    /// What is no file and has the name of a generation, of what lies beside one, or of an image: paths below the store.
+    pub no_files: BTreeSet<PathBuf>,
+    /// Signatures and marks of generations that are not there, likewise.
+    pub of_none: BTreeSet<PathBuf>,
     /// The entries of this medium that can be read.
     own: Vec<OwnEntry>,
 }
@@ -56,8 +60,8 @@ pub struct Installed {
 struct OwnEntry {
     /// Its place among the entries of the partition.
     place: usize,
-    /// What it boots.
-    boots: Option<(Name, Digest)>,
+    /// What it boots: the place among the generations.
+    generation: Option<usize>,
 }
 
 impl InstalledGeneration {
@@ -69,6 +73,19 @@ impl InstalledGeneration {
     /// As people and other commands write it.
     pub fn label(&self) -> String {
         format!("{}/{}", self.profile, self.number)
+    }
+
+    /// Whether what lies beside it as its signature is for it, by its comments ([`signature::is_of`]), and else why not; `None` where nothing
+    /// does.
+    pub fn has_own_signature(&self) -> Option<Result<(), String>> {
+        let text = self.signature.as_ref()?;
+        let digest = self.digest.ok_or_else(|| "the profile cannot be read".to_owned());
+        Some(digest.and_then(|digest| signature::is_of(text, &self.profile, self.number, &digest)))
+    }
+
+    /// Whether it has a signature that is for it.
+    pub fn is_signed(&self) -> bool {
+        self.has_own_signature().is_some_and(|own| own.is_ok())
     }
 
     fn in_ledger(&self) -> Option<Generation> {
@@ -84,25 +101,25 @@ impl Installed {
     pub fn read(target: &Target) -> Result<Installed> {
         let store =
             BootStore::open(&target.store, Path::new("")).map_err(Error::on(target.store.display()))?;
-        let mut generations = Vec::new();
-        for ListedProfile { name, generations: listed } in store.everything().map_err(Error::on(""))? {
-            for ListedGeneration { number, signed, kept } in listed.map_err(Error::on(""))? {
-                let (digest, contents) = match store.profile(&name, number) {
-                    Ok(stored) => (Some(stored.digest), stored.parse().map_err(|why| why.to_string())),
-                    Err(why) => (None, Err(why.to_string())),
-                };
-                let profile = name.clone();
-                generations.push(InstalledGeneration { profile, number, digest, signed, kept, contents });
+        let (mut generations, mut of_none) = (Vec::new(), BTreeSet::new());
+        let (images, mut no_files) = images(&store)?;
+        for profile in store.everything().map_err(Error::on(""))? {
+            no_files.extend(profile.no_files);
+            of_none.extend(profile.of_none);
+            for listed in profile.generations.map_err(Error::on(""))? {
+                generations.push(generation(&store, &profile.name, listed));
             }
         }
         let esp = Esp::read(&target.esp)?;
         Ok(Installed {
             own: own_entries(&generations, &esp)?,
             generations,
-            images: images(&store)?,
+            images,
             ledger: retention::ledger(&target.store),
             esp,
             running: retention::running()?,
+            no_files,
+            of_none,
         })
     }
 
@@ -111,9 +128,16 @@ impl Installed {
         self.generations.iter().filter(move |it| it.profile == *profile)
     }
 
-    /// A generation by its digest.
-    pub fn by_digest(&self, profile: &Name, digest: &Digest) -> Option<&InstalledGeneration> {
+    /// A generation with these bytes: the newest, which is the one that init takes for a digest.
+    fn by_digest(&self, profile: &Name, digest: &Digest) -> Option<&InstalledGeneration> {
         self.generations.iter().find(|it| it.profile == *profile && it.digest == Some(*digest))
+    }
+
+    /// The numbers of a profile that no generation can have: something else has the name of its file.
+    pub fn numbers_in_the_way<'a>(&'a self, profile: &Name) -> impl Iterator<Item = u64> + use<'a> {
+        let folder = layout::profile_folder(profile);
+        let of_profile = self.no_files.iter().filter(move |path| path.parent() == Some(&folder));
+        of_profile.filter_map(|path| layout::generation_of(path.file_name()?.to_str()?))
     }
 
     /// Whether it was blessed last of its profile.
@@ -128,9 +152,10 @@ impl Installed {
         self.ledger.as_ref().map_or(0, |ledger| ledger.attempts(&generation.profile, &known))
     }
 
-    /// Whether this machine runs it.
+    /// Whether this machine runs it. Of several with the same bytes it is the newest.
     pub fn is_running(&self, generation: &InstalledGeneration) -> bool {
-        self.running.is_some() && generation.digest == self.running
+        let newest = self.running.and_then(|digest| self.by_digest(&generation.profile, &digest));
+        newest.is_some_and(|it| it.number == generation.number)
     }
 
     /// Its images that are not on the medium, or have another length.
@@ -158,7 +183,18 @@ impl Installed {
                 it.profile
             )
         };
-        damaged.map(sentence).collect()
+        damaged.map(sentence).chain(self.left_alone()).collect()
+    }
+
+    /// What Lamina has not written, though it has such a name.
+    fn left_alone(&self) -> impl Iterator<Item = String> {
+        let sentence = |path: &dyn std::fmt::Display, place: &str| {
+            clean(&format!(
+                "{path} {place}: is no regular file, and nothing that Lamina has written; it is left alone"
+            ))
+        };
+        let of_medium = self.no_files.iter().map(move |path| sentence(&path.display(), "on the medium"));
+        of_medium.chain(self.esp.no_files.iter().map(move |path| sentence(path, "on the ESP")))
     }
 
     /// Whether it is what a power cut leaves: it cannot be read, and nobody names it.
@@ -170,19 +206,19 @@ impl Installed {
             && !self.is_running(generation)
     }
 
-    /// The generation that an entry boots.
-    pub fn booted_by(&self, entry: &BootEntry) -> Option<&InstalledGeneration> {
-        let (profile, digest) = entry.boots()?;
-        self.by_digest(&profile, &digest)
+    /// The generation of this medium that an entry boots.
+    pub fn booted_by(&self, entry: &EspEntry) -> Option<&InstalledGeneration> {
+        let is_it = |own: &&OwnEntry| self.esp.entries.get(own.place).is_some_and(|it| it.file == entry.file);
+        self.generations.get(self.own.iter().find(is_it)?.generation?)
     }
 
     /// The generation that boots by itself, as far as the partition says.
     pub fn default_generation(&self) -> Option<&InstalledGeneration> {
-        self.booted_by(self.esp.default_entry()?.entry.as_ref().ok()?)
+        self.booted_by(self.esp.default_entry()?)
     }
 
     /// What a rollback makes the default: of the profile, or of the one that boots by itself, the last good generation where that is older
-    /// than what boots now, else the next older one that is whole.
+    /// than what boots now, else the next older one that is whole. One with the same bytes would be the same system.
     ///
     /// # Errors
     /// There is none; nobody knows which profile is meant.
@@ -203,7 +239,8 @@ impl Installed {
         let older = || {
             self.generations
                 .iter()
-                .filter(|it| it.profile == *name && it.number < now.number && self.is_whole(it))
+                .filter(|it| it.profile == *name && it.number < now.number && it.digest != now.digest)
+                .filter(|it| self.is_whole(it))
         };
         older().find(|it| self.is_last_good(it)).or_else(|| older().next()).ok_or_else(|| {
             Error::new(now.label(), "is the oldest generation on the medium that can boot")
@@ -213,9 +250,9 @@ impl Installed {
 
     /// The entry that boots a generation.
     pub fn entry_of(&self, generation: &InstalledGeneration) -> Option<&EspEntry> {
-        let digest = generation.digest?;
         let boots = |own: &&OwnEntry| {
-            own.boots.as_ref().is_some_and(|it| it.1 == digest && it.0 == generation.profile)
+            let booted = own.generation.and_then(|at| self.generations.get(at));
+            booted.is_some_and(|it| it.profile == generation.profile && it.number == generation.number)
         };
         self.own.iter().find(boots).and_then(|own| self.esp.entries.get(own.place))
     }
@@ -262,7 +299,27 @@ fn own_entries(generations: &[InstalledGeneration], esp: &Esp) -> Result<Vec<Own
             .remedy("remove the entries of the other medium, or give each its own partition"));
     }
     let own = readable().filter(|it| store_of(it.1) == *store.0);
-    Ok(own.map(|(place, entry)| OwnEntry { place, boots: entry.boots() }).collect())
+    let boots = |place: usize, entry: &BootEntry| booted_by(generations, esp.entries.get(place)?, entry);
+    Ok(own.map(|(place, entry)| OwnEntry { place, generation: boots(place, entry) }).collect())
+}
+
+/// The generation that an entry boots: of several with the bytes that it binds that of its name, else the newest.
+fn booted_by(generations: &[InstalledGeneration], file: &EspEntry, entry: &BootEntry) -> Option<usize> {
+    let (profile, digest) = entry.boots()?;
+    let number = file.name.number(&profile);
+    let mut same = (0..generations.len())
+        .filter(|at| generations[*at].profile == profile && generations[*at].digest == Some(digest));
+    same.clone().find(|at| Some(generations[*at].number) == number).or_else(|| same.next())
+}
+
+fn generation(store: &BootStore, name: &Name, listed: ListedGeneration) -> InstalledGeneration {
+    let ListedGeneration { number, signed, kept } = listed;
+    let (digest, contents) = match store.profile(name, number) {
+        Ok(stored) => (Some(stored.digest), stored.parse().map_err(|why| why.to_string())),
+        Err(why) => (None, Err(why.to_string())),
+    };
+    let signature = signed.then(|| store.signature(name, number).ok().flatten().unwrap_or_default());
+    InstalledGeneration { profile: name.clone(), number, digest, signature, kept, contents }
 }
 
 /// The store that an entry names.
@@ -270,15 +327,21 @@ fn store_of(entry: &BootEntry) -> Option<&str> {
     entry.options.iter().rfind(|it| it.name() == "lamina.store")?.value()
 }
 
-fn images(store: &BootStore) -> Result<BTreeMap<Digest, u64>> {
-    let names = match store.directory().names(Path::new(layout::IMAGES)) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(BTreeMap::new()),
+/// The images with their lengths, and what has the name of one and is no file.
+fn images(store: &BootStore) -> Result<(BTreeMap<Digest, u64>, BTreeSet<PathBuf>)> {
+    let names = match store.directory().all_names(Path::new(layout::IMAGES)) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
         names => names.map_err(Error::on(store.path().join(layout::IMAGES).display()))?,
     };
-    let image = |name: Vec<u8>| {
-        let digest = layout::image_of(std::str::from_utf8(&name).ok()?)?;
-        let file = store.directory().file(&layout::image(&digest)).ok()?;
-        Some((digest, file.metadata().ok()?.len()))
-    };
-    Ok(names.filter_map(image).collect())
+    let (mut images, mut no_files) = (BTreeMap::new(), BTreeSet::new());
+    let digests = names.iter().filter_map(|name| layout::image_of(std::str::from_utf8(name).ok()?));
+    for digest in digests {
+        let path = layout::image(&digest);
+        match store.directory().file(&path).and_then(|file| file.metadata()) {
+            Ok(found) => _ = images.insert(digest, found.len()),
+            Err(error) if error.kind() == ErrorKind::InvalidInput => _ = no_files.insert(path),
+            Err(_) => {}
+        }
+    }
+    Ok((images, no_files))
 }

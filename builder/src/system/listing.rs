@@ -68,7 +68,9 @@ fn marks(installed: &Installed, generation: &InstalledGeneration) -> Vec<String>
     mark(installed.is_running(generation), "running");
     mark(installed.is_last_good(generation), "last good");
     mark(generation.kept, "kept");
-    mark(generation.signed, "signed");
+    let signature = generation.has_own_signature();
+    mark(signature == Some(Ok(())), "signed");
+    mark(signature.is_some_and(|own| own.is_err()), "signature of another");
     mark(installed.entry_of(generation).is_none(), "not in the menu");
     mark(generation.contents.is_err(), "damaged");
     let missing = installed.missing_images(generation).count() as u64;
@@ -125,7 +127,8 @@ pub fn json(installed: &Installed) -> Value {
             "profile": it.profile.as_str(), "generation": it.number, "digest": it.digest.map(|digest| digest.to_string()),
             "description": it.contents.as_ref().ok().and_then(|contents| contents.description.as_deref()),
             "default": is_default(installed, it), "running": installed.is_running(it),
-            "last_good": installed.is_last_good(it), "kept": it.kept, "signed": it.signed,
+            "last_good": installed.is_last_good(it), "kept": it.kept, "signed": it.is_signed(),
+            "signature_refused": it.has_own_signature().and_then(Result::err),
             "attempts": installed.attempts(it), "whole": installed.is_whole(it),
             "damage": it.contents.as_ref().err(),
             "entry": entry.map(|entry| entry.file.clone()),

@@ -4,14 +4,15 @@
 use std::collections::BTreeMap;
 use std::num::NonZero;
 
-use boot_entry::menu::place_of;
+use boot_entry::menu::{LAST_PLACE, place_of};
 use boot_entry::{
     BootEntry, EntryFileName, Generation, LoaderConf, Menu, MenuRequest, Parameter, StartedWith, Tries,
 };
 use profiles::resolved::BootProfile;
 use profiles::{Digest, Name};
 
-use super::installed::Installed;
+use super::esp::EspEntry;
+use super::installed::{Installed, InstalledGeneration};
 use super::request::Request;
 use crate::disk::contents::takes_a_state;
 use crate::disk::kernel::BootFiles;
@@ -79,9 +80,10 @@ fn generation(
     shown: &Shown<'_>,
     rescue: Option<&Name>,
 ) -> Result<Generation> {
-    let own = installed.own_entries().find(|it| {
-        it.1.boots().is_some_and(|(name, digest)| name == *shown.profile && digest == shown.digest)
-    });
+    let is_shown = |it: &InstalledGeneration| {
+        it.profile == *shown.profile && it.number == shown.number && it.digest == Some(shown.digest)
+    };
+    let own = installed.own_entries().find(|it| installed.booted_by(it.0).is_some_and(is_shown));
     let template = match own {
         Some((_, entry)) if !shown.new || request.kernel.is_none() => entry,
         own => template(installed, shown.profile).or(own.map(|it| it.1)).ok_or_else(no_template)?,
@@ -119,7 +121,7 @@ fn generation(
 fn template<'a>(installed: &'a Installed, profile: &Name) -> Option<&'a BootEntry> {
     let of_profile =
         installed.own_entries().filter(|it| it.1.boots().is_some_and(|(name, _)| name == *profile));
-    let newest = of_profile.max_by_key(|it| installed.booted_by(it.1).map(|it| it.number)).map(|it| it.1);
+    let newest = of_profile.max_by_key(|it| installed.booted_by(it.0).map(|it| it.number)).map(|it| it.1);
     let default = installed.esp.default_entry().map(|it| it.name.id.clone());
     let boots_by_itself = || installed.own_entries().find(|it| Some(&it.0.name.id) == default.as_ref());
     newest.or_else(|| boots_by_itself().or_else(|| installed.own_entries().next()).map(|it| it.1))
@@ -160,11 +162,20 @@ fn places(installed: &Installed, shown: &[Shown<'_>]) -> BTreeMap<Name, usize> {
     }
     without.extend(shown.iter().map(|it| it.profile.clone()));
     for name in without {
-        let next = places.values().max().map_or(0, |last| last + 1);
-        places.entry(name).or_insert(next);
+        if !places.contains_key(&name) {
+            let next = next_place(&places);
+            places.insert(name, next);
+        }
     }
     places.retain(|name, _| shown.iter().any(|it| it.profile == name));
     places
+}
+
+/// Behind the others, and where there is no such place, the first that is free.
+fn next_place(places: &BTreeMap<Name, usize>) -> usize {
+    let behind = places.values().max().map_or(0, |last| last + 1);
+    let is_free = |place: &usize| places.values().all(|it| it != place);
+    if behind <= LAST_PLACE { behind } else { (0..=LAST_PLACE).find(is_free).unwrap_or(behind) }
 }
 
 /// Gives each entry the name of its file, and finds which one boots by itself.
@@ -187,10 +198,16 @@ fn named(installed: &Installed, request: &Request, menu: Menu, conf: &LoaderConf
         }
         named.entries.push((name, entry));
     }
-    // Somebody else's entry boots by itself, and nobody asked for another.
-    let foreign = conf.default.clone().filter(|id| request.default.is_none() && !is_ours(id));
+    // Somebody else's entry boots by itself, also one of another medium, and nobody asked for another.
+    let of_others = |id: &String| !is_ours(id) || is_of_another_medium(installed);
+    let foreign = conf.default.clone().filter(|id| request.default.is_none() && of_others(id));
     named.default = foreign.unwrap_or(named.default);
     named
+}
+
+fn is_of_another_medium(installed: &Installed) -> bool {
+    let default = installed.esp.default_entry().filter(|it| it.entry.is_ok());
+    default.is_some_and(|it| installed.own_entries().all(|(own, _)| own.file != it.file))
 }
 
 fn is_ours(id: &str) -> bool {
@@ -204,12 +221,13 @@ fn name_of(installed: &Installed, plain: EntryFileName, entry: &BootEntry) -> En
     if let Some(there) = files.iter().find(|it| it.name.is_ours() && it.text == text.as_bytes()) {
         return there.name.clone();
     }
-    // What was counted is the kernel's and the initramfs's: it stays with them when the title changes.
-    let same = |it: &(&super::esp::EspEntry, &BootEntry)| {
-        it.1.boots() == entry.boots() && it.1.linux == entry.linux && it.1.initrd == entry.initrd
+    // What was counted is the generation's with its kernel and initramfs: it stays with them when the title changes.
+    let same = |it: &(&EspEntry, &BootEntry)| {
+        let is_it = |it: &InstalledGeneration| EntryFileName::of(&it.profile, it.number).id == plain.id;
+        installed.booted_by(it.0).is_some_and(is_it)
+            && (it.1.boots() == entry.boots() && it.1.linux == entry.linux && it.1.initrd == entry.initrd)
     };
     let tries = installed.own_entries().find(same).map_or(plain.tries, |it| it.0.name.tries);
     let plain = EntryFileName { tries, ..plain };
-    let taken = |name: &EntryFileName| files.iter().any(|it| it.name.id.eq_ignore_ascii_case(&name.id));
-    if taken(&plain) { plain.revised(&text) } else { plain }
+    if installed.esp.has_id(&plain.id) { plain.revised(&text) } else { plain }
 }

@@ -11,8 +11,9 @@
 //! | [`listing`] | that, as rows for people and programs |
 //! | [`retention`] | which generations stay, and why |
 //! | [`menu`] | the menu for the generations that stay |
+//! | [`room`] | how much fits into a file system |
 //! | [`step`] | one step of a plan |
-//! | [`plan`] | steps from what is there to what is to be there |
+//! | [`plan`] | steps from what is there to what is to be there: their order; those of the medium, and those of the partition |
 //! | [`execution`] | carries out a plan |
 //! | [`difference`] | what differs between two generations |
 //! | [`request`] | what is asked for: a new generation, another default |
@@ -26,5 +27,6 @@ pub mod menu;
 pub mod plan;
 pub mod request;
 pub mod retention;
+pub mod room;
 pub mod step;
 pub mod target;

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::num::NonZero;
 
 use boot_entry::Parameter;
-use boot_store::layout;
+use boot_store::{layout, signature};
 use profiles::resolved::BootProfile;
 use profiles::{Digest, Name};
 use verified_store::LockedProfile;
 
-use super::installed::Installed;
+use super::installed::{Installed, InstalledGeneration};
 use super::target::Target;
 use crate::disk::kernel::BootFiles;
 use crate::error::{Error, Result};
@@ -56,7 +56,7 @@ impl NewGeneration {
     /// The newest generation of a profile in the store, with a number of the medium.
     ///
     /// # Errors
-    /// It was never locked, or cannot be read; it is signed for a number that the medium has no place for.
+    /// It was never locked, or cannot be read; its signature is for something else, or for a number that the medium has no place for.
     pub fn newest(
         store: &Store,
         target: &Target,
@@ -72,6 +72,14 @@ impl NewGeneration {
             images.insert(image.digest, (MediumImage { files, wanted: image.clone() }, what));
         }
         let LockedProfile { stored, profile: contents, signature } = locked;
+        if let Some(text) = &signature {
+            signature::is_of(text, profile, stored.generation, &stored.digest).map_err(|why| {
+                let path = layout::signature_of(&stored.path);
+                Error::new(path.display(), why).remedy(format!(
+                    "`lamina profile sign {profile} --key FILE` signs what is there; or remove the file"
+                ))
+            })?;
+        }
         let signature = signature.map(String::into_bytes);
         let (bytes, digest) = (stored.bytes, stored.digest);
         let number = number_on(installed, profile, &digest, stored.generation, signature.is_some())?;
@@ -80,8 +88,8 @@ impl NewGeneration {
     }
 }
 
-/// The number that a generation of the store has on a medium: its own, where that is the highest there, else the next one. A signature holds
-/// for one number alone.
+/// The number that a generation of the store has on a medium: that of the newest there, where it has the same bytes; else its own, where that
+/// is the highest there; else the next one. A signature holds for one number alone.
 fn number_on(
     installed: &Installed,
     profile: &Name,
@@ -89,22 +97,25 @@ fn number_on(
     number: u64,
     signed: bool,
 ) -> Result<u64> {
-    if let Some(there) = installed.by_digest(profile, digest) {
-        return Ok(there.number);
+    let is_it = |it: &&InstalledGeneration| it.digest == Some(*digest) && (!signed || it.number == number);
+    if let Some(newest) = installed.of(profile).next().filter(is_it) {
+        return Ok(newest.number);
     }
     let others = installed.of(profile).filter(|it| it.number != number || !installed.is_left_over(it));
-    let highest = others.map(|it| it.number).max().unwrap_or(0);
+    let others = others.map(|it| it.number).chain(installed.numbers_in_the_way(profile));
+    let highest = others.max().unwrap_or(0);
     if number > highest {
         return Ok(number);
     }
-    let next = highest.checked_add(1).filter(|_| !signed);
-    next.ok_or_else(|| {
-        let cause = format!(
+    let cause = match highest.checked_add(1) {
+        Some(next) if !signed => return Ok(next),
+        Some(_) => format!(
             "generation {number} is signed, and the medium has generation {highest} already: init boots the highest number, and a signature \
              holds for one number"
-        );
-        Error::new(format!("profile {profile}"), cause).remedy(format!(
-            "use the store that the medium was made from, or remove profiles/{profile}/{highest}.kdl from the medium"
-        ))
-    })
+        ),
+        None => format!("the medium has generation {highest} already, and no number is higher"),
+    };
+    Err(Error::new(format!("profile {profile}"), cause).remedy(format!(
+        "use the store that the medium was made from, or remove profiles/{profile}/{highest}.kdl from the medium"
+    )))
 }

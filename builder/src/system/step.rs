@@ -17,7 +17,7 @@ pub enum Step {
     CopyImage(MediumImage, String),
     /// Makes the slots that count boots, where they are missing.
     MakeSlots,
-    /// Writes a small file of the medium.
+    /// Writes a small file of the medium, where it can be in place of the one that is there.
     WriteOnMedium(PathBuf, Vec<u8>),
     /// Brings a kernel or an initramfs.
     CopyBootFile(DiskFile),
@@ -25,7 +25,7 @@ pub enum Step {
     CheckBootFile(DiskFile),
     /// Writes a file that the partition does not have yet.
     WriteOnEsp(String, Vec<u8>),
-    /// Writes the one sector by which a loader chooses.
+    /// Writes that by which a loader chooses: one sector, in place, unless others have set more than fits.
     Choose(String, Vec<u8>),
     /// Removes a file of the partition.
     RemoveFromEsp(String),

@@ -169,7 +169,11 @@ pub fn judge(target: &Target, after: &str) {
     let is_file = |path: &str| target.esp.join(path.trim_start_matches('/')).is_file();
     let mut names = Vec::new();
     for file in fs::read_dir(target.esp.join("loader/entries")).unwrap() {
-        let path = file.unwrap().path();
+        let file = file.unwrap();
+        if !file.file_type().unwrap().is_file() {
+            continue;
+        }
+        let path = file.path();
         let Some(name) = EntryFileName::parse(path.file_name().unwrap().to_str().unwrap()) else { continue };
         // systemd-boot shows no entry without a kernel.
         let Ok(entry) = BootEntry::parse(&fs::read(&path).unwrap()) else { continue };
@@ -178,8 +182,10 @@ pub fn judge(target: &Target, after: &str) {
         }
         let (profile, digest) = entry.boots().unwrap();
         let files = fs::read_dir(target.store.join("profiles").join(profile.as_str())).unwrap();
-        let found = files.map(|it| fs::read(it.unwrap().path()).unwrap());
-        let bytes = found.into_iter().find(|bytes| Digest::of(bytes.as_slice()).unwrap().0 == digest);
+        // A folder or a link is no generation.
+        let files = files.map(Result::unwrap).filter(|it| it.file_type().unwrap().is_file());
+        let mut found = files.map(|it| fs::read(it.path()).unwrap());
+        let bytes = found.find(|bytes| Digest::of(bytes.as_slice()).unwrap().0 == digest);
         let bytes =
             bytes.unwrap_or_else(|| panic!("{after}: {}: {profile}@{digest} is missing", path.display()));
         for image in BootProfile::parse("it", &bytes).unwrap().images {

@@ -77,6 +77,21 @@ fn everything_is_listed_or_said_not_to_be() {
     assert!(of(0).is_empty());
     let why = listed[1].generations.as_ref().unwrap_err().to_string();
     assert!(why.contains("profiles/link cannot be listed: "), "{why}");
+    // What is no file is none of them, and said.
+    fs::create_dir(store.path().join("profiles/web/11.kdl")).unwrap();
+    fs::create_dir(store.path().join("profiles/web/1.keep")).unwrap();
+    symlink("9.kdl", store.path().join("profiles/web/8.kdl")).unwrap();
+    ["web/7.kdl.minisig", "web/7.keep", "web/7.kdl.old"]
+        .iter()
+        .for_each(|file| write(store.path(), file, b""));
+    fs::create_dir(store.path().join("profiles/web/notes.d")).unwrap();
+    let listed = open(store.path()).everything().unwrap();
+    let generations = listed[2].generations.as_ref().unwrap();
+    assert_eq!(*generations, [one(10, false, true), one(9, true, false), one(1, false, false)]);
+    let no_files = ["profiles/web/1.keep", "profiles/web/11.kdl", "profiles/web/8.kdl"];
+    assert_eq!(listed[2].no_files, no_files.map(std::path::PathBuf::from));
+    let of_none = ["profiles/web/7.kdl.minisig", "profiles/web/7.keep"];
+    assert_eq!(listed[2].of_none, of_none.map(std::path::PathBuf::from));
     // Thousands too, of which a boot looks at the newest.
     (1..=3_000).for_each(|number| write(store.path(), &format!("many/{number}.kdl"), b""));
     let all = open(store.path()).everything().unwrap();
