@@ -106,6 +106,27 @@ fn an_installation_frees_only_what_the_default_does_not_need() {
     judge(&trial, "install");
 }
 
+/// What the remedy names is more than what went first already.
+#[test]
+fn where_all_that_may_go_is_not_enough_the_remedy_says_what_more_there_is() {
+    let shop = Shop::new();
+    let target = target_with_old_kernels(&shop);
+    let (mut installed, mut request) = install(&shop, &target, &"large ".repeat(20_000));
+    let mut refused = |keep: usize| {
+        request.keep = Some((vec![name("web")], keep.try_into().unwrap()));
+        installed.esp.room = Room { free: 0, cluster: 512 };
+        SystemPlan::make(&installed, &request, room(&target)).unwrap_err().to_string()
+    };
+    let all = refused(9);
+    assert!(
+        all.contains("the EFI system partition: has 0 B free, and ")
+            && all.contains("gc --keep 1` frees up to"),
+        "{all}"
+    );
+    let none = refused(1);
+    assert!(none.contains("help: remove what is not Lamina's"), "{none}");
+}
+
 /// Generations 1 to 4, each with a kernel of its own; the newest boots by itself.
 fn target_with_old_kernels(shop: &Shop) -> Target {
     let target = Target::mounted(&shop.path("medium"), &shop.path("esp")).unwrap();

@@ -57,6 +57,15 @@ fn what_is_no_file_under_the_name_of_one_is_named_and_left_alone() {
     }
     assert!(!orphan.exists());
     assert_eq!(shop.marked("whole"), ["rescue/1", "web/2"]);
+    for arguments in [&["keep", "web/2"][..], &["keep", "web/2", "--undo"]] {
+        fs::create_dir(shop.path("medium/lamina/profiles/web/2.keep")).unwrap();
+        let said = shop.refused(arguments);
+        assert!(
+            said.contains("profiles/web/2.keep: is no regular file") && said.contains("help: remove it"),
+            "{said}"
+        );
+        fs::remove_dir(shop.path("medium/lamina/profiles/web/2.keep")).unwrap();
+    }
     // The numbers are taken, and so is the name of the entry.
     shop.generation("web", 3);
     let said = shop.done(&["install", "web"]);

@@ -346,7 +346,7 @@ impl Keep {
             );
         }
         let kept = generation(&installed, &self.generation)?;
-        execution::mark_kept(&target, &kept.profile, kept.number, !self.undo)?;
+        execution::mark_kept(&target, &installed, kept, !self.undo)?;
         let word = if self.undo { "goes when it is old" } else { "is kept" };
         context.report.line(format_args!("{}: {} {word}", target.store.display(), kept.label()));
         Ok(ExitCode::SUCCESS)

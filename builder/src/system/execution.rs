@@ -9,8 +9,9 @@ use boot_store::layout;
 use cli::numbers::human_size;
 use cli::progress::Progress;
 use disk_image::DiskFile;
-use profiles::{Digest, Name};
+use profiles::Digest;
 
+use super::installed::{Installed, InstalledGeneration};
 use super::plan::SystemPlan;
 use super::room::Room;
 use super::step::Step;
@@ -40,9 +41,18 @@ pub fn carry_out(
 /// Marks a generation as one that stays, or takes the mark away.
 ///
 /// # Errors
-/// The medium cannot be written to.
-pub fn mark_kept(target: &Target, profile: &Name, number: u64, stays: bool) -> Result<()> {
-    let mark = layout::kept_mark_of(&layout::profile(profile, number));
+/// The medium cannot be written to; something that is no file has the name of the mark.
+pub fn mark_kept(
+    target: &Target,
+    installed: &Installed,
+    kept: &InstalledGeneration,
+    stays: bool,
+) -> Result<()> {
+    let mark = layout::kept_mark_of(&layout::profile(&kept.profile, kept.number));
+    if installed.no_files.contains(&mark) {
+        return Err(Error::new(mark.display(), "is no regular file, and is not what keeps a generation")
+            .remedy("remove it, or give it another name"));
+    }
     match stays {
         true => copying::write(&target.store, &mark, b""),
         false => retention::remove(&target.store, &[mark]),

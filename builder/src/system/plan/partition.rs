@@ -60,7 +60,7 @@ pub(super) fn steps(
                 "the EFI system partition",
                 format!("has {free} free, and {needed} are needed"),
             )
-            .remedy(what_to_remove(installed)));
+            .remedy(what_to_remove(installed, &first)));
         }
         steps.first = first.into_iter().map(Step::RemoveFromEsp).collect();
     }
@@ -228,14 +228,16 @@ fn shown_by_grub(esp: &Esp) -> Option<&str> {
     grub::default_of(menu).or(Some(menu))
 }
 
-/// Kernels and initramfs files that only older generations use.
-fn what_to_remove(installed: &Installed) -> String {
+/// Kernels and initramfs files that only older generations use, beside those that go `first` and are not enough.
+fn what_to_remove(installed: &Installed, first: &[String]) -> String {
     let newest = |name: &Name| installed.of(name).next().map(|it| it.number);
     let is_older =
         |it: &EspEntry| installed.booted_by(it).is_some_and(|it| newest(&it.profile) != Some(it.number));
     let of_newest: Vec<&[u8]> =
         installed.esp.entries.iter().filter(|it| !is_older(it)).map(|it| it.text.as_slice()).collect();
-    let old = installed.esp.boot_files.iter().filter(|it| !of_newest.iter().any(|text| mentions(text, it.0)));
+    let old = installed.esp.boot_files.iter().filter(|(path, _)| {
+        is_boot_file(path) && !first.contains(path) && !of_newest.iter().any(|text| mentions(text, path))
+    });
     let (files, bytes) = old.fold((0_u64, 0), |all, it| (all.0 + 1, all.1 + it.1));
     match files {
         0 => "remove what is not Lamina's from it, or make the disk anew with a larger one".to_owned(),
