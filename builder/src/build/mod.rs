@@ -34,7 +34,7 @@ use crate::new_folder::{self, Rule};
 use crate::recipe::{Making, STEP_NAMES, StepWork, feature_variable};
 use crate::report::Report;
 use crate::sandbox::{self, Bind, Policy, Spec, Step, Variation, Work};
-use crate::store::{BuildLog, BuildRecord, Dependency, RECORD_FOLDER, Scratch, SourceRecord, Store};
+use crate::store::{BuildLog, BuildRecord, Dependency, Scratch, SourceRecord, Store, write_with_record};
 
 /// What the executor works with.
 #[derive(Debug)]
@@ -110,8 +110,7 @@ impl Builder<'_> {
             Circumstances::first(jobs),
             &mut log,
         )?;
-        self.store.publish(&scratch.path().join("image"), &self.store.image_path(&record.digest))?;
-        self.store.write(&self.store.record_path(&package.id), record.to_kdl().as_bytes())?;
+        self.store.publish_build(&scratch.path().join("image"), &record)?;
         self.report.line(format_args!(
             "built {name} {version}: {} in {:.1} s",
             human_size(record.size),
@@ -130,8 +129,6 @@ impl Builder<'_> {
         log: &mut BuildLog,
     ) -> Result<BuildRecord> {
         let mut record = record_of(package, layers)?;
-        let inside = format!("{RECORD_FOLDER}/{}.kdl", package.recipe.name);
-        let inside = (inside.as_str(), record.to_kdl_inside().into_bytes());
         let mut tree = match package.recipe.making {
             Making::Steps(_) => {
                 let output = self.run_steps(package, layers, scratch, circumstances, log)?;
@@ -141,13 +138,10 @@ impl Builder<'_> {
         };
         let work = self.works.begin(format_args!("pack {}", package.recipe.name));
         work.says(String::new);
-        let written = output::finish(&mut tree, &package.recipe.metadata, inside)
-            .and_then(|()| {
-                let options = package.format.write_options(circumstances.jobs);
-                output::write(&tree, &options, &scratch.path().join("image"))
-            })
+        let how = (package.format, circumstances.jobs);
+        let image = scratch.path().join("image");
+        write_with_record(&mut tree, &package.recipe.metadata, &mut record, how, &image)
             .map_err(Error::on(format!("package {}", package.recipe.name)))?;
-        (record.digest, record.size, record.verity) = (written.digest, written.size, Some(written.verity));
         Ok(record)
     }
 

@@ -1,18 +1,11 @@
 //! The first program of a profile's system: whether the stack has it, as the kernel will look for it once the layers are joined.
-//!
-//! Links are followed from layer to layer, also in the folders on the way, as path_resolution(7) does; whiteouts and files hide what
-//! lies below them, as overlayfs does. init finds the same at every boot, on a machine that is far away by then.
-
-use std::collections::VecDeque;
+//! init finds the same at every boot, on a machine that is far away by then.
 
 use profiles::written::Composition;
-use squashfs::{Image, Item, Kind};
+use squashfs::{Image, Kind};
 
+use super::joined::{self, Joined};
 use crate::error::{Error, Result};
-use crate::image::overlay_marks::is_whiteout;
-
-/// So many links the kernel follows on one way (MAXSYMLINKS).
-const MOST_LINKS: usize = 40;
 
 /// What is on the way to a program.
 #[derive(Debug, PartialEq, Eq)]
@@ -47,70 +40,17 @@ pub fn check(composition: &Composition, layers: &[&Image]) -> Result<()> {
 
 /// Follows `path` from the root.
 fn find(layers: &[&Image], path: &[u8]) -> Result<Way, squashfs::Error> {
-    let components = |path: &[u8]| -> Vec<Vec<u8>> {
-        path.split(|byte| *byte == b'/')
-            .filter(|name| !name.is_empty() && *name != b".")
-            .map(<[u8]>::to_vec)
-            .collect()
+    let seen = match Joined::new(layers).follow(path)? {
+        joined::Way::Found(seen) => seen,
+        joined::Way::Missing { path, .. } => return Ok(Way::Missing(path)),
+        joined::Way::Not(path, what) => return Ok(Way::Not(path, what)),
     };
-    let mut ahead: VecDeque<Vec<u8>> = components(path).into();
-    // Each folder on the way with the layers that it is joined from, the top one first.
-    let root: Vec<&Image> = layers.iter().rev().copied().collect();
-    let mut here: Vec<(Vec<u8>, Vec<&Image>)> = vec![(Vec::new(), root)];
-    let mut links = 0;
-    while let Some(name) = ahead.pop_front() {
-        if name == b".." {
-            // The root is above itself.
-            here.truncate((here.len() - 1).max(1));
-            continue;
-        }
-        let Some((folder, joined)) = here.last() else { break };
-        let below = if folder.is_empty() { name } else { [folder.as_slice(), &name].join(&b'/') };
-        let (item, joined) = seen(joined, &below)?;
-        match item.map(|item| (item.kind, item.metadata.mode)) {
-            None => return Ok(Way::Missing(below)),
-            Some((Kind::Directory, _)) => here.push((below, joined)),
-            Some((Kind::Symlink(target), _)) => {
-                links += 1;
-                if links > MOST_LINKS {
-                    return Ok(Way::Not(below, "is one of too many links"));
-                }
-                if target.starts_with(b"/") {
-                    here.truncate(1);
-                }
-                components(&target).into_iter().rev().for_each(|name| ahead.push_front(name));
-            }
-            Some(_) if !ahead.is_empty() => return Ok(Way::Not(below, "is no folder")),
-            Some((Kind::File(_), mode)) if mode & 0o111 != 0 => return Ok(Way::Program),
-            Some((Kind::File(_), _)) => return Ok(Way::Not(below, "is not executable")),
-            Some(_) => return Ok(Way::Not(below, "is no program")),
-        }
-    }
-    let folder = here.pop().map(|(folder, _)| folder).unwrap_or_default();
-    Ok(Way::Not(folder, "is a folder"))
-}
-
-/// What is seen at a path, and, of a folder, the layers that it is joined from.
-fn seen<'a>(joined: &[&'a Image], path: &[u8]) -> Result<(Option<Item>, Vec<&'a Image>), squashfs::Error> {
-    let (mut top, mut parts) = (None, Vec::new());
-    for image in joined {
-        match image.find(path)? {
-            None => {}
-            Some(item) if matches!(item.kind, Kind::Directory) => {
-                top.get_or_insert(item);
-                parts.push(*image);
-            }
-            Some(item) => {
-                let whiteout = is_whiteout(&item.kind);
-                if top.is_none() && !whiteout {
-                    top = Some(item);
-                }
-                // It hides what is below it, and a folder above it is joined with nothing further down.
-                break;
-            }
-        }
-    }
-    Ok((top, parts))
+    Ok(match seen.item.kind {
+        Kind::Directory => Way::Not(seen.path, "is a folder"),
+        Kind::File(_) if seen.item.metadata.mode & 0o111 != 0 => Way::Program,
+        Kind::File(_) => Way::Not(seen.path, "is not executable"),
+        _ => Way::Not(seen.path, "is no program"),
+    })
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //! are one folder with several claims to its mode, owner and attributes (overlayfs shows those of the uppermost).
 
 pub mod first_program;
+pub mod joined;
 pub mod overrides;
 
 use std::collections::BTreeMap;

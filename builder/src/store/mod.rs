@@ -8,6 +8,7 @@ mod finding;
 
 pub mod generations;
 mod image;
+mod made_image;
 pub(crate) mod opening;
 mod record;
 mod removal;
@@ -35,6 +36,7 @@ pub use build_log::{BuildLog, LONGEST_LOG};
 use opening::SHARED;
 
 pub use finding::wrong_length;
+pub use made_image::{MadeImage, write_with_record};
 pub(crate) use opening::{make_shared_folder, share};
 pub use record::{BuildRecord, Dependency, RECORD_FOLDER, SourceRecord};
 pub use scratch::Scratch;
