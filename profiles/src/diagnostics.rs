@@ -81,7 +81,7 @@ impl Diagnostics {
     }
 
     /// `Ok(value)` when no error was found and there is a value.
-    pub(crate) fn unless(errors: Vec<Diagnostic>) -> Result<(), Diagnostics> {
+    pub fn unless(errors: Vec<Diagnostic>) -> Result<(), Diagnostics> {
         let mut errors = errors.into_iter();
         errors.next().map_or(Ok(()), |first| Err(Diagnostics::new(first, errors)))
     }

@@ -13,11 +13,13 @@ use crate::version::Condition;
 use crate::{Diagnostics, Name, Span, WritableTop};
 
 mod compose;
+pub mod settings;
 
 pub use compose::{Composition, compose};
+use settings::Settings;
 
 const PROFILE: Shape = Shape::argument("name").block(&NODES);
-const NODES: [&str; 10] = [
+const NODES: [&str; 11] = [
     "description",
     "include",
     "packages",
@@ -28,6 +30,7 @@ const NODES: [&str; 10] = [
     "override",
     "init",
     "sealed",
+    "system",
 ];
 const PACKAGES: Shape = Shape::BARE.any_block();
 const PACKAGE: Shape = Shape::BARE.any_property();
@@ -65,6 +68,8 @@ pub struct Profile {
     pub overrides: Vec<Override>,
     /// Whether a boot refuses overrides that would weaken it.
     pub sealed: Option<Seal>,
+    /// The machine's own settings that this profile writes.
+    pub settings: Option<Settings>,
 }
 
 /// A name and where it is mentioned.
@@ -152,6 +157,7 @@ fn profile(node: Node<'_>) -> Option<Profile> {
     let init = block.at_most_one("init", |node| node.shape(&Shape::argument("path"))?.argument("path"));
     let overrides = overrides(&block);
     let sealed = block.at_most_one("sealed", Seal::read);
+    let settings = block.at_most_one("system", Settings::read);
     Some(Profile {
         name: name?,
         span: node.span(),
@@ -165,6 +171,7 @@ fn profile(node: Node<'_>) -> Option<Profile> {
         init: init?,
         overrides: overrides?,
         sealed: sealed?,
+        settings: settings?,
     })
 }
 

@@ -1,6 +1,7 @@
 //! Written profiles: what is read, how includes are joined, and every refusal word for word.
 
 use profiles::version::Version;
+use profiles::written::settings::Addressing;
 use profiles::written::{Choice, Composition, Package, Profile, compose};
 use profiles::{
     DeviceSpec, Diagnostics, Name, State, StateFileSystem, TmpfsSize, Verify, WhenChanged, WritableTop,
@@ -175,4 +176,45 @@ fn a_seal_names_the_parameters_that_it_allows_and_includes_add_theirs() {
         let text = format!("profile \"kiosk\" {{\n    packages {{ a }}\n    {wrong}\n}}\n");
         assert!(Profile::parse("file.kdl", text.as_bytes()).is_err(), "{wrong}");
     }
+}
+
+#[test]
+fn reads_the_settings_of_a_machine() {
+    let text = include_str!("good/settings.kdl");
+    let settings = Profile::parse("web.kdl", text.as_bytes()).expect("a profile").settings.expect("settings");
+    assert_eq!(settings.host_name.map(|name| name.value.as_str().to_owned()).as_deref(), Some("web1"));
+    assert_eq!(
+        settings.time_zone.map(|zone| zone.value.as_str().to_owned()).as_deref(),
+        Some("Europe/Berlin")
+    );
+    let [me, robot] = &settings.users[..] else { panic!("two users: {:?}", settings.users) };
+    assert_eq!((me.name.as_str(), me.uid, me.login.keys.len()), ("me", Some(1000), 2));
+    assert!(me.login.keys[1].as_str().ends_with(" second"), "{:?}", me.login.keys);
+    // What is printed while somebody looks for a fault has no hash in it.
+    assert_eq!(format!("{:?}", me.login.password), "Some(Sha hash)");
+    assert_eq!((robot.uid, robot.login.keys.len(), robot.login.password.is_none()), (None, 0, true));
+    assert_eq!(settings.networks[0].addressing, Addressing::Dhcp);
+    let Addressing::Fixed { address, gateway, dns } = &settings.networks[1].addressing else {
+        panic!("fixed")
+    };
+    assert_eq!((address.to_string(), gateway.is_some(), dns.len()), ("192.0.2.5/24".to_owned(), true, 2));
+    assert_eq!((settings.files[0].mode, settings.files[1].mode), (0o644, 0o755));
+    assert_eq!((settings.files[0].from.as_str(), settings.services[0].on), ("web/motd", false));
+    assert_eq!(settings.services[0].span.to_string(), "web.kdl:16:9");
+}
+
+#[test]
+fn of_two_settings_that_name_the_same_thing_the_last_one_counts() {
+    let web =
+        "profile web { include base; system { hostname web; user me uid=1001; service ssh on=#true; }; }";
+    let base = "profile base { system { hostname base; user me shell=\"/bin/sh\"; user you; timezone UTC; \
+                service ssh on=#false; file \"/a\" from=b; }; }";
+    let settings = composed(&[web, base]).expect("a composition").settings;
+    assert_eq!(settings.host_name.map(|name| name.value.as_str().to_owned()).as_deref(), Some("web"));
+    assert!(settings.time_zone.is_some() && settings.files.len() == 1);
+    let users: Vec<_> =
+        settings.users.iter().map(|user| (user.name.as_str(), user.uid, user.shell.is_some())).collect();
+    assert_eq!(users, [("you", None, false), ("me", Some(1001), false)]);
+    assert!(settings.services.len() == 1 && settings.services[0].on);
+    assert!(composed(&["profile web"]).expect("a composition").settings.is_empty());
 }

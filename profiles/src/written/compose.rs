@@ -6,6 +6,7 @@
 //! the optional packages in the same way; a package is on one of the two, where the last wish put it. A profile is sealed
 //! when any that took part is: an include can be trusted to keep its seal.
 
+use super::settings::Settings;
 use super::{Mention, Override, Package, Profile};
 use crate::diagnostics::{Diagnostic, Diagnostics};
 use crate::seal::Seal;
@@ -39,6 +40,8 @@ pub struct Composition {
     pub overrides: Vec<Override>,
     /// Whether a boot refuses overrides that would weaken it.
     pub sealed: Option<Seal>,
+    /// The machine's own settings; of two lines that name the same thing, the last one.
+    pub settings: Settings,
 }
 
 /// Joins `profile` with its includes, which `load` reads.
@@ -75,6 +78,7 @@ impl Joined {
             init: SystemPath("/sbin/init".to_owned()),
             overrides: Vec::new(),
             sealed: None,
+            settings: Settings::default(),
         };
         Joined { result, errors: Vec::new() }
     }
@@ -129,6 +133,9 @@ impl Joined {
         }
         if let Some(seal) = &profile.sealed {
             self.result.sealed.get_or_insert_default().join(seal);
+        }
+        if let Some(settings) = &profile.settings {
+            self.result.settings.join(settings);
         }
         if let Some(root) = &profile.root {
             self.result.root = root.clone();
