@@ -27,6 +27,7 @@ pub mod recipe;
 pub mod regular_file;
 pub mod report;
 pub mod sandbox;
+pub mod settings;
 pub mod shell_word;
 pub mod stacking;
 pub mod store;

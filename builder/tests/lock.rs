@@ -69,7 +69,12 @@ fn lock(folder: &Path, overrides: &str) -> builder::Result<lock::Locked> {
     );
     std::fs::write(&file, text).unwrap();
     let composition = ProfileFolder::new(folder.to_path_buf()).compose_file(&file)?;
-    lock::lock(&composition, &Builds { stack: layers.iter().collect(), optional: Vec::new() }, &store)
+    lock::lock(
+        &composition,
+        &Builds { stack: layers.iter().collect(), optional: Vec::new() },
+        &store,
+        NonZero::<usize>::MIN,
+    )
 }
 
 #[test]
@@ -116,7 +121,12 @@ fn lock_folders(
     )
     .unwrap();
     let composition = ProfileFolder::new(folder.to_path_buf()).compose_file(&file)?;
-    lock::lock(&composition, &Builds { stack: layers.iter().collect(), optional: Vec::new() }, &store)
+    lock::lock(
+        &composition,
+        &Builds { stack: layers.iter().collect(), optional: Vec::new() },
+        &store,
+        NonZero::<usize>::MIN,
+    )
 }
 
 #[test]
@@ -170,7 +180,7 @@ fn an_image_with_a_whiteout_is_refused_whatever_the_profile_allows() {
     std::fs::write(&file, text).unwrap();
     let composition = ProfileFolder::new(folder.path().to_path_buf()).compose_file(&file).unwrap();
     let builds = Builds { stack: vec![&base, &site], optional: Vec::new() };
-    let message = lock::lock(&composition, &builds, &store).unwrap_err().to_string();
+    let message = lock::lock(&composition, &builds, &store, NonZero::<usize>::MIN).unwrap_err().to_string();
     assert!(
         message.contains(".sqfs: /etc/passwd is a character device 0:0, overlayfs's whiteout"),
         "{message}"
@@ -202,7 +212,7 @@ fn a_first_program_that_no_layer_has_is_refused() {
         )
         .unwrap();
         let composition = ProfileFolder::new(folder.path().to_path_buf()).compose_file(&file).unwrap();
-        lock::lock(&composition, &Builds { stack, optional }, &store)
+        lock::lock(&composition, &Builds { stack, optional }, &store, NonZero::<usize>::MIN)
             .map(|_| ())
             .map_err(|error| error.to_string())
     };
@@ -240,7 +250,7 @@ fn optional_packages_are_locked_beside_the_stack_and_hide_nothing_either() {
     std::fs::write(&file, text).unwrap();
     let composition = ProfileFolder::new(folder.path().to_path_buf()).compose_file(&file).unwrap();
     let lock = |optional: Vec<&BuildRecord>| {
-        lock::lock(&composition, &Builds { stack: vec![&base], optional }, &store)
+        lock::lock(&composition, &Builds { stack: vec![&base], optional }, &store, NonZero::<usize>::MIN)
     };
     let profile = lock(vec![&tool]).unwrap().profile;
     assert_eq!((profile.images.len(), profile.optional.len(), profile.sealed.is_some()), (1, 1, true));
@@ -316,7 +326,7 @@ fn a_damaged_image_is_named() {
     let composition =
         ProfileFolder::new(folder.path().to_path_buf()).compose_file(&folder.path().join("web.kdl")).unwrap();
     let builds = Builds { stack: vec![&layer], optional: Vec::new() };
-    let message = lock::lock(&composition, &builds, &store).unwrap_err().to_string();
+    let message = lock::lock(&composition, &builds, &store, NonZero::<usize>::MIN).unwrap_err().to_string();
     assert!(message.contains(&layer.digest.hex()) && message.contains("lamina store verify"), "{message}");
 }
 

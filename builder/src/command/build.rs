@@ -136,11 +136,11 @@ impl Wanted {
         store: &Store,
         graph: &Graph,
         roots: &[usize],
-        records: &Records,
+        (records, jobs): (&Records, NonZero<usize>),
     ) -> Result<()> {
         for (composition, stack) in self.profiles.iter().zip(&self.stacks) {
             let layers = Layers::of(graph, composition, &roots[stack.clone()])?;
-            let locked = lock::lock(composition, &builds(&layers, records), store)?;
+            let locked = lock::lock(composition, &builds(&layers, records), store, jobs)?;
             super::locked::publish(context, store, &locked)?;
         }
         Ok(())
@@ -192,7 +192,7 @@ impl Build {
             return Ok(ExitCode::SUCCESS);
         }
         let records = self.carry_out(context, &store, &plan, &roots)?;
-        wanted.lock(context, &store, &graph, &roots, &records)?;
+        wanted.lock(context, &store, &graph, &roots, (&records, jobs_or_processors(self.jobs)))?;
         if self.json {
             let found: Vec<&BuildRecord> = images.iter().filter_map(|index| records.get(index)).collect();
             print_json(&found.iter().map(|record| super::store::as_json(record)).collect::<Vec<_>>())?;

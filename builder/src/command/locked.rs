@@ -7,9 +7,21 @@ use serde_json::json;
 use crate::command::context::Context;
 use crate::error::Result;
 use crate::profile::lock::{self, Locked};
+use crate::profile::system_image::SettingLine;
 use crate::stacking::{Hiding, Shadow};
 use crate::store::Store;
 use crate::store::generations;
+
+/// Says what a profile sets of the machine itself.
+pub(super) fn tell_settings(context: &Context, locked: &Locked) {
+    let Some(system) = &locked.system else { return };
+    for line in &system.lines {
+        context.report.line(format_args!("profile {} sets {line}", locked.profile.name));
+    }
+    if let Some(warning) = system.warning() {
+        context.report.line(format_args!("warning: profile {}: {warning}", locked.profile.name));
+    }
+}
 
 /// Puts a locked profile into the store and says what was seen. Returns its generation, and whether that is new.
 pub(super) fn publish(context: &Context, store: &Store, locked: &Locked) -> Result<(u64, bool)> {
@@ -25,6 +37,8 @@ pub(super) fn publish(context: &Context, store: &Store, locked: &Locked) -> Resu
             locked.profile.name
         ));
     }
+    tell_settings(context, locked);
+    locked.publish_images(store)?;
     let (generation, new) = generations::publish(store, &locked.profile)?;
     let (name, layers) = (&locked.profile.name, count(locked.profile.images.len(), "layer"));
     let state = if new { "locked as" } else { "is unchanged," };
@@ -38,7 +52,7 @@ pub(super) fn publish(context: &Context, store: &Store, locked: &Locked) -> Resu
 
 /// A locked profile, with its generation and whether that is new when it was put into the store.
 pub(super) fn as_json(locked: &Locked, published: Option<(u64, bool)>) -> serde_json::Value {
-    let Locked { profile, shadowed, idle_overrides, mended } = locked;
+    let Locked { profile, shadowed, idle_overrides, mended, system } = locked;
     let image = |image: &ImageRef| {
         json!({
             "name": image.name.as_str(), "version": image.version, "id": image.id.map(|id| id.hex()),
@@ -55,6 +69,12 @@ pub(super) fn as_json(locked: &Locked, published: Option<(u64, bool)>) -> serde_
             },
         })
     };
+    let setting = |line: &SettingLine| {
+        json!({
+            "path": line.path, "setting": line.setting, "hidden": line.hides.as_ref().map(|name| name.as_str()),
+        })
+    };
+    let settings = system.iter().flat_map(|system| &system.lines).map(setting).collect::<Vec<_>>();
     json!({
         "name": profile.name.as_str(),
         "generation": published.map(|(generation, _)| generation),
@@ -65,6 +85,8 @@ pub(super) fn as_json(locked: &Locked, published: Option<(u64, bool)>) -> serde_
         "shadowed": shadowed.iter().map(shadow).collect::<Vec<_>>(),
         "idle_overrides": idle_overrides,
         "mended": mended,
+        "settings": settings,
+        "password_hashes": system.as_ref().map_or(&[][..], |system| &system.hashes),
     })
 }
 
@@ -91,8 +113,13 @@ mod tests {
             hidden: name("base"),
             hiding: Hiding::Entry,
         }];
-        let locked =
-            Locked { profile, shadowed, idle_overrides: vec!["/etc/issue".into()], mended: Vec::new() };
+        let locked = Locked {
+            profile,
+            shadowed,
+            idle_overrides: vec!["/etc/issue".into()],
+            mended: Vec::new(),
+            system: None,
+        };
         let told = as_json(&locked, Some((4, true)));
         assert_eq!(
             (&told["name"], &told["generation"], &told["new"]),
@@ -107,6 +134,7 @@ mod tests {
             json!([{ "path": "/etc/motd", "seen": "site", "hidden": "base", "folder": null }])
         );
         assert_eq!(told["idle_overrides"], json!(["/etc/issue"]));
+        assert_eq!((&told["settings"], &told["password_hashes"]), (&json!([]), &json!([])));
         // With --dry-run.
         let told = as_json(&locked, None);
         assert_eq!((&told["generation"], &told["new"]), (&json!(null), &json!(false)));

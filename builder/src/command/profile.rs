@@ -14,12 +14,13 @@ use super::build::builds;
 use super::profile_named::{compose, what_works};
 use super::{locked, print, print_json, profile_list};
 use crate::build::plan::Plan;
-use crate::command::context::Context;
+use crate::command::context::{Context, jobs_or_processors};
 use crate::error::{Error, Result};
 use crate::graph::Graph;
 use crate::profile::layers::{Layers, requests};
 use crate::profile::lock::{self, Locked};
 use crate::profile::signature::{self, Signed};
+use crate::settings;
 use crate::store::Store;
 
 /// Check profiles, lock them for booting, and sign them.
@@ -163,6 +164,7 @@ fn check(context: &Context, name: &str) -> Result<Checked> {
     }
     let composition =
         if is_file { context.profiles()?.compose_file(Path::new(name))? } else { compose(context, name)? };
+    settings::check_files(&composition.settings)?;
     let (graph, roots) = resolve(context, &composition)?;
     let layers = Layers::of(&graph, &composition, &roots)?;
     let package = |index: usize| {
@@ -247,6 +249,7 @@ impl Lock {
             if self.json {
                 done.push(locked::as_json(&locked, published));
             } else if self.dry_run {
+                locked::tell_settings(context, &locked);
                 print(locked.profile.to_kdl().trim_end())?;
             } else {
                 print(lock::boot_parameter(&locked.profile))?;
@@ -331,5 +334,5 @@ fn lock_built(context: &Context, store: &Store, composition: &Composition) -> Re
         return Err(Error::new(format!("profile {}", composition.name), cause)
             .remedy(format!("`lamina build {}` builds and locks", composition.name)));
     }
-    lock::lock(composition, &builds(&layers, &records), store)
+    lock::lock(composition, &builds(&layers, &records), store, jobs_or_processors(None))
 }

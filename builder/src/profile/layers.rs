@@ -41,7 +41,8 @@ impl Layers {
         }
         let stack: Vec<usize> = all.into_iter().filter(|index| !optional.contains(index)).collect();
         let object = || format!("profile {}", composition.name);
-        check_layers(object(), "it", stack.len())?;
+        let own = usize::from(!composition.settings.is_empty());
+        check_layers(object(), "it", stack.len() + own)?;
         check_layers(object(), "what can be added to it", optional.len())?;
         Ok(Layers { stack, optional: optional.to_vec() })
     }

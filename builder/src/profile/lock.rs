@@ -1,11 +1,15 @@
 //! From a written profile to a resolved one: exact images, and no path hidden that the profile does not allow.
 
+use std::num::NonZero;
+
 use profiles::resolved::{BootProfile, ImageRef};
 use profiles::written::Composition;
-use profiles::{Digest, Verify};
+use profiles::{Digest, Name, Verify};
 use sha2::{Digest as _, Sha256};
+use squashfs::Image;
 use verified_store::CheckedImage;
 
+use super::system_image::SystemImage;
 use crate::error::{Error, Result};
 use crate::stacking::first_program;
 use crate::stacking::overrides::{allows, refusal};
@@ -13,7 +17,7 @@ use crate::stacking::{self, Hiding, LayerPaths, Shadow, shadows};
 use crate::store::{BuildRecord, Store};
 
 /// A resolved profile and what was seen on the way.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Locked {
     /// What init boots.
     pub profile: BootProfile,
@@ -23,6 +27,18 @@ pub struct Locked {
     pub idle_overrides: Vec<String>,
     /// A sentence about each image of which damaged blocks were read, and mended in what was read.
     pub mended: Vec<String>,
+    /// The image of the profile's settings, its topmost layer; it is not in the store before [`Locked::publish_images`].
+    pub system: Option<SystemImage>,
+}
+
+impl Locked {
+    /// Puts into the store what the profile needs and locking has made.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub fn publish_images(&self, store: &Store) -> Result<()> {
+        self.system.iter().try_for_each(|system| system.publish(store))
+    }
 }
 
 /// The builds of a profile's layers.
@@ -34,28 +50,60 @@ pub struct Builds<'a> {
     pub optional: Vec<&'a BuildRecord>,
 }
 
-/// Makes the resolved profile from `builds` and checks every path of their images, as if all that can be added were.
-pub fn lock(composition: &Composition, builds: &Builds<'_>, store: &Store) -> Result<Locked> {
-    let (mut contents, mut stack, mut mended) = (Vec::new(), Vec::new(), Vec::new());
-    for (index, record) in builds.stack.iter().chain(&builds.optional).enumerate() {
+/// Makes the resolved profile from `builds` and checks every path of their images, as if all that can be added were. The image of
+/// the profile's settings is written by `jobs` threads, which do not change its bytes.
+pub fn lock(
+    composition: &Composition,
+    builds: &Builds<'_>,
+    store: &Store,
+    jobs: NonZero<usize>,
+) -> Result<Locked> {
+    let (mut contents, mut images) = (Vec::new(), Vec::new());
+    for record in builds.stack.iter().chain(&builds.optional) {
         check_verity(composition, record)?;
         let (image, paths) = paths_of(store, record)?;
-        mended.extend(image.told());
         contents.push(paths);
-        if index < builds.stack.len() {
-            stack.push(image);
-        }
+        images.push(image);
     }
+    let mut stack: Vec<&Image> = images[..builds.stack.len()].iter().map(CheckedImage::image).collect();
+    let system = SystemImage::make(composition, (&builds.stack, &stack), &builds.optional, (store, jobs))?;
+    let own = system.as_ref().map(|system| open_own(store, system)).transpose()?;
+    if let Some((image, paths)) = &own {
+        stack.push(image);
+        // What can be added lies above it.
+        contents.insert(builds.stack.len(), paths.clone());
+    }
+    let is_own = |name: &Name| system.as_ref().is_some_and(|system| system.record.name == *name);
     let (shadowed, refused): (Vec<Shadow>, Vec<Shadow>) = shadows(&contents)
         .into_iter()
+        .filter(|shadow| !is_own(&shadow.seen))
         .partition(|shadow| composition.overrides.iter().any(|line| allows(line, shadow)));
     if !refused.is_empty() {
         return Err(refused_by(composition, &refused));
     }
-    first_program::check(composition, &stack.iter().map(CheckedImage::image).collect::<Vec<_>>())?;
+    first_program::check(composition, &stack)?;
     let used = |path: &str| shadowed.iter().any(|shadow| shadow.path == path);
     let idle_overrides = composition.overrides.iter().map(|it| it.path.as_str()).filter(|path| !used(path));
-    let image = |record: &&BuildRecord| ImageRef {
+    Ok(Locked {
+        profile: resolved(composition, builds, system.as_ref().map(|system| &system.record)),
+        idle_overrides: idle_overrides.map(str::to_owned).collect(),
+        shadowed,
+        mended: images.iter().filter_map(CheckedImage::told).collect(),
+        system,
+    })
+}
+
+/// The image of the settings, with every path of it.
+fn open_own(store: &Store, system: &SystemImage) -> Result<(Image, LayerPaths)> {
+    let path = system.path(store);
+    let damaged = |error: squashfs::Error| Error::caused(path.display(), error);
+    let image = Image::open(&path).map_err(damaged)?;
+    let paths = stacking::paths_of(&image, &path, damaged)?;
+    Ok((image, LayerPaths { name: system.record.name.clone(), paths }))
+}
+
+fn resolved(composition: &Composition, builds: &Builds<'_>, own: Option<&BuildRecord>) -> BootProfile {
+    let image = |record: &BuildRecord| ImageRef {
         name: record.name.clone(),
         version: record.version.clone(),
         id: Some(record.id),
@@ -63,17 +111,16 @@ pub fn lock(composition: &Composition, builds: &Builds<'_>, store: &Store) -> Re
         size: record.size,
         verity: record.verity,
     };
-    let profile = BootProfile {
+    BootProfile {
         name: composition.name.clone(),
         description: composition.description.clone(),
-        images: builds.stack.iter().map(image).collect(),
-        optional: builds.optional.iter().map(image).collect(),
+        images: builds.stack.iter().copied().chain(own).map(image).collect(),
+        optional: builds.optional.iter().copied().map(image).collect(),
         root: composition.root.clone(),
         verify: composition.verify,
         init: composition.init.as_str().to_owned(),
         sealed: composition.sealed.clone(),
-    };
-    Ok(Locked { profile, idle_overrides: idle_overrides.map(str::to_owned).collect(), shadowed, mended })
+    }
 }
 
 fn refused_by(composition: &Composition, refused: &[Shadow]) -> Error {

@@ -5,3 +5,4 @@ pub mod layers;
 pub mod lock;
 pub mod named;
 pub mod signature;
+pub mod system_image;

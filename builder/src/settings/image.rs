@@ -1,0 +1,107 @@
+//! The image of a plan: its tree, its record, its id.
+
+use std::collections::BTreeMap;
+use std::num::NonZero;
+
+use profiles::{Digest, Name};
+use squashfs::{Entry, Kind, Metadata, Tree};
+
+use super::plan::{Plan, What};
+use crate::error::{Error, Result};
+use crate::graph::package_id::TARGET;
+use crate::image::format::{ImageFormat, SOURCE_DATE_EPOCH};
+use crate::store::{BuildRecord, Dependency, MadeImage, Store};
+
+/// Raised when the same plan begins to give other bytes.
+const FORMAT: u32 = 1;
+
+/// The image of the settings of the profile `profile`: `system-PROFILE`.
+///
+/// # Errors
+/// The name is longer than names are.
+pub fn name(profile: &Name) -> Result<Name> {
+    Name::parse(&format!("system-{profile}")).map_err(|error| {
+        Error::caused(format!("profile {profile}"), error)
+            .remedy("the image of its settings is called system-NAME: give the profile a shorter name")
+    })
+}
+
+/// The record of the image, which is not written yet; `layers` are the stack that the plan is for, bottom first.
+pub fn record(plan: &Plan, name: &Name, layers: &[&BuildRecord]) -> BuildRecord {
+    let merged = plan.merged.iter().filter_map(|layer| layers.get(*layer));
+    let merged: Vec<Dependency> = merged.map(|record| dependency(record)).collect();
+    BuildRecord {
+        name: name.clone(),
+        version: FORMAT.to_string(),
+        id: id(plan, name, &merged),
+        digest: Digest::from_bytes([0; 32]),
+        size: 0,
+        verity: None,
+        // The words of a profile are its author's.
+        license: "LicenseRef-profile".to_owned(),
+        target: TARGET.to_owned(),
+        variant: None,
+        features: BTreeMap::new(),
+        build_root: merged,
+        depends: Vec::new(),
+        sources: Vec::new(),
+    }
+}
+
+/// Makes the image that `record` is of.
+pub fn make(plan: &Plan, record: BuildRecord, store: &Store, jobs: NonZero<usize>) -> Result<MadeImage> {
+    let tree = tree(plan).map_err(Error::on(&record.name))?;
+    store.make_image(tree, record, ImageFormat::PACKAGE, jobs)
+}
+
+fn dependency(record: &BuildRecord) -> Dependency {
+    Dependency {
+        name: record.name.clone(),
+        version: record.version.clone(),
+        id: record.id,
+        digest: record.digest,
+    }
+}
+
+/// One time for all, as in every image.
+fn tree(plan: &Plan) -> std::result::Result<Tree, squashfs::Error> {
+    let mut tree = Tree::new();
+    // By path: parents come before children.
+    for (path, entry) in &plan.entries {
+        let kind = match &entry.what {
+            What::Folder => Kind::Directory,
+            What::File(bytes) => Kind::File(bytes.clone().into()),
+            What::Link(target) => Kind::Symlink(target.clone().into()),
+        };
+        let metadata = Metadata { mtime: i64::from(SOURCE_DATE_EPOCH), ..entry.metadata.clone() };
+        tree.insert(path, Entry::new(metadata, kind))?;
+    }
+    Ok(tree)
+}
+
+/// The SHA-256 of a text with a line for each entry of the image and each layer that its record names.
+fn id(plan: &Plan, name: &Name, merged: &[Dependency]) -> Digest {
+    let mut text = format!("lamina settings {FORMAT}\nname {name}\nimage {}\n", ImageFormat::PACKAGE);
+    for layer in merged {
+        text += &format!("layer {} {} {} {}\n", layer.name, layer.version, layer.id.hex(), layer.digest);
+    }
+    for (path, entry) in &plan.entries {
+        let Metadata { mode, uid, gid, xattrs, .. } = &entry.metadata;
+        let what = match &entry.what {
+            What::Folder => "folder".to_owned(),
+            What::File(bytes) => format!("file {}", digest(bytes).hex()),
+            What::Link(target) => format!("link {}", target.escape_default()),
+        };
+        text += &format!("entry /{} {mode:04o} {uid} {gid} {what}", path.escape_ascii());
+        for xattr in xattrs {
+            text += &format!(" {}={}", xattr.name.escape_ascii(), digest(&xattr.value).hex());
+        }
+        text.push('\n');
+    }
+    digest(text.as_bytes())
+}
+
+fn digest(bytes: &[u8]) -> Digest {
+    use sha2::{Digest as _, Sha256};
+    Digest::from_bytes(Sha256::digest(bytes).into())
+}
