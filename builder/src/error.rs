@@ -4,7 +4,7 @@ pub use fault::{Error, Result};
 use profiles::{Diagnostic, Span};
 
 /// An error that belongs to a place of a text.
-pub trait AtPlace {
+pub trait AtSpan {
     /// The same error shown there, with the line and a caret, when it is a single line.
     fn at(self, span: &Span) -> Self;
 
@@ -12,7 +12,7 @@ pub trait AtPlace {
     fn diagnostic(self, span: &Span) -> Diagnostic;
 }
 
-impl AtPlace for Error {
+impl AtSpan for Error {
     fn at(self, span: &Span) -> Self {
         if self.cause().contains('\n') || self.object().is_empty() {
             return self;

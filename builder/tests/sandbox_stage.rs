@@ -34,7 +34,7 @@ fn sandbox(policy: &str, script: &str) -> TempDir {
         fs::copy(library, copy).unwrap();
     }
     fs::copy("/bin/sh", path("tree/bin/sh")).unwrap();
-    fs::copy(env!("CARGO_BIN_EXE_lamina"), path("lamina")).unwrap();
+    copy_program(env!("CARGO_BIN_EXE_lamina"), &path("lamina"));
     let spec = serde_json::json!({
         "layers": [path("tree")], "mounts": path("mounts"), "environment": [["PATH", "/bin"]], "policy": policy,
         "variation": {"other_order": false, "build_in_memory": false}, "binds": [],
@@ -43,6 +43,12 @@ fn sandbox(policy: &str, script: &str) -> TempDir {
     });
     fs::write(path("spec"), spec.to_string()).unwrap();
     folder
+}
+
+/// By another process: what this one has open for writing is open, too, in the programs that other tests are starting, and cannot be
+/// executed meanwhile (ETXTBSY of execve(2)).
+fn copy_program(from: &str, to: &Path) {
+    assert!(Command::new("cp").arg(from).arg(to).status().unwrap().success());
 }
 
 /// Runs it with these words on standard input. `keep` says what becomes of the other end of the lifeline.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use profiles::{Digest, Name, Span};
 
 use crate::bootstrap::Bootstrap;
-use crate::error::{AtPlace, Error, Result};
+use crate::error::{AtSpan, Error, Result};
 use crate::fetch::Source;
 use crate::graph::package_id::Ingredients;
 use crate::graph::selection::{Selection, Wishes};

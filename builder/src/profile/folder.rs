@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use profiles::written::{self, Composition};
 use profiles::{Diagnostics, Name, suggest};
 
-use crate::error::{AtPlace, Error, Result};
+use crate::error::{AtSpan, Error, Result};
 use crate::recipe::NONE_HERE;
 use crate::text_file;
 

@@ -16,7 +16,7 @@ use folder::RECIPE_FILE;
 pub use folder::RecipeFolder;
 use profiles::{Digest, Name, Span};
 
-use crate::error::{AtPlace, Error, Result};
+use crate::error::{AtSpan, Error, Result};
 use crate::fetch::Source;
 use crate::image::path_metadata::PathMetadata;
 use crate::limits::LimitWishes;

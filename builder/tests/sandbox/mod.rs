@@ -56,7 +56,9 @@ impl Workshop {
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let workshop = Workshop { folder, way };
         // Another user may not be able to reach the folder where cargo put it.
-        fs::copy(env!("CARGO_BIN_EXE_lamina"), workshop.path("lamina")).unwrap();
+        // By another process: what this one has open for writing cannot be executed while another test starts a program (ETXTBSY).
+        let program = env!("CARGO_BIN_EXE_lamina");
+        assert!(Command::new("cp").arg(program).arg(workshop.path("lamina")).status().unwrap().success());
         workshop
     }
 

@@ -28,6 +28,9 @@ huge_file,dir_nlink,extra_isize,metadata_csum";
 /// The smallest partition that gets a journal of 4 MiB and something beside it.
 pub const LEAST: u64 = 16 * MIB;
 
+/// A process may have 1024 open files where nobody says otherwise (RLIMIT_NOFILE of getrlimit(2)), and each scratch file is one.
+const MOST_AT_ONCE: usize = 256;
+
 /// Bytes of the partition for each inode (`-i` of mke2fs(8)).
 const BYTES_PER_INODE: u64 = 16384;
 
@@ -48,28 +51,37 @@ pub fn write(disk: &File, partition: &Partition, identity: &Identity, files: &[D
     if files.is_empty() {
         return Ok(());
     }
-    // Bytes that are in no file yet need one.
-    let mut scratch = Scratch::default();
     let mut script = String::new();
     for folder in folders(files) {
         let _ = writeln!(script, "mkdir {}", word(&format!("/{folder}"))?);
     }
-    for file in files {
-        let source = scratch.path(&file.content)?;
-        let target = word(&format!("/{}", file.path))?;
-        let _ = writeln!(script, "write {} {target}", word(&source)?);
-        let _ = writeln!(script, "set_inode_field {target} mode 0100644");
+    for some in files.chunks(MOST_AT_ONCE) {
+        // Bytes that are in no file yet need one.
+        let mut scratch = Scratch::default();
+        for file in some {
+            let source = scratch.path(&file.content)?;
+            let target = word(&format!("/{}", file.path))?;
+            let _ = writeln!(script, "write {} {target}", word(&source)?);
+            let _ = writeln!(script, "set_inode_field {target} mode 0100644");
+        }
+        debugfs(disk, partition, &script)?;
+        script.clear();
     }
+    compare(disk, partition, files)
+}
+
+/// Runs a script on the file system.
+fn debugfs(disk: &File, partition: &Partition, script: &str) -> Result<()> {
     let place = format!("{}?offset={}", path_of(disk), partition.start);
     let mut debugfs = e2fsprogs("debugfs")?;
     debugfs.args(["-w", "-f", "-"]).arg(place);
-    let said = run(&mut debugfs, &script)?;
+    let said = run(&mut debugfs, script)?;
     // Its first line is its version.
-    if let Some(refused) = said.lines().find(|line| !line.starts_with("debugfs ")) {
-        return Err(Error::new("debugfs", refused)
-            .remedy("see whether the store can be read, and try a larger `--size`"));
+    match said.lines().find(|line| !line.starts_with("debugfs ")) {
+        None => Ok(()),
+        Some(refused) => Err(Error::new("debugfs", refused)
+            .remedy("see whether the store can be read, and try a larger `--size`")),
     }
-    compare(disk, partition, files)
 }
 
 fn make(disk: &File, partition: &Partition, identity: &Identity) -> Result<()> {

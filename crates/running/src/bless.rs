@@ -3,18 +3,15 @@
 //! The medium is mounted read-only. It is made writable for the moment of one write to one slot of the boot ledger, and then
 //! read-only again; when the generation is good already, nothing is touched.
 
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use boot_ledger::{Generation, Slots};
 use boot_report::{BootReport, paths};
-use nix::fcntl::{Flock, FlockArg, OFlag};
 use profiles::{Digest, Name};
 
 use crate::error::{failure, refusal};
-use crate::medium::{WritableMount, store_folder};
+use crate::medium::{WritableMount, lock, store_folder};
 use crate::report;
 use crate::{Error, Result, System};
 
@@ -81,24 +78,6 @@ fn slots(store: &Path) -> Result<Slots> {
             .remedy("`lamina medium create` makes them; do it where the medium is made")),
         Err(error) => Err(failure(object.display(), error)),
     }
-}
-
-/// One blessing at a time: the first to end would make the medium read-only under the other. The lock is a file for root alone:
-/// whoever can open a folder can lock it, and so keep a boot from ever being blessed.
-pub(crate) fn lock(system: &System) -> Result<Flock<File>> {
-    let path = system.path(paths::BLESS_LOCK);
-    let failed = |error: io::Error| {
-        let remedy = match error.kind() {
-            io::ErrorKind::PermissionDenied => "run this as root",
-            _ => "look at what lies there",
-        };
-        refusal(path.display(), format!("cannot be locked: {error}")).remedy(remedy).because_of(error)
-    };
-    let flags = (OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits();
-    let mut options = File::options();
-    options.write(true).create(true).truncate(false).mode(0o600).custom_flags(flags);
-    let file = options.open(&path).map_err(failed)?;
-    Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, errno)| failed(errno.into()))
 }
 
 /// The medium in the running system.

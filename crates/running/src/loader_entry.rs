@@ -10,9 +10,9 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::bless::lock;
 use crate::error::failure;
 use crate::esp::{self, Fault};
+use crate::medium::lock;
 use crate::{Result, System};
 use boot_entry::paths::ENTRIES;
 use boot_entry::{BootEntry, EntryFileName};

@@ -2,11 +2,12 @@
 
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use boot_entry::paths::ENTRIES;
-use boot_report::BootReport;
-use nix::fcntl::Flock;
+use boot_report::{BootReport, paths};
+use nix::fcntl::{Flock, FlockArg, OFlag};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::statvfs::{FsFlags, statvfs};
@@ -14,7 +15,7 @@ use stack::mount_table;
 
 use crate::error::{failure, refusal};
 use crate::esp::{self, Fault};
-use crate::{Result, System, bless, report};
+use crate::{Result, System, report};
 
 /// The folder of the store.
 pub(crate) fn store_folder(system: &System, report: &BootReport) -> Result<PathBuf> {
@@ -29,6 +30,24 @@ pub(crate) fn store_folder(system: &System, report: &BootReport) -> Result<PathB
         false => Err(refusal(&report.store_folder, "is not there: the medium is not mounted any more")
             .remedy("mount it there again, or reboot")),
     }
+}
+
+/// One blessing at a time: the first to end would make the medium read-only under the other. The lock is a file for root alone:
+/// whoever can open a folder can lock it, and so keep a boot from ever being blessed.
+pub(crate) fn lock(system: &System) -> Result<Flock<File>> {
+    let path = system.path(paths::BLESS_LOCK);
+    let failed = |error: io::Error| {
+        let remedy = match error.kind() {
+            io::ErrorKind::PermissionDenied => "run this as root",
+            _ => "look at what lies there",
+        };
+        refusal(path.display(), format!("cannot be locked: {error}")).remedy(remedy).because_of(error)
+    };
+    let flags = (OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits();
+    let mut options = File::options();
+    options.write(true).create(true).truncate(false).mode(0o600).custom_flags(flags);
+    let file = options.open(&path).map_err(failed)?;
+    Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, errno)| failed(errno.into()))
 }
 
 /// A mount that was read-only, and is writable until its [`end`](WritableMount::end).
@@ -91,7 +110,7 @@ impl OpenMedium {
     pub fn open(system: &System, access: Access) -> Result<Self> {
         let report = report::read(system)?;
         let store = store_folder(system, &report)?;
-        let alone = (access == Access::Write).then(|| bless::lock(system)).transpose()?;
+        let alone = (access == Access::Write).then(|| lock(system)).transpose()?;
         own_mounts()?;
         let esp = menu_beside(system, &report)?;
         let writable = match access {
