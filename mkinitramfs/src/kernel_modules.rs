@@ -39,7 +39,7 @@ pub struct Picked {
     /// What asks for it: patterns of devices, file systems, algorithms.
     #[serde(skip)]
     pub aliases: Vec<String>,
-    /// The decompressed module.
+    /// The decompressed module, until it lies in what goes into the archive.
     #[serde(skip)]
     pub bytes: Vec<u8>,
 }

@@ -12,6 +12,7 @@ use initramfs_format::paths;
 use kernel_config::Group;
 use kernel_package::KernelPackage;
 use profiles::{Name, StateFileSystem};
+use zstd::stream::raw::CParameter;
 
 use crate::contents::{Contents, Source};
 use crate::file_system_maker::{FileSystemMaker, MakerFile};
@@ -101,7 +102,7 @@ impl Request {
         let kernel = KernelPackage::open(&self.kernel)?;
         let makers = self.make_file_systems.iter().map(|maker| maker.kind);
         let file_systems: Vec<_> = self.state_file_systems.iter().copied().chain(makers).collect();
-        let modules = kernel_modules::pick(&kernel, &self.groups, &file_systems, &self.modules)?;
+        let mut modules = kernel_modules::pick(&kernel, &self.groups, &file_systems, &self.modules)?;
         drop(reading);
         let mut contents = Contents::default();
         for folder in ["dev", "newroot", "proc", "run", "sys"] {
@@ -114,7 +115,7 @@ impl Request {
         contents.add("init", 0o755, Source::Bytes(init))?;
         let about = rules::description(kernel.release(), &keys, self.allow_shell, &self.allowed_profiles)?;
         contents.add(paths::entry(paths::DESCRIPTION), 0o644, Source::Bytes(about.to_kdl().into_bytes()))?;
-        add_modules(&mut contents, kernel.release(), &modules)?;
+        add_modules(&mut contents, kernel.release(), &mut modules)?;
         keys.add(&mut contents)?;
         if let Some(busybox) = &self.busybox {
             rescue::add(&mut contents, busybox)?;
@@ -142,14 +143,15 @@ fn read_init(path: &Path) -> Result<Vec<u8>, Error> {
     Ok(bytes)
 }
 
-fn add_modules(contents: &mut Contents, release: &str, modules: &Selection) -> Result<(), Error> {
-    for module in &modules.picked {
+/// The bytes of the modules are moved: all of them together are most of what this program holds.
+fn add_modules(contents: &mut Contents, release: &str, modules: &mut Selection) -> Result<(), Error> {
+    let list = module_list::text(release, modules);
+    for module in &mut modules.picked {
         if let Some(path) = &module.path {
             let path = format!("lib/modules/{release}/{path}");
-            contents.add(path, 0o644, Source::Bytes(module.bytes.clone()))?;
+            contents.add(path, 0o644, Source::Bytes(std::mem::take(&mut module.bytes)))?;
         }
     }
-    let list = module_list::text(release, modules);
     contents.add(paths::entry(paths::MODULES), 0o644, Source::Bytes(list.into_bytes()))
 }
 
@@ -169,6 +171,15 @@ pub struct Plan {
     /// What whoever makes this should know, one sentence each.
     pub warnings: Vec<String>,
     progress: Progress,
+}
+
+/// The tables by which matches are found have 64 MiB at the default level, for windows that are fuller than 14 MB of modules make them; with
+/// 16 MiB for each of the two the result is 0.3 % longer. Who asks for a higher level has the memory.
+fn tables(level: i32) -> Vec<CParameter> {
+    match level {
+        14..=15 => vec![CParameter::HashLog(22), CParameter::ChainLog(22)],
+        _ => Vec::new(),
+    }
 }
 
 /// What was written.
@@ -202,6 +213,9 @@ impl Plan {
         let mut encoder = zstd::Encoder::new(buffer, level).map_err(failed)?;
         // The kernel checks the sum when it unpacks, and `--list` when it reads.
         encoder.include_checksum(true).map_err(failed)?;
+        for parameter in tables(level) {
+            encoder.set_parameter(parameter).map_err(failed)?;
+        }
         let unpacked = self.contents.iter().map(|(_, entry)| entry.source.size()).sum();
         let meter = self.progress.meter(format_args!("writing {}", output.display()), unpacked);
         archive::write(&self.contents, &mut encoder, output, &meter)?;
@@ -219,8 +233,8 @@ impl fmt::Display for Plan {
         writeln!(f, "kernel {}", self.release)?;
         writeln!(f, "  {:24} {:>10}  PID 1", "init", size("init"))?;
         for module in &self.modules.picked {
-            let size = match module.path {
-                Some(_) => human_size(module.bytes.len() as u64),
+            let size = match &module.path {
+                Some(path) => size(&format!("lib/modules/{}/{path}", self.release)),
                 None => "built in".to_owned(),
             };
             writeln!(f, "  {:24} {size:>10}  {}", module.name, module.reason)?;
