@@ -236,7 +236,7 @@ mod tests {
         let mut sector = [0; 512];
         disk.read_exact_at(&mut sector, 0).unwrap();
         assert_eq!(sector[0x5c..0x64], 2048_u64.to_le_bytes());
-        assert_eq!((&sector[3..0x5a], &sector[0x1b8..]), (&[7; 0x57][..], &[7; 72][..]));
+        assert_eq!((&sector[3..0x5a], &sector[0x1b8..510]), (&[7; 0x57][..], &[7; 70][..]));
         assert_eq!(sector[0x66..0x69], [0x90, 0x90, 0xeb]);
         disk.read_exact_at(&mut sector, 1 << 20).unwrap();
         assert_eq!(sector[0x1f4..0x1fc], 2049_u64.to_le_bytes());

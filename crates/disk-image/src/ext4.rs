@@ -3,7 +3,7 @@
 //! `mke2fs -d FOLDER` would want a folder that looks like the partition, and gives each file the owner and the time of change that it
 //! has there (e2fsprogs 1.47.0, `set_inode_extra` of `misc/create_inode.c`): other bytes for each user and day. debugfs copies from
 //! where files are, belongs to root, and takes the time of E2FSPROGS_FAKE_TIME. It ends well also when a command failed, and so what
-//! it wrote is read back and compared.
+//! it wrote is read back and compared. What is in large files this program copies (`ext4_blocks`).
 
 use std::fmt::Write as _;
 use std::fs::File;
@@ -13,10 +13,11 @@ use std::process::Command;
 use ext4_view::Ext4;
 use profiles::Digest;
 
+use crate::ext4_blocks;
 use crate::identity::Identity;
 use crate::layout::Partition;
-use crate::plan::{DiskFile, folders};
-use crate::programs::{self, Scratch, path_of, run};
+use crate::plan::{Content, DiskFile, folders};
+use crate::programs::{self, Scratch, asked, path_of, run};
 use crate::section::Section;
 use crate::{MIB, TIME};
 use fault::{Error, Result};
@@ -58,29 +59,55 @@ pub fn write(disk: &File, partition: &Partition, identity: &Identity, files: &[D
     for some in files.chunks(MOST_AT_ONCE) {
         // Bytes that are in no file yet need one.
         let mut scratch = Scratch::default();
+        let empty = scratch.path(&Content::Bytes(Vec::new()))?;
         for file in some {
-            let source = scratch.path(&file.content)?;
             let target = word(&format!("/{}", file.path))?;
-            let _ = writeln!(script, "write {} {target}", word(&source)?);
+            if ext4_blocks::is_large(file) {
+                ext4_blocks::allocate(&mut script, file, &target, &word(&empty)?);
+            } else {
+                let source = scratch.path(&file.content)?;
+                let _ = writeln!(script, "write {} {target}", word(&source)?);
+            }
             let _ = writeln!(script, "set_inode_field {target} mode 0100644");
         }
         debugfs(disk, partition, &script)?;
         script.clear();
     }
+    let large: Vec<&DiskFile> = files.iter().filter(|file| ext4_blocks::is_large(file)).collect();
+    if !large.is_empty() {
+        write_large(disk, partition, &large)?;
+    }
     compare(disk, partition, files)
 }
 
-/// Runs a script on the file system.
-fn debugfs(disk: &File, partition: &Partition, script: &str) -> Result<()> {
+/// Writes what is in files that have their blocks.
+fn write_large(disk: &File, partition: &Partition, files: &[&DiskFile]) -> Result<()> {
+    let (mut questions, mut script) = (String::new(), String::new());
+    let targets = files.iter().map(|file| word(&format!("/{}", file.path))).collect::<Result<Vec<_>>>()?;
+    targets.iter().for_each(|target| ext4_blocks::ask(&mut questions, target));
+    let answers = ext4_blocks::answers(&debugfs(disk, partition, &questions)?);
+    for ((file, target), runs) in files.iter().zip(&targets).zip(&answers) {
+        ext4_blocks::finish(&mut script, file, target, runs);
+    }
+    debugfs(disk, partition, &script)?;
+    let runs = answers.iter().map(Vec::as_slice).chain(std::iter::repeat(&[][..]));
+    files.iter().zip(runs).try_for_each(|(file, runs)| ext4_blocks::fill(disk, partition, file, runs))
+}
+
+/// Runs commands of debugfs, and returns what it said to them.
+fn debugfs(disk: &File, partition: &Partition, script: &str) -> Result<String> {
     let place = format!("{}?offset={}", path_of(disk), partition.start);
+    // A file, because what is asked and what is answered can both be long.
+    let mut scratch = Scratch::default();
+    let script = scratch.path(&Content::Bytes(script.as_bytes().to_vec()))?;
     let mut debugfs = e2fsprogs("debugfs")?;
-    debugfs.args(["-w", "-f", "-"]).arg(place);
-    let said = run(&mut debugfs, script)?;
+    debugfs.args(["-w", "-f", &script]).arg(place);
+    let (answers, said) = asked(&mut debugfs, "")?;
     // Its first line is its version.
     match said.lines().find(|line| !line.starts_with("debugfs ")) {
-        None => Ok(()),
         Some(refused) => Err(Error::new("debugfs", refused)
             .remedy("see whether the store can be read, and try a larger `--size`")),
+        None => Ok(answers),
     }
 }
 

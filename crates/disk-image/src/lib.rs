@@ -13,6 +13,7 @@
 //! | [`partition_table`] | the GPT |
 //! | [`fat`] | the EFI system partition |
 //! | [`ext4`] | the partitions with ext4, by mke2fs and debugfs |
+//! | `ext4_blocks` | what is in their large files, copied to its blocks |
 //! | [`bios`] | GRUB's boot code for a BIOS, put in place |
 //! | [`programs`] | mkfs.vfat, mtools and e2fsprogs, found and run |
 //! | [`write`](mod@write) | the executor |
@@ -23,6 +24,7 @@
 pub mod bios;
 pub mod device;
 pub mod ext4;
+mod ext4_blocks;
 pub mod extents;
 pub mod fat;
 pub mod format;

@@ -37,15 +37,24 @@ pub(crate) fn path_of(disk: &File) -> String {
 
 /// Runs a program, and returns what it said on standard error.
 pub(crate) fn run(command: &mut Command, input: &str) -> Result<String> {
+    started(command.stdout(Stdio::null()), input).map(|(_, said)| said)
+}
+
+/// The same, with what it said on standard output in front.
+pub(crate) fn asked(command: &mut Command, input: &str) -> Result<(String, String)> {
+    started(command.stdout(Stdio::piped()), input)
+}
+
+fn started(command: &mut Command, input: &str) -> Result<(String, String)> {
     let program = Path::new(command.get_program()).file_name().unwrap_or_default().display().to_string();
-    let child = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
+    let child = command.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let mut child = child.map_err(Error::on(&program))?;
     // A program that ended early has said why.
     let _ = child.stdin.take().map(|mut stdin| stdin.write_all(input.as_bytes()));
     let output = child.wait_with_output().map_err(Error::on(&program))?;
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     match output.status.success() {
-        true => Ok(said),
+        true => Ok((String::from_utf8_lossy(&output.stdout).into_owned(), said)),
         false => {
             let words = said.lines().filter(|line| !line.trim().is_empty()).collect::<Vec<_>>().join("; ");
             Err(Error::new(program, format!("ended with {}: {words}", output.status)))
