@@ -25,3 +25,14 @@ impl AtSpan for Error {
         span.error(format!("{}: {}", self.object(), self.cause()), own.unwrap_or_default())
     }
 }
+
+/// For `map_err` of what is opened beneath a folder: a link that is not followed, or something else than was to lie there, has no number of
+/// the system that says what helps.
+pub(crate) fn beneath(object: impl std::fmt::Display) -> impl FnOnce(std::io::Error) -> Error {
+    move |error| match error.kind() {
+        std::io::ErrorKind::InvalidInput => Error::caused(object, error).remedy(
+            "let the file or folder itself lie there: neither a link nor anything else is taken for it",
+        ),
+        _ => Error::on(object)(error),
+    }
+}

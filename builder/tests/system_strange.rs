@@ -102,6 +102,28 @@ fn what_stands_in_the_way_of_a_file_that_is_needed_is_refused_before_anything_is
     shop.done(&["install", "web"]);
 }
 
+/// Init too takes the highest number for the newest: what it cannot read there is not passed over.
+#[test]
+fn what_is_no_file_and_cannot_be_passed_over_is_refused_with_a_remedy() {
+    let shop = Shop::new();
+    let refused = |path: &str, arguments: &[&str]| {
+        let said = shop.refused(arguments);
+        assert!(said.contains(path) && said.contains("help: "), "{said}");
+    };
+    fs::create_dir(shop.path("store/profiles/web/7.kdl")).unwrap();
+    refused("store/profiles/web/7.kdl", &["install", "web"]);
+    refused("store/profiles/web/7.kdl", &["diff", "web/1", "web"]);
+    fs::remove_dir(shop.path("store/profiles/web/7.kdl")).unwrap();
+    mkfifo(&shop.path("store/profiles/web/2.kdl.minisig"), Mode::S_IRWXU).unwrap();
+    refused("store/profiles/web/2.kdl.minisig", &["install", "web"]);
+    symlink("web", shop.path("medium/lamina/profiles/mail")).unwrap();
+    refused("lamina/profiles/mail", &["gc"]);
+    fs::remove_file(shop.path("medium/lamina/profiles/mail")).unwrap();
+    fs::rename(shop.path("esp/loader/entries"), shop.path("esp/loader/e")).unwrap();
+    symlink("e", shop.path("esp/loader/entries")).unwrap();
+    refused("esp/loader/entries", &["gc"]);
+}
+
 #[test]
 fn a_store_is_collected_around_what_is_no_file() {
     let shop = Shop::new();

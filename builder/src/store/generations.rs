@@ -9,7 +9,7 @@ use profiles::resolved::BootProfile;
 use verified_store::LockedProfile;
 
 use super::Store;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, beneath};
 use crate::text_file;
 
 /// The newest locked generation of a profile, if there is one.
@@ -31,13 +31,7 @@ pub fn generations_in(root: &Path, name: &Name) -> Result<Vec<(u64, PathBuf)>> {
 
 fn numbers(files: &BootStore, name: &Name) -> Result<Vec<u64>> {
     let folder = files.path().join(layout::profile_folder(name));
-    files.generations(name).map_err(|error| match error.kind() {
-        // A link, which is followed neither here nor by init.
-        ErrorKind::InvalidInput => {
-            Error::caused(folder.display(), error).remedy("put the folder itself there")
-        }
-        _ => Error::on(folder.display())(error),
-    })
+    files.generations(name).map_err(beneath(folder.display()))
 }
 
 /// The profiles that a store has a generation of, sorted.
@@ -70,7 +64,7 @@ pub fn everything(store: &Store) -> Result<Vec<GenerationFile>> {
     let Some(files) = open(store.root())? else { return Ok(Vec::new()) };
     let mut all = Vec::new();
     for ListedProfile { name, generations, .. } in files.everything().map_err(Error::on(""))? {
-        for (place, it) in generations.map_err(Error::on(""))?.into_iter().enumerate() {
+        for (place, it) in generations.map_err(beneath(""))?.into_iter().enumerate() {
             let path = store.root().join(layout::profile(&name, it.number));
             all.push(GenerationFile { place, number: it.number, kept: it.kept, path });
         }

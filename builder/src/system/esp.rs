@@ -10,7 +10,7 @@ use boot_entry::{BootEntry, EntryFileName, LoaderConf, grub, sector};
 use stack::beneath::Directory;
 
 use super::room::Room;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, beneath};
 
 /// More of an entry, or of a loader's file, is not read.
 const MOST_TEXT: u64 = 1 << 16;
@@ -129,16 +129,6 @@ impl EspEntry {
     }
 }
 
-/// What cannot be read of it: what is refused because of what it is has no usual remedy.
-fn of_partition(path: String, why: io::Error) -> Error {
-    let is_other = matches!(why.kind(), ErrorKind::InvalidInput | ErrorKind::NotADirectory);
-    let error = Error::caused(path, why);
-    match is_other {
-        true => error.remedy("put the file or folder itself there, or remove it"),
-        false => error,
-    }
-}
-
 /// Whether a text has the file name of a kernel or an initramfs in it, however it spells the path: FAT does not know the case of letters, and
 /// loaders take `\` and several `/` too.
 pub fn mentions(text: &[u8], path: &str) -> bool {
@@ -157,7 +147,7 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn on(&self, inside: &str) -> impl Fn(io::Error) -> Error {
         let path = self.folder.join(inside).display().to_string();
-        move |error| of_partition(path.clone(), error)
+        move |error| beneath(path.clone())(error)
     }
 
     fn entries(&mut self) -> Result<Vec<EspEntry>> {

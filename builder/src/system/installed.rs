@@ -14,7 +14,7 @@ use profiles::{Digest, Name};
 
 use super::esp::{Esp, EspEntry};
 use super::target::Target;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, beneath};
 use crate::medium::retention;
 
 /// One generation of a profile on the medium.
@@ -106,7 +106,7 @@ impl Installed {
         for profile in store.everything().map_err(Error::on(""))? {
             no_files.extend(profile.no_files);
             of_none.extend(profile.of_none);
-            for listed in profile.generations.map_err(Error::on(""))? {
+            for listed in profile.generations.map_err(beneath(""))? {
                 generations.push(generation(&store, &profile.name, listed));
             }
         }

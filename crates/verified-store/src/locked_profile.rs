@@ -1,5 +1,6 @@
 //! A generation of a profile, with all that goes with it to another place.
 
+use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 
 use boot_store::{BootStore, StoredProfile, layout};
@@ -35,10 +36,9 @@ impl LockedProfile {
     /// It or its signature cannot be read, its text is wrong, or is that of another profile.
     pub fn read(store: &BootStore, name: &Name, generation: u64) -> Result<Self> {
         let path = store.path().join(layout::profile(name, generation));
-        let stored = store.profile(name, generation).map_err(Error::on(path.display()))?;
+        let stored = store.profile(name, generation).map_err(unreadable(path.clone()))?;
         let profile = stored.parse().map_err(Error::on(""))?;
-        let signature =
-            store.signature(name, generation).map_err(Error::on(layout::signature_of(&path).display()))?;
+        let signature = store.signature(name, generation).map_err(unreadable(layout::signature_of(&path)))?;
         Ok(LockedProfile { stored, profile, signature })
     }
 
@@ -53,5 +53,14 @@ impl LockedProfile {
         let signature = self.signature.as_deref().map(str::as_bytes);
         let signature = signature.map(|bytes| (layout::signature_of(&self.place()), bytes));
         signature.into_iter().chain([(self.place(), self.stored.bytes.as_slice())])
+    }
+}
+
+/// What is no regular file has no number of the system that says what helps.
+fn unreadable(path: PathBuf) -> impl FnOnce(io::Error) -> Error {
+    move |error| match error.kind() {
+        ErrorKind::InvalidInput => Error::caused(path.display(), error)
+            .remedy("remove it, or put the file itself there: neither a link nor a folder is read"),
+        _ => Error::on(path.display())(error),
     }
 }
