@@ -4,12 +4,14 @@ use std::fs::{self, DirBuilder};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
-use boot_report::paths;
+use boot_report::{BootReport, paths};
 use nix::errno::Errno;
 use nix::mount::{MsFlags, mount, umount};
 
 use crate::System;
+use crate::error::failure;
 
 /// Why there is nothing to look at.
 #[derive(Debug)]
@@ -26,8 +28,44 @@ impl From<io::Error> for Fault {
     }
 }
 
+/// Modules that nothing has asked for, FAT and its character sets among them, are loaded while the system comes up already (docs/boot.md):
+/// a hook that blesses early waits so long for them.
+const MODULES_COME: Duration = Duration::from_secs(10);
+const LOOKED_AGAIN: Duration = Duration::from_millis(200);
+
+/// What `look` finds on the first partition beside the medium's that has it. Looked at again where none is a FAT, while modules may come.
+///
+/// # Errors
+/// One that `look` could not look at.
+pub(crate) fn first_beside<T>(
+    system: &System,
+    report: &BootReport,
+    mut look: impl FnMut(&Path) -> Result<Option<T>, Fault>,
+) -> crate::Result<Option<T>> {
+    let nodes = beside(system, &report.medium);
+    let patience = if report.later_modules > 0 { MODULES_COME } else { Duration::ZERO };
+    let until = Instant::now() + patience;
+    loop {
+        let mut any = false;
+        for node in &nodes {
+            match look(node) {
+                Err(Fault::NotMounted) => {}
+                Err(Fault::Failed(error)) => {
+                    return Err(failure(format!("the boot menu on {}", node.display()), error));
+                }
+                Ok(None) => any = true,
+                Ok(found) => return Ok(found),
+            }
+        }
+        if any || nodes.is_empty() || Instant::now() >= until {
+            return Ok(None);
+        }
+        std::thread::sleep(LOOKED_AGAIN);
+    }
+}
+
 /// The other partitions of the disk that the medium is on. `medium` is that of the report: `/dev/vda3 (ext4)`.
-pub(crate) fn beside(system: &System, medium: &str) -> Vec<PathBuf> {
+fn beside(system: &System, medium: &str) -> Vec<PathBuf> {
     let Some(name) = medium.split(' ').next().and_then(|node| node.strip_prefix("/dev/")) else {
         return Vec::new();
     };

@@ -8,9 +8,7 @@
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Write};
 use std::path::Path;
-use std::time::{Duration, Instant};
 
-use crate::error::failure;
 use crate::esp::{self, Fault};
 use crate::medium::lock;
 use crate::{Result, System};
@@ -20,10 +18,6 @@ use boot_report::BootReport;
 
 /// An entry is as long as a kernel command line, and some words.
 const MOST_BYTES: u64 = 16 << 10;
-/// Modules that nothing has asked for, FAT and its character sets among them, are loaded while the system comes up already (docs/boot.md):
-/// a hook that blesses early waits so long for them.
-const MODULES_COME: Duration = Duration::from_secs(10);
-const LOOKED_AGAIN: Duration = Duration::from_millis(200);
 /// No menu has more.
 const MOST_ENTRIES: usize = 4096;
 
@@ -40,27 +34,12 @@ pub fn bless(system: &System, report: &BootReport) -> Result<Vec<String>> {
     }
     let _alone = lock(system)?;
     let bound = format!("{}@{}", profile.name, profile.digest);
-    let nodes = esp::beside(system, &report.medium);
-    let patience = if report.later_modules > 0 { MODULES_COME } else { Duration::ZERO };
-    let until = Instant::now() + patience;
-    loop {
-        let mut any = false;
-        for node in &nodes {
-            match esp::with_mounted(system, node, |esp| stop_counting_in(esp, &bound, &report.kernel)) {
-                // Another file system, or none yet.
-                Err(Fault::NotMounted) => {}
-                Err(Fault::Failed(error)) => {
-                    return Err(failure(format!("the boot menu on {}", node.display()), error));
-                }
-                Ok(names) if names.is_empty() => any = true,
-                Ok(names) => return Ok(names),
-            }
-        }
-        if any || nodes.is_empty() || Instant::now() >= until {
-            return Ok(Vec::new());
-        }
-        std::thread::sleep(LOOKED_AGAIN);
-    }
+    let found = esp::first_beside(system, report, |node| {
+        let stop = |esp: &Path| stop_counting_in(esp, &bound, &report.kernel);
+        let names = esp::with_mounted(system, node, stop)?;
+        Ok((!names.is_empty()).then_some(names))
+    })?;
+    Ok(found.unwrap_or_default())
 }
 
 /// Makes the partition writable where there is something to do.

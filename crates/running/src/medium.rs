@@ -154,20 +154,16 @@ fn own_mounts() -> Result<()> {
 
 /// Mounts the first partition beside the medium's that has entries of a menu.
 fn menu_beside(system: &System, report: &BootReport) -> Result<PathBuf> {
-    let nodes = esp::beside(system, &report.medium);
-    for node in &nodes {
-        match esp::mount_at_its_place(system, node) {
-            Ok(place) if place.join(ENTRIES).is_dir() => return Ok(place),
-            Ok(place) => {
-                let _ = nix::mount::umount(&place);
-            }
-            Err(Fault::NotMounted) => {}
-            Err(Fault::Failed(error)) => {
-                return Err(failure(format!("the boot menu on {}", node.display()), error));
-            }
+    let found = esp::first_beside(system, report, |node| {
+        let place = esp::mount_at_its_place(system, node)?;
+        if place.join(ENTRIES).is_dir() {
+            return Ok(Some(place));
         }
-    }
-    Err(refusal(&report.medium, "has no partition with a boot menu beside it").remedy(
-        "`lamina disk create` makes disks that have one; where it lies elsewhere, mount both and name them",
-    ))
+        nix::mount::umount(&place).map_err(|errno| Fault::Failed(errno.into()))?;
+        Ok(None)
+    })?;
+    found.ok_or_else(|| {
+        refusal(&report.medium, "has no partition with a boot menu beside it")
+            .remedy("`lamina disk create` makes disks that have one; where it lies elsewhere, mount both and name them")
+    })
 }
