@@ -295,6 +295,38 @@ fn the_image_says_the_same_to_unsquashfs_and_has_the_same_bytes_with_any_number_
 }
 
 #[test]
+fn a_damaged_image_is_mended_or_named_with_what_makes_it_again() {
+    let stage = Stage::new(&busybox());
+    let lock = || stage.lock("hostname \"web1\"", &[], 1);
+    let locked = lock().unwrap();
+    locked.publish_images(&stage.store).unwrap();
+    let image = stage.store.image_path(&locked.system.unwrap().record.digest);
+    let sound = fs::read(&image).unwrap();
+    let damaged = |change: fn(&mut Vec<u8>)| {
+        let mut bytes = sound.clone();
+        change(&mut bytes);
+        fs::write(&image, bytes).unwrap();
+        lock().map(|locked| locked.mended.len()).map_err(|error| error.to_string())
+    };
+    assert_eq!(damaged(|_| ()), Ok(0));
+    assert_eq!(damaged(|bytes| bytes[1000] ^= 1), Ok(1));
+    let noise = |bytes: &mut Vec<u8>| {
+        let mut last = 1_u32;
+        bytes.iter_mut().for_each(|byte| {
+            last = last.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            *byte = (last >> 24) as u8;
+        });
+    };
+    let message = damaged(noise).unwrap_err();
+    assert!(message.ends_with("help: remove it, then `lamina build web` makes it again"), "{message}");
+    fs::remove_file(&image).unwrap();
+    let report = stage.store.verify(NonZero::<usize>::MIN, cli::progress::Progress::Silent).unwrap();
+    assert_eq!(report.findings[0].known_remedy(), Some("`lamina build web` makes it again"));
+    lock().unwrap().publish_images(&stage.store).unwrap();
+    assert_eq!(fs::read(&image).unwrap(), sound);
+}
+
+#[test]
 fn what_is_set_is_told_and_needs_no_override() {
     let stage = with_files(Stage::new(&busybox()));
     let locked = stage.lock(&all_lines(), &[], 1).unwrap();

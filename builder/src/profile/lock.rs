@@ -69,7 +69,7 @@ pub fn lock(
     let system = SystemImage::make(composition, (&builds.stack, &stack), &builds.optional, (store, jobs))?;
     let own = system.as_ref().map(|system| open_own(store, system)).transpose()?;
     if let Some((image, paths)) = &own {
-        stack.push(image);
+        stack.push(image.image());
         // What can be added lies above it.
         contents.insert(builds.stack.len(), paths.clone());
     }
@@ -88,18 +88,24 @@ pub fn lock(
         profile: resolved(composition, builds, system.as_ref().map(|system| &system.record)),
         idle_overrides: idle_overrides.map(str::to_owned).collect(),
         shadowed,
-        mended: images.iter().filter_map(CheckedImage::told).collect(),
+        mended: images
+            .iter()
+            .chain(own.iter().map(|(image, _)| image))
+            .filter_map(CheckedImage::told)
+            .collect(),
         system,
     })
 }
 
 /// The image of the settings, with every path of it.
-fn open_own(store: &Store, system: &SystemImage) -> Result<(Image, LayerPaths)> {
-    let path = system.path(store);
-    let damaged = |error: squashfs::Error| Error::caused(path.display(), error);
-    let image = Image::open(&path).map_err(damaged)?;
-    let paths = stacking::paths_of(&image, &path, damaged)?;
-    Ok((image, LayerPaths { name: system.record.name.clone(), paths }))
+fn open_own(store: &Store, system: &SystemImage) -> Result<(CheckedImage, LayerPaths)> {
+    let (path, record) = (system.path(store), &system.record);
+    let remedy = format!("remove it, then `lamina build {}` makes it again", record.made_of());
+    let damaged = |error: squashfs::Error| Error::caused(path.display(), error).remedy(&remedy);
+    let checked = CheckedImage::open(&path, &record.digest, record.verity.as_ref())
+        .map_err(|error| error.remedy(&remedy))?;
+    let paths = stacking::paths_of(checked.image(), &path, damaged)?;
+    Ok((checked, LayerPaths { name: record.name.clone(), paths }))
 }
 
 fn resolved(composition: &Composition, builds: &Builds<'_>, own: Option<&BuildRecord>) -> BootProfile {

@@ -10,7 +10,7 @@ use super::plan::{Plan, What};
 use crate::error::{Error, Result};
 use crate::graph::package_id::TARGET;
 use crate::image::format::{ImageFormat, SOURCE_DATE_EPOCH};
-use crate::store::{BuildRecord, Dependency, MadeImage, Store};
+use crate::store::{BuildRecord, Dependency, MadeImage, PROFILE_LICENSE, SYSTEM, Store};
 
 /// Raised when the same plan begins to give other bytes.
 const FORMAT: u32 = 1;
@@ -20,7 +20,7 @@ const FORMAT: u32 = 1;
 /// # Errors
 /// The name is longer than names are.
 pub fn name(profile: &Name) -> Result<Name> {
-    Name::parse(&format!("system-{profile}")).map_err(|error| {
+    Name::parse(&format!("{SYSTEM}{profile}")).map_err(|error| {
         Error::caused(format!("profile {profile}"), error)
             .remedy("the image of its settings is called system-NAME: give the profile a shorter name")
     })
@@ -37,8 +37,7 @@ pub fn record(plan: &Plan, name: &Name, layers: &[&BuildRecord]) -> BuildRecord 
         digest: Digest::from_bytes([0; 32]),
         size: 0,
         verity: None,
-        // The words of a profile are its author's.
-        license: "LicenseRef-profile".to_owned(),
+        license: PROFILE_LICENSE.to_owned(),
         target: TARGET.to_owned(),
         variant: None,
         features: BTreeMap::new(),

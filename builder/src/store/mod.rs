@@ -38,7 +38,7 @@ use opening::SHARED;
 pub use finding::wrong_length;
 pub use made_image::{MadeImage, write_with_record};
 pub(crate) use opening::{make_shared_folder, share};
-pub use record::{BuildRecord, Dependency, RECORD_FOLDER, SourceRecord};
+pub use record::{BuildRecord, Dependency, PROFILE_LICENSE, RECORD_FOLDER, SYSTEM, SourceRecord};
 pub use scratch::Scratch;
 pub(crate) use unpacked::refuse_overlay_marks;
 pub use verify::VerifyReport;

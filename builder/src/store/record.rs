@@ -16,6 +16,12 @@ use crate::error::{Error, Result};
 /// Where records lie in an image: `usr/share/lamina/NAME.kdl`.
 pub const RECORD_FOLDER: &str = "usr/share/lamina";
 
+/// The licence of an image that says what a profile says, whose words are its author's.
+pub const PROFILE_LICENSE: &str = "LicenseRef-profile";
+
+/// What the image of a profile's settings is called, before the name of the profile.
+pub const SYSTEM: &str = "system-";
+
 /// What is known of a finished build.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BuildRecord {
@@ -85,6 +91,13 @@ impl BuildRecord {
         let features =
             self.features.iter().map(|(name, on)| format!(" {}{name}", if *on { '+' } else { '-' }));
         self.variant.iter().map(|variant| format!(" {variant}")).chain(features).collect()
+    }
+
+    /// What `lamina build` makes it of: the package, or the profile whose settings it has.
+    pub fn made_of(&self) -> &str {
+        let name = self.name.as_str();
+        let profile = name.strip_prefix(SYSTEM).filter(|_| self.license == PROFILE_LICENSE);
+        profile.unwrap_or(name)
     }
 
     /// The record as it stands in the store.

@@ -95,7 +95,7 @@ impl Store {
                     format!("builds/{}.kdl", record.id.hex()),
                     format!("the image of {} {} is missing", record.name, record.version),
                 )
-                .remedy(format!("`lamina build {}` makes it again", record.name)),
+                .remedy(format!("`lamina build {}` makes it again", record.made_of())),
             );
         }
         Ok(report)
@@ -220,7 +220,7 @@ impl<'a> Look<'a> {
     fn remedy(&self) -> String {
         match self.what {
             What::Image(Some(record), _) => {
-                format!("remove it, then `lamina build {}` makes it again", record.name)
+                format!("remove it, then `lamina build {}` makes it again", record.made_of())
             }
             What::Image(None, Some(_)) => {
                 "get it again: a profile names it, and no build record (on a medium, `lamina medium create` does)".to_owned()
