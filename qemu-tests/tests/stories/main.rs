@@ -19,6 +19,7 @@ mod panics;
 mod partition_tables;
 mod recovery;
 mod running;
+mod settings;
 mod shares;
 mod shipped_profiles;
 mod shutdown;
