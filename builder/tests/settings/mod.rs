@@ -1,11 +1,21 @@
 //! Stacks as settings meet them: images made in the test, in a store, with their records.
 
+// Each test program uses some of it.
+#![allow(dead_code)]
+
 use std::collections::BTreeMap;
+use std::fs;
 use std::num::NonZero;
+use std::path::{Path, PathBuf};
 
 use builder::image::format::{ImageFormat, SOURCE_DATE_EPOCH};
 use builder::image::output;
+use builder::profile::folder::ProfileFolder;
+use builder::profile::lock::{self, Builds, Locked};
+use builder::settings::{self, Target};
+use builder::stacking::joined::Joined;
 use builder::store::{BuildRecord, Store};
+use profiles::written::Composition;
 use profiles::{Digest, Name};
 use squashfs::{Entry, Kind, Metadata, Tree};
 
@@ -177,4 +187,95 @@ pub fn layer(store: &Store, name: &str, entries: &[(&str, What)]) -> BuildRecord
         depends: Vec::new(),
         sources: Vec::new(),
     }
+}
+
+/// A store with one layer, and a folder of profiles.
+pub struct Stage {
+    folder: tempfile::TempDir,
+    pub store: Store,
+    base: BuildRecord,
+}
+
+impl Stage {
+    pub fn new(entries: &[(&str, What)]) -> Stage {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("store")).unwrap();
+        let base = layer(&store, "base", entries);
+        fs::create_dir(folder.path().join("profiles")).unwrap();
+        Stage { folder, store, base }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join("profiles").join(name)
+    }
+
+    /// The profile `web` with these lines in its block.
+    pub fn profile(&self, lines: &str, besides: &str) -> Composition {
+        let text = format!("profile \"web\" {{\n{besides}\nsystem {{\n{lines}\n}}\n}}\n");
+        fs::write(self.path("web.kdl"), text).unwrap();
+        ProfileFolder::new(self.folder.path().join("profiles")).compose_file(&self.path("web.kdl")).unwrap()
+    }
+
+    /// What is planned, as text.
+    pub fn plan(&self, lines: &str) -> builder::Result<String> {
+        let composition = self.profile(lines, "");
+        let image = self.store.open_image(&self.base.digest, self.base.verity.as_ref())?;
+        let target = Target {
+            joined: Joined::new(&[image.image()]),
+            init: composition.init.as_str(),
+            image: "system-web",
+        };
+        settings::plan(&composition.settings, &target).map(|plan| plan.to_string())
+    }
+
+    /// What is refused, without the path of the test's folder.
+    pub fn refused(&self, lines: &str) -> String {
+        let message = self.plan(lines).expect_err(lines).to_string();
+        message.replace(&format!("{}/", self.folder.path().join("profiles").display()), "")
+    }
+
+    pub fn lock(&self, lines: &str, optional: &[&BuildRecord], jobs: usize) -> builder::Result<Locked> {
+        let composition = self.profile(lines, "verify \"verity\"");
+        let builds = Builds { stack: vec![&self.base], optional: optional.to_vec() };
+        lock::lock(&composition, &builds, &self.store, NonZero::new(jobs).unwrap())
+    }
+}
+
+/// Compares with `builder/tests/settings/NAME.plan`; `LAMINA_BLESS=1` writes it anew.
+pub fn golden(name: &str, found: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/settings").join(name);
+    if std::env::var_os("LAMINA_BLESS").is_some() {
+        fs::write(&path, found).unwrap();
+    }
+    assert_eq!(found, fs::read_to_string(&path).unwrap_or_default(), "{name}");
+}
+
+/// Every kind of line.
+pub fn all_lines() -> String {
+    let hash = hash("6");
+    format!(
+        "hostname \"web1\"\n\
+         user \"me\" key=\"{KEY} me@desk\" password-hash=\"{hash}\" shell=\"/bin/sh\"\n\
+         user \"you\" uid=1003\n\
+         root key=\"{KEY}\"\n\
+         network \"eth0\" dhcp=#true\n\
+         network \"eth1\" address=\"192.0.2.5/24\" gateway=\"192.0.2.1\" dns=\"192.0.2.53\"\n\
+         network \"eth2\" address=\"2001:db8::5/64\"\n\
+         file \"/etc/motd\" from=\"web/motd\"\n\
+         file \"/usr/local/bin/x\" from=\"x\" mode=\"0755\"\n\
+         service \"ssh\" on=#false\n"
+    )
+}
+
+pub fn with_files(stage: Stage) -> Stage {
+    fs::create_dir(stage.path("web")).unwrap();
+    fs::write(stage.path("web/motd"), "above\n").unwrap();
+    fs::write(stage.path("x"), "#!/bin/sh\n").unwrap();
+    stage
+}
+
+/// The stack without one of its files.
+pub fn without(mut entries: Vec<(&'static str, What)>, gone: &[&str]) -> Stage {
+    entries.retain(|(path, _)| !gone.contains(path));
+    Stage::new(&entries)
 }
