@@ -1,0 +1,175 @@
+//! A running system that has the package `lamina` gives its own medium a new generation, goes back, and cleans up.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use qemu_tests::artifacts;
+use qemu_tests::guest::Guest;
+use qemu_tests::initramfs::Initramfs;
+use qemu_tests::medium::{FileSystem, Identity, write};
+use qemu_tests::store::newest_profile;
+use qemu_tests::{Failure, Story};
+use vm::machine::{Firmware, Machine};
+
+/// The profile console with the whole program.
+const PROFILE: &str = "profile \"machine\" {\n    description \"the first one\"\n    include \"console\"\n    packages {\n        lamina\n    }\n    \
+override \"/usr/bin/lamina\" from=\"lamina\"\n}\n";
+
+/// A disk with that profile, and another one with a store that has a newer generation of it.
+struct Machinery {
+    folder: tempfile::TempDir,
+}
+
+impl Machinery {
+    fn new() -> Result<Self, Failure> {
+        let scratch = artifacts::cache().join("scratch");
+        fs::create_dir_all(&scratch).map_err(Failure::at(&scratch))?;
+        let folder = tempfile::Builder::new().prefix("own-medium").tempdir_in(&scratch);
+        let made = Self { folder: folder.map_err(Failure::at(&scratch))? };
+        made.copy_store()?;
+        made.write_tree()?;
+        run(made.lamina().arg("--tree").arg(made.path("tree")).args(["build", "machine"]))?;
+        made.make_disk()?;
+        made.lock_another()?;
+        made.make_data()?;
+        Ok(made)
+    }
+
+    fn path(&self, inside: &str) -> PathBuf {
+        self.folder.path().join(inside)
+    }
+
+    fn lamina(&self) -> Command {
+        let mut command = Command::new(artifacts::lamina().unwrap_or_else(|failure| panic!("{failure}")));
+        command.env("LAMINA_STORE", self.path("store"));
+        command
+    }
+
+    /// What was built already; unpacked trees are this store's own, because a link more would change the others.
+    fn copy_store(&self) -> Story {
+        fs::create_dir(self.path("store")).map_err(Failure::at(self.folder.path()))?;
+        let parts = ["images", "builds", "profiles"].map(|part| artifacts::store().join(part));
+        run(Command::new("cp").arg("-al").args(parts).arg(self.path("store")))
+    }
+
+    /// The packages and profiles of the repository, and the package of the release.
+    fn write_tree(&self) -> Story {
+        fs::create_dir(self.path("tree")).map_err(Failure::at(self.folder.path()))?;
+        let parts = ["packages", "profiles"].map(|part| artifacts::repository().join(part));
+        run(Command::new("cp").arg("-r").args(parts).arg(self.path("tree")))?;
+        run(Command::new("cp")
+            .arg("-r")
+            .arg(artifacts::release()?.join("lamina"))
+            .arg(self.path("tree/packages")))?;
+        let path = self.path("tree/profiles/machine.kdl");
+        fs::write(&path, PROFILE).map_err(Failure::at(&path))
+    }
+
+    fn make_disk(&self) -> Story {
+        let kernel = artifacts::kernel("6.12")?;
+        let mut command = self.lamina();
+        command.args(["disk", "create"]).arg(self.path("disk.img"));
+        command.args(["--profile", "machine", "--profile", "rescue", "--firmware", "uefi", "--timeout", "1"]);
+        for parameter in ["console=ttyS0", "loglevel=4", "no_timer_check", "nohz=off", "highres=off"] {
+            command.args(["--option", parameter]);
+        }
+        command.arg("--kernel").arg(&kernel.package).arg("--initramfs").arg(Initramfs::new(&kernel).write()?);
+        run(command.args(["--size", "1G"]))
+    }
+
+    /// Only its description differs.
+    fn lock_another(&self) -> Story {
+        let path = |number: u64| self.path(&format!("store/profiles/machine/{number}.kdl"));
+        let text = fs::read_to_string(path(1)).map_err(Failure::at(&path(1)))?;
+        let newer = text.replace("the first one", "the second one");
+        assert_ne!(newer, text);
+        fs::write(path(2), newer).map_err(Failure::at(&path(2)))
+    }
+
+    /// A disk with a store that has the newer generation and its images.
+    fn make_data(&self) -> Story {
+        let (_, images) = newest_profile(&self.path("store"), "machine")?;
+        let data = self.path("data");
+        fs::create_dir_all(data.join("store/images")).map_err(Failure::at(&data))?;
+        fs::create_dir_all(data.join("store/profiles/machine")).map_err(Failure::at(&data))?;
+        let files = images.iter().map(|image| format!("images/{}.sqfs", image.digest));
+        for file in files.chain(["profiles/machine/2.kdl".to_owned()]) {
+            let from = self.path("store").join(&file);
+            fs::copy(&from, data.join("store").join(&file)).map_err(Failure::at(&from))?;
+        }
+        let identity = Identity { label: "DATA", uuid: "01234567-89ab-4cde-8f01-23456789abce" };
+        write(FileSystem::Ext4, identity, &data, &self.path("data.img"))
+    }
+
+    /// Boots the disk by the firmware, and expects the generation with this description.
+    fn boot(&self, name: &str, description: &str) -> Result<Guest, Failure> {
+        let machine = Machine::from_firmware(name, Firmware::Uefi);
+        let mut guest = Guest::boot(&machine.kept_disk(&self.path("disk.img")).disk(&self.path("data.img")))?;
+        guest.expect(description)?;
+        guest.expect(":~# ")?;
+        Ok(guest)
+    }
+}
+
+fn run(command: &mut Command) -> Story {
+    let output = command.output().map_err(Failure::about(format!("{command:?}")))?;
+    match output.status.success() {
+        true => Ok(()),
+        false => Err(Failure::new(format!("{command:?}: {}", String::from_utf8_lossy(&output.stderr)))),
+    }
+}
+
+/// What a command that changes the medium leaves in the mounts of the system.
+fn expect_protected(guest: &mut Guest) -> Story {
+    let tried = guest.run("touch /run/lamina/medium/x; ls /run/lamina/esp; grep -c vfat /proc/mounts; true")?;
+    assert!(tried.contains("Read-only file system"), "{tried}");
+    assert!(tried.contains("/run/lamina/esp: No such file"), "{tried}");
+    assert!(tried.trim_end().ends_with('0'), "{tried}");
+    Ok(())
+}
+
+fn power_off(mut guest: Guest) -> Story {
+    guest.type_line("poweroff")?;
+    guest.expect_off()
+}
+
+#[test]
+fn a_running_system_installs_goes_back_and_cleans_up() -> Story {
+    let machinery = Machinery::new()?;
+
+    let mut guest = machinery.boot("own-medium-1", "the first one")?;
+    let listed = guest.run("lamina system list")?;
+    assert!(listed.contains("machine/1") && listed.contains("rescue/"), "{listed}");
+    guest.run("mkdir /tmp/data && mount -o ro /dev/vdb /tmp/data && export LAMINA_STORE=/tmp/data/store")?;
+    let differences = guest.run("lamina system diff running machine")?;
+    assert!(differences.contains("the second one"), "{differences}");
+    let planned = guest.run("lamina system install machine --dry-run")?;
+    assert!(planned.contains("machine/2"), "{planned}");
+    let installed = guest.run("lamina system install machine; echo status $?")?;
+    assert!(installed.contains("status 0"), "{installed}");
+    expect_protected(&mut guest)?;
+    power_off(guest)?;
+
+    let mut guest = machinery.boot("own-medium-2", "the second one")?;
+    let back = guest.run("lamina system rollback; echo status $?")?;
+    assert!(back.contains("machine/1 boots by itself") && back.contains("status 0"), "{back}");
+    expect_protected(&mut guest)?;
+    power_off(guest)?;
+
+    let mut guest = machinery.boot("own-medium-3", "the first one")?;
+    // What runs and what boots by itself stays, whatever is newer.
+    let cleaned =
+        guest.run("lamina system default machine/2 && lamina system gc --keep 1; echo status $?")?;
+    assert!(cleaned.contains("status 0"), "{cleaned}");
+    let listed = guest.run("lamina system list")?;
+    assert!(listed.contains("machine/2") && listed.contains("machine/1"), "{listed}");
+    expect_protected(&mut guest)?;
+    power_off(guest)?;
+    expect_sound(&machinery.path("disk.img"))
+}
+
+fn expect_sound(disk: &Path) -> Story {
+    let mut command = Command::new(artifacts::lamina()?);
+    run(command.args(["disk", "inspect"]).arg(disk))
+}
