@@ -122,7 +122,8 @@ fn run(command: &mut Command) -> Story {
 
 /// What a command that changes the medium leaves in the mounts of the system.
 fn expect_protected(guest: &mut Guest) -> Story {
-    let tried = guest.run("touch /run/lamina/medium/x; ls /run/lamina/esp; grep -c vfat /proc/mounts; true")?;
+    let tried =
+        guest.run("touch /run/lamina/medium/x; ls /run/lamina/esp; grep -c vfat /proc/mounts; true")?;
     assert!(tried.contains("Read-only file system"), "{tried}");
     assert!(tried.contains("/run/lamina/esp: No such file"), "{tried}");
     assert!(tried.trim_end().ends_with('0'), "{tried}");
