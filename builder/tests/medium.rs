@@ -303,19 +303,7 @@ fn a_medium_has_the_images_and_the_newest_generation() {
     for slot in ["a", "b"] {
         assert_eq!(fs::metadata(disk.join("boot").join(slot)).unwrap().len(), 4096);
     }
-    // A signature travels with its profile, and a new one replaces one of the same length.
-    for text in ["one signature\n", "two signature\n"] {
-        fs::write(store.join("profiles/web/10.kdl.minisig"), text).unwrap();
-        lamina(folder.path(), &["medium", "create", "disk/lamina", "--profile", "web"]);
-        assert_eq!(fs::read_to_string(disk.join("profiles/web/10.kdl.minisig")).unwrap(), text);
-    }
-    // A profile that another store counted as the same generation, not signed: the old signature would refuse it.
-    fs::remove_file(store.join("profiles/web/10.kdl.minisig")).unwrap();
     let other = fs::read_to_string(store.join("profiles/web/10.kdl")).unwrap().replace("\"10\"", "\"11\"");
-    fs::write(store.join("profiles/web/10.kdl"), &other).unwrap();
-    lamina(folder.path(), &["medium", "create", "disk/lamina", "--profile", "web"]);
-    assert_eq!(fs::read_to_string(disk.join("profiles/web/10.kdl")).unwrap(), other);
-    assert!(!disk.join("profiles/web/10.kdl.minisig").exists());
     // A medium that was filled from another store: init would go on to boot that generation.
     let create = ["medium", "create", "disk/lamina", "--profile", "web"];
     assert!(!told(&lamina(folder.path(), &create)).contains("warning"));
@@ -349,4 +337,41 @@ fn a_generation_that_somebody_keeps_stays_however_old_it_gets() {
     }
     assert_eq!(shop.names("disk/profiles/web"), ["1.kdl", "1.keep", "3.kdl"]);
     assert!(shop.names("disk/images").contains(&image));
+}
+
+#[test]
+fn a_signature_travels_with_its_profile_and_that_of_something_else_is_refused() {
+    let shop = Shop::new();
+    shop.generation("web", 9);
+    shop.generation("web", 10);
+    let path = |file: &str| shop.path(file);
+    let (stored, on_medium) =
+        (path("store/profiles/web/10.kdl.minisig"), path("disk/profiles/web/10.kdl.minisig"));
+    for key in ["one", "two"] {
+        for arguments in
+            [&["key", "create", key, "--no-password"][..], &["profile", "sign", "web", "--key", key]]
+        {
+            let output = lamina(shop.folder.path(), arguments);
+            assert!(output.status.success(), "{}", told(&output));
+        }
+        shop.create("web", &[]);
+        assert_eq!(fs::read(&on_medium).unwrap(), fs::read(&stored).unwrap());
+    }
+    // With it the profile would not boot.
+    fs::copy(&stored, path("store/profiles/web/11.kdl.minisig")).unwrap();
+    fs::copy(path("store/profiles/web/10.kdl"), path("store/profiles/web/11.kdl")).unwrap();
+    let refused = lamina(shop.folder.path(), &["medium", "create", "disk", "--profile", "web"]);
+    let message = told(&refused);
+    assert!(!refused.status.success() && message.contains("that of generation 10"), "{message}");
+    assert!(message.contains("11.kdl.minisig") && message.contains("help: "), "{message}");
+    assert!(!path("disk/profiles/web/11.kdl").exists());
+    ["11.kdl", "11.kdl.minisig", "10.kdl.minisig"].iter().for_each(|name| {
+        fs::remove_file(path("store/profiles/web").join(name)).unwrap();
+    });
+    // A profile that another store counted as the same generation, not signed: the old signature would refuse it.
+    let other = fs::read_to_string(path("store/profiles/web/10.kdl")).unwrap() + "\n";
+    fs::write(path("store/profiles/web/10.kdl"), &other).unwrap();
+    shop.create("web", &[]);
+    assert_eq!(fs::read_to_string(path("disk/profiles/web/10.kdl")).unwrap(), other);
+    assert!(!on_medium.exists());
 }

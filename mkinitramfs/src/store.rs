@@ -59,7 +59,7 @@ pub(crate) fn add(
         }
         let locked = newest(&files, name)?;
         keys.check(&locked)?;
-        for (file, bytes) in locked.files() {
+        for (file, bytes) in locked.files()? {
             let place = Path::new(PACKED_STORE).join(file).display().to_string();
             contents.add(place, 0o644, Source::Bytes(bytes.to_vec()))?;
         }

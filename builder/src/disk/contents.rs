@@ -65,7 +65,7 @@ fn of_profile(store: &Store, name: &Name, most: NonZero<usize>, report: &Report)
             report.line(format_args!("warning: generation {number} of {name} is left out: {error}"));
             continue;
         }
-        chosen.push(Chosen::new(locked));
+        chosen.push(Chosen::new(locked)?);
     }
     Ok(chosen)
 }
@@ -76,15 +76,15 @@ pub fn takes_a_state(profile: &BootProfile) -> bool {
 }
 
 impl Chosen {
-    fn new(locked: LockedProfile) -> Chosen {
+    fn new(locked: LockedProfile) -> Result<Chosen> {
         let (place, digest) = (locked.place(), locked.stored.digest);
         let file = |(path, bytes): (PathBuf, &[u8])| DiskFile {
             digest: (path == place).then_some(digest),
             ..DiskFile::bytes(Path::new(FOLDER).join(path).display().to_string(), bytes.to_vec())
         };
-        let files = locked.files().map(file).collect();
+        let files = locked.files()?.map(file).collect();
         let LockedProfile { stored, profile, .. } = locked;
-        Chosen {
+        Ok(Chosen {
             takes_a_state: takes_a_state(&profile),
             images: profile.all_images().cloned().collect(),
             profile: stored.name,
@@ -92,7 +92,7 @@ impl Chosen {
             digest,
             description: profile.description,
             files,
-        }
+        })
     }
 
     /// As the menu of a new disk wants it: nothing was booted yet.

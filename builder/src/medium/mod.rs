@@ -64,7 +64,7 @@ impl MediumPlan {
             let highest = generations::newest_in(folder, name)?;
             outnumbered.extend(highest.filter(|(there, _)| *there > number).map(|(_, path)| path));
             let files = (locked.stored.path.clone(), folder.join(locked.place()));
-            if locked.signature.is_some() {
+            if locked.own_signature()?.is_some() {
                 signatures.push((layout::signature_of(&files.0), layout::signature_of(&files.1)));
             }
             profiles.push(files);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::num::NonZero;
 
 use boot_entry::Parameter;
-use boot_store::{layout, signature};
+use boot_store::layout;
 use profiles::resolved::BootProfile;
 use profiles::{Digest, Name};
 use verified_store::LockedProfile;
@@ -71,15 +71,8 @@ impl NewGeneration {
             let what = format!("{} {}", image.name, image.version);
             images.insert(image.digest, (MediumImage { files, wanted: image.clone() }, what));
         }
+        locked.own_signature()?;
         let LockedProfile { stored, profile: contents, signature } = locked;
-        if let Some(text) = &signature {
-            signature::is_of(text, profile, stored.generation, &stored.digest).map_err(|why| {
-                let path = layout::signature_of(&stored.path);
-                Error::new(path.display(), why).remedy(format!(
-                    "`lamina profile sign {profile} --key FILE` signs what is there; or remove the file"
-                ))
-            })?;
-        }
         let signature = signature.map(String::into_bytes);
         let (bytes, digest) = (stored.bytes, stored.digest);
         let number = number_on(installed, profile, &digest, stored.generation, signature.is_some())?;

@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 
-use boot_store::{BootStore, StoredProfile, layout};
+use boot_store::{BootStore, StoredProfile, layout, signature};
 use fault::{Error, Result};
 use profiles::Name;
 use profiles::resolved::BootProfile;
@@ -47,12 +47,30 @@ impl LockedProfile {
         layout::profile(&self.stored.name, self.stored.generation)
     }
 
+    /// The text of its signature, where that is meant for it as far as its comments say ([`signature::is_of`]).
+    ///
+    /// # Errors
+    /// What lies beside it is the signature of something else: with that it would not boot where signatures are required.
+    pub fn own_signature(&self) -> Result<Option<&str>> {
+        let Some(text) = &self.signature else { return Ok(None) };
+        let StoredProfile { name, generation, digest, path, .. } = &self.stored;
+        signature::is_of(text, name, *generation, digest).map_err(|why| {
+            Error::new(layout::signature_of(path).display(), why).remedy(format!(
+                "`lamina profile sign {name} --key FILE` signs what is there; or remove the file"
+            ))
+        })?;
+        Ok(Some(text))
+    }
+
     /// Each file that the profile itself is, as what it is called below the folder of any store, with its bytes: the signature first, so
     /// that whoever copies them in this order never shows the profile without it.
-    pub fn files(&self) -> impl Iterator<Item = (PathBuf, &[u8])> {
-        let signature = self.signature.as_deref().map(str::as_bytes);
+    ///
+    /// # Errors
+    /// As [`LockedProfile::own_signature`].
+    pub fn files(&self) -> Result<impl Iterator<Item = (PathBuf, &[u8])>> {
+        let signature = self.own_signature()?.map(str::as_bytes);
         let signature = signature.map(|bytes| (layout::signature_of(&self.place()), bytes));
-        signature.into_iter().chain([(self.place(), self.stored.bytes.as_slice())])
+        Ok(signature.into_iter().chain([(self.place(), self.stored.bytes.as_slice())]))
     }
 }
 

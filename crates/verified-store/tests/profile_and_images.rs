@@ -150,18 +150,32 @@ fn a_profile_goes_with_its_signature_and_is_no_other() {
     };
     put("profiles/web/9.kdl", &text("web"));
     put("profiles/web/10.kdl", &text("web"));
-    put("profiles/web/10.kdl.minisig", "signed");
+    // The example of minisign's own page, with other comments.
+    let signature = |generation: u64| {
+        format!(
+            "untrusted comment: x\nRUQf6LRCGA9i559r3g7V1qNyJDApGip8MfqcadIgT9CuhV3EMhHoN1mGTkUidF/z7SrlQgXdy8ofjb7bNJJylDOocrCo8KLzZwo=\n\
+             trusted comment: profile web generation {generation}\ny/rUw2y8/hOUYjZU71eHp/Wo1KZ40fGy2VJEDl34XMJM+TX48Ss/17u3IvIfbVR1FkZZSNCisQbuQY+bHwhEBg==\n"
+        )
+    };
+    put("profiles/web/10.kdl.minisig", &signature(10));
     put("profiles/other/1.kdl", &text("web"));
     put("profiles/empty/notes.txt", "");
     let store = BootStore::open(folder.path(), Path::new("")).unwrap();
     let newest = |name: &str| LockedProfile::newest(&store, &Name::parse(name).unwrap());
     let web = newest("web").unwrap().unwrap();
-    let files: Vec<_> = web.files().map(|(path, bytes)| (path.display().to_string(), bytes.len())).collect();
+    let files: Vec<_> =
+        web.files().unwrap().map(|(path, bytes)| (path.display().to_string(), bytes.len())).collect();
     let length = text("web").len();
     assert_eq!(
         files,
-        [("profiles/web/10.kdl.minisig".to_owned(), 6), ("profiles/web/10.kdl".to_owned(), length)]
+        [
+            ("profiles/web/10.kdl.minisig".to_owned(), signature(10).len()),
+            ("profiles/web/10.kdl".to_owned(), length)
+        ]
     );
+    put("profiles/web/10.kdl.minisig", &signature(9));
+    let refused = newest("web").unwrap().unwrap().files().err().unwrap().to_string();
+    assert!(refused.contains("that of generation 9") && refused.contains("profile sign web"), "{refused}");
     assert!(newest("empty").unwrap().is_none() && newest("nothing").unwrap().is_none());
     let other = newest("other").unwrap_err().to_string();
     assert!(other.contains("other/1.kdl is a file of another profile: it says that it is `web`"), "{other}");
