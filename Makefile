@@ -10,7 +10,7 @@ LAMINA_CACHE ?= $(HOME)/.cache/lamina
 LAMINA_STORE ?= $(LAMINA_CACHE)/store
 LAMINA_OUT ?= $(CURDIR)/out
 PREFIX ?= /usr/local
-export TOOLCHAIN MUSL KEY LAMINA_CACHE LAMINA_STORE LAMINA_OUT
+export TOOLCHAIN MUSL RELEASE_KEY LAMINA_CACHE LAMINA_STORE LAMINA_OUT
 
 KERNELS := 6.1 6.12
 # Only for a test: the cloud kernels have no 9p.
@@ -39,7 +39,7 @@ help:
 	@echo "make vm-test    tests in virtual machines, after making what they need"
 	@echo "make build      the programs lamina and mkinitramfs, in out/"
 	@echo "make install    them, init, completions and manual pages [PREFIX=/usr/local] [DESTDIR=]"
-	@echo "make release    one archive of static programs for any distribution, in out/release [KEY=FILE signs it]"
+	@echo "make release    one archive of static programs for any distribution, in out/release [RELEASE_KEY=FILE signs it]"
 	@echo "make init       PID 1 of the initramfs, static with musl, in out/ (MUSL=toolchain|debian forces a way)"
 	@echo "make packages   every package of packages/, from source, into the store"
 	@echo "make profiles   the profiles of profiles/ and their packages, into the store"
@@ -68,7 +68,7 @@ build: deps
 install: build init
 	@.ci/put $(LAMINA_OUT) $(LAMINA_OUT)/init $(DESTDIR)$(PREFIX)
 
-# One archive for any distribution, in out/release. KEY=FILE signs it with minisign.
+# One archive for any distribution, in out/release. RELEASE_KEY=FILE signs it with minisign.
 release: init
 	@MUSL=$(musl) .ci/release $(LAMINA_OUT)/release
 

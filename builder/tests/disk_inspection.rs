@@ -216,6 +216,27 @@ fn a_disk_without_a_record_is_no_damaged_one() {
 
 /// Each copy of the table by itself; everything is listed by the other one, and `fdisk` mends it as the help says.
 #[test]
+fn what_others_have_there_is_no_damage() {
+    let disk = Whole::new(&[]);
+    let entry = "title Debian\nlinux /debian/vmlinuz\n";
+    fs::create_dir(disk.path("debian")).unwrap();
+    fs::write(disk.path("debian/vmlinuz"), "a kernel").unwrap();
+    let harms = [
+        Harm::Replace("loader/entries/debian.conf", entry),
+        Harm::Replace("loader/entries/._lamina-web-1.conf", "\u{1}"),
+        Harm::Replace("loader/loader.conf", "default lamina-web-*.conf\n"),
+    ];
+    let said = disk.names(&harms, "loader/entries/debian.conf: /debian/vmlinuz is missing");
+    assert_eq!(said.matches("damaged: ").count(), 1, "{said}");
+    assert!(said.contains("unknown: what boots by itself: loader/loader.conf has a pattern"), "{said}");
+    // Now it is there.
+    let copied = disk.mtool("mcopy", &["-s", disk.path("debian").to_str().unwrap(), "::/debian"]);
+    assert!(copied.status.success(), "{}", told(&copied));
+    let output = lamina(disk.shop.path(), &["disk", "inspect", "harmed.img"]);
+    assert!(output.status.success(), "{}", told(&output));
+}
+
+#[test]
 fn one_damaged_table_hides_nothing_and_is_mended_as_it_is_said() {
     let disk = Whole::new(&[]);
     let whole = told(&lamina(disk.shop.path(), &["disk", "inspect", "whole.img"]));

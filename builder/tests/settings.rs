@@ -62,6 +62,7 @@ fn what_the_base_of_this_tree_cannot_honour_is_refused_with_its_place() {
         (&format!("user \"me\" password-hash=\"{yescrypt}\""), "busybox knows no password hash of this kind"),
         ("file \"/etc\" from=\"x\"", "/etc is a folder of the stack"),
         ("file \"/run/x\" from=\"x\"", "something else is mounted over /run"),
+        ("file \"/tmp/x\" from=\"x\"", "something else is mounted over /tmp"),
         ("file \"/etc/motd/x\" from=\"x\"", "/etc/motd/x leads through /etc/motd, which is no folder"),
         ("file \"/etc/x\" from=\"none\"", "none: No such file"),
         ("file \"/a/b\" from=\"x\"\nfile \"/a\" from=\"x\"", "/a is made by another line already"),
@@ -96,6 +97,16 @@ fn what_debian_cannot_honour_is_refused_with_its_place() {
 }
 
 #[test]
+fn a_link_does_not_lead_below_what_each_boot_covers() {
+    let mut entries = busybox();
+    entries.push(("through", What::Link("run")));
+    let stage = Stage::new(&entries);
+    fs::write(stage.path("x"), "x").unwrap();
+    let found = stage.refused("file \"/through/x\" from=\"x\"");
+    assert!(found.contains("/through/x is not seen: something else is mounted over /run"), "{found}");
+}
+
+#[test]
 fn a_line_that_nothing_of_the_stack_reads_is_refused() {
     let key = format!("root key=\"{KEY}\"");
     let dhcp = "network \"eth0\" dhcp=#true";
@@ -110,9 +121,24 @@ fn a_line_that_nothing_of_the_stack_reads_is_refused() {
         (
             without(busybox(), &["etc/init.d/rcS"]),
             "hostname a",
-            "no script of /etc/init.d in the stack reads /etc/hostname",
+            "no script of /etc/init.d that is on reads /etc/hostname",
         ),
-        (without(busybox(), &[busy]), dhcp, "in the stack reads /etc/network/interfaces"),
+        (without(busybox(), &[busy]), dhcp, "that is on reads /etc/network/interfaces"),
+        (
+            without(busybox(), &[]),
+            "network \"eth0\" dhcp=#true\nservice \"network\" on=#false",
+            "that is on reads /etc/network/interfaces",
+        ),
+        (
+            without(busybox(), &[]),
+            "network \"eth0\" dhcp=#true\nfile \"/etc/init.d/S20network\" from=\"x\"",
+            "that is on reads /etc/network/interfaces",
+        ),
+        (
+            without(debian(), &[]),
+            "network \"eth0\" dhcp=#true\nservice \"systemd-networkd\" on=#false",
+            "needs systemd-networkd",
+        ),
         (without(busybox(), &["usr/sbin/udhcpc"]), dhcp, "the stack has no udhcpc"),
         (without(busybox(), &["usr/sbin/ifup"]), dhcp, "the stack has no ifup"),
         (without(busybox(), &["etc/passwd"]), "user \"me\"", "the stack has no /etc/passwd"),
@@ -128,6 +154,7 @@ fn a_line_that_nothing_of_the_stack_reads_is_refused() {
         ),
         (without(busybox(), &["etc/inittab"]), "service ssh on=#false", "its service is not known"),
     ] {
+        fs::write(stage.path("x"), "x").unwrap();
         let found = stage.refused(line);
         assert!(found.contains(message) && found.contains("\nhelp: "), "{line}: {found}");
     }

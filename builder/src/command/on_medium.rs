@@ -54,7 +54,7 @@ pub(super) fn target(medium: Option<&Path>, esp: Option<&Path>, access: Access) 
             .remedy("mount the partition of its store and its EFI system partition, and give `--medium DIR --esp DIR`; a system that Lamina booted has its own")),
         (None, None) => {
             let running = OpenMedium::open(&System::here(), access)?;
-            let target = Target { store: running.store.clone(), esp: running.esp.clone() };
+            let target = Target::mounted(&running.store, &running.esp)?;
             Ok(OpenTarget { target, _running: Some(running) })
         }
     }

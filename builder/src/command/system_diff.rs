@@ -59,13 +59,15 @@ pub(super) struct Diff {
 impl Diff {
     pub(super) fn run(self, context: &Context) -> Result<ExitCode> {
         let store = context.store()?;
+        let open = || -> Result<(OpenTarget, Installed)> {
+            let target = target(self.medium.as_deref(), self.esp.as_deref(), Access::Read)?;
+            let installed = Installed::read(&target)?;
+            Ok((target, installed))
+        };
         let medium = match (&self.medium, &self.esp) {
-            (None, None) if !is_running_as_root() => None,
-            (medium, esp) => {
-                let target = target(medium.as_deref(), esp.as_deref(), Access::Read)?;
-                let installed = Installed::read(&target)?;
-                Some((target, installed))
-            }
+            // Not every system has a medium with a menu, and the store knows most of what can be named.
+            (None, None) => is_running_as_root().then(open).and_then(Result::ok),
+            _ => Some(open()?),
         };
         let before = side(&store, medium.as_ref(), &self.before)?;
         let after = side(&store, medium.as_ref(), &self.after)?;

@@ -77,6 +77,8 @@ pub struct Inspection {
 const BRING: &str = "`lamina system install PROFILE` puts it there again";
 /// A damaged entry.
 const MENU: &str = "`lamina system install PROFILE` writes the menu anew";
+/// An entry that is not of Lamina.
+const OF_OTHERS: &str = "put the file there again, or remove the entry";
 /// A damaged kernel or initramfs.
 const KERNEL: &str =
     "`lamina system install PROFILE --kernel FILE --initramfs FILE` with the same files puts it there again";
@@ -193,7 +195,8 @@ impl Inspection {
             self.damage.push(error.remedy(MENU));
             Vec::new()
         });
-        for file in files {
+        // A name with a dot is nobody's entry: file managers leave such ones.
+        for file in files.into_iter().filter(|it| !it.starts_with('.')) {
             let Some(name) = EntryFileName::parse(&file) else { continue };
             let path = paths::entry(&file);
             match esp
@@ -201,7 +204,14 @@ impl Inspection {
                 .map_err(|error| error.cause().to_owned())
                 .map(|bytes| BootEntry::parse(&bytes))
             {
-                Ok(Ok(entry)) => self.entries.push(FoundEntry { file, name, entry }),
+                Ok(Ok(entry)) => {
+                    let remedy = if name.is_ours() { KERNEL } else { OF_OTHERS };
+                    let started = [&entry.linux].into_iter().chain(&entry.initrd);
+                    for missing in started.filter(|it| !esp.has(it.trim_start_matches('/'))) {
+                        self.damaged(&path, format!("{missing} is missing"), remedy);
+                    }
+                    self.entries.push(FoundEntry { file, name, entry });
+                }
                 Ok(Err(why)) => self.damaged(&path, why.to_string(), MENU),
                 Err(why) => self.damaged(&path, why, MENU),
             }
@@ -228,9 +238,8 @@ impl Inspection {
         }
     }
 
-    /// An entry must find its files, and what it binds, on this disk.
+    /// An entry must find what it binds on this disk.
     fn check_entries(&mut self) {
-        let files: BTreeSet<String> = self.boot_files.iter().map(|it| format!("/{}", it.path)).collect();
         let bound: BTreeSet<String> =
             self.generations.iter().map(|it| format!("{}@{}", it.profile, it.digest)).collect();
         let named: BTreeSet<&str> = self.generations.iter().map(|it| it.profile.as_str()).collect();
@@ -240,10 +249,6 @@ impl Inspection {
             let mut wrong = |cause: String, remedy| {
                 damage.push(Error::new(paths::entry(file), cause).remedy(remedy));
             };
-            for path in [&entry.linux].into_iter().chain(&entry.initrd).filter(|path| !files.contains(*path))
-            {
-                wrong(format!("{path} is missing"), KERNEL);
-            }
             for candidate in entry.candidates().filter(|it| !bound.contains(*it) && !named.contains(it)) {
                 wrong(format!("{candidate} is not in the store"), BRING);
             }

@@ -175,7 +175,9 @@ impl Verdict {
         let names = esp.names(paths::ENTRIES).unwrap_or_default();
         let is_there =
             names.iter().filter_map(|name| EntryFileName::parse(name)).any(|name| conf.means(&name));
-        if let Some(default) = conf.default.filter(|_| !is_there) {
+        if conf.is_pattern_of_others() {
+            self.unknown.push(format!("what boots by itself: {path} has a pattern of somebody else's"));
+        } else if let Some(default) = conf.default.filter(|_| !is_there) {
             self.damaged(path, format!("has {default} boot by itself, and there is no such entry"), CHOOSE);
         }
     }

@@ -21,29 +21,30 @@ const LARGEST: u64 = 1 << 20;
 /// Puts host name, networks and services into the plan.
 pub(super) fn draw(settings: &Settings, draft: &mut Draft<'_>) -> Read<()> {
     if let Some(name) = &settings.host_name {
-        host_name(name, draft)?;
+        host_name(name, settings, draft)?;
     }
     if let Some(first) = settings.networks.first() {
-        networks(&settings.networks, Line { setting: "network", span: &first.span }, draft)?;
+        networks(settings, Line { setting: "network", span: &first.span }, draft)?;
     }
     settings.services.iter().try_for_each(|it| service(it, draft))
 }
 
-fn host_name(name: &Placed<HostName>, draft: &mut Draft<'_>) -> Read<()> {
+fn host_name(name: &Placed<HostName>, settings: &Settings, draft: &mut Draft<'_>) -> Read<()> {
     let line = Line { setting: "hostname", span: &name.span };
-    if !is_read(HOST_NAME, draft)? {
+    if !is_read(HOST_NAME, settings, draft)? {
         let help =
             format!("let a script of {SCRIPTS} run `hostname -F {HOST_NAME}`, as the base of this tree does");
-        draft.refuse(line, format!("no script of {SCRIPTS} in the stack reads {HOST_NAME}"), help);
+        draft.refuse(line, format!("no script of {SCRIPTS} that is on reads {HOST_NAME}"), help);
     }
     let text = format!("{}\n", name.value.as_str());
     draft.put(line, HOST_NAME, What::File(text.into()), owned(0o644, (0, 0)))
 }
 
-fn networks(networks: &[Network], line: Line<'_>, draft: &mut Draft<'_>) -> Read<()> {
-    if !is_read(INTERFACES, draft)? {
+fn networks(settings: &Settings, line: Line<'_>, draft: &mut Draft<'_>) -> Read<()> {
+    let networks = &settings.networks;
+    if !is_read(INTERFACES, settings, draft)? {
         let help = "add the package `network`, or another whose script runs `ifup -a`";
-        draft.refuse(line, format!("no script of {SCRIPTS} in the stack reads {INTERFACES}"), help);
+        draft.refuse(line, format!("no script of {SCRIPTS} that is on reads {INTERFACES}"), help);
     }
     for program in ["ifup", "udhcpc"] {
         let asks = |network: &&Network| program == "ifup" || network.addressing == Addressing::Dhcp;
@@ -81,11 +82,16 @@ fn interface(network: &Network) -> String {
     text
 }
 
-/// Whether a script that starts the system names `path`.
-fn is_read(path: &str, draft: &Draft<'_>) -> Read<bool> {
+/// Whether a script that starts the system names `path`, and no line switches it off or puts a file in its place.
+fn is_read(path: &str, settings: &Settings, draft: &Draft<'_>) -> Read<bool> {
+    let stays = |script: &str| {
+        let is_meant = |it: &&Service| !it.on && service_of(script) == Some(it.name.as_str());
+        let is_replaced = settings.files.iter().any(|it| it.path.as_str() == format!("{SCRIPTS}/{script}"));
+        !is_replaced && !settings.services.iter().any(|it| is_meant(&it))
+    };
     for name in draft.target.joined.names(SCRIPTS.as_bytes())?.into_iter().take(MOST_SCRIPTS) {
-        let script = [SCRIPTS.as_bytes(), b"/", &name].concat();
-        let Some(seen) = draft.find(&String::from_utf8_lossy(&script))? else { continue };
+        let name = String::from_utf8_lossy(&name);
+        let Some(seen) = draft.find(&format!("{SCRIPTS}/{name}"))?.filter(|_| stays(&name)) else { continue };
         let text = draft.target.joined.read(&seen, LARGEST)?.unwrap_or_default();
         if text.windows(path.len()).any(|part| part == path.as_bytes()) {
             return Ok(true);
@@ -131,13 +137,18 @@ fn services(draft: &Draft<'_>) -> Read<Vec<(String, String)>> {
     let mut found = Vec::new();
     for name in draft.target.joined.names(SCRIPTS.as_bytes())? {
         let Ok(script) = String::from_utf8(name) else { continue };
-        let Some(rest) = script.strip_prefix('S') else { continue };
-        let service = rest.trim_start_matches(|digit: char| digit.is_ascii_digit());
+        let Some(service) = service_of(&script).map(str::to_owned) else { continue };
         let path = format!("{SCRIPTS}/{script}");
-        let is_file = draft.find(&path)?.is_some_and(|seen| matches!(seen.item.kind, Kind::File(_)));
-        if is_file && !service.is_empty() && service.len() < rest.len() {
-            found.push((script.clone(), service.to_owned()));
+        if draft.find(&path)?.is_some_and(|seen| matches!(seen.item.kind, Kind::File(_))) {
+            found.push((script, service));
         }
     }
     Ok(found)
+}
+
+/// The name by which people know the service of a script `SNNname`.
+fn service_of(script: &str) -> Option<&str> {
+    let rest = script.strip_prefix('S')?;
+    let service = rest.trim_start_matches(|digit: char| digit.is_ascii_digit());
+    (!service.is_empty() && service.len() < rest.len()).then_some(service)
 }

@@ -46,6 +46,15 @@ pub(super) struct Draft<'a> {
     lines: BTreeMap<Vec<u8>, (Span, String)>,
 }
 
+/// What init and every system mount something over at each boot: what an image has there nobody sees.
+const COVERED: [&str; 5] = ["dev", "proc", "run", "sys", "tmp"];
+
+/// The folder that hides what lies at this place of the stack, links followed.
+fn covered(place: &[u8]) -> Option<&'static str> {
+    let top = place.split(|byte| *byte == b'/').find(|part| !part.is_empty())?;
+    COVERED.into_iter().find(|it| it.as_bytes() == top)
+}
+
 impl<'a> Draft<'a> {
     pub fn new(target: &'a Target<'a>) -> Draft<'a> {
         Draft { target, plan: Plan::default(), errors: Vec::new(), lines: BTreeMap::new() }
@@ -155,6 +164,11 @@ impl<'a> Draft<'a> {
                 return Ok(());
             }
         };
+        if let Some(top) = covered(&place) {
+            let message = format!("{path} is not seen: something else is mounted over /{top} at every boot");
+            self.refuse(line, message, "write another path");
+            return Ok(());
+        }
         if what == What::Folder && self.plan.entries.get(&place).is_some_and(|it| it.what == What::Folder) {
             return Ok(());
         }

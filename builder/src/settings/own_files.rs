@@ -15,18 +15,10 @@ use super::plan::What;
 /// Most bytes of one file: settings, and no programs.
 const LARGEST: u64 = 16 << 20;
 
-/// The file systems that init and every system mount anew at each boot: what an image has there nobody sees.
-const COVERED: [&str; 4] = ["dev", "proc", "run", "sys"];
-
 /// Puts the file into the plan.
 pub(super) fn draw(file: &OwnFile, draft: &mut Draft<'_>) -> Read<()> {
     let line = Line { setting: "file", span: &file.span };
     let path = file.path.as_str();
-    let top = path.split('/').find(|part| !part.is_empty() && *part != ".").unwrap_or_default();
-    if COVERED.contains(&top) {
-        let message = format!("{path} is not seen: something else is mounted over /{top} at every boot");
-        draft.refuse(line, message, "write another path");
-    }
     match read(file) {
         Ok(bytes) => draft.put(line, path, What::File(bytes), owned(file.mode, (0, 0))),
         Err(error) => {

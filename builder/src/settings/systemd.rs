@@ -33,6 +33,13 @@ pub(super) fn draw(settings: &Settings, draft: &mut Draft<'_>) -> Read<()> {
         draft.put(line, "/etc/hostname", What::File(text.into()), owned(0o644, (0, 0)))?;
     }
     if let Some(first) = settings.networks.first() {
+        let is_off = |it: &&Service| {
+            !it.on && it.name.as_str().trim_end_matches(".service") == NETWORKD.trim_end_matches(".service")
+        };
+        if let Some(off) = settings.services.iter().find(is_off) {
+            let line = Line { setting: "service", span: &off.span };
+            draft.refuse(line, "a line `network` needs systemd-networkd", "leave one of the two lines out");
+        }
         networks(&settings.networks, Line { setting: "network", span: &first.span }, draft)?;
     }
     settings.services.iter().try_for_each(|it| service(it, draft))

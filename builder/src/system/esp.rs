@@ -218,16 +218,15 @@ impl Reader<'_> {
     }
 
     /// A file that loaders choose by: without it nobody knows what boots.
-    fn choice(&mut self, path: &str) -> Result<Option<Vec<u8>>> {
-        let text = self.text(path, MOST_SCRIPT)?;
+    fn choice(&self, path: &str) -> Result<Option<Vec<u8>>> {
         let shown = self.folder.join(path);
-        let refused =
-            |why: &str| Error::new(shown.display(), why).remedy("remove it: loaders read a short file there");
-        if self.no_files.contains(path) {
-            return Err(refused("is no regular file"));
-        }
-        if self.too_long.contains(path) {
-            return Err(refused("is too long to be read"));
+        let remedy = "remove it: loaders read a short file there";
+        let text = read(&self.directory, path, MOST_SCRIPT).map_err(|error| match error.kind() {
+            ErrorKind::InvalidInput => Error::caused(shown.display(), error).remedy(remedy),
+            _ => self.on(path)(error),
+        })?;
+        if text.as_ref().is_some_and(|it| it.len() as u64 > MOST_SCRIPT) {
+            return Err(Error::new(shown.display(), "is too long to be read").remedy(remedy));
         }
         Ok(text)
     }

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::io::{self, Read, Seek};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use boot_store::layout;
@@ -30,12 +31,22 @@ pub fn carry_out(
     report: &Report,
     before: &mut dyn FnMut(&Step) -> Result<()>,
 ) -> Result<()> {
+    let folders = [&target.store, &target.esp].map(|path| (path, identity(path)));
     for (at, step) in plan.steps.iter().enumerate() {
         before(step)?;
         report.detail(format_args!("{step}"));
+        if let Some((path, _)) = folders.iter().find(|(path, was)| was.is_none() || identity(path) != *was) {
+            return Err(Error::new(path.display(), "is not mounted any more")
+                .remedy("mount it again; the same command goes on from there"));
+        }
         one(step, &plan.steps[at + 1..], target, report)?;
     }
     Ok(())
+}
+
+/// Device and inode: what is written below a folder whose file system was taken away would go into the one below.
+fn identity(folder: &Path) -> Option<(u64, u64)> {
+    fs::metadata(folder).ok().map(|it| (it.dev(), it.ino()))
 }
 
 /// Marks a generation as one that stays, or takes the mark away.

@@ -40,6 +40,11 @@ impl LoaderConf {
         self.default.as_ref().is_some_and(|default| default.ends_with(ANY))
     }
 
+    /// Whether `default` is a pattern (loader.conf(5)) that Lamina has not written: which entries it fits is not known here.
+    pub fn is_pattern_of_others(&self) -> bool {
+        self.default.as_ref().is_some_and(|it| !it.ends_with(ANY) && it.contains(['*', '?', '[']))
+    }
+
     /// Whether the pattern means generations of one profile alone: that of `web` also fits `web-1`.
     pub fn means_one_profile<'a>(&self, mut entries: impl Iterator<Item = &'a EntryFileName>) -> bool {
         let Some(profile) = self.default.as_ref().and_then(|default| default.strip_suffix(ANY)) else {

@@ -16,7 +16,7 @@ pub const PROFILE: &str = "/run/lamina/profile.kdl";
 pub const REPORT: &str = "/run/lamina/report.json";
 /// The command `lamina` of the running system: a link to the program that ends it.
 pub const LAMINA: &str = "/run/lamina/bin/lamina";
-/// The EFI system partition while `lamina bless` ends the counting of an entry: a folder that nobody but root enters.
+/// The partition with the boot menu while a command of the running system has it mounted: a folder that nobody but root enters.
 pub const ESP: &str = "/run/lamina/esp";
-/// Held by `lamina bless` while the medium is writable.
+/// Held by the one command, `lamina bless` or `lamina system`, that has the medium or the menu's partition open.
 pub const BLESS_LOCK: &str = "/run/lamina/bless.lock";

@@ -31,7 +31,7 @@ pub enum Blessing {
 pub fn bless(system: &System) -> Result<Blessing> {
     let report = report::read(system)?;
     let (name, generation) = booted(&report)?;
-    let store = store_folder(system, &report)?;
+    let store = store_folder(system, &report, "boots are not counted here")?;
     let _alone = lock(system)?;
     let slots = slots(&store)?;
     let mut ledger = slots.read().ledger;

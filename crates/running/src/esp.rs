@@ -1,4 +1,4 @@
-//! The partition with the boot menu: a FAT beside the store on the disk of the medium, mounted for a moment.
+//! The partition with the boot menu: a FAT beside the store on the disk of the medium, mounted for one command. Whoever mounts it holds [`crate::medium::lock`].
 
 use std::fs::{self, DirBuilder};
 use std::io::{self, ErrorKind};
@@ -31,6 +31,8 @@ impl From<io::Error> for Fault {
 /// Modules that nothing has asked for, FAT and its character sets among them, are loaded while the system comes up already (docs/boot.md):
 /// a hook that blesses early waits so long for them.
 const MODULES_COME: Duration = Duration::from_secs(10);
+/// No menu has more.
+pub(crate) const MOST_ENTRIES: usize = 4096;
 const LOOKED_AGAIN: Duration = Duration::from_millis(200);
 
 /// What `look` finds on the first partition beside the medium's that has it. Looked at again where none is a FAT, while modules may come.

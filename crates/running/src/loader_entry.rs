@@ -9,7 +9,7 @@ use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Write};
 use std::path::Path;
 
-use crate::esp::{self, Fault};
+use crate::esp::{self, Fault, MOST_ENTRIES};
 use crate::medium::lock;
 use crate::{Result, System};
 use boot_entry::paths::ENTRIES;
@@ -18,8 +18,6 @@ use boot_report::BootReport;
 
 /// An entry is as long as a kernel command line, and some words.
 const MOST_BYTES: u64 = 16 << 10;
-/// No menu has more.
-const MOST_ENTRIES: usize = 4096;
 
 /// Ends the counting of the entry that this system was booted from. Returns the names of entries that are not counted any more; none
 /// where nobody counts.

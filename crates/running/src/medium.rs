@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use boot_entry::EntryFileName;
 use boot_entry::paths::ENTRIES;
 use boot_report::{BootReport, paths};
 use nix::fcntl::{Flock, FlockArg, OFlag};
@@ -14,15 +15,15 @@ use nix::sys::statvfs::{FsFlags, statvfs};
 use stack::mount_table;
 
 use crate::error::{failure, refusal};
-use crate::esp::{self, Fault};
+use crate::esp::{self, Fault, MOST_ENTRIES};
 use crate::{Result, System, report};
 
-/// The folder of the store.
-pub(crate) fn store_folder(system: &System, report: &BootReport) -> Result<PathBuf> {
+/// The folder of the store. `so` says what follows where it has none.
+pub(crate) fn store_folder(system: &System, report: &BootReport, so: &str) -> Result<PathBuf> {
     if report.store_folder.is_empty() {
         let medium = if report.medium.is_empty() { "the medium" } else { &report.medium };
-        return Err(refusal(medium, "boots are not counted here: the store is not on a medium")
-            .remedy("a store on a disk or a share has boot counting"));
+        return Err(refusal(medium, format!("{so}: the store is not on a medium"))
+            .remedy("a store on a disk has a place for that"));
     }
     let store = system.path(&report.store_folder);
     match store.is_dir() {
@@ -32,8 +33,9 @@ pub(crate) fn store_folder(system: &System, report: &BootReport) -> Result<PathB
     }
 }
 
-/// One blessing at a time: the first to end would make the medium read-only under the other. The lock is a file for root alone:
-/// whoever can open a folder can lock it, and so keep a boot from ever being blessed.
+/// One at a time opens the medium or mounts the partition with the menu: the first to end would make the medium read-only under the other, and
+/// who removes the folder on which the partition is mounted takes it away from all (rmdir(2) of a mount point of another mount namespace). The
+/// lock is a file for root alone: whoever can open a folder can lock it, and so keep a boot from ever being blessed.
 pub(crate) fn lock(system: &System) -> Result<Flock<File>> {
     let path = system.path(paths::BLESS_LOCK);
     let failed = |error: io::Error| {
@@ -69,7 +71,10 @@ impl WritableMount {
             .ok_or_else(|| io::Error::other("lies on no mount that /proc knows"))?;
         let place = system.path(&mount.target);
         stack::mount::remount(&place, false).map_err(|error| error.cause)?;
-        Ok(Some(Self { place, elsewhere: mount.file_system_writable }))
+        // What a killed command left writable is nobody's: no mount of it is.
+        let is_other = |it: &&mount_table::Mounted| it.device == mount.device && it.id != mount.id;
+        let elsewhere = mount.file_system_writable && mounts.iter().filter(is_other).any(|it| it.writable);
+        Ok(Some(Self { place, elsewhere }))
     }
 
     pub(crate) fn end(&self) -> stack::Result<()> {
@@ -89,8 +94,9 @@ pub enum Access {
     Write,
 }
 
-/// The medium that this system was booted from, and the partition with its menu, as folders that this process alone sees: with its end,
-/// however it ends, the menu's partition is mounted nowhere any more, and the medium can be written by nobody.
+/// The medium that this system was booted from, and the partition with its menu, as folders that this process alone sees. With its end,
+/// however it ends, the partition is mounted nowhere any more, and the medium's mount is read-only for all; the file system below that is made
+/// read-only again by `drop`, or, where this was killed, by whoever opens it next.
 #[derive(Debug)]
 pub struct OpenMedium {
     /// The folder with `profiles/` and `images/`.
@@ -98,41 +104,42 @@ pub struct OpenMedium {
     /// The root of the partition with the menu.
     pub esp: PathBuf,
     writable: Option<WritableMount>,
-    /// `lamina bless` would make the medium read-only under us.
-    _alone: Option<Flock<File>>,
+    _alone: Flock<File>,
 }
 
 impl OpenMedium {
-    /// Opens both. The calling thread, and what it starts from now on, gets mounts of its own.
+    /// Opens both. The calling thread, and what it starts from now on, gets mounts of its own. Waits until no other command has them.
     ///
     /// # Errors
     /// Lamina did not boot this system, or not from a medium with a menu beside it; this is not root; it cannot be written.
     pub fn open(system: &System, access: Access) -> Result<Self> {
         let report = report::read(system)?;
-        let store = store_folder(system, &report)?;
-        let alone = (access == Access::Write).then(|| lock(system)).transpose()?;
+        let store = store_folder(system, &report, "there are no generations to change")?;
+        let alone = lock(system)?;
         own_mounts()?;
         let esp = menu_beside(system, &report)?;
-        let writable = match access {
-            Access::Read => None,
-            Access::Write => {
-                let failed = |error: io::Error| {
-                    refusal(&report.medium, format!("cannot be made writable: {error}"))
-                        .remedy("look for a switch that protects the medium, and at the kernel's log")
-                        .because_of(error)
-                };
-                esp::make_writable(&esp).map_err(|error| {
-                    failure(format!("the boot menu on the disk of {}", report.medium), error)
-                })?;
-                WritableMount::begin(system, Path::new(&report.store_folder), &store).map_err(failed)?
-            }
-        };
-        Ok(Self { store, esp, writable, _alone: alone })
+        let mut open = Self { store, esp, writable: None, _alone: alone };
+        if access == Access::Write {
+            open.begin_writing(system, &report)?;
+        }
+        Ok(open)
+    }
+
+    fn begin_writing(&mut self, system: &System, report: &BootReport) -> Result<()> {
+        esp::make_writable(&self.esp)
+            .map_err(|error| failure(format!("the boot menu on the disk of {}", report.medium), error))?;
+        let folder = Path::new(&report.store_folder);
+        self.writable = WritableMount::begin(system, folder, &self.store).map_err(|error| {
+            refusal(&report.medium, format!("cannot be made writable: {error}"))
+                .remedy("look for a switch that protects the medium, and at the kernel's log")
+                .because_of(error)
+        })?;
+        Ok(())
     }
 }
 
 impl Drop for OpenMedium {
-    /// What cannot be made read-only again stays writable in the mounts of this process, which ends, and is read-only in those of others.
+    /// What fails leaves the partition in the mounts of this process, which ends, and the medium to whoever opens it next.
     fn drop(&mut self) {
         let _ = nix::mount::umount(&self.esp);
         let _ = std::fs::remove_dir(&self.esp);
@@ -152,11 +159,21 @@ fn own_mounts() -> Result<()> {
     })
 }
 
-/// Mounts the first partition beside the medium's that has entries of a menu.
+/// Whether the partition has an entry of ours: others on the disk may have menus of their own.
+fn has_own_entries(esp: &Path) -> bool {
+    let names = std::fs::read_dir(esp.join(ENTRIES))
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|it| it.file_name().into_string().ok());
+    names.take(MOST_ENTRIES).filter_map(|name| EntryFileName::parse(&name)).any(|name| name.is_ours())
+}
+
+/// Mounts the first partition beside the medium's that has entries of ours.
 fn menu_beside(system: &System, report: &BootReport) -> Result<PathBuf> {
     let found = esp::first_beside(system, report, |node| {
         let place = esp::mount_at_its_place(system, node)?;
-        if place.join(ENTRIES).is_dir() {
+        if has_own_entries(&place) {
             return Ok(Some(place));
         }
         nix::mount::umount(&place).map_err(|errno| Fault::Failed(errno.into()))?;

@@ -20,6 +20,8 @@ pub struct Mounted {
     pub kind: String,
     /// A device node, or any word.
     pub source: String,
+    /// Whether this mount lets anybody write, where its file system does.
+    pub writable: bool,
     /// Whether the file system itself lets anybody write, and not only this place of it.
     pub file_system_writable: bool,
 }
@@ -58,9 +60,10 @@ fn line(line: &[u8]) -> Option<Mounted> {
     let id = text(next()?).parse().ok()?;
     let parent = text(next()?).parse().ok()?;
     let device = text(next()?);
-    let (_root, target, _options) = (next()?, unescape(next()?), next()?);
+    let (_root, target, options) = (next()?, unescape(next()?), text(next()?));
     while next()? != b"-" {}
     let (kind, source, file_system) = (next()?, next()?, text(next()?));
+    let is_writable = |options: &str| options.split(',').any(|option| option == "rw");
     Some(Mounted {
         id,
         parent,
@@ -68,7 +71,8 @@ fn line(line: &[u8]) -> Option<Mounted> {
         target: OsString::from_vec(target).into(),
         kind: text(&unescape(kind)),
         source: text(&unescape(source)),
-        file_system_writable: file_system.split(',').any(|option| option == "rw"),
+        writable: is_writable(&options),
+        file_system_writable: is_writable(&file_system),
     })
 }
 

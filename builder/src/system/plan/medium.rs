@@ -29,6 +29,7 @@ pub(super) fn images(installed: &Installed, request: &Request, room: Room) -> Re
     let mut seen = BTreeSet::new();
     let mut images = Images { there: Vec::new(), coming: Vec::new(), bytes: 0 };
     let (mut replaced, mut missing) = (Vec::new(), Vec::new());
+    let mut new = Vec::new();
     for (image, what) in
         request.new.iter().flat_map(|it| &it.images).filter(|it| seen.insert(it.0.wanted.digest))
     {
@@ -38,12 +39,19 @@ pub(super) fn images(installed: &Installed, request: &Request, room: Room) -> Re
                 images.there.push(image.clone());
                 continue;
             }
-            Some(length) => replaced.push((size, *length)),
-            None => missing.push(size),
+            Some(length) => {
+                replaced.push((size, *length));
+                images.coming.push(Step::CopyImage(image.clone(), what.clone()));
+            }
+            None => {
+                missing.push(size);
+                new.push(Step::CopyImage(image.clone(), what.clone()));
+            }
         }
         images.bytes += size;
-        images.coming.push(Step::CopyImage(image.clone(), what.clone()));
     }
+    // What is replaced comes first, in the order in which room is counted: each makes room when the one before it goes.
+    images.coming.extend(new);
     let taken = room.most_taken(&replaced, missing);
     if taken > room.free {
         let cause = format!("has {} free, and the images take {}", human_size(room.free), human_size(taken));
