@@ -127,6 +127,10 @@ fn expect_protected(guest: &mut Guest) -> Story {
     assert!(tried.contains("Read-only file system"), "{tried}");
     assert!(tried.contains("/run/lamina/esp: No such file"), "{tried}");
     assert!(tried.trim_end().ends_with('0'), "{tried}");
+    // The options of the mount and, behind the dash, those of the file system (proc_pid_mountinfo(5)).
+    let mounted = guest.run("grep ' /run/lamina/medium ' /proc/self/mountinfo")?;
+    let options: Vec<&str> = mounted.split(" - ").filter_map(|half| half.split_whitespace().last()).collect();
+    assert!(mounted.contains(" ro,") && options[1].starts_with("ro"), "{mounted}");
     Ok(())
 }
 
@@ -147,8 +151,11 @@ fn a_running_system_installs_goes_back_and_cleans_up() -> Story {
     assert!(differences.contains("the second one"), "{differences}");
     let planned = guest.run("lamina system install machine --dry-run")?;
     assert!(planned.contains("machine/2"), "{planned}");
-    let installed = guest.run("lamina system install machine; echo status $?")?;
-    assert!(installed.contains("status 0"), "{installed}");
+    // One that is killed at some moment, and one beside others that look: they mount and unmount the same partition.
+    guest.run("lamina system install machine & sleep 0.3; kill -9 $!; wait; true")?;
+    guest.type_line("for i in 1 2 3 4; do lamina system list >/dev/null || echo no list; done &")?;
+    let installed = guest.run("lamina system install machine; echo status $?; wait")?;
+    assert!(installed.contains("status 0") && !installed.contains("no list"), "{installed}");
     expect_protected(&mut guest)?;
     power_off(guest)?;
 
