@@ -105,7 +105,7 @@ pub(super) fn plan(
 /// The images on the medium that nothing needs; none of what cannot be listed.
 fn images_of_nobody(folder: &Path, needed: &BTreeSet<Digest>) -> Vec<PathBuf> {
     let Ok(store) = BootStore::open(folder, Path::new("")) else { return Vec::new() };
-    let names = store.directory().all_names(Path::new(layout::IMAGES)).unwrap_or_default();
+    let names = store.folder().all_names(Path::new(layout::IMAGES)).unwrap_or_default();
     let digests = names.iter().filter_map(|name| layout::image_of(std::str::from_utf8(name).ok()?));
     let unneeded = digests.filter(|digest| !needed.contains(digest)).map(|digest| layout::image(&digest));
     let mut of_nobody: Vec<PathBuf> = unneeded.filter(|path| !store.is_no_file(path)).collect();

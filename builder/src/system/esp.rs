@@ -7,7 +7,7 @@ use std::path::Path;
 use boot_entry::entry::listed_at;
 use boot_entry::paths::{self, BOOT_FILES, ENTRIES, GRUB, GRUB_CFG, LOADER_CONF};
 use boot_entry::{BootEntry, EntryFileName, LoaderConf, grub, sector};
-use stack::beneath::Directory;
+use stack::beneath::Folder;
 
 use super::room::Room;
 use crate::error::{Error, Result, beneath};
@@ -74,8 +74,8 @@ impl Esp {
     /// # Errors
     /// It cannot be read; what loaders choose by is no file. What others wrote, or what is damaged, stands in the result.
     pub fn read(folder: &Path) -> Result<Esp> {
-        let directory = Directory::open(folder, Path::new("")).map_err(Error::on(folder.display()))?;
-        let mut reader = Reader { folder, directory, no_files: BTreeSet::new(), too_long: BTreeSet::new() };
+        let opened = Folder::open(folder, Path::new("")).map_err(Error::on(folder.display()))?;
+        let mut reader = Reader { folder, opened, no_files: BTreeSet::new(), too_long: BTreeSet::new() };
         let mut entries = reader.entries()?;
         entries.sort_by_cached_key(|it: &EspEntry| listed_at(&it.name, it.entry.as_ref().ok()));
         let conf = reader.choice(LOADER_CONF)?;
@@ -139,7 +139,7 @@ pub fn mentions(text: &[u8], path: &str) -> bool {
 /// A partition that is being read.
 struct Reader<'a> {
     folder: &'a Path,
-    directory: Directory,
+    opened: Folder,
     no_files: BTreeSet<String>,
     too_long: BTreeSet<String>,
 }
@@ -174,7 +174,7 @@ impl Reader<'_> {
         let mut files = BTreeMap::new();
         for name in self.names(BOOT_FILES)? {
             let path = format!("{BOOT_FILES}/{name}");
-            match self.directory.file(Path::new(&path)).and_then(|file| file.metadata()) {
+            match self.opened.file(Path::new(&path)).and_then(|file| file.metadata()) {
                 Ok(found) => _ = files.insert(path, found.len()),
                 Err(error) if error.kind() == ErrorKind::InvalidInput => {
                     self.no_files.extend(is_boot_file(&path).then_some(path));
@@ -187,7 +187,7 @@ impl Reader<'_> {
 
     /// The names in a folder that are text, sorted; none where there is no such folder.
     fn names(&self, folder: &str) -> Result<Vec<String>> {
-        let names = match self.directory.all_names(Path::new(folder)) {
+        let names = match self.opened.all_names(Path::new(folder)) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
             names => names.map_err(self.on(folder))?,
         };
@@ -203,7 +203,7 @@ impl Reader<'_> {
 
     /// What a file says; `None` where there is none, or something else under its name. What is there and cannot be read is neither.
     fn text(&mut self, path: &str, most: u64) -> Result<Option<Vec<u8>>> {
-        match read(&self.directory, path, most) {
+        match read(&self.opened, path, most) {
             Ok(text) => {
                 self.too_long
                     .extend(text.as_ref().filter(|it| it.len() as u64 > most).map(|_| path.to_owned()));
@@ -221,7 +221,7 @@ impl Reader<'_> {
     fn choice(&self, path: &str) -> Result<Option<Vec<u8>>> {
         let shown = self.folder.join(path);
         let remedy = "remove it: loaders read a short file there";
-        let text = read(&self.directory, path, MOST_SCRIPT).map_err(|error| match error.kind() {
+        let text = read(&self.opened, path, MOST_SCRIPT).map_err(|error| match error.kind() {
             ErrorKind::InvalidInput => Error::caused(shown.display(), error).remedy(remedy),
             _ => self.on(path)(error),
         })?;
@@ -240,8 +240,8 @@ pub fn is_boot_file(path: &str) -> bool {
 }
 
 /// One byte more than `most`, where there is more.
-fn read(directory: &Directory, path: &str, most: u64) -> io::Result<Option<Vec<u8>>> {
-    let file = match directory.file(Path::new(path)) {
+fn read(opened: &Folder, path: &str, most: u64) -> io::Result<Option<Vec<u8>>> {
+    let file = match opened.file(Path::new(path)) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         file => file?,
     };

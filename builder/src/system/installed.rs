@@ -329,7 +329,7 @@ fn store_of(entry: &BootEntry) -> Option<&str> {
 
 /// The images with their lengths, and what has the name of one and is no file.
 fn images(store: &BootStore) -> Result<(BTreeMap<Digest, u64>, BTreeSet<PathBuf>)> {
-    let names = match store.directory().all_names(Path::new(layout::IMAGES)) {
+    let names = match store.folder().all_names(Path::new(layout::IMAGES)) {
         Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
         names => names.map_err(Error::on(store.path().join(layout::IMAGES).display()))?,
     };
@@ -337,7 +337,7 @@ fn images(store: &BootStore) -> Result<(BTreeMap<Digest, u64>, BTreeSet<PathBuf>
     let digests = names.iter().filter_map(|name| layout::image_of(std::str::from_utf8(name).ok()?));
     for digest in digests {
         let path = layout::image(&digest);
-        match store.directory().file(&path).and_then(|file| file.metadata()) {
+        match store.folder().file(&path).and_then(|file| file.metadata()) {
             Ok(found) => _ = images.insert(digest, found.len()),
             Err(error) if error.kind() == ErrorKind::InvalidInput => _ = no_files.insert(path),
             Err(_) => {}

@@ -78,12 +78,12 @@ impl BootStore {
 
     /// Whether a name below the store is that of something else than a regular file. What cannot be looked at may be one.
     pub fn is_no_file(&self, path: &Path) -> bool {
-        self.directory().file(path).is_err_and(|error| error.kind() == ErrorKind::InvalidInput)
+        self.folder().file(path).is_err_and(|error| error.kind() == ErrorKind::InvalidInput)
     }
 
     /// The names in a folder that are text, sorted, to the last; none of what is no folder.
     fn all_names(&self, folder: &Path) -> io::Result<BTreeSet<String>> {
-        match self.directory().all_names(folder) {
+        match self.folder().all_names(folder) {
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
                 Ok(BTreeSet::new())
             }

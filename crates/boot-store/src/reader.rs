@@ -9,7 +9,7 @@ use std::sync::Arc;
 use profiles::resolved::BootProfile;
 use profiles::{Digest, LARGEST, Name};
 use sha2::{Digest as _, Sha256};
-use stack::beneath::Directory;
+use stack::beneath::Folder;
 
 use crate::layout;
 
@@ -23,7 +23,7 @@ const FOLDERS_EACH: usize = 4;
 /// A store that can be read.
 #[derive(Debug, Clone)]
 pub struct BootStore {
-    directory: Arc<Directory>,
+    folder: Arc<Folder>,
 }
 
 /// A profile as it lies in the store.
@@ -89,17 +89,17 @@ impl BootStore {
     /// # Errors
     /// There is none; a link or a mount leads from `root` to it.
     pub fn open(root: &Path, folder: &Path) -> io::Result<Self> {
-        Ok(Self { directory: Arc::new(Directory::open(root, folder)?) })
+        Ok(Self { folder: Arc::new(Folder::open(root, folder)?) })
     }
 
     /// What its files are opened beneath.
-    pub fn directory(&self) -> &Arc<Directory> {
-        &self.directory
+    pub fn folder(&self) -> &Arc<Folder> {
+        &self.folder
     }
 
     /// Its folder, for messages.
     pub fn path(&self) -> &Path {
-        self.directory.path()
+        self.folder.path()
     }
 
     /// Whether it has a folder of profiles.
@@ -173,14 +173,14 @@ impl BootStore {
 
     /// The names in a folder that are text, in no order.
     fn names(&self, folder: &Path) -> io::Result<impl Iterator<Item = String> + use<>> {
-        let names = self.directory.names(folder)?.take(MOST_NAMES);
+        let names = self.folder.names(folder)?.take(MOST_NAMES);
         Ok(names.filter_map(|name| String::from_utf8(name).ok()))
     }
 
     /// One byte more than the language allows is read.
     fn read(&self, file: &Path) -> io::Result<Vec<u8>> {
         let most = LARGEST as u64 + 1;
-        let file = self.directory.file(file)?;
+        let file = self.folder.file(file)?;
         let length = file.metadata()?.len().min(most);
         let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0) + 1);
         file.take(most).read_to_end(&mut bytes)?;

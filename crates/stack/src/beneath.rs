@@ -1,7 +1,7 @@
-//! Files of a medium, which somebody else has written: opened beneath one directory, and as nothing but regular files.
+//! Files of a medium, which somebody else has written: opened beneath one folder, and as nothing but regular files.
 //!
 //! openat2(2) with RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, RESOLVE_NO_MAGICLINKS and RESOLVE_NO_XDEV: no `..`, no link and no mount
-//! leads out of the directory, so that a name says where bytes lie. A file is looked at (O_PATH) before it is opened for reading: to
+//! leads out of the folder, so that a name says where bytes lie. A file is looked at (O_PATH) before it is opened for reading: to
 //! open a device node or a FIFO can already do something.
 //!
 //! Other places resolve names beneath a folder by other rules, and call openat2(2) themselves: an archive follows links that stay below
@@ -20,15 +20,15 @@ use rustix::io::Errno;
 /// How often openat2(2) is asked again after EAGAIN, with which it answers a rename that happens meanwhile.
 const MOST_TRIES: usize = 16;
 
-/// A directory beneath which files are opened.
+/// A folder beneath which files are opened.
 #[derive(Debug)]
-pub struct Directory {
+pub struct Folder {
     path: PathBuf,
     descriptor: OwnedFd,
 }
 
-impl Directory {
-    /// The directory `folder` beneath `root`, which is trusted: `/` of the initramfs, or the place where a medium is mounted. An
+impl Folder {
+    /// What `folder` names beneath `root`, which is trusted: `/` of the initramfs, or the place where a medium is mounted. An
     /// empty `folder` is `root` itself.
     ///
     /// # Errors
@@ -59,19 +59,19 @@ impl Directory {
         }
     }
 
-    /// Every name in a directory, as [`Directory::names`] gives them, for whoever takes what is not listed for what is not there.
+    /// Every name in a folder, as [`Folder::names`] gives them, for whoever takes what is not listed for what is not there.
     ///
     /// # Errors
-    /// It is not there, or no directory; one of its names cannot be read.
+    /// It is not there, or no folder; one of its names cannot be read.
     pub fn all_names(&self, name: &Path) -> io::Result<Vec<Vec<u8>>> {
         let names = self.entries(name)?.map(|entry| Ok(entry?.file_name().to_bytes().to_vec()));
         names.filter(|name| !name.as_ref().is_ok_and(|name| is_dot(name))).collect()
     }
 
-    /// The names in a directory, in no order; `.` and `..` are not among them. An empty `name` is the directory itself.
+    /// The names in a folder, in no order; `.` and `..` are not among them. An empty `name` is the folder itself.
     ///
     /// # Errors
-    /// It is not there, or no directory. A name that cannot be read ends the iterator.
+    /// It is not there, or no folder. A name that cannot be read ends the iterator.
     pub fn names(&self, name: &Path) -> io::Result<impl Iterator<Item = Vec<u8>> + use<>> {
         let names =
             self.entries(name)?.map_while(Result::ok).map(|entry| entry.file_name().to_bytes().to_vec());
@@ -111,15 +111,15 @@ fn is_dot(name: &[u8]) -> bool {
     matches!(name, b"." | b"..")
 }
 
-/// Opens `name` beneath the directory.
-fn resolve(directory: impl AsFd, name: &Path, flags: OFlags) -> io::Result<OwnedFd> {
+/// Opens `name` beneath the folder.
+fn resolve(folder: impl AsFd, name: &Path, flags: OFlags) -> io::Result<OwnedFd> {
     let how = ResolveFlags::BENEATH
         | ResolveFlags::NO_SYMLINKS
         | ResolveFlags::NO_MAGICLINKS
         | ResolveFlags::NO_XDEV;
     let mut tries = 0;
     loop {
-        match openat2(&directory, name, flags, Mode::empty(), how) {
+        match openat2(&folder, name, flags, Mode::empty(), how) {
             Err(Errno::AGAIN | Errno::INTR) if tries < MOST_TRIES => tries += 1,
             result => return result.map_err(explained),
         }
@@ -131,7 +131,7 @@ fn explained(errno: Errno) -> io::Error {
     let why = match errno {
         Errno::LOOP => "there is a symbolic link, and none is followed on a medium",
         Errno::XDEV => "it leads out of the store",
-        Errno::NOSYS => "this kernel cannot open files beneath a directory (openat2, Linux 5.6)",
+        Errno::NOSYS => "this kernel cannot open files beneath a folder (openat2, Linux 5.6)",
         _ => return errno.into(),
     };
     io::Error::new(ErrorKind::InvalidInput, why)
@@ -147,9 +147,9 @@ mod tests {
     use nix::sys::stat::Mode as Permissions;
     use nix::unistd::mkfifo;
 
-    fn read(directory: &Directory, name: &str) -> Result<String, String> {
+    fn read(folder: &Folder, name: &str) -> Result<String, String> {
         let mut text = String::new();
-        let mut file = directory.file(Path::new(name)).map_err(|error| error.to_string())?;
+        let mut file = folder.file(Path::new(name)).map_err(|error| error.to_string())?;
         file.read_to_string(&mut text).map_err(|error| error.to_string())?;
         Ok(text)
     }
@@ -163,7 +163,7 @@ mod tests {
         symlink("../secret", root.path().join("store/out")).unwrap();
         symlink("profiles", root.path().join("store/in")).unwrap();
         symlink("store", root.path().join("link")).unwrap();
-        let store = Directory::open(root.path(), Path::new("store")).unwrap();
+        let store = Folder::open(root.path(), Path::new("store")).unwrap();
         assert_eq!(read(&store, "profiles/1.kdl"), Ok("one".into()));
         let link = "there is a symbolic link, and none is followed on a medium";
         for name in ["out", "in/1.kdl", "profiles/../out"] {
@@ -172,13 +172,13 @@ mod tests {
         for name in ["../secret", "/etc/passwd", "profiles/../../secret"] {
             assert_eq!(read(&store, name), Err("it leads out of the store".into()), "{name}");
         }
-        let linked = Directory::open(root.path(), Path::new("link")).unwrap_err();
+        let linked = Folder::open(root.path(), Path::new("link")).unwrap_err();
         assert_eq!(linked.to_string(), link);
     }
 
     #[test]
     fn another_mount_is_not_part_of_the_directory() {
-        let proc = Directory::open(Path::new("/"), Path::new("proc")).unwrap_err();
+        let proc = Folder::open(Path::new("/"), Path::new("proc")).unwrap_err();
         assert_eq!(proc.to_string(), "it leads out of the store");
     }
 
@@ -188,9 +188,9 @@ mod tests {
         mkfifo(&root.path().join("fifo"), Permissions::S_IRWXU).unwrap();
         fs::create_dir(root.path().join("folder")).unwrap();
         let _listener = std::os::unix::net::UnixListener::bind(root.path().join("socket")).unwrap();
-        let directory = Directory::open(root.path(), Path::new("")).unwrap();
+        let folder = Folder::open(root.path(), Path::new("")).unwrap();
         for (name, kind) in [("fifo", "FIFO"), ("folder", "folder"), ("socket", "socket")] {
-            assert_eq!(read(&directory, name), Err("it is not a file".into()), "{name}");
+            assert_eq!(read(&folder, name), Err("it is not a file".into()), "{name}");
             let error = regular_file(&root.path().join(name)).unwrap_err();
             assert_eq!(error.to_string(), format!("is a {kind}, and no file"));
         }
@@ -203,8 +203,8 @@ mod tests {
         assert_eq!(text, "text");
         fs::remove_file(root.path().join("file")).unwrap();
         fs::remove_file(root.path().join("link")).unwrap();
-        assert_eq!(directory.file(Path::new("nothing")).unwrap_err().kind(), ErrorKind::NotFound);
-        let mut names: Vec<_> = directory.names(Path::new("")).unwrap().collect();
+        assert_eq!(folder.file(Path::new("nothing")).unwrap_err().kind(), ErrorKind::NotFound);
+        let mut names: Vec<_> = folder.names(Path::new("")).unwrap().collect();
         names.sort();
         assert_eq!(names, [&b"fifo"[..], b"folder", b"socket"]);
     }

@@ -12,7 +12,7 @@ use nix::fcntl::OFlag;
 use rustix::fs::{Advice, fadvise};
 use sha2::{Digest, Sha256};
 
-use crate::beneath::Directory;
+use crate::beneath::Folder;
 use crate::{Error, Result};
 
 /// Bytes read and hashed at a time: large enough that system calls do not count, small enough for a small machine.
@@ -95,7 +95,7 @@ impl OpenImage {
     }
 
     /// Opens an image of a store: a regular file, wherever the store's own names lead.
-    pub fn beneath(store: &Directory, name: &Path) -> Result<Self> {
+    pub fn beneath(store: &Folder, name: &Path) -> Result<Self> {
         let path = store.path().join(name);
         let error = |cause| Error::new("open the image", path.display(), cause);
         let file = store.file(name).map_err(error)?;
@@ -130,7 +130,7 @@ impl OpenImage {
         in_one_file(kind, self, &self.path)
     }
 
-    /// Asks the kernel to read what a mount will need, without waiting: the tables of inodes, directories and ids, which a squashfs
+    /// Asks the kernel to read what a mount will need, without waiting: the tables of inodes, folders and ids, which a squashfs
     /// has at its end (`Documentation/filesystems/squashfs.rst`), and the top of the hash tree that may follow. The file system is
     /// `length` bytes long.
     pub fn read_ahead(&self, length: u64) {

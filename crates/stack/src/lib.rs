@@ -11,7 +11,7 @@
 //! | [`mount_table`] | what is mounted where, as the kernel lists it |
 //! | [`overlay`] | layers joined by overlayfs, on new kernels and on old ones |
 //! | [`upper`] | the folder that takes an overlay's changes: what it must be able to do, and the attributes of the root |
-//! | [`beneath`] | files of a medium, opened beneath one directory and as nothing but files |
+//! | [`beneath`] | files of a medium, opened beneath one folder and as nothing but files |
 //! | [`drive`] | drives whose medium can be taken out |
 //! | [`swap`] | the end of swapping to a file |
 //! | [`child`] | a child process that goes on with this program |

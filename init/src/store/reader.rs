@@ -10,7 +10,7 @@ use std::sync::Arc;
 use boot_store::{BootStore, ProfileError, layout};
 use profiles::Name;
 use profiles::resolved::BootProfile;
-use stack::beneath::Directory;
+use stack::beneath::Folder;
 
 use crate::error::Failure;
 use crate::paths;
@@ -87,8 +87,8 @@ impl Store {
     }
 
     /// What its files are opened beneath; `None` when it could not be opened.
-    pub fn directory(&self) -> Option<Arc<Directory>> {
-        self.files.as_ref().ok().map(|files| Arc::clone(files.directory()))
+    pub fn folder(&self) -> Option<Arc<Folder>> {
+        self.files.as_ref().ok().map(|files| Arc::clone(files.folder()))
     }
 
     /// Whether it has a folder of profiles.

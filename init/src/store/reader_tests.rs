@@ -193,5 +193,5 @@ fn the_packed_store_is_where_it_was_packed() {
     assert_eq!(Store::packed().folder, Path::new("/lamina"));
     // A folder of another mount is not the packed one, whatever it is called.
     let proc = Store::open(Origin::Initramfs, Path::new("/"), "proc");
-    assert!(proc.directory().is_none() && !proc.has_profiles());
+    assert!(proc.folder().is_none() && !proc.has_profiles());
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use nix::errno::Errno;
 use nix::sys::stat::{major, minor};
 use running::layer_devices::Device;
-use stack::beneath::Directory;
+use stack::beneath::Folder;
 
 use crate::error::Failure;
 use crate::paths;
@@ -71,7 +71,7 @@ const MOST_BESIDE: usize = 10_000;
 
 /// How many images there are where one is missing: none at all is another mistake than one too few, and one whose name was cut a
 /// third.
-pub fn images_beside(store: &Directory, image: &Path) -> Vec<String> {
+pub fn images_beside(store: &Folder, image: &Path) -> Vec<String> {
     let folder = image.parent().unwrap_or(image);
     let shown = store.path().join(folder);
     let names = match store.names(folder) {

@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use block_probe::image_kind::ImageKind;
 use profiles::Verify;
 use running::layer_devices::{LayerDevice, LayerDevices};
-use stack::beneath::Directory;
+use stack::beneath::Folder;
 use stack::image::OpenImage;
 use stack::loop_device::LoopDevice;
 use stack::mount::MountedLayer;
@@ -45,7 +45,7 @@ pub struct RealKernel {
     /// The kernel modules of the initramfs.
     pub modules: Modules,
     /// What images are opened beneath.
-    stores: Mutex<Vec<Arc<Directory>>>,
+    stores: Mutex<Vec<Arc<Folder>>>,
     held: Mutex<BTreeMap<String, Held>>,
     /// The layers that are mounted, with what was found of each.
     layers: Mutex<BTreeMap<String, (LayerFacts, Option<MountedLayer>)>>,
@@ -135,14 +135,13 @@ impl RealKernel {
     /// Images of this store may be opened from now on.
     pub fn reads_from(&self, store: &Store) {
         let mut stores = self.stores.lock().unwrap_or_else(PoisonError::into_inner);
-        stores.extend(store.directory());
+        stores.extend(store.folder());
     }
 
     /// The opened store that has the image, and the image's name in it.
-    fn store_of<'a>(&self, image: &'a Image) -> io::Result<(Arc<Directory>, &'a Path)> {
+    fn store_of<'a>(&self, image: &'a Image) -> io::Result<(Arc<Folder>, &'a Path)> {
         let stores = self.stores.lock().unwrap_or_else(PoisonError::into_inner);
-        let within =
-            |store: &Arc<Directory>| Some((store.clone(), image.path.strip_prefix(store.path()).ok()?));
+        let within = |store: &Arc<Folder>| Some((store.clone(), image.path.strip_prefix(store.path()).ok()?));
         stores.iter().find_map(within).ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
