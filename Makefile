@@ -66,11 +66,11 @@ build: deps
 	@ln -f $(target-dir)/release/lamina $(target-dir)/release/mkinitramfs $(target-dir)/release/boot $(LAMINA_OUT)/
 
 install: build init
-	@.ci/put $(LAMINA_OUT) $(LAMINA_OUT)/init $(DESTDIR)$(PREFIX)
+	@.ci/put '$(LAMINA_OUT)' '$(LAMINA_OUT)/init' '$(DESTDIR)$(PREFIX)'
 
 # One archive for any distribution, in out/release. RELEASE_KEY=FILE signs it with minisign.
 release: init
-	@MUSL=$(musl) .ci/release $(LAMINA_OUT)/release
+	@MUSL=$(musl) .ci/release '$(LAMINA_OUT)/release'
 
 init: deps
 	@MUSL=$(musl) init/build

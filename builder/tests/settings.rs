@@ -107,6 +107,60 @@ fn a_link_does_not_lead_below_what_each_boot_covers() {
 }
 
 #[test]
+fn files_of_accounts_that_cannot_be_read_whole_are_not_replaced() {
+    let long: &'static str = Box::leak("x\n".repeat(3 << 20).into_boxed_str());
+    for (path, what) in [
+        ("etc/group", What::File(0o644, (0, 0), long)),
+        ("etc/shadow", What::Link("/var/lib/nowhere/shadow")),
+        ("etc/shadow", What::Folder(0o755)),
+    ] {
+        let mut entries = busybox();
+        entries.retain(|(there, _)| *there != path);
+        entries.push((path, what));
+        let found = Stage::new(&entries).refused("user \"me\"");
+        let message = format!("/{path} of the stack is no file of at most 4 MiB");
+        assert!(found.contains(&message) && found.contains("\nhelp: "), "{found}");
+    }
+}
+
+#[test]
+fn what_an_account_of_before_has_left_opens_nothing() {
+    let mut entries = busybox();
+    entries.retain(|(path, _)| *path != "etc/shadow");
+    entries.push(("etc/shadow", What::File(0o600, (0, 0), "root:*:1::::::\nghost::19000:0:90:7:::\n")));
+    let plan = Stage::new(&entries).plan("user \"ghost\"").unwrap();
+    assert!(plan.contains("ghost:*:19000:0:90:7:::"), "{plan}");
+    // A new password begins to count anew, or it would have expired before anybody knew it.
+    let line = format!("root password-hash=\"{}\"", hash("6"));
+    let plan = Stage::new(&entries).plan(&line).unwrap();
+    assert!(plan.contains(&format!("root:{}:3652::99999:::", hash("6"))), "{plan}");
+}
+
+#[test]
+fn a_home_that_leads_elsewhere_and_a_shell_that_breaks_a_line_are_refused() {
+    let mut entries = busybox();
+    entries.push(("home", What::Folder(0o755)));
+    entries.push(("home/ruth", What::Link("../root")));
+    entries.push(("usr/bin/a:b", What::File(0o755, (0, 0), "#!/bin/sh\n")));
+    let stage = Stage::new(&entries);
+    let found = stage.refused("user \"ruth\"");
+    assert!(found.contains("/home/ruth is a link to '../root' in the stack"), "{found}");
+    let found = stage.refused("user \"me\" shell=\"/usr/bin/a:b\"");
+    assert!(found.contains("a shell has no colon"), "{found}");
+}
+
+#[test]
+fn two_lines_that_make_the_same_link_are_no_conflict() {
+    let stage = Stage::new(&debian());
+    let plan = stage.plan("network \"eth0\" dhcp=#true\nservice \"systemd-networkd\" on=#true");
+    assert!(plan.is_ok(), "{}", plan.unwrap_err());
+    let mut entries = debian();
+    entries.push(("etc/systemd/system/systemd-networkd.service", What::Link("/dev/null")));
+    let found = Stage::new(&entries).refused("network \"eth0\" dhcp=#true");
+    assert!(found.contains("systemd-networkd is masked") && found.contains("on=#true"), "{found}");
+}
+
+#[test]
 fn a_line_that_nothing_of_the_stack_reads_is_refused() {
     let key = format!("root key=\"{KEY}\"");
     let dhcp = "network \"eth0\" dhcp=#true";

@@ -125,6 +125,18 @@ fn what_is_set_is_told_and_needs_no_override() {
 }
 
 #[test]
+fn packages_that_hide_each_other_are_refused_as_without_settings() {
+    let stage = Stage::new(&busybox());
+    let other =
+        [("etc", What::Folder(0o755)), ("etc/passwd", What::File(0o644, (0, 0), "root:x:0:0::/:/bin/sh\n"))];
+    let other = layer(&stage.store, "other", &other);
+    for lines in ["", "user \"me\""] {
+        let message = stage.lock_below(&[&other], lines, &[], 1).unwrap_err().to_string();
+        assert!(message.contains("/etc/passwd: other hides that of base"), "{lines}: {message}");
+    }
+}
+
+#[test]
 fn a_package_that_is_added_at_a_boot_may_not_hide_a_setting() {
     let stage = Stage::new(&busybox());
     let above =

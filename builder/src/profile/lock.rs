@@ -4,7 +4,7 @@ use std::num::NonZero;
 
 use profiles::resolved::{BootProfile, ImageRef};
 use profiles::written::Composition;
-use profiles::{Digest, Name, Verify};
+use profiles::{Digest, Verify};
 use sha2::{Digest as _, Sha256};
 use squashfs::Image;
 use verified_store::CheckedImage;
@@ -68,16 +68,16 @@ pub fn lock(
     let mut stack: Vec<&Image> = images[..builds.stack.len()].iter().map(CheckedImage::image).collect();
     let system = SystemImage::make(composition, (&builds.stack, &stack), &builds.optional, (store, jobs))?;
     let own = system.as_ref().map(|system| open_own(store, system)).transpose()?;
+    // Packages are compared as if there were no settings: what one hides of another was in what these were made from.
+    let mut found = shadows(&contents);
     if let Some((image, paths)) = &own {
         stack.push(image.image());
         // What can be added lies above it.
         contents.insert(builds.stack.len(), paths.clone());
+        found.extend(shadows(&contents).into_iter().filter(|shadow| shadow.hidden == paths.name));
     }
-    let is_own = |name: &Name| system.as_ref().is_some_and(|system| system.record.name == *name);
-    let (shadowed, refused): (Vec<Shadow>, Vec<Shadow>) = shadows(&contents)
-        .into_iter()
-        .filter(|shadow| !is_own(&shadow.seen))
-        .partition(|shadow| composition.overrides.iter().any(|line| allows(line, shadow)));
+    let (shadowed, refused): (Vec<Shadow>, Vec<Shadow>) =
+        found.into_iter().partition(|shadow| composition.overrides.iter().any(|line| allows(line, shadow)));
     if !refused.is_empty() {
         return Err(refused_by(composition, &refused));
     }

@@ -38,17 +38,17 @@ pub(super) fn draw(settings: &Settings, init: InitSystem, draft: &mut Draft<'_>)
     let lines = settings.users.iter().map(|user| &user.span);
     let Some(first) = lines.chain(settings.root.iter().map(|root| &root.span)).next() else { return Ok(()) };
     let line = Line { setting: "user", span: first };
-    let Some(passwd) = read(draft, PASSWD)? else {
+    let Some(passwd) = read(draft, line, PASSWD)? else {
         let help = "add the package that has it (base-files, or Debian's base-passwd)";
         draft.refuse(line, format!("the stack has no {PASSWD} of at most 4 MiB"), help);
         return Ok(());
     };
     let mut accounts = Accounts {
         passwd,
-        shadow: read(draft, SHADOW)?.unwrap_or_default(),
-        group: read(draft, GROUP)?.unwrap_or_default(),
-        group_shadow: read(draft, GROUP_SHADOW)?,
-        shells: read(draft, SHELLS)?,
+        shadow: read(draft, line, SHADOW)?.unwrap_or_default(),
+        group: read(draft, line, GROUP)?.unwrap_or_default(),
+        group_shadow: read(draft, line, GROUP_SHADOW)?,
+        shells: read(draft, line, SHELLS)?,
     };
     if let Some(root) = &settings.root {
         let line = Line { setting: "root", span: &root.span };
@@ -63,9 +63,20 @@ pub(super) fn draw(settings: &Settings, init: InitSystem, draft: &mut Draft<'_>)
     accounts.finish(line.span, draft)
 }
 
-fn read(draft: &mut Draft<'_>, path: &str) -> Read<Option<AccountFile>> {
-    let Some(seen) = draft.find(path)? else { return Ok(None) };
-    Ok(draft.target.joined.read(&seen, LARGEST)?.map(|bytes| AccountFile::parse(&bytes)))
+/// A file of the stack; `None` where it has none. One that is there and cannot be read must not be replaced by new lines alone.
+fn read(draft: &mut Draft<'_>, line: Line<'_>, path: &str) -> Read<Option<AccountFile>> {
+    let found = draft.find(path)?;
+    let is_there = found.is_some() || draft.link(path)?.is_some();
+    let bytes = match &found {
+        Some(seen) => draft.target.joined.read(seen, LARGEST)?,
+        None => None,
+    };
+    if is_there && bytes.is_none() {
+        let message =
+            format!("{path} of the stack is no file of at most 4 MiB, to which lines could be added");
+        draft.refuse(line, message, "look at it with `lamina image cat`, and mend the package that has it");
+    }
+    Ok(bytes.map(|bytes| AccountFile::parse(&bytes)))
 }
 
 impl Accounts {
@@ -89,7 +100,10 @@ impl Accounts {
         let asked = user.shell.as_ref().map(|shell| shell.as_str());
         let needed = if self.passwd.has(user.name.as_str()) { asked } else { asked.or(Some("/bin/sh")) };
         let Some(path) = needed else { return Ok(None) };
-        if !draft.has_program(path)? {
+        if path.contains(|letter: char| letter == ':' || letter.is_control()) {
+            let help = "passwd(5) has colons between its fields, and a line for each account";
+            draft.refuse(line, "a shell has no colon and no control character in its path", help);
+        } else if !draft.has_program(path)? {
             let help = "name a program of the stack with shell=, or add the package that has it";
             draft.refuse(line, format!("the shell {path} is not in the stack"), help);
         } else if let Some(shells) = &mut self.shells
@@ -157,9 +171,17 @@ impl Accounts {
             draft.refuse(line, message, "choose another name");
             return Ok(None);
         }
+        let home = format!("/home/{name}");
+        if let Some(elsewhere) = draft.link(&home)? {
+            let message = format!("{home} is a link to '{elsewhere}' in the stack, and no home of its own");
+            draft.refuse(line, message, "choose another name, or mend the package that has the link");
+            return Ok(None);
+        }
         let gid = self.new_group(name, uid);
         self.has_shadow(name);
-        let (home, ids) = (format!("/home/{name}"), (uid.to_string(), gid.to_string()));
+        // A line that an account of before has left opens nothing.
+        self.shadow.set(name, 1, NO_PASSWORD);
+        let ids = (uid.to_string(), gid.to_string());
         self.passwd.add(&[name, "x", &ids.0, &ids.1, "", &home, shell]);
         draft.folder(line, &home, owned(0o700, (uid, gid)))?;
         Ok(Some(Owner { name: name.to_owned(), id: (uid, gid), home }))
@@ -170,8 +192,14 @@ impl Accounts {
         let used = self.group.numbers(2);
         let gid = std::iter::once(uid).chain(FIRST_PERSON..).find(|id| !used.contains(id)).unwrap_or(uid);
         self.group.add(&[name, "x", &gid.to_string(), ""]);
-        if let Some(shadow) = self.group_shadow.as_mut().filter(|shadow| !shadow.has(name)) {
-            shadow.add(&[name, "!", "", ""]);
+        match &mut self.group_shadow {
+            Some(shadow) if shadow.has(name) => {
+                [(1, "!"), (2, ""), (3, "")]
+                    .into_iter()
+                    .for_each(|(field, text)| shadow.set(name, field, text));
+            }
+            Some(shadow) => shadow.add(&[name, "!", "", ""]),
+            None => {}
         }
         gid
     }
@@ -200,6 +228,9 @@ impl Accounts {
             draft.refuse(line, message, "make one with `mkpasswd -m sha-512` or `openssl passwd -6`");
         }
         self.shadow.set(name, 1, hash.as_str());
+        // An old day would let it expire at once, as soon as somebody logs in.
+        self.shadow.set(name, 2, CHANGED);
+        self.shadow.set(name, 4, "99999");
         self.passwd.set(name, 1, "x");
         draft.holds_hash(name);
     }

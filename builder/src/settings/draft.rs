@@ -172,6 +172,9 @@ impl<'a> Draft<'a> {
         if what == What::Folder && self.plan.entries.get(&place).is_some_and(|it| it.what == What::Folder) {
             return Ok(());
         }
+        if self.plan.entries.get(&place).is_some_and(|it| it.what == what && it.metadata == metadata) {
+            return Ok(());
+        }
         if let Some((other, setting)) = self.in_the_way(&place) {
             let help = format!("keep one of the two; the other is '{setting}' in {other}");
             self.refuse(

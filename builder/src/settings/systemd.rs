@@ -40,12 +40,13 @@ pub(super) fn draw(settings: &Settings, draft: &mut Draft<'_>) -> Read<()> {
             let line = Line { setting: "service", span: &off.span };
             draft.refuse(line, "a line `network` needs systemd-networkd", "leave one of the two lines out");
         }
-        networks(&settings.networks, Line { setting: "network", span: &first.span }, draft)?;
+        networks(settings, Line { setting: "network", span: &first.span }, draft)?;
     }
     settings.services.iter().try_for_each(|it| service(it, draft))
 }
 
-fn networks(networks: &[Network], line: Line<'_>, draft: &mut Draft<'_>) -> Read<()> {
+fn networks(settings: &Settings, line: Line<'_>, draft: &mut Draft<'_>) -> Read<()> {
+    let Settings { networks, services, .. } = settings;
     let Some(unit) = find(NETWORKD, draft)? else {
         draft.refuse(
             line,
@@ -54,6 +55,13 @@ fn networks(networks: &[Network], line: Line<'_>, draft: &mut Draft<'_>) -> Read
         );
         return Ok(());
     };
+    let is_on = |it: &Service| it.on && it.name.as_str().trim_end_matches(".service") == "systemd-networkd";
+    if draft.link(&format!("{OWN}/{NETWORKD}"))?.as_deref() == Some("/dev/null")
+        && !services.iter().any(is_on)
+    {
+        let help = "add a line: service \"systemd-networkd\" on=#true";
+        draft.refuse(line, "systemd-networkd is masked in the stack", help);
+    }
     for network in networks {
         let setting = format!("network {}", network.interface.as_str());
         let line = Line { setting: &setting, span: &network.span };

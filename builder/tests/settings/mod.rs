@@ -235,8 +235,20 @@ impl Stage {
     }
 
     pub fn lock(&self, lines: &str, optional: &[&BuildRecord], jobs: usize) -> builder::Result<Locked> {
+        self.lock_below(&[], lines, optional, jobs)
+    }
+
+    /// With these layers above the base.
+    pub fn lock_below(
+        &self,
+        more: &[&BuildRecord],
+        lines: &str,
+        optional: &[&BuildRecord],
+        jobs: usize,
+    ) -> builder::Result<Locked> {
         let composition = self.profile(lines, "verify \"verity\"");
-        let builds = Builds { stack: vec![&self.base], optional: optional.to_vec() };
+        let stack = std::iter::once(&self.base).chain(more.iter().copied()).collect();
+        let builds = Builds { stack, optional: optional.to_vec() };
         lock::lock(&composition, &builds, &self.store, NonZero::new(jobs).unwrap())
     }
 }
