@@ -216,5 +216,13 @@ fn of_two_settings_that_name_the_same_thing_the_last_one_counts() {
         settings.users.iter().map(|user| (user.name.as_str(), user.uid, user.shell.is_some())).collect();
     assert_eq!(users, [("you", None, false), ("me", Some(1001), false)]);
     assert!(settings.services.len() == 1 && settings.services[0].on);
+    // However they spell it.
+    let web =
+        "profile web { include base; system { service ssh on=#true; file \"/etc/motd\" from=above; }; }";
+    let base =
+        "profile base { system { service ssh.service on=#false; file \"/etc//./motd\" from=below; }; }";
+    let settings = composed(&[web, base]).expect("a composition").settings;
+    assert!(settings.services.len() == 1 && settings.services[0].on);
+    assert!(settings.files.len() == 1 && settings.files[0].from == "above");
     assert!(composed(&["profile web"]).expect("a composition").settings.is_empty());
 }

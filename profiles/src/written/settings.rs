@@ -153,10 +153,12 @@ impl Settings {
         self.host_name = other.host_name.clone().or(self.host_name.take());
         self.time_zone = other.time_zone.clone().or(self.time_zone.take());
         self.root = other.root.clone().or(self.root.take());
-        replace(&mut self.users, &other.users, |user| user.name.as_str());
-        replace(&mut self.networks, &other.networks, |network| network.interface.as_str());
-        replace(&mut self.files, &other.files, |file| file.path.as_str());
-        replace(&mut self.services, &other.services, |service| service.name.as_str());
+        replace(&mut self.users, &other.users, |user| user.name.as_str().to_owned());
+        replace(&mut self.networks, &other.networks, |network| network.interface.as_str().to_owned());
+        replace(&mut self.files, &other.files, |file| plain(file.path.as_str()));
+        replace(&mut self.services, &other.services, |it| {
+            it.name.as_str().trim_end_matches(".service").to_owned()
+        });
     }
 
     /// Reads the node `system`; `None` when errors were noted.
@@ -182,11 +184,18 @@ impl Settings {
 }
 
 /// What is named again moves to the end, as packages do.
-fn replace<T: Clone>(all: &mut Vec<T>, others: &[T], key: impl Fn(&T) -> &str) {
+fn replace<T: Clone>(all: &mut Vec<T>, others: &[T], key: impl Fn(&T) -> String) {
     for other in others {
         all.retain(|one| key(one) != key(other));
         all.push(other.clone());
     }
+}
+
+/// A path without what counts for nothing in it: `//` and `/./`.
+fn plain(path: &str) -> String {
+    path.split('/')
+        .filter(|part| !matches!(*part, "" | "."))
+        .fold(String::new(), |path, part| path + "/" + part)
 }
 
 fn placed<T: Value>(node: Node<'_>, what: &'static str) -> Option<Placed<T>> {
