@@ -150,6 +150,16 @@ fn a_home_that_leads_elsewhere_and_a_shell_that_breaks_a_line_are_refused() {
 }
 
 #[test]
+fn all_scripts_of_a_service_are_switched() {
+    let mut entries = busybox();
+    for script in ["etc/init.d/S30twice", "etc/init.d/S80twice"] {
+        entries.push((script, What::File(0o755, (0, 0), "#!/bin/sh\n")));
+    }
+    let plan = Stage::new(&entries).plan("service \"twice\" on=#false").unwrap();
+    assert!(plan.contains("/etc/init.d/S30twice (") && plan.contains("/etc/init.d/S80twice ("), "{plan}");
+}
+
+#[test]
 fn two_lines_that_make_the_same_link_are_no_conflict() {
     let stage = Stage::new(&debian());
     let plan = stage.plan("network \"eth0\" dhcp=#true\nservice \"systemd-networkd\" on=#true");

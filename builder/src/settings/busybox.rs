@@ -105,25 +105,31 @@ fn service(service: &Service, draft: &mut Draft<'_>) -> Read<()> {
     let (name, setting) = (service.name.as_str(), format!("service {}", service.name.as_str()));
     let line = Line { setting: &setting, span: &service.span };
     let scripts = services(draft)?;
-    let Some((script, _)) = scripts.iter().find(|(_, service)| service == name) else {
+    let meant: Vec<&String> = scripts.iter().filter(|(_, service)| service == name).map(|it| &it.0).collect();
+    if meant.is_empty() {
         let known: Vec<&str> = scripts.iter().map(|(_, service)| service.as_str()).collect();
         let help = profiles::suggest::remedy_or(name, &known, "add the package that has it");
         draft.refuse(line, format!("the stack has no service '{name}', a script {SCRIPTS}/SNN{name}"), help);
         return Ok(());
-    };
-    let path = format!("{SCRIPTS}/{script}");
-    let Some(seen) = draft.find(&path)? else { return Ok(()) };
+    }
+    meant.into_iter().try_for_each(|script| switch(&format!("{SCRIPTS}/{script}"), service, line, draft))
+}
+
+/// Switches one script of a service.
+fn switch(path: &str, service: &Service, line: Line<'_>, draft: &mut Draft<'_>) -> Read<()> {
+    let name = service.name.as_str();
+    let Some(seen) = draft.find(path)? else { return Ok(()) };
     if is_program(&seen) == service.on {
         return Ok(());
     }
     if !service.on {
         let text = format!("# The service {name} is switched off by the profile.\n");
-        return draft.put(line, &path, What::File(text.into()), owned(0o644, (0, 0)));
+        return draft.put(line, path, What::File(text.into()), owned(0o644, (0, 0)));
     }
     match draft.target.joined.read(&seen, LARGEST)? {
         Some(bytes) => {
             draft.merges(&seen);
-            draft.put(line, &path, What::File(bytes), owned(0o755, (0, 0)))
+            draft.put(line, path, What::File(bytes), owned(0o755, (0, 0)))
         }
         None => {
             draft.refuse(line, format!("{path} is no script"), "add the package that has the service");
