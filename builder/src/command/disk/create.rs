@@ -68,7 +68,7 @@ pub(super) struct Create {
     /// a name of `lamina kernel list`, a kernel package, or the folder of an unpacked one (default: 6.1-all)
     #[argh(option, arg_name = "name-or-file", default = "String::from(\"6.1-all\")")]
     kernel: String,
-    /// the static program that starts in the initramfs (default: init beside this program, or in ../lib/lamina)
+    /// the static program that starts in the initramfs (default: that of this installation, ../lib/lamina/init, or init beside this program)
     #[argh(option, arg_name = "file")]
     init: Option<PathBuf>,
     /// an initramfs for this kernel, in place of one that is made
@@ -269,7 +269,7 @@ impl Create {
             return Ok(InitramfsSource::File(file.clone()));
         }
         let init = self.init.clone().or_else(own_init).ok_or_else(|| {
-            Error::new("init", "does not lie beside this program or in ../lib/lamina")
+            Error::new("init", "lies neither in ../lib/lamina nor beside this program")
                 .remedy("`make init` builds it; give it with `--init FILE`, or a whole initramfs with `--initramfs FILE`")
         })?;
         Ok(InitramfsSource::Made { init })
