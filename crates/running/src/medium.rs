@@ -116,9 +116,6 @@ impl OpenMedium {
         let report = report::read(system)?;
         let store = store_folder(system, &report, "there are no generations to change")?;
         let alone = lock(system)?;
-        if access == Access::Write {
-            keep_from_others(system, &report, &store)?;
-        }
         own_mounts()?;
         let esp = menu_beside(system, &report)?;
         let mut open = Self { store, esp, writable: None, _alone: alone };
@@ -147,25 +144,6 @@ impl Drop for OpenMedium {
         let _ = nix::mount::umount(&self.esp);
         let _ = std::fs::remove_dir(&self.esp);
         let _ = self.writable.as_ref().map(WritableMount::end);
-    }
-}
-
-/// The file system is about to be writable: the mount that everybody sees must not be.
-fn keep_from_others(system: &System, report: &BootReport, store: &Path) -> Result<()> {
-    let failed = |error: io::Error| {
-        refusal(&report.medium, format!("cannot be kept from others: {error}"))
-            .remedy("run this as root")
-            .because_of(error)
-    };
-    if !statvfs(store).map_err(|errno| failed(errno.into()))?.flags().contains(FsFlags::ST_RDONLY) {
-        return Ok(());
-    }
-    let mounts = mount_table::read(&system.path(mount_table::PATH));
-    match mount_table::under(&mounts, Path::new(&report.store_folder)) {
-        Some(mount) => {
-            stack::mount::protect(&system.path(&mount.target)).map_err(|error| failed(error.cause))
-        }
-        None => Ok(()),
     }
 }
 
