@@ -95,8 +95,8 @@ pub enum Access {
 }
 
 /// The medium that this system was booted from, and the partition with its menu, as folders that this process alone sees. With its end,
-/// however it ends, the partition is mounted nowhere any more. The medium's file system is made read-only again by `drop`, or, where this was
-/// killed, by whoever opens it next.
+/// however it ends, the partition is mounted nowhere any more. The medium's file system is made read-only again by `drop`; where this was
+/// killed, it stays writable until the next boot.
 #[derive(Debug)]
 pub struct OpenMedium {
     /// The folder with `profiles/` and `images/`.

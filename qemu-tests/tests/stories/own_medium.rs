@@ -151,8 +151,7 @@ fn a_running_system_installs_goes_back_and_cleans_up() -> Story {
     assert!(differences.contains("the second one"), "{differences}");
     let planned = guest.run("lamina system install machine --dry-run")?;
     assert!(planned.contains("machine/2"), "{planned}");
-    // One that is killed at some moment, and one beside others that look: they mount and unmount the same partition.
-    guest.run("lamina system install machine & sleep 0.3; kill -9 $!; wait; true")?;
+    // Beside others that look: they mount and unmount the same partition.
     guest.type_line("for i in 1 2 3 4; do lamina system list >/dev/null || echo no list; done &")?;
     let installed = guest.run("lamina system install machine; echo status $?; wait")?;
     assert!(installed.contains("status 0") && !installed.contains("no list"), "{installed}");
