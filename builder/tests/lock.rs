@@ -1,6 +1,7 @@
 //! Locking: hidden paths are found in real images, and only those that the profile allows pass.
 
-use std::collections::BTreeMap;
+mod record;
+
 use std::num::NonZero;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -11,8 +12,8 @@ use builder::image::output;
 use builder::profile::folder::ProfileFolder;
 use builder::profile::lock::{self, Builds};
 use builder::store::{BuildRecord, Store, generations};
+use profiles::Digest;
 use profiles::resolved::BootProfile;
-use profiles::{Digest, Name};
 
 /// An image in the store with these files, each with its own path as its contents.
 fn image(store: &Store, name: &str, files: &[&str]) -> BuildRecord {
@@ -40,21 +41,7 @@ fn image_with(
     let options = ImageFormat::BOOTSTRAP.write_options(NonZero::<usize>::MIN);
     let written = output::write(&tree, &options, &scratch.path().join("image")).unwrap();
     store.publish(&scratch.path().join("image"), &store.image_path(&written.digest)).unwrap();
-    BuildRecord {
-        name: Name::parse(name).unwrap(),
-        version: "1".to_owned(),
-        id: Digest::from_bytes([1; 32]),
-        digest: written.digest,
-        size: written.size,
-        verity: Some(written.verity),
-        license: "MIT".to_owned(),
-        target: "x86_64-linux".to_owned(),
-        variant: None,
-        features: BTreeMap::new(),
-        build_root: Vec::new(),
-        depends: Vec::new(),
-        sources: Vec::new(),
-    }
+    record::of(name, &written)
 }
 
 fn lock(folder: &Path, overrides: &str) -> builder::Result<lock::Locked> {

@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use kernel_package::KernelPackage;
+use tempfile::TempDir;
 
 use crate::failure::Failure;
 
@@ -29,6 +30,13 @@ pub fn repository() -> PathBuf {
 pub fn cache() -> PathBuf {
     let home = || PathBuf::from(env::var_os("HOME").unwrap_or_else(|| "/".into()));
     env::var_os("LAMINA_CACHE").map_or_else(|| home().join(".cache/lamina"), PathBuf::from)
+}
+
+/// A folder that vanishes with its story. In the cache and not in /tmp: images are hard-linked from the store, which is there too.
+pub fn scratch(name: &str) -> Result<TempDir, Failure> {
+    let folder = cache().join("scratch");
+    fs::create_dir_all(&folder).map_err(Failure::at(&folder))?;
+    tempfile::Builder::new().prefix(name).tempdir_in(&folder).map_err(Failure::at(&folder))
 }
 
 /// `LAMINA_STORE`, by default the store in the cache: what `make packages` fills.

@@ -3,13 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
-use vm::machine::Machine;
+use vm::machine::{ForwardedPort, Machine};
 
 use crate::artifacts::{self, Kernel};
 use crate::failure::Failure;
 use crate::guest::Guest;
 use crate::initramfs::Initramfs;
 use crate::medium::{self, FileSystem, Identity};
+use crate::outside::free_port;
 use crate::store::{ImageLine, Layer, ProfileText, TestStore, newest_profile};
 
 /// What the ext4 disks of [`Fixture::disk`] are called.
@@ -34,11 +35,7 @@ impl Fixture {
 
     /// As [`Fixture::new`], with the kernel series named.
     pub fn on_kernel(name: &str, series: &str) -> Result<Self, Failure> {
-        let folder = artifacts::cache().join("scratch");
-        std::fs::create_dir_all(&folder).map_err(Failure::at(&folder))?;
-        // In the cache and not in /tmp: images are hard-linked from the store, which is there too.
-        let scratch =
-            tempfile::Builder::new().prefix(name).tempdir_in(&folder).map_err(Failure::at(&folder))?;
+        let scratch = artifacts::scratch(name)?;
         let store = TestStore::create(&scratch.path().join("medium/lamina"))?;
         Ok(Self {
             name: name.to_owned(),
@@ -134,6 +131,13 @@ impl Fixture {
     /// A machine with this fixture's kernel and initramfs, and these kernel parameters.
     pub fn machine(&self, parameters: &str) -> Result<Machine, Failure> {
         self.machine_with(&self.initramfs()?.write()?, parameters)
+    }
+
+    /// As [`Fixture::machine`], on the disk of the store, and with the host's port that leads to its SSH server.
+    pub fn machine_with_ssh(&self, parameters: &str) -> Result<(Machine, u16), Failure> {
+        let port = free_port(0)?;
+        let machine = self.machine(parameters)?.disk(&self.disk()?);
+        Ok((machine.network(&[ForwardedPort { host: port, guest: 22 }]), port))
     }
 
     /// As [`Fixture::machine`], with an initramfs of the story's own.

@@ -24,6 +24,7 @@ pub mod installed;
 pub mod logs;
 pub mod medium;
 pub mod outside;
+pub mod programs;
 pub mod qr;
 pub mod report;
 mod screen;

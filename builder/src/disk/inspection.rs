@@ -16,7 +16,7 @@ use nix::fcntl::OFlag;
 use profiles::Digest;
 use profiles::resolved::BootProfile;
 
-use super::loader_check;
+use super::loader_check::{self, ANEW, MENU};
 use crate::error::{Error, Result};
 
 /// An entry of the menu.
@@ -75,8 +75,6 @@ pub struct Inspection {
 
 /// A damaged or missing file of the store.
 const BRING: &str = "`lamina system install PROFILE` puts it there again";
-/// A damaged entry.
-const MENU: &str = "`lamina system install PROFILE` writes the menu anew";
 /// An entry that is not of Lamina.
 const OF_OTHERS: &str = "put the file there again, or remove the entry";
 /// A damaged kernel or initramfs.
@@ -113,7 +111,7 @@ pub fn inspect(path: &Path) -> Result<Inspection> {
     };
     match reader.store() {
         Ok(store) => found.read_store(&store),
-        Err(error) => found.damage.push(error.remedy("make the disk anew with `lamina disk create`")),
+        Err(error) => found.damage.push(error.remedy(ANEW)),
     }
     let esp = reader.esp().map_err(|error| found.damage.push(error)).ok();
     let loaders = loader_check::judge(&reader, esp.as_ref());
@@ -275,7 +273,7 @@ impl Inspection {
             Ok(names) => names,
             Err(Ext4Error::NotFound) => Vec::new(),
             Err(error) => {
-                self.damaged(folder, error.to_string(), "make the disk anew with `lamina disk create`");
+                self.damaged(folder, error.to_string(), ANEW);
                 Vec::new()
             }
         };

@@ -17,7 +17,9 @@ pub struct Verdict {
     pub unknown: Vec<String>,
 }
 
-const ANEW: &str = "make the disk anew with `lamina disk create`";
+pub(super) const ANEW: &str = "make the disk anew with `lamina disk create`";
+/// A damaged entry, or a menu that lists them.
+pub(super) const MENU: &str = "`lamina system install PROFILE` writes the menu anew";
 const REPLACED: &str = "put the file there again, or make the disk anew with `lamina disk create`; if you replaced the loader yourself, \
 remove loader/lamina.kdl from the partition";
 
@@ -130,7 +132,6 @@ impl Verdict {
 
     /// A menu is called after what is in it.
     fn check_grub(&mut self, esp: &EspReader) {
-        const MENU: &str = "`lamina system install PROFILE` writes the menu anew";
         let names = esp.names(paths::GRUB).unwrap_or_else(|error| {
             self.damage.push(error);
             Vec::new()

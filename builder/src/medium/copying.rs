@@ -103,25 +103,24 @@ pub(crate) fn write(root: &Path, inside: &Path, bytes: &[u8]) -> Result<()> {
 
 /// A file on its way to a name below a folder of a medium or a partition.
 pub(crate) fn begin(root: &Path, inside: &Path) -> Result<UnnamedFile> {
-    let path = root.join(inside);
+    begin_at(root, &root.join(inside))
+}
+
+fn begin_at(root: &Path, path: &Path) -> Result<UnnamedFile> {
     if let Some(folder) = path.parent() {
         make_folder_on(root, folder)?;
     }
-    let new = UnnamedFile::beside(&path)?;
+    let new = UnnamedFile::beside(path)?;
+    // A medium is read by others than who fills it.
     crate::store::share(&new.handle()?).map_err(Error::on(path.display()))?;
     Ok(new)
 }
 
 /// A file with the bytes of another; on file systems that can, the two share their blocks (FICLONE, ioctl_ficlone(2)).
 fn filled(from: &Path, to: &Path, meter: &Meter, medium: &Path) -> Result<UnnamedFile> {
-    if let Some(parent) = to.parent() {
-        make_folder_on(medium, parent)?;
-    }
     let source = regular_file::open(from)?;
-    let target = UnnamedFile::beside(to)?;
+    let target = begin_at(medium, to)?;
     let file = target.handle()?;
-    // A medium is read by others than who fills it.
-    crate::store::share(&file).map_err(Error::on(to.display()))?;
     if rustix::fs::ioctl_ficlone(&file, &source).is_err() {
         let mut out = BufWriter::with_capacity(1 << 17, &file);
         let copied = io::copy(&mut meter.reader(&source), &mut out).and_then(|_| out.flush());

@@ -74,7 +74,8 @@ pub fn lock(
         stack.push(image.image());
         // What can be added lies above it.
         contents.insert(builds.stack.len(), paths.clone());
-        found.extend(shadows(&contents).into_iter().filter(|shadow| shadow.hidden == paths.name));
+        let from_it_on = shadows(&contents[builds.stack.len()..]).into_iter();
+        found.extend(from_it_on.filter(|shadow| shadow.hidden == paths.name));
     }
     let (shadowed, refused): (Vec<Shadow>, Vec<Shadow>) =
         found.into_iter().partition(|shadow| composition.overrides.iter().any(|line| allows(line, shadow)));

@@ -33,13 +33,6 @@ pub(super) fn draw(settings: &Settings, draft: &mut Draft<'_>) -> Read<()> {
         draft.put(line, "/etc/hostname", What::File(text.into()), owned(0o644, (0, 0)))?;
     }
     if let Some(first) = settings.networks.first() {
-        let is_off = |it: &&Service| {
-            !it.on && it.name.as_str().trim_end_matches(".service") == NETWORKD.trim_end_matches(".service")
-        };
-        if let Some(off) = settings.services.iter().find(is_off) {
-            let line = Line { setting: "service", span: &off.span };
-            draft.refuse(line, "a line `network` needs systemd-networkd", "leave one of the two lines out");
-        }
         networks(settings, Line { setting: "network", span: &first.span }, draft)?;
     }
     settings.services.iter().try_for_each(|it| service(it, draft))
@@ -47,6 +40,11 @@ pub(super) fn draw(settings: &Settings, draft: &mut Draft<'_>) -> Read<()> {
 
 fn networks(settings: &Settings, line: Line<'_>, draft: &mut Draft<'_>) -> Read<()> {
     let Settings { networks, services, .. } = settings;
+    let mut own = services.iter().filter(|it| unit_name(it.name.as_str()) == NETWORKD);
+    if let Some(off) = own.clone().find(|it| !it.on) {
+        let line = Line { setting: "service", span: &off.span };
+        draft.refuse(line, "a line `network` needs systemd-networkd", "leave one of the two lines out");
+    }
     let Some(unit) = find(NETWORKD, draft)? else {
         draft.refuse(
             line,
@@ -55,10 +53,7 @@ fn networks(settings: &Settings, line: Line<'_>, draft: &mut Draft<'_>) -> Read<
         );
         return Ok(());
     };
-    let is_on = |it: &Service| it.on && it.name.as_str().trim_end_matches(".service") == "systemd-networkd";
-    if draft.link(&format!("{OWN}/{NETWORKD}"))?.as_deref() == Some("/dev/null")
-        && !services.iter().any(is_on)
-    {
+    if is_masked(NETWORKD, draft)? && !own.any(|it| it.on) {
         let help = "add a line: service \"systemd-networkd\" on=#true";
         draft.refuse(line, "systemd-networkd is masked in the stack", help);
     }
@@ -124,11 +119,21 @@ fn find(name: &str, draft: &Draft<'_>) -> Read<Option<Unit>> {
     Ok(None)
 }
 
+/// What systemd calls a service that is written without an ending.
+fn unit_name(written: &str) -> String {
+    let ended = ENDINGS.iter().any(|ending| written.ends_with(ending));
+    if ended { written.to_owned() } else { format!("{written}.service") }
+}
+
+/// Whether the stack keeps a unit from ever being started (systemd.unit(5)).
+fn is_masked(name: &str, draft: &Draft<'_>) -> Read<bool> {
+    Ok(draft.link(&format!("{OWN}/{name}"))?.as_deref() == Some("/dev/null"))
+}
+
 fn service(service: &Service, draft: &mut Draft<'_>) -> Read<()> {
     let (written, setting) = (service.name.as_str(), format!("service {}", service.name.as_str()));
     let line = Line { setting: &setting, span: &service.span };
-    let ended = ENDINGS.iter().any(|ending| written.ends_with(ending));
-    let name = if ended { written.to_owned() } else { format!("{written}.service") };
+    let name = unit_name(written);
     let Some(unit) = find(&name, draft)? else {
         let mut known = Vec::new();
         for folder in [OWN].iter().chain(&OF_PACKAGES) {
@@ -149,7 +154,7 @@ fn service(service: &Service, draft: &mut Draft<'_>) -> Read<()> {
         return Ok(());
     }
     let mask = format!("{OWN}/{name}");
-    let masked = draft.link(&mask)?.as_deref() == Some("/dev/null");
+    let masked = is_masked(&name, draft)?;
     if !service.on {
         return match masked {
             true => Ok(()),

@@ -3,7 +3,9 @@
 // Each test program uses some of it.
 #![allow(dead_code)]
 
-use std::collections::BTreeMap;
+#[path = "../record/mod.rs"]
+mod record;
+
 use std::fs;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
@@ -16,7 +18,6 @@ use builder::settings::{self, Target};
 use builder::stacking::joined::Joined;
 use builder::store::{BuildRecord, Store};
 use profiles::written::Composition;
-use profiles::{Digest, Name};
 use squashfs::{Entry, Kind, Metadata, Tree};
 
 /// A public key that is one.
@@ -172,21 +173,7 @@ pub fn layer(store: &Store, name: &str, entries: &[(&str, What)]) -> BuildRecord
     let options = ImageFormat::BOOTSTRAP.write_options(NonZero::<usize>::MIN);
     let written = output::write(&tree(entries), &options, &path).unwrap();
     store.publish(&path, &store.image_path(&written.digest)).unwrap();
-    BuildRecord {
-        name: Name::parse(name).unwrap(),
-        version: "1".to_owned(),
-        id: Digest::from_bytes([1; 32]),
-        digest: written.digest,
-        size: written.size,
-        verity: Some(written.verity),
-        license: "MIT".to_owned(),
-        target: "x86_64-linux".to_owned(),
-        variant: None,
-        features: BTreeMap::new(),
-        build_root: Vec::new(),
-        depends: Vec::new(),
-        sources: Vec::new(),
-    }
+    record::of(name, &written)
 }
 
 /// A store with one layer, and a folder of profiles.

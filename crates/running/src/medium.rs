@@ -71,7 +71,7 @@ impl WritableMount {
             .ok_or_else(|| io::Error::other("lies on no mount that /proc knows"))?;
         let place = system.path(&mount.target);
         stack::mount::remount(&place, false).map_err(|error| error.cause)?;
-        // What a killed command left writable is nobody's: no mount of it is.
+        // A file system that is writable, and through no mount, is nobody's.
         let is_other = |it: &&mount_table::Mounted| it.device == mount.device && it.id != mount.id;
         let elsewhere = mount.file_system_writable && mounts.iter().filter(is_other).any(|it| it.writable);
         Ok(Some(Self { place, elsewhere }))

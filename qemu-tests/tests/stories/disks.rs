@@ -20,10 +20,7 @@ struct MadeDisk {
 
 impl MadeDisk {
     fn new(name: &str, options: &[&str]) -> Result<Self, Failure> {
-        let scratch = artifacts::cache().join("scratch");
-        std::fs::create_dir_all(&scratch).map_err(Failure::at(&scratch))?;
-        let folder = tempfile::Builder::new().prefix(name).tempdir_in(&scratch);
-        let made = Self { folder: folder.map_err(Failure::at(&scratch))? };
+        let made = Self { folder: artifacts::scratch(name)? };
         let kernel = artifacts::kernel("6.1")?;
         let mut command = Command::new(artifacts::lamina()?);
         command.args(["disk", "create"]).arg(made.path());

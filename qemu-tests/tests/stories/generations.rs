@@ -9,6 +9,7 @@ use qemu_tests::artifacts;
 use qemu_tests::guest::Guest;
 use qemu_tests::initramfs::Initramfs;
 use qemu_tests::medium::{FileSystem, Identity, write};
+use qemu_tests::programs::{self, run};
 use qemu_tests::{Failure, Story};
 use vm::machine::{Firmware, Machine};
 
@@ -22,11 +23,8 @@ struct Workshop {
 impl Workshop {
     /// A disk with the newest generation of the real profile `console`, and a rescue.
     fn new(name: &str, options: &[&str]) -> Result<Self, Failure> {
-        let scratch = artifacts::cache().join("scratch");
-        fs::create_dir_all(&scratch).map_err(Failure::at(&scratch))?;
-        let folder = tempfile::Builder::new().prefix(name).tempdir_in(&scratch);
-        let mut made = Self { folder: folder.map_err(Failure::at(&scratch))?, partitions: [(0, 0); 2] };
-        fs::create_dir_all(made.path("store")).map_err(Failure::at(&scratch))?;
+        let mut made = Self { folder: artifacts::scratch(name)?, partitions: [(0, 0); 2] };
+        fs::create_dir_all(made.path("store")).map_err(Failure::at(made.folder.path()))?;
         for part in ["images", "profiles"] {
             // Links cost nothing, and what is added is this store's alone.
             let linked =
@@ -55,9 +53,7 @@ impl Workshop {
     }
 
     fn lamina(&self) -> Command {
-        let mut command = Command::new(artifacts::lamina().unwrap_or_else(|failure| panic!("{failure}")));
-        command.env("LAMINA_STORE", self.path("store"));
-        command
+        programs::lamina(&self.path("store"))
     }
 
     fn system(&self, arguments: &[&str]) -> Result<Output, Failure> {
@@ -148,14 +144,6 @@ impl Workshop {
         let names = fs::read_dir(&folder).map_err(Failure::at(&folder))?.flatten();
         let number = |name: std::ffi::OsString| Path::new(&name).file_stem()?.to_str()?.parse::<u64>().ok();
         names.filter_map(|it| number(it.file_name())).max().ok_or(Failure::new("console was never locked"))
-    }
-}
-
-fn run(command: &mut Command) -> Result<Output, Failure> {
-    let output = command.output().map_err(Failure::about("a program"))?;
-    match output.status.success() {
-        true => Ok(output),
-        false => Err(Failure::new(format!("{command:?}: {}", String::from_utf8_lossy(&output.stderr)))),
     }
 }
 

@@ -8,6 +8,7 @@ use qemu_tests::artifacts;
 use qemu_tests::guest::Guest;
 use qemu_tests::initramfs::Initramfs;
 use qemu_tests::medium::{FileSystem, Identity, write};
+use qemu_tests::programs::{self, run};
 use qemu_tests::store::newest_profile;
 use qemu_tests::{Failure, Story};
 use vm::machine::{Firmware, Machine};
@@ -23,10 +24,7 @@ struct Machinery {
 
 impl Machinery {
     fn new() -> Result<Self, Failure> {
-        let scratch = artifacts::cache().join("scratch");
-        fs::create_dir_all(&scratch).map_err(Failure::at(&scratch))?;
-        let folder = tempfile::Builder::new().prefix("own-medium").tempdir_in(&scratch);
-        let made = Self { folder: folder.map_err(Failure::at(&scratch))? };
+        let made = Self { folder: artifacts::scratch("own-medium")? };
         made.copy_store()?;
         made.write_tree()?;
         run(made.lamina().arg("--tree").arg(made.path("tree")).args(["build", "machine"]))?;
@@ -41,16 +39,14 @@ impl Machinery {
     }
 
     fn lamina(&self) -> Command {
-        let mut command = Command::new(artifacts::lamina().unwrap_or_else(|failure| panic!("{failure}")));
-        command.env("LAMINA_STORE", self.path("store"));
-        command
+        programs::lamina(&self.path("store"))
     }
 
     /// What was built already; unpacked trees are this store's own, because a link more would change the others.
     fn copy_store(&self) -> Story {
         fs::create_dir(self.path("store")).map_err(Failure::at(self.folder.path()))?;
         let parts = ["images", "builds", "profiles"].map(|part| artifacts::store().join(part));
-        run(Command::new("cp").arg("-al").args(parts).arg(self.path("store")))
+        run(Command::new("cp").arg("-al").args(parts).arg(self.path("store"))).map(drop)
     }
 
     /// The packages and profiles of the repository, and the package of the release.
@@ -75,7 +71,7 @@ impl Machinery {
             command.args(["--option", parameter]);
         }
         command.arg("--kernel").arg(&kernel.package).arg("--initramfs").arg(Initramfs::new(&kernel).write()?);
-        run(command.args(["--size", "1G"]))
+        run(command.args(["--size", "1G"])).map(drop)
     }
 
     /// Only its description differs.
@@ -109,14 +105,6 @@ impl Machinery {
         guest.expect(description)?;
         guest.expect(":~# ")?;
         Ok(guest)
-    }
-}
-
-fn run(command: &mut Command) -> Story {
-    let output = command.output().map_err(Failure::about(format!("{command:?}")))?;
-    match output.status.success() {
-        true => Ok(()),
-        false => Err(Failure::new(format!("{command:?}: {}", String::from_utf8_lossy(&output.stderr)))),
     }
 }
 
@@ -178,5 +166,5 @@ fn a_running_system_installs_goes_back_and_cleans_up() -> Story {
 
 fn expect_sound(disk: &Path) -> Story {
     let mut command = Command::new(artifacts::lamina()?);
-    run(command.args(["disk", "inspect"]).arg(disk))
+    run(command.args(["disk", "inspect"]).arg(disk)).map(drop)
 }

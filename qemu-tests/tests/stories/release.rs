@@ -6,9 +6,9 @@ use std::process::Command;
 
 use qemu_tests::artifacts;
 use qemu_tests::debian_root::{self, Recipe};
+use qemu_tests::programs::{run, said};
 use qemu_tests::store::newest_profile;
 use qemu_tests::{Failure, Story};
-use tempfile::TempDir;
 
 /// A release that the archive was not made on.
 const DEBIAN_13: Recipe =
@@ -33,7 +33,7 @@ const WORK: [&[&str]; 5] = [
 
 #[test]
 fn the_archive_is_what_its_checksums_say_and_works_where_nothing_else_is() -> Story {
-    let root = scratch("empty")?;
+    let root = artifacts::scratch("empty")?;
     for folder in ["proc", "tmp"] {
         fs::create_dir(root.path().join(folder)).map_err(Failure::at(root.path()))?;
     }
@@ -42,7 +42,7 @@ fn the_archive_is_what_its_checksums_say_and_works_where_nothing_else_is() -> St
 
 #[test]
 fn the_archive_works_in_debian_13() -> Story {
-    let root = scratch("debian-13")?;
+    let root = artifacts::scratch("debian-13")?;
     let (store, images) = debian_root::images(&DEBIAN_13)?;
     for image in images {
         unpack(&store.join("images").join(format!("{}.sqfs", image.digest)), root.path())?;
@@ -52,7 +52,7 @@ fn the_archive_works_in_debian_13() -> Story {
 
 #[test]
 fn the_archive_works_in_the_base_of_this_tree() -> Story {
-    let root = scratch("base")?;
+    let root = artifacts::scratch("base")?;
     let (_, images) = newest_profile(&artifacts::store(), "console")?;
     for image in images {
         unpack(&artifacts::store().join("images").join(format!("{}.sqfs", image.digest)), root.path())?;
@@ -78,13 +78,10 @@ fn works_in(root: &Path) -> Story {
         .current_dir(&release))?;
     let kernel = artifacts::kernel("6.1")?.package;
     fs::copy(&kernel, root.join("kernel.deb")).map_err(Failure::at(&kernel))?;
-    let mut said = Vec::new();
-    for arguments in WORK {
-        said.push(inside(root, arguments)?);
-    }
+    let told = WORK.into_iter().map(|arguments| inside(root, arguments)).collect::<Result<Vec<_>, _>>()?;
     let unit = release.join("share/lamina/units/lamina-bless.service");
-    assert_eq!(said[2], fs::read_to_string(&unit).map_err(Failure::at(&unit))?);
-    assert!(said[4].lines().any(|line| line.ends_with(" init")), "{}", said[4]);
+    assert_eq!(told[2], fs::read_to_string(&unit).map_err(Failure::at(&unit))?);
+    assert!(told[4].lines().any(|line| line.ends_with(" init")), "{}", told[4]);
     Ok(())
 }
 
@@ -99,24 +96,10 @@ fn inside(root: &Path, arguments: &[&str]) -> Result<String, Failure> {
     let mut command = Command::new("unshare");
     command.args(["--user", "--map-root-user", "--mount", "--pid", "--fork", "--kill-child"]);
     command.arg("--root").arg(root).arg("--mount-proc").arg(format!("/release/{}", arguments[0]));
-    run(command.args(&arguments[1..]).env_clear())
+    said(command.args(&arguments[1..]).env_clear())
 }
 
 fn unpack(image: &Path, root: &Path) -> Story {
     run(Command::new("unsquashfs").args(["-quiet", "-no-progress", "-force", "-dest"]).arg(root).arg(image))
         .map(drop)
-}
-
-fn scratch(name: &str) -> Result<TempDir, Failure> {
-    let folder = artifacts::cache().join("scratch");
-    fs::create_dir_all(&folder).map_err(Failure::at(&folder))?;
-    tempfile::Builder::new().prefix(name).tempdir_in(&folder).map_err(Failure::at(&folder))
-}
-
-/// What it printed.
-fn run(command: &mut Command) -> Result<String, Failure> {
-    let output = command.output().map_err(Failure::about(format!("{command:?}")))?;
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{command:?} ended with {}: {errors}", output.status);
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }

@@ -6,9 +6,9 @@ use std::process::Command;
 
 use qemu_tests::fixture::Fixture;
 use qemu_tests::guest::Guest;
-use qemu_tests::outside::{free_port, ssh_banner};
+use qemu_tests::outside::ssh_banner;
+use qemu_tests::programs::said;
 use qemu_tests::{Failure, Story, artifacts};
-use vm::machine::ForwardedPort;
 
 #[test]
 fn a_profile_names_its_machine_its_user_and_a_file() -> Story {
@@ -21,7 +21,7 @@ fn a_profile_names_its_machine_its_user_and_a_file() -> Story {
         copy(&artifacts::store().join(folder), &store.join(folder))?;
     }
     let key = fixture.scratch().join("key");
-    run(Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&key))?;
+    said(Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&key))?;
     let public = fs::read_to_string(key.with_extension("pub")).map_err(Failure::at(&key))?;
     let settings = format!(
         "profile \"mine\" {{\n    include \"web\"\n    system {{\n        hostname \"web1\"\n        \
@@ -33,18 +33,14 @@ fn a_profile_names_its_machine_its_user_and_a_file() -> Story {
     write(&tree.join("profiles/mine.motd"), "This is web1.\n")?;
     let lamina = |words: &[&str]| -> Result<String, Failure> {
         let mut command = Command::new(artifacts::lamina()?);
-        run(command.arg("--store").arg(&store).arg("--tree").arg(&tree).args(words))
+        said(command.arg("--store").arg(&store).arg("--tree").arg(&tree).args(words))
     };
     lamina(&["profile", "lock", "mine"])?;
     let medium = fixture.medium_folder().join("lamina");
     fs::remove_dir_all(&medium).map_err(Failure::at(&medium))?;
     lamina(&["medium", "create", &medium.display().to_string(), "--profile", "mine"])?;
 
-    let port = free_port(0)?;
-    let machine = fixture
-        .machine("lamina.store=LABEL=LAMINA lamina.profile=mine")?
-        .disk(&fixture.disk()?)
-        .network(&[ForwardedPort { host: port, guest: 22 }]);
+    let (machine, port) = fixture.machine_with_ssh("lamina.store=LABEL=LAMINA lamina.profile=mine")?;
     let mut guest = Guest::boot(&machine)?;
     guest.expect("This is web1.")?;
     guest.expect("web1:~# ")?;
@@ -63,19 +59,11 @@ fn a_profile_names_its_machine_its_user_and_a_file() -> Story {
     ssh.args(["-F", "none", "-p", &port.to_string(), "-i"]).arg(&key);
     options.iter().for_each(|option| _ = ssh.args(["-o", option]));
     assert_eq!(
-        run(ssh.args(["me@127.0.0.1", "whoami; pwd; cat /etc/shadow 2>&1 || true"]))?,
+        said(ssh.args(["me@127.0.0.1", "whoami; pwd; cat /etc/shadow 2>&1 || true"]))?,
         "me\n/home/me\ncat: can't open '/etc/shadow': Permission denied\n"
     );
     guest.type_line("poweroff")?;
     guest.expect_off()
-}
-
-fn run(command: &mut Command) -> Result<String, Failure> {
-    let output = command.output().map_err(Failure::about("a program: run `make deps-test`"))?;
-    match output.status.success() {
-        true => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
-        false => Err(Failure::new(format!("{command:?}: {}", String::from_utf8_lossy(&output.stderr)))),
-    }
 }
 
 fn write(path: &Path, text: &str) -> Result<(), Failure> {

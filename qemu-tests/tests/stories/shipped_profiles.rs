@@ -83,11 +83,7 @@ fn an_image_with_a_key_lets_its_owner_log_in_over_ssh() -> Story {
     images.push(fixture.store().add(&keys.file("/etc/dropbear/authorized_keys.d/me.pub", &public)?)?);
     fixture.store().profile(&ProfileText::new("mine", &images))?;
 
-    let port = free_port(0)?;
-    let machine = fixture
-        .machine("lamina.store=LABEL=LAMINA lamina.profile=mine")?
-        .disk(&fixture.disk()?)
-        .network(&[ForwardedPort { host: port, guest: 22 }]);
+    let (machine, port) = fixture.machine_with_ssh("lamina.store=LABEL=LAMINA lamina.profile=mine")?;
     let mut guest = Guest::boot(&machine)?;
     guest.expect(PROMPT)?;
     ssh_banner(port)?;
