@@ -79,7 +79,7 @@ fn a_full_partition_is_collected_by_freeing_first() {
         .unwrap();
         judge(&trial, "gc");
         let left = Installed::read(&trial).unwrap();
-        let labels: Vec<String> = left.generations.iter().map(|it| it.label()).collect();
+        let labels: Vec<String> = left.medium.generations.iter().map(|it| it.label()).collect();
         assert_eq!(labels, ["rescue/1", "web/4"]);
     }
 }

@@ -1,4 +1,6 @@
-//! Sizes for people.
+//! Sizes for people, in whole units, as mount(8) takes them: `lamina.state=tmpfs,size=` can be given what a message says, and the figures of
+//! one message can be subtracted. The sizes of commands (`cli::numbers::human_size`) are rounded to a tenth of the largest unit, and need the
+//! formatting of floating-point numbers, which init does not link.
 
 use std::fmt;
 

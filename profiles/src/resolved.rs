@@ -122,6 +122,11 @@ impl BootProfile {
         self.images.iter().chain(&self.optional)
     }
 
+    /// Whether a state can take the place of its writable top: it has one, loses its changes, and no seal forbids it.
+    pub fn takes_a_state(&self) -> bool {
+        matches!(self.root, WritableTop::Tmpfs { .. }) && self.sealed.is_none()
+    }
+
     /// The profile as KDL: the same bytes for the same profile, and [`BootProfile::parse`] reads the same profile back.
     pub fn to_kdl(&self) -> String {
         let mut out = String::with_capacity(1024 + LONGEST_IMAGE * (self.images.len() + self.optional.len()));

@@ -10,7 +10,7 @@ use profiles::Digest;
 
 use super::roots::{Roots, in_words};
 use crate::error::{Error, Result};
-use crate::medium::retention;
+use crate::medium::removing;
 use crate::store::Store;
 
 /// The folders that are looked into, in the order in which what lies in them goes: what names others goes before these.
@@ -220,7 +220,7 @@ pub fn carry_out(store: &Store, judged: &[Judged], grace: Duration) -> Result<()
                 let aside = scratch.path().join(number.to_string());
                 fs::rename(&path, aside).map_err(Error::on(path.display()))?;
             }
-            false => retention::remove(store.root(), std::slice::from_ref(&piece.path))?,
+            false => removing::remove(store.root(), std::slice::from_ref(&piece.path))?,
         }
     }
     Ok(())

@@ -17,8 +17,9 @@ use super::{print, print_json};
 use crate::command::context::Context;
 use crate::disk::kernel::BootFiles;
 use crate::error::{Error, Result};
+use crate::medium::contents::InstalledGeneration;
 use crate::system::execution;
-use crate::system::installed::{Installed, InstalledGeneration};
+use crate::system::installed::Installed;
 use crate::system::plan::SystemPlan;
 use crate::system::request::{NewGeneration, Request};
 use crate::system::room::Room;
@@ -86,8 +87,8 @@ pub(super) fn generation<'a>(installed: &'a Installed, text: &str) -> Result<&'a
     let (name, number) = named(text)?;
     let is_meant =
         |it: &&InstalledGeneration| it.profile == name && number.is_none_or(|number| it.number == number);
-    installed.generations.iter().find(is_meant).ok_or_else(|| {
-        let there: Vec<String> = installed.of(&name).map(InstalledGeneration::label).collect();
+    installed.medium.generations.iter().find(is_meant).ok_or_else(|| {
+        let there: Vec<String> = installed.medium.of(&name).map(InstalledGeneration::label).collect();
         let remedy = match there.join(", ") {
             none if none.is_empty() => "`lamina system list` says what is there".to_owned(),
             some => format!("there are {some}"),
@@ -105,7 +106,7 @@ pub(super) fn whole<'a>(
         return Err(Error::new(generation.label(), format!("cannot be read: {why}"))
             .remedy("choose another one; `lamina system install` puts a new one there"));
     }
-    match installed.missing_images(generation).next() {
+    match installed.medium.missing_images(generation).next() {
         None => Ok(generation),
         Some(image) => {
             let cause =
@@ -212,7 +213,7 @@ pub(super) fn complete(cursor: &Cursor<'_>) -> BTreeMap<String, String> {
     let described = |it: &InstalledGeneration| {
         it.contents.as_ref().ok().and_then(|contents| contents.description.clone()).unwrap_or_default()
     };
-    let numbered = installed.generations.iter().map(|it| (it.label(), described(it)));
-    let named = installed.generations.iter().map(|it| (it.profile.to_string(), described(it)));
+    let numbered = installed.medium.generations.iter().map(|it| (it.label(), described(it)));
+    let named = installed.medium.generations.iter().map(|it| (it.profile.to_string(), described(it)));
     named.chain(numbered).collect()
 }

@@ -14,7 +14,7 @@ use crate::collection::plan::{Judged, carry_out, judge, pieces};
 use crate::collection::roots::{Roots, graph_of_tree};
 use crate::command::context::Context;
 use crate::error::{Error, Result};
-use crate::medium::retention;
+use crate::medium::contents;
 use crate::store::Store;
 
 /// How many generations of a profile stay when nobody says.
@@ -79,7 +79,7 @@ impl Gc {
 
 fn judged(context: &Context, store: &Store, keep: NonZero<usize>, grace: Duration) -> Result<Vec<Judged>> {
     let graph = graph_of_tree(&context.recipes()?, &context.profiles()?)?;
-    let roots = Roots::of(store, &graph, retention::running()?, (keep, grace))?;
+    let roots = Roots::of(store, &graph, contents::running()?, (keep, grace))?;
     Ok(judge(pieces(store, SystemTime::now())?, &roots, grace))
 }
 

@@ -18,7 +18,8 @@ use crate::command::context::Context;
 use crate::disk::kernel::{InitramfsSource, KernelSource, boot_files};
 use crate::disk::made_files::MadeFiles;
 use crate::error::{Error, Result};
-use crate::system::installed::{Installed, InstalledGeneration};
+use crate::medium::contents::InstalledGeneration;
+use crate::system::installed::Installed;
 use crate::system::plan::SystemPlan;
 use crate::system::request::Request;
 use crate::system::room::Room;
@@ -324,7 +325,7 @@ impl Gc {
         let target = target(self.medium.as_deref(), self.esp.as_deref(), access(self.dry_run))?;
         let _held = target.hold(&context.report)?;
         let installed = Installed::read(&target)?;
-        let mut names: Vec<Name> = installed.generations.iter().map(|it| it.profile.clone()).collect();
+        let mut names: Vec<Name> = installed.medium.generations.iter().map(|it| it.profile.clone()).collect();
         names.dedup();
         let request = Request { keep: Some((names, self.keep)), ..Request::default() };
         let plan = SystemPlan::make(&installed, &request, Room::of(&target.store)?)?;

@@ -72,7 +72,7 @@ impl Diff {
         let before = side(&store, medium.as_ref(), &self.before)?;
         let after = side(&store, medium.as_ref(), &self.after)?;
         let there: BTreeSet<Digest> = match &medium {
-            Some((_, installed)) => installed.images.keys().copied().collect(),
+            Some((_, installed)) => installed.medium.images.keys().copied().collect(),
             None => before.profile.all_images().map(|image| image.digest).collect(),
         };
         let found = compare_sides(&before, &after, &store, &there);

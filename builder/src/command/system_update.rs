@@ -50,7 +50,7 @@ impl Update {
         if names.is_empty() {
             let tree = context.profiles()?;
             let seen = target(medium, esp, Access::Read)?;
-            let there = Installed::read(&seen)?.generations;
+            let there = Installed::read(&seen)?.medium.generations;
             names = there.into_iter().map(|it| it.profile).filter(|name| tree.has(name)).collect();
         }
         names.sort();

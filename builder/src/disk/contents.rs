@@ -9,8 +9,8 @@ use boot_entry::{Generation, Parameter, StartedWith};
 use boot_ledger::Slots;
 use boot_store::layout;
 use disk_image::{Content, DiskFile};
-use profiles::resolved::{BootProfile, ImageRef};
-use profiles::{Digest, Name, WritableTop};
+use profiles::resolved::ImageRef;
+use profiles::{Digest, Name};
 use verified_store::LockedProfile;
 
 use crate::error::{Error, Result};
@@ -31,7 +31,7 @@ pub struct Chosen {
     digest: Digest,
     /// What people call it.
     description: Option<String>,
-    /// As [`takes_a_state`] says.
+    /// As [`BootProfile::takes_a_state`](profiles::resolved::BootProfile::takes_a_state) says.
     pub takes_a_state: bool,
     /// The profile and, where it has one, its signature.
     files: Vec<DiskFile>,
@@ -70,11 +70,6 @@ fn of_profile(store: &Store, name: &Name, most: NonZero<usize>, report: &Report)
     Ok(chosen)
 }
 
-/// Whether a state can take the place of its writable top: it has one, loses its changes, and no seal forbids it.
-pub fn takes_a_state(profile: &BootProfile) -> bool {
-    matches!(profile.root, WritableTop::Tmpfs { .. }) && profile.sealed.is_none()
-}
-
 impl Chosen {
     fn new(locked: LockedProfile) -> Result<Chosen> {
         let (place, digest) = (locked.place(), locked.stored.digest);
@@ -85,7 +80,7 @@ impl Chosen {
         let files = locked.files()?.map(file).collect();
         let LockedProfile { stored, profile, .. } = locked;
         Ok(Chosen {
-            takes_a_state: takes_a_state(&profile),
+            takes_a_state: profile.takes_a_state(),
             images: profile.all_images().cloned().collect(),
             profile: stored.name,
             number: stored.generation,

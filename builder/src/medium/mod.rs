@@ -3,10 +3,12 @@
 //! Images come first and profiles last, and every file appears whole, so that the folder boots at every moment with the
 //! profiles that it shows, and can be brought up to date by the same command.
 
+pub mod contents;
 pub(crate) mod copying;
-pub(crate) mod retention;
+pub(crate) mod removing;
+pub mod retention;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
@@ -19,9 +21,10 @@ use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use profiles::{Digest, Name};
 
+use contents::MediumContents;
 use copying::Found;
 pub use copying::MediumImage;
-pub use retention::Removals;
+use retention::{Policy, Removals};
 
 use crate::error::{Error, Result};
 use crate::report::Report;
@@ -71,7 +74,7 @@ impl MediumPlan {
             renewed.push((name.clone(), number));
         }
         let size = images.values().map(|it| it.wanted.size).sum();
-        let removals = retention::plan(folder, &renewed, &images.keys().copied().collect(), keep);
+        let removals = removals(folder, &renewed, &images.keys().copied().collect(), keep);
         let images = images.into_values().collect();
         let folder = folder.to_path_buf();
         Ok(MediumPlan { folder, images, profiles, signatures, size, outnumbered, removals })
@@ -102,7 +105,7 @@ impl MediumPlan {
             }
         }
         make_slots(&self.folder)?;
-        retention::carry_out(&self.folder, &self.removals)
+        removing::remove(&self.folder, &self.removals.files)
     }
 
     fn bring_images(&self, report: &Report) -> Result<()> {
@@ -147,6 +150,28 @@ impl MediumPlan {
         }
         fs::remove_file(&path).map_err(Error::on(path.display()))
     }
+}
+
+/// What goes from the medium in `folder` once the generations `new`, which need the images `needed`, are there. Nothing goes when it cannot be
+/// known: with slots that cannot be read, in a folder that is a store and no medium.
+fn removals(folder: &Path, new: &[(Name, u64)], needed: &BTreeSet<Digest>, keep: NonZero<usize>) -> Removals {
+    if ["builds", "tmp"].iter().any(|name| folder.join(name).exists()) {
+        return Removals::nothing("is a store: nothing is removed from it".to_owned());
+    }
+    if !folder.exists() {
+        return Removals::default();
+    }
+    let contents = match MediumContents::read(folder) {
+        Ok(contents) => contents,
+        Err(error) => return Removals::nothing(format!("nothing is removed: {error}")),
+    };
+    if let Err(why) = &contents.ledger {
+        let cause = format!("the slots that count boots cannot be read: {why}\nhelp: {SLOTS}");
+        return Removals::nothing(cause);
+    }
+    let profiles: Vec<Name> = new.iter().map(|(name, _)| name.clone()).collect();
+    let verdicts = retention::judge(&contents, &Policy { profiles: &profiles, keep, default: None, new });
+    Removals::after(&contents, &verdicts, new, needed)
 }
 
 /// Makes the slots that count boots, where they are missing.

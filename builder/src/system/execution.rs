@@ -12,13 +12,14 @@ use cli::progress::Progress;
 use disk_image::DiskFile;
 use profiles::Digest;
 
-use super::installed::{Installed, InstalledGeneration};
+use super::installed::Installed;
 use super::plan::SystemPlan;
 use super::room::Room;
 use super::step::Step;
 use super::target::Target;
 use crate::error::{Error, Result};
-use crate::medium::{MediumImage, copying, make_slots, retention};
+use crate::medium::contents::InstalledGeneration;
+use crate::medium::{MediumImage, copying, make_slots, removing};
 use crate::report::Report;
 
 /// Carries out all steps; `before` is asked before each of them, and stops it by an error.
@@ -60,13 +61,13 @@ pub fn mark_kept(
     stays: bool,
 ) -> Result<()> {
     let mark = layout::kept_mark_of(&layout::profile(&kept.profile, kept.number));
-    if installed.no_files.contains(&mark) {
+    if installed.medium.no_files.contains(&mark) {
         return Err(Error::new(mark.display(), "is no regular file, and is not what keeps a generation")
             .remedy("remove it, or give it another name"));
     }
     match stays {
         true => copying::write(&target.store, &mark, b""),
-        false => retention::remove(&target.store, &[mark]),
+        false => removing::remove(&target.store, &[mark]),
     }
 }
 
@@ -85,8 +86,8 @@ fn one(step: &Step, later: &[Step], target: &Target, report: &Report) -> Result<
         Step::CheckBootFile(file) => check_boot_file(file, later, target, report),
         Step::WriteOnEsp(path, bytes) => copying::write(&target.esp, Path::new(path), bytes),
         Step::Choose(path, bytes) => copying::write_small(&target.esp, Path::new(path), bytes),
-        Step::RemoveFromEsp(path) => retention::remove(&target.esp, &[PathBuf::from(path)]),
-        Step::RemoveFromMedium(path) => retention::remove(&target.store, std::slice::from_ref(path)),
+        Step::RemoveFromEsp(path) => removing::remove(&target.esp, &[PathBuf::from(path)]),
+        Step::RemoveFromMedium(path) => removing::remove(&target.store, std::slice::from_ref(path)),
     }
 }
 

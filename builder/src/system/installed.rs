@@ -1,56 +1,24 @@
 //! What a medium holds, with all that is known of it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
 
 use boot_entry::BootEntry;
-use boot_ledger::{Generation, Ledger};
-use boot_store::{BootStore, ListedGeneration, layout, signature};
 use cli::numbers::count;
 use cli::safe_text::clean;
-use profiles::resolved::{BootProfile, ImageRef};
 use profiles::{Digest, Name};
 
 use super::esp::{Esp, EspEntry};
 use super::target::Target;
-use crate::error::{Error, Result, beneath};
-use crate::medium::retention;
-
-/// One generation of a profile on the medium.
-#[derive(Debug, Clone)]
-pub struct InstalledGeneration {
-    /// The profile.
-    pub profile: Name,
-    /// Its number.
-    pub number: u64,
-    /// SHA-256 of its file; `None` where that cannot be read.
-    pub digest: Option<Digest>,
-    /// The text of what lies beside it as its signature; empty where that cannot be read.
-    pub signature: Option<String>,
-    /// Somebody wants it to stay.
-    pub kept: bool,
-    /// The profile, or why it is none.
-    pub contents: Result<BootProfile, String>,
-}
+use crate::error::{Error, Result};
+use crate::medium::contents::{InstalledGeneration, MediumContents};
 
 /// A medium and its EFI system partition.
 #[derive(Debug, Clone)]
 pub struct Installed {
-    /// By name of the profile, the newest first.
-    pub generations: Vec<InstalledGeneration>,
-    /// The images, each with its length in bytes.
-    pub images: BTreeMap<Digest, u64>,
-    /// The slots that count boots, or why they cannot be read.
-    pub ledger: Result<Ledger, String>,
+    /// Its store.
+    pub medium: MediumContents,
     /// The partition.
     pub esp: Esp,
-    /// Of the profile that this machine was booted from.
-    pub running: Option<Digest>,
-    /// What is no file and has the name of a generation, of what lies beside one, or of an image: paths below the store.
-    pub no_files: BTreeSet<PathBuf>,
-    /// Signatures and marks of generations that are not there, likewise.
-    pub of_none: BTreeSet<PathBuf>,
     /// The entries of this medium that can be read.
     own: Vec<OwnEntry>,
 }
@@ -64,119 +32,26 @@ struct OwnEntry {
     generation: Option<usize>,
 }
 
-impl InstalledGeneration {
-    /// Its images, those that can be added too; none where it cannot be read.
-    pub fn images(&self) -> impl Iterator<Item = &ImageRef> {
-        self.contents.iter().flat_map(BootProfile::all_images)
-    }
-
-    /// As people and other commands write it.
-    pub fn label(&self) -> String {
-        format!("{}/{}", self.profile, self.number)
-    }
-
-    /// Whether what lies beside it as its signature is for it, by its comments ([`signature::is_of`]), and else why not; `None` where nothing
-    /// does.
-    pub fn has_own_signature(&self) -> Option<Result<(), String>> {
-        let text = self.signature.as_ref()?;
-        let digest = self.digest.ok_or_else(|| "the profile cannot be read".to_owned());
-        Some(digest.and_then(|digest| signature::is_of(text, &self.profile, self.number, &digest)))
-    }
-
-    /// Whether it has a signature that is for it.
-    pub fn is_signed(&self) -> bool {
-        self.has_own_signature().is_some_and(|own| own.is_ok())
-    }
-
-    fn in_ledger(&self) -> Option<Generation> {
-        self.digest.map(|digest| Generation { number: self.number, digest })
-    }
-}
-
 impl Installed {
     /// Reads all of it.
     ///
     /// # Errors
     /// The store or the partition cannot be read. What is damaged in them stands in the result.
     pub fn read(target: &Target) -> Result<Installed> {
-        let store =
-            BootStore::open(&target.store, Path::new("")).map_err(Error::on(target.store.display()))?;
-        let (mut generations, mut of_none) = (Vec::new(), BTreeSet::new());
-        let (images, mut no_files) = images(&store)?;
-        for profile in store.everything().map_err(Error::on(""))? {
-            no_files.extend(profile.no_files);
-            of_none.extend(profile.of_none);
-            for listed in profile.generations.map_err(beneath(""))? {
-                generations.push(generation(&store, &profile.name, listed));
-            }
+        let medium = MediumContents::read(&target.store)?;
+        if let Some(error) = medium.unlisted.first() {
+            return Err(error.clone());
         }
         let esp = Esp::read(&target.esp)?;
-        Ok(Installed {
-            own: own_entries(&generations, &esp)?,
-            generations,
-            images,
-            ledger: retention::ledger(&target.store),
-            esp,
-            running: retention::running()?,
-            no_files,
-            of_none,
-        })
-    }
-
-    /// The generations of a profile, the newest first.
-    pub fn of<'a>(&'a self, profile: &'a Name) -> impl Iterator<Item = &'a InstalledGeneration> {
-        self.generations.iter().filter(move |it| it.profile == *profile)
-    }
-
-    /// A generation with these bytes: the newest, which is the one that init takes for a digest.
-    fn by_digest(&self, profile: &Name, digest: &Digest) -> Option<&InstalledGeneration> {
-        self.generations.iter().find(|it| it.profile == *profile && it.digest == Some(*digest))
-    }
-
-    /// The numbers of a profile that no generation can have: something else has the name of its file.
-    pub fn numbers_in_the_way<'a>(&'a self, profile: &Name) -> impl Iterator<Item = u64> + use<'a> {
-        let folder = layout::profile_folder(profile);
-        let of_profile = self.no_files.iter().filter(move |path| path.parent() == Some(&folder));
-        of_profile.filter_map(|path| layout::generation_of(path.file_name()?.to_str()?))
-    }
-
-    /// Whether it was blessed last of its profile.
-    pub fn is_last_good(&self, generation: &InstalledGeneration) -> bool {
-        let good = self.ledger.as_ref().ok().and_then(|ledger| ledger.last_good(&generation.profile));
-        good.is_some() && good == generation.in_ledger()
-    }
-
-    /// How often it was started since it was blessed, or at all, as far as that is remembered.
-    pub fn attempts(&self, generation: &InstalledGeneration) -> u32 {
-        let Some(known) = generation.in_ledger() else { return 0 };
-        self.ledger.as_ref().map_or(0, |ledger| ledger.attempts(&generation.profile, &known))
-    }
-
-    /// Whether this machine runs it. Of several with the same bytes it is the newest.
-    pub fn is_running(&self, generation: &InstalledGeneration) -> bool {
-        let newest = self.running.and_then(|digest| self.by_digest(&generation.profile, &digest));
-        newest.is_some_and(|it| it.number == generation.number)
-    }
-
-    /// Its images that are not on the medium, or have another length.
-    pub fn missing_images<'a>(
-        &'a self,
-        generation: &'a InstalledGeneration,
-    ) -> impl Iterator<Item = &'a ImageRef> {
-        generation.images().filter(|image| self.images.get(&image.digest) != Some(&image.size))
-    }
-
-    /// Whether it can be read, and all its images are there.
-    pub fn is_whole(&self, generation: &InstalledGeneration) -> bool {
-        generation.contents.is_ok() && self.missing_images(generation).next().is_none()
+        Ok(Installed { own: own_entries(&medium.generations, &esp)?, medium, esp })
     }
 
     /// What a person should know of generations that are in the menu.
     pub fn warnings(&self) -> Vec<String> {
-        let in_menu = self.generations.iter().filter(|it| self.entry_of(it).is_some());
-        let damaged = in_menu.filter(|it| self.missing_images(it).next().is_some());
+        let in_menu = self.medium.generations.iter().filter(|it| self.entry_of(it).is_some());
+        let damaged = in_menu.filter(|it| self.medium.missing_images(it).next().is_some());
         let sentence = |it: &InstalledGeneration| {
-            let missing = count(self.missing_images(it).count(), "image");
+            let missing = count(self.medium.missing_images(it).count(), "image");
             format!(
                 "{}: {missing} missing, or of another length: `lamina system install {}` puts its newest generation there again",
                 it.label(),
@@ -193,23 +68,25 @@ impl Installed {
                 "{path} {place}: is no regular file, and nothing that Lamina has written; it is left alone"
             ))
         };
-        let of_medium = self.no_files.iter().map(move |path| sentence(&path.display(), "on the medium"));
+        let of_medium =
+            self.medium.no_files.iter().map(move |path| sentence(&path.display(), "on the medium"));
         of_medium.chain(self.esp.no_files.iter().map(move |path| sentence(path, "on the ESP")))
     }
 
     /// Whether it is what a power cut leaves: it cannot be read, and nobody names it.
     pub fn is_left_over(&self, generation: &InstalledGeneration) -> bool {
-        let named = generation.kept || self.attempts(generation) > 0 || self.entry_of(generation).is_some();
+        let named =
+            generation.kept || self.medium.attempts(generation) > 0 || self.entry_of(generation).is_some();
         generation.contents.is_err()
             && !named
-            && !self.is_last_good(generation)
-            && !self.is_running(generation)
+            && !self.medium.is_last_good(generation)
+            && !self.medium.is_running(generation)
     }
 
     /// The generation of this medium that an entry boots.
     pub fn booted_by(&self, entry: &EspEntry) -> Option<&InstalledGeneration> {
         let is_it = |own: &&OwnEntry| self.esp.entries.get(own.place).is_some_and(|it| it.file == entry.file);
-        self.generations.get(self.own.iter().find(is_it)?.generation?)
+        self.medium.generations.get(self.own.iter().find(is_it)?.generation?)
     }
 
     /// The generation that boots by itself, as far as the partition says.
@@ -231,18 +108,19 @@ impl Installed {
             )
             .remedy("name it: `lamina system rollback NAME`")
         })?;
-        let newest = || self.generations.iter().find(|it| it.profile == *name);
+        let newest = || self.medium.generations.iter().find(|it| it.profile == *name);
         let now = default.filter(|it| it.profile == *name).or_else(newest).ok_or_else(|| {
             Error::new(format!("profile {name}"), "is not on the medium")
                 .remedy("`lamina system list` says what is there")
         })?;
         let older = || {
-            self.generations
+            self.medium
+                .generations
                 .iter()
                 .filter(|it| it.profile == *name && it.number < now.number && it.digest != now.digest)
-                .filter(|it| self.is_whole(it))
+                .filter(|it| self.medium.is_whole(it))
         };
-        older().find(|it| self.is_last_good(it)).or_else(|| older().next()).ok_or_else(|| {
+        older().find(|it| self.medium.is_last_good(it)).or_else(|| older().next()).ok_or_else(|| {
             Error::new(now.label(), "is the oldest generation on the medium that can boot")
                 .remedy("`lamina system default NAME/NUMBER` chooses any other")
         })
@@ -251,7 +129,7 @@ impl Installed {
     /// The entry that boots a generation.
     pub fn entry_of(&self, generation: &InstalledGeneration) -> Option<&EspEntry> {
         let boots = |own: &&OwnEntry| {
-            let booted = own.generation.and_then(|at| self.generations.get(at));
+            let booted = own.generation.and_then(|at| self.medium.generations.get(at));
             booted.is_some_and(|it| it.profile == generation.profile && it.number == generation.number)
         };
         self.own.iter().find(boots).and_then(|own| self.esp.entries.get(own.place))
@@ -312,36 +190,7 @@ fn booted_by(generations: &[InstalledGeneration], file: &EspEntry, entry: &BootE
     same.clone().find(|at| Some(generations[*at].number) == number).or_else(|| same.next())
 }
 
-fn generation(store: &BootStore, name: &Name, listed: ListedGeneration) -> InstalledGeneration {
-    let ListedGeneration { number, signed, kept } = listed;
-    let (digest, contents) = match store.profile(name, number) {
-        Ok(stored) => (Some(stored.digest), stored.parse().map_err(|why| why.to_string())),
-        Err(why) => (None, Err(why.to_string())),
-    };
-    let signature = signed.then(|| store.signature(name, number).ok().flatten().unwrap_or_default());
-    InstalledGeneration { profile: name.clone(), number, digest, signature, kept, contents }
-}
-
 /// The store that an entry names.
 fn store_of(entry: &BootEntry) -> Option<&str> {
     entry.options.iter().rfind(|it| it.name() == "lamina.store")?.value()
-}
-
-/// The images with their lengths, and what has the name of one and is no file.
-fn images(store: &BootStore) -> Result<(BTreeMap<Digest, u64>, BTreeSet<PathBuf>)> {
-    let names = match store.folder().all_names(Path::new(layout::IMAGES)) {
-        Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
-        names => names.map_err(Error::on(store.path().join(layout::IMAGES).display()))?,
-    };
-    let (mut images, mut no_files) = (BTreeMap::new(), BTreeSet::new());
-    let digests = names.iter().filter_map(|name| layout::image_of(std::str::from_utf8(name).ok()?));
-    for digest in digests {
-        let path = layout::image(&digest);
-        match store.folder().file(&path).and_then(|file| file.metadata()) {
-            Ok(found) => _ = images.insert(digest, found.len()),
-            Err(error) if error.kind() == ErrorKind::InvalidInput => _ = no_files.insert(path),
-            Err(_) => {}
-        }
-    }
-    Ok((images, no_files))
 }

@@ -8,7 +8,8 @@ use cli::safe_text::clean;
 use profiles::Digest;
 use serde_json::{Value, json};
 
-use super::installed::{Installed, InstalledGeneration};
+use super::installed::Installed;
+use crate::medium::contents::InstalledGeneration;
 
 /// One generation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,7 +31,7 @@ pub struct Row {
 /// A row for each generation, in the order of the medium: by profile, the newest first.
 pub fn rows(installed: &Installed) -> Vec<Row> {
     let users = users(installed);
-    installed.generations.iter().map(|it| row(installed, it, &users)).collect()
+    installed.medium.generations.iter().map(|it| row(installed, it, &users)).collect()
 }
 
 fn row(installed: &Installed, generation: &InstalledGeneration, users: &BTreeMap<Digest, u32>) -> Row {
@@ -51,7 +52,7 @@ fn row(installed: &Installed, generation: &InstalledGeneration, users: &BTreeMap
 /// How many generations have each image.
 fn users(installed: &Installed) -> BTreeMap<Digest, u32> {
     let mut users = BTreeMap::new();
-    for image in installed.generations.iter().flat_map(InstalledGeneration::images) {
+    for image in installed.medium.generations.iter().flat_map(InstalledGeneration::images) {
         *users.entry(image.digest).or_insert(0) += 1;
     }
     users
@@ -65,19 +66,19 @@ fn marks(installed: &Installed, generation: &InstalledGeneration) -> Vec<String>
     let mut marks: Vec<String> = Vec::new();
     let mut mark = |holds: bool, text: &str| marks.extend(holds.then(|| text.to_owned()));
     mark(is_default(installed, generation), "default");
-    mark(installed.is_running(generation), "running");
-    mark(installed.is_last_good(generation), "last good");
+    mark(installed.medium.is_running(generation), "running");
+    mark(installed.medium.is_last_good(generation), "last good");
     mark(generation.kept, "kept");
     let signature = generation.has_own_signature();
     mark(signature == Some(Ok(())), "signed");
     mark(signature.is_some_and(|own| own.is_err()), "signature of another");
     mark(installed.entry_of(generation).is_none(), "not in the menu");
     mark(generation.contents.is_err(), "damaged");
-    let missing = installed.missing_images(generation).count() as u64;
+    let missing = installed.medium.missing_images(generation).count() as u64;
     if missing > 0 {
         marks.push(format!("{} missing", count(missing, "image")));
     }
-    match installed.attempts(generation) {
+    match installed.medium.attempts(generation) {
         0 => {}
         attempts if attempts >= MOST_ATTEMPTS => marks.push(format!("failed {attempts} times")),
         attempts => marks.push(format!("tried {attempts} of {MOST_ATTEMPTS}")),
@@ -126,18 +127,18 @@ pub fn json(installed: &Installed) -> Value {
         json!({
             "profile": it.profile.as_str(), "generation": it.number, "digest": it.digest.map(|digest| digest.to_string()),
             "description": it.contents.as_ref().ok().and_then(|contents| contents.description.as_deref()),
-            "default": is_default(installed, it), "running": installed.is_running(it),
-            "last_good": installed.is_last_good(it), "kept": it.kept, "signed": it.is_signed(),
+            "default": is_default(installed, it), "running": installed.medium.is_running(it),
+            "last_good": installed.medium.is_last_good(it), "kept": it.kept, "signed": it.is_signed(),
             "signature_refused": it.has_own_signature().and_then(Result::err),
-            "attempts": installed.attempts(it), "whole": installed.is_whole(it),
+            "attempts": installed.medium.attempts(it), "whole": installed.medium.is_whole(it),
             "damage": it.contents.as_ref().err(),
             "entry": entry.map(|entry| entry.file.clone()),
             "tries_left": entry.and_then(|entry| entry.name.tries).map(|tries| tries.left),
             "kernel": entry.and_then(|entry| entry.entry.as_ref().ok()).and_then(|entry| entry.version.as_deref()),
             "images": it.images().count(), "size": it.images().map(|image| image.size).sum::<u64>(),
             "own_size": own_bytes(it, &users),
-            "missing": installed.missing_images(it).map(|image| image.digest.to_string()).collect::<Vec<_>>(),
+            "missing": installed.medium.missing_images(it).map(|image| image.digest.to_string()).collect::<Vec<_>>(),
         })
     };
-    installed.generations.iter().map(generation).collect()
+    installed.medium.generations.iter().map(generation).collect()
 }

@@ -12,11 +12,11 @@ use profiles::resolved::BootProfile;
 use profiles::{Digest, Name};
 
 use super::esp::EspEntry;
-use super::installed::{Installed, InstalledGeneration};
+use super::installed::Installed;
 use super::request::Request;
-use crate::disk::contents::takes_a_state;
 use crate::disk::kernel::BootFiles;
 use crate::error::{Error, Result};
+use crate::medium::contents::InstalledGeneration;
 
 /// The parameters that each entry has for itself.
 const BINDING: [&str; 2] = ["lamina.profile", "lamina.fallback"];
@@ -93,7 +93,7 @@ fn generation(
     if own.is_none() {
         let state = installed.own_entries().find_map(|it| it.1.options.iter().find(|it| it.name() == STATE));
         parameters.retain(|it| it.name() != STATE);
-        let takes = takes_a_state(shown.contents) && rescue != Some(shown.profile);
+        let takes = shown.contents.takes_a_state() && rescue != Some(shown.profile);
         parameters.extend(state.filter(|_| takes).cloned());
         let more = request.parameters.iter().filter(|_| shown.new);
         parameters.extend(more.cloned());
@@ -105,7 +105,7 @@ fn generation(
         version: template.version.clone(),
     };
     let known = boot_ledger::Generation { number: shown.number, digest: shown.digest };
-    let good = installed.ledger.as_ref().ok().and_then(|ledger| ledger.last_good(shown.profile));
+    let good = installed.medium.ledger.as_ref().ok().and_then(|ledger| ledger.last_good(shown.profile));
     Ok(Generation {
         profile: shown.profile.clone(),
         number: shown.number,

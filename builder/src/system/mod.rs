@@ -7,9 +7,8 @@
 //! |---|---|
 //! | [`target`] | a medium and its EFI system partition, and who works on them |
 //! | [`esp`] | entries, loaders, kernels and room of the partition |
-//! | [`installed`] | generations and images of the medium, with all that is known of them |
+//! | [`installed`] | the contents of the medium, and which of its generations the menu boots |
 //! | [`listing`] | that, as rows for people and programs |
-//! | [`retention`] | which generations stay, and why |
 //! | [`menu`] | the menu for the generations that stay |
 //! | [`room`] | how much fits into a file system |
 //! | [`step`] | one step of a plan |
@@ -26,7 +25,6 @@ pub mod listing;
 pub mod menu;
 pub mod plan;
 pub mod request;
-pub mod retention;
 pub mod room;
 pub mod step;
 pub mod target;

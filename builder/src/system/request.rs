@@ -9,11 +9,12 @@ use profiles::resolved::BootProfile;
 use profiles::{Digest, Name};
 use verified_store::LockedProfile;
 
-use super::installed::{Installed, InstalledGeneration};
+use super::installed::Installed;
 use super::target::Target;
 use crate::disk::kernel::BootFiles;
 use crate::error::{Error, Result};
 use crate::medium::MediumImage;
+use crate::medium::contents::InstalledGeneration;
 use crate::store::{Store, generations};
 
 /// A generation that comes onto the medium.
@@ -50,6 +51,13 @@ pub struct Request {
     pub rescue: Option<Name>,
     /// Of which profiles older generations go, and how many stay; `None`: nothing goes.
     pub keep: Option<(Vec<Name>, NonZero<usize>)>,
+}
+
+impl Request {
+    /// The generations that come.
+    pub(super) fn coming(&self) -> Vec<(Name, u64)> {
+        self.new.iter().map(|it| (it.profile.clone(), it.number)).collect()
+    }
 }
 
 impl NewGeneration {
@@ -91,11 +99,11 @@ fn number_on(
     signed: bool,
 ) -> Result<u64> {
     let is_it = |it: &&InstalledGeneration| it.digest == Some(*digest) && (!signed || it.number == number);
-    if let Some(newest) = installed.of(profile).next().filter(is_it) {
+    if let Some(newest) = installed.medium.of(profile).next().filter(is_it) {
         return Ok(newest.number);
     }
-    let others = installed.of(profile).filter(|it| it.number != number || !installed.is_left_over(it));
-    let others = others.map(|it| it.number).chain(installed.numbers_in_the_way(profile));
+    let others = installed.medium.of(profile).filter(|it| it.number != number || !installed.is_left_over(it));
+    let others = others.map(|it| it.number).chain(installed.medium.numbers_in_the_way(profile));
     let highest = others.max().unwrap_or(0);
     if number > highest {
         return Ok(number);

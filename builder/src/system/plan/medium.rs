@@ -4,15 +4,15 @@ use std::collections::BTreeSet;
 
 use boot_store::layout;
 use cli::numbers::human_size;
-use profiles::{Digest, Name};
 
-use super::super::installed::{Installed, InstalledGeneration};
+use super::super::installed::Installed;
 use super::super::menu::Shown;
 use super::super::request::{NewGeneration, Request};
 use super::super::room::Room;
 use super::super::step::Step;
 use crate::error::{Error, Result};
 use crate::medium::MediumImage;
+use crate::medium::retention::{Removals, Verdict};
 
 /// The images of what comes.
 pub(super) struct Images {
@@ -34,7 +34,7 @@ pub(super) fn images(installed: &Installed, request: &Request, room: Room) -> Re
         request.new.iter().flat_map(|it| &it.images).filter(|it| seen.insert(it.0.wanted.digest))
     {
         let size = image.wanted.size;
-        match installed.images.get(&image.wanted.digest) {
+        match installed.medium.images.get(&image.wanted.digest) {
             Some(length) if *length == size => {
                 images.there.push(image.clone());
                 continue;
@@ -72,7 +72,7 @@ pub(super) fn profiles(installed: &Installed, request: &Request) -> Vec<Step> {
 fn profile(installed: &Installed, new: &NewGeneration) -> Vec<Step> {
     let path = layout::profile(&new.profile, new.number);
     let (signature, mark) = (layout::signature_of(&path), layout::kept_mark_of(&path));
-    let there = installed.of(&new.profile).find(|it| it.number == new.number);
+    let there = installed.medium.of(&new.profile).find(|it| it.number == new.number);
     let same = there.filter(|it| it.digest == Some(new.digest));
     let mut steps = Vec::new();
     match &new.signature {
@@ -82,67 +82,31 @@ fn profile(installed: &Installed, new: &NewGeneration) -> Vec<Step> {
             let stale = match same {
                 Some(same) => same.signature.is_some() && !same.is_signed(),
                 None => {
-                    there.is_some_and(|it| it.signature.is_some()) || installed.of_none.contains(&signature)
+                    there.is_some_and(|it| it.signature.is_some())
+                        || installed.medium.of_none.contains(&signature)
                 }
             };
             steps.extend(stale.then_some(Step::RemoveFromMedium(signature)));
         }
     }
-    steps.extend(installed.of_none.contains(&mark).then_some(Step::RemoveFromMedium(mark)));
+    steps.extend(installed.medium.of_none.contains(&mark).then_some(Step::RemoveFromMedium(mark)));
     steps.extend(same.is_none().then(|| Step::WriteOnMedium(path, new.bytes.clone())));
     steps
 }
 
-/// What goes: profiles, each with its signature behind it, signatures and marks of none, and then images that nothing needs.
+/// What goes.
 pub(super) fn removals(
     installed: &Installed,
     request: &Request,
-    stays: &dyn Fn(&Name, u64) -> bool,
+    verdicts: &[Verdict],
     shown: &[Shown<'_>],
     warnings: &mut Vec<String>,
 ) -> Vec<Step> {
-    let mut steps = Vec::new();
-    for generation in installed.generations.iter().filter(|it| !stays(&it.profile, it.number)) {
-        let path = layout::profile(&generation.profile, generation.number);
-        let signature = generation.signature.as_ref().map(|_| layout::signature_of(&path));
-        steps.extend([Some(path), signature].into_iter().flatten().map(Step::RemoveFromMedium));
-    }
     if request.keep.is_none() {
-        return steps;
+        return Vec::new();
     }
-    let files = |new: &NewGeneration| {
-        let path = layout::profile(&new.profile, new.number);
-        [layout::signature_of(&path), layout::kept_mark_of(&path)]
-    };
-    let of_new: BTreeSet<_> = request.new.iter().flat_map(files).collect();
-    let of_none = installed.of_none.iter().filter(|it| !of_new.contains(*it));
-    steps.extend(of_none.cloned().map(Step::RemoveFromMedium));
-    match images_needed(installed, request, stays, shown) {
-        Ok(needed) => {
-            let unused = installed.images.keys().filter(|digest| !needed.contains(digest));
-            steps.extend(unused.map(|digest| Step::RemoveFromMedium(layout::image(digest))));
-        }
-        Err(damaged) => warnings
-            .push(format!("{damaged} cannot be read: no image is removed, for nobody knows which it needs")),
-    }
-    steps
-}
-
-/// What the generations name that will be there; or one that cannot be read.
-fn images_needed(
-    installed: &Installed,
-    request: &Request,
-    stays: &dyn Fn(&Name, u64) -> bool,
-    shown: &[Shown<'_>],
-) -> Result<BTreeSet<Digest>, String> {
-    let comes = |it: &InstalledGeneration| {
-        request.new.iter().any(|new| new.profile == it.profile && new.number == it.number)
-    };
-    let staying = || installed.generations.iter().filter(|it| stays(&it.profile, it.number) && !comes(it));
-    if let Some(damaged) = staying().find(|it| it.contents.is_err()) {
-        return Err(damaged.label());
-    }
-    let mut needed: BTreeSet<Digest> = staying().flat_map(|it| it.images()).map(|it| it.digest).collect();
-    needed.extend(shown.iter().flat_map(|it| it.contents.all_images()).map(|it| it.digest));
-    Ok(needed)
+    let needed = shown.iter().flat_map(|it| it.contents.all_images()).map(|it| it.digest).collect();
+    let removals = Removals::after(&installed.medium, verdicts, &request.coming(), &needed);
+    warnings.extend(removals.kept_because);
+    removals.files.into_iter().map(Step::RemoveFromMedium).collect()
 }

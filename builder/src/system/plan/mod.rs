@@ -19,13 +19,14 @@ use boot_entry::Menu;
 use boot_store::layout;
 use profiles::Name;
 
-use super::installed::{Installed, InstalledGeneration};
+use super::installed::Installed;
 use super::menu::{self, Shown};
 use super::request::Request;
-use super::retention::{self, Policy, Verdict};
 use super::room::Room;
 use super::step::Step;
 use crate::error::{Error, Result};
+use crate::medium::contents::InstalledGeneration;
+use crate::medium::retention::{self, Policy, Verdict};
 
 /// All of it.
 #[derive(Debug, Clone)]
@@ -48,15 +49,14 @@ impl SystemPlan {
     /// # Errors
     /// The medium or the partition has no room; something that is no file stands in the way of one; there is no menu to be made.
     pub fn make(installed: &Installed, request: &Request, room: Room) -> Result<SystemPlan> {
-        let new: Vec<(Name, u64)> = request.new.iter().map(|it| (it.profile.clone(), it.number)).collect();
+        let new = request.coming();
         let nothing = (Vec::new(), std::num::NonZero::<usize>::MIN);
         let (profiles, keep) = request.keep.as_ref().unwrap_or(&nothing);
         let now = installed.default_generation().map(|it| (&it.profile, it.number));
         let default = request.default.as_ref().map(|(name, number)| (name, *number)).or(now);
-        let verdicts = retention::judge(installed, &Policy { profiles, keep: *keep, default, new: &new });
-        let stays = |profile: &Name, number: u64| {
-            verdicts.iter().any(|it| it.profile == *profile && it.number == number && it.stays)
-        };
+        let verdicts =
+            retention::judge(&installed.medium, &Policy { profiles, keep: *keep, default, new: &new });
+        let stays = |profile: &Name, number: u64| retention::stays(&verdicts, profile, number);
         let shown = shown(installed, request, &stays);
         let menu = menu::make(installed, request, &shown)?;
         let mut warnings = installed.warnings();
@@ -71,7 +71,7 @@ impl SystemPlan {
         steps.extend(partition.brought);
         steps.extend(partition.chosen);
         steps.extend(partition.then);
-        steps.extend(medium::removals(installed, request, &stays, &shown, &mut warnings));
+        steps.extend(medium::removals(installed, request, &verdicts, &shown, &mut warnings));
         steps.iter().try_for_each(|step| refuse_what_is_in_the_way(installed, step))?;
         Ok(SystemPlan { steps, warnings, verdicts, menu, bytes: images.bytes })
     }
@@ -85,8 +85,11 @@ fn shown<'a>(
     stays: &dyn Fn(&Name, u64) -> bool,
 ) -> Vec<Shown<'a>> {
     let mut shown: BTreeMap<(&str, Reverse<u64>), Shown<'a>> = BTreeMap::new();
-    let has_place = |it: &InstalledGeneration| installed.is_whole(it) || installed.entry_of(it).is_some();
-    for there in installed.generations.iter().filter(|it| stays(&it.profile, it.number) && has_place(it)) {
+    let has_place =
+        |it: &InstalledGeneration| installed.medium.is_whole(it) || installed.entry_of(it).is_some();
+    for there in
+        installed.medium.generations.iter().filter(|it| stays(&it.profile, it.number) && has_place(it))
+    {
         let (Some(digest), Ok(contents)) = (there.digest, &there.contents) else { continue };
         let one = Shown { profile: &there.profile, number: there.number, digest, contents, new: false };
         shown.insert((there.profile.as_str(), Reverse(there.number)), one);
@@ -106,8 +109,9 @@ fn shown<'a>(
 
 /// A folder, a FIFO or a link under the name of a file that is to be written.
 fn refuse_what_is_in_the_way(installed: &Installed, step: &Step) -> Result<()> {
-    let on_medium =
-        |path: PathBuf| installed.no_files.contains(&path).then(|| (path.display().to_string(), "medium"));
+    let on_medium = |path: PathBuf| {
+        installed.medium.no_files.contains(&path).then(|| (path.display().to_string(), "medium"))
+    };
     let on_esp = |path: &String| installed.esp.no_files.contains(path).then(|| (path.clone(), "ESP"));
     let found = match step {
         Step::CopyImage(image, _) => on_medium(layout::image(&image.wanted.digest)),

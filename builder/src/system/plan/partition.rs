@@ -230,7 +230,7 @@ fn shown_by_grub(esp: &Esp) -> Option<&str> {
 
 /// Kernels and initramfs files that only older generations use, beside those that go `first` and are not enough.
 fn what_to_remove(installed: &Installed, first: &[String]) -> String {
-    let newest = |name: &Name| installed.of(name).next().map(|it| it.number);
+    let newest = |name: &Name| installed.medium.of(name).next().map(|it| it.number);
     let is_older =
         |it: &EspEntry| installed.booted_by(it).is_some_and(|it| newest(&it.profile) != Some(it.number));
     let of_newest: Vec<&[u8]> =
