@@ -1,7 +1,7 @@
 //! `lamina bless`: notes on the medium that this boot went well.
 //!
-//! The medium is mounted read-only. It is made writable for the moment of one write to one slot of the boot ledger, and then
-//! read-only again; when the generation is good already, nothing is touched.
+//! The medium is mounted read-only. It is made writable, for this process alone, for the moment of one write to one slot of the boot ledger, and
+//! then read-only again; when the generation is good already, nothing is touched.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use boot_report::{BootReport, paths};
 use profiles::{Digest, Name};
 
 use crate::error::{failure, refusal};
-use crate::medium::{WritableMount, lock, store_folder};
+use crate::medium::{ProtectedMount, lock, own_mounts, store_folder};
 use crate::report;
 use crate::{Error, Result, System};
 
@@ -33,13 +33,13 @@ pub fn bless(system: &System) -> Result<Blessing> {
     let (name, generation) = booted(&report)?;
     let store = store_folder(system, &report, "boots are not counted here")?;
     let _alone = lock(system)?;
-    let slots = slots(&store)?;
-    let mut ledger = slots.read().ledger;
+    let mut ledger = slots(&store)?.read().ledger;
     if !ledger.bless(&name, &generation) {
         return Ok(Blessing::Known(name, generation));
     }
     let medium = Medium { system, folder: PathBuf::from(&report.store_folder), device: report.medium };
-    medium.while_writable(&store, || slots.write(&ledger))?;
+    // What was opened before lies on the mount of all.
+    medium.while_writable(&store, || slots(&store)?.write(&ledger).map_err(|error| medium.error(error)))?;
     Ok(Blessing::Noted(name, generation))
 }
 
@@ -91,14 +91,16 @@ struct Medium<'a> {
 
 impl Medium<'_> {
     /// Does something while the medium is writable. What was read-only before is so again afterwards.
-    fn while_writable(&self, store: &Path, action: impl FnOnce() -> io::Result<()>) -> Result<()> {
+    fn while_writable(&self, store: &Path, action: impl FnOnce() -> Result<()>) -> Result<()> {
         let failed = |error: io::Error| self.error(error);
-        let Some(writable) = WritableMount::begin(self.system, &self.folder, store).map_err(failed)? else {
-            return action().map_err(failed);
+        let Some(protected) = ProtectedMount::of(self.system, &self.folder, store).map_err(failed)? else {
+            return action();
         };
+        own_mounts().map_err(failed)?;
+        let writable = protected.make_writable().map_err(failed)?;
         let done = action();
         let protected = writable.end();
-        done.map_err(failed)?;
+        done?;
         protected.map_err(|error| {
             let cause = format!("is blessed, and stays writable: {}", error.why());
             refusal(&self.device, cause)

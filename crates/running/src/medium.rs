@@ -52,17 +52,18 @@ pub(crate) fn lock(system: &System) -> Result<Flock<File>> {
     Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, errno)| failed(errno.into()))
 }
 
-/// A mount that was read-only, and is writable until its [`end`](WritableMount::end).
+/// A medium that is read-only, and stays so for all that have not got it from here: also where its file system is writable, because somebody
+/// was killed who had made it so. (Per-mount flags of mount(2): MS_REMOUNT with MS_BIND.)
 #[derive(Debug)]
-pub(crate) struct WritableMount {
+pub(crate) struct ProtectedMount {
     place: PathBuf,
-    /// Somebody else had the file system writable at another place: that is theirs to end.
+    /// Somebody else has the file system writable at another place: that is theirs to end.
     elsewhere: bool,
 }
 
-impl WritableMount {
-    /// `folder` is that of the store as the report has it, `store` where it is. `None` when it is writable anyway.
-    pub(crate) fn begin(system: &System, folder: &Path, store: &Path) -> io::Result<Option<Self>> {
+impl ProtectedMount {
+    /// `folder` is that of the store as the report has it, `store` where it is. `None` when it is writable for everybody: nothing has to be done.
+    pub(crate) fn of(system: &System, folder: &Path, store: &Path) -> io::Result<Option<Self>> {
         if !statvfs(store)?.flags().contains(FsFlags::ST_RDONLY) {
             return Ok(None);
         }
@@ -70,17 +71,29 @@ impl WritableMount {
         let mount = mount_table::under(&mounts, folder)
             .ok_or_else(|| io::Error::other("lies on no mount that /proc knows"))?;
         let place = system.path(&mount.target);
-        stack::mount::remount(&place, false).map_err(|error| error.cause)?;
+        stack::mount::protect(&place).map_err(|error| error.cause)?;
         // A file system that is writable, and through no mount, is nobody's.
         let is_other = |it: &&mount_table::Mounted| it.device == mount.device && it.id != mount.id;
         let elsewhere = mount.file_system_writable && mounts.iter().filter(is_other).any(|it| it.writable);
         Ok(Some(Self { place, elsewhere }))
     }
 
+    /// Makes it writable in the [mounts of this process](own_mounts).
+    pub(crate) fn make_writable(self) -> io::Result<WritableMount> {
+        stack::mount::remount(&self.place, false).map_err(|error| error.cause)?;
+        Ok(WritableMount(self))
+    }
+}
+
+/// It is writable for this process, until its [`end`](WritableMount::end).
+#[derive(Debug)]
+pub(crate) struct WritableMount(ProtectedMount);
+
+impl WritableMount {
     pub(crate) fn end(&self) -> stack::Result<()> {
-        match self.elsewhere {
-            true => stack::mount::protect(&self.place),
-            false => stack::mount::remount(&self.place, true),
+        match self.0.elsewhere {
+            true => stack::mount::protect(&self.0.place),
+            false => stack::mount::remount(&self.0.place, true),
         }
     }
 }
@@ -95,14 +108,16 @@ pub enum Access {
 }
 
 /// The medium that this system was booted from, and the partition with its menu, as folders that this process alone sees. With its end,
-/// however it ends, the partition is mounted nowhere any more. The medium's file system is made read-only again by `drop`; where this was
-/// killed, it stays writable until the next boot.
+/// however it ends, the partition is mounted nowhere any more, and nobody else could write to the medium meanwhile. The medium's file system is
+/// made read-only again by `drop`; where this was killed, by whoever opens it for writing next, or blesses a boot.
 #[derive(Debug)]
 pub struct OpenMedium {
     /// The folder with `profiles/` and `images/`.
     pub store: PathBuf,
     /// The root of the partition with the menu.
     pub esp: PathBuf,
+    /// What to call it.
+    medium: String,
     writable: Option<WritableMount>,
     _alone: Flock<File>,
 }
@@ -116,47 +131,53 @@ impl OpenMedium {
         let report = report::read(system)?;
         let store = store_folder(system, &report, "there are no generations to change")?;
         let alone = lock(system)?;
-        own_mounts()?;
-        let esp = menu_beside(system, &report)?;
-        let mut open = Self { store, esp, writable: None, _alone: alone };
-        if access == Access::Write {
-            open.begin_writing(system, &report)?;
-        }
-        Ok(open)
-    }
-
-    fn begin_writing(&mut self, system: &System, report: &BootReport) -> Result<()> {
-        esp::make_writable(&self.esp)
-            .map_err(|error| failure(format!("the boot menu on the disk of {}", report.medium), error))?;
-        let folder = Path::new(&report.store_folder);
-        self.writable = WritableMount::begin(system, folder, &self.store).map_err(|error| {
+        let unwritable = |error: io::Error| {
             refusal(&report.medium, format!("cannot be made writable: {error}"))
                 .remedy("look for a switch that protects the medium, and at the kernel's log")
                 .because_of(error)
+        };
+        let protected = match access {
+            Access::Read => None,
+            Access::Write => {
+                ProtectedMount::of(system, Path::new(&report.store_folder), &store).map_err(unwritable)?
+            }
+        };
+        own_mounts().map_err(|error| {
+            failure("the running system's medium", error).remedy(
+                "run this as root, or mount the medium and its EFI system partition elsewhere and name them",
+            )
         })?;
-        Ok(())
+        let esp = menu_beside(system, &report)?;
+        let mut open = Self { store, esp, medium: report.medium.clone(), writable: None, _alone: alone };
+        if access == Access::Write {
+            esp::make_writable(&open.esp)
+                .map_err(|error| failure(format!("the boot menu on the disk of {}", report.medium), error))?;
+            open.writable = protected.map(ProtectedMount::make_writable).transpose().map_err(unwritable)?;
+        }
+        Ok(open)
     }
 }
 
 impl Drop for OpenMedium {
-    /// What fails leaves the partition in the mounts of this process, which ends, and the medium to whoever opens it next.
+    /// What fails leaves the partition in the mounts of this process, which ends, and the medium to whoever opens it for writing next.
     fn drop(&mut self) {
         let _ = nix::mount::umount(&self.esp);
         let _ = std::fs::remove_dir(&self.esp);
-        let _ = self.writable.as_ref().map(WritableMount::end);
+        if let Some(Err(error)) = self.writable.as_ref().map(WritableMount::end) {
+            eprintln!(
+                "lamina: warning: {}: its file system stays writable, though through no mount of the system: {}\nhelp: {}",
+                self.medium,
+                error.why(),
+                "the next command that changes the medium, and `lamina bless`, make it read-only again"
+            );
+        }
     }
 }
 
 /// A mount namespace (mount_namespaces(7)) that sees what others mount, and shows nothing of its own.
-fn own_mounts() -> Result<()> {
-    let made = unshare(CloneFlags::CLONE_NEWNS).and_then(|()| {
-        mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_SLAVE, None::<&str>)
-    });
-    made.map_err(|errno| {
-        failure("the running system's medium", errno).remedy(
-            "run this as root, or mount the medium and its EFI system partition elsewhere and name them",
-        )
-    })
+pub(crate) fn own_mounts() -> io::Result<()> {
+    unshare(CloneFlags::CLONE_NEWNS)?;
+    Ok(mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_SLAVE, None::<&str>)?)
 }
 
 /// Whether the partition has an entry of ours: others on the disk may have menus of their own.

@@ -119,8 +119,19 @@ fn expect_protected(guest: &mut Guest) -> Story {
     assert!(tried.trim_end().ends_with('0'), "{tried}");
     // Behind the dash, the last word are the options of the file system (proc_pid_mountinfo(5)).
     let mounted = guest.run("grep ' /run/lamina/medium ' /proc/self/mountinfo")?;
-    let options: Vec<&str> = mounted.split(" - ").filter_map(|half| half.split_whitespace().last()).collect();
-    assert!(options[1].starts_with("ro"), "{mounted}");
+    let (mount, file_system) = mounted.split_once(" - ").unwrap_or_default();
+    let is_read_only = |options: Option<&str>| options.is_some_and(|it| it == "ro" || it.starts_with("ro,"));
+    assert!(is_read_only(mount.split_whitespace().nth(5)), "{mounted}");
+    assert!(is_read_only(file_system.split_whitespace().last()), "{mounted}");
+    Ok(())
+}
+
+/// A command that is killed while it has the medium to itself.
+fn kill_an_install(guest: &mut Guest) -> Story {
+    guest.type_line("(lamina system install machine & until grep ' /run/lamina/medium ' /proc/$!/mountinfo | grep -q ' rw,.* rw'; do :; done; kill -9 $!; wait $!)")?;
+    let mounted =
+        guest.run("grep ' /run/lamina/medium ' /proc/self/mountinfo; touch /run/lamina/medium/x; true")?;
+    assert!(mounted.contains("Read-only file system"), "{mounted}");
     Ok(())
 }
 
@@ -143,6 +154,7 @@ fn a_running_system_installs_goes_back_and_cleans_up() -> Story {
     assert!(planned.contains("machine/2"), "{planned}");
     // Beside others that look: they mount and unmount the same partition.
     guest.type_line("for i in 1 2 3 4; do lamina system list >/dev/null || echo no list; done &")?;
+    kill_an_install(&mut guest)?;
     let installed = guest.run("lamina system install machine; echo status $?; wait")?;
     assert!(installed.contains("status 0") && !installed.contains("no list"), "{installed}");
     expect_protected(&mut guest)?;
