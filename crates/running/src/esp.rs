@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use boot_report::{BootReport, paths};
 use nix::errno::Errno;
 use nix::mount::{MsFlags, mount, umount};
+use stack::mount_table;
 
 use crate::System;
 use crate::error::failure;
@@ -44,7 +45,7 @@ pub(crate) fn first_beside<T>(
     report: &BootReport,
     mut look: impl FnMut(&Path) -> Result<Option<T>, Fault>,
 ) -> crate::Result<Option<T>> {
-    let nodes = beside(system, &report.medium);
+    let nodes = beside(system, report);
     let patience = if report.later_modules > 0 { MODULES_COME } else { Duration::ZERO };
     let until = Instant::now() + patience;
     loop {
@@ -66,13 +67,19 @@ pub(crate) fn first_beside<T>(
     }
 }
 
-/// The other partitions of the disk that the medium is on. `medium` is that of the report: `/dev/vda3 (ext4)`.
-fn beside(system: &System, medium: &str) -> Vec<PathBuf> {
-    let Some(name) = medium.split(' ').next().and_then(|node| node.strip_prefix("/dev/")) else {
-        return Vec::new();
+/// The other partitions of the disk that the medium is on: of the device that is mounted. Its name in the report may be that of another by now,
+/// where a stick was pulled out.
+fn beside(system: &System, report: &BootReport) -> Vec<PathBuf> {
+    let mounts = mount_table::read(&system.path(mount_table::PATH));
+    let Some(mount) = mount_table::under(&mounts, Path::new(&report.store_folder)) else { return Vec::new() };
+    let own = match mount.device.starts_with("0:") {
+        // btrfs has numbers of its own (anonymous block devices), and the device's name stands beside them.
+        true => {
+            Path::new("/sys/class/block").join(mount.source.trim_start_matches("/dev/").replace('/', "!"))
+        }
+        false => Path::new("/sys/dev/block").join(&mount.device),
     };
-    let own = system.path("/sys/class/block").join(name.replace('/', "!"));
-    let Ok(folder) = fs::canonicalize(own) else { return Vec::new() };
+    let Ok(folder) = fs::canonicalize(system.path(own)) else { return Vec::new() };
     let Some(disk) = folder.parent().filter(|_| folder.join("partition").exists()) else { return Vec::new() };
     let others = fs::read_dir(disk).into_iter().flatten().flatten();
     let mut names: Vec<String> = others
@@ -143,15 +150,36 @@ mod tests {
             fs::write(disk.join(part).join("partition"), "1").unwrap();
         }
         fs::create_dir_all(disk.join("queue")).unwrap();
-        fs::create_dir_all(root.path().join("sys/class/block")).unwrap();
-        for (name, target) in [("vda3", disk.join("vda3")), ("vda", disk)] {
-            std::os::unix::fs::symlink(target, root.path().join("sys/class/block").join(name)).unwrap();
+        for (folder, name, target) in [
+            ("dev", "254:3", disk.join("vda3")),
+            ("dev", "254:0", disk.clone()),
+            ("class", "vda3", disk.join("vda3")),
+        ] {
+            let folder = root.path().join("sys").join(folder).join("block");
+            fs::create_dir_all(&folder).unwrap();
+            std::os::unix::fs::symlink(target, folder.join(name)).unwrap();
         }
         let system = System::below(root.path());
-        let found = |medium: &str| beside(&system, medium);
-        assert_eq!(found("/dev/vda3 (ext4)"), ["vda1", "vda2"].map(|name| system.path("/dev").join(name)));
-        for medium in ["/dev/vda (ext4)", "9p:store", "initramfs", "", "/dev/../etc (ext4)"] {
-            assert_eq!(found(medium), Vec::<PathBuf>::new(), "{medium}");
+        fs::create_dir_all(root.path().join("proc/self")).unwrap();
+        let found = |device: &str, source: &str| {
+            let line = format!("9 1 {device} / /run/lamina/medium ro - ext4 {source} ro\n");
+            fs::write(system.path(mount_table::PATH), line).unwrap();
+            // The name is that of another device by now.
+            let medium = "/dev/sda1 (ext4)".to_owned();
+            let report = BootReport {
+                medium,
+                store_folder: "/run/lamina/medium/lamina".into(),
+                ..BootReport::default()
+            };
+            beside(&system, &report)
+        };
+        let beside = ["vda1", "vda2"].map(|name| system.path("/dev").join(name));
+        assert_eq!(found("254:3", "/dev/sda1"), beside);
+        assert_eq!(found("0:40", "/dev/vda3"), beside);
+        for (device, source) in
+            [("254:0", "/dev/vda"), ("254:9", "/dev/vda3"), ("0:40", "store"), ("0:40", "/dev/../etc")]
+        {
+            assert_eq!(found(device, source), Vec::<PathBuf>::new(), "{device} {source}");
         }
     }
 }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use boot_entry::EntryFileName;
 use boot_entry::paths::ENTRIES;
 use boot_report::{BootReport, paths};
+use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg, OFlag};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
@@ -49,7 +50,15 @@ pub(crate) fn lock(system: &System) -> Result<Flock<File>> {
     let mut options = File::options();
     options.write(true).create(true).truncate(false).mode(0o600).custom_flags(flags);
     let file = options.open(&path).map_err(failed)?;
-    Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, errno)| failed(errno.into()))
+    Flock::lock(file, FlockArg::LockExclusiveNonblock)
+        .or_else(|(file, errno)| match errno {
+            Errno::EWOULDBLOCK => {
+                eprintln!("lamina: waiting for another command that has the medium open");
+                Flock::lock(file, FlockArg::LockExclusive)
+            }
+            _ => Err((file, errno)),
+        })
+        .map_err(|(_, errno)| failed(errno.into()))
 }
 
 /// A medium that is read-only, and stays so for all that have not got it from here: also where its file system is writable, because somebody
