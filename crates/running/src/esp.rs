@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use boot_report::{BootReport, paths};
 use nix::errno::Errno;
 use nix::mount::{MsFlags, mount, umount};
+use nix::time::ClockId;
 use stack::mount_table;
 
 use crate::System;
@@ -30,8 +31,9 @@ impl From<io::Error> for Fault {
 }
 
 /// Modules that nothing has asked for, FAT and its character sets among them, are loaded while the system comes up already (docs/boot.md):
-/// a hook that blesses early waits so long for them.
+/// a hook that blesses early waits for them. A minute after the boot they are there, or never will be.
 const MODULES_COME: Duration = Duration::from_secs(10);
+const MODULES_ARE_THERE: Duration = Duration::from_secs(60);
 /// No menu has more.
 pub(crate) const MOST_ENTRIES: usize = 4096;
 const LOOKED_AGAIN: Duration = Duration::from_millis(200);
@@ -46,7 +48,10 @@ pub(crate) fn first_beside<T>(
     mut look: impl FnMut(&Path) -> Result<Option<T>, Fault>,
 ) -> crate::Result<Option<T>> {
     let nodes = beside(system, report);
-    let patience = if report.later_modules > 0 { MODULES_COME } else { Duration::ZERO };
+    let since_boot = ClockId::CLOCK_BOOTTIME.now().map_or(Duration::MAX, Duration::from);
+    let they_come =
+        report.later_modules > 0 && since_boot < Duration::from_micros(report.ended) + MODULES_ARE_THERE;
+    let patience = if they_come { MODULES_COME } else { Duration::ZERO };
     let until = Instant::now() + patience;
     loop {
         let mut any = false;
