@@ -88,6 +88,17 @@ fn what_stands_in_the_way_of_a_file_that_is_needed_is_refused_before_anything_is
     assert!(said.contains(&format!("images/{digest}.sqfs")) && said.contains("help: remove it"), "{said}");
     assert!(!shop.path("medium/lamina/profiles/web/3.kdl").exists());
     fs::remove_dir(&image).unwrap();
+    let slot = shop.path("medium/lamina/boot/b");
+    fs::rename(&slot, shop.path("slot")).unwrap();
+    fs::create_dir(&slot).unwrap();
+    let said = shop.refused(&["install", "web"]);
+    assert!(
+        said.contains("boot/b: is no regular file on the medium") && said.contains("help: remove it"),
+        "{said}"
+    );
+    assert!(!image.exists());
+    fs::remove_dir(&slot).unwrap();
+    fs::rename(shop.path("slot"), &slot).unwrap();
     for name in ["loader/loader.conf", "grub/grub.cfg"] {
         let path = shop.path("esp").join(name);
         let text = fs::read(&path).unwrap();

@@ -123,7 +123,7 @@ pub fn files(store: &Store, chosen: &[Vec<Chosen>]) -> Result<Vec<DiskFile>> {
     Ok(files)
 }
 
-/// `boot/a` and `boot/b`, empty.
+/// The slots, empty.
 fn slots() -> Result<Vec<DiskFile>> {
     let folder = tempfile::tempdir().map_err(Error::on("a temporary folder"))?;
     Slots::create(folder.path()).map_err(Error::on(folder.path().display()))?;
@@ -132,5 +132,5 @@ fn slots() -> Result<Vec<DiskFile>> {
         let bytes = fs::read(&path).map_err(Error::on(path.display()))?;
         Ok(DiskFile::bytes(format!("{FOLDER}/{name}"), bytes))
     };
-    ["boot/a", "boot/b"].into_iter().map(slot).collect()
+    boot_ledger::FILES.into_iter().map(slot).collect()
 }

@@ -43,7 +43,7 @@ pub struct MediumContents {
     pub ledger: Result<Ledger, String>,
     /// Of the profile that this machine was booted from.
     pub running: Option<Digest>,
-    /// What is no file and has the name of a generation, of what lies beside one, or of an image: paths below the store.
+    /// What is no file and has the name of a generation, of what lies beside one, of an image or of a slot: paths below the store.
     pub no_files: BTreeSet<PathBuf>,
     /// Signatures and marks of generations that are not there, likewise.
     pub of_none: BTreeSet<PathBuf>,
@@ -85,7 +85,9 @@ impl MediumContents {
     /// The store cannot be read, or Lamina booted this machine and nobody knows what. What is damaged in the store stands in the result.
     pub fn read(folder: &Path) -> Result<Self> {
         let store = BootStore::open(folder, Path::new("")).map_err(Error::on(folder.display()))?;
-        let (images, no_files) = images(&store)?;
+        let (images, mut no_files) = images(&store)?;
+        no_files
+            .extend(boot_ledger::FILES.map(PathBuf::from).into_iter().filter(|path| store.is_no_file(path)));
         let mut contents = Self {
             generations: Vec::new(),
             unlisted: Vec::new(),

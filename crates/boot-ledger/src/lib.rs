@@ -13,4 +13,4 @@ mod slots;
 
 pub use codec::Damage;
 pub use ledger::{Generation, Ledger, MOST_ATTEMPTS, SLOT_BYTES};
-pub use slots::{Reading, Slot, Slots};
+pub use slots::{FILES, Reading, Slot, Slots};

@@ -16,6 +16,9 @@ use crate::ledger::{Ledger, SLOT_BYTES};
 /// The folder of the slots, below the store's.
 const FOLDER: &str = "boot";
 
+/// The two files, below the store's folder.
+pub const FILES: [&str; 2] = ["boot/a", "boot/b"];
+
 /// One of the two files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Slot {

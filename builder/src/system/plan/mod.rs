@@ -116,6 +116,7 @@ fn refuse_what_is_in_the_way(installed: &Installed, step: &Step) -> Result<()> {
     let found = match step {
         Step::CopyImage(image, _) => on_medium(layout::image(&image.wanted.digest)),
         Step::WriteOnMedium(path, _) => on_medium(path.clone()),
+        Step::MakeSlots => boot_ledger::FILES.into_iter().find_map(|path| on_medium(path.into())),
         Step::CopyBootFile(file) => on_esp(&file.path),
         Step::WriteOnEsp(path, _) | Step::Choose(path, _) => on_esp(path),
         _ => None,
