@@ -276,3 +276,23 @@ fn mended(disk: &Path) -> bool {
     let words = r#"echo w | "$0" "$1""#;
     Command::new("sh").args(["-c", words]).arg(fdisk).arg(disk).output().unwrap().status.success()
 }
+
+/// A power cut can tear one of the two slots that count boots, and init then goes by the other.
+#[test]
+fn slots_that_cannot_be_read_both_are_named() {
+    let disk = Whole::new(&["--profile", "rescue"]);
+    let bytes = fs::read(disk.path("whole.img")).unwrap();
+    let magic = b"lamina boot ledger format=";
+    let starts: Vec<u64> = (0..bytes.len())
+        .step_by(512)
+        .filter(|at| bytes[*at..].starts_with(magic))
+        .map(|at| at as u64)
+        .collect();
+    let [a, b] = starts[..] else { panic!("{starts:?}") };
+    let one = disk.harmed(&[Harm::Random(a, 40)]);
+    assert!(one.status.success(), "{}", told(&one));
+    disk.names(
+        &[Harm::Random(a, 40), Harm::Random(b, 40)],
+        "/lamina/boot: neither of the slots that count boots can be read",
+    );
+}

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use boot_entry::entry::listed_at;
 use boot_entry::{BootEntry, EntryFileName, paths};
+use boot_ledger::{FILES, Ledger, SLOT_BYTES};
 use boot_store::layout;
 use disk_image::partition_table::FoundPartition;
 use disk_image::read::{DiskReader, EspReader, MOST_TEXT};
@@ -18,6 +19,7 @@ use profiles::resolved::BootProfile;
 
 use super::loader_check::{self, ANEW, MENU};
 use crate::error::{Error, Result};
+use crate::medium::SLOTS;
 
 /// An entry of the menu.
 #[derive(Debug, Clone)]
@@ -130,6 +132,7 @@ impl Inspection {
     }
 
     fn read_store(&mut self, store: &Ext4) {
+        self.read_slots(store);
         for name in self.names(store, "/lamina/images") {
             let path = format!("/lamina/images/{name}");
             let Some(meant) = layout::image_of(&name) else {
@@ -155,6 +158,19 @@ impl Inspection {
             for number in numbers {
                 self.read_generation(store, &profile, number, &sizes);
             }
+        }
+    }
+
+    /// One slot may be torn by a power cut: the next boot writes it.
+    fn read_slots(&mut self, store: &Ext4) {
+        let read = |slot: &str| -> Result<(), String> {
+            let bytes = ext4::read_small(store, &format!("/lamina/{slot}"), SLOT_BYTES as u64);
+            let bytes = bytes.map_err(|error| error.cause().to_owned())?;
+            Ledger::decode(&bytes).map(drop).map_err(|damage| damage.to_string())
+        };
+        if let [Err(a), Err(b)] = FILES.map(read) {
+            let cause = format!("neither of the slots that count boots can be read: a: {a}; b: {b}");
+            self.damaged("/lamina/boot", cause, SLOTS);
         }
     }
 
