@@ -110,6 +110,15 @@ impl Machinery {
     }
 }
 
+/// Whether the medium's mount is read-only for the system, and whether its file system is.
+fn is_read_only(guest: &mut Guest) -> Result<(bool, bool), Failure> {
+    let mounted = guest.run("grep ' /run/lamina/medium ' /proc/self/mountinfo")?;
+    // proc_pid_mountinfo(5): options of the mount, and behind the dash, as the last word, those of the file system.
+    let (mount, file_system) = mounted.split_once(" - ").unwrap_or_default();
+    let is = |options: Option<&str>| options.is_some_and(|it| it == "ro" || it.starts_with("ro,"));
+    Ok((is(mount.split_whitespace().nth(5)), is(file_system.split_whitespace().last())))
+}
+
 /// What a command that changes the medium leaves in the mounts of the system.
 fn expect_protected(guest: &mut Guest) -> Story {
     let tried =
@@ -117,21 +126,20 @@ fn expect_protected(guest: &mut Guest) -> Story {
     assert!(tried.contains("Read-only file system"), "{tried}");
     assert!(tried.contains("/run/lamina/esp: No such file"), "{tried}");
     assert!(tried.trim_end().ends_with('0'), "{tried}");
-    // Behind the dash, the last word are the options of the file system (proc_pid_mountinfo(5)).
-    let mounted = guest.run("grep ' /run/lamina/medium ' /proc/self/mountinfo")?;
-    let (mount, file_system) = mounted.split_once(" - ").unwrap_or_default();
-    let is_read_only = |options: Option<&str>| options.is_some_and(|it| it == "ro" || it.starts_with("ro,"));
-    assert!(is_read_only(mount.split_whitespace().nth(5)), "{mounted}");
-    assert!(is_read_only(file_system.split_whitespace().last()), "{mounted}");
+    assert_eq!(is_read_only(guest)?, (true, true));
     Ok(())
 }
 
-/// A command that is killed while it has the medium to itself.
+/// A command that is killed while it has the medium to itself: nobody else can write to it, and the next command ends what this one began.
 fn kill_an_install(guest: &mut Guest) -> Story {
-    guest.type_line("(lamina system install machine & until grep ' /run/lamina/medium ' /proc/$!/mountinfo | grep -q ' rw,.* rw'; do :; done; kill -9 $!; wait $!)")?;
-    let mounted =
-        guest.run("grep ' /run/lamina/medium ' /proc/self/mountinfo; touch /run/lamina/medium/x; true")?;
-    assert!(mounted.contains("Read-only file system"), "{mounted}");
+    let mounts = "/proc/$!/mountinfo 2>/dev/null";
+    guest.run(&format!(
+        "(lamina system install machine >/dev/null & while grep -q . {mounts} && ! grep -q ' /run/lamina/medium rw,' {mounts}; do :; done; \
+         kill -9 $!)"
+    ))?;
+    assert_eq!(is_read_only(guest)?, (true, false));
+    let tried = guest.run("touch /run/lamina/medium/x; true")?;
+    assert!(tried.contains("Read-only file system"), "{tried}");
     Ok(())
 }
 
