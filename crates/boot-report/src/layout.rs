@@ -76,27 +76,57 @@ impl Formatter for Indented {
     }
 }
 
-/// Writes the value, in pieces of some kilobytes.
-///
-/// # Errors
-/// Those of `out`; a value that holds texts and numbers only always serialises.
-pub(crate) fn write(out: &mut dyn Write, value: &impl Serialize) -> io::Result<()> {
-    let mut pieces = Pieces { gathered: Vec::with_capacity(2 * PIECE), out };
-    value.serialize(&mut Serializer::with_formatter(&mut pieces, Indented::default()))?;
-    pieces.flush()
+/// Values of an array that an object has at its end, made before the object itself.
+#[derive(Debug, Default)]
+pub struct Rendered(Text);
+
+impl Rendered {
+    /// Adds a value. One that holds texts and numbers only always serialises.
+    pub fn push(&mut self, value: &impl Serialize) {
+        let array = Indented { depth: 2, has_value: false };
+        let _ = array.next(false, &mut self.0);
+        self.0.append(array, value);
+    }
 }
 
-/// Bytes that are written at once: the whole report of 500 layers is half a megabyte, which would be memory touched for a moment.
-const PIECE: usize = 16 * 1024;
+/// Writes an object, with arrays at its end that come in parts.
+///
+/// # Errors
+/// Those of `out`.
+pub(crate) fn write(
+    out: &mut dyn Write,
+    object: &impl Serialize,
+    arrays: &[(&str, &[&Rendered])],
+) -> io::Result<()> {
+    const END: &[u8] = b"\n}";
+    let mut text = Text::default();
+    text.append(Indented::default(), object);
+    out.write_all(text.0.strip_suffix(END).unwrap_or(&text.0))?;
+    for (key, parts) in arrays {
+        write!(out, ",\n  \"{key}\": [")?;
+        // A comma before each value but the first.
+        let mut between = 1;
+        for Rendered(Text(part)) in parts.iter().filter(|part| !part.0.0.is_empty()) {
+            out.write_all(&part[between..])?;
+            between = 0;
+        }
+        out.write_all(if between == 0 { b"\n  ]" } else { b"]" })?;
+    }
+    out.write_all(END)
+}
 
 /// JSON comes in pieces of a few bytes, a hundred thousand for five hundred layers, and the memcpy of musl (`rep movsq`) takes for
 /// each as long as for half a kilobyte: short ones are appended byte by byte.
-struct Pieces<'a> {
-    gathered: Vec<u8>,
-    out: &'a mut dyn Write,
+#[derive(Debug, Default)]
+struct Text(Vec<u8>);
+
+impl Text {
+    fn append(&mut self, format: Indented, value: &impl Serialize) {
+        let _ = value.serialize(&mut Serializer::with_formatter(self, format));
+    }
 }
 
-impl Write for Pieces<'_> {
+impl Write for Text {
     fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
         self.write_all(piece).map(|()| piece.len())
     }
@@ -104,31 +134,49 @@ impl Write for Pieces<'_> {
     fn write_all(&mut self, piece: &[u8]) -> io::Result<()> {
         const SHORT: usize = 24;
         if piece.len() > SHORT {
-            self.gathered.extend_from_slice(piece);
+            self.0.extend_from_slice(piece);
         } else {
             for byte in piece {
-                self.gathered.push(*byte);
+                self.0.push(*byte);
             }
         }
-        if self.gathered.len() < PIECE { Ok(()) } else { self.flush() }
+        Ok(())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.out.write_all(&self.gathered)?;
-        self.gathered.clear();
         Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::{Rendered, write};
+    use serde_json::{json, to_string_pretty};
+
     #[test]
     fn it_is_what_serde_json_writes() {
-        let value = serde_json::json!({
-            "empty": [{}, []], "plain": [1, "two\n", null], "deep": [{ "a": { "b": [[true]] }, "c": {} }]
+        let value = json!({
+            "a": { "empty": [{}, []], "plain": [1, "two\n", null], "deep": [{ "a": { "b": [[true]] }, "c": {} }] }
         });
-        let mut text = Vec::new();
-        super::write(&mut text, &value).unwrap();
-        assert_eq!(String::from_utf8(text).unwrap(), serde_json::to_string_pretty(&value).unwrap());
+        let values = [json!({ "a": [1], "b": {} }), json!("two"), json!([{ "c": null }])];
+        let parts = values.each_ref().map(|value| {
+            let mut part = Rendered::default();
+            part.push(value);
+            part
+        });
+        let nothing = Rendered::default();
+        let written = |first: &[&Rendered], second: &[&Rendered]| {
+            let mut text = Vec::new();
+            write(&mut text, &value, &[("b", first), ("c", second)]).unwrap();
+            String::from_utf8(text).unwrap()
+        };
+        let expected = |first: &[_], second: &[_]| {
+            let mut whole = value.clone();
+            (whole["b"], whole["c"]) = (first.into(), second.into());
+            to_string_pretty(&whole).unwrap()
+        };
+        let [one, two, three] = &parts;
+        assert_eq!(written(&[], &[&nothing]), expected(&[], &[]));
+        assert_eq!(written(&[&nothing, one], &[one, &nothing, two, three]), expected(&values[..1], &values));
     }
 }

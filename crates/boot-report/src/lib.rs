@@ -14,6 +14,7 @@ pub mod reading;
 pub mod records;
 
 pub use decode::ParseError;
+pub use layout::Rendered;
 pub use reading::BootReport;
 
 /// The format that init writes, and the newest that the reader knows all of.

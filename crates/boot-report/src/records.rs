@@ -1,12 +1,13 @@
 //! `report.json` as a boot leaves it. `docs/boot.md` describes the schema.
 
+use std::fmt::Arguments;
 use std::io::{self, Write};
 
 use serde::Serialize;
 
-use crate::{layout, paths};
+use crate::{Rendered, layout, paths};
 
-/// The whole report.
+/// The report without what may be hundreds: `layers`, [`LayerRecord`]s, and `steps`, [`StepRecord`]s.
 #[derive(Debug, Default, Serialize)]
 pub struct BootRecord {
     /// [`crate::FORMAT`].
@@ -29,8 +30,6 @@ pub struct BootRecord {
     pub root: Option<String>,
     /// What the writable top became.
     pub top: Option<TopRecord>,
-    /// The stack, bottom first.
-    pub layers: Vec<LayerRecord>,
     /// Parameters that changed the profile.
     pub overrides: Vec<String>,
     /// Every profile that was tried, in order.
@@ -49,8 +48,6 @@ pub struct BootRecord {
     pub ended_us: u64,
     /// The most memory that init had resident (`ru_maxrss` of getrusage(2)), in KiB.
     pub peak_kib: u64,
-    /// What was done, in order.
-    pub steps: Vec<StepRecord>,
 }
 
 /// How a boot ended.
@@ -83,12 +80,13 @@ pub enum OutcomeRecord {
 }
 
 impl BootRecord {
-    /// Writes the report as JSON, laid out for people, who meet it on the recovery screen; in pieces of some kilobytes.
+    /// Writes the report as JSON, laid out for people, who meet it on the recovery screen. Layers come bottom first, and steps in
+    /// order.
     ///
     /// # Errors
     /// Those of `out`.
-    pub fn write(&self, out: &mut dyn Write) -> io::Result<()> {
-        layout::write(out, self)?;
+    pub fn write(&self, layers: &Rendered, steps: &[&Rendered], out: &mut dyn Write) -> io::Result<()> {
+        layout::write(out, self, &[("layers", &[layers]), ("steps", steps)])?;
         out.write_all(b"\n")
     }
 }
@@ -110,11 +108,11 @@ pub struct ProfileRecord {
 
 /// A layer of the stack.
 #[derive(Debug, Serialize)]
-pub struct LayerRecord {
+pub struct LayerRecord<'a> {
     /// Name of the package, as in its recipe.
-    pub name: String,
+    pub name: &'a str,
     /// Version of the package, as in its recipe.
-    pub version: String,
+    pub version: &'a str,
     /// The id of its build.
     pub id: Option<String>,
     /// SHA-256 of the image.
@@ -124,7 +122,7 @@ pub struct LayerRecord {
     /// `squashfs` or `erofs`.
     pub file_system: &'static str,
     /// `verity`, `digest` or `none`.
-    pub verified: String,
+    pub verified: &'static str,
     /// Whether damage is healed as it is read.
     pub corrects_errors: bool,
     /// Where it is mounted.
@@ -249,13 +247,13 @@ pub struct LoadedModule {
 
 /// A step with its times, in microseconds of CLOCK_BOOTTIME.
 #[derive(Debug, Serialize)]
-pub struct StepRecord {
+pub struct StepRecord<'a> {
     /// The stage that it belongs to.
     pub stage: &'static str,
     /// As `docs/boot.md` names it.
     pub step: &'static str,
     /// What it was about: a device, a file, a folder.
-    pub object: String,
+    pub object: Arguments<'a>,
     /// When it began.
     pub start_us: u64,
     /// How long it took.

@@ -5,7 +5,7 @@ use boot_report::records::{
     AttemptRecord, BootRecord, LayerRecord, LedgerRecord, LoadedModule, ModuleRecord, OutcomeRecord,
     ProfileRecord, StepRecord, TopRecord,
 };
-use boot_report::{BootReport, FORMAT};
+use boot_report::{BootReport, FORMAT, Rendered};
 use serde_json::{Value, json};
 
 /// What is written for people and other programs; no command of ours has a use for it.
@@ -47,7 +47,6 @@ fn written() -> BootRecord {
         }),
         root: Some("root writable=\"no\"".into()),
         top: Some(top()),
-        layers: vec![layer()],
         overrides: vec!["an override".into()],
         attempts: vec![attempt()],
         ledger: LedgerRecord { counted: true, attempt: Some(3), why_not: Some("l-why".into()) },
@@ -67,13 +66,16 @@ fn written() -> BootRecord {
         began_us: 14,
         ended_us: 15,
         peak_kib: 16,
-        steps: vec![StepRecord {
-            stage: "s-stage",
-            step: "s-step",
-            object: "s-object".into(),
-            start_us: 17,
-            length_us: 18,
-        }],
+    }
+}
+
+fn step() -> StepRecord<'static> {
+    StepRecord {
+        stage: "s-stage",
+        step: "s-step",
+        object: format_args!("s-object"),
+        start_us: 17,
+        length_us: 18,
     }
 }
 
@@ -91,15 +93,15 @@ fn top() -> TopRecord {
     }
 }
 
-fn layer() -> LayerRecord {
+fn layer() -> LayerRecord<'static> {
     LayerRecord {
-        name: "busybox".into(),
-        version: "1.35.0".into(),
+        name: "busybox",
+        version: "1.35.0",
         id: Some("id".into()),
         digest: "sha256:l".into(),
         size: 19,
         file_system: "erofs",
-        verified: "verity".into(),
+        verified: "verity",
         corrects_errors: true,
         path: "/l/busybox".into(),
         device: Some("253:0".into()),
@@ -117,8 +119,10 @@ fn attempt() -> AttemptRecord {
 }
 
 fn json_of(record: &BootRecord) -> Vec<u8> {
-    let mut text = Vec::new();
-    record.write(&mut text).unwrap();
+    let (mut layers, mut steps, mut text) = (Rendered::default(), Rendered::default(), Vec::new());
+    layers.push(&layer());
+    steps.push(&step());
+    record.write(&layers, &[&steps], &mut text).unwrap();
     text
 }
 

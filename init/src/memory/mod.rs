@@ -82,8 +82,8 @@ struct State {
     shared: u64,
     /// For each squashfs; `None`: as many as there are possible processors, as far as is known.
     decompressors: Option<u64>,
-    /// What is not mounted yet, by name; empty when there is plenty for as many usual ones.
-    wanted: BTreeMap<String, LayerMemory>,
+    /// What is not mounted yet, by its position in the stack; empty when there is plenty for as many usual ones.
+    wanted: BTreeMap<usize, LayerMemory>,
     /// They do not fit if there are as many decompressors as there are possible processors.
     tight: bool,
     /// Why the first did not fit: the others wait for the same.
@@ -103,7 +103,7 @@ pub struct Promise<'a> {
 impl Budget {
     /// Begins a stage that mounts so many layers. Only when there may be too little memory for them each image is looked at: `look`
     /// tells what it holds, and whether the kernel makes one decompressor for each when it is asked to.
-    pub fn begin(&self, layers: usize, look: impl FnOnce() -> (BTreeMap<String, LayerMemory>, bool)) {
+    pub fn begin(&self, layers: usize, look: impl FnOnce() -> (BTreeMap<usize, LayerMemory>, bool)) {
         let mut state = self.state();
         (state.tight, state.refused) = (false, None);
         state.wanted.clear();
@@ -229,8 +229,8 @@ impl Budget {
 }
 
 impl Promise<'_> {
-    /// The layer of this name is mounted.
-    pub fn mounted(self, name: &str) {
+    /// The layer at this position is mounted.
+    pub fn mounted(self, position: usize) {
         let now =
             self.alone.as_ref().and_then(|(_, before)| Some((self.budget.kernel.vmalloc()?, (*before)?)));
         let mut state = self.budget.state();
@@ -238,7 +238,7 @@ impl Promise<'_> {
             state.shared = state.shared.max(buffers);
         }
         if let (Some(LayerMemory::Squashfs(takes)), Some((now, before)), None) =
-            (state.wanted.remove(name), now, state.decompressors)
+            (state.wanted.remove(&position), now, state.decompressors)
         {
             // One and a half of them are more than one.
             let several = now.saturating_sub(before).saturating_mul(2) >= takes.state.saturating_mul(3);

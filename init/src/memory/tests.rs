@@ -22,15 +22,14 @@ fn budget(left: u64, possible: u64) -> Budget {
     Budget { kernel, ..Budget::default() }
 }
 
-fn layers(count: usize, layer: LayerMemory) -> BTreeMap<String, LayerMemory> {
-    (0..count).map(|index| (format!("layer-{index:03}"), layer)).collect()
+fn layers(count: usize, layer: LayerMemory) -> BTreeMap<usize, LayerMemory> {
+    (0..count).map(|position| (position, layer)).collect()
 }
 
 /// Mounts all of them, each with so many decompressors, and says how many there were when it was refused, and why.
 fn mount(budget: &Budget, count: usize, layer: LayerMemory, decompressors: u64) -> (usize, Option<String>) {
     budget.begin(count, || (layers(count, layer), false));
     for index in 0..count {
-        let name = format!("layer-{index:03}");
         for part in [Part::Device, Part::Mount(layer)] {
             let promise = match budget.promise(part) {
                 Ok(promise) => promise,
@@ -43,7 +42,7 @@ fn mount(budget: &Budget, count: usize, layer: LayerMemory, decompressors: u64) 
                 };
                 LEFT.set(LEFT.get().saturating_sub(all));
                 VMALLOC.set(VMALLOC.get() + state);
-                promise.mounted(&name);
+                promise.mounted(index);
             }
         }
     }
@@ -101,7 +100,7 @@ fn with_plenty_nothing_is_looked_at_and_the_kernel_is_not_asked_again() {
     budget.begin(20, || panic!("there is plenty"));
     LEFT.set(0);
     for index in 0..20 {
-        budget.promise(Part::Mount(LayerMemory::Squashfs(USUAL))).unwrap().mounted(&index.to_string());
+        budget.promise(Part::Mount(LayerMemory::Squashfs(USUAL))).unwrap().mounted(index);
     }
 }
 
@@ -157,7 +156,7 @@ fn the_buffers_of_erofs_are_counted_once() {
     let lzma = LayerMemory::Erofs { buffers: 8 * MIB };
     let budget = budget(160 * MIB, 16);
     budget.begin(2, || (layers(2, lzma), false));
-    budget.promise(Part::Mount(lzma)).unwrap().mounted("layer-000");
+    budget.promise(Part::Mount(lzma)).unwrap().mounted(0);
     LEFT.set(32 * MIB);
     assert!(budget.promise(Part::Mount(lzma)).is_ok());
     let larger = LayerMemory::Erofs { buffers: 10 * MIB };

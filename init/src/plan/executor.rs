@@ -1,7 +1,8 @@
 //! Carries out a plan, and stops at the first stage in which a step fails.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock, mpsc};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use nix::sched::{CpuSet, sched_getaffinity};
 use nix::unistd::Pid;
@@ -11,15 +12,18 @@ use crate::error::{BootError, Failure};
 use crate::panic_for_tests::panic_if_told;
 use crate::plan::thread_pool::ThreadPool;
 use crate::plan::{BootStep, Stage, Threads};
-use crate::report::journal::{Journal, Timed};
+use crate::report::journal::{Journal, Steps, Timed};
 
 /// What can do a step: the real kernel, or in tests one that fails where a test wants it to.
 pub trait Kernel: Send + Sync + 'static {
+    /// What a step of a lane leaves to the next one.
+    type Lane: Default;
+
     /// Learns what the steps of a stage will want together, before the first of them.
     fn begin(&self, _stage: &Stage) {}
 
     /// Does it, or says why not.
-    fn carry_out(&self, step: &BootStep) -> Result<(), Failure>;
+    fn carry_out(&self, step: &BootStep, lane: &mut Self::Lane) -> Result<(), Failure>;
 }
 
 /// Threads for lanes that sleep, also where there are fewer processors: measured with squashfs on loop devices, two processors
@@ -41,70 +45,98 @@ pub fn execute(
             Threads::Processors => processors(),
             Threads::Many => processors().max(FEWEST_SLEEPING),
         };
-        let lanes = share(threads, &stage.lanes, kernel, pool);
-        let mut failures = Vec::new();
-        let mut times = Vec::new();
-        for (lane, done) in stage.lanes.iter().zip(lanes) {
-            for (step, (timed, result)) in lane.iter().zip(done) {
-                times.push(timed);
-                failures.extend(result.err().map(|failure| (step, failure)));
-            }
+        let results = share(threads, stage, kernel, pool);
+        let records = journal.stage_done(stage.name, results.clone());
+        if stage.lanes.len() > 1 {
+            // What comes next is often the kernel's work on one processor.
+            pool.make(&records);
         }
-        journal.stage_done(stage.name, times);
-        let mut failures = failures.into_iter();
+        let mut failures =
+            results.steps().filter_map(|(step, done)| Some((step, done.result.as_ref().err()?)));
         let Some((step, failure)) = failures.next() else { return Ok(()) };
-        let mut first = failure.at(step.name(), step.object());
-        let also = |why: String| if why == first.failure.why { "the same".to_owned() } else { why };
+        let mut first = failure.clone().at(step.name(), step.object());
+        let also = |why: &str| if why == failure.why { "the same".to_owned() } else { why.to_owned() };
         first.also =
-            failures.map(|(step, failure)| format!("{}: {}", step.subject(), also(failure.why))).collect();
+            failures.map(|(step, failure)| format!("{}: {}", step.subject(), also(&failure.why))).collect();
         Err(first)
     })
 }
 
-type Done = (Timed, Result<(), Failure>);
+/// What became of a step, with its times on CLOCK_BOOTTIME.
+struct Done {
+    start: Duration,
+    end: Duration,
+    result: Result<(), Failure>,
+}
 
-fn carry_out(step: &BootStep, kernel: &impl Kernel) -> Done {
+fn carry_out<K: Kernel>(step: &BootStep, kernel: &K, lane: &mut K::Lane) -> Done {
     panic_if_told(step.name().as_str());
     let start = now();
-    let result = kernel.carry_out(step);
-    (Timed { step: step.name(), object: step.object(), start, end: now() }, result)
+    let result = kernel.carry_out(step, lane);
+    Done { start, end: now(), result }
 }
 
 /// A lane, until its end or its first failure.
-fn run(lane: &[BootStep], kernel: &impl Kernel) -> Vec<Done> {
-    let mut done = Vec::with_capacity(lane.len());
-    for step in lane {
-        done.push(carry_out(step, kernel));
-        if done.last().is_some_and(|(_, result)| result.is_err()) {
+fn run<K: Kernel>(steps: &[BootStep], kernel: &K) -> Vec<Done> {
+    let (mut lane, mut done) = (K::Lane::default(), Vec::with_capacity(steps.len()));
+    for step in steps {
+        done.push(carry_out(step, kernel, &mut lane));
+        if done.last().is_some_and(|done| done.result.is_err()) {
             break;
         }
     }
     done
 }
 
-/// So many threads, this one among them, take the next lane until none is left. Results come back in the order of the plan.
-fn share(
-    threads: usize,
-    lanes: &Arc<[Vec<BootStep>]>,
-    kernel: &Arc<impl Kernel>,
-    pool: &ThreadPool,
-) -> Vec<Vec<Done>> {
-    let (sender, results) = mpsc::channel();
-    let (next, shared, kernel) = (Arc::new(AtomicUsize::new(0)), lanes.clone(), kernel.clone());
-    let work = move || {
-        while let Some((index, lane)) = take(&next, &shared) {
-            // Somebody receives as long as a lane is missing.
-            let _ = sender.send((index, run(lane, &*kernel)));
+/// The lanes of a stage, and what becomes of them.
+struct Lanes {
+    lanes: Arc<[Vec<BootStep>]>,
+    /// The first that nobody has taken.
+    next: AtomicUsize,
+    /// Of each lane the steps until its end or its first failure.
+    done: Box<[OnceLock<Vec<Done>>]>,
+}
+
+impl Lanes {
+    /// Takes one lane after another until none is left.
+    fn carry_out(&self, kernel: &impl Kernel) {
+        let lanes = self.lanes.iter().zip(&self.done);
+        loop {
+            let index = self.next.fetch_add(1, Ordering::Relaxed);
+            let Some((lane, done)) = lanes.clone().nth(index) else { return };
+            let _ = done.set(run(lane, kernel));
         }
-    };
-    pool.run_on(threads.min(lanes.len()).saturating_sub(1), &work);
-    work();
-    let mut done: Vec<Vec<Done>> = lanes.iter().map(|_| Vec::new()).collect();
-    // Counted: the thread that stays may still have to find out that nothing is left for it.
-    for (index, result) in results.iter().take(lanes.len()) {
-        done[index] = result;
     }
-    done
+
+    /// In the order of the plan; waits for those that are not done.
+    fn steps(&self) -> impl Iterator<Item = (&BootStep, &Done)> {
+        self.lanes.iter().zip(&self.done).flat_map(|(lane, done)| lane.iter().zip(done.wait()))
+    }
+}
+
+impl Steps for Lanes {
+    fn each(&self, see: &mut dyn FnMut(Timed<'_>)) {
+        for (step, Done { start, end, .. }) in self.steps() {
+            see(Timed {
+                step: step.name(),
+                object: format_args!("{}", step.object()),
+                start: *start,
+                end: *end,
+            });
+        }
+    }
+}
+
+/// So many threads, this one among them, carry out the lanes.
+fn share(threads: usize, stage: &Stage, kernel: &Arc<impl Kernel>, pool: &ThreadPool) -> Arc<Lanes> {
+    let (lanes, count) = (stage.lanes.clone(), stage.lanes.len());
+    let done = (0..count).map(|_| OnceLock::new()).collect();
+    let shared = Arc::new(Lanes { lanes, next: AtomicUsize::new(0), done });
+    let (lanes, kernel) = (shared.clone(), kernel.clone());
+    let work = move || lanes.carry_out(&*kernel);
+    pool.run_on(threads.min(count).saturating_sub(1), &work);
+    work();
+    shared
 }
 
 /// How many processors this process may use; asked once, because each squashfs wants to know. Not `available_parallelism` of the
@@ -116,9 +148,4 @@ pub fn processors() -> usize {
         let count = |set: CpuSet| (0..CpuSet::count()).filter(|cpu| set.is_set(*cpu) == Ok(true)).count();
         set.map_or(1, count).max(1)
     })
-}
-
-fn take<'a>(next: &AtomicUsize, lanes: &'a [Vec<BootStep>]) -> Option<(usize, &'a [BootStep])> {
-    let index = next.fetch_add(1, Ordering::Relaxed);
-    lanes.get(index).map(|lane| (index, lane.as_slice()))
 }

@@ -39,7 +39,7 @@ fn top(profile: &BootProfile) -> PreparedTop {
 }
 
 fn whole_plan(medium: &Medium, store: &str, text: &str) -> Vec<Stage> {
-    let profile = parsed(text);
+    let profile = Arc::new(parsed(text));
     let mut stages = plan::early();
     stages.extend(plan::medium(medium));
     stages.extend(plan_of_root(store, &profile, &top(&profile), RootAccess::AsProfile));
@@ -47,7 +47,12 @@ fn whole_plan(medium: &Medium, store: &str, text: &str) -> Vec<Stage> {
 }
 
 /// All images are squashfs.
-fn plan_of_root(store: &str, profile: &BootProfile, top: &PreparedTop, access: RootAccess) -> Vec<Stage> {
+fn plan_of_root(
+    store: &str,
+    profile: &Arc<BootProfile>,
+    top: &PreparedTop,
+    access: RootAccess,
+) -> Vec<Stage> {
     let images = plan::images(Path::new(store), profile);
     let mut stages = plan::layers(&images, false);
     stages.extend(plan::root(&images, top, &profile.init, access));
@@ -78,7 +83,7 @@ fn an_initramfs_without_checks_and_a_read_only_root() {
 /// With hash trees, and a top that was there before.
 fn plan_of_a_kept_top(access: RootAccess) -> Vec<Stage> {
     let kept = PreparedTop::Kept("/run/lamina/state/lamina/vault".into());
-    plan_of_root("/run/lamina/medium/lamina", &parsed(VERITY), &kept, access)
+    plan_of_root("/run/lamina/medium/lamina", &Arc::new(parsed(VERITY)), &kept, access)
 }
 
 #[test]
@@ -88,7 +93,7 @@ fn hash_trees_and_a_top_that_was_there_before() {
 
 /// EROFS images that are mounted from their files.
 fn plan_without_devices() -> Vec<Stage> {
-    let profile = parsed(READ_ONLY);
+    let profile = Arc::new(parsed(READ_ONLY));
     let images = plan::images(Path::new("/lamina"), &profile);
     plan::layers(&images, true)
 }
@@ -108,6 +113,7 @@ fn what_the_command_line_changes_is_in_the_plan() {
     }
     let other = |_: &profiles::Name| unreachable!("no other profile is named");
     let (changed, _) = overrides.apply(parsed(VERITY), Some("/bin/sh"), other).unwrap();
+    let changed = Arc::new(changed);
     let stages = plan_of_root("/lamina", &changed, &top(&changed), RootAccess::ReadOnly);
     compare("overrides", &stages);
 }
@@ -115,7 +121,7 @@ fn what_the_command_line_changes_is_in_the_plan() {
 #[test]
 fn ro_protects_the_root_last_and_only_when_it_could_be_written() {
     let last = |text: &str, access| {
-        let profile = parsed(text);
+        let profile = Arc::new(parsed(text));
         let stages = plan_of_root("/lamina", &profile, &top(&profile), access);
         stages.last().and_then(|stage| stage.steps().last()).unwrap().to_string()
     };
@@ -163,7 +169,9 @@ impl Fake {
 }
 
 impl Kernel for Fake {
-    fn carry_out(&self, step: &BootStep) -> Result<(), Failure> {
+    type Lane = ();
+
+    fn carry_out(&self, step: &BootStep, (): &mut ()) -> Result<(), Failure> {
         if self.fail.contains(step) {
             return Err(Failure::new("told to fail").try_this("a remedy"));
         }
@@ -206,9 +214,9 @@ fn each_step_fails_once(stages: &[Stage]) -> BTreeSet<&'static str> {
         for step in stage.steps() {
             let kernel = Arc::new(Fake::failing(std::slice::from_ref(step)));
             let error = execute(stages, &kernel, &ThreadPool::default(), &mut Journal::begin()).unwrap_err();
-            assert_eq!((error.step, &error.object), (step.name(), &step.object()));
+            assert_eq!((error.step, &error.object), (step.name(), &step.object().to_string()));
             let screen = error.to_string();
-            for part in [step.name().as_str(), &step.object(), "told to fail", "a remedy"] {
+            for part in [step.name().as_str(), &error.object, "told to fail", "a remedy"] {
                 assert!(screen.contains(part), "{part} is not in\n{screen}");
             }
             let lane = stage.lanes.iter().find(|lane| lane.contains(step)).unwrap();
@@ -233,7 +241,7 @@ fn all_missing_images_are_told_at_once() {
     let error =
         execute(&stages, &Arc::new(Fake::failing(&steps)), &ThreadPool::default(), &mut Journal::begin())
             .unwrap_err();
-    assert_eq!(error.object, steps[0].object());
+    assert_eq!(error.object, steps[0].object().to_string());
     assert_eq!(error.also, ["busybox 1.35.0: the same", "darkhttpd 1.14: the same"]);
 }
 
@@ -247,7 +255,8 @@ fn without_a_failure_every_step_is_done_and_reported_in_order() {
     let report: serde_json::Value = serde_json::from_str(&journal.json()).unwrap();
     let reported: Vec<_> =
         report["steps"].as_array().unwrap().iter().map(|step| step["object"].clone()).collect();
-    let planned: Vec<_> = stages.iter().flat_map(Stage::steps).map(BootStep::object).collect();
+    let planned: Vec<_> =
+        stages.iter().flat_map(Stage::steps).map(|step| step.object().to_string()).collect();
     assert_eq!(reported, planned);
     assert_eq!(kernel.done.lock().unwrap().len(), planned.len());
 }

@@ -41,25 +41,33 @@ pub struct Mount {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Image {
     /// The profile, which the image is there for.
-    pub profile: Arc<str>,
-    /// What it says.
-    pub wanted: ImageRef,
-    /// Of the image file, below the mounted medium or in the initramfs.
-    pub path: PathBuf,
-    /// How it is checked.
-    pub verify: Verify,
+    pub profile: Arc<BootProfile>,
+    /// Which of its images, from 0 at the bottom.
+    pub position: usize,
+    /// The folder that has `images/`, below the mounted medium or in the initramfs.
+    pub store: Arc<Path>,
 }
 
 impl Image {
+    /// What the profile says of it.
+    pub fn wanted(&self) -> &ImageRef {
+        &self.profile.images[self.position]
+    }
+
+    /// Of the image file.
+    pub fn path(&self) -> PathBuf {
+        self.store.join(layout::image(&self.wanted().digest))
+    }
+
     /// Where the layer is mounted.
     pub fn layer(&self) -> PathBuf {
-        PathBuf::from(paths::LAYERS).join(self.wanted.name.as_str())
+        Path::new(paths::LAYERS).join(self.wanted().name.as_str())
     }
 }
 
 impl fmt::Display for Image {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.wanted.name, self.wanted.version)
+        write!(f, "{} {}", self.wanted().name, self.wanted().version)
     }
 }
 
@@ -152,21 +160,8 @@ impl BootStep {
     }
 
     /// What it is done to, with what identifies it.
-    pub fn object(&self) -> String {
-        match self {
-            Self::Mount(mount) => format!("{} ({}) at {}", mount.source, mount.kind, mount.target),
-            Self::OpenImage(image) => format!("{image} ({})", image.path.display()),
-            Self::CheckImage(image) | Self::AttachImage(image) | Self::OpenVerity(image) => {
-                format!("{image} ({})", image.path.display())
-            }
-            Self::Bind { source, target } => format!("{} at {target}", source.display()),
-            Self::MountLayer(image) => format!("{image} at {}", image.layer().display()),
-            Self::StackLayers { lower, .. } => {
-                format!("{} at {}", cli::numbers::count(lower.len(), "layer"), paths::NEW_ROOT)
-            }
-            Self::MountPoints { .. } | Self::ProtectRoot => paths::NEW_ROOT.to_owned(),
-            Self::ReadInit { init: path, .. } | Self::CheckInit(path) => path.clone(),
-        }
+    pub fn object(&self) -> Object<'_> {
+        Object(self)
     }
 
     /// The object in few words: a screen has room for many of them.
@@ -177,7 +172,30 @@ impl BootStep {
             | Self::AttachImage(image)
             | Self::OpenVerity(image)
             | Self::MountLayer(image) => image.to_string(),
-            _ => self.object(),
+            _ => self.object().to_string(),
+        }
+    }
+}
+
+/// What a step is done to, as a text that is made when somebody wants it: that takes longer than many a step.
+#[derive(Debug, Clone, Copy)]
+pub struct Object<'a>(&'a BootStep);
+
+impl fmt::Display for Object<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            BootStep::Mount(mount) => write!(f, "{} ({}) at {}", mount.source, mount.kind, mount.target),
+            BootStep::OpenImage(image)
+            | BootStep::CheckImage(image)
+            | BootStep::AttachImage(image)
+            | BootStep::OpenVerity(image) => write!(f, "{image} ({})", image.path().display()),
+            BootStep::Bind { source, target } => write!(f, "{} at {target}", source.display()),
+            BootStep::MountLayer(image) => write!(f, "{image} at {}", image.layer().display()),
+            BootStep::StackLayers { lower, .. } => {
+                write!(f, "{} at {}", cli::numbers::count(lower.len(), "layer"), paths::NEW_ROOT)
+            }
+            BootStep::MountPoints { .. } | BootStep::ProtectRoot => f.write_str(paths::NEW_ROOT),
+            BootStep::ReadInit { init: path, .. } | BootStep::CheckInit(path) => f.write_str(path),
         }
     }
 }
@@ -187,9 +205,9 @@ impl fmt::Display for BootStep {
         write!(f, "{} {}", self.name(), self.object())?;
         match self {
             Self::Mount(mount) => write!(f, " with {}", mount.options.join(",")),
-            Self::OpenImage(image) => write!(f, " of {} bytes", image.wanted.size),
-            Self::CheckImage(image) => write!(f, " against {}", image.wanted.digest),
-            Self::OpenVerity(image) => match &image.wanted.verity {
+            Self::OpenImage(image) => write!(f, " of {} bytes", image.wanted().size),
+            Self::CheckImage(image) => write!(f, " against {}", image.wanted().digest),
+            Self::OpenVerity(image) => match &image.wanted().verity {
                 Some(verity) => write!(f, " with root hash {}", verity.root_hash.hex()),
                 None => Ok(()),
             },
@@ -296,15 +314,10 @@ pub fn medium(medium: &Medium) -> Vec<Stage> {
 }
 
 /// The images of a profile, bottom first. `store` is the folder that has `images/`.
-pub fn images(store: &Path, profile: &BootProfile) -> Vec<Arc<Image>> {
-    let name: Arc<str> = profile.name.as_str().into();
-    let image = |wanted: &ImageRef| Image {
-        profile: name.clone(),
-        wanted: wanted.clone(),
-        path: store.join(layout::image(&wanted.digest)),
-        verify: profile.verify,
-    };
-    profile.images.iter().map(|wanted| Arc::new(image(wanted))).collect()
+pub fn images(store: &Path, profile: &Arc<BootProfile>) -> Vec<Arc<Image>> {
+    let store: Arc<Path> = store.into();
+    let image = |position| Image { profile: profile.clone(), position, store: store.clone() };
+    (0..profile.images.len()).map(|position| Arc::new(image(position))).collect()
 }
 
 /// How the images become layers. Those with a digest are all checked before anything is done with one; the others are opened
@@ -312,15 +325,15 @@ pub fn images(store: &Path, profile: &BootProfile) -> Vec<Arc<Image>> {
 ///
 /// `from_files` says that the images are mounted from their files, without loop devices.
 pub fn layers(images: &[Arc<Image>], from_files: bool) -> Vec<Stage> {
-    let checked = |image: &&Arc<Image>| image.verify == Verify::Digest;
+    let checked = |image: &&Arc<Image>| image.profile.verify == Verify::Digest;
     let check =
         |image: &Arc<Image>| vec![BootStep::OpenImage(image.clone()), BootStep::CheckImage(image.clone())];
     let lanes: Arc<[_]> = images.iter().filter(checked).map(check).collect();
     let check =
         (!lanes.is_empty()).then_some(Stage { name: "check images", threads: Threads::Processors, lanes });
     let lane = |image: &Arc<Image>| {
-        let verity = image.verify == Verify::Verity;
-        let open = (image.verify != Verify::Digest).then(|| BootStep::OpenImage(image.clone()));
+        let verity = image.profile.verify == Verify::Verity;
+        let open = (image.profile.verify != Verify::Digest).then(|| BootStep::OpenImage(image.clone()));
         let attach = (verity || !from_files).then(|| BootStep::AttachImage(image.clone()));
         let protect = verity.then(|| BootStep::OpenVerity(image.clone()));
         let steps = [open, attach, protect, Some(BootStep::MountLayer(image.clone()))];
@@ -347,7 +360,7 @@ pub fn root(images: &[Arc<Image>], top: &PreparedTop, init: &str, access: RootAc
     steps.push(BootStep::StackLayers { lower: images.to_vec(), above });
     steps.push(BootStep::MountPoints { writable });
     // With a digest all of it was read just now, and "none" asks for no checks.
-    if images.iter().any(|image| image.verify == Verify::Verity) {
+    if images.iter().any(|image| image.profile.verify == Verify::Verity) {
         steps.push(BootStep::ReadInit { init: init.to_owned(), layers: images.to_vec() });
     }
     steps.push(BootStep::CheckInit(init.to_owned()));

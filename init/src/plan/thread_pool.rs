@@ -1,6 +1,7 @@
 //! The threads beside the first one.
 
 use std::sync::mpsc::{self, Sender};
+use std::sync::{Arc, LazyLock};
 use std::thread;
 
 type Work = Box<dyn FnOnce() + Send>;
@@ -15,7 +16,7 @@ pub struct ThreadPool {
 }
 
 impl ThreadPool {
-    /// Starts the thread that stays. Where the kernel gives none, there is only the first one, and [`ThreadPool::queue`] says so.
+    /// Starts the thread that stays. Where the kernel gives none, there is only the first one.
     pub fn start(&mut self) {
         let (sender, work) = mpsc::channel::<Work>();
         let obey = move || work.into_iter().for_each(|work| work());
@@ -23,8 +24,20 @@ impl ThreadPool {
     }
 
     /// Gives work to the thread that stays, which does one after another; false when there is none.
-    pub fn queue(&self, work: impl FnOnce() + Send + 'static) -> bool {
+    fn queue(&self, work: impl FnOnce() + Send + 'static) -> bool {
         self.stays.as_ref().is_some_and(|stays| stays.send(Box::new(work)).is_ok())
+    }
+
+    /// Has the thread that stays make a value. Whoever wants it before that makes it.
+    pub fn make<T, F>(&self, value: &Arc<LazyLock<T, F>>)
+    where
+        T: Send + Sync + 'static,
+        F: FnOnce() -> T + Send + 'static,
+    {
+        let value = value.clone();
+        self.queue(move || {
+            LazyLock::force(&value);
+        });
     }
 
     /// Has `count` threads do the same, as far as the kernel gives them: what they share must tell them what there is to do.

@@ -1,8 +1,11 @@
 //! What has been done, and when: shown on the console while it happens, and left as `report.json`.
 
+use std::fmt::Arguments;
 use std::io::{self, Write};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
+use boot_report::Rendered;
 use boot_report::records::{
     AttemptRecord, BootRecord, LedgerRecord, ModuleRecord, OutcomeRecord, ProfileRecord, StepRecord,
     TopRecord,
@@ -13,36 +16,80 @@ use profiles::resolved::BootProfile;
 use crate::clock::{micros, milliseconds, now};
 use crate::console;
 use crate::error::{BootError, Failure};
-use crate::report::{self, LayerFacts};
+use crate::report::layers::{LayerFacts, layers as rendered};
 use crate::request::Verbosity;
 use crate::step_name::StepName;
 
 /// A step with its two times.
-#[derive(Debug)]
-pub struct Timed {
+#[derive(Debug, Clone, Copy)]
+pub struct Timed<'a> {
     /// Name of the step.
     pub step: StepName,
     /// What it is done to, as messages name it.
-    pub object: String,
+    pub object: Arguments<'a>,
     /// CLOCK_BOOTTIME at its begin.
     pub start: Duration,
     /// CLOCK_BOOTTIME at its end.
     pub end: Duration,
 }
 
+/// The steps that were done in a stage.
+pub trait Steps: Send + Sync + 'static {
+    /// Shows each, in the order of the plan.
+    fn each(&self, see: &mut dyn FnMut(Timed<'_>));
+}
+
+/// A part of the report, made by whoever wants it first, or by a thread that has nothing else to do.
+pub type Part = Arc<LazyLock<Rendered, Box<dyn FnOnce() -> Rendered + Send>>>;
+
+fn part(make: impl FnOnce() -> Rendered + Send + 'static) -> Part {
+    Arc::new(LazyLock::new(Box::new(make)))
+}
+
+/// The layers of a profile, for the report; `facts` tells what was found of the one at each position.
+pub fn layers(
+    profile: Arc<BootProfile>,
+    facts: impl Fn(usize) -> Option<LayerFacts> + Send + 'static,
+) -> Part {
+    part(move || rendered(&profile, facts))
+}
+
 /// The report while it is written.
 #[derive(Debug)]
 pub struct Journal {
     report: BootRecord,
+    layers: Part,
+    steps: Vec<Part>,
     verbosity: Verbosity,
     began: Duration,
+}
+
+/// One thing outside of any plan.
+struct Alone {
+    step: StepName,
+    object: String,
+    start: Duration,
+    end: Duration,
+}
+
+impl Steps for Alone {
+    fn each(&self, see: &mut dyn FnMut(Timed<'_>)) {
+        let Self { step, object, start, end } = self;
+        see(Timed { step: *step, object: format_args!("{object}"), start: *start, end: *end });
+    }
 }
 
 impl Journal {
     /// An empty journal; says nothing on the console until the verbosity is known.
     pub fn begin() -> Self {
         let report = BootRecord { format: boot_report::FORMAT, ..BootRecord::default() };
-        Self { report, verbosity: Verbosity::Quiet, began: now() }
+        Self {
+            report,
+            layers: part(Rendered::default),
+            steps: Vec::new(),
+            verbosity: Verbosity::Quiet,
+            began: now(),
+        }
     }
 
     /// From here on the console hears as much as was asked for.
@@ -97,25 +144,49 @@ impl Journal {
     ) -> Result<T, BootError> {
         let start = now();
         let result = action(self).map_err(|failure| failure.at(step, object));
-        self.stage_done(step.as_str(), vec![Timed { step, object: object.to_owned(), start, end: now() }]);
+        let done = Alone { step, object: object.to_owned(), start, end: now() };
+        self.stage_done(step.as_str(), Arc::new(done));
         result
     }
 
-    /// Takes the times of a stage and says one line about it, or one a step with `lamina.debug`.
-    pub fn stage_done(&mut self, stage: &'static str, steps: Vec<Timed>) {
-        let start = steps.iter().map(|step| step.start).min().unwrap_or_default();
-        let end = steps.iter().map(|step| step.end).max().unwrap_or_default();
-        let detail = match steps.as_slice() {
-            [only] => only.object.clone(),
-            several => format!("{} steps", several.len()),
-        };
-        self.say(&format!("{:>9} {stage}: {detail}", milliseconds(end.saturating_sub(start))));
-        for Timed { step, object, start, end } in steps {
-            let length = end.saturating_sub(start);
-            self.debug(|| format!("{:>19} {step} {object}", milliseconds(length)));
-            let (start_us, length_us) = (micros(start), micros(length));
-            let step = step.as_str();
-            self.report.steps.push(StepRecord { stage, step, object, start_us, length_us });
+    /// Takes the steps of a stage, and says one line about it, or one a step with `lamina.debug`. Returns what the report will have
+    /// of them.
+    pub fn stage_done(&mut self, stage: &'static str, steps: Arc<impl Steps>) -> Part {
+        self.say_done(stage, &*steps);
+        let records = part(move || {
+            let mut records = Rendered::default();
+            steps.each(&mut |Timed { step, object, start, end }| {
+                let (start_us, length_us) = (micros(start), micros(end.saturating_sub(start)));
+                records.push(&StepRecord { stage, step: step.as_str(), object, start_us, length_us });
+            });
+            records
+        });
+        self.steps.push(records.clone());
+        records
+    }
+
+    fn say_done(&self, stage: &str, steps: &dyn Steps) {
+        if self.verbosity < Verbosity::Normal {
+            return;
+        }
+        let (mut count, mut detail) = (0, String::new());
+        let (mut begin, mut finish) = (Duration::MAX, Duration::ZERO);
+        steps.each(&mut |Timed { object, start, end, .. }| {
+            (begin, finish) = (begin.min(start), finish.max(end));
+            count += 1;
+            if count == 1 {
+                detail = object.to_string();
+            }
+        });
+        if count != 1 {
+            detail = format!("{count} steps");
+        }
+        self.say(&format!("{:>9} {stage}: {detail}", milliseconds(finish.saturating_sub(begin))));
+        if self.verbosity == Verbosity::Debug {
+            steps.each(&mut |Timed { step, object, start, end }| {
+                let length = milliseconds(end.saturating_sub(start));
+                console::write_line(&format!("{length:>19} {step} {object}"));
+            });
         }
     }
 
@@ -143,27 +214,19 @@ impl Journal {
     }
 
     /// Notes the profile that is tried now, and what the command line changes of it.
-    pub fn profile(&mut self, profile: &BootProfile, record: ProfileRecord, overrides: Vec<String>) {
+    pub fn profile(&mut self, profile: &Arc<BootProfile>, record: ProfileRecord, overrides: Vec<String>) {
         overrides
             .iter()
             .for_each(|change| self.say(&format!("changed by the kernel command line: {change}")));
         self.report.root = Some(profile.root.to_string());
         self.report.profile = Some(record);
         self.report.overrides = overrides;
-        self.report.layers = report::layers(profile);
+        self.layers = layers(profile.clone(), |_| None);
     }
 
-    /// Notes what was found of the layers. `log_from`: the first record of the kernel's log that can be about their devices.
-    pub fn layers(&mut self, log_from: u64, facts: impl Fn(&str) -> Option<LayerFacts>) {
-        self.report.log_from = log_from;
-        for layer in &mut self.report.layers {
-            if let Some(facts) = facts(&layer.name) {
-                layer.file_system = facts.file_system;
-                layer.corrects_errors = facts.corrects_errors;
-                layer.device = facts.device.map(|device| device.to_string());
-                layer.backing = facts.backing.map(|device| device.to_string());
-            }
-        }
+    /// Takes what was found of the layers. `log_from`: the first record of the kernel's log that can be about their devices.
+    pub fn layers(&mut self, log_from: u64, layers: Part) {
+        (self.report.log_from, self.layers) = (log_from, layers);
     }
 
     /// Notes what the writable top became.
@@ -211,7 +274,8 @@ impl Journal {
         self.report.began_us = micros(self.began);
         self.report.ended_us = micros(now());
         self.report.peak_kib = peak_kib();
-        self.report.write(out)
+        let steps: Vec<&Rendered> = self.steps.iter().map(|steps| &***steps).collect();
+        self.report.write(&self.layers, &steps, out)
     }
 
     /// What [`Journal::write_json`] writes.

@@ -1,8 +1,9 @@
 //! The layers of a stack, as the report has them.
 
+use boot_report::Rendered;
 use boot_report::records::LayerRecord;
 use profiles::Verify;
-use profiles::resolved::{BootProfile, ImageRef};
+use profiles::resolved::BootProfile;
 use running::layer_devices::Device;
 
 use crate::paths;
@@ -20,25 +21,35 @@ pub struct LayerFacts {
     pub backing: Option<Device>,
 }
 
-/// The layers of a profile, bottom first, as far as they are known before they are mounted.
-pub fn layers(profile: &BootProfile) -> Vec<LayerRecord> {
+impl LayerFacts {
+    /// As far as is known before it is mounted.
+    const UNKNOWN: Self =
+        Self { file_system: "unknown", corrects_errors: false, device: None, backing: None };
+}
+
+/// The layers of a profile, bottom first, with what was found of the one at each position.
+pub fn layers(profile: &BootProfile, facts: impl Fn(usize) -> Option<LayerFacts>) -> Rendered {
     let verified = match profile.verify {
         Verify::None => "none",
         Verify::Digest => "digest",
         Verify::Verity => "verity",
     };
-    let record = |image: &ImageRef| LayerRecord {
-        name: image.name.as_str().to_owned(),
-        version: image.version.clone(),
-        id: image.id.map(|id| id.hex()),
-        digest: image.digest.to_string(),
-        size: image.size,
-        file_system: "unknown",
-        verified: verified.to_owned(),
-        corrects_errors: false,
-        path: format!("{}/{}", paths::LAYERS, image.name),
-        device: None,
-        backing: None,
-    };
-    profile.images.iter().map(record).collect()
+    let mut layers = Rendered::default();
+    for (position, image) in profile.images.iter().enumerate() {
+        let facts = facts(position).unwrap_or(LayerFacts::UNKNOWN);
+        layers.push(&LayerRecord {
+            name: image.name.as_str(),
+            version: &image.version,
+            id: image.id.map(|id| id.hex()),
+            digest: image.digest.to_string(),
+            size: image.size,
+            file_system: facts.file_system,
+            verified,
+            corrects_errors: facts.corrects_errors,
+            path: format!("{}/{}", paths::LAYERS, image.name),
+            device: facts.device.map(|device| device.to_string()),
+            backing: facts.backing.map(|device| device.to_string()),
+        });
+    }
+    layers
 }

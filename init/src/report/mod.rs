@@ -12,4 +12,4 @@ pub mod journal;
 pub mod kernel_words;
 mod layers;
 
-pub use layers::{LayerFacts, layers};
+pub use layers::LayerFacts;

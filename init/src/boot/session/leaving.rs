@@ -1,7 +1,6 @@
 //! What a boot leaves: programs and records for the running system, or the recovery screen.
 
 use std::fs::{self, File};
-use std::sync::mpsc;
 use std::time::Duration;
 
 use profiles::resolved::BootProfile;
@@ -9,10 +8,9 @@ use profiles::resolved::BootProfile;
 use super::Session;
 use crate::deadline::within_on;
 use crate::devices::inventory::Inventory;
-use crate::error::{BootError, Failure};
+use crate::error::BootError;
 use crate::modules::Left;
 use crate::recovery::Context;
-use crate::shutdown::handover;
 use crate::store::{Origin, ProfileSummary};
 use crate::{paths, plan, recovery};
 
@@ -42,17 +40,7 @@ impl Session {
     /// several layers.
     pub fn leave_programs(&mut self) {
         self.thread_pool.start();
-        let (sender, left) = mpsc::channel();
-        let given = self.thread_pool.queue(move || drop(sender.send(handover::leave_programs())));
-        self.leaving = given.then_some(left);
-    }
-
-    /// Where nobody could begin it is done now.
-    fn programs_are_left(&mut self) -> Result<(), Failure> {
-        match self.leaving.take().map(|left| left.recv()) {
-            Some(Ok(result)) => result,
-            Some(Err(_)) | None => handover::leave_programs(),
-        }
+        self.thread_pool.make(&self.programs);
     }
 
     /// Leaves profile and report, waits for the programs that are left for the running system, and says goodbye. Returns the
@@ -66,7 +54,7 @@ impl Session {
             profile.verify
         );
         // Without them the system runs all the same.
-        if let Err(failure) = self.programs_are_left() {
+        if let Err(failure) = &**self.programs {
             self.journal.warn(format!(
                 "the system will not end cleanly, because no program is left for that: {}",
                 failure.why
@@ -77,7 +65,9 @@ impl Session {
         let kernel = &self.real_kernel;
         let left = kernel.modules.take_left();
         self.journal.modules(kernel.modules.record());
-        self.journal.layers(self.words.attempt_from(), |name| kernel.facts(name));
+        if let Some(layers) = self.layers.take() {
+            self.journal.layers(self.words.attempt_from(), layers);
+        }
         self.journal.started(&profile.init, &summary);
         // The root is mounted: a record that cannot be written must not take it away.
         let profile =

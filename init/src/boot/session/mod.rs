@@ -8,8 +8,9 @@
 mod learning;
 mod leaving;
 
-use std::sync::Arc;
-use std::sync::mpsc::Receiver;
+use std::sync::{Arc, LazyLock};
+
+use profiles::resolved::BootProfile;
 
 use crate::boot::boot_counter::BootCounter;
 use crate::console;
@@ -18,10 +19,11 @@ use crate::plan::Stage;
 use crate::plan::executor::execute;
 use crate::plan::real_kernel::RealKernel;
 use crate::plan::thread_pool::ThreadPool;
-use crate::report::journal::Journal;
+use crate::report::journal::{self, Journal, Part};
 use crate::report::kernel_words::KernelWords;
 use crate::request::BootRequest;
 use crate::request::seal;
+use crate::shutdown::handover;
 use crate::store::trust::Trust;
 use crate::store::{Origin, Store};
 use crate::waiting::wait_for_device::Waits;
@@ -55,8 +57,10 @@ pub struct Session {
     pub words: KernelWords,
     kernel: String,
     profile_bytes: Vec<u8>,
-    /// What leaves the programs for the running system.
-    leaving: Option<Receiver<Result<(), Failure>>>,
+    /// What the report will have of the layers that are mounted.
+    layers: Option<Part>,
+    /// Leaves the programs for the running system.
+    programs: Arc<LazyLock<Result<(), Failure>>>,
 }
 
 impl Session {
@@ -77,7 +81,8 @@ impl Session {
             words: KernelWords::default(),
             kernel: String::new(),
             profile_bytes: Vec::new(),
-            leaving: None,
+            layers: None,
+            programs: Arc::new(LazyLock::new(handover::leave_programs)),
         }
     }
 
@@ -101,6 +106,14 @@ impl Session {
     /// Carries out a plan.
     pub fn carry_out(&mut self, plan: &[Stage]) -> Result<(), BootError> {
         execute(plan, &self.real_kernel, &self.thread_pool, &mut self.journal)
+    }
+
+    /// Has what was found of the layers made ready for the report.
+    pub fn tell_of_layers(&mut self, profile: &Arc<BootProfile>) {
+        let kernel = self.real_kernel.clone();
+        let layers = journal::layers(profile.clone(), move |position| kernel.facts(position));
+        self.thread_pool.make(&layers);
+        self.layers = Some(layers);
     }
 
     /// Hears what the kernel said about the layers of this attempt.

@@ -14,6 +14,8 @@ mod root;
 mod suspects;
 mod top;
 
+use std::sync::Arc;
+
 use boot_ledger::MOST_ATTEMPTS;
 use boot_report::records::AttemptRecord;
 use profiles::resolved::BootProfile;
@@ -40,7 +42,7 @@ const _: () = assert!(MOST_ATTEMPTS == 3);
 
 /// What became of a candidate that did not fail.
 enum Tried {
-    Ready(Box<BootProfile>),
+    Ready(Arc<BootProfile>),
     /// After so many attempts.
     Skipped(u32),
     /// The same generation was tried under another role.
@@ -67,7 +69,10 @@ impl Attempt {
 /// Tries the candidates in turn and returns the profile whose root is mounted. `unreached` is why the store was not found.
 ///
 /// The error is the first one: it is that of what somebody asked for.
-pub fn try_candidates(session: &mut Session, unreached: Option<BootError>) -> Result<BootProfile, BootError> {
+pub fn try_candidates(
+    session: &mut Session,
+    unreached: Option<BootError>,
+) -> Result<Arc<BootProfile>, BootError> {
     reading::learn_seal_of_replaced(session);
     let mut round = candidates(session);
     if let (Some(error), false) = (&unreached, round.is_empty()) {
@@ -86,7 +91,7 @@ pub fn try_candidates(session: &mut Session, unreached: Option<BootError>) -> Re
                 session.journal.say(&format!("trying {candidate}"));
             }
             match try_one(session, &candidate, round_kind, &mut tried) {
-                Ok(Tried::Ready(profile)) => return Ok(*profile),
+                Ok(Tried::Ready(profile)) => return Ok(profile),
                 Ok(Tried::Skipped(attempts)) => skipped.push((candidate, attempts)),
                 Ok(Tried::Repeated) => {}
                 Err(error) => {
@@ -153,7 +158,7 @@ fn try_one(
             return Ok(Tried::Skipped(attempts));
         }
         tried.push(attempt);
-        root::build_root(session, candidate, &stored).map(|profile| Tried::Ready(Box::new(profile)))
+        root::build_root(session, candidate, &stored).map(Tried::Ready)
     });
     if matches!(result, Ok(Tried::Skipped(_)) | Err(_)) {
         record.suspects = suspects::suspects(session, candidate, &record);

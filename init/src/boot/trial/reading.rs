@@ -1,6 +1,7 @@
 //! Reads a candidate's profile, and decides whether it is trusted: signature, seal, and what the command line changes.
 
 use std::cell::Cell;
+use std::sync::Arc;
 
 use boot_report::records::ProfileRecord;
 use profiles::resolved::BootProfile;
@@ -40,7 +41,7 @@ pub fn read(
     session: &mut Session,
     candidate: &Candidate,
     stored: &StoredProfile,
-) -> Result<BootProfile, BootError> {
+) -> Result<Arc<BootProfile>, BootError> {
     let store = session.store(candidate.origin).cloned();
     let path = stored.profile.path.display().to_string();
     let (trust, request, learned) = (&session.trust, &session.request, Cell::new(session.asked));
@@ -66,6 +67,7 @@ pub fn read(
     });
     session.asked = learned.get();
     let (profile, changes, signed_by) = read?;
+    let profile = Arc::new(profile);
     let record = ProfileRecord {
         name: profile.name.to_string(),
         generation: stored.profile.generation,

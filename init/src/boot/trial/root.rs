@@ -1,5 +1,7 @@
 //! The root of one candidate: its profile, its top, its layers.
 
+use std::sync::Arc;
+
 use profiles::Verify;
 use profiles::resolved::BootProfile;
 
@@ -18,7 +20,7 @@ pub fn build_root(
     session: &mut Session,
     candidate: &Candidate,
     stored: &StoredProfile,
-) -> Result<BootProfile, BootError> {
+) -> Result<Arc<BootProfile>, BootError> {
     let profile = reading::read(session, candidate, stored)?;
     counting::note_attempt(session, candidate, &profile.name, stored);
     let top = top::prepare_top(session, &profile)?;
@@ -39,23 +41,23 @@ pub fn build_root(
 fn mount_root(
     session: &mut Session,
     candidate: &Candidate,
-    profile: &BootProfile,
+    profile: &Arc<BootProfile>,
     top: &PreparedTop,
 ) -> Result<(), BootError> {
     let store =
         session.store(candidate.origin).map_err(|failure| failure.at(StepName::OpenImage, "the store"))?;
     let images = plan::images(&store.folder, profile);
-    let mut stages = plan::layers(&images, session.real_kernel.mounts_from_files(&images));
-    stages.extend(plan::root(&images, top, &profile.init, session.request.root_access));
-    session.carry_out(&stages)
+    session.carry_out(&plan::layers(&images, session.real_kernel.mounts_from_files(&images)))?;
+    session.tell_of_layers(profile);
+    session.carry_out(&plan::root(&images, top, &profile.init, session.request.root_access))
 }
 
 /// The images have error correction, and this kernel's dm-verity was built without: they are checked all the same.
 fn warn_of_no_correction(session: &mut Session, profile: &BootProfile) {
-    let corrects = |name: &str| session.real_kernel.facts(name).is_none_or(|facts| facts.corrects_errors);
-    let protected =
-        profile.images.iter().filter(|image| image.verity.as_ref().is_some_and(|it| it.fec_roots.is_some()));
-    let count = protected.filter(|image| !corrects(image.name.as_str())).count();
+    let corrects = |position| session.real_kernel.facts(position).is_none_or(|facts| facts.corrects_errors);
+    let images = profile.images.iter().enumerate();
+    let protected = images.filter(|(_, image)| image.verity.is_some_and(|it| it.fec_roots.is_some()));
+    let count = protected.filter(|(position, _)| !corrects(*position)).count();
     if profile.verify == Verify::Verity && count > 0 && session.request.verbosity > Verbosity::Quiet {
         session.journal.warn(format!(
             "this kernel corrects no errors (no CONFIG_DM_VERITY_FEC): damage in {} is noticed and not healed",

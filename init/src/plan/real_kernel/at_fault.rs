@@ -38,7 +38,7 @@ pub fn unreadable(unreadable: &Unreadable, layers: &[Arc<Image>]) -> Failure {
     match layers.iter().rev().find(|image| is_there(&image.layer(), below)) {
         Some(image) if damaged => {
             Failure::new(format!("{what}; the image of {image}, which it comes from, is damaged"))
-                .try_this(format!("copy the image of {image} to the medium again: {}", image.path.display()))
+                .try_this(format!("copy the image of {image} to the medium again: {}", image.path().display()))
                 .try_this("if that does not help, the medium itself may be failing")
         }
         Some(image) => Failure::new(format!("{what}; it comes from {image}")),
@@ -49,12 +49,13 @@ pub fn unreadable(unreadable: &Unreadable, layers: &[Arc<Image>]) -> Failure {
 
 /// How a missing image comes into its store. The command knows all images that a profile needs; a file that is copied by hand is one of them.
 pub fn how_to_have(image: &Image) -> String {
-    let folder = image.path.parent().unwrap_or(&image.path);
-    // The store of the initramfs has no other folder above it.
-    let medium = folder.parent().and_then(|store| store.strip_prefix(paths::MEDIUM).ok());
+    // The store of the initramfs is no folder of the medium.
+    let medium = image.store.strip_prefix(paths::MEDIUM).ok();
     let again = match medium {
-        Some(store) => format!("lamina medium create --profile {} MEDIUM/{}", image.profile, store.display()),
-        None => format!("mkinitramfs --store STORE --profile {}", image.profile),
+        Some(store) => {
+            format!("lamina medium create --profile {} MEDIUM/{}", image.profile.name, store.display())
+        }
+        None => format!("mkinitramfs --store STORE --profile {}", image.profile.name),
     };
     format!("copy the image of {image} there, or all images of the profile: {again}")
 }

@@ -3,6 +3,7 @@
 use std::io;
 
 use block_probe::image_kind::ImageKind;
+use boot_store::layout;
 use profiles::{Digest, Verify};
 use running::layer_devices::LayerDevice;
 use stack::image::OpenImage;
@@ -23,7 +24,7 @@ impl Held {
     /// Compares its SHA-256.
     pub(super) fn check(&self, image: &Image) -> Result<(), Failure> {
         let found = Digest::from_bytes(self.image.digest(|_| ())?);
-        let expected = image.wanted.digest;
+        let expected = image.wanted().digest;
         if found == expected {
             return Ok(());
         }
@@ -37,14 +38,14 @@ impl RealKernel {
     pub(super) fn open(&self, image: &Image) -> Result<Held, Failure> {
         let open = self.open_file(image).map_err(|error| match error.cause.kind() {
             io::ErrorKind::NotFound => {
-                Failure::new(format!("{}.sqfs is not in the store", image.wanted.digest.hex()))
+                Failure::new(format!("{}.sqfs is not in the store", image.wanted().digest.hex()))
                     .having_seen(self.images_beside(image))
                     .try_this(at_fault::how_to_have(image))
                     .try_this("or boot a profile that does not need it")
             }
             _ => error.into(),
         })?;
-        let (expected, found) = (image.wanted.size, open.size());
+        let (expected, found) = (image.wanted().size, open.size());
         if found != expected {
             let how = if found < expected { "truncated" } else { "too long" };
             return Err(Failure::new(format!(
@@ -52,21 +53,21 @@ impl RealKernel {
             ))
             .try_this("copy the image to the medium again, and unmount the medium before you unplug it"));
         }
-        let kind = match image.verify {
+        let kind = match image.profile.verify {
             Verify::Verity => open.file_system().ok(),
             Verify::Digest | Verify::None => Some(open.file_system()?),
         };
         // EROFS has its tables in front, where its magic was just read.
-        if kind != Some(ImageKind::Erofs) || image.verify == Verify::Verity {
-            open.read_ahead(image.wanted.verity.map_or(found, |verity| verity.length()));
+        if kind != Some(ImageKind::Erofs) || image.profile.verify == Verify::Verity {
+            open.read_ahead(image.wanted().verity.map_or(found, |verity| verity.length()));
         }
         Ok(Held { image: open, kind, device: None, verity: None })
     }
 
     fn images_beside(&self, image: &Image) -> Vec<String> {
         match self.store_of(image) {
-            Ok((store, name)) => at_fault::images_beside(&store, name),
-            Err(error) => vec![format!("{}: {error}", image.path.display())],
+            Ok(store) => at_fault::images_beside(&store, &layout::image(&image.wanted().digest)),
+            Err(error) => vec![format!("{}: {error}", image.path().display())],
         }
     }
 
@@ -90,7 +91,7 @@ impl RealKernel {
     }
 
     pub(super) fn open_verity(&self, image: &Image, held: &mut Held) -> Result<(), Failure> {
-        let Some(wanted) = &image.wanted.verity else {
+        let Some(wanted) = &image.wanted().verity else {
             return Err(
                 Failure::new("the profile has no root hash for it").try_this("lock the profile again")
             );
@@ -103,7 +104,7 @@ impl RealKernel {
             fec_roots: wanted.fec_roots,
         };
         // By the layer's name, which is in the stack once: two layers may have the same bytes.
-        let name = format!("lamina-{}", image.wanted.name);
+        let name = format!("lamina-{}", image.wanted().name);
         let verity = verity::open(device, &name, &protection)?;
         self.note_device(image, verity.number().ok(), Some(verity.backing()));
         held.kind = verity.file_system()?.or(held.kind);

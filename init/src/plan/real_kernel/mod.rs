@@ -13,6 +13,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use block_probe::image_kind::ImageKind;
+use boot_store::layout;
 use profiles::Verify;
 use running::layer_devices::{LayerDevice, LayerDevices};
 use stack::beneath::Folder;
@@ -38,26 +39,26 @@ mod at_fault;
 mod images;
 mod mounts;
 
-/// What carries out the steps of a boot. Between the steps of an image it holds, by the image's name, the one descriptor that
-/// all of them use.
+/// What carries out the steps of a boot. What one stage leaves to the next stands in maps, by the image's position in the stack.
 #[derive(Debug, Default)]
 pub struct RealKernel {
     /// The kernel modules of the initramfs.
     pub modules: Modules,
     /// What images are opened beneath.
     stores: Mutex<Vec<Arc<Folder>>>,
-    held: Mutex<BTreeMap<String, Held>>,
+    /// Images that were checked before anything is done with one.
+    checked: Mutex<BTreeMap<usize, Held>>,
     /// The layers that are mounted, with what was found of each.
-    layers: Mutex<BTreeMap<String, (LayerFacts, Option<MountedLayer>)>>,
+    layers: Mutex<BTreeMap<usize, (LayerFacts, Option<MountedLayer>)>>,
     /// The devices of the layers, also of those that could not be mounted.
-    devices: Mutex<BTreeMap<String, LayerDevice>>,
+    devices: Mutex<BTreeMap<usize, LayerDevice>>,
     /// The memory that is left for layers.
     budget: Budget,
 }
 
-/// An image on its way to a layer.
+/// An image on its way to a layer, with the one descriptor that all of its steps use.
 #[derive(Debug)]
-struct Held {
+pub struct Held {
     image: OpenImage,
     /// By the magic of the file; under dm-verity, by that of the checked blocks, which may be healed.
     kind: Option<ImageKind>,
@@ -66,6 +67,8 @@ struct Held {
 }
 
 impl Kernel for RealKernel {
+    type Lane = Option<Held>;
+
     fn begin(&self, stage: &Stage) {
         let steps = stage.lanes.iter().flatten();
         let images: Vec<&Arc<Image>> = steps
@@ -74,7 +77,7 @@ impl Kernel for RealKernel {
         self.budget.begin(images.len(), || self.what_they_hold(&images));
     }
 
-    fn carry_out(&self, step: &BootStep) -> Result<(), Failure> {
+    fn carry_out(&self, step: &BootStep, lane: &mut Option<Held>) -> Result<(), Failure> {
         self.modules.want(|| super::needs::of_step(step));
         match step {
             BootStep::Mount(mount) => mounts::mount(mount),
@@ -83,24 +86,31 @@ impl Kernel for RealKernel {
                 Ok(stack::mount::bind(source, Path::new(target))?)
             }
             BootStep::OpenImage(image) => {
-                put(&self.held, image, self.open(image)?);
+                *lane = Some(self.open(image)?);
                 Ok(())
             }
-            BootStep::CheckImage(image) => self.with(image, |held| held.check(image)),
-            BootStep::AttachImage(image) => self.with(image, |held| {
+            BootStep::CheckImage(image) => {
+                let held = self.take(image, lane)?;
+                held.check(image)?;
+                put(&self.checked, image, held);
+                Ok(())
+            }
+            BootStep::AttachImage(image) => {
+                let held = self.held(image, lane)?;
                 let _promise = self.budget.promise(Part::Device)?;
                 held.device = Some(self.attach(image, &held.image)?);
                 Ok(())
-            }),
-            BootStep::OpenVerity(image) => self.with(image, |held| {
+            }
+            BootStep::OpenVerity(image) => {
+                let held = self.held(image, lane)?;
                 let _promise = self.budget.promise(Part::Device)?;
                 self.open_verity(image, held)
-            }),
+            }
             BootStep::MountLayer(image) => {
-                let held = take(&self.held, image)?;
+                let held = self.take(image, lane)?;
                 let promise = self.budget.promise(Part::Mount(LayerMemory::of(&held.image, held.kind)))?;
                 let (facts, mounted) = self.mount_layer(image, held)?;
-                promise.mounted(image.wanted.name.as_str());
+                promise.mounted(image.position);
                 put(&self.layers, image, (facts, Some(mounted)));
                 Ok(())
             }
@@ -116,10 +126,10 @@ impl Kernel for RealKernel {
 }
 
 impl RealKernel {
-    /// What was found of a layer.
-    pub fn facts(&self, name: &str) -> Option<LayerFacts> {
-        let mut facts = lock(&self.layers).get(name).map(|(facts, _)| *facts)?;
-        if let Some(known) = lock(&self.devices).get(name) {
+    /// What was found of the layer at this position.
+    pub fn facts(&self, position: usize) -> Option<LayerFacts> {
+        let mut facts = lock(&self.layers).get(&position).map(|(facts, _)| *facts)?;
+        if let Some(known) = lock(&self.devices).get(&position) {
             (facts.device, facts.backing) = (Some(known.device), known.backing);
         }
         Some(facts)
@@ -138,46 +148,46 @@ impl RealKernel {
         stores.extend(store.folder());
     }
 
-    /// The opened store that has the image, and the image's name in it.
-    fn store_of<'a>(&self, image: &'a Image) -> io::Result<(Arc<Folder>, &'a Path)> {
+    /// The opened store that has the image.
+    fn store_of(&self, image: &Image) -> io::Result<Arc<Folder>> {
         let stores = self.stores.lock().unwrap_or_else(PoisonError::into_inner);
-        let within = |store: &Arc<Folder>| Some((store.clone(), image.path.strip_prefix(store.path()).ok()?));
-        stores.iter().find_map(within).ok_or_else(|| io::ErrorKind::NotFound.into())
+        let found = stores.iter().find(|store| store.path() == &*image.store);
+        found.cloned().ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
     fn open_file(&self, image: &Image) -> stack::Result<OpenImage> {
-        let (store, name) = self
+        let store = self
             .store_of(image)
-            .map_err(|error| stack::Error::new("open the image", image.path.display(), error))?;
-        OpenImage::beneath(&store, name)
+            .map_err(|error| stack::Error::new("open the image", image.path().display(), error))?;
+        OpenImage::beneath(&store, &layout::image(&image.wanted().digest))
     }
 
     /// Whether images are mounted from their files: the kernel can do that with EROFS, when nothing checks it on the way. Guessed
     /// from the lowest, because stacks are seldom mixed: an image that is something else gets its device when it is mounted.
     pub fn mounts_from_files(&self, images: &[Arc<Image>]) -> bool {
-        let lowest = images.first().filter(|image| image.verify != Verify::Verity);
+        let lowest = images.first().filter(|image| image.profile.verify != Verify::Verity);
         let kind = lowest.and_then(|image| self.open_file(image).ok()?.file_system().ok());
         kind == Some(ImageKind::Erofs)
     }
 
     /// Lets go of everything, so that another profile can be tried.
     pub fn forget(&self) {
-        lock(&self.held).clear();
+        lock(&self.checked).clear();
         lock(&self.layers).clear();
         lock(&self.devices).clear();
         self.budget.forget();
     }
 
     /// What the images hold, and whether the kernel makes one decompressor for each when it is asked to.
-    fn what_they_hold(&self, images: &[&Arc<Image>]) -> (BTreeMap<String, LayerMemory>, bool) {
-        let held = lock(&self.held);
-        let layer = |image: &Image| match held.get(image.wanted.name.as_str()) {
+    fn what_they_hold(&self, images: &[&Arc<Image>]) -> (BTreeMap<usize, LayerMemory>, bool) {
+        let checked = lock(&self.checked);
+        let layer = |image: &Image| match checked.get(&image.position) {
             Some(held) => LayerMemory::of(&held.image, held.kind),
             // One that cannot be opened takes nothing: its own step says why.
             None => self.open_file(image).map_or(LayerMemory::NOTHING, |image| LayerMemory::of(&image, None)),
         };
-        let wanted: BTreeMap<String, LayerMemory> =
-            images.iter().map(|image| (image.wanted.name.to_string(), layer(image))).collect();
+        let wanted: BTreeMap<usize, LayerMemory> =
+            images.iter().map(|image| (image.position, layer(image))).collect();
         let squashfs = wanted.values().any(|layer| matches!(layer, LayerMemory::Squashfs(_)));
         if squashfs {
             self.modules.want(|| needs::of_file_system(ImageKind::Squashfs.driver()));
@@ -185,21 +195,22 @@ impl RealKernel {
         (wanted, squashfs && stack::mount::squashfs_takes_threads())
     }
 
-    /// Takes the image out, so that several are worked on at the same time, and puts it back for the next step.
-    fn with(
-        &self,
-        image: &Image,
-        action: impl FnOnce(&mut Held) -> Result<(), Failure>,
-    ) -> Result<(), Failure> {
-        let mut held = take(&self.held, image)?;
-        action(&mut held)?;
-        put(&self.held, image, held);
-        Ok(())
+    /// What the step before, or the stage before, has left for this image.
+    fn take(&self, image: &Image, lane: &mut Option<Held>) -> Result<Held, Failure> {
+        lane.take()
+            .or_else(|| lock(&self.checked).remove(&image.position))
+            .ok_or_else(|| Failure::new("the stage before did not open or attach it"))
+    }
+
+    /// The same, and it stays there for the next step.
+    fn held<'a>(&self, image: &Image, lane: &'a mut Option<Held>) -> Result<&'a mut Held, Failure> {
+        let held = self.take(image, lane)?;
+        Ok(lane.insert(held))
     }
 
     /// The mount of a layer, which stays at its place.
     fn let_go(&self, image: &Image) -> Option<MountedLayer> {
-        lock(&self.layers).get_mut(image.wanted.name.as_str())?.1.take()
+        lock(&self.layers).get_mut(&image.position)?.1.take()
     }
 
     fn stack_layers(&self, lower: &[Arc<Image>], above: Above) -> Result<(), Failure> {
@@ -231,17 +242,10 @@ impl RealKernel {
 }
 
 /// A poisoned lock means that another thread panicked, and the panic hook shows that; the map itself is whole.
-fn lock<T>(map: &Mutex<BTreeMap<String, T>>) -> MutexGuard<'_, BTreeMap<String, T>> {
+fn lock<T>(map: &Mutex<BTreeMap<usize, T>>) -> MutexGuard<'_, BTreeMap<usize, T>> {
     map.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What an earlier stage has left for this image.
-fn take<T>(map: &Mutex<BTreeMap<String, T>>, image: &Image) -> Result<T, Failure> {
-    lock(map)
-        .remove(image.wanted.name.as_str())
-        .ok_or_else(|| Failure::new("the stage before did not open or attach it"))
-}
-
-fn put<T>(map: &Mutex<BTreeMap<String, T>>, image: &Image, value: T) {
-    lock(map).insert(image.wanted.name.to_string(), value);
+fn put<T>(map: &Mutex<BTreeMap<usize, T>>, image: &Image, value: T) {
+    lock(map).insert(image.position, value);
 }
