@@ -1,6 +1,6 @@
 //! SHA-256 digests as they are written in profiles, recipes and file names.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::io::{self, Read};
 
 use sha2::{Digest as _, Sha256};
@@ -60,7 +60,10 @@ impl Digest {
 
     /// 64 lower-case hexadecimal digits, without a prefix: the form of file names.
     pub fn hex(&self) -> String {
-        format!("{self:x}")
+        let mut text = String::with_capacity(64);
+        // A string takes everything.
+        let _ = write!(text, "{self:x}");
+        text
     }
 }
 

@@ -11,7 +11,7 @@ pub const IMAGES: &str = "images";
 
 /// `images/HEX.sqfs`; HEX is the SHA-256 of the whole file.
 pub fn image(digest: &Digest) -> PathBuf {
-    PathBuf::from(format!("{IMAGES}/{}.sqfs", digest.hex()))
+    PathBuf::from([IMAGES, "/", &digest.hex(), ".sqfs"].concat())
 }
 
 /// The digest in the name of an image's file; `None` for the name of something else.

@@ -25,15 +25,14 @@ use crate::verity::VerityDevice;
 use crate::{Error, Result};
 
 /// An open file-system context, not yet mounted anywhere.
-pub(crate) struct Context {
+pub(crate) struct Context<'a> {
     fd: OwnedFd,
-    object: String,
+    object: &'a dyn fmt::Display,
 }
 
-impl Context {
+impl<'a> Context<'a> {
     /// fsopen(2). `object` is what messages name: the image, the device or the target.
-    pub(crate) fn open(filesystem: &str, object: impl fmt::Display) -> Result<Self> {
-        let object = object.to_string();
+    pub(crate) fn open(filesystem: &str, object: &'a dyn fmt::Display) -> Result<Self> {
         match fsopen(filesystem, FsOpenFlags::FSOPEN_CLOEXEC) {
             Ok(fd) => Ok(Self { fd, object }),
             Err(rustix::io::Errno::NODEV) => {
@@ -69,13 +68,13 @@ impl Context {
 
     /// [`Context::create`] and move_mount(2): the file system appears at `target`.
     pub(crate) fn mount(self, attributes: Attributes, target: &Path) -> Result<()> {
-        show(&self.create(attributes)?, target, &self.object)
+        show(&self.create(attributes)?, target, self.object)
     }
 
     /// The error with all that the kernel left in the context. Each read(2) gives one message, `e TEXT`, `w TEXT` or
     /// `i TEXT`, and ENODATA ends them (fsopen(2)).
     fn error(&self, errno: rustix::io::Errno) -> Error {
-        let mut error = Error::new("mount", &self.object, io::Error::from(errno));
+        let mut error = Error::new("mount", self.object, io::Error::from(errno));
         let mut buffer = [0; 1024];
         while let Ok(count @ 1..) = rustix::io::read(&self.fd, &mut buffer) {
             let line = String::from_utf8_lossy(&buffer[..count]);
@@ -89,7 +88,7 @@ impl Context {
 
 /// move_mount(2) of a mount that is nowhere yet. A link is followed, as by mount(2): targets are also `/proc/self/fd/N`, which is EINVAL
 /// otherwise.
-fn show(mount: &OwnedFd, target: &Path, object: &str) -> Result<()> {
+fn show(mount: &OwnedFd, target: &Path, object: &dyn fmt::Display) -> Result<()> {
     let here = rustix::fs::CWD;
     let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_SYMLINKS;
     move_mount(mount, "", here, target, flags)
@@ -112,13 +111,12 @@ pub enum Backing<'a> {
 #[derive(Debug)]
 pub struct MountedLayer {
     mount: OwnedFd,
-    object: String,
 }
 
 impl MountedLayer {
     /// Makes the layer visible at `target`, which must exist. It stays there when this value is dropped.
     pub fn show_at(&self, target: &Path) -> Result<()> {
-        show(&self.mount, target, &self.object)
+        show(&self.mount, target, &"a layer")
     }
 }
 
@@ -145,7 +143,7 @@ pub fn layer_with(
     object: &Path,
     decompressors: Option<usize>,
 ) -> Result<MountedLayer> {
-    let object = object.display().to_string();
+    let object = object.display();
     let context = match decompressors {
         Some(count) if kind == ImageKind::Squashfs => squashfs_context(&object, count)?,
         _ => Context::open(kind.driver(), &object)?,
@@ -163,8 +161,7 @@ pub fn layer_with(
         | Attributes::MOUNT_ATTR_NOSUID
         | Attributes::MOUNT_ATTR_NODEV
         | Attributes::MOUNT_ATTR_NOEXEC;
-    let mount = context.create(attributes)?;
-    Ok(MountedLayer { mount, object })
+    Ok(MountedLayer { mount: context.create(attributes)? })
 }
 
 /// Whether `threads=` of squashfs was refused: asked once, a kernel answers the same for every image.
@@ -172,7 +169,7 @@ static NO_THREADS: AtomicBool = AtomicBool::new(false);
 
 /// `threads=` is there since Linux 6.2, with CONFIG_SQUASHFS_CHOICE_DECOMP_BY_MOUNT or CONFIG_SQUASHFS_MOUNT_DECOMP_THREADS
 /// (`squashfs_parse_param_threads` in `fs/squashfs/super.c`).
-fn squashfs_context(object: &str, decompressors: usize) -> Result<Context> {
+fn squashfs_context(object: &dyn fmt::Display, decompressors: usize) -> Result<Context<'_>> {
     if !NO_THREADS.load(Ordering::Relaxed) {
         let context = Context::open(ImageKind::Squashfs.driver(), object)?;
         if context.set("threads", decompressors.to_string()).is_ok() {
@@ -186,7 +183,7 @@ fn squashfs_context(object: &str, decompressors: usize) -> Result<Context> {
 
 /// Whether a squashfs can be mounted with one decompressor and no more. The driver must be there.
 pub fn squashfs_takes_threads() -> bool {
-    squashfs_context("squashfs", 1).is_ok() && !NO_THREADS.load(Ordering::Relaxed)
+    squashfs_context(&"squashfs", 1).is_ok() && !NO_THREADS.load(Ordering::Relaxed)
 }
 
 /// One file system to mount.
@@ -215,8 +212,8 @@ impl Filesystem<'_> {
         Ok(DetachedMount::of(self.context()?.create(self.attributes)?, Path::new(self.source)))
     }
 
-    fn context(&self) -> Result<Context> {
-        let context = Context::open(self.kind, format_args!("{} ({})", self.source, self.kind))?;
+    fn context(&self) -> Result<Context<'_>> {
+        let context = Context::open(self.kind, self)?;
         context.set("source", self.source)?;
         for (key, value) in self.options {
             context.set(key, *value)?;
@@ -225,6 +222,12 @@ impl Filesystem<'_> {
             context.flag(flag)?;
         }
         Ok(context)
+    }
+}
+
+impl fmt::Display for Filesystem<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.source, self.kind)
     }
 }
 

@@ -153,7 +153,8 @@ impl Overlay {
 
     /// The first two rungs of the ladder.
     fn layer_by_layer(&self, rung: Rung, mounts: &[BorrowedFd<'_>], target: &Path) -> Result<()> {
-        let context = Context::open("overlay", format_args!("the stack at {}", target.display()))?;
+        let object = format!("the stack at {}", target.display());
+        let context = Context::open("overlay", &object)?;
         context.set("source", "lamina")?;
         // Kept open until the mount: a layer with an awkward name is named by its descriptor.
         let mut open = Vec::new();

@@ -114,13 +114,12 @@ impl RealKernel {
         Ok(())
     }
 
-    /// The devices are let go at the end: the mount keeps them, and frees them when it ends.
+    /// The devices are let go at the end of the lane: the mount keeps them, and frees them when it ends.
     pub(super) fn mount_layer(
         &self,
         image: &Image,
-        mut held: Held,
+        held: &mut Held,
     ) -> Result<(LayerFacts, MountedLayer), Failure> {
-        let path = held.image.path().to_owned();
         let kind = match held.kind {
             Some(kind) => kind,
             None => held.image.file_system().map_err(|error| at_fault::refused_by_verity(error.into()))?,
@@ -129,7 +128,7 @@ impl RealKernel {
         let mount = |backing: &Backing| {
             let decompressors =
                 (kind == ImageKind::Squashfs).then(|| self.budget.decompressors(processors()));
-            stack::mount::layer_with(kind, backing, &path, decompressors)
+            stack::mount::layer_with(kind, backing, held.image.path(), decompressors)
         };
         let mounted = match (&held.verity, &held.device) {
             (Some(verity), _) => {

@@ -90,9 +90,8 @@ impl Kernel for RealKernel {
                 Ok(())
             }
             BootStep::CheckImage(image) => {
-                let held = self.take(image, lane)?;
-                held.check(image)?;
-                put(&self.checked, image, held);
+                self.held(image, lane)?.check(image)?;
+                lock(&self.checked).extend(lane.take().map(|held| (image.position, held)));
                 Ok(())
             }
             BootStep::AttachImage(image) => {
@@ -107,7 +106,7 @@ impl Kernel for RealKernel {
                 self.open_verity(image, held)
             }
             BootStep::MountLayer(image) => {
-                let held = self.take(image, lane)?;
+                let held = self.held(image, lane)?;
                 let promise = self.budget.promise(Part::Mount(LayerMemory::of(&held.image, held.kind)))?;
                 let (facts, mounted) = self.mount_layer(image, held)?;
                 promise.mounted(image.position);
@@ -196,16 +195,11 @@ impl RealKernel {
     }
 
     /// What the step before, or the stage before, has left for this image.
-    fn take(&self, image: &Image, lane: &mut Option<Held>) -> Result<Held, Failure> {
-        lane.take()
-            .or_else(|| lock(&self.checked).remove(&image.position))
-            .ok_or_else(|| Failure::new("the stage before did not open or attach it"))
-    }
-
-    /// The same, and it stays there for the next step.
     fn held<'a>(&self, image: &Image, lane: &'a mut Option<Held>) -> Result<&'a mut Held, Failure> {
-        let held = self.take(image, lane)?;
-        Ok(lane.insert(held))
+        if lane.is_none() {
+            *lane = lock(&self.checked).remove(&image.position);
+        }
+        lane.as_mut().ok_or_else(|| Failure::new("the stage before did not open or attach it"))
     }
 
     /// The mount of a layer, which stays at its place.

@@ -11,7 +11,9 @@ use crate::paths;
 use crate::plan::Mount;
 
 pub fn make_folder(path: &Path) -> Result<(), Failure> {
-    fs::create_dir_all(path).map_err(|error| Failure::new(format!("cannot make {}: {error}", path.display())))
+    // Mostly no more than the last is missing, and one call makes it.
+    let made = fs::create_dir(path).or_else(|_| fs::create_dir_all(path));
+    made.map_err(|error| Failure::new(format!("cannot make {}: {error}", path.display())))
 }
 
 pub fn mount(mount: &Mount) -> Result<(), Failure> {
