@@ -18,6 +18,7 @@ pub mod error;
 pub mod fetch;
 pub mod graph;
 pub mod image;
+pub mod kernel;
 pub mod kernels;
 pub mod limits;
 pub mod medium;

@@ -51,8 +51,7 @@ enum Command {
     Shutdown(Shutdown),
 }
 
-/// End all other processes and make every disk read-only. For the scripts of an init that stays PID 1, as the last thing they
-/// do; where systemd is PID 1 it is refused.
+/// End all other processes and make every disk read-only: the last thing that scripts of an init do. Refused where systemd is PID 1.
 #[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(subcommand, name = "shutdown", example = "lamina shutdown    # in /etc/init.d/rcK")]
 struct Shutdown {}

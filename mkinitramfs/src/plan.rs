@@ -11,6 +11,7 @@ use cli::progress::Progress;
 use initramfs_format::paths;
 use kernel_config::Group;
 use kernel_package::KernelPackage;
+use profiles::resolved::format_read_by;
 use profiles::{Name, StateFileSystem};
 use zstd::stream::raw::CParameter;
 
@@ -112,8 +113,9 @@ impl Request {
         // Where the kernel has no console, its open fails; Rust's runtime then puts this in the place of the standard streams,
         // and ends the process, which no PID 1 may, when it is not there either.
         contents.add("dev/null", 0o666, Source::CharDevice(1, 3))?;
+        let made_for = (kernel.release(), format_read_by(&init));
         contents.add("init", 0o755, Source::Bytes(init))?;
-        let about = rules::description(kernel.release(), &keys, self.allow_shell, &self.allowed_profiles)?;
+        let about = rules::description(made_for, &keys, self.allow_shell, &self.allowed_profiles)?;
         contents.add(paths::entry(paths::DESCRIPTION), 0o644, Source::Bytes(about.to_kdl().into_bytes()))?;
         add_modules(&mut contents, kernel.release(), &mut modules)?;
         keys.add(&mut contents)?;
@@ -122,7 +124,9 @@ impl Request {
         }
         let makers = file_system_maker::add(&mut contents, &self.make_file_systems)?;
         let profiles = match &self.store {
-            Some(store) => store::add(&mut contents, store, &self.profiles, &keys, self.progress)?,
+            Some(store) => {
+                store::add(&mut contents, store, (&self.profiles, made_for), &keys, self.progress)?
+            }
             None => store::Packed::default(),
         };
         let (release, progress) = (kernel.release().to_owned(), self.progress);

@@ -12,7 +12,7 @@ use fault::Error;
 /// # Errors
 /// A rule that nothing could keep: a key that is not there, or a generation that nobody vouches for.
 pub(crate) fn description(
-    release: &str,
+    (release, profile_format): (&str, u64),
     keys: &Keys,
     shell_allowed: bool,
     profiles: &[AllowedProfile],
@@ -34,6 +34,8 @@ pub(crate) fn description(
     }
     Ok(Description {
         kernel: Some(release.to_owned()),
+        // An init that says nothing may not know this property either.
+        profile_format: Some(profile_format).filter(|format| *format > 1),
         signatures_required: keys.required(),
         shell_allowed,
         profiles: profiles.to_vec(),

@@ -30,12 +30,14 @@ pub(crate) struct Packed {
 
 /// Adds the newest generation of each of `wanted`, or of every profile when none is named, with its signature and images.
 ///
+/// `made_for` is the kernel, and the newest format of profiles that init reads.
+///
 /// # Errors
-/// A profile or image is missing or damaged; a profile has no signature that init would accept.
+/// A profile or image is missing or damaged; a profile has no signature that init would accept, or is for another kernel.
 pub(crate) fn add(
     contents: &mut Contents,
     store: &Path,
-    wanted: &[Name],
+    (wanted, made_for): (&[Name], (&str, u64)),
     keys: &Keys,
     progress: Progress,
 ) -> Result<Packed, Error> {
@@ -59,6 +61,7 @@ pub(crate) fn add(
         }
         let locked = newest(&files, name)?;
         keys.check(&locked)?;
+        check_kernel(&locked.profile, made_for)?;
         for (file, bytes) in locked.files()? {
             let place = Path::new(PACKED_STORE).join(file).display().to_string();
             contents.add(place, 0o644, Source::Bytes(bytes.to_vec()))?;
@@ -78,6 +81,22 @@ pub(crate) fn add(
     let unsealed = packed.iter().filter(|profile| profile.sealed.is_none());
     let unsealed = unsealed.map(|profile| profile.name.clone()).collect();
     Ok(Packed { taken, unsealed, mended })
+}
+
+/// Refuses a profile that this init would refuse on this kernel.
+fn check_kernel(profile: &BootProfile, (release, format): (&str, u64)) -> Result<(), Error> {
+    let Some(pin) = profile.kernel.as_ref() else { return Ok(()) };
+    let object = format!("profile {}", profile.name);
+    if pin.release.as_str() != release {
+        let cause = format!("is for kernel {} ({}), and this initramfs is for {release}", pin.release, pin.name);
+        return Err(Error::new(object, cause)
+            .remedy("give its kernel with --kernel, or take `kernel` out of the profile and lock it again"));
+    }
+    if profile.format() > format {
+        let cause = format!("has format {}, and this init reads up to {format}", profile.format());
+        return Err(Error::new(object, cause).remedy("give a newer init with --init"));
+    }
+    Ok(())
 }
 
 fn unknown(store: &Path, name: &Name, known: &[Name]) -> Error {

@@ -1,6 +1,7 @@
 //! The resolved profile: what init boots. Every choice is made; see "The resolved profile" in ARCHITECTURE.md.
 
 mod canonical;
+mod kernel_pin;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -15,8 +16,14 @@ use crate::version::Version;
 use crate::written_line::Rest;
 use crate::{Diagnostics, Digest, Name, WritableTop};
 
-/// The newest format that this version reads, and the one it writes.
-pub const FORMAT: u64 = 1;
+pub use kernel_pin::KernelPin;
+
+/// The newest format that this version reads. It is written only where the profile has what it brought, the node `kernel`: whatever boots
+/// older profiles goes on booting all others.
+pub const FORMAT: u64 = 2;
+/// What every program that reads resolved profiles has in it as text. By this, `mkinitramfs` finds out which ones an init boots
+/// ([`format_read_by`]).
+const READS: &str = "this version reads formats up to 2";
 /// overlayfs takes at most 500 lower layers.
 const MOST_IMAGES: usize = 500;
 /// Bytes of a block of dm-verity.
@@ -32,6 +39,7 @@ const LOCK_AGAIN: &str = "run 'lamina profile lock' again";
 const PROFILE: Shape = Shape::argument("name").properties(&["format"]).block(&[
     "description",
     "sealed",
+    "kernel",
     "image",
     "optional",
     "root",
@@ -68,6 +76,8 @@ pub struct BootProfile {
     pub init: String,
     /// Whether overrides that would weaken it are refused, and which kernel parameters are not.
     pub sealed: Option<Seal>,
+    /// The kernel that it boots on; any when there is none.
+    pub kernel: Option<KernelPin>,
 }
 
 /// One image of a stack.
@@ -99,6 +109,14 @@ pub struct VerityRef {
     pub data_blocks: u64,
     /// Roots of the Reed-Solomon code, 2 to 24, when the image carries error correction.
     pub fec_roots: Option<u8>,
+}
+
+/// The newest format of resolved profiles that a program reads, by what its file has in it; 1 where it says nothing.
+pub fn format_read_by(program: &[u8]) -> u64 {
+    let (word, _) = READS.rsplit_once(' ').unwrap_or_default();
+    let mut windows = program.windows(word.len() + 2);
+    let said = windows.find_map(|it| it.strip_prefix(word.as_bytes())?.last().filter(|it| it.is_ascii_digit()));
+    said.map_or(1, |digit| u64::from(digit - b'0'))
 }
 
 impl BootProfile {
@@ -135,13 +153,21 @@ impl BootProfile {
         out
     }
 
+    /// The format in which it is written: the lowest that has all its nodes.
+    pub fn format(&self) -> u64 {
+        1 + u64::from(self.kernel.is_some())
+    }
+
     fn write_kdl(&self, out: &mut impl fmt::Write) -> fmt::Result {
-        writeln!(out, "profile {} format={FORMAT} {{", Quoted(self.name.as_str()))?;
+        writeln!(out, "profile {} format={} {{", Quoted(self.name.as_str()), self.format())?;
         if let Some(description) = &self.description {
             writeln!(out, "    description {}", Quoted(description))?;
         }
         if let Some(seal) = &self.sealed {
             writeln!(out, "    {seal}")?;
+        }
+        if let Some(kernel) = &self.kernel {
+            writeln!(out, "    {kernel}")?;
         }
         for image in &self.images {
             writeln!(out, "    image {image}")?;
@@ -189,12 +215,12 @@ impl fmt::Display for VerityRef {
 
 fn profile(node: Node<'_>) -> Option<BootProfile> {
     let found = node.property::<u64>("format")?;
-    if found != FORMAT {
-        let message = format!("the profile has format {found}, this version reads format {FORMAT}");
+    if !(1..=FORMAT).contains(&found) {
+        let message = format!("the profile has format {found}, {READS}");
         return node.refuse_property(
             "format",
             message,
-            "make initramfs and profile with the same version of Lamina: run 'lamina profile lock' again",
+            "make the initramfs with a newer Lamina, or run 'lamina profile lock' again",
         );
     }
     let node = node.shape(&PROFILE)?;
@@ -203,6 +229,10 @@ fn profile(node: Node<'_>) -> Option<BootProfile> {
     let description =
         block.at_most_one("description", |node| node.shape(&Shape::argument("text"))?.argument("text"));
     let sealed = block.at_most_one("sealed", Seal::read);
+    let kernel = block.at_most_one("kernel", KernelPin::read);
+    if found == 1 && matches!(kernel, Some(Some(_))) {
+        node.refuse_property::<()>("format", "a profile with a kernel has format 2", LOCK_AGAIN);
+    }
     let root = block.required("root").and_then(WritableTop::read);
     let verify =
         block.required("verify").and_then(|node| node.shape(&Shape::argument("way"))?.argument("way"));
@@ -219,6 +249,7 @@ fn profile(node: Node<'_>) -> Option<BootProfile> {
         verify: verify?,
         init: init?.0,
         sealed: sealed?,
+        kernel: kernel?,
     })
 }
 
@@ -270,14 +301,19 @@ fn image_nodes(profile: Node<'_>, word: &str, verify: Option<Verify>) -> Option<
     })
 }
 
+/// Name, digest and length of what a node names.
+fn file(node: Node<'_>) -> (Option<Name>, Option<Digest>, Option<u64>) {
+    let (name, digest, size) = (node.argument("name"), node.property("digest"), node.property::<u64>("size"));
+    if size == Some(0) {
+        node.refuse_property::<()>("size", "the file has at least one byte", LOCK_AGAIN);
+    }
+    (name, digest, size)
+}
+
 fn image(node: Node<'_>) -> Option<ImageRef> {
     let node = node.shape(&IMAGE)?;
-    let (name, version, digest) =
-        (node.argument("name"), node.property::<Version>("version"), node.property("digest"));
-    let size = node.property::<u64>("size");
-    if size == Some(0) {
-        node.refuse_property::<()>("size", "an image has at least one byte", LOCK_AGAIN);
-    }
+    let (name, digest, size) = file(node);
+    let version = node.property::<Version>("version");
     let id = node.optional("id");
     let verity = VerityRef::read(node);
     Some(ImageRef {

@@ -19,7 +19,7 @@ pub use compose::{Composition, compose};
 use settings::Settings;
 
 const PROFILE: Shape = Shape::argument("name").block(&NODES);
-const NODES: [&str; 11] = [
+const NODES: [&str; 12] = [
     "description",
     "include",
     "packages",
@@ -31,6 +31,7 @@ const NODES: [&str; 11] = [
     "init",
     "sealed",
     "system",
+    "kernel",
 ];
 const PACKAGES: Shape = Shape::BARE.any_block();
 const PACKAGE: Shape = Shape::BARE.any_property();
@@ -70,6 +71,8 @@ pub struct Profile {
     pub sealed: Option<Seal>,
     /// The machine's own settings that this profile writes.
     pub settings: Option<Settings>,
+    /// The kernel that it boots on, by the name under which it was imported, when this profile says so.
+    pub kernel: Option<Mention>,
 }
 
 /// A name and where it is mentioned.
@@ -158,6 +161,7 @@ fn profile(node: Node<'_>) -> Option<Profile> {
     let overrides = overrides(&block);
     let sealed = block.at_most_one("sealed", Seal::read);
     let settings = block.at_most_one("system", Settings::read);
+    let kernel = block.at_most_one("kernel", |node| mention(node, "name"));
     Some(Profile {
         name: name?,
         span: node.span(),
@@ -172,16 +176,19 @@ fn profile(node: Node<'_>) -> Option<Profile> {
         overrides: overrides?,
         sealed: sealed?,
         settings: settings?,
+        kernel: kernel?,
     })
 }
 
 /// Nodes such as `include "base"`: one name each, no name twice.
 fn mentions(block: &Block<'_>, word: &str, what: &'static str) -> Option<Vec<Mention>> {
-    let shape = Shape::argument(what);
-    let found = block
-        .each(word, |node| Some(Mention { name: node.shape(&shape)?.argument(what)?, span: node.span() }));
+    let found = block.each(word, |node| mention(node, what));
     block.distinct(word);
     found
+}
+
+fn mention(node: Node<'_>, what: &'static str) -> Option<Mention> {
+    Some(Mention { name: node.shape(&Shape::argument(what))?.argument(what)?, span: node.span() })
 }
 
 fn packages(block: &Block<'_>, word: &str) -> Option<Vec<Package>> {

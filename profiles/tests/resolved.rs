@@ -1,12 +1,13 @@
 //! Resolved profiles: what is read, what is written back, and every refusal word for word.
 
-use profiles::resolved::BootProfile;
+use profiles::resolved::{BootProfile, FORMAT, format_read_by};
 use profiles::{DeviceSpec, Digest, State, StateFileSystem, TmpfsSize, Verify, WhenChanged, WritableTop};
 
 mod golden;
 
 const WEB: &str = include_str!("good/web.kdl");
 const KIOSK: &str = include_str!("good/kiosk.kdl");
+const PINNED: &str = include_str!("good/pinned.kdl");
 
 #[test]
 fn reads_every_part() {
@@ -55,6 +56,31 @@ fn reads_seal_state_verity_and_what_can_be_added() {
     let [strace] = &kiosk.optional[..] else { panic!("one: {:?}", kiosk.optional) };
     assert_eq!((strace.name.as_str(), strace.verity.and_then(|it| it.fec_roots)), ("strace", Some(24)));
     assert_eq!(kiosk.to_kdl(), KIOSK.lines().skip(1).map(|line| format!("{line}\n")).collect::<String>());
+}
+
+#[test]
+fn a_kernel_makes_it_format_2_and_without_one_it_is_format_1_still() {
+    let mut pinned = BootProfile::parse("pinned.kdl", PINNED.as_bytes()).expect("a good profile");
+    let pin = pinned.kernel.clone().expect("a kernel");
+    assert_eq!((pin.name.as_str(), pin.release.as_str()), ("linux-6.12", "6.12.95+deb12-cloud-amd64"));
+    assert_eq!((pin.digest.hex(), pin.size), ("4".repeat(64), 9_000_000));
+    assert_eq!(pinned.to_kdl(), PINNED.lines().skip(1).map(|line| format!("{line}\n")).collect::<String>());
+    // In a spelling that is not the one of `lamina profile lock`.
+    let spelled = PINNED.replace("    kernel", "    // Debian's\n    kernel");
+    assert_eq!(BootProfile::parse("spelled.kdl", spelled.as_bytes()), Ok(pinned.clone()));
+    pinned.kernel = None;
+    assert!(pinned.to_kdl().starts_with("profile \"web\" format=1 {"));
+    assert_eq!(pinned.format(), 1);
+}
+
+#[test]
+fn a_program_says_in_its_text_which_formats_it_reads() {
+    let own = std::fs::read(std::env::current_exe().expect("this test")).expect("its file");
+    assert_eq!(format_read_by(&own), FORMAT);
+    // In pieces: this test must not say so itself.
+    for older in ["reads format 1", "reads formats up to ", "reads formats up to x", ""] {
+        assert_eq!(format_read_by(format!("this version {older}").as_bytes()), 1, "{older}");
+    }
 }
 
 #[test]

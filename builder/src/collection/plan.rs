@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use boot_store::layout;
-use profiles::Digest;
+use profiles::{Digest, Name};
 
 use super::roots::{Roots, in_words};
 use crate::error::{Error, Result};
@@ -14,7 +14,8 @@ use crate::medium::removing;
 use crate::store::Store;
 
 /// The folders that are looked into, in the order in which what lies in them goes: what names others goes before these.
-const FOLDERS: [&str; 8] = ["profiles", "builds", "logs", "checks", "stacks", "trees", "images", "sources"];
+const FOLDERS: [&str; 9] =
+    ["profiles", "builds", "logs", "checks", "stacks", "trees", "images", "kernels", "sources"];
 
 /// A file of the store, or a folder that is one thing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -171,6 +172,11 @@ fn needed(path: &Path, kind: Kind, roots: &Roots) -> Needed {
         ["sources", name] => {
             digest(name, "").map_or(Needed::NotOurs, |source| known(roots.sources.get(&source)))
         }
+        ["kernels", name] => match (name.strip_suffix(".kdl").map(Name::parse), digest(name, "")) {
+            (Some(Ok(name)), _) => Needed::By(format!("it is what `kernel \"{name}\"` of a profile means")),
+            (_, Some(kernel)) => known(roots.kernels.get(&kernel)),
+            _ => Needed::NotOurs,
+        },
         ["checks" | "stacks", name] => digest(name, "").map_or(Needed::NotOurs, |_| Needed::Not),
         ["profiles", profile, name] => {
             let number = name.split('.').next().unwrap_or_default();
@@ -237,6 +243,7 @@ mod tests {
         roots.images.insert(needed, "profile web/3 stacks it".to_owned());
         roots.builds.insert(needed, "the tree builds web 1".to_owned());
         roots.sources.insert(needed, "the tree builds web 1".to_owned());
+        roots.kernels.insert(needed, "profile web/3 boots on it".to_owned());
         roots.generations.insert("profiles/web/3.kdl".into(), "the newest generation".to_owned());
         let day = Duration::from_secs(86_400);
         let verdict = |path: &str, age: Duration| {
@@ -252,6 +259,7 @@ mod tests {
             "logs/HEX.log",
             "logs/HEX.check.log",
             "sources/HEX",
+            "kernels/HEX",
             "trees/HEX",
         ] {
             assert!(verdict(&folder.replace("HEX", &hex), 2 * day).0, "{folder}");
@@ -268,6 +276,8 @@ mod tests {
             ("profiles/web/2.keep", false),
             ("profiles/web/notes.txt", true),
             ("images/notes.txt", true),
+            ("kernels/linux-6.12.kdl", true),
+            ("kernels/notes.txt", true),
             ("roots/x", true),
         ] {
             assert_eq!(verdict(path, 2 * day).0, stays, "{path}");

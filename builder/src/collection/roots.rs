@@ -15,7 +15,7 @@ use crate::graph::{Graph, Request};
 use crate::profile::folder::ProfileFolder;
 use crate::profile::layers::requests;
 use crate::recipe::RecipeFolder;
-use crate::store::Store;
+use crate::store::{KernelRecord, Store};
 use crate::store::generations::{self, GenerationFile};
 use crate::text_file;
 
@@ -28,6 +28,8 @@ pub struct Roots {
     pub builds: BTreeMap<Digest, String>,
     /// By the digest of the source.
     pub sources: BTreeMap<Digest, String>,
+    /// By the digest of the bootable file.
+    pub kernels: BTreeMap<Digest, String>,
     /// By the file of the profile, below the store.
     pub generations: BTreeMap<PathBuf, String>,
 }
@@ -61,10 +63,10 @@ pub(super) fn in_words(time: Duration) -> String {
 
 impl Roots {
     /// Of a store: the newest `keep` generations of each profile, those that are marked or younger than `grace`, what this machine runs, and
-    /// the builds and sources of the tree.
+    /// the builds and sources of the tree, and the kernels that profiles can name.
     ///
     /// # Errors
-    /// A generation that stays cannot be read.
+    /// A generation that stays, or the record of a kernel, cannot be read.
     pub fn of(
         store: &Store,
         graph: &Graph,
@@ -88,6 +90,9 @@ impl Roots {
             roots.add_generation(&profile, number, why);
         }
         roots.add_tree(store, graph)?;
+        for record in store.kernels()? {
+            roots.add_kernel(store, &record?);
+        }
         Ok(roots)
     }
 
@@ -99,7 +104,20 @@ impl Roots {
                 self.builds.entry(id).or_insert_with(|| format!("made an image of profile {label}"));
             }
         }
+        if let Some(kernel) = &profile.kernel {
+            self.kernels.entry(kernel.digest).or_insert_with(|| format!("profile {label} boots on it"));
+        }
         self.generations.insert(layout::profile(&profile.name, number), why);
+    }
+
+    fn add_kernel(&mut self, store: &Store, kernel: &KernelRecord) {
+        let why = format!("it is of the kernel {}, which profiles can name", kernel.pin.name);
+        self.kernels.entry(kernel.pin.digest).or_insert_with(|| why.clone());
+        // As with builds of the tree: a record that cannot be read is as good as none.
+        if let Ok(Some(record)) = store.record(&kernel.modules) {
+            self.images.entry(record.digest).or_insert_with(|| why.clone());
+        }
+        self.builds.entry(kernel.modules).or_insert(why);
     }
 
     fn add_tree(&mut self, store: &Store, graph: &Graph) -> Result<()> {

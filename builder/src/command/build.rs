@@ -20,6 +20,7 @@ use crate::error::{Error, Result};
 use crate::fetch::Console;
 use crate::graph::{Graph, Request};
 use crate::limits::{LimitWishes, MemoryLimit, ProcessLimit, TimeLimit};
+use crate::profile::kernel::ProfileKernel;
 use crate::profile::layers::{Layers, requests};
 use crate::profile::lock::{self, Builds};
 use crate::profile::named::{self, Meaning, Named};
@@ -122,7 +123,8 @@ impl Wanted {
     }
 
     /// Refuses profiles that could not be locked, before anything is built for them.
-    fn check_profiles(&self, graph: &Graph, roots: &[usize]) -> Result<()> {
+    fn check_profiles(&self, graph: &Graph, roots: &[usize], store: &Store) -> Result<()> {
+        self.profiles.iter().try_for_each(|it| ProfileKernel::of(it, store).map(drop))?;
         let stacks = self.profiles.iter().zip(&self.stacks);
         stacks
             .map(|(composition, stack)| Layers::of(graph, composition, &roots[stack.clone()]))
@@ -184,7 +186,7 @@ impl Build {
             return Ok(ExitCode::SUCCESS);
         }
         let store = context.store()?;
-        wanted.check_profiles(&graph, &roots)?;
+        wanted.check_profiles(&graph, &roots, &store)?;
         let images = wanted.images(&graph, &roots);
         let plan = Plan::make(&graph, &images, &store)?;
         if self.dry_run {

@@ -99,7 +99,7 @@ fn argument(command: &[&str], argument: &str) -> Option<Argument> {
         ("disk create", _) => Argument::Unknown,
         ("image verify", "--root-hash") | ("medium create", "--keep") => Argument::Unknown,
         ("kernel check", "kernel") | ("key create" | "report", "file") | ("why", "path") => Argument::File,
-        ("kernel fetch", "name") => Argument::Kernel,
+        ("kernel fetch", "name") | ("kernel import", "kernel") => Argument::Kernel,
         ("medium create", "--profile") | ("profile sign" | "profile verify", "name") => {
             Argument::LockedProfile
         }

@@ -8,18 +8,20 @@ use cli::numbers::human_size;
 use kernel_config::{Finding, Severity, Subject};
 use serde_json::json;
 
+use super::kernel_import::{self, Import};
 use super::{print, print_json};
 use crate::command::context::Context;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::fetch::{self, Console, Fetcher};
 use crate::kernels::{self, PinnedKernel};
+use crate::store::KernelRecord;
 
 /// Get kernels, and check what they lack.
 #[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(
     subcommand,
     name = "kernel",
-    example = "lamina kernel list\nlamina kernel check /boot/config-$(uname -r)"
+    example = "lamina kernel list\nlamina kernel import 6.12\nlamina kernel check /boot/config-$(uname -r)"
 )]
 pub struct KernelCommand {
     #[argh(subcommand)]
@@ -31,6 +33,7 @@ pub struct KernelCommand {
 enum Action {
     Check(Check),
     Fetch(Fetch),
+    Import(Import),
     List(List),
 }
 
@@ -66,7 +69,8 @@ struct Fetch {
     output: Option<String>,
 }
 
-/// List the kernels that can be fetched: name, release, size, where from.
+/// List the kernels that can be fetched and those that were imported, which profiles can name: name, release, size, where from; exit
+/// status 1 when the record of one cannot be read.
 #[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(subcommand, name = "list", example = "lamina kernel list --json")]
 struct List {
@@ -80,6 +84,7 @@ impl KernelCommand {
         match self.action {
             Action::Check(check) => check.run(),
             Action::Fetch(fetch) => fetch.run(context),
+            Action::Import(import) => import.run(context),
             Action::List(list) => list.run(context),
         }
     }
@@ -97,14 +102,27 @@ pub(super) fn listed(context: &Context) -> Result<Vec<PinnedKernel>> {
 impl List {
     fn run(self, context: &Context) -> Result<ExitCode> {
         let kernels = listed(context)?;
+        let store = context.store()?;
+        let (imported, damaged): (Vec<_>, Vec<_>) = store.kernels()?.into_iter().partition(Result::is_ok);
+        let imported: Vec<KernelRecord> = imported.into_iter().flatten().collect();
         if self.json {
-            print_json(&kernels.iter().map(as_json).collect::<Vec<_>>())?;
-            return Ok(ExitCode::SUCCESS);
+            let rows = kernels.iter().map(as_json);
+            let rows = rows.chain(imported.iter().map(|record| kernel_import::as_json(&store, record)));
+            print_json(&rows.collect::<Vec<_>>())?;
+        } else {
+            let line = |name: &str, release: &str, size: u64, what: &str| {
+                print(format_args!("{name:<16} {release:<28} {:>10}  {what}", human_size(size)))
+            };
+            for PinnedKernel { name, release, description, package } in &kernels {
+                line(name, release, package.size, description)?;
+            }
+            for KernelRecord { pin, .. } in &imported {
+                line(pin.name.as_str(), pin.release.as_str(), pin.size, "imported")?;
+            }
         }
-        for PinnedKernel { name, release, description, package } in &kernels {
-            print(format_args!("{name:<8} {release:<28} {:>10}  {description}", human_size(package.size)))?;
-        }
-        Ok(ExitCode::SUCCESS)
+        let damaged: Vec<Error> = damaged.into_iter().filter_map(Result::err).collect();
+        damaged.iter().for_each(|finding| context.report.line(format_args!("lamina: {finding}")));
+        Ok(if damaged.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 }
 
@@ -116,6 +134,7 @@ fn as_json(kernel: &PinnedKernel) -> serde_json::Value {
         "file": kernel.package.file,
         "sha256": kernel.package.sha256.hex(),
         "size": kernel.package.size,
+        "imported": false,
     })
 }
 

@@ -46,13 +46,15 @@ pub(super) fn publish(context: &Context, store: &Store, locked: &Locked) -> Resu
         0 => String::new(),
         count => format!(", {count} optional"),
     };
-    context.report.line(format_args!("profile {name} {state} generation {generation}: {layers}{optional}"));
+    let kernel = locked.profile.kernel.as_ref();
+    let kernel = kernel.map_or_else(String::new, |pin| format!(", kernel {} ({})", pin.name, pin.release));
+    context.report.line(format_args!("profile {name} {state} generation {generation}: {layers}{optional}{kernel}"));
     Ok((generation, new))
 }
 
 /// A locked profile, with its generation and whether that is new when it was put into the store.
 pub(super) fn as_json(locked: &Locked, published: Option<(u64, bool)>) -> serde_json::Value {
-    let Locked { profile, shadowed, idle_overrides, mended, system } = locked;
+    let Locked { profile, shadowed, idle_overrides, mended, system, .. } = locked;
     let image = |image: &ImageRef| {
         json!({
             "name": image.name.as_str(), "version": image.version, "id": image.id.map(|id| id.hex()),
@@ -81,6 +83,7 @@ pub(super) fn as_json(locked: &Locked, published: Option<(u64, bool)>) -> serde_
         "new": published.is_some_and(|(_, new)| new),
         "boot_parameter": lock::boot_parameter(profile),
         "layers": profile.images.iter().map(image).collect::<Vec<_>>(),
+        "kernel": profile.kernel.as_ref().map(super::kernel_import::pin_json),
         "optional": profile.optional.iter().map(image).collect::<Vec<_>>(),
         "shadowed": shadowed.iter().map(shadow).collect::<Vec<_>>(),
         "idle_overrides": idle_overrides,
@@ -118,6 +121,7 @@ mod tests {
             shadowed,
             idle_overrides: vec!["/etc/issue".into()],
             mended: Vec::new(),
+            indexes: None,
             system: None,
         };
         let told = as_json(&locked, Some((4, true)));

@@ -11,6 +11,7 @@ mod image_cat;
 mod image_name;
 mod image_verity;
 mod kernel;
+mod kernel_import;
 mod key;
 mod locked;
 mod man;

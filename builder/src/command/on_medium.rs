@@ -16,10 +16,12 @@ use serde_json::json;
 use super::{print, print_json};
 use crate::command::context::Context;
 use crate::disk::kernel::BootFiles;
+use crate::disk::made_files::MadeFiles;
 use crate::error::{Error, Result};
 use crate::medium::contents::InstalledGeneration;
 use crate::system::execution;
 use crate::system::installed::Installed;
+use crate::system::kernels::KernelChoice;
 use crate::system::plan::SystemPlan;
 use crate::system::request::{NewGeneration, Request};
 use crate::system::room::Room;
@@ -172,8 +174,10 @@ pub(super) struct Bringing {
     pub(super) names: Vec<Name>,
     /// How many generations of each stay.
     pub(super) keep: NonZero<usize>,
-    /// What they are started with, where that is not what the newest entry says.
+    /// What they are started with, where that is neither the kernel of their profile nor what the newest entry says.
     pub(super) kernel: Option<BootFiles>,
+    /// The program that becomes /init of a new initramfs for a profile that names its kernel.
+    pub(super) init: Option<PathBuf>,
     /// Further ones for entries that are new.
     pub(super) parameters: Vec<Parameter>,
     /// Whether the first one boots by itself from then on; else the profile that does so now keeps doing it, with what comes of it.
@@ -191,8 +195,25 @@ impl Bringing {
         let boots = new.iter().find(|it| self.first_boots || Some(&it.profile) == now);
         let default = boots.map(|it| (it.profile.clone(), it.number));
         let keep = Some((self.names.clone(), self.keep));
-        let Bringing { kernel, parameters, .. } = self;
-        let request = Request { new, kernel, parameters, default, keep, rescue: None };
+        let made = MadeFiles::of_this_user(&context.report);
+        let choice = KernelChoice {
+            target,
+            installed: &installed,
+            store: &store,
+            made: &made,
+            given: self.kernel.as_ref(),
+            init: self.init,
+        };
+        let own = choice.of_new(&new)?;
+        let request = Request {
+            new,
+            own,
+            default,
+            keep,
+            rescue: None,
+            kernel: self.kernel,
+            parameters: self.parameters,
+        };
         let plan = SystemPlan::make(&installed, &request, Room::of(&target.store)?)?;
         let what: Vec<String> =
             request.new.iter().map(|it| format!("{}/{}", it.profile, it.number)).collect();

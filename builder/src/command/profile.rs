@@ -6,17 +6,19 @@ use std::process::ExitCode;
 use argh::{ArgsInfo, FromArgs};
 use cli::numbers::count;
 use profiles::Name;
-use profiles::resolved::{BootProfile, ImageRef};
+use profiles::resolved::{BootProfile, ImageRef, KernelPin};
 use profiles::written::Composition;
 use serde_json::json;
 
 use super::build::builds;
 use super::profile_named::{compose, what_works};
+use super::kernel_import::pin_json as kernel_json;
 use super::{locked, print, print_json, profile_list};
 use crate::build::plan::Plan;
 use crate::command::context::{Context, jobs_or_processors};
 use crate::error::{Error, Result};
 use crate::graph::Graph;
+use crate::profile::kernel::ProfileKernel;
 use crate::profile::layers::{Layers, requests};
 use crate::profile::lock::{self, Locked};
 use crate::profile::signature::{self, Signed};
@@ -146,6 +148,8 @@ struct Checked {
     layers: usize,
     /// Name, version, and why it is there.
     packages: Vec<(Name, String, Origin)>,
+    /// What it boots on, where it says so.
+    kernel: Option<KernelPin>,
     /// Of a resolved profile: the word of the kernel command line that boots it.
     boots: Option<String>,
 }
@@ -165,6 +169,7 @@ fn check(context: &Context, name: &str) -> Result<Checked> {
     let composition =
         if is_file { context.profiles()?.compose_file(Path::new(name))? } else { compose(context, name)? };
     settings::check_files(&composition.settings)?;
+    let kernel = ProfileKernel::of(&composition, &context.store()?)?;
     let (graph, roots) = resolve(context, &composition)?;
     let layers = Layers::of(&graph, &composition, &roots)?;
     let package = |index: usize| {
@@ -177,7 +182,8 @@ fn check(context: &Context, name: &str) -> Result<Checked> {
         (recipe.name.clone(), recipe.version.to_string(), origin)
     };
     let packages = layers.all().into_iter().map(package).collect();
-    Ok(Checked { name: composition.name.clone(), layers: layers.stack.len(), packages, boots: None })
+    let kernel = kernel.map(|kernel| kernel.record.pin);
+    Ok(Checked { name: composition.name.clone(), layers: layers.stack.len(), packages, kernel, boots: None })
 }
 
 /// What a file that `lamina profile lock` wrote comes to; `None` for one that a person wrote. Those have a format.
@@ -196,6 +202,7 @@ fn resolved(file: &Path) -> Result<Option<Checked>> {
         layers: profile.images.len(),
         packages,
         boots: Some(lock::boot_parameter(&profile)),
+        kernel: profile.kernel,
         name: profile.name,
     }))
 }
@@ -211,6 +218,9 @@ impl Checked {
                     self.name
                 ))?;
             }
+        }
+        if let Some(pin) = &self.kernel {
+            print(format_args!("  kernel {} ({})", pin.name, pin.release))?;
         }
         self.packages.iter().try_for_each(|(name, version, origin)| {
             let origin = match origin {
@@ -231,6 +241,7 @@ impl Checked {
         };
         json!({
             "name": self.name.as_str(), "resolved": self.boots.is_some(), "boot_parameter": self.boots,
+            "kernel": self.kernel.as_ref().map(kernel_json),
             "packages": self.packages.iter().map(package).collect::<Vec<_>>(),
         })
     }

@@ -42,7 +42,7 @@ struct List {
     json: bool,
 }
 
-/// Hash every image and source, check hash trees, records and resolved profiles, and compare unpacked trees with images; status 1 when
+/// Hash every image, source and kernel, check hash trees, records and resolved profiles, and compare unpacked trees with images; status 1 when
 /// anything is wrong. Images that nobody names are listed.
 #[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(
@@ -191,7 +191,10 @@ impl Verify {
             }
             let verdict =
                 if sound { "all sound".to_owned() } else { format!("{} wrong", report.findings.len()) };
-            let hashed = format!("{}, {}", count(report.images, "image"), count(report.sources, "source"));
+            let mut hashed = format!("{}, {}", count(report.images, "image"), count(report.sources, "source"));
+            if report.kernels > 0 {
+                hashed = format!("{hashed}, {}", count(report.kernels, "kernel"));
+            }
             let (trees, records) = (count(report.trees, "tree"), count(report.records, "record"));
             let profiles = count(report.profiles, "profile");
             let bytes = human_size(report.bytes);

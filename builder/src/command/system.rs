@@ -13,7 +13,7 @@ use running::medium::Access;
 use super::on_medium::{Bringing, Doing, KEPT, access, generation, profile, target, whole};
 use super::system_diff::Diff;
 use super::system_update::Update;
-use super::{print, print_json};
+use super::{at_most_one, print, print_json};
 use crate::command::context::Context;
 use crate::disk::kernel::{InitramfsSource, KernelSource, boot_files};
 use crate::disk::made_files::MadeFiles;
@@ -75,7 +75,8 @@ struct List {
     example = "lamina system install web --medium /mnt/store --esp /mnt/esp --dry-run",
     note = "Images that are there are read and put there again when they are damaged; only the others are copied. Every entry binds its \
 profile by digest, and with it the last good generation and the rescue.",
-    note = "Kernel, initramfs and parameters are those of the profile's newest entry, or of the entry that boots by itself. Of the profiles \
+    note = "A profile that names a kernel starts with that; its initramfs is the one that the medium has for this kernel, or is made. Otherwise \
+kernel, initramfs and parameters are those of the profile's newest entry, or of the entry that boots by itself. Of the profiles \
 named, older generations go, but for the last good one, what is being tried, what runs, and what `lamina system keep` has marked.",
     note = "A command that was killed, or a power cut, leaves a medium that boots; the same command goes on from there."
 )]
@@ -92,6 +93,10 @@ struct Install {
     /// the initramfs for this kernel, as `mkinitramfs` makes it
     #[argh(option, arg_name = "file")]
     initramfs: Option<PathBuf>,
+    /// the static program for a new initramfs, for profiles that name their kernel (default: what the medium has for this kernel; else that of
+    /// this installation)
+    #[argh(option, arg_name = "file")]
+    init: Option<PathBuf>,
     /// a further kernel parameter for entries that are new, without quotes; may be given several times
     #[argh(option, arg_name = "parameter")]
     option: Vec<String>,
@@ -248,6 +253,7 @@ impl Install {
         let parameter =
             |text: &String| Parameter::for_all_entries(text).map_err(Error::on(format!("--option '{text}'")));
         let parameters = self.option.iter().map(parameter).collect::<Result<Vec<_>>>()?;
+        at_most_one(&[("--init", self.init.is_some()), ("--initramfs", self.initramfs.is_some())])?;
         let target = target(self.medium.as_deref(), self.esp.as_deref(), access(self.dry_run))?;
         let kernel = match (&self.kernel, &self.initramfs) {
             (Some(kernel), Some(initramfs)) => {
@@ -264,7 +270,7 @@ impl Install {
             }
         };
         let doing = Doing { dry_run: self.dry_run, json: self.json, reasons: false };
-        Bringing { names, keep: self.keep, kernel, parameters, first_boots: true }
+        Bringing { names, keep: self.keep, kernel, init: self.init, parameters, first_boots: true }
             .run(context, &target, &doing)
     }
 }

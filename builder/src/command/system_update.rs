@@ -70,7 +70,14 @@ impl Update {
         let doing = Doing { dry_run: false, json: false, reasons: false };
         // Not before: a build takes long, and who blesses meanwhile would wait for it.
         let target = target(medium, esp, Access::Write)?;
-        Bringing { names, keep: self.keep, kernel: None, parameters: Vec::new(), first_boots: false }
-            .run(context, &target, &doing)
+        Bringing {
+            names,
+            keep: self.keep,
+            kernel: None,
+            init: None,
+            parameters: Vec::new(),
+            first_boots: false,
+        }
+        .run(context, &target, &doing)
     }
 }

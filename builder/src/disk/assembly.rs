@@ -9,9 +9,9 @@ use disk_image::{Content, DiskFile, DiskPlan, Identity, Layout, PartitionKind, e
 use profiles::{Digest, Name};
 
 use super::contents::Chosen;
-use super::kernel::BootFiles;
 use super::loader::{Firmware, LoaderFolders, UefiLoader};
 use super::loader_record::{LoaderRecord, RecordedFile};
+use super::pinned_kernel::DiskKernels;
 use crate::error::{Error, Result};
 
 /// Everything that decides about a disk.
@@ -21,8 +21,8 @@ pub struct DiskRequest<'a> {
     pub chosen: &'a [Vec<Chosen>],
     /// The files of the store's partition.
     pub store: Vec<DiskFile>,
-    /// Kernel and initramfs; they stay open until the disk is written.
-    pub boot: &'a BootFiles,
+    /// Kernels and initramfs files; they stay open until the disk is written.
+    pub boot: &'a DiskKernels,
     /// What starts it.
     pub firmware: Firmware,
     /// By which loader UEFI does.
@@ -67,7 +67,7 @@ impl DiskRequest<'_> {
         let menu = self.menu(&identity)?;
         let mut esp = Vec::new();
         esp.extend(uefi.map(|program| DiskFile::bytes(paths::UEFI_PROGRAM, program)));
-        esp.extend([self.boot.linux.clone(), self.boot.initrd.clone()]);
+        esp.extend(self.boot.files().into_iter().cloned());
         esp.push(DiskFile::bytes(paths::LOADER_CONF, menu.to_loader_conf()));
         for (name, entry) in &menu.entries {
             esp.push(DiskFile::bytes(paths::entry(&name.file_name()), entry.to_conf()));
@@ -109,7 +109,7 @@ impl DiskRequest<'_> {
         let mut lines = vec!["lamina disk 3".to_owned(), self.choices()];
         lines.extend(self.parameters.iter().map(|parameter| parameter.as_str().to_owned()));
         lines.push(loaders.to_owned());
-        for file in [&self.boot.linux, &self.boot.initrd].into_iter().chain(&self.store) {
+        for file in self.boot.files().into_iter().chain(&self.store) {
             let digest = match (&file.digest, &file.content) {
                 (Some(digest), _) => *digest,
                 (None, Content::Bytes(bytes)) => {
@@ -151,10 +151,11 @@ impl DiskRequest<'_> {
         let generation = |chosen: &Chosen| {
             let kept = chosen.takes_a_state && Some(&chosen.profile) != self.rescue.as_ref();
             let parameters = state.clone().filter(|_| kept).into_iter().collect();
-            chosen.generation(parameters, self.boot.started_with())
+            Ok(chosen.generation(parameters, self.boot.of(chosen)?.started_with()))
         };
+        let of_profile = |profile: &Vec<Chosen>| profile.iter().map(generation).collect::<Result<Vec<_>>>();
         let request = MenuRequest {
-            profiles: self.chosen.iter().map(|profile| profile.iter().map(generation).collect()).collect(),
+            profiles: self.chosen.iter().map(of_profile).collect::<Result<_>>()?,
             rescue: self.rescue.clone(),
             parameters,
             timeout: self.timeout,
@@ -167,21 +168,23 @@ impl DiskRequest<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::disk::kernel::BootFiles;
 
     fn file(path: &str) -> DiskFile {
         DiskFile::bytes(path, path.as_bytes().to_vec())
     }
 
-    fn boot() -> BootFiles {
-        BootFiles {
+    fn boot() -> DiskKernels {
+        let all = BootFiles {
             linux: file("lamina/linux"),
             initrd: file("lamina/initramfs"),
             release: "6.1.0".to_owned(),
             _open: Vec::new(),
-        }
+        };
+        DiskKernels { all: Some(all), ..DiskKernels::default() }
     }
 
-    fn request(boot: &BootFiles) -> DiskRequest<'_> {
+    fn request(boot: &DiskKernels) -> DiskRequest<'_> {
         DiskRequest {
             chosen: &[],
             store: vec![file("lamina/profiles/desktop/1.kdl")],

@@ -9,7 +9,7 @@ use boot_entry::{Generation, Parameter, StartedWith};
 use boot_ledger::Slots;
 use boot_store::layout;
 use disk_image::{Content, DiskFile};
-use profiles::resolved::ImageRef;
+use profiles::resolved::BootProfile;
 use profiles::{Digest, Name};
 use verified_store::LockedProfile;
 
@@ -28,14 +28,13 @@ pub struct Chosen {
     /// Its number, from 1.
     pub number: u64,
     /// SHA-256 of its file.
-    digest: Digest,
-    /// What people call it.
-    description: Option<String>,
-    /// As [`BootProfile::takes_a_state`](profiles::resolved::BootProfile::takes_a_state) says.
+    pub digest: Digest,
+    /// As [`BootProfile::takes_a_state`] says.
     pub takes_a_state: bool,
+    /// What it says.
+    pub contents: BootProfile,
     /// The profile and, where it has one, its signature.
     files: Vec<DiskFile>,
-    images: Vec<ImageRef>,
 }
 
 /// The newest generations of each profile, newest first, in the order of the names. An older one whose images are not all in the store
@@ -81,11 +80,10 @@ impl Chosen {
         let LockedProfile { stored, profile, .. } = locked;
         Ok(Chosen {
             takes_a_state: profile.takes_a_state(),
-            images: profile.all_images().cloned().collect(),
             profile: stored.name,
             number: stored.generation,
             digest,
-            description: profile.description,
+            contents: profile,
             files,
         })
     }
@@ -96,7 +94,7 @@ impl Chosen {
             profile: self.profile.clone(),
             number: self.number,
             digest: self.digest,
-            description: self.description.clone(),
+            description: self.contents.description.clone(),
             parameters,
             last_good: false,
             started_with,
@@ -111,7 +109,7 @@ impl Chosen {
 pub fn files(store: &Store, chosen: &[Vec<Chosen>]) -> Result<Vec<DiskFile>> {
     let all = || chosen.iter().flatten();
     let images: BTreeMap<Digest, u64> =
-        all().flat_map(|it| &it.images).map(|image| (image.digest, image.size)).collect();
+        all().flat_map(|it| it.contents.all_images()).map(|image| (image.digest, image.size)).collect();
     let image = |(digest, size): (Digest, u64)| DiskFile {
         path: Path::new(FOLDER).join(layout::image(&digest)).display().to_string(),
         content: Content::File(store.image_path(&digest), size),

@@ -15,7 +15,7 @@ use disk_image::{PartitionKind, ext4};
 use ext4_view::{Ext4, Ext4Error};
 use nix::fcntl::OFlag;
 use profiles::Digest;
-use profiles::resolved::BootProfile;
+use profiles::resolved::{BootProfile, KernelPin};
 
 use super::loader_check::{self, ANEW, MENU};
 use crate::error::{Error, Result};
@@ -54,6 +54,8 @@ pub struct FoundGeneration {
     pub digest: Digest,
     /// What people call it.
     pub description: Option<String>,
+    /// The kernel that it is for.
+    pub kernel: Option<KernelPin>,
 }
 
 /// All of a disk.
@@ -196,8 +198,9 @@ impl Inspection {
             }
         }
         let Ok((digest, _)) = Digest::of(bytes.as_slice()) else { return };
-        let description = parsed.description;
-        self.generations.push(FoundGeneration { profile: profile.to_owned(), number, digest, description });
+        let BootProfile { description, kernel, .. } = parsed;
+        let profile = profile.to_owned();
+        self.generations.push(FoundGeneration { profile, number, digest, description, kernel });
     }
 
     fn read_esp(&mut self, esp: &EspReader) {

@@ -76,38 +76,58 @@ impl BootFiles {
 /// # Errors
 /// One of them cannot be read or made.
 pub fn boot_files(kernel: &KernelSource, initramfs: &InitramfsSource, made: &MadeFiles) -> Result<BootFiles> {
+    let (release, linux) = kernel_of(kernel, made)?;
+    let initrd = match initramfs {
+        InitramfsSource::File(path) => MadeFile::given(path)?,
+        InitramfsSource::Made { init } => {
+            let sources = of_package(&kernel.digest()?, "initramfs");
+            mkinitramfs_from(init, &sources, made, |run| run(&kernel.path))?
+        }
+    };
+    Ok(BootFiles::of(release, linux, initrd))
+}
+
+fn of_package(package: &Digest, what: &str) -> Vec<String> {
+    vec![format!("lamina {what} 1"), package.to_string()]
+}
+
+/// The release of a kernel, and its bootable file.
+///
+/// # Errors
+/// The package cannot be read, or has none.
+pub fn kernel_of(kernel: &KernelSource, made: &MadeFiles) -> Result<(String, MadeFile)> {
     let package = kernel.digest()?;
-    let of = |what: &str| vec![format!("lamina {what} 1"), package.to_string()];
     // A package is decompressed to the last byte before its first file can be read: once, if at all.
     let mut opened = None;
-    let release = made.get(&of("release"), |file| {
+    let release = made.get(&of_package(&package, "release"), |file| {
         let package = open(kernel, &mut opened)?;
         write(file, package.release().as_bytes())
     })?;
-    let linux = made.get(&of("linux"), |file| {
+    let linux = made.get(&of_package(&package, "linux"), |file| {
         let bytes = open(kernel, &mut opened)?.vmlinuz()?;
         write(file, &bytes)
     })?;
-    let initrd = match initramfs {
-        InitramfsSource::File(path) => {
-            let (file, _) = regular_file::open_bounded(path, MOST_BYTES)?;
-            MadeFile::new(file).map_err(Error::on(path.display()))?
-        }
-        InitramfsSource::Made { init } => {
-            let init = &present(init)?;
-            let program = mkinitramfs()?;
-            let mut sources = of("initramfs");
-            // The program holds the table of what a kernel needs, and its version.
-            for path in [&program, init] {
-                sources.push(digest_file(path)?.0.to_string());
-            }
-            made.get(&sources, |file| make(&program, &kernel.path, init, file))?
-        }
-    };
     let mut text = String::new();
     let read = File::open(release.path()).and_then(|file| file.take(4096).read_to_string(&mut text));
     read.map_err(Error::on("the release of the kernel"))?;
-    Ok(BootFiles::of(text, linux, initrd))
+    Ok((text, linux))
+}
+
+/// An initramfs with this init, of the kernel that `with_kernel` hands over as a package or folder; `sources` names that one.
+pub(super) fn mkinitramfs_from(
+    init: &Path,
+    sources: &[String],
+    made: &MadeFiles,
+    with_kernel: impl FnOnce(&dyn Fn(&Path) -> Result<()>) -> Result<()>,
+) -> Result<MadeFile> {
+    let init = &present(init)?;
+    let program = mkinitramfs()?;
+    let mut sources = sources.to_vec();
+    // The program holds the table of what a kernel needs, and its version.
+    for path in [&program, init] {
+        sources.push(digest_file(path)?.0.to_string());
+    }
+    made.get(&sources, |file| with_kernel(&|kernel| make(&program, kernel, init, file)))
 }
 
 impl KernelSource {

@@ -15,6 +15,7 @@ use disk_image::{Content, DiskFile};
 use profiles::Digest;
 
 use crate::error::{Error, Result};
+use crate::regular_file;
 use crate::report::Report;
 
 /// So many files stay, those that were used last: three for each of a handful of kernels. An initramfs has some 30 MB.
@@ -54,6 +55,15 @@ impl MadeFile {
             return Err(io::Error::new(ErrorKind::FileTooLarge, "is larger than 2 GiB, which is the limit"));
         }
         Ok(MadeFile { file, digest, length })
+    }
+
+    /// A file that somebody has named.
+    ///
+    /// # Errors
+    /// It is no regular file, is empty, or longer than [`MOST_BYTES`].
+    pub fn given(path: &Path) -> Result<MadeFile> {
+        let (file, _) = regular_file::open_bounded(path, MOST_BYTES)?;
+        MadeFile::new(file).map_err(Error::on(path.display()))
     }
 
     /// A path by which other programs open it too, as long as this value lives.

@@ -4,7 +4,9 @@
 //! |---|---|
 //! | [`contents`] | what goes into the store's partition: generations, their images, the slots that count boots |
 //! | [`loader`] | systemd-boot and GRUB, found on this machine |
-//! | [`kernel`] | the kernel and the initramfs that serve all profiles |
+//! | [`kernel`] | the kernel and the initramfs that serve all profiles which are for any |
+//! | [`pinned_kernel`] | the kernels that profiles are for, each with its initramfs |
+//! | [`initramfs_facts`] | what an initramfs says of itself: for which kernel it is, and which profiles its init reads |
 //! | [`made_files`] | both of them, kept in the cache for the next disk |
 //! | [`assembly`] | all of it as the plan of a disk |
 //! | [`device`] | a device that a disk is written to: what is known of it, and whether it may be lost |
@@ -15,9 +17,11 @@
 pub mod assembly;
 pub mod contents;
 pub mod device;
+pub mod initramfs_facts;
 pub mod inspection;
 pub mod kernel;
 pub mod loader;
 pub mod loader_check;
 pub mod loader_record;
 pub mod made_files;
+pub mod pinned_kernel;

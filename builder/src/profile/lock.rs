@@ -1,5 +1,6 @@
 //! From a written profile to a resolved one: exact images, and no path hidden that the profile does not allow.
 
+use std::collections::BTreeSet;
 use std::num::NonZero;
 
 use profiles::resolved::{BootProfile, ImageRef};
@@ -9,6 +10,7 @@ use sha2::{Digest as _, Sha256};
 use squashfs::Image;
 use verified_store::CheckedImage;
 
+use super::kernel::{IndexImage, ProfileKernel, Stack};
 use super::system_image::SystemImage;
 use crate::error::{Error, Result};
 use crate::stacking::first_program;
@@ -27,6 +29,8 @@ pub struct Locked {
     pub idle_overrides: Vec<String>,
     /// A sentence about each image of which damaged blocks were read, and mended in what was read.
     pub mended: Vec<String>,
+    /// The image of the indexes of its modules, where it needs one; it is not in the store before [`Locked::publish_images`].
+    pub indexes: Option<IndexImage>,
     /// The image of the profile's settings, its topmost layer; it is not in the store before [`Locked::publish_images`].
     pub system: Option<SystemImage>,
 }
@@ -37,6 +41,7 @@ impl Locked {
     /// # Errors
     /// The store cannot be written.
     pub fn publish_images(&self, store: &Store) -> Result<()> {
+        self.indexes.iter().try_for_each(|indexes| indexes.publish(store))?;
         self.system.iter().try_for_each(|system| system.publish(store))
     }
 }
@@ -50,14 +55,21 @@ pub struct Builds<'a> {
     pub optional: Vec<&'a BuildRecord>,
 }
 
-/// Makes the resolved profile from `builds` and checks every path of their images, as if all that can be added were. The image of
-/// the profile's settings is written by `jobs` threads, which do not change its bytes.
+/// Makes the resolved profile from `builds` and checks every path of their images, as if all that can be added were. The images that
+/// locking makes are written by `jobs` threads, which do not change their bytes.
 pub fn lock(
     composition: &Composition,
     builds: &Builds<'_>,
     store: &Store,
     jobs: NonZero<usize>,
 ) -> Result<Locked> {
+    let kernel = ProfileKernel::of(composition, store)?;
+    // Modules lie at the bottom: a package that has the same file is told as the one that hides it.
+    let modules = kernel.iter().map(|kernel| &kernel.modules);
+    let builds = &Builds {
+        stack: modules.chain(builds.stack.iter().copied()).collect(),
+        optional: builds.optional.clone(),
+    };
     let (mut contents, mut images) = (Vec::new(), Vec::new());
     for record in builds.stack.iter().chain(&builds.optional) {
         check_verity(composition, record)?;
@@ -66,10 +78,17 @@ pub fn lock(
         images.push(image);
     }
     let mut stack: Vec<&Image> = images[..builds.stack.len()].iter().map(CheckedImage::image).collect();
+    let layers = Stack { records: &builds.stack, images: &stack, contents: &contents };
+    let indexes = kernel
+        .as_ref()
+        .map(|kernel| IndexImage::make(composition, kernel, layers, (store, jobs)))
+        .transpose()?
+        .flatten();
     let system = SystemImage::make(composition, (&builds.stack, &stack), &builds.optional, (store, jobs))?;
     let own = system.as_ref().map(|system| open_own(store, system)).transpose()?;
     // Packages are compared as if there were no settings: what one hides of another was in what these were made from.
     let mut found = shadows(&contents);
+    found.retain(|shadow| !indexes.as_ref().is_some_and(|indexes| indexes.settles(&shadow.path)));
     if let Some((image, paths)) = &own {
         stack.push(image.image());
         // What can be added lies above it.
@@ -77,31 +96,47 @@ pub fn lock(
         let from_it_on = shadows(&contents[builds.stack.len()..]).into_iter();
         found.extend(from_it_on.filter(|shadow| shadow.hidden == paths.name));
     }
+    let (shadowed, idle_overrides) = allowed(composition, found)?;
+    first_program::check(composition, &stack)?;
+    let made = indexes.iter().map(|it| &it.record).chain(system.iter().map(|it| &it.record));
+    let profile = resolved(composition, builds, &made.collect::<Vec<_>>(), kernel.as_ref());
+    check_images(&profile)?;
+    let opened = images.iter().chain(own.iter().map(|(image, _)| image));
+    let mended = opened.filter_map(CheckedImage::told).collect();
+    Ok(Locked { profile, idle_overrides, shadowed, mended, indexes, system })
+}
+
+/// What the profile allows of what layers hide, and `override` lines that no path needs.
+fn allowed(composition: &Composition, found: Vec<Shadow>) -> Result<(Vec<Shadow>, Vec<String>)> {
     let (shadowed, refused): (Vec<Shadow>, Vec<Shadow>) =
         found.into_iter().partition(|shadow| composition.overrides.iter().any(|line| allows(line, shadow)));
     if !refused.is_empty() {
         return Err(refused_by(composition, &refused));
     }
-    first_program::check(composition, &stack)?;
     let used = |path: &str| shadowed.iter().any(|shadow| shadow.path == path);
-    let idle_overrides = composition.overrides.iter().map(|it| it.path.as_str()).filter(|path| !used(path));
-    Ok(Locked {
-        profile: resolved(composition, builds, system.as_ref().map(|system| &system.record)),
-        idle_overrides: idle_overrides.map(str::to_owned).collect(),
-        shadowed,
-        mended: images
-            .iter()
-            .chain(own.iter().map(|(image, _)| image))
-            .filter_map(CheckedImage::told)
-            .collect(),
-        system,
-    })
+    let idle = composition.overrides.iter().map(|it| it.path.as_str()).filter(|path| !used(path));
+    let idle = idle.map(str::to_owned).collect();
+    Ok((shadowed, idle))
+}
+
+/// Refuses what init would refuse: a name twice, and more layers than the kernel joins. Images that locking makes count too.
+fn check_images(profile: &BootProfile) -> Result<()> {
+    let object = || format!("profile {}", profile.name);
+    stacking::check_layers(object(), "it", profile.images.len())?;
+    let mut names = BTreeSet::new();
+    match profile.all_images().find(|image| !names.insert(image.name.as_str())) {
+        None => Ok(()),
+        Some(image) => {
+            let cause = format!("{} is both a package of it and an image that belongs to its kernel", image.name);
+            Err(Error::new(object(), cause).remedy("give the package or the kernel another name"))
+        }
+    }
 }
 
 /// The image of the settings, with every path of it.
 fn open_own(store: &Store, system: &SystemImage) -> Result<(CheckedImage, LayerPaths)> {
     let (path, record) = (system.path(store), &system.record);
-    let remedy = format!("remove it, then `lamina build {}` makes it again", record.made_of());
+    let remedy = format!("remove it, then {} makes it again", record.remade_by());
     let damaged = |error: squashfs::Error| Error::caused(path.display(), error).remedy(&remedy);
     let checked = CheckedImage::open(&path, &record.digest, record.verity.as_ref())
         .map_err(|error| error.remedy(&remedy))?;
@@ -109,7 +144,13 @@ fn open_own(store: &Store, system: &SystemImage) -> Result<(CheckedImage, LayerP
     Ok((checked, LayerPaths { name: record.name.clone(), paths }))
 }
 
-fn resolved(composition: &Composition, builds: &Builds<'_>, own: Option<&BuildRecord>) -> BootProfile {
+/// `made` are the images that locking has made, bottom first.
+fn resolved(
+    composition: &Composition,
+    builds: &Builds<'_>,
+    made: &[&BuildRecord],
+    kernel: Option<&ProfileKernel>,
+) -> BootProfile {
     let image = |record: &BuildRecord| ImageRef {
         name: record.name.clone(),
         version: record.version.clone(),
@@ -121,12 +162,13 @@ fn resolved(composition: &Composition, builds: &Builds<'_>, own: Option<&BuildRe
     BootProfile {
         name: composition.name.clone(),
         description: composition.description.clone(),
-        images: builds.stack.iter().copied().chain(own).map(image).collect(),
+        images: builds.stack.iter().chain(made).copied().map(image).collect(),
         optional: builds.optional.iter().copied().map(image).collect(),
         root: composition.root.clone(),
         verify: composition.verify,
         init: composition.init.as_str().to_owned(),
         sealed: composition.sealed.clone(),
+        kernel: kernel.map(|kernel| kernel.record.pin.clone()),
     }
 }
 
@@ -149,19 +191,17 @@ fn check_verity(composition: &Composition, record: &BuildRecord) -> Result<()> {
     let cause =
         format!("{} {} has no hash tree, and verify \"verity\" needs it", record.name, record.version);
     Err(Error::new(format!("profile {}", composition.name), cause).remedy(format!(
-        "remove the record builds/{}.kdl from the store, then `lamina build {}` makes both",
+        "remove the record builds/{}.kdl from the store, then {} makes both",
         record.id.hex(),
-        record.name
+        record.remade_by()
     )))
 }
 
 /// The image of a build, with every path of it.
 fn paths_of(store: &Store, record: &BuildRecord) -> Result<(CheckedImage, LayerPaths)> {
     let path = store.image_path(&record.digest);
-    let remedy = format!(
-        "run `lamina store verify`; `lamina build {}` makes it again once it is removed",
-        record.name
-    );
+    let remedy =
+        format!("run `lamina store verify`; {} makes it again once it is removed", record.remade_by());
     let checked = store.open_image(&record.digest, record.verity.as_ref()).map_err(|error| {
         Error::new(path.display(), error.cause().to_owned()).remedy(&remedy).because_of(error)
     })?;

@@ -1,6 +1,7 @@
 //! Profiles: the written ones of a tree, what a name given to a command stands for, and how a written profile becomes a locked one.
 
 pub mod folder;
+pub mod kernel;
 pub mod layers;
 pub mod lock;
 pub mod named;

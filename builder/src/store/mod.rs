@@ -1,4 +1,4 @@
-//! The store: images, build records, sources, locked profiles and logs, in one folder.
+//! The store: images, build records, sources, kernels, locked profiles and logs, in one folder.
 //!
 //! Its layout stands in ARCHITECTURE.md. Every file appears by rename, complete and synced, so that any process may be
 //! killed at any moment; a name is never written twice with other contents.
@@ -8,6 +8,7 @@ mod finding;
 
 pub mod generations;
 mod image;
+mod kernels;
 mod made_image;
 pub(crate) mod opening;
 mod record;
@@ -36,9 +37,12 @@ pub use build_log::{BuildLog, LONGEST_LOG};
 use opening::SHARED;
 
 pub use finding::wrong_length;
+pub use kernels::{KERNELS, KernelRecord, modules_name};
 pub use made_image::{MadeImage, write_with_record};
 pub(crate) use opening::{make_shared_folder, share};
-pub use record::{BuildRecord, Dependency, PROFILE_LICENSE, RECORD_FOLDER, SYSTEM, SourceRecord};
+pub use record::{
+    BuildRecord, Dependency, INDEXES, KERNEL_LICENSE, PROFILE_LICENSE, RECORD_FOLDER, SYSTEM, SourceRecord,
+};
 pub use scratch::Scratch;
 pub(crate) use unpacked::refuse_overlay_marks;
 pub use verify::VerifyReport;

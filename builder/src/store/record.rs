@@ -22,6 +22,12 @@ pub const PROFILE_LICENSE: &str = "LicenseRef-profile";
 /// What the image of a profile's settings is called, before the name of the profile.
 pub const SYSTEM: &str = "system-";
 
+/// What the image of the indexes of a profile's kernel modules is called, before the name of the profile.
+pub const INDEXES: &str = "module-indexes-";
+
+/// The licences of what was imported with a kernel, which its package says.
+pub const KERNEL_LICENSE: &str = "LicenseRef-kernel-package";
+
 /// What is known of a finished build.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BuildRecord {
@@ -93,11 +99,17 @@ impl BuildRecord {
         self.variant.iter().map(|variant| format!(" {variant}")).chain(features).collect()
     }
 
-    /// What `lamina build` makes it of: the package, or the profile whose settings it has.
-    pub fn made_of(&self) -> &str {
+    /// The command that makes it again.
+    pub fn remade_by(&self) -> String {
         let name = self.name.as_str();
-        let profile = name.strip_prefix(SYSTEM).filter(|_| self.license == PROFILE_LICENSE);
-        profile.unwrap_or(name)
+        match self.license.as_str() {
+            KERNEL_LICENSE => "`lamina kernel import`".to_owned(),
+            PROFILE_LICENSE => {
+                let profile = [SYSTEM, INDEXES].iter().find_map(|start| name.strip_prefix(start));
+                format!("`lamina build {}`", profile.unwrap_or(name))
+            }
+            _ => format!("`lamina build {name}`"),
+        }
     }
 
     /// The record as it stands in the store.

@@ -14,7 +14,7 @@ use serde::Serialize;
 use verified_store::{digest_of, hash_tree_of, open_file};
 use verity::Work;
 
-use super::{BuildRecord, Records, Store, trees, wrong_length};
+use super::{BuildRecord, KERNELS, KernelRecord, Records, Store, trees, wrong_length};
 use crate::error::{Error, Result};
 use crate::image::hash_tree;
 
@@ -25,6 +25,8 @@ pub struct VerifyReport {
     pub images: usize,
     /// Sources hashed.
     pub sources: usize,
+    /// Kernels hashed.
+    pub kernels: usize,
     /// The size in bytes of all that was hashed.
     pub bytes: u64,
     /// Trees compared with their images.
@@ -50,19 +52,22 @@ fn as_objects<S: serde::Serializer>(findings: &[Error], to: S) -> std::result::R
 }
 
 impl Store {
-    /// Hashes every image and every source, checks the hash tree and error correction of images against their records, compares
+    /// Hashes every image, source and kernel, checks the hash tree and error correction of images against their records, compares
     /// every tree with its image, and checks every record; `jobs` at a time. An error is only for what keeps the check itself from
     /// running.
     pub fn verify(&self, jobs: NonZero<usize>, progress: Progress) -> Result<VerifyReport> {
         let Records { sound, damaged } = self.records()?;
         let [images, sources] = ["images", "sources"].map(|folder| super::files_in(&self.root.join(folder)));
         let (images, sources) = (images?, sources?);
+        let kernels = super::files_in(&self.root.join(KERNELS))?;
+        let kernels: Vec<_> = kernels.into_iter().filter(|path| path.extension().is_none()).collect();
         // Where they are another user's alone, they are his to look at.
         let trees = super::files_in(&self.root.join("trees")).unwrap_or_default();
         let profiles = self.read_profiles()?;
         let mut looks: Vec<Look> =
             images.iter().map(|path| Look::at_image(path, &sound, &profiles.images)).collect();
         looks.extend(sources.iter().map(|path| Look::at_source(path)));
+        looks.extend(kernels.iter().map(|path| Look { what: What::Kernel, ..Look::at_source(path) }));
         let bytes = looks.iter().map(|look| look.size).sum();
         let work = looks.iter().map(Look::work).sum();
         let what =
@@ -71,6 +76,7 @@ impl Store {
         let mut report = VerifyReport {
             images: images.len(),
             sources: sources.len(),
+            kernels: kernels.len(),
             trees: trees.len(),
             records: sound.len() + damaged.len(),
             profiles: profiles.count,
@@ -89,16 +95,27 @@ impl Store {
         report.findings.extend(damaged);
         report.findings.extend(profiles.findings);
         report.findings.extend(super::scratch::set_aside(&self.tmp()));
+        report.findings.extend(self.look_at_kernels()?);
         for record in sound.iter().filter(|record| !self.image_path(&record.digest).exists()) {
             report.findings.push(
                 Error::new(
                     format!("builds/{}.kdl", record.id.hex()),
                     format!("the image of {} {} is missing", record.name, record.version),
                 )
-                .remedy(format!("`lamina build {}` makes it again", record.made_of())),
+                .remedy(format!("{} makes it again", record.remade_by())),
             );
         }
         Ok(report)
+    }
+
+    /// What is wrong with the records of kernels.
+    fn look_at_kernels(&self) -> Result<Vec<Error>> {
+        let look = |record: Result<KernelRecord>| -> Result<()> {
+            let record = record?;
+            self.require_kernel(&record.pin)?;
+            self.modules_of(&record).map(drop)
+        };
+        Ok(self.kernels()?.into_iter().filter_map(|record| look(record).err()).collect())
     }
 
     fn look_at_tree(&self, path: &Path) -> Option<Error> {
@@ -131,12 +148,14 @@ struct Look<'a> {
     what: What<'a>,
 }
 
-/// Which of the two kinds of files that are named by their digests.
+/// Which of the kinds of files that are named by their digests.
 #[derive(Clone, Copy)]
 enum What<'a> {
     /// An image, with the record of the build that made it, and what the first profile that names it says of its length and hash tree.
     Image(Option<&'a BuildRecord>, Option<(u64, Option<VerityRef>)>),
     Source,
+    /// The bootable file of a kernel.
+    Kernel,
 }
 
 /// What `work` makes of each item, in their order, on up to `jobs` threads.
@@ -184,7 +203,7 @@ impl<'a> Look<'a> {
             What::Image(maker, named) => {
                 maker.and_then(|record| record.verity).or(named.and_then(|(_, verity)| verity))
             }
-            What::Source => None,
+            What::Source | What::Kernel => None,
         }
     }
 
@@ -192,7 +211,7 @@ impl<'a> Look<'a> {
     fn length(&self) -> Option<u64> {
         match self.what {
             What::Image(maker, named) => maker.map(|record| record.size).or(named.map(|(size, _)| size)),
-            What::Source => None,
+            What::Source | What::Kernel => None,
         }
     }
 
@@ -201,6 +220,7 @@ impl<'a> Look<'a> {
         match self.what {
             What::Image(..) => ("images", ".sqfs"),
             What::Source => ("sources", ""),
+            What::Kernel => (KERNELS, ""),
         }
     }
 
@@ -220,13 +240,14 @@ impl<'a> Look<'a> {
     fn remedy(&self) -> String {
         match self.what {
             What::Image(Some(record), _) => {
-                format!("remove it, then `lamina build {}` makes it again", record.made_of())
+                format!("remove it, then {} makes it again", record.remade_by())
             }
             What::Image(None, Some(_)) => {
                 "get it again: a profile names it, and no build record (on a medium, `lamina medium create` does)".to_owned()
             }
             What::Image(None, None) => "remove it; no build record and no profile names it".to_owned(),
             What::Source => "remove it; `lamina build` fetches it again when it needs it".to_owned(),
+            What::Kernel => "remove it, and import the kernel again: `lamina kernel import`".to_owned(),
         }
     }
 

@@ -135,6 +135,9 @@ pub fn json(installed: &Installed) -> Value {
             "entry": entry.map(|entry| entry.file.clone()),
             "tries_left": entry.and_then(|entry| entry.name.tries).map(|tries| tries.left),
             "kernel": entry.and_then(|entry| entry.entry.as_ref().ok()).and_then(|entry| entry.version.as_deref()),
+            "own_kernel": it.contents.as_ref().ok().and_then(|contents| contents.kernel.as_ref()).map(|pin| json!({
+                "name": pin.name.as_str(), "release": pin.release.as_str(), "digest": pin.digest.to_string(),
+            })),
             "images": it.images().count(), "size": it.images().map(|image| image.size).sum::<u64>(),
             "own_size": own_bytes(it, &users),
             "missing": installed.medium.missing_images(it).map(|image| image.digest.to_string()).collect::<Vec<_>>(),

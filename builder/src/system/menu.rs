@@ -85,7 +85,7 @@ fn generation(
     };
     let own = installed.own_entries().find(|it| installed.booted_by(it.0).is_some_and(is_shown));
     let template = match own {
-        Some((_, entry)) if !shown.new || request.kernel.is_none() => entry,
+        Some((_, entry)) if !shown.new || request.kernel_of(shown.profile).is_none() => entry,
         own => template(installed, shown.profile).or(own.map(|it| it.1)).ok_or_else(no_template)?,
     };
     let mut parameters: Vec<Parameter> =
@@ -98,7 +98,7 @@ fn generation(
         let more = request.parameters.iter().filter(|_| shown.new);
         parameters.extend(more.cloned());
     }
-    let kernel = request.kernel.as_ref().filter(|_| shown.new).map(BootFiles::started_with);
+    let kernel = request.kernel_of(shown.profile).filter(|_| shown.new).map(BootFiles::started_with);
     let there = || StartedWith {
         linux: template.linux.clone(),
         initrd: template.initrd.clone(),

@@ -15,12 +15,14 @@
 //! | [`plan`] | steps from what is there to what is to be there: their order; those of the medium, and those of the partition |
 //! | [`execution`] | carries out a plan |
 //! | [`difference`] | what differs between two generations |
+//! | [`kernels`] | what new generations start with whose profiles are for one kernel |
 //! | [`request`] | what is asked for: a new generation, another default |
 
 pub mod difference;
 pub mod esp;
 pub mod execution;
 pub mod installed;
+pub mod kernels;
 pub mod listing;
 pub mod menu;
 pub mod plan;

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZero;
+use std::rc::Rc;
 
 use boot_entry::Parameter;
 use boot_store::layout;
+use disk_image::DiskFile;
 use profiles::resolved::BootProfile;
 use profiles::{Digest, Name};
 use verified_store::LockedProfile;
@@ -43,6 +45,8 @@ pub struct Request {
     pub new: Vec<NewGeneration>,
     /// What they are started with, where that is not what is there already.
     pub kernel: Option<BootFiles>,
+    /// The same of those whose profile is for one kernel, by profile.
+    pub own: BTreeMap<Name, Rc<BootFiles>>,
     /// Further parameters of their entries.
     pub parameters: Vec<Parameter>,
     /// What boots by itself from then on; `None`: what does now.
@@ -57,6 +61,17 @@ impl Request {
     /// The generations that come.
     pub(super) fn coming(&self) -> Vec<(Name, u64)> {
         self.new.iter().map(|it| (it.profile.clone(), it.number)).collect()
+    }
+
+    /// What a new generation of a profile is started with, where that is not what is there already.
+    pub fn kernel_of(&self, profile: &Name) -> Option<&BootFiles> {
+        self.own.get(profile).map(Rc::as_ref).or(self.kernel.as_ref())
+    }
+
+    /// All kernels and initramfs files that it brings, each once.
+    pub fn boot_files(&self) -> BTreeMap<&str, &DiskFile> {
+        let all = self.kernel.iter().chain(self.own.values().map(Rc::as_ref));
+        all.flat_map(|it| [&it.linux, &it.initrd]).map(|file| (file.path.as_str(), file)).collect()
     }
 }
 

@@ -11,7 +11,7 @@ use crate::paths;
 
 /// The layout of the initramfs that is written, and the newest that is read.
 pub const FORMAT: u64 = 1;
-const SHAPE: Shape = Shape::BARE.properties(&["format", "kernel", "signatures", "shell"]).block(&["profile"]);
+const SHAPE: Shape = Shape::BARE.properties(&["format", "kernel", "profile-format", "signatures", "shell"]).block(&["profile"]);
 const PROFILE: Shape = Shape::argument("name").properties(&["key", "lowest"]);
 /// The one value of `signatures`; without it a profile may come without a signature.
 const REQUIRED: &str = "required";
@@ -19,13 +19,15 @@ const REQUIRED: &str = "required";
 const ALLOWED: &str = "allowed";
 /// What helps when an initramfs does not fit to the init in it, or to the running kernel.
 pub const REMEDY: &str =
-    "make the initramfs again with the mkinitramfs that belongs to this init and this kernel";
+    "make it again with the mkinitramfs that belongs to this init, for this kernel";
 
 /// What an initramfs was made to be. One without a description, made by hand, promises nothing.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Description {
     /// The release that its modules are for.
     pub kernel: Option<String>,
+    /// The newest format of resolved profiles that its init reads; 1 where nothing is said. It is for whoever installs profiles.
+    pub profile_format: Option<u64>,
     /// `signatures="required"`: profiles without a valid signature are refused.
     pub signatures_required: bool,
     /// `shell="allowed"`: there is a rescue shell although signatures are required.
@@ -104,6 +106,9 @@ impl Description {
         if let Some(kernel) = &self.kernel {
             let _ = write!(text, " kernel={}", Quoted(kernel));
         }
+        if let Some(format) = self.profile_format {
+            let _ = write!(text, " profile-format={format}");
+        }
         if self.signatures_required {
             let _ = write!(text, " signatures=\"{REQUIRED}\"");
         }
@@ -148,7 +153,7 @@ impl Description {
             if shell.as_deref().is_some_and(|word| word != ALLOWED) {
                 return node.refuse_property("shell", "the only value is 'allowed'", REMEDY);
             }
-            let kernel = node.optional("kernel");
+            let (kernel, profile_format) = (node.optional("kernel"), node.optional("profile-format"));
             let profiles = node.block().each("profile", |node| {
                 let node = node.shape(&PROFILE)?;
                 Some(AllowedProfile {
@@ -158,7 +163,7 @@ impl Description {
                 })
             })?;
             let (signatures_required, shell_allowed) = (signatures.is_some(), shell.is_some());
-            Some((format, Self { kernel, signatures_required, shell_allowed, profiles }))
+            Some((format, Self { kernel, profile_format, signatures_required, shell_allowed, profiles }))
         });
         match read {
             Err(diagnostics) => Err(DescriptionError::Text(diagnostics)),
@@ -176,10 +181,16 @@ mod tests {
     fn what_is_written_is_what_is_read() {
         let profiles = ["kiosk,key=site,lowest=7", "rescue"].map(|text| text.parse().unwrap()).into();
         let kernel = Some("6.1.0-test".to_owned());
-        let full = Description { kernel, signatures_required: true, shell_allowed: true, profiles };
+        let full = Description {
+            kernel,
+            profile_format: Some(2),
+            signatures_required: true,
+            shell_allowed: true,
+            profiles,
+        };
         assert_eq!(
             full.to_kdl(),
-            "initramfs format=1 kernel=\"6.1.0-test\" signatures=\"required\" shell=\"allowed\" {\n    \
+            "initramfs format=1 kernel=\"6.1.0-test\" profile-format=2 signatures=\"required\" shell=\"allowed\" {\n    \
              profile \"kiosk\" key=\"site\" lowest=7\n    profile \"rescue\"\n}\n"
         );
         for description in [full, Description::default()] {

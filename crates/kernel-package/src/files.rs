@@ -13,7 +13,7 @@ const MOST_FILE_BYTES: u64 = 1 << 30;
 /// Kernel folders are nested about ten deep.
 const DEEPEST: usize = 32;
 /// Where kernels put their files.
-const FOLDERS: [&str; 3] = ["boot", "lib/modules", "usr/lib/modules"];
+const FOLDERS: [&str; 5] = ["boot", "lib/modules", "usr/lib/modules", "lib/firmware", "usr/lib/firmware"];
 
 /// Every regular file below [`FOLDERS`], by its path from the root.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ impl Files {
             .iter()
             .filter(|member| matches!(member.kind, Kind::File { .. }))
             .filter_map(|member| Some((String::from_utf8(member.path.clone()).ok()?, member)))
-            .filter(|(path, _)| FOLDERS.iter().any(|folder| path.starts_with(folder)))
+            .filter(|(path, _)| FOLDERS.iter().any(|folder| is_below(path, folder)))
             .map(|(path, member)| (path, FileSource::InPackage(member.clone())))
             .collect();
         Ok(Files { package: Some(contents), by_path })
@@ -79,6 +79,10 @@ impl Files {
             _ => Err(io::ErrorKind::NotFound.into()),
         }
     }
+}
+
+fn is_below(path: &str, folder: &str) -> bool {
+    path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'))
 }
 
 fn unread(error: deb::Error) -> Error {

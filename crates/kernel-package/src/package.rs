@@ -34,8 +34,8 @@ pub struct Module {
     pub name: String,
     /// The path below `lib/modules/RELEASE`, without the ending of a compressor: `kernel/drivers/block/loop.ko`.
     pub path: String,
-    /// The path in the package, as it is there.
-    file: String,
+    /// The path in the package, as it is there: one of [`KernelPackage::paths`].
+    pub file: String,
 }
 
 impl KernelPackage {
@@ -68,7 +68,7 @@ impl KernelPackage {
         &self.release
     }
 
-    /// The paths of all its files below `boot` and `lib/modules`, sorted.
+    /// The paths of all its files below `boot`, `lib/modules` and `lib/firmware` (the latter two also below `usr`), sorted.
     pub fn paths(&self) -> impl Iterator<Item = &str> {
         self.files.paths()
     }

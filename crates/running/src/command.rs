@@ -36,10 +36,9 @@ impl Said {
     subcommand,
     name = "bless",
     example = "lamina bless",
-    note = "init counts how often it tries a generation. After three tries without a blessing it takes the last one that \
-was blessed. Run this when the system has come up; a unit for systemd and scripts for others are in init/units of the sources.",
-    error_code(0, "The generation is noted as good, or was it already."),
-    error_code(1, "It could not be noted; standard error says why, and what to do.")
+    note = "After three tries without a blessing, init takes the generation that was blessed last. init/units of the sources has what runs this.",
+    error_code(0, "The generation is noted as good."),
+    error_code(1, "It could not be noted.")
 )]
 pub struct Bless {
     /// do nothing where boots are not counted, and call that a success
@@ -53,7 +52,7 @@ pub struct Bless {
     subcommand,
     name = "report",
     example = "lamina report\nlamina report --svg > boot.svg\nlamina report --json | jq .steps",
-    note = "Without a file it is /run/lamina/report.json, the boot of the running system. NO_COLOR is honoured."
+    note = "Without a file it is the boot of the running system. NO_COLOR is honoured."
 )]
 pub struct Report {
     /// write a chart as SVG
@@ -76,7 +75,7 @@ pub struct Report {
     subcommand,
     name = "why",
     example = "lamina why /etc/motd\nlamina why --json /usr/bin",
-    note = "Symbolic links to folders on the way are followed; of one at the end of the path, the answer says where it leads. Ask as root: others cannot look into the writable top.",
+    note = "Links to folders on the way are followed; of one at the end, the answer says where it leads. Ask as root: others cannot look into the writable top.",
     error_code(0, "Every path is there."),
     error_code(1, "A path is not there, or there are no layers.")
 )]

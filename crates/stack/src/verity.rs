@@ -25,10 +25,10 @@ use crate::{Error, Result};
 const MOST_NAMES: usize = 16;
 const SECTOR: u64 = 512;
 /// `/dev/mapper/control` cannot be opened, and cannot be made from `/proc/misc`.
-const NO_DEVICE_MAPPER: &str = "/dev/mapper/control is missing: the kernel needs the module dm-mod in its initramfs (mkinitramfs --group verity), \
-                                or CONFIG_BLK_DEV_DM=y; or check whole images: verify \"digest\"";
-const NO_VERITY: &str = "the kernel has no target verity: it needs the module dm-verity in its initramfs (mkinitramfs --group verity), or \
-                         CONFIG_DM_VERITY=y; or check whole images: verify \"digest\"";
+const NO_DEVICE_MAPPER: &str = "/dev/mapper/control is missing: the kernel needs the module dm-mod (mkinitramfs --group verity), \
+                                or CONFIG_BLK_DEV_DM=y; or use verify \"digest\"";
+const NO_VERITY: &str = "the kernel has no target verity: it needs the module dm-verity (mkinitramfs --group verity), or \
+                         CONFIG_DM_VERITY=y; or use verify \"digest\"";
 
 /// What a reader must know to open a protected image: blocks of 4096 bytes, SHA-256.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -36,16 +36,17 @@ pub fn allows_shell() -> bool {
 
 /// Compares the running kernel with the one that the modules are for.
 pub fn check(description: &Description, running: &str) -> Result<(), Failure> {
-    match &description.kernel {
-        Some(kernel) if kernel != running => Err(Failure::new(format!(
-            "the initramfs was made for kernel {kernel}, and kernel {running} is running"
-        ))
-        .try_this(REMEDY)
-        .try_this(
-            "or boot the kernel that it was made for: the boot loader's entry may pair the wrong files",
-        )),
-        _ => Ok(()),
+    let Some(kernel) = &description.kernel else { return Ok(()) };
+    check_kernel("initramfs", kernel, running).map_err(|it| it.try_this(REMEDY))
+}
+
+/// Compares the running kernel with the one that `what` was made for.
+pub fn check_kernel(what: &str, kernel: &str, running: &str) -> Result<(), Failure> {
+    if kernel == running {
+        return Ok(());
     }
+    Err(Failure::new(format_args!("the {what} was made for kernel {kernel}, and kernel {running} is running"))
+        .try_this("boot the kernel that it was made for: the boot loader's entry may pair the wrong files"))
 }
 
 #[cfg(test)]

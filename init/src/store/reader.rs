@@ -22,6 +22,10 @@ const MOST_LISTED: usize = 256;
 /// Of the generations that have another digest so many are shown.
 const MOST_SEEN: usize = 8;
 
+/// Nobody should sign or bind anew what somebody else changed.
+pub const ORIGINAL: &str =
+    "copy the original profile back to the medium, with its signature: what lies there may have been changed by somebody";
+
 /// Where the bytes of a store lie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
@@ -151,9 +155,7 @@ impl Store {
         }
         Err(Failure::new(format!("no generation of `{}` has {digest}", wanted.name))
         .having_seen(seen)
-        .try_this(
-            "copy the original profile back to the medium: what lies there may have been changed by somebody",
-        )
+        .try_this(ORIGINAL)
         .try_this("if you locked it anew yourself, write its digest into the boot entry"))
     }
 

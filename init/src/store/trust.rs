@@ -12,10 +12,8 @@ use profiles::resolved::BootProfile;
 use crate::error::Failure;
 use crate::paths;
 use crate::store::initramfs::{AllowedProfile, Description};
+use crate::store::reader::ORIGINAL;
 use crate::store::{Origin, StoredProfile};
-
-/// Nobody should sign anew what somebody else changed.
-const ORIGINAL: &str = "copy the original profile back to the medium, with its signature: what lies there may have been changed by somebody";
 
 const SIGN: &str =
     "sign the profile with `lamina profile sign`, and copy the file .minisig to the medium with it";

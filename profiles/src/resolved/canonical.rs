@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use super::{BootProfile, FEC_ROOTS, ImageRef, MOST_IMAGES, VerityRef};
+use super::{BootProfile, FEC_ROOTS, ImageRef, KernelPin, MOST_IMAGES, VerityRef};
 use crate::lexer::LARGEST;
 use crate::seal::Seal;
 use crate::version::Version;
@@ -21,7 +21,7 @@ use crate::{
 pub(super) fn read(bytes: &[u8]) -> Option<BootProfile> {
     let text = std::str::from_utf8(bytes).ok().filter(|text| text.len() <= LARGEST)?;
     let (mut images, mut optional) = (Vec::new(), Vec::new());
-    let (mut name, mut description, mut sealed) = (None, None, None);
+    let (mut name, mut description, mut sealed, mut kernel) = (None, None, None, None);
     let (mut top, mut verify, mut init) = (None, None, None);
     for line in text.lines() {
         let Some((word, rest)) = line.trim_start().split_once(' ') else {
@@ -34,6 +34,7 @@ pub(super) fn read(bytes: &[u8]) -> Option<BootProfile> {
         match word {
             "profile" => name = Some(Name::parse(rest.text("\"")?).ok()?),
             "description" => description = Some(rest.text("\"")?.to_owned()),
+            "kernel" => kernel = Some(KernelPin::of_line(rest)?),
             "image" => images.push(image(rest)?),
             "optional" => optional.push(image(rest)?),
             "root" => top = Some(root(rest)?),
@@ -43,7 +44,7 @@ pub(super) fn read(bytes: &[u8]) -> Option<BootProfile> {
         }
     }
     let (name, root, verify, init) = (name?, top?, verify?, init?);
-    let profile = BootProfile { name, description, images, optional, root, verify, init, sealed };
+    let profile = BootProfile { name, description, images, optional, root, verify, init, sealed, kernel };
     (keeps_the_rules(&profile) && is_written_as(&profile, text)).then_some(profile)
 }
 
@@ -67,7 +68,8 @@ impl fmt::Write for Expected<'_> {
 fn keeps_the_rules(profile: &BootProfile) -> bool {
     let all = || profile.all_images();
     let names: BTreeSet<&str> = all().map(|image| image.name.as_str()).collect();
-    (1..=MOST_IMAGES).contains(&profile.images.len())
+    profile.kernel.as_ref().is_none_or(|kernel| kernel.size > 0)
+        && (1..=MOST_IMAGES).contains(&profile.images.len())
         && profile.optional.len() <= MOST_IMAGES
         && names.len() == all().count()
         && all().all(|image| image.size > 0 && image.verity.is_none_or(|verity| verity.fits(image.size)))
@@ -132,6 +134,14 @@ mod tests {
         )
     }
 
+    fn with_kernel() -> String {
+        let digest = "0123456789abcdef".repeat(4);
+        let line = format!(
+            "    sealed\n    kernel \"linux-6.12\" release=\"6.12.95+deb12-cloud-amd64\" digest=\"sha256:{digest}\" size=9000000\n"
+        );
+        written().replace("format=1", "format=2").replace("    sealed\n", &line)
+    }
+
     /// What came before verity: the texts that are read most often are short.
     fn plain() -> String {
         let mut text =
@@ -150,6 +160,7 @@ mod tests {
         for text in [
             written(),
             plain(),
+            with_kernel(),
             written().replace("tmpfs\" size=\"50%", "no"),
             written().replace("tmpfs\" size=\"50%\"", state),
             written().replace("tmpfs\" size=\"50%\"", "/dev/vda2\" create=\"xfs\" changed=\"keep\""),
@@ -193,6 +204,19 @@ mod tests {
             assert_ne!(changed, text);
             assert_eq!(read(changed.as_bytes()), None, "{changed}");
         }
+        let text_of_kernel = with_kernel();
+        for (from, to) in [
+            ("format=2", "format=1"),
+            ("size=9000000", "size=0"),
+            (" release=", " relaese="),
+            ("6.12.95", "../6.12.95"),
+            ("format=2", "format=3"),
+        ] {
+            let changed = text_of_kernel.replacen(from, to, 1);
+            assert_ne!(changed, text_of_kernel);
+            assert_eq!(read(changed.as_bytes()), None, "{changed}");
+            assert!(BootProfile::parse_kdl("x", changed.as_bytes()).is_err(), "{changed}");
+        }
         let (start, end) = (text.find(" root-hash").unwrap(), text.find(" data-blocks").unwrap());
         assert_eq!(read(format!("{}{}", &text[..start], &text[end..]).as_bytes()), None);
         assert_eq!(read(text.replace("A web", &"w".repeat(LARGEST)).as_bytes()), None);
@@ -202,7 +226,7 @@ mod tests {
     #[test]
     fn both_ways_agree_on_every_text_with_one_byte_changed() {
         let state = "LABEL=s\" create=\"ext4\" changed=\"reset\"";
-        for text in [plain(), written().replace("tmpfs\" size=\"50%\"", state)] {
+        for text in [plain(), with_kernel(), written().replace("tmpfs\" size=\"50%\"", state)] {
             let text = text.into_bytes();
             let mut short = 0;
             for at in 0..text.len() {

@@ -42,6 +42,8 @@ pub struct Composition {
     pub sealed: Option<Seal>,
     /// The machine's own settings; of two lines that name the same thing, the last one.
     pub settings: Settings,
+    /// The kernel that it boots on: of several, that of the last profile; any when no profile says.
+    pub kernel: Option<Mention>,
 }
 
 /// Joins `profile` with its includes, which `load` reads.
@@ -79,6 +81,7 @@ impl Joined {
             overrides: Vec::new(),
             sealed: None,
             settings: Settings::default(),
+            kernel: None,
         };
         Joined { result, errors: Vec::new() }
     }
@@ -143,6 +146,9 @@ impl Joined {
         self.result.verify = profile.verify.unwrap_or(self.result.verify);
         if let Some(init) = &profile.init {
             self.result.init = init.clone();
+        }
+        if let Some(kernel) = &profile.kernel {
+            self.result.kernel = Some(kernel.clone());
         }
     }
 

@@ -1,7 +1,7 @@
 //! `lamina disk create`.
 
 use std::num::NonZero;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use argh::{ArgsInfo, FromArgs};
@@ -13,15 +13,15 @@ use serde_json::json;
 
 use super::destination::Destination;
 use crate::command::context::Context;
-use crate::command::{at_most_one, kernel, print, print_json};
+use crate::command::{at_most_one, kernel_import, print, print_json};
 use crate::disk::assembly::{DiskRequest, PlannedDisk};
-use crate::disk::contents;
-use crate::disk::kernel::{InitramfsSource, KernelSource, boot_files, own_init};
+use crate::disk::contents::{self, Chosen};
+use crate::disk::kernel::{InitramfsSource, boot_files, kernel_of, own_init};
 use crate::disk::loader::{Firmware, LoaderFolders, UefiLoader};
-use crate::disk::made_files::MadeFiles;
+use crate::disk::made_files::{MadeFile, MadeFiles};
+use crate::disk::pinned_kernel::{DiskKernels, PinnedKernels};
 use crate::error::{Error, Result};
-use crate::fetch::{Console, Fetcher};
-use crate::kernels;
+use crate::store::Store;
 
 /// Make a disk that shows a menu of profiles on a PC, with UEFI and with a BIOS, as an image or on a device. An image takes no root, no
 /// mount and no loop device, and the same store and options give the same bytes.
@@ -38,6 +38,8 @@ use crate::kernels;
 generation that is on the disk, and the rescue.",
     note = "The loader of UEFI is systemd-boot (Debian's systemd-boot-efi), or GRUB with --loader grub (grub-efi-amd64-bin); that of a \
 BIOS is GRUB (grub-pc-bin). Secure Boot has to be off.",
+    note = "A profile that names a kernel starts with that, and with an initramfs that is made for it: profiles with the same kernel share both. \
+--kernel is for all others.",
     note = "The initramfs is made by mkinitramfs from --init, or given with --initramfs. What was made once stays in the cache.",
     note = "With --tries, `lamina bless` in the system that came up ends the counting of its entry.",
     note = "--device shows what lies on the device, and asks for its name before anything is lost. It refuses one that is in use. What was \
@@ -65,13 +67,13 @@ pub(super) struct Create {
     /// how many generations of each profile go onto the disk, the newest ones (default: 1)
     #[argh(option, arg_name = "n")]
     generations: Option<NonZero<usize>>,
-    /// a name of `lamina kernel list`, a kernel package, or the folder of an unpacked one (default: 6.1-all)
-    #[argh(option, arg_name = "name-or-file", default = "String::from(\"6.1-all\")")]
-    kernel: String,
+    /// for profiles that name no kernel: a name of `lamina kernel list`, a kernel package, or the folder of an unpacked one (default: 6.1-all)
+    #[argh(option, arg_name = "name-or-file")]
+    kernel: Option<String>,
     /// the static program that starts in the initramfs (default: that of this installation, ../lib/lamina/init, or init beside this program)
     #[argh(option, arg_name = "file")]
     init: Option<PathBuf>,
-    /// an initramfs for this kernel, in place of one that is made
+    /// an initramfs for the kernel, in place of those that are made
     #[argh(option, arg_name = "file")]
     initramfs: Option<PathBuf>,
     /// uefi, bios or both (default: both)
@@ -130,6 +132,39 @@ fn bytes(text: &str) -> Result<u64, String> {
     }
 }
 
+/// The kernel of profiles that name none, when nobody says.
+const KERNEL: &str = "6.1-all";
+
+/// All profiles name kernels, and `--kernel` another one.
+fn refuse_other_kernel(named: &str, given: &(String, MadeFile), chosen: &[Vec<Chosen>]) -> Result<()> {
+    let (release, linux) = given;
+    let pins: Vec<_> =
+        chosen.iter().flatten().filter_map(|it| Some((&it.profile, it.contents.kernel.as_ref()?))).collect();
+    match pins.first() {
+        Some((profile, pin)) if pins.iter().all(|(_, pin)| pin.digest != linux.digest) => {
+            let cause =
+                format!("is {release}, and the profile {profile} is for {} ({})", pin.release, pin.name);
+            Err(Error::new(format!("--kernel {named}"), cause).remedy(
+                "leave --kernel out: it is for profiles that name no kernel; or take `kernel` out of the profile",
+            ))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A rescue that is for one kernel takes the place of nothing that starts with another.
+fn rescue_warnings(chosen: &[Vec<Chosen>], rescue: Option<&Name>, boot: &DiskKernels) -> Vec<String> {
+    let of_rescue = |profile: &&Vec<Chosen>| profile.first().is_some_and(|it| Some(&it.profile) == rescue);
+    let pin = chosen.iter().find(of_rescue).and_then(|it| it.first()?.contents.kernel.as_ref());
+    let Some((pin, rescue)) = pin.zip(rescue) else { return Vec::new() };
+    let newest = chosen.iter().filter_map(|it| it.first());
+    let others = newest.filter(|it| boot.of(it).is_ok_and(|files| files.release != pin.release.as_str()));
+    let sentence = |it: &Chosen| {
+        format!("{rescue} is for kernel {}, and {} starts with another: it does not take its place", pin.release, it.profile)
+    };
+    others.map(sentence).collect()
+}
+
 /// Where the kernel speaks when nobody says: on the first serial line too, and at the screen, where the shell is.
 const CONSOLES: [&str; 2] = ["console=ttyS0,115200", "console=tty0"];
 
@@ -155,11 +190,10 @@ impl Create {
                 ));
             }
         }
-        let kernel = self.kernel_source(context)?;
-        let boot = {
-            let _meter = context.report.progress().work("reading the kernel and its initramfs");
-            boot_files(&kernel, &self.initramfs_source()?, &MadeFiles::of_this_user(&context.report))?
-        };
+        let boot = self.kernels(context, &store, &chosen)?;
+        rescue_warnings(&chosen, rescue.as_ref(), &boot)
+            .iter()
+            .for_each(|warning| context.report.line(format_args!("warning: {warning}")));
         let request = DiskRequest {
             chosen: &chosen,
             store: contents::files(&store, &chosen)?,
@@ -243,25 +277,28 @@ impl Create {
             .collect()
     }
 
-    /// A path that is there, else a listed kernel, which is fetched when it is not in the cache.
-    fn kernel_source(&self, context: &Context) -> Result<KernelSource> {
-        let path = Path::new(&self.kernel);
-        if path.exists() {
-            return Ok(KernelSource { path: path.to_owned(), digest: None });
+    /// What each generation starts with: the kernel that its profile names, else that of `--kernel`.
+    fn kernels(&self, context: &Context, store: &Store, chosen: &[Vec<Chosen>]) -> Result<DiskKernels> {
+        let initramfs = self.initramfs_source()?;
+        let made = MadeFiles::of_this_user(&context.report);
+        let (mut kernels, mut pinned) = (DiskKernels::default(), PinnedKernels::default());
+        let is_for_any = |it: &Chosen| it.contents.kernel.is_none();
+        let named = self.kernel.as_deref().unwrap_or(KERNEL);
+        let any = chosen.iter().flatten().any(is_for_any);
+        // A listed one is fetched, with progress of its own.
+        let source =
+            (any || self.kernel.is_some()).then(|| kernel_import::source(context, named)).transpose()?;
+        let _meter = context.report.progress().work("reading kernels and making initramfs files");
+        for it in chosen.iter().flatten() {
+            let own = pinned.of(&it.contents, store, &initramfs, &made)?;
+            kernels.own.extend(own.map(|own| (it.digest, own)));
         }
-        if self.kernel.contains('/') {
-            let remedy =
-                "give a kernel package, the folder of an unpacked one, or a name of `lamina kernel list`";
-            return Err(Error::new(&self.kernel, "does not exist").remedy(remedy));
+        match source {
+            Some((source, _)) if any => kernels.all = Some(boot_files(&source, &initramfs, &made)?),
+            Some((source, _)) => refuse_other_kernel(named, &kernel_of(&source, &made)?, chosen)?,
+            None => {}
         }
-        let listed = kernel::listed(context)?;
-        let pinned = kernels::find(&listed, &self.kernel)?;
-        let path = Fetcher::new(Fetcher::default_cache()?).fetch(
-            &pinned.package,
-            Path::new("."),
-            &Console::new(),
-        )?;
-        Ok(KernelSource { path, digest: Some(pinned.package.sha256) })
+        Ok(kernels)
     }
 
     fn initramfs_source(&self) -> Result<InitramfsSource> {

@@ -9,6 +9,7 @@ use cli::numbers::human_size;
 use cli::safe_text::clean;
 use serde_json::{Value, json};
 
+use crate::command::kernel_import::pin_json;
 use crate::command::{print, print_json};
 use crate::disk::inspection::{self, Inspection};
 use crate::error::{Error, Result};
@@ -46,13 +47,17 @@ impl Inspect {
             for inspection::FoundEntry { file, name, entry } in &found.entries {
                 let counted = name.tries.map_or_else(String::new, told);
                 print(format_args!("entry {file}: {}{counted}", clean(&entry.title)))?;
-                print(format_args!("    boots {}", entry.candidates().collect::<Vec<_>>().join(", else ")))?;
+                let kernel = entry.version.as_deref().map(|it| format!(" on kernel {}", clean(it)));
+                let boots = entry.candidates().collect::<Vec<_>>().join(", else ");
+                print(format_args!("    boots {boots}{}", kernel.unwrap_or_default()))?;
             }
             for file in found.boot_files.iter().chain(&found.images) {
                 print(format_args!("file {}, {}", file.path, human_size(file.size)))?;
             }
             for it in &found.generations {
-                print(format_args!("profile {}, generation {}, {}", it.profile, it.number, it.digest))?;
+                let kernel = it.kernel.as_ref().map(|pin| format!(", kernel {} ({})", pin.name, pin.release));
+                let kernel = kernel.unwrap_or_default();
+                print(format_args!("profile {}, generation {}, {}{kernel}", it.profile, it.number, it.digest))?;
             }
             for sentence in &found.unknown {
                 print(format_args!("unknown: {}", clean(sentence)))?;
@@ -91,7 +96,7 @@ fn as_json(found: &Inspection) -> Value {
     });
     let entries = found.entries.iter().map(|it| {
         json!({
-            "file": it.file, "title": it.entry.title, "linux": it.entry.linux, "initrd": it.entry.initrd,
+            "file": it.file, "title": it.entry.title, "version": it.entry.version, "linux": it.entry.linux, "initrd": it.entry.initrd,
             "options": Parameter::line(&it.entry.options), "boots": it.entry.candidates().collect::<Vec<_>>(),
             "tries": it.name.tries.map(|tries| json!({ "left": tries.left, "done": tries.done })),
         })
@@ -100,6 +105,7 @@ fn as_json(found: &Inspection) -> Value {
         json!({
             "profile": it.profile, "generation": it.number, "digest": it.digest.to_string(),
             "description": it.description,
+            "kernel": it.kernel.as_ref().map(pin_json),
         })
     });
     json!({

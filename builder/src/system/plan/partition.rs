@@ -90,7 +90,8 @@ fn warning(esp: &Esp) -> Vec<String> {
 }
 
 fn bring_boot_files(esp: &Esp, request: &Request, steps: &mut PartitionSteps) {
-    for file in request.kernel.iter().flat_map(|it| [&it.linux, &it.initrd]) {
+    // Kernels first.
+    for file in request.boot_files().into_values().rev() {
         match esp.boot_files.get(&file.path) == Some(&file.content.length()) {
             true => steps.checks.push(Step::CheckBootFile(file.clone())),
             false => steps.brought.push(Step::CopyBootFile(file.clone())),
@@ -170,13 +171,7 @@ impl Goes {
         let menus = esp.grub_menus.keys().filter(|name| grub_menu.is_some_and(|it| it.file_name != **name));
         let mut texts: Vec<Vec<u8>> = menu.entries.iter().map(|it| it.1.to_conf().into_bytes()).collect();
         texts.extend(installed.foreign_entries().map(|it| it.text.clone()));
-        texts.extend(
-            request
-                .kernel
-                .iter()
-                .flat_map(|it| [&it.linux, &it.initrd])
-                .map(|it| it.path.clone().into_bytes()),
-        );
+        texts.extend(request.boot_files().into_values().map(|it| it.path.clone().into_bytes()));
         if let Grub::Other(text) = &esp.grub {
             let sourced = esp.grub_menus.iter().filter(|(name, _)| mentions(text, name));
             texts.extend(sourced.map(|it| it.1.clone()).chain([text.clone()]));

@@ -55,7 +55,8 @@ pub struct Session {
     pub waits: Waits,
     /// What the kernel said meanwhile.
     pub words: KernelWords,
-    kernel: String,
+    /// The release of the running kernel.
+    pub kernel: String,
     profile_bytes: Vec<u8>,
     /// What the report will have of the layers that are mounted.
     layers: Option<Part>,

@@ -12,6 +12,7 @@ use crate::boot::session::Session;
 use crate::error::{BootError, Failure};
 use crate::request::{RootAccess, WantedProfile, seal};
 use crate::step_name::StepName;
+use crate::store::initramfs;
 use crate::store::trust::Trust;
 use crate::store::{Origin, Store, StoredProfile};
 
@@ -45,6 +46,7 @@ pub fn read(
     let store = session.store(candidate.origin).cloned();
     let path = stored.profile.path.display().to_string();
     let (trust, request, learned) = (&session.trust, &session.request, Cell::new(session.asked));
+    let running = session.kernel.as_str();
     let read = session.journal.step(StepName::ReadProfile, &path, |_| {
         let (profile, signed_by) = trust.read_profile(candidate.origin, stored)?;
         // What a person chose takes the place of what the command line asks for.
@@ -57,6 +59,10 @@ pub fn read(
         }
         if let Some(seal) = &profile.sealed {
             seal::check(seal, &request.line, &request.parameters, &request.for_init)?;
+        }
+        if let Some(pin) = &profile.kernel {
+            initramfs::check_kernel("profile", pin.release.as_str(), running)
+                .map_err(|it| it.try_this("`lamina system install` makes an entry with its kernel"))?;
         }
         if candidate.role != Role::Asked {
             return Ok((profile, Vec::new(), signed_by));

@@ -1,0 +1,154 @@
+//! A kernel out of its package into the store: the bootable file, and an image of all else that belongs to it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::num::NonZero;
+use std::path::PathBuf;
+
+use kernel_package::{KernelPackage, Module};
+use profiles::resolved::KernelPin;
+use profiles::{Digest, Name};
+
+use super::module_tree::{ModuleTree, depmod_version, is_index};
+use crate::error::{Error, Result};
+use crate::graph::package_id::TARGET;
+use crate::image::format::ImageFormat;
+use crate::store::{BuildRecord, KERNEL_LICENSE, KernelRecord, MadeImage, Scratch, Store, modules_name};
+
+/// Raised when the same package begins to give another image.
+const FORMAT: u32 = 1;
+/// What a folder of modules may have that no running system needs: links to sources, the kernel itself, which lies elsewhere, and what
+/// debuggers read.
+const LEFT_OUT: [&str; 4] = ["build", "source", "vmlinuz", "System.map"];
+
+/// A kernel that was read, and is not in the store before [`Imported::publish`].
+#[derive(Debug)]
+pub struct Imported {
+    /// What profiles mean by its name from then on.
+    pub record: KernelRecord,
+    /// The image of its modules and firmware.
+    pub modules: BuildRecord,
+    /// How many modules it has.
+    pub count: usize,
+    /// The image itself, when the store has it not yet.
+    made: Option<MadeImage>,
+    scratch: Scratch,
+}
+
+impl Imported {
+    /// Reads a kernel, and makes the image; `jobs` threads do not change its bytes.
+    ///
+    /// # Errors
+    /// The package has no bootable file, or something that no kernel has; depmod is missing; the store cannot be written.
+    pub fn read(package: &KernelPackage, name: &Name, store: &Store, jobs: NonZero<usize>) -> Result<Imported> {
+        let modules_name = modules_name(name)?;
+        let release = Name::parse(package.release()).map_err(|error| {
+            Error::caused(format!("release '{}'", package.release().escape_debug()), error)
+                .remedy("a kernel for profiles has a release of letters, digits and + - . _")
+        })?;
+        let scratch = store.scratch("kernel")?;
+        let bytes = package.vmlinuz()?;
+        let (digest, size) = Digest::of(bytes.as_slice()).map_err(Error::on(package.path().display()))?;
+        if size == 0 {
+            return Err(Error::new(package.path().display(), "its kernel has no bytes").remedy("get the package again"));
+        }
+        let place = scratch.path().join("image");
+        fs::write(&place, bytes).map_err(Error::on(place.display()))?;
+        let mut tree = ModuleTree::new(store, &release)?;
+        fill(&mut tree, package)?;
+        let id = id(&modules_name, &tree)?;
+        let (modules, made) = match store.finished_build(&id)? {
+            Some(record) => (record, None),
+            None => {
+                tree.index()?;
+                let record = build_record(modules_name, &release, id);
+                let made = store.make_image(tree.tree(|_| true)?, record, ImageFormat::PACKAGE, jobs)?;
+                (made.record.clone(), Some(made))
+            }
+        };
+        let pin = KernelPin { name: name.clone(), release, digest, size };
+        let count = package.modules().len();
+        Ok(Imported { record: KernelRecord { pin, modules: id }, modules, count, made, scratch })
+    }
+
+    /// Puts it into the store. Gives what the name meant before.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub fn publish(&self, store: &Store) -> Result<Option<KernelRecord>> {
+        // Nothing that has been put there goes before the record names it: `store gc` holds the store too.
+        let _held = store.hold(store.root())?;
+        // A damaged record is as good as none.
+        let before = store.kernel(&self.record.pin.name).ok().flatten();
+        match &self.made {
+            Some(made) => store.publish_made(made)?,
+            // It may have gone meanwhile.
+            None => drop(store.modules_of(&self.record)?),
+        }
+        let image: PathBuf = self.scratch.path().join("image");
+        store.publish_kernel(&image, &self.record)?;
+        Ok(before)
+    }
+}
+
+/// Modules without their compressors, what lies beside them, the configuration, and firmware. Indexes are made anew.
+fn fill(tree: &mut ModuleTree, package: &KernelPackage) -> Result<()> {
+    let folder = tree.folder();
+    let modules: BTreeMap<&str, &Module> = package.modules().iter().map(|it| (it.file.as_str(), it)).collect();
+    let in_modules = format!("lib/modules/{}/", package.release());
+    let in_boot = format!("boot/config-{}", package.release());
+    let mut config = None;
+    for path in package.paths() {
+        if let Some(module) = modules.get(path) {
+            tree.add(&format!("{folder}/{}", module.path), &package.module_bytes(module)?)?;
+            continue;
+        }
+        let inside = path.strip_prefix("usr/").unwrap_or(path);
+        if inside == in_boot {
+            config = Some(path);
+        } else if let Some(rest) = inside.strip_prefix(&in_modules) {
+            let top = rest.split('/').next().unwrap_or_default();
+            if !LEFT_OUT.contains(&top) && !(rest == top && is_index(rest)) {
+                tree.add(&format!("{folder}/{rest}"), &package.read(path)?)?;
+            }
+        } else if inside.starts_with("lib/firmware/") {
+            tree.add(&format!("usr/{inside}"), &package.read(path)?)?;
+        }
+    }
+    let own = format!("{folder}/config");
+    match config {
+        Some(path) if !tree.has(&own) => tree.add(&own, &package.read(path)?),
+        _ => Ok(()),
+    }
+}
+
+/// The SHA-256 of a text with a line for each thing that decides about the image.
+fn id(name: &Name, tree: &ModuleTree) -> Result<Digest> {
+    let text = format!(
+        "lamina kernel modules {FORMAT}\nname {name}\nfolder {}\nimage {}\nindexes {}\n{}",
+        tree.folder(),
+        ImageFormat::PACKAGE,
+        depmod_version()?,
+        tree.lines()
+    );
+    Ok(Digest::of(text.as_bytes()).map_err(Error::on(name))?.0)
+}
+
+/// The record of an image of modules, which is not written yet.
+fn build_record(name: Name, release: &Name, id: Digest) -> BuildRecord {
+    BuildRecord {
+        name,
+        version: release.as_str().to_owned(),
+        id,
+        digest: Digest::from_bytes([0; 32]),
+        size: 0,
+        verity: None,
+        license: KERNEL_LICENSE.to_owned(),
+        target: TARGET.to_owned(),
+        variant: None,
+        features: BTreeMap::new(),
+        build_root: Vec::new(),
+        depends: Vec::new(),
+        sources: Vec::new(),
+    }
+}

@@ -1,0 +1,9 @@
+//! A kernel that profiles can name: out of its package into the store, with an image of its modules and firmware.
+//!
+//! | module | subject |
+//! |---|---|
+//! | [`module_tree`] | modules and firmware as files of one tree, with the indexes that depmod makes of them |
+//! | [`import`] | a package becomes a kernel of the store |
+
+pub mod import;
+pub mod module_tree;

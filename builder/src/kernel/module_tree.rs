@@ -1,0 +1,251 @@
+//! Modules and firmware as files below one folder, and the indexes by which `modprobe` finds modules: depmod of Debian's kmod makes them.
+//!
+//! Everything lies in `usr/lib`, whatever the package has. Modules lie there as the kernel loads them, without a compressor of their own: the
+//! image compresses them, and every `modprobe` can read them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::io::Write;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use cli::numbers::human_size;
+use disk_image::programs::find_program;
+use profiles::{Digest, Name};
+use squashfs::{Content, Entry, Kind, Metadata, Tree};
+
+use crate::error::{Error, Result};
+use crate::image::format::SOURCE_DATE_EPOCH;
+use crate::store::{Scratch, Store};
+
+/// Where modules lie in a system with one `/usr`.
+pub const MODULES: &str = "usr/lib/modules";
+/// What depmod reads beside modules (depmod(8), and kmod's `depmod.c`); every other `modules.*` there is its work.
+const INPUTS: [&str; 3] = [ORDER, "modules.builtin", "modules.builtin.modinfo"];
+/// The order in which depmod numbers modules; what it does not have comes in the order of the folder, which is another on each machine.
+pub const ORDER: &str = "modules.order";
+
+/// All modules of Debian's kernel have 400 MB, and all of linux-firmware 1 GB: more is damage, or an attack.
+const MOST_BYTES: u64 = 4 << 30;
+const MOST_FILES: usize = 100_000;
+/// What compressors that depmod knows put behind the name of a module.
+const ENDINGS: [&str; 3] = [".xz", ".zst", ".gz"];
+
+/// Whether a file of the modules' folder is an index that depmod makes.
+pub fn is_index(name: &str) -> bool {
+    name.starts_with("modules.") && !INPUTS.contains(&name)
+}
+
+/// Whether a file is a module, compressed or not.
+pub fn is_module(path: &[u8]) -> bool {
+    let name = ENDINGS.iter().find_map(|end| path.strip_suffix(end.as_bytes())).unwrap_or(path);
+    name.ends_with(b".ko")
+}
+
+/// The release whose modules' folder a path of an image lies in, and the rest of the path; also of one that lies in `lib`.
+pub fn of_release(path: &[u8]) -> Option<(&[u8], &[u8])> {
+    let rest = path.strip_prefix(b"usr/".as_slice()).unwrap_or(path).strip_prefix(b"lib/modules/".as_slice())?;
+    let end = rest.iter().position(|byte| *byte == b'/')?;
+    Some((&rest[..end], &rest[end + 1..]))
+}
+
+/// The version of depmod, which decides about the bytes of indexes.
+///
+/// # Errors
+/// It is missing or cannot be run.
+pub fn depmod_version() -> Result<String> {
+    let said = run(depmod()?.arg("--version"))?;
+    Ok(said.lines().next().unwrap_or_default().to_owned())
+}
+
+fn depmod() -> Result<Command> {
+    let mut command = Command::new(find_program("depmod", "kmod")?);
+    command.env("LC_ALL", "C");
+    Ok(command)
+}
+
+fn run(command: &mut Command) -> Result<String> {
+    let ended = command.stdin(Stdio::null()).output().map_err(Error::on("depmod"))?;
+    match ended.status.success() {
+        true => Ok(String::from_utf8_lossy(&ended.stdout).into_owned()),
+        false => {
+            let said = String::from_utf8_lossy(&ended.stderr);
+            let last = said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("it said nothing");
+            Err(Error::new("depmod", format!("{}: {last}", ended.status))
+                .remedy("a module of the kernel may be damaged: get the package again"))
+        }
+    }
+}
+
+/// A tree of modules and firmware that is being filled.
+#[derive(Debug)]
+pub struct ModuleTree {
+    scratch: Scratch,
+    release: Name,
+    /// By path in the booted system, without a leading slash: length and SHA-256.
+    files: BTreeMap<String, (u64, Digest)>,
+    bytes: u64,
+}
+
+impl ModuleTree {
+    /// An empty one.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub fn new(store: &Store, release: &Name) -> Result<ModuleTree> {
+        let scratch = store.scratch("modules")?;
+        let tree = ModuleTree { scratch, release: release.clone(), files: BTreeMap::new(), bytes: 0 };
+        let folder = tree.path(&tree.folder());
+        fs::create_dir_all(&folder).map_err(Error::on(folder.display()))?;
+        Ok(tree)
+    }
+
+    /// The folder of the modules, `usr/lib/modules/RELEASE`.
+    pub fn folder(&self) -> String {
+        format!("{MODULES}/{}", self.release)
+    }
+
+    fn path(&self, inside: &str) -> PathBuf {
+        self.scratch.path().join("root").join(inside)
+    }
+
+    /// Adds a file; `path` is that in the booted system.
+    ///
+    /// # Errors
+    /// It is there already, has a name that indexes cannot hold, or is one too many; the store cannot be written.
+    pub fn add(&mut self, path: &str, bytes: &[u8]) -> Result<()> {
+        let refused = |why: String| Error::new(path.escape_debug().to_string(), why).remedy("is this really a kernel?");
+        if path.split('/').any(|name| matches!(name, "" | "." | "..") || name.contains(|it: char| it.is_control() || it == ' ')) {
+            return Err(refused("has a name that no file of a kernel has".to_owned()));
+        }
+        self.bytes += bytes.len() as u64;
+        if self.files.len() >= MOST_FILES || self.bytes > MOST_BYTES {
+            let most = human_size(MOST_BYTES);
+            return Err(refused(format!("is more than a kernel has: {MOST_FILES} files of {most} together")));
+        }
+        let digest = Digest::of(bytes).map_err(Error::on(path))?;
+        if self.files.insert(path.to_owned(), (digest.1, digest.0)).is_some() {
+            return Err(refused("is there twice".to_owned()));
+        }
+        self.write(path, bytes)
+    }
+
+    fn write(&self, path: &str, bytes: &[u8]) -> Result<()> {
+        let place = self.path(path);
+        let folder = place.parent().unwrap_or(Path::new("/"));
+        let made = fs::create_dir_all(folder)
+            .and_then(|()| File::create_new(&place))
+            .and_then(|mut file| file.write_all(bytes));
+        made.map_err(Error::on(place.display()))
+    }
+
+    /// Whether it has a file.
+    pub fn has(&self, path: &str) -> bool {
+        self.files.contains_key(path)
+    }
+
+    /// A line for each file, by path: all that decides about the tree, but for depmod.
+    pub fn lines(&self) -> String {
+        self.files.iter().map(|(path, (_, digest))| format!("file {path} {digest}\n")).collect()
+    }
+
+    /// Makes the indexes.
+    ///
+    /// # Errors
+    /// depmod is missing, or fails.
+    pub fn index(&mut self) -> Result<()> {
+        self.complete_order()?;
+        let base = self.scratch.path().join("base");
+        // depmod looks below `lib/modules` or `usr/lib/modules` of its base, as its distribution has it.
+        let links = fs::create_dir(&base)
+            .and_then(|()| symlink("../root/usr", base.join("usr")))
+            .and_then(|()| symlink("usr/lib", base.join("lib")))
+            .and_then(|()| fs::create_dir(base.join("no-settings")));
+        links.map_err(Error::on(base.display()))?;
+        // The settings of this machine are not those of the system.
+        run(depmod()?.arg("-C").arg(base.join("no-settings")).arg("-b").arg(&base).arg(self.release.as_str()))?;
+        let folder = self.folder();
+        let place = self.path(&folder);
+        for entry in fs::read_dir(&place).map_err(Error::on(place.display()))? {
+            let entry = entry.map_err(Error::on(place.display()))?;
+            let Some(name) = entry.file_name().to_str().filter(|name| is_index(name)).map(str::to_owned) else { continue };
+            let found = File::open(entry.path()).and_then(Digest::of).map_err(Error::on(entry.path().display()))?;
+            self.files.insert(format!("{folder}/{name}"), (found.1, found.0));
+        }
+        Ok(())
+    }
+
+    /// Puts the modules that it does not have behind those that it has, by path.
+    fn complete_order(&mut self) -> Result<()> {
+        let folder = format!("{}/", self.folder());
+        let order = format!("{folder}{ORDER}");
+        let there = match self.files.remove(&order) {
+            None => String::new(),
+            Some(_) => {
+                let place = self.path(&order);
+                let bytes = fs::read(&place).map_err(Error::on(place.display()))?;
+                fs::remove_file(&place).map_err(Error::on(place.display()))?;
+                String::from_utf8_lossy(&bytes).into_owned()
+            }
+        };
+        let mut seen = BTreeSet::new();
+        let plain = |path: &'_ str| ENDINGS.iter().find_map(|end| path.strip_suffix(end)).unwrap_or(path).to_owned();
+        let modules = self.files.keys().filter(|path| is_module(path.as_bytes()));
+        let modules: Vec<String> = modules.filter_map(|path| path.strip_prefix(&folder)).map(plain).collect();
+        let modules = modules.iter().map(String::as_str);
+        let lines = there.lines().chain(modules).filter(|line| !line.is_empty() && seen.insert(line.to_string()));
+        let text: String = lines.map(|line| format!("{line}\n")).collect();
+        let digest = Digest::of(text.as_bytes()).map_err(Error::on(&order))?;
+        self.write(&order, text.as_bytes())?;
+        self.files.insert(order, (digest.1, digest.0));
+        Ok(())
+    }
+
+    /// The files that `choose` wants, as a tree of root's, which reads them where they lie.
+    ///
+    /// # Errors
+    /// The tree cannot hold one.
+    pub fn tree(&self, choose: impl Fn(&str) -> bool) -> Result<Tree> {
+        let mut tree = Tree::new();
+        insert(&mut tree, "", Kind::Directory)?;
+        insert_folders(&mut tree, &format!("{}/", self.folder()))?;
+        for (path, (len, _)) in self.files.iter().filter(|(path, _)| choose(path)) {
+            insert_folders(&mut tree, path)?;
+            insert(&mut tree, path, Kind::File(Content::HostFile { path: self.path(path), len: *len }))?;
+        }
+        Ok(tree)
+    }
+}
+
+/// Inserts the folders above a path, with one time and one owner for all.
+pub fn insert_folders(tree: &mut Tree, path: &str) -> Result<()> {
+    path.match_indices('/').try_for_each(|(end, _)| insert(tree, &path[..end], Kind::Directory))
+}
+
+/// Inserts what lies at a path, with one time and one owner for all.
+pub fn insert(tree: &mut Tree, path: &str, kind: Kind) -> Result<()> {
+    let mode = match kind {
+        Kind::Directory => 0o755,
+        Kind::Symlink(_) => 0o777,
+        _ => 0o644,
+    };
+    let metadata = Metadata { mtime: i64::from(SOURCE_DATE_EPOCH), ..Metadata::mode(mode) };
+    tree.insert(path.as_bytes(), Entry::new(metadata, kind)).map_err(Error::on(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn indexes_and_releases_are_told_from_their_paths() {
+        for (name, is) in [("modules.dep.bin", true), ("modules.order", false), ("modules.builtin", false), ("config", false)] {
+            assert_eq!(is_index(name), is, "{name}");
+        }
+        assert_eq!(of_release(b"usr/lib/modules/6.1/kernel/a.ko"), Some((&b"6.1"[..], &b"kernel/a.ko"[..])));
+        assert_eq!(of_release(b"lib/modules/6.1/modules.dep"), Some((&b"6.1"[..], &b"modules.dep"[..])));
+        assert_eq!(of_release(b"usr/lib/modules/6.1"), None);
+        assert_eq!(of_release(b"usr/share/lib/modules/6.1/x"), None);
+    }
+}

@@ -1,0 +1,121 @@
+//! What a new generation starts with whose profile is for one kernel: that kernel, and an initramfs whose init can read the profile. Where the
+//! partition has both, they stay; where its initramfs is of no use to the profile, the installation is refused unless a new one may be made.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::PathBuf;
+use std::rc::Rc;
+
+use boot_entry::paths;
+use disk_image::{Content, DiskFile};
+use profiles::resolved::{BootProfile, KernelPin};
+use profiles::{Digest, Name};
+
+use super::installed::Installed;
+use super::request::NewGeneration;
+use super::target::Target;
+use crate::disk::kernel::{BootFiles, InitramfsSource, own_init};
+use crate::disk::made_files::{MadeFile, MadeFiles};
+use crate::disk::pinned_kernel::{PinnedKernels, check};
+use crate::error::{Error, Result};
+use crate::store::Store;
+
+/// What was asked for, and where things are.
+#[derive(Debug)]
+pub struct KernelChoice<'a> {
+    /// The medium.
+    pub target: &'a Target,
+    /// What is on it.
+    pub installed: &'a Installed,
+    /// Where kernels are.
+    pub store: &'a Store,
+    /// Where initramfs files are that were made before.
+    pub made: &'a MadeFiles,
+    /// A kernel with its initramfs that was given.
+    pub given: Option<&'a BootFiles>,
+    /// The program that becomes /init of a new initramfs, in the place of what is there.
+    pub init: Option<PathBuf>,
+}
+
+impl KernelChoice<'_> {
+    /// The kernels of those new generations whose profile names one and which do not start with the given one.
+    ///
+    /// # Errors
+    /// The given kernel is another one; no initramfs that is there, or given, boots the profile; a new one cannot be made.
+    pub fn of_new(&self, new: &[NewGeneration]) -> Result<BTreeMap<Name, Rc<BootFiles>>> {
+        let (mut own, mut pinned) = (BTreeMap::new(), PinnedKernels::default());
+        for it in new {
+            let Some(pin) = &it.contents.kernel else { continue };
+            if let Some(given) = self.given {
+                check_given(&it.contents, pin, given)?;
+                continue;
+            }
+            let there = if self.init.is_some() { None } else { self.there(&it.contents, pin)? };
+            let files = match there {
+                Some(files) => Some(Rc::new(files)),
+                None => pinned.of(&it.contents, self.store, &self.initramfs()?, self.made)?,
+            };
+            own.extend(files.map(|files| (it.profile.clone(), files)));
+        }
+        Ok(own)
+    }
+
+    fn initramfs(&self) -> Result<InitramfsSource> {
+        let init = self.init.clone().or_else(own_init).ok_or_else(|| {
+            Error::new("init", "lies neither in ../lib/lamina nor beside this program, and an initramfs has to be made")
+                .remedy("`make init` builds it; give it with `--init FILE`")
+        })?;
+        Ok(InitramfsSource::Made { init })
+    }
+
+    /// The kernel as the partition has it, with the initramfs of an entry that starts it; `None` where no entry does.
+    fn there(&self, profile: &BootProfile, pin: &KernelPin) -> Result<Option<BootFiles>> {
+        let linux = paths::linux(&pin.digest);
+        let with_it = self.installed.own_entries().filter(|it| it.1.linux.trim_start_matches('/') == linux);
+        let mut refused = None;
+        for (_, entry) in with_it {
+            // Further ones, as microcode, are somebody's own doing, and made for that entry.
+            let [initrd] = &entry.initrd[..] else { continue };
+            let place = self.target.esp.join(initrd.trim_start_matches('/'));
+            let meant = initrd.rsplit_once("initrd-").and_then(|(_, hex)| Digest::parse(hex).ok());
+            // One that is gone or damaged is as good as none.
+            let Some(there) = MadeFile::given(&place).ok().filter(|it| meant == Some(it.digest)) else { continue };
+            match check(profile, &open(&there.on_disk(initrd.clone()))?) {
+                Ok(()) => {
+                    let path = self.store.require_kernel(pin)?;
+                    let kernel = MadeFile::given(&path)?;
+                    return Ok(Some(BootFiles::of(pin.release.as_str().to_owned(), kernel, there)));
+                }
+                Err(why) => refused = Some((initrd.clone(), why)),
+            }
+        }
+        match refused {
+            None => Ok(None),
+            Some((initrd, why)) => Err(Error::new(
+                format!("{initrd} on the ESP"),
+                format!("does not boot the profile {}: {why}", profile.name),
+            )
+            .remedy("give the init of this version with `--init FILE`: a new initramfs takes its place for this generation")),
+        }
+    }
+}
+
+fn open(file: &DiskFile) -> Result<File> {
+    match &file.content {
+        Content::File(path, _) => File::open(path).map_err(Error::on(&file.path)),
+        Content::Bytes(_) => Err(Error::new(&file.path, "is no file")),
+    }
+}
+
+/// Refuses a given kernel that is not the one of the profile, and an initramfs that does not boot it.
+fn check_given(profile: &BootProfile, pin: &KernelPin, given: &BootFiles) -> Result<()> {
+    if given.linux.digest != Some(pin.digest) {
+        let cause = format!("is {}, and the profile {} is for {} ({})", given.release, profile.name, pin.release, pin.name);
+        return Err(Error::new("--kernel", cause)
+            .remedy("leave --kernel and --initramfs out: the profile brings its kernel; or take `kernel` out of the profile"));
+    }
+    check(profile, &open(&given.initrd)?).map_err(|why| {
+        Error::new("--initramfs", format!("does not boot the profile {}: {why}", profile.name))
+            .remedy("make it with the `mkinitramfs` and the init of this version, or leave --kernel and --initramfs out")
+    })
+}
