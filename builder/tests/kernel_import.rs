@@ -47,7 +47,10 @@ fn an_import_gives_a_kernel_and_an_image_of_its_modules_and_the_same_bytes_each_
     assert_eq!(first, second);
     assert_eq!(first["release"], RELEASE);
     let file = first["digest"].as_str().unwrap().strip_prefix("sha256:").unwrap();
-    assert_eq!(fs::read_to_string(one.path().join("store/kernels").join(file)).unwrap(), format!("the kernel {RELEASE}"));
+    assert_eq!(
+        fs::read_to_string(one.path().join("store/kernels").join(file)).unwrap(),
+        format!("the kernel {RELEASE}")
+    );
     let image = image_of(one.path(), &first);
     let modules = format!("usr/lib/modules/{RELEASE}");
     let mut files: Vec<String> = image
@@ -81,7 +84,12 @@ fn modprobe_finds_the_modules_of_the_image() {
     std::os::unix::fs::symlink("usr/lib", root.join("lib")).unwrap();
     let modprobe = |name: &str| {
         let mut command = Command::new("/usr/sbin/modprobe");
-        command.args(["--dirname".as_ref(), root.as_os_str()]).args(["--set-version", RELEASE, "--show-depends", name]);
+        command.args(["--dirname".as_ref(), root.as_os_str()]).args([
+            "--set-version",
+            RELEASE,
+            "--show-depends",
+            name,
+        ]);
         let output = command.output().unwrap();
         (output.status.success(), told(&output))
     };
@@ -146,9 +154,18 @@ impl PinnedTree {
         self.lock_with("kernel \"linux-test\"", stack, optional)
     }
 
-    fn lock_with(&self, line: &str, stack: &[&BuildRecord], optional: &[&BuildRecord]) -> builder::Result<Locked> {
+    fn lock_with(
+        &self,
+        line: &str,
+        stack: &[&BuildRecord],
+        optional: &[&BuildRecord],
+    ) -> builder::Result<Locked> {
         let file = self.shop.path().join("web.kdl");
-        fs::write(&file, format!("profile \"web\" {{\n    {line}\n    verify \"verity\"\n    init \"/init\"\n}}\n")).unwrap();
+        fs::write(
+            &file,
+            format!("profile \"web\" {{\n    {line}\n    verify \"verity\"\n    init \"/init\"\n}}\n"),
+        )
+        .unwrap();
         let composition = ProfileFolder::new(self.shop.path().to_owned()).compose_file(&file)?;
         let builds = Builds { stack: stack.to_vec(), optional: optional.to_vec() };
         lock::lock(&composition, &builds, &self.store, NonZero::<usize>::MIN)
@@ -192,7 +209,11 @@ fn a_kernel_that_was_not_imported_is_told_at_its_line_with_the_nearest_name() {
     let base = tree.base();
     let error = tree.lock_with("kernel \"linux-tset\"", &[&base], &[]).unwrap_err().to_string();
     assert!(error.contains("web.kdl:2:"), "{error}");
-    for part in ["no kernel was imported as 'linux-tset'", "did you mean 'linux-test'?", "`lamina kernel import KERNEL --name linux-tset`"] {
+    for part in [
+        "no kernel was imported as 'linux-tset'",
+        "did you mean 'linux-test'?",
+        "`lamina kernel import KERNEL --name linux-tset`",
+    ] {
         assert!(error.contains(part), "{part}\nnot in: {error}");
     }
 }
@@ -236,7 +257,9 @@ fn modules_that_do_not_belong_to_the_kernel_are_refused_with_the_image() {
     let of_another = package("usr/lib/modules/6.12.0/extra/extra.ko");
     let told = tree.refused(&[&base, &of_another], &[]);
     assert!(
-        told.contains("profile web: the image extra has modules for 6.12.0, and its kernel linux-test is 6.1.0-test"),
+        told.contains(
+            "profile web: the image extra has modules for 6.12.0, and its kernel linux-test is 6.1.0-test"
+        ),
         "{told}"
     );
     let own = package(&format!("usr/lib/modules/{RELEASE}/extra/extra.ko"));
@@ -269,7 +292,8 @@ fn a_kernel_stays_in_the_store_as_long_as_anything_names_it() {
     gc();
     assert!(tree.store.require_kernel(&first).is_ok() && tree.store.require_kernel(&second.pin).is_ok());
     assert!(tree.store.modules_of(&second).is_ok());
-    let why = lamina(shop, &["--tree", ".", "store", "list", "--why", &format!("kernels/{}", first.digest.hex())]);
+    let why =
+        lamina(shop, &["--tree", ".", "store", "list", "--why", &format!("kernels/{}", first.digest.hex())]);
     assert!(told(&why).contains("profile web/1 boots on it"), "{}", told(&why));
     fs::remove_dir_all(shop.join("store/profiles/web")).unwrap();
     gc();

@@ -95,7 +95,10 @@ fn a_disk_starts_each_profile_with_its_own_kernel() {
     assert_ne!(entries[0]["linux"], entries[1]["linux"]);
     assert_eq!(entries[0]["initrd"], entries[1]["initrd"]);
     assert_eq!(found["boot_files"].as_array().unwrap().len(), 3);
-    let of = |name: &str| found["generations"].as_array().unwrap().iter().find(|it| it["profile"] == name).unwrap()["kernel"].clone();
+    let of = |name: &str| {
+        found["generations"].as_array().unwrap().iter().find(|it| it["profile"] == name).unwrap()["kernel"]
+            .clone()
+    };
     assert_eq!((of("web")["release"].as_str(), of("rescue").is_null()), (Some(RELEASE), true));
     // A kernel that no profile wants, and initramfs files that do not boot this one.
     let refused = |more: &[&str], parts: &[&str]| {
@@ -105,7 +108,10 @@ fn a_disk_starts_each_profile_with_its_own_kernel() {
             assert!(told(&output).contains(part), "{part}\nnot in: {}", told(&output));
         }
     };
-    let both = ["--kernel other: is 6.12.0, and the profile web is for 6.1.0-test (linux-test)", "leave --kernel out"];
+    let both = [
+        "--kernel other: is 6.12.0, and the profile web is for 6.1.0-test (linux-test)",
+        "leave --kernel out",
+    ];
     refused(&["--kernel", "other", "--initramfs", "good"], &both);
     let same = create(&["--kernel", "kernel", "--initramfs", "good", "--dry-run"]);
     assert!(same.status.success(), "{}", told(&same));
@@ -114,7 +120,10 @@ fn a_disk_starts_each_profile_with_its_own_kernel() {
         ("of-another", "it was made for kernel 6.12.0, and the profile is for 6.1.0-test (linux-test)"),
         ("silent", "it says nothing of itself, so that its init may read profiles up to format 1"),
     ] {
-        refused(&["--initramfs", file], &[file, "does not boot the profile web: ", why, "leave --initramfs out"]);
+        refused(
+            &["--initramfs", file],
+            &[file, "does not boot the profile web: ", why, "leave --initramfs out"],
+        );
     }
     // A damaged kernel never reaches a disk.
     let store = Store::open(&shop.path("store")).unwrap();
@@ -130,15 +139,24 @@ fn an_installation_keeps_the_initramfs_that_reads_the_profile_and_refuses_one_th
     pin(&shop, "web", 3);
     // The medium starts this very kernel already, by an initramfs that says nothing of itself.
     let said = shop.refused(&["install", "web"]);
-    for part in ["on the ESP: does not boot the profile web: it says nothing of itself", "`--init FILE`: a new initramfs takes its place"] {
+    for part in [
+        "on the ESP: does not boot the profile web: it says nothing of itself",
+        "`--init FILE`: a new initramfs takes its place",
+    ] {
         assert!(said.contains(part), "{part}\nnot in: {said}");
     }
     assert!(!shop.path("medium/lamina/profiles/web/3.kdl").exists());
     let said = shop.refused(&["install", "web", "--kernel", "kernel", "--initramfs", "of-another"]);
-    assert!(said.contains("--initramfs: does not boot the profile web: it was made for kernel 6.12.0"), "{said}");
+    assert!(
+        said.contains("--initramfs: does not boot the profile web: it was made for kernel 6.12.0"),
+        "{said}"
+    );
     other_kernel(&shop);
     let said = shop.refused(&["install", "web", "--kernel", "other", "--initramfs", "of-another"]);
-    assert!(said.contains("--kernel: is 6.12.0, and the profile web is for 6.1.0-test (linux-test)"), "{said}");
+    assert!(
+        said.contains("--kernel: is 6.12.0, and the profile web is for 6.1.0-test (linux-test)"),
+        "{said}"
+    );
     shop.done(&["install", "web", "--kernel", "kernel", "--initramfs", "good"]);
     let entry = |number: u64| {
         let files = fs::read_dir(shop.path("esp/loader/entries")).unwrap();

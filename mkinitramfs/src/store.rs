@@ -88,7 +88,8 @@ fn check_kernel(profile: &BootProfile, (release, format): (&str, u64)) -> Result
     let Some(pin) = profile.kernel.as_ref() else { return Ok(()) };
     let object = format!("profile {}", profile.name);
     if pin.release.as_str() != release {
-        let cause = format!("is for kernel {} ({}), and this initramfs is for {release}", pin.release, pin.name);
+        let cause =
+            format!("is for kernel {} ({}), and this initramfs is for {release}", pin.release, pin.name);
         return Err(Error::new(object, cause)
             .remedy("give its kernel with --kernel, or take `kernel` out of the profile and lock it again"));
     }

@@ -115,7 +115,8 @@ pub struct VerityRef {
 pub fn format_read_by(program: &[u8]) -> u64 {
     let (word, _) = READS.rsplit_once(' ').unwrap_or_default();
     let mut windows = program.windows(word.len() + 2);
-    let said = windows.find_map(|it| it.strip_prefix(word.as_bytes())?.last().filter(|it| it.is_ascii_digit()));
+    let said =
+        windows.find_map(|it| it.strip_prefix(word.as_bytes())?.last().filter(|it| it.is_ascii_digit()));
     said.map_or(1, |digit| u64::from(digit - b'0'))
 }
 

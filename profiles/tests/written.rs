@@ -93,11 +93,18 @@ fn a_seal_is_included_and_cannot_be_taken_off() {
 
 #[test]
 fn of_several_kernels_that_of_the_last_profile_counts() {
-    let kernel = |texts: &[&str]| composed(texts).expect("a composition").kernel.map(|it| it.name.to_string());
+    let kernel =
+        |texts: &[&str]| composed(texts).expect("a composition").kernel.map(|it| it.name.to_string());
     let (base, old) = ("profile base { kernel \"linux-6.1\"; }", "profile old { kernel \"linux-5\"; }");
     assert_eq!(kernel(&["profile site { include base; }", base]).as_deref(), Some("linux-6.1"));
-    assert_eq!(kernel(&["profile site { include base; kernel \"linux-6.12\"; }", base]).as_deref(), Some("linux-6.12"));
-    assert_eq!(kernel(&["profile site { include base; include old; }", base, old]).as_deref(), Some("linux-5"));
+    assert_eq!(
+        kernel(&["profile site { include base; kernel \"linux-6.12\"; }", base]).as_deref(),
+        Some("linux-6.12")
+    );
+    assert_eq!(
+        kernel(&["profile site { include base; include old; }", base, old]).as_deref(),
+        Some("linux-5")
+    );
     assert_eq!(kernel(&["profile site { verify none; }"]), None);
 }
 

@@ -15,8 +15,8 @@ use crate::graph::{Graph, Request};
 use crate::profile::folder::ProfileFolder;
 use crate::profile::layers::requests;
 use crate::recipe::RecipeFolder;
-use crate::store::{KernelRecord, Store};
 use crate::store::generations::{self, GenerationFile};
+use crate::store::{KernelRecord, Store};
 use crate::text_file;
 
 /// Everything that is needed.

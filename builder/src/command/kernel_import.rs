@@ -92,7 +92,8 @@ pub(super) fn source(context: &Context, kernel: &str) -> Result<(KernelSource, O
         return Ok((KernelSource { path: path.to_owned(), digest: None }, None));
     }
     if kernel.contains('/') {
-        let remedy = "give a kernel package, the folder of an unpacked one, or a name of `lamina kernel list`";
+        let remedy =
+            "give a kernel package, the folder of an unpacked one, or a name of `lamina kernel list`";
         return Err(Error::new(kernel, "does not exist").remedy(remedy));
     }
     let listed = kernel::listed(context)?;

@@ -48,7 +48,9 @@ pub(super) fn publish(context: &Context, store: &Store, locked: &Locked) -> Resu
     };
     let kernel = locked.profile.kernel.as_ref();
     let kernel = kernel.map_or_else(String::new, |pin| format!(", kernel {} ({})", pin.name, pin.release));
-    context.report.line(format_args!("profile {name} {state} generation {generation}: {layers}{optional}{kernel}"));
+    context
+        .report
+        .line(format_args!("profile {name} {state} generation {generation}: {layers}{optional}{kernel}"));
     Ok((generation, new))
 }
 

@@ -11,8 +11,8 @@ use profiles::written::Composition;
 use serde_json::json;
 
 use super::build::builds;
-use super::profile_named::{compose, what_works};
 use super::kernel_import::pin_json as kernel_json;
+use super::profile_named::{compose, what_works};
 use super::{locked, print, print_json, profile_list};
 use crate::build::plan::Plan;
 use crate::command::context::{Context, jobs_or_processors};

@@ -191,7 +191,8 @@ impl Verify {
             }
             let verdict =
                 if sound { "all sound".to_owned() } else { format!("{} wrong", report.findings.len()) };
-            let mut hashed = format!("{}, {}", count(report.images, "image"), count(report.sources, "source"));
+            let mut hashed =
+                format!("{}, {}", count(report.images, "image"), count(report.sources, "source"));
             if report.kernels > 0 {
                 hashed = format!("{hashed}, {}", count(report.kernels, "kernel"));
             }

@@ -68,7 +68,8 @@ fn find(input: &mut impl Read) -> io::Result<Option<Vec<u8>>> {
             return Err(io::ErrorKind::InvalidData.into());
         }
         let number = |place: usize| {
-            let digits = header.get(6 + 8 * place..14 + 8 * place).and_then(|it| std::str::from_utf8(it).ok());
+            let digits =
+                header.get(6 + 8 * place..14 + 8 * place).and_then(|it| std::str::from_utf8(it).ok());
             digits.and_then(|it| u64::from_str_radix(it, 16).ok()).ok_or(io::ErrorKind::InvalidData)
         };
         let (size, name_size) = (number(6)?, number(11)?);
@@ -114,14 +115,19 @@ pub fn why_not(description: Option<&Description>, profile: &BootProfile) -> Opti
     let (format, pin) = (profile.format(), profile.kernel.as_ref());
     let reads = description.and_then(|it| it.profile_format).unwrap_or(1);
     if reads < format {
-        let says = if description.is_some() { "its init reads" } else { "it says nothing of itself, so that its init may read" };
+        let says = if description.is_some() {
+            "its init reads"
+        } else {
+            "it says nothing of itself, so that its init may read"
+        };
         return Some(format!("{says} profiles up to format {reads}, and this one has format {format}"));
     }
     let made_for = description.and_then(|it| it.kernel.as_deref());
     match (made_for, pin) {
-        (Some(made_for), Some(pin)) if made_for != pin.release.as_str() => {
-            Some(format!("it was made for kernel {made_for}, and the profile is for {} ({})", pin.release, pin.name))
-        }
+        (Some(made_for), Some(pin)) if made_for != pin.release.as_str() => Some(format!(
+            "it was made for kernel {made_for}, and the profile is for {} ({})",
+            pin.release, pin.name
+        )),
         _ => None,
     }
 }
@@ -159,16 +165,30 @@ mod tests {
     #[test]
     fn the_description_is_found_in_every_kind_of_initramfs_and_in_no_other_file() {
         let text = b"initramfs format=1 kernel=\"6.12\" profile-format=2\n";
-        let own = [entry("dev", b""), entry("etc/lamina/initramfs.kdl", text), entry("init", b"x"), entry("TRAILER!!!", b"")].concat();
-        let microcode = [entry("kernel/x86/microcode", &[7; 5000]), entry("TRAILER!!!", b""), vec![0; 300]].concat();
+        let own = [
+            entry("dev", b""),
+            entry("etc/lamina/initramfs.kdl", text),
+            entry("init", b"x"),
+            entry("TRAILER!!!", b""),
+        ]
+        .concat();
+        let microcode =
+            [entry("kernel/x86/microcode", &[7; 5000]), entry("TRAILER!!!", b""), vec![0; 300]].concat();
         let packed = zstd::encode_all(own.as_slice(), 3).unwrap();
-        for bytes in [own.clone(), packed.clone(), [microcode.clone(), own.clone()].concat(), [microcode.clone(), packed].concat()] {
+        for bytes in [
+            own.clone(),
+            packed.clone(),
+            [microcode.clone(), own.clone()].concat(),
+            [microcode.clone(), packed].concat(),
+        ] {
             let found = described(&bytes).unwrap();
             assert_eq!((found.kernel.as_deref(), found.profile_format), (Some("6.12"), Some(2)));
         }
         let mut lying = own.clone();
         lying[own.len() - 300..].fill(b'f');
-        for bytes in [b"".to_vec(), b"an initramfs".to_vec(), microcode, own[..200].to_vec(), lying, vec![0; 70_000]] {
+        for bytes in
+            [b"".to_vec(), b"an initramfs".to_vec(), microcode, own[..200].to_vec(), lying, vec![0; 70_000]]
+        {
             assert_eq!(described(&bytes), None);
         }
     }

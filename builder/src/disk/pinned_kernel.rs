@@ -72,14 +72,17 @@ impl DiskKernels {
     pub fn of(&self, chosen: &Chosen) -> Result<&BootFiles> {
         let own = self.own.get(&chosen.digest).map(Rc::as_ref);
         own.or(self.all.as_ref()).ok_or_else(|| {
-            Error::new(format!("profile {}", chosen.profile), "has no kernel").remedy("give one with `--kernel`")
+            Error::new(format!("profile {}", chosen.profile), "has no kernel")
+                .remedy("give one with `--kernel`")
         })
     }
 
     /// Kernels and initramfs files, each once.
     pub fn files(&self) -> Vec<&DiskFile> {
         let mut files: Vec<&DiskFile> = Vec::new();
-        for file in self.all.iter().chain(self.own.values().map(Rc::as_ref)).flat_map(|it| [&it.linux, &it.initrd]) {
+        for file in
+            self.all.iter().chain(self.own.values().map(Rc::as_ref)).flat_map(|it| [&it.linux, &it.initrd])
+        {
             if files.iter().all(|it| it.path != file.path) {
                 files.push(file);
             }

@@ -40,7 +40,12 @@ impl Imported {
     ///
     /// # Errors
     /// The package has no bootable file, or something that no kernel has; depmod is missing; the store cannot be written.
-    pub fn read(package: &KernelPackage, name: &Name, store: &Store, jobs: NonZero<usize>) -> Result<Imported> {
+    pub fn read(
+        package: &KernelPackage,
+        name: &Name,
+        store: &Store,
+        jobs: NonZero<usize>,
+    ) -> Result<Imported> {
         let modules_name = modules_name(name)?;
         let release = Name::parse(package.release()).map_err(|error| {
             Error::caused(format!("release '{}'", package.release().escape_debug()), error)
@@ -50,7 +55,8 @@ impl Imported {
         let bytes = package.vmlinuz()?;
         let (digest, size) = Digest::of(bytes.as_slice()).map_err(Error::on(package.path().display()))?;
         if size == 0 {
-            return Err(Error::new(package.path().display(), "its kernel has no bytes").remedy("get the package again"));
+            return Err(Error::new(package.path().display(), "its kernel has no bytes")
+                .remedy("get the package again"));
         }
         let place = scratch.path().join("image");
         fs::write(&place, bytes).map_err(Error::on(place.display()))?;
@@ -94,7 +100,8 @@ impl Imported {
 /// Modules without their compressors, what lies beside them, the configuration, and firmware. Indexes are made anew.
 fn fill(tree: &mut ModuleTree, package: &KernelPackage) -> Result<()> {
     let folder = tree.folder();
-    let modules: BTreeMap<&str, &Module> = package.modules().iter().map(|it| (it.file.as_str(), it)).collect();
+    let modules: BTreeMap<&str, &Module> =
+        package.modules().iter().map(|it| (it.file.as_str(), it)).collect();
     let in_modules = format!("lib/modules/{}/", package.release());
     let in_boot = format!("boot/config-{}", package.release());
     let mut config = None;

@@ -45,7 +45,8 @@ pub fn is_module(path: &[u8]) -> bool {
 
 /// The release whose modules' folder a path of an image lies in, and the rest of the path; also of one that lies in `lib`.
 pub fn of_release(path: &[u8]) -> Option<(&[u8], &[u8])> {
-    let rest = path.strip_prefix(b"usr/".as_slice()).unwrap_or(path).strip_prefix(b"lib/modules/".as_slice())?;
+    let rest =
+        path.strip_prefix(b"usr/".as_slice()).unwrap_or(path).strip_prefix(b"lib/modules/".as_slice())?;
     let end = rest.iter().position(|byte| *byte == b'/')?;
     Some((&rest[..end], &rest[end + 1..]))
 }
@@ -115,8 +116,11 @@ impl ModuleTree {
     /// # Errors
     /// It is there already, has a name that indexes cannot hold, or is one too many; the store cannot be written.
     pub fn add(&mut self, path: &str, bytes: &[u8]) -> Result<()> {
-        let refused = |why: String| Error::new(path.escape_debug().to_string(), why).remedy("is this really a kernel?");
-        if path.split('/').any(|name| matches!(name, "" | "." | "..") || name.contains(|it: char| it.is_control() || it == ' ')) {
+        let refused =
+            |why: String| Error::new(path.escape_debug().to_string(), why).remedy("is this really a kernel?");
+        if path.split('/').any(|name| {
+            matches!(name, "" | "." | "..") || name.contains(|it: char| it.is_control() || it == ' ')
+        }) {
             return Err(refused("has a name that no file of a kernel has".to_owned()));
         }
         self.bytes += bytes.len() as u64;
@@ -164,13 +168,22 @@ impl ModuleTree {
             .and_then(|()| fs::create_dir(base.join("no-settings")));
         links.map_err(Error::on(base.display()))?;
         // The settings of this machine are not those of the system.
-        run(depmod()?.arg("-C").arg(base.join("no-settings")).arg("-b").arg(&base).arg(self.release.as_str()))?;
+        run(depmod()?
+            .arg("-C")
+            .arg(base.join("no-settings"))
+            .arg("-b")
+            .arg(&base)
+            .arg(self.release.as_str()))?;
         let folder = self.folder();
         let place = self.path(&folder);
         for entry in fs::read_dir(&place).map_err(Error::on(place.display()))? {
             let entry = entry.map_err(Error::on(place.display()))?;
-            let Some(name) = entry.file_name().to_str().filter(|name| is_index(name)).map(str::to_owned) else { continue };
-            let found = File::open(entry.path()).and_then(Digest::of).map_err(Error::on(entry.path().display()))?;
+            let Some(name) = entry.file_name().to_str().filter(|name| is_index(name)).map(str::to_owned)
+            else {
+                continue;
+            };
+            let found =
+                File::open(entry.path()).and_then(Digest::of).map_err(Error::on(entry.path().display()))?;
             self.files.insert(format!("{folder}/{name}"), (found.1, found.0));
         }
         Ok(())
@@ -190,11 +203,13 @@ impl ModuleTree {
             }
         };
         let mut seen = BTreeSet::new();
-        let plain = |path: &'_ str| ENDINGS.iter().find_map(|end| path.strip_suffix(end)).unwrap_or(path).to_owned();
+        let plain =
+            |path: &'_ str| ENDINGS.iter().find_map(|end| path.strip_suffix(end)).unwrap_or(path).to_owned();
         let modules = self.files.keys().filter(|path| is_module(path.as_bytes()));
         let modules: Vec<String> = modules.filter_map(|path| path.strip_prefix(&folder)).map(plain).collect();
         let modules = modules.iter().map(String::as_str);
-        let lines = there.lines().chain(modules).filter(|line| !line.is_empty() && seen.insert(line.to_string()));
+        let lines =
+            there.lines().chain(modules).filter(|line| !line.is_empty() && seen.insert(line.to_string()));
         let text: String = lines.map(|line| format!("{line}\n")).collect();
         let digest = Digest::of(text.as_bytes()).map_err(Error::on(&order))?;
         self.write(&order, text.as_bytes())?;
@@ -240,7 +255,12 @@ mod tests {
 
     #[test]
     fn indexes_and_releases_are_told_from_their_paths() {
-        for (name, is) in [("modules.dep.bin", true), ("modules.order", false), ("modules.builtin", false), ("config", false)] {
+        for (name, is) in [
+            ("modules.dep.bin", true),
+            ("modules.order", false),
+            ("modules.builtin", false),
+            ("config", false),
+        ] {
             assert_eq!(is_index(name), is, "{name}");
         }
         assert_eq!(of_release(b"usr/lib/modules/6.1/kernel/a.ko"), Some((&b"6.1"[..], &b"kernel/a.ko"[..])));

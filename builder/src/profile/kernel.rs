@@ -48,7 +48,10 @@ impl ProfileKernel {
                 [] => bring,
                 _ => format!("{}; or {bring}", suggest::remedy(name.as_str(), &known)),
             };
-            return Err(Error::caused("", wanted.span.error(format!("no kernel was imported as '{name}'"), help)));
+            return Err(Error::caused(
+                "",
+                wanted.span.error(format!("no kernel was imported as '{name}'"), help),
+            ));
         };
         store.require_kernel(&record.pin)?;
         let modules = store.modules_of(&record)?;
@@ -107,12 +110,14 @@ impl IndexImage {
             Error::caused(format!("profile {}", composition.name), error)
                 .remedy("the image of its indexes is called module-indexes-NAME: give it a shorter name")
         })?;
-        let layers: Vec<&BuildRecord> = sources.iter().filter_map(|it| stack.records.get(*it).copied()).collect();
+        let layers: Vec<&BuildRecord> =
+            sources.iter().filter_map(|it| stack.records.get(*it).copied()).collect();
         let record = build_record(name, &folder, &layers, link.as_ref())?;
         let (record, made) = match store.finished_build(&record.id)? {
             Some(record) => (record, None),
             None => {
-                let images: Vec<&Image> = sources.iter().filter_map(|it| stack.images.get(*it).copied()).collect();
+                let images: Vec<&Image> =
+                    sources.iter().filter_map(|it| stack.images.get(*it).copied()).collect();
                 let made = merge(kernel.release(), &images, link, record, (store, jobs))?;
                 (made.record.clone(), Some(made))
             }
@@ -141,16 +146,24 @@ impl IndexImage {
 fn with_modules(composition: &Composition, kernel: &ProfileKernel, stack: Stack<'_>) -> Result<Vec<usize>> {
     let (pin, mut found) = (&kernel.record.pin, Vec::new());
     let refused = |layer: &LayerPaths, why: String, remedy: &str| {
-        Err(Error::new(format!("profile {}", composition.name), format!("the image {} {why}", layer.name)).remedy(remedy))
+        Err(Error::new(format!("profile {}", composition.name), format!("the image {} {why}", layer.name))
+            .remedy(remedy))
     };
     for (place, layer) in stack.contents.iter().enumerate() {
-        let files = layer.paths.iter().filter(|(_, node)| *node == Node::Other).map(|(path, _)| path.as_slice());
+        let files =
+            layer.paths.iter().filter(|(_, node)| *node == Node::Other).map(|(path, _)| path.as_slice());
         let modules: Vec<&[u8]> = files.filter(|path| is_module(path)).collect();
-        let releases: BTreeSet<&[u8]> = modules.iter().filter_map(|path| of_release(path)).map(|it| it.0).collect();
+        let releases: BTreeSet<&[u8]> =
+            modules.iter().filter_map(|path| of_release(path)).map(|it| it.0).collect();
         let others = releases.iter().filter(|it| **it != pin.release.as_str().as_bytes());
         let others: Vec<String> = others.map(|it| it.escape_ascii().to_string()).collect();
         if !others.is_empty() {
-            let why = format!("has modules for {}, and its kernel {} is {}", others.join(", "), pin.name, pin.release);
+            let why = format!(
+                "has modules for {}, and its kernel {} is {}",
+                others.join(", "),
+                pin.name,
+                pin.release
+            );
             return refused(layer, why, "build it for this kernel, or name the kernel that it was built for");
         }
         if releases.is_empty() {
@@ -186,7 +199,10 @@ fn build_record(
     layers: &[&BuildRecord],
     link: Option<&(String, String)>,
 ) -> Result<BuildRecord> {
-    let mut text = format!("lamina module indexes {FORMAT}\nname {name}\nfolder {folder}\nimage {}\n", ImageFormat::PACKAGE);
+    let mut text = format!(
+        "lamina module indexes {FORMAT}\nname {name}\nfolder {folder}\nimage {}\n",
+        ImageFormat::PACKAGE
+    );
     if !layers.is_empty() {
         text += &format!("indexes {}\n", depmod_version()?);
     }
@@ -232,7 +248,8 @@ fn merge(
     let mut tree = match &joined {
         Some(joined) => {
             let folder = format!("{}/", joined.folder());
-            joined.tree(|path| path.strip_prefix(&folder).is_some_and(|name| is_index(name) || name == ORDER))?
+            joined
+                .tree(|path| path.strip_prefix(&folder).is_some_and(|name| is_index(name) || name == ORDER))?
         }
         None => Tree::new(),
     };
@@ -254,7 +271,9 @@ fn join(release: &Name, images: &[&Image], store: &Store) -> Result<ModuleTree> 
             let Ok(path) = String::from_utf8(item.path) else { continue };
             let Some(below) = path.strip_prefix(&folder) else { continue };
             match item.kind {
-                Kind::File(_) if below == ORDER => order.extend(image.read(path.as_bytes()).map_err(on(&path))?),
+                Kind::File(_) if below == ORDER => {
+                    order.extend(image.read(path.as_bytes()).map_err(on(&path))?)
+                }
                 // The upper one is seen, where the profile allows that.
                 Kind::File(_) if !is_index(below) => _ = seen.insert(path, *image),
                 _ => {}

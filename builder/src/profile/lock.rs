@@ -127,7 +127,8 @@ fn check_images(profile: &BootProfile) -> Result<()> {
     match profile.all_images().find(|image| !names.insert(image.name.as_str())) {
         None => Ok(()),
         Some(image) => {
-            let cause = format!("{} is both a package of it and an image that belongs to its kernel", image.name);
+            let cause =
+                format!("{} is both a package of it and an image that belongs to its kernel", image.name);
             Err(Error::new(object(), cause).remedy("give the package or the kernel another name"))
         }
     }

@@ -62,7 +62,11 @@ fn record(node: Node<'_>) -> Option<KernelRecord> {
     let found = node.property::<u64>("format")?;
     if found != FORMAT {
         let message = format!("the record has format {found}, this version reads format {FORMAT}");
-        return node.refuse_property("format", message, "import the kernel again with this version of Lamina");
+        return node.refuse_property(
+            "format",
+            message,
+            "import the kernel again with this version of Lamina",
+        );
     }
     let node = node.shape(&KERNEL)?;
     let block = node.block();
@@ -84,8 +88,9 @@ fn record(node: Node<'_>) -> Option<KernelRecord> {
 /// The name is longer than names are.
 pub fn modules_name(kernel: &Name) -> Result<Name> {
     Name::parse(&format!("{kernel}{MODULES}")).map_err(|error| {
-        Error::caused(format!("kernel {kernel}"), error)
-            .remedy("the image of its modules is called NAME-modules: give it a shorter name with `--name NAME`")
+        Error::caused(format!("kernel {kernel}"), error).remedy(
+            "the image of its modules is called NAME-modules: give it a shorter name with `--name NAME`",
+        )
     })
 }
 
@@ -122,7 +127,8 @@ impl Store {
     fn read_kernel(&self, path: &Path) -> Result<KernelRecord> {
         let object = path.strip_prefix(&self.root).unwrap_or(path).display().to_string();
         let damaged = |cause: String| {
-            Error::new(&object, cause).remedy("remove it, and import the kernel again: `lamina kernel import`")
+            Error::new(&object, cause)
+                .remedy("remove it, and import the kernel again: `lamina kernel import`")
         };
         let bytes = text_file::read(path).map_err(|error| damaged(error.cause().to_owned()))?;
         let record = KernelRecord::parse(&object, &bytes).map_err(|errors| {
@@ -170,7 +176,9 @@ impl Store {
         };
         let KernelPin { name, release, .. } = pin;
         Err(Error::new(path.display(), format!("is the kernel {name} ({release}) of a profile: {cause}"))
-            .remedy(format!("`lamina kernel import PACKAGE --name {name}` with the same package puts it there again")))
+            .remedy(format!(
+                "`lamina kernel import PACKAGE --name {name}` with the same package puts it there again"
+            )))
     }
 }
 

@@ -167,7 +167,10 @@ fn settings(before: &BootProfile, after: &BootProfile) -> Vec<(String, String, S
             ("root", profile.root.to_string()),
             ("verify", profile.verify.to_string()),
             ("init", profile.init.clone()),
-            ("kernel", profile.kernel.as_ref().map(|it| format!("{} ({})", it.name, it.release)).unwrap_or_default()),
+            (
+                "kernel",
+                profile.kernel.as_ref().map(|it| format!("{} ({})", it.name, it.release)).unwrap_or_default(),
+            ),
             ("kernel file", profile.kernel.as_ref().map(|it| it.digest.to_string()).unwrap_or_default()),
             ("sealed", profile.sealed.as_ref().map(|it| it.to_string()).unwrap_or_default()),
             ("order", order.join(" ")),

@@ -62,8 +62,11 @@ impl KernelChoice<'_> {
 
     fn initramfs(&self) -> Result<InitramfsSource> {
         let init = self.init.clone().or_else(own_init).ok_or_else(|| {
-            Error::new("init", "lies neither in ../lib/lamina nor beside this program, and an initramfs has to be made")
-                .remedy("`make init` builds it; give it with `--init FILE`")
+            Error::new(
+                "init",
+                "lies neither in ../lib/lamina nor beside this program, and an initramfs has to be made",
+            )
+            .remedy("`make init` builds it; give it with `--init FILE`")
         })?;
         Ok(InitramfsSource::Made { init })
     }
@@ -79,7 +82,9 @@ impl KernelChoice<'_> {
             let place = self.target.esp.join(initrd.trim_start_matches('/'));
             let meant = initrd.rsplit_once("initrd-").and_then(|(_, hex)| Digest::parse(hex).ok());
             // One that is gone or damaged is as good as none.
-            let Some(there) = MadeFile::given(&place).ok().filter(|it| meant == Some(it.digest)) else { continue };
+            let Some(there) = MadeFile::given(&place).ok().filter(|it| meant == Some(it.digest)) else {
+                continue;
+            };
             match check(profile, &open(&there.on_disk(initrd.clone()))?) {
                 Ok(()) => {
                     let path = self.store.require_kernel(pin)?;
@@ -110,7 +115,10 @@ fn open(file: &DiskFile) -> Result<File> {
 /// Refuses a given kernel that is not the one of the profile, and an initramfs that does not boot it.
 fn check_given(profile: &BootProfile, pin: &KernelPin, given: &BootFiles) -> Result<()> {
     if given.linux.digest != Some(pin.digest) {
-        let cause = format!("is {}, and the profile {} is for {} ({})", given.release, profile.name, pin.release, pin.name);
+        let cause = format!(
+            "is {}, and the profile {} is for {} ({})",
+            given.release, profile.name, pin.release, pin.name
+        );
         return Err(Error::new("--kernel", cause)
             .remedy("leave --kernel and --initramfs out: the profile brings its kernel; or take `kernel` out of the profile"));
     }

@@ -21,7 +21,9 @@ use crate::record;
 pub fn module(name: &str, exports: &str, needs: Option<&str>) -> Vec<u8> {
     let folder = tempfile::tempdir().unwrap();
     let source = folder.path().join("module.c");
-    let uses = needs.map_or_else(String::new, |it| format!("extern int {it}(void);\nint uses(void) {{ return {it}(); }}\n"));
+    let uses = needs.map_or_else(String::new, |it| {
+        format!("extern int {it}(void);\nint uses(void) {{ return {it}(); }}\n")
+    });
     let text = format!(
         "static const char info[] __attribute__((section(\".modinfo\"), used)) = \"name={name}\\0license=GPL\\0alias=pci:{name}*\";\n\
          static const char symbols[] __attribute__((section(\"__ksymtab_strings\"), used)) = \"{exports}\";\n\
@@ -52,7 +54,8 @@ pub fn folder(folder: &Path, release: &str) {
     put(format!("{modules}/modules.dep"), b"rubbish\n");
     put(format!("{modules}/System.map"), b"0 T start\n");
     put("lib/firmware/card.bin".to_owned(), b"firmware");
-    let packed = Command::new("xz").arg(folder.join(format!("{modules}/kernel/lib/low.ko"))).status().unwrap();
+    let packed =
+        Command::new("xz").arg(folder.join(format!("{modules}/kernel/lib/low.ko"))).status().unwrap();
     assert!(packed.success());
     std::os::unix::fs::symlink("/usr/src/linux", folder.join(format!("{modules}/build"))).unwrap();
 }

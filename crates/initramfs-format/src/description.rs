@@ -11,15 +11,16 @@ use crate::paths;
 
 /// The layout of the initramfs that is written, and the newest that is read.
 pub const FORMAT: u64 = 1;
-const SHAPE: Shape = Shape::BARE.properties(&["format", "kernel", "profile-format", "signatures", "shell"]).block(&["profile"]);
+const SHAPE: Shape = Shape::BARE
+    .properties(&["format", "kernel", "profile-format", "signatures", "shell"])
+    .block(&["profile"]);
 const PROFILE: Shape = Shape::argument("name").properties(&["key", "lowest"]);
 /// The one value of `signatures`; without it a profile may come without a signature.
 const REQUIRED: &str = "required";
 /// The one value of `shell`; without it there is none where signatures are required.
 const ALLOWED: &str = "allowed";
 /// What helps when an initramfs does not fit to the init in it, or to the running kernel.
-pub const REMEDY: &str =
-    "make it again with the mkinitramfs that belongs to this init, for this kernel";
+pub const REMEDY: &str = "make it again with the mkinitramfs that belongs to this init, for this kernel";
 
 /// What an initramfs was made to be. One without a description, made by hand, promises nothing.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]

@@ -45,8 +45,10 @@ pub fn check_kernel(what: &str, kernel: &str, running: &str) -> Result<(), Failu
     if kernel == running {
         return Ok(());
     }
-    Err(Failure::new(format_args!("the {what} was made for kernel {kernel}, and kernel {running} is running"))
-        .try_this("boot the kernel that it was made for: the boot loader's entry may pair the wrong files"))
+    Err(Failure::new(format_args!(
+        "the {what} was made for kernel {kernel}, and kernel {running} is running"
+    ))
+    .try_this("boot the kernel that it was made for: the boot loader's entry may pair the wrong files"))
 }
 
 #[cfg(test)]

@@ -23,8 +23,7 @@ const MOST_LISTED: usize = 256;
 const MOST_SEEN: usize = 8;
 
 /// Nobody should sign or bind anew what somebody else changed.
-pub const ORIGINAL: &str =
-    "copy the original profile back to the medium, with its signature: what lies there may have been changed by somebody";
+pub const ORIGINAL: &str = "copy the original profile back to the medium, with its signature: what lies there may have been changed by somebody";
 
 /// Where the bytes of a store lie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -154,9 +153,9 @@ impl Store {
             seen.push(format!("and {} older ones", generations.len() - seen.len()));
         }
         Err(Failure::new(format!("no generation of `{}` has {digest}", wanted.name))
-        .having_seen(seen)
-        .try_this(ORIGINAL)
-        .try_this("if you locked it anew yourself, write its digest into the boot entry"))
+            .having_seen(seen)
+            .try_this(ORIGINAL)
+            .try_this("if you locked it anew yourself, write its digest into the boot entry"))
     }
 
     fn missing(&self, why: String) -> Failure {

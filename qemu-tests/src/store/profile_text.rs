@@ -86,6 +86,7 @@ pub struct ProfileText {
     verify: String,
     init: String,
     more: Vec<String>,
+    kernel: Option<String>,
 }
 
 impl ProfileText {
@@ -98,7 +99,15 @@ impl ProfileText {
             verify: "digest".to_owned(),
             init: "/sbin/init".to_owned(),
             more: Vec::new(),
+            kernel: None,
         }
+    }
+
+    /// The whole node `kernel`, which makes it a profile of format 2.
+    #[must_use]
+    pub fn kernel(mut self, node: &str) -> Self {
+        self.kernel = Some(node.to_owned());
+        self
     }
 
     /// Names the program that the system starts with.
@@ -147,8 +156,12 @@ impl ProfileText {
         let images: String = self.images.iter().map(|image| format!("    {}\n", image.to_kdl())).collect();
         let more: String = self.more.iter().map(|line| format!("    {line}\n")).collect();
         let Self { name, root, verify, init, .. } = self;
+        let (format, kernel) = match &self.kernel {
+            Some(node) => (2, format!("    {node}\n")),
+            None => (1, String::new()),
+        };
         format!(
-            "profile \"{name}\" format=1 {{\n{images}{more}    {root}\n    verify \"{verify}\"\n    init \"{init}\"\n}}\n"
+            "profile \"{name}\" format={format} {{\n{kernel}{images}{more}    {root}\n    verify \"{verify}\"\n    init \"{init}\"\n}}\n"
         )
     }
 }

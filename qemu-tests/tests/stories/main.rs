@@ -18,6 +18,7 @@ mod overrides;
 mod own_medium;
 mod panics;
 mod partition_tables;
+mod pinned_kernel;
 mod recovery;
 mod release;
 mod running;

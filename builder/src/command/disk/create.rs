@@ -160,7 +160,10 @@ fn rescue_warnings(chosen: &[Vec<Chosen>], rescue: Option<&Name>, boot: &DiskKer
     let newest = chosen.iter().filter_map(|it| it.first());
     let others = newest.filter(|it| boot.of(it).is_ok_and(|files| files.release != pin.release.as_str()));
     let sentence = |it: &Chosen| {
-        format!("{rescue} is for kernel {}, and {} starts with another: it does not take its place", pin.release, it.profile)
+        format!(
+            "{rescue} is for kernel {}, and {} starts with another: it does not take its place",
+            pin.release, it.profile
+        )
     };
     others.map(sentence).collect()
 }

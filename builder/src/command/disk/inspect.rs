@@ -57,7 +57,10 @@ impl Inspect {
             for it in &found.generations {
                 let kernel = it.kernel.as_ref().map(|pin| format!(", kernel {} ({})", pin.name, pin.release));
                 let kernel = kernel.unwrap_or_default();
-                print(format_args!("profile {}, generation {}, {}{kernel}", it.profile, it.number, it.digest))?;
+                print(format_args!(
+                    "profile {}, generation {}, {}{kernel}",
+                    it.profile, it.number, it.digest
+                ))?;
             }
             for sentence in &found.unknown {
                 print(format_args!("unknown: {}", clean(sentence)))?;
