@@ -10,7 +10,7 @@ use cli::help::{Also, Cursor, SHELLS, Values, at_cursor};
 use profiles::Name;
 use squashfs::{Image, Kind};
 
-use super::{Lamina, image_name, kernel};
+use super::{Lamina, image_name, kernel_named};
 use crate::command::context::Context;
 use crate::recipe::{DEBIAN_DESCRIPTION, Recipe};
 use crate::store::BuildRecord;
@@ -165,7 +165,7 @@ fn offered(argument: Argument, context: &Context, cursor: &Cursor<'_>) -> BTreeM
             paths(context, image, typed).unwrap_or_default()
         }
         Argument::Kernel => {
-            let kernels = kernel::listed(context).unwrap_or_default();
+            let kernels = kernel_named::listed(context).unwrap_or_default();
             kernels.into_iter().map(|kernel| (kernel.name, kernel.release)).collect()
         }
         Argument::Shell => SHELLS.map(|shell| (shell.to_owned(), String::new())).into(),

@@ -8,7 +8,8 @@ use cli::numbers::human_size;
 use kernel_config::{Finding, Severity, Subject};
 use serde_json::json;
 
-use super::kernel_import::{self, Import};
+use super::kernel_import::Import;
+use super::kernel_named::{self, listed};
 use super::{print, print_json};
 use crate::command::context::Context;
 use crate::error::{Error, Result};
@@ -90,15 +91,6 @@ impl KernelCommand {
     }
 }
 
-pub(super) fn listed(context: &Context) -> Result<Vec<PinnedKernel>> {
-    // Without a tree, and with one that has no list of its own, the list is that of this program.
-    match context.tree().map(|tree| tree.join("kernel-config/kernels.kdl")) {
-        Ok(path) if path.exists() => kernels::load(&path),
-        Err(error) if context.names_a_tree() => Err(error),
-        _ => kernels::built_in(),
-    }
-}
-
 impl List {
     fn run(self, context: &Context) -> Result<ExitCode> {
         let kernels = listed(context)?;
@@ -107,7 +99,7 @@ impl List {
         let imported: Vec<KernelRecord> = imported.into_iter().flatten().collect();
         if self.json {
             let rows = kernels.iter().map(as_json);
-            let rows = rows.chain(imported.iter().map(|record| kernel_import::as_json(&store, record)));
+            let rows = rows.chain(imported.iter().map(|record| kernel_named::as_json(&store, record)));
             print_json(&rows.collect::<Vec<_>>())?;
         } else {
             let line = |name: &str, release: &str, size: u64, what: &str| {

@@ -1,24 +1,18 @@
 //! `lamina kernel import`: a kernel that profiles can name.
 
 use std::num::NonZero;
-use std::path::Path;
 use std::process::ExitCode;
 
 use argh::{ArgsInfo, FromArgs};
 use cli::numbers::{count, human_size};
 use kernel_package::KernelPackage;
 use profiles::Name;
-use profiles::resolved::KernelPin;
-use serde_json::{Value, json};
 
-use super::{kernel, print_json};
+use super::kernel_named::{as_json, source};
+use super::print_json;
 use crate::command::context::{Context, jobs_or_processors};
-use crate::disk::kernel::KernelSource;
 use crate::error::{Error, Result};
-use crate::fetch::{Console, Fetcher};
 use crate::kernel::import::Imported;
-use crate::kernels;
-use crate::store::{BuildRecord, KernelRecord, Store};
 
 /// Put a kernel into the store, with an image of its modules and firmware: `kernel "NAME"` in a profile means it from then on.
 #[derive(FromArgs, ArgsInfo, Debug)]
@@ -82,40 +76,5 @@ fn parse(text: &str) -> Result<Name> {
     Name::parse(text).map_err(|error| {
         Error::caused(format!("'{}'", text.escape_debug()), error)
             .remedy("give what profiles call it by `--name NAME`")
-    })
-}
-
-/// A path that is there, else a listed kernel, which is fetched when it is not in the cache. Says the name of a listed one.
-pub(super) fn source(context: &Context, kernel: &str) -> Result<(KernelSource, Option<String>)> {
-    let path = Path::new(kernel);
-    if path.exists() {
-        return Ok((KernelSource { path: path.to_owned(), digest: None }, None));
-    }
-    if kernel.contains('/') {
-        let remedy =
-            "give a kernel package, the folder of an unpacked one, or a name of `lamina kernel list`";
-        return Err(Error::new(kernel, "does not exist").remedy(remedy));
-    }
-    let listed = kernel::listed(context)?;
-    let pinned = kernels::find(&listed, kernel)?;
-    let fetcher = Fetcher::new(Fetcher::default_cache()?);
-    let path = fetcher.fetch(&pinned.package, Path::new("."), &Console::new())?;
-    Ok((KernelSource { path, digest: Some(pinned.package.sha256) }, Some(pinned.name.clone())))
-}
-
-/// The kernel that a profile is for, for programs.
-pub(super) fn pin_json(pin: &KernelPin) -> Value {
-    json!({
-        "name": pin.name.as_str(), "release": pin.release.as_str(), "digest": pin.digest.to_string(), "size": pin.size,
-    })
-}
-
-/// An imported kernel, for programs.
-pub(super) fn as_json(store: &Store, record: &KernelRecord) -> Value {
-    let image = |it: BuildRecord| json!({ "name": it.name.as_str(), "digest": it.digest.to_string(), "size": it.size });
-    let pin = &record.pin;
-    json!({
-        "name": pin.name.as_str(), "release": pin.release.as_str(), "digest": pin.digest.to_string(), "size": pin.size,
-        "imported": true, "modules": store.modules_of(record).ok().map(image),
     })
 }

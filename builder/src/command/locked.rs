@@ -85,7 +85,7 @@ pub(super) fn as_json(locked: &Locked, published: Option<(u64, bool)>) -> serde_
         "new": published.is_some_and(|(_, new)| new),
         "boot_parameter": lock::boot_parameter(profile),
         "layers": profile.images.iter().map(image).collect::<Vec<_>>(),
-        "kernel": profile.kernel.as_ref().map(super::kernel_import::pin_json),
+        "kernel": profile.kernel.as_ref().map(super::kernel_named::pin_json),
         "optional": profile.optional.iter().map(image).collect::<Vec<_>>(),
         "shadowed": shadowed.iter().map(shadow).collect::<Vec<_>>(),
         "idle_overrides": idle_overrides,

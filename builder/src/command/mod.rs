@@ -12,6 +12,7 @@ mod image_name;
 mod image_verity;
 mod kernel;
 mod kernel_import;
+mod kernel_named;
 mod key;
 mod locked;
 mod man;

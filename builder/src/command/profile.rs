@@ -11,7 +11,7 @@ use profiles::written::Composition;
 use serde_json::json;
 
 use super::build::builds;
-use super::kernel_import::pin_json as kernel_json;
+use super::kernel_named::pin_json as kernel_json;
 use super::profile_named::{compose, what_works};
 use super::{locked, print, print_json, profile_list};
 use crate::build::plan::Plan;

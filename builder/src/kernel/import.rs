@@ -115,7 +115,8 @@ fn fill(tree: &mut ModuleTree, package: &KernelPackage) -> Result<()> {
             config = Some(path);
         } else if let Some(rest) = inside.strip_prefix(&in_modules) {
             let top = rest.split('/').next().unwrap_or_default();
-            if !LEFT_OUT.contains(&top) && !(rest == top && is_index(rest)) {
+            let is_left_out = LEFT_OUT.contains(&top) || (rest == top && is_index(rest));
+            if !is_left_out {
                 tree.add(&format!("{folder}/{rest}"), &package.read(path)?)?;
             }
         } else if inside.starts_with("lib/firmware/") {

@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::destination::Destination;
 use crate::command::context::Context;
-use crate::command::{at_most_one, kernel_import, print, print_json};
+use crate::command::{at_most_one, kernel_named, print, print_json};
 use crate::disk::assembly::{DiskRequest, PlannedDisk};
 use crate::disk::contents::{self, Chosen};
 use crate::disk::kernel::{InitramfsSource, boot_files, kernel_of, own_init};
@@ -290,7 +290,7 @@ impl Create {
         let any = chosen.iter().flatten().any(is_for_any);
         // A listed one is fetched, with progress of its own.
         let source =
-            (any || self.kernel.is_some()).then(|| kernel_import::source(context, named)).transpose()?;
+            (any || self.kernel.is_some()).then(|| kernel_named::source(context, named)).transpose()?;
         let _meter = context.report.progress().work("reading kernels and making initramfs files");
         for it in chosen.iter().flatten() {
             let own = pinned.of(&it.contents, store, &initramfs, &made)?;

@@ -9,7 +9,7 @@ use cli::numbers::human_size;
 use cli::safe_text::clean;
 use serde_json::{Value, json};
 
-use crate::command::kernel_import::pin_json;
+use crate::command::kernel_named::pin_json;
 use crate::command::{print, print_json};
 use crate::disk::inspection::{self, Inspection};
 use crate::error::{Error, Result};

@@ -1,0 +1,58 @@
+//! The kernels that a command names, and how they are told to programs.
+
+use std::path::Path;
+
+use profiles::resolved::KernelPin;
+use serde_json::{Value, json};
+
+use crate::command::context::Context;
+use crate::disk::kernel::KernelSource;
+use crate::error::{Error, Result};
+use crate::fetch::{Console, Fetcher};
+use crate::kernels::{self, PinnedKernel};
+use crate::store::{BuildRecord, KernelRecord, Store};
+
+/// The kernels that can be fetched.
+pub(super) fn listed(context: &Context) -> Result<Vec<PinnedKernel>> {
+    // Without a tree, and with one that has no list of its own, the list is that of this program.
+    match context.tree().map(|tree| tree.join("kernel-config/kernels.kdl")) {
+        Ok(path) if path.exists() => kernels::load(&path),
+        Err(error) if context.names_a_tree() => Err(error),
+        _ => kernels::built_in(),
+    }
+}
+
+/// A path that is there, else a listed kernel, which is fetched when it is not in the cache. Says the name of a listed one.
+pub(super) fn source(context: &Context, kernel: &str) -> Result<(KernelSource, Option<String>)> {
+    let path = Path::new(kernel);
+    if path.exists() {
+        return Ok((KernelSource { path: path.to_owned(), digest: None }, None));
+    }
+    if kernel.contains('/') {
+        let remedy =
+            "give a kernel package, the folder of an unpacked one, or a name of `lamina kernel list`";
+        return Err(Error::new(kernel, "does not exist").remedy(remedy));
+    }
+    let all = listed(context)?;
+    let pinned = kernels::find(&all, kernel)?;
+    let fetcher = Fetcher::new(Fetcher::default_cache()?);
+    let path = fetcher.fetch(&pinned.package, Path::new("."), &Console::new())?;
+    Ok((KernelSource { path, digest: Some(pinned.package.sha256) }, Some(pinned.name.clone())))
+}
+
+/// The kernel that a profile is for, for programs.
+pub(super) fn pin_json(pin: &KernelPin) -> Value {
+    json!({
+        "name": pin.name.as_str(), "release": pin.release.as_str(), "digest": pin.digest.to_string(), "size": pin.size,
+    })
+}
+
+/// An imported kernel, for programs.
+pub(super) fn as_json(store: &Store, record: &KernelRecord) -> Value {
+    let image = |it: BuildRecord| json!({ "name": it.name.as_str(), "digest": it.digest.to_string(), "size": it.size });
+    let pin = &record.pin;
+    json!({
+        "name": pin.name.as_str(), "release": pin.release.as_str(), "digest": pin.digest.to_string(), "size": pin.size,
+        "imported": true, "modules": store.modules_of(record).ok().map(image),
+    })
+}
