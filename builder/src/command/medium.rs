@@ -93,6 +93,12 @@ impl Create {
         if let Some(why) = &plan.removals.kept_because {
             context.report.line(format_args!("warning: {}: {why}", self.dir.display()));
         }
+        for (profile, pin) in &plan.kernels {
+            context.report.line(format_args!(
+                "{profile} boots on kernel {} ({}) alone, and a medium has no kernel: start that one",
+                pin.release, pin.name
+            ));
+        }
         if !self.dry_run {
             plan.carry_out(&context.report)?;
         }

@@ -6,10 +6,12 @@ use std::process::ExitCode;
 
 use argh::{ArgsInfo, FromArgs};
 use boot_store::{layout, signature};
+use profiles::resolved::{BootProfile, KernelPin};
 use profiles::written::Composition;
 use profiles::{Digest, Name};
 use serde_json::{Value, json};
 
+use super::kernel_named::pin_json;
 use super::profile_named::{compose, what_works};
 use super::{print, print_json};
 use crate::command::context::Context;
@@ -44,6 +46,8 @@ struct Generation {
     number: u64,
     digest: Digest,
     signed: bool,
+    /// Of one that can be read and names one.
+    kernel: Option<KernelPin>,
 }
 
 impl List {
@@ -82,7 +86,8 @@ fn generations(store: &Store, name: &Name) -> Result<Vec<Generation>> {
         let text = text_file::read(&layout::signature_of(&path)).ok();
         let text = text.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
         let signed = text.is_some_and(|text| signature::is_of(&text, name, number, &digest).is_ok());
-        Ok(Generation { number, digest, signed })
+        let profile = text_file::read(&path).ok().and_then(|bytes| BootProfile::parse("", &bytes).ok());
+        Ok(Generation { number, digest, signed, kernel: profile.and_then(|it| it.kernel) })
     };
     let found = generations::generations_in(store.root(), name)?;
     found.into_iter().map(look).collect()
@@ -99,7 +104,9 @@ impl Listed {
         print(line.trim_end())?;
         for (index, generation) in self.generations.iter().enumerate() {
             let marks = [(index == 0, "newest"), (generation.signed, "signed")];
-            let marks: Vec<&str> = marks.iter().filter(|(is, _)| *is).map(|(_, mark)| *mark).collect();
+            let kernel = generation.kernel.as_ref().map(|pin| format!("kernel {} ({})", pin.name, pin.release));
+            let marks = marks.iter().filter(|(is, _)| *is).map(|(_, mark)| *mark);
+            let marks: Vec<&str> = marks.chain(kernel.as_deref()).collect();
             let line =
                 format!("  generation {} {}  {}", generation.number, generation.digest, marks.join(", "));
             print(line.trim_end())?;
@@ -113,6 +120,7 @@ impl Listed {
             json!({
                 "generation": it.number, "digest": it.digest.to_string(), "signed": it.signed,
                 "newest": newest.is_some_and(|newest| newest.number == it.number),
+                "kernel": it.kernel.as_ref().map(pin_json),
             })
         };
         let packages = |written: &Composition| -> Vec<String> {
@@ -125,6 +133,7 @@ impl Listed {
             "digest": newest.map(|newest| newest.digest.to_string()),
             "generations": self.generations.iter().map(generation).collect::<Vec<_>>(),
             "packages": self.written.as_ref().map(packages),
+            "kernel": self.written.as_ref().and_then(|written| written.kernel.as_ref()).map(|it| it.name.as_str()),
         })
     }
 }

@@ -19,6 +19,7 @@ use cli::numbers::count;
 use cli::progress::Progress;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
+use profiles::resolved::KernelPin;
 use profiles::{Digest, Name};
 
 use contents::MediumContents;
@@ -42,6 +43,8 @@ pub struct MediumPlan {
     pub profiles: Vec<(PathBuf, PathBuf)>,
     /// Where the signature of each profile that has one is and will be.
     pub signatures: Vec<(PathBuf, PathBuf)>,
+    /// The kernels that profiles are for. None of them goes onto the medium.
+    pub kernels: Vec<(Name, KernelPin)>,
     /// Bytes of all images.
     pub size: u64,
     /// Profiles of the medium with a higher number than the store's, which init would boot in their place.
@@ -55,7 +58,7 @@ impl MediumPlan {
     /// medium keeps the newest `keep` generations, and those that its slots name.
     pub fn make(store: &Store, folder: &Path, names: &[Name], keep: NonZero<usize>) -> Result<Self> {
         let mut images: BTreeMap<Digest, MediumImage> = BTreeMap::new();
-        let mut renewed = Vec::new();
+        let (mut renewed, mut kernels) = (Vec::new(), Vec::new());
         let (mut profiles, mut signatures, mut outnumbered) = (Vec::new(), Vec::new(), Vec::new());
         for name in names {
             let locked = generations::newest_locked(store, name)?;
@@ -71,13 +74,14 @@ impl MediumPlan {
                 signatures.push((layout::signature_of(&files.0), layout::signature_of(&files.1)));
             }
             profiles.push(files);
+            kernels.extend(locked.profile.kernel.map(|pin| (name.clone(), pin)));
             renewed.push((name.clone(), number));
         }
         let size = images.values().map(|it| it.wanted.size).sum();
         let removals = removals(folder, &renewed, &images.keys().copied().collect(), keep);
         let images = images.into_values().collect();
         let folder = folder.to_path_buf();
-        Ok(MediumPlan { folder, images, profiles, signatures, size, outnumbered, removals })
+        Ok(MediumPlan { folder, images, profiles, signatures, kernels, size, outnumbered, removals })
     }
 
     /// Every file, in the order of copying: a signature before its profile, which must never be seen without it.

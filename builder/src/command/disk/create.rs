@@ -282,8 +282,6 @@ impl Create {
 
     /// What each generation starts with: the kernel that its profile names, else that of `--kernel`.
     fn kernels(&self, context: &Context, store: &Store, chosen: &[Vec<Chosen>]) -> Result<DiskKernels> {
-        let initramfs = self.initramfs_source()?;
-        let made = MadeFiles::of_this_user(&context.report);
         let (mut kernels, mut pinned) = (DiskKernels::default(), PinnedKernels::default());
         let is_for_any = |it: &Chosen| it.contents.kernel.is_none();
         let named = self.kernel.as_deref().unwrap_or(KERNEL);
@@ -291,6 +289,8 @@ impl Create {
         // A listed one is fetched, with progress of its own.
         let source =
             (any || self.kernel.is_some()).then(|| kernel_named::source(context, named)).transpose()?;
+        let initramfs = self.initramfs_source()?;
+        let made = MadeFiles::of_this_user(&context.report);
         let _meter = context.report.progress().work("reading kernels and making initramfs files");
         for it in chosen.iter().flatten() {
             let own = pinned.of(&it.contents, store, &initramfs, &made)?;
