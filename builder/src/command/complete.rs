@@ -105,7 +105,8 @@ fn argument(command: &[&str], argument: &str) -> Option<Argument> {
         }
         ("profile check", "profile") => Argument::ProfileOrFile,
         ("profile lock", "name") => Argument::Profile,
-        ("system install", "--kernel" | "--initramfs") => Argument::File,
+        ("kernel import", "--name") => Argument::Unknown,
+        ("system install", "--kernel" | "--initramfs" | "--init") => Argument::File,
         ("system install", "profile") => Argument::LockedProfile,
         ("system update", "profile") => Argument::Profile,
         ("store list", "--why") => Argument::File,

@@ -104,7 +104,8 @@ impl Listed {
         print(line.trim_end())?;
         for (index, generation) in self.generations.iter().enumerate() {
             let marks = [(index == 0, "newest"), (generation.signed, "signed")];
-            let kernel = generation.kernel.as_ref().map(|pin| format!("kernel {} ({})", pin.name, pin.release));
+            let kernel =
+                generation.kernel.as_ref().map(|pin| format!("kernel {} ({})", pin.name, pin.release));
             let marks = marks.iter().filter(|(is, _)| *is).map(|(_, mark)| *mark);
             let marks: Vec<&str> = marks.chain(kernel.as_deref()).collect();
             let line =
