@@ -14,7 +14,7 @@ fn an_empty_store_is_sound_and_lists_nothing() {
     assert!(told(&lamina(folder.path(), &["store", "verify"])).contains("there is no store here"));
     program::make_store(folder.path());
     let report = json(folder.path(), &["store", "verify", "--json"]);
-    let nothing = serde_json::json!({"images": 0, "sources": 0, "bytes": 0, "trees": 0, "records": 0, "profiles": 0, "orphans": [], "findings": []});
+    let nothing = serde_json::json!({"images": 0, "sources": 0, "kernels": 0, "bytes": 0, "trees": 0, "records": 0, "profiles": 0, "orphans": [], "findings": []});
     assert_eq!(report, nothing);
 }
 
@@ -273,7 +273,7 @@ fn every_generation_of_every_profile_is_listed_with_its_digest() {
     assert_eq!(shown, format!("{mail}web                         A web\n{generations}"));
     let listed = json(folder.path(), &["profile", "list", "--json"]);
     assert_eq!(listed[0]["generations"], serde_json::json!([]));
-    let expected = |number: u64, signed: bool, newest: bool| serde_json::json!({ "generation": number, "digest": digest(number), "signed": signed, "newest": newest });
+    let expected = |number: u64, signed: bool, newest: bool| serde_json::json!({ "generation": number, "digest": digest(number), "signed": signed, "newest": newest, "kernel": null });
     let all = [expected(10, false, true), expected(3, true, false), expected(1, false, false)];
     assert_eq!(listed[1]["generations"], serde_json::json!(all));
     assert_eq!((&listed[1]["generation"], &listed[1]["digest"]), (&10.into(), &digest(10).into()));
