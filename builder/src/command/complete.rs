@@ -120,6 +120,11 @@ fn argument(command: &[&str], argument: &str) -> Option<Argument> {
             | "system rollback" | "system default" | "system keep",
             "--medium" | "--esp",
         ) => Argument::Folder,
+        (
+            "system list" | "system update" | "system diff" | "system gc" | "system install"
+            | "system rollback" | "system default" | "system keep",
+            "--disk",
+        ) => Argument::File,
         ("source pin", "url-or-file") => Argument::File,
         ("source pin", "--name") => Argument::Unknown,
         ("source pin", "--write") => Argument::Package,

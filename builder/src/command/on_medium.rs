@@ -9,32 +9,86 @@ use boot_entry::Parameter;
 use cli::help::Cursor;
 use cli::numbers::human_size;
 use profiles::Name;
+use profiles::resolved::ImageRef;
 use running::System;
 use running::medium::{Access, OpenMedium};
 use serde_json::json;
 
-use super::{print, print_json};
+use super::{at_most_one, print, print_json};
 use crate::command::context::Context;
 use crate::disk::kernel::BootFiles;
 use crate::disk::made_files::MadeFiles;
 use crate::error::{Error, Result};
 use crate::medium::contents::InstalledGeneration;
+use crate::report::Report;
 use crate::system::execution;
 use crate::system::installed::Installed;
 use crate::system::kernels::KernelChoice;
+use crate::system::on_disk::{MountedDisk, OpenDisk, Skeleton};
 use crate::system::plan::SystemPlan;
 use crate::system::request::{NewGeneration, Request};
-use crate::system::room::Room;
 use crate::system::step::Step;
 use crate::system::target::Target;
 
 /// How many generations of a profile stay when nobody says.
 pub(super) const KEPT: NonZero<usize> = NonZero::new(3).unwrap();
 
-/// A medium that is worked on: folders that somebody mounted, or the one that the running system was booted from.
+/// Where a medium is, as the command line says.
+#[derive(Clone, Copy)]
+pub(super) struct Where<'a> {
+    /// The partition of its store is mounted there.
+    pub(super) medium: Option<&'a Path>,
+    /// Its EFI system partition is mounted there.
+    pub(super) esp: Option<&'a Path>,
+    /// The image or the device of a disk, in place of both.
+    pub(super) disk: Option<&'a Path>,
+}
+
+impl<'a> Where<'a> {
+    pub(super) fn of(
+        medium: &'a Option<PathBuf>,
+        esp: &'a Option<PathBuf>,
+        disk: &'a Option<PathBuf>,
+    ) -> Where<'a> {
+        Where { medium: medium.as_deref(), esp: esp.as_deref(), disk: disk.as_deref() }
+    }
+
+    /// Whether nothing is named.
+    pub(super) fn is_own(self) -> bool {
+        self.medium.is_none() && self.esp.is_none() && self.disk.is_none()
+    }
+}
+
+/// A medium that is worked on: folders that somebody mounted, a disk, or the medium that the running system was booted from.
 pub(super) struct OpenTarget {
     target: Target,
-    _running: Option<OpenMedium>,
+    source: Source,
+}
+
+/// What the folders are, for as long as they are needed.
+enum Source {
+    Folders,
+    Running(#[expect(dead_code, reason = "it is dropped when the command ends")] OpenMedium),
+    Mounted(#[expect(dead_code, reason = "it is dropped when the command ends")] MountedDisk),
+    Skeleton(Box<Skeleton>),
+}
+
+impl OpenTarget {
+    /// Lets images be read: of a disk that nobody mounted they are copied first.
+    pub(super) fn bring_images<'a>(&mut self, images: impl Iterator<Item = &'a ImageRef>) -> Result<()> {
+        match &mut self.source {
+            Source::Skeleton(skeleton) => skeleton.fill_images(images.map(|image| image.digest)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Lets files of the EFI system partition be read, likewise.
+    pub(super) fn bring_boot_files(&mut self, paths: impl IntoIterator<Item = String>) -> Result<()> {
+        match &mut self.source {
+            Source::Skeleton(skeleton) => skeleton.fill_on_esp(paths),
+            _ => Ok(()),
+        }
+    }
 }
 
 impl std::ops::Deref for OpenTarget {
@@ -45,20 +99,42 @@ impl std::ops::Deref for OpenTarget {
     }
 }
 
-/// The medium that `--medium` and `--esp` name, or the running system's own.
-pub(super) fn target(medium: Option<&Path>, esp: Option<&Path>, access: Access) -> Result<OpenTarget> {
-    match (medium, esp) {
-        (Some(medium), Some(esp)) => Ok(OpenTarget { target: Target::mounted(medium, esp)?, _running: None }),
+/// The medium that the command line names, or the running system's own.
+pub(super) fn target(place: Where<'_>, access: Access, report: &Report) -> Result<OpenTarget> {
+    match (place.medium, place.esp) {
+        _ if place.disk.is_some() => of_disk(place, access, report),
+        (Some(medium), Some(esp)) => {
+            Ok(OpenTarget { target: Target::mounted(medium, esp)?, source: Source::Folders })
+        }
         (Some(_), None) => Err(Error::new("system", "the medium is named, and its EFI system partition is not")
             .remedy("mount that, and give its folder with `--esp DIR`")),
         (None, Some(_)) => Err(Error::new("system", "the EFI system partition is named, and its medium is not")
             .remedy("mount the partition of the store, and give its folder with `--medium DIR`")),
         (None, None) if !running::report::is_there(&System::here()) => Err(Error::new("system", "no medium is named")
-            .remedy("mount the partition of its store and its EFI system partition, and give `--medium DIR --esp DIR`; a system that Lamina booted has its own")),
+            .remedy("give the image or the device of a disk with `--disk FILE`; or mount the partition of its store and its EFI system \
+partition, and give `--medium DIR --esp DIR`; a system that Lamina booted has its own")),
         (None, None) => {
             let running = OpenMedium::open(&System::here(), access)?;
             let target = Target::mounted(&running.store, &running.esp)?;
-            Ok(OpenTarget { target, _running: Some(running) })
+            Ok(OpenTarget { target, source: Source::Running(running) })
+        }
+    }
+}
+
+fn of_disk(place: Where<'_>, access: Access, report: &Report) -> Result<OpenTarget> {
+    at_most_one(&[("--disk", place.disk.is_some()), ("--medium", place.medium.is_some())])?;
+    at_most_one(&[("--disk", place.disk.is_some()), ("--esp", place.esp.is_some())])?;
+    let disk = place.disk.unwrap_or(Path::new(""));
+    match access {
+        Access::Read => {
+            let skeleton = Box::new(Skeleton::read(disk)?);
+            let target = Target::of_copies(disk, &skeleton)?;
+            Ok(OpenTarget { target, source: Source::Skeleton(skeleton) })
+        }
+        Access::Write => {
+            let mounted = MountedDisk::mount(OpenDisk::open(disk, report)?)?;
+            let target = Target::of_mounted(disk, &mounted)?;
+            Ok(OpenTarget { target, source: Source::Mounted(mounted) })
         }
     }
 }
@@ -205,20 +281,13 @@ impl Bringing {
             init: self.init,
         };
         let own = choice.of_new(&new)?;
-        let request = Request {
-            new,
-            own,
-            default,
-            keep,
-            rescue: None,
-            kernel: self.kernel,
-            parameters: self.parameters,
-        };
-        let plan = SystemPlan::make(&installed, &request, Room::of(&target.store)?)?;
+        let Bringing { kernel, parameters, .. } = self;
+        let request = Request { new, own, kernel, parameters, default, keep, rescue: None };
+        let plan = SystemPlan::make(&installed, &request, target.room()?)?;
         let what: Vec<String> =
             request.new.iter().map(|it| format!("{}/{}", it.profile, it.number)).collect();
         let default = request.default.map(|(name, number)| format!("; {name}/{number} boots by itself"));
-        let (medium, copied) = (target.store.display(), human_size(plan.bytes));
+        let (medium, copied) = (&target.name, human_size(plan.bytes));
         let done = format!("{medium}: {}, {copied} copied{}", what.join(", "), default.unwrap_or_default());
         doing.finish(context, target, &plan, &done)
     }
@@ -228,8 +297,13 @@ impl Bringing {
 pub(super) fn complete(cursor: &Cursor<'_>) -> BTreeMap<String, String> {
     let folder = |name: &str| cursor.values(name).last().map(PathBuf::from);
     // Completion mounts nothing.
-    let (Some(medium), Some(esp)) = (folder("--medium"), folder("--esp")) else { return BTreeMap::new() };
-    let installed = Target::mounted(&medium, &esp).and_then(|target| Installed::read(&target));
+    let (medium, esp, disk) = (folder("--medium"), folder("--esp"), folder("--disk"));
+    let place = Where::of(&medium, &esp, &disk);
+    if place.is_own() {
+        return BTreeMap::new();
+    }
+    let opened = target(place, Access::Read, &Report::default());
+    let installed = opened.and_then(|target| Installed::read(&target));
     let Ok(installed) = installed else { return BTreeMap::new() };
     let described = |it: &InstalledGeneration| {
         it.contents.as_ref().ok().and_then(|contents| contents.description.clone()).unwrap_or_default()

@@ -10,7 +10,7 @@ use cli::numbers::count;
 use profiles::Name;
 use running::medium::Access;
 
-use super::on_medium::{Bringing, Doing, KEPT, access, generation, profile, target, whole};
+use super::on_medium::{Bringing, Doing, KEPT, Where, access, generation, profile, target, whole};
 use super::system_diff::Diff;
 use super::system_update::Update;
 use super::{at_most_one, print, print_json};
@@ -22,7 +22,6 @@ use crate::medium::contents::InstalledGeneration;
 use crate::system::installed::Installed;
 use crate::system::plan::SystemPlan;
 use crate::system::request::Request;
-use crate::system::room::Room;
 use crate::system::target::Target;
 use crate::system::{execution, listing};
 
@@ -31,7 +30,7 @@ use crate::system::{execution, listing};
 #[argh(
     subcommand,
     name = "system",
-    example = "lamina system list --medium /mnt/store --esp /mnt/esp\nlamina system install web --medium /mnt/store --esp /mnt/esp\n\
+    example = "lamina system list --disk disk.img\nlamina system install web --medium /mnt/store --esp /mnt/esp\n\
 lamina system rollback web --medium /mnt/store --esp /mnt/esp"
 )]
 pub struct SystemCommand {
@@ -62,6 +61,9 @@ struct List {
     /// where its EFI system partition is mounted
     #[argh(option, arg_name = "dir")]
     esp: Option<PathBuf>,
+    /// the image or the device of its disk, in place of both; changing it takes root
+    #[argh(option, arg_name = "file")]
+    disk: Option<PathBuf>,
     /// write JSON
     #[argh(switch)]
     json: bool,
@@ -106,6 +108,9 @@ struct Install {
     /// where its EFI system partition is mounted
     #[argh(option, arg_name = "dir")]
     esp: Option<PathBuf>,
+    /// the image or the device of its disk, in place of both; changing it takes root
+    #[argh(option, arg_name = "file")]
+    disk: Option<PathBuf>,
     /// print what would be done, and do nothing
     #[argh(switch, short = 'n')]
     dry_run: bool,
@@ -131,6 +136,9 @@ struct Rollback {
     /// where its EFI system partition is mounted
     #[argh(option, arg_name = "dir")]
     esp: Option<PathBuf>,
+    /// the image or the device of its disk, in place of both; changing it takes root
+    #[argh(option, arg_name = "file")]
+    disk: Option<PathBuf>,
     /// print what would be done, and do nothing
     #[argh(switch, short = 'n')]
     dry_run: bool,
@@ -156,6 +164,9 @@ struct Choose {
     /// where its EFI system partition is mounted
     #[argh(option, arg_name = "dir")]
     esp: Option<PathBuf>,
+    /// the image or the device of its disk, in place of both; changing it takes root
+    #[argh(option, arg_name = "file")]
+    disk: Option<PathBuf>,
     /// print what would be done, and do nothing
     #[argh(switch, short = 'n')]
     dry_run: bool,
@@ -180,6 +191,9 @@ struct Keep {
     /// where its EFI system partition is mounted
     #[argh(option, arg_name = "dir")]
     esp: Option<PathBuf>,
+    /// the image or the device of its disk, in place of both; changing it takes root
+    #[argh(option, arg_name = "file")]
+    disk: Option<PathBuf>,
 }
 
 /// Remove old generations of all profiles from a medium, and what only they need: entries, kernels, images.
@@ -201,6 +215,9 @@ struct Gc {
     /// where its EFI system partition is mounted
     #[argh(option, arg_name = "dir")]
     esp: Option<PathBuf>,
+    /// the image or the device of its disk, in place of both; changing it takes root
+    #[argh(option, arg_name = "file")]
+    disk: Option<PathBuf>,
     /// print what would be done, and do nothing
     #[argh(switch, short = 'n')]
     dry_run: bool,
@@ -217,7 +234,7 @@ impl SystemCommand {
             Action::Gc(command) => command.run(context),
             Action::Install(command) => command.run(context),
             Action::Keep(command) => command.run(context),
-            Action::List(command) => command.run(),
+            Action::List(command) => command.run(context),
             Action::Rollback(command) => command.run(context),
             Action::Update(command) => command.run(context),
         }
@@ -225,8 +242,8 @@ impl SystemCommand {
 }
 
 impl List {
-    fn run(self) -> Result<ExitCode> {
-        let target = target(self.medium.as_deref(), self.esp.as_deref(), Access::Read)?;
+    fn run(self, context: &Context) -> Result<ExitCode> {
+        let target = target(Where::of(&self.medium, &self.esp, &self.disk), Access::Read, &context.report)?;
         let installed = Installed::read(&target)?;
         match self.json {
             true => print_json(&listing::json(&installed))?,
@@ -254,7 +271,8 @@ impl Install {
             |text: &String| Parameter::for_all_entries(text).map_err(Error::on(format!("--option '{text}'")));
         let parameters = self.option.iter().map(parameter).collect::<Result<Vec<_>>>()?;
         at_most_one(&[("--init", self.init.is_some()), ("--initramfs", self.initramfs.is_some())])?;
-        let target = target(self.medium.as_deref(), self.esp.as_deref(), access(self.dry_run))?;
+        let target =
+            target(Where::of(&self.medium, &self.esp, &self.disk), access(self.dry_run), &context.report)?;
         let kernel = match (&self.kernel, &self.initramfs) {
             (Some(kernel), Some(initramfs)) => {
                 let source = KernelSource { path: kernel.clone(), digest: None };
@@ -284,18 +302,14 @@ fn choose(
     doing: &Doing,
 ) -> Result<ExitCode> {
     let request = Request { default: Some((chosen.profile.clone(), chosen.number)), ..Request::default() };
-    let plan = SystemPlan::make(installed, &request, Room::of(&target.store)?)?;
-    doing.finish(
-        context,
-        target,
-        &plan,
-        &format!("{}: {} boots by itself", target.store.display(), chosen.label()),
-    )
+    let plan = SystemPlan::make(installed, &request, target.room()?)?;
+    doing.finish(context, target, &plan, &format!("{}: {} boots by itself", target.name, chosen.label()))
 }
 
 impl Rollback {
     fn run(self, context: &Context) -> Result<ExitCode> {
-        let target = target(self.medium.as_deref(), self.esp.as_deref(), access(self.dry_run))?;
+        let target =
+            target(Where::of(&self.medium, &self.esp, &self.disk), access(self.dry_run), &context.report)?;
         let _held = target.hold(&context.report)?;
         let installed = Installed::read(&target)?;
         let before =
@@ -312,7 +326,8 @@ impl Rollback {
 
 impl Choose {
     fn run(self, context: &Context) -> Result<ExitCode> {
-        let target = target(self.medium.as_deref(), self.esp.as_deref(), access(self.dry_run))?;
+        let target =
+            target(Where::of(&self.medium, &self.esp, &self.disk), access(self.dry_run), &context.report)?;
         let _held = target.hold(&context.report)?;
         let installed = Installed::read(&target)?;
         let chosen = whole(&installed, generation(&installed, &self.generation)?)?;
@@ -328,15 +343,16 @@ impl Choose {
 
 impl Gc {
     fn run(self, context: &Context) -> Result<ExitCode> {
-        let target = target(self.medium.as_deref(), self.esp.as_deref(), access(self.dry_run))?;
+        let target =
+            target(Where::of(&self.medium, &self.esp, &self.disk), access(self.dry_run), &context.report)?;
         let _held = target.hold(&context.report)?;
         let installed = Installed::read(&target)?;
         let mut names: Vec<Name> = installed.medium.generations.iter().map(|it| it.profile.clone()).collect();
         names.dedup();
         let request = Request { keep: Some((names, self.keep)), ..Request::default() };
-        let plan = SystemPlan::make(&installed, &request, Room::of(&target.store)?)?;
+        let plan = SystemPlan::make(&installed, &request, target.room()?)?;
         let gone = plan.verdicts.iter().filter(|it| !it.stays).count() as u64;
-        let (medium, gone) = (target.store.display(), count(gone, "generation"));
+        let (medium, gone) = (&target.name, count(gone, "generation"));
         let done = format!("{medium}: removed {gone}, and what only they needed");
         Doing { dry_run: self.dry_run, json: self.json, reasons: true }.finish(context, &target, &plan, &done)
     }
@@ -344,7 +360,7 @@ impl Gc {
 
 impl Keep {
     fn run(self, context: &Context) -> Result<ExitCode> {
-        let target = target(self.medium.as_deref(), self.esp.as_deref(), Access::Write)?;
+        let target = target(Where::of(&self.medium, &self.esp, &self.disk), Access::Write, &context.report)?;
         let _held = target.hold(&context.report)?;
         let installed = Installed::read(&target)?;
         if !self.generation.contains('/') {
@@ -355,7 +371,7 @@ impl Keep {
         let kept = generation(&installed, &self.generation)?;
         execution::mark_kept(&target, &installed, kept, !self.undo)?;
         let word = if self.undo { "goes when it is old" } else { "is kept" };
-        context.report.line(format_args!("{}: {} {word}", target.store.display(), kept.label()));
+        context.report.line(format_args!("{}: {} {word}", target.name, kept.label()));
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -12,7 +12,7 @@ use running::System;
 use running::medium::Access;
 use serde_json::{Value, json};
 
-use super::on_medium::{OpenTarget, generation, target};
+use super::on_medium::{OpenTarget, Where, generation, target};
 use super::{print, print_json};
 use crate::command::context::Context;
 use crate::error::{Error, Result};
@@ -51,6 +51,9 @@ pub(super) struct Diff {
     /// where its EFI system partition is mounted
     #[argh(option, arg_name = "dir")]
     esp: Option<PathBuf>,
+    /// the image or the device of its disk, in place of both; changing it takes root
+    #[argh(option, arg_name = "file")]
+    disk: Option<PathBuf>,
     /// write JSON, which has the files always
     #[argh(switch)]
     json: bool,
@@ -60,17 +63,18 @@ impl Diff {
     pub(super) fn run(self, context: &Context) -> Result<ExitCode> {
         let store = context.store()?;
         let open = || -> Result<(OpenTarget, Installed)> {
-            let target = target(self.medium.as_deref(), self.esp.as_deref(), Access::Read)?;
+            let target =
+                target(Where::of(&self.medium, &self.esp, &self.disk), Access::Read, &context.report)?;
             let installed = Installed::read(&target)?;
             Ok((target, installed))
         };
-        let medium = match (&self.medium, &self.esp) {
+        let mut medium = match Where::of(&self.medium, &self.esp, &self.disk).is_own() {
             // Not every system has a medium with a menu, and the store knows most of what can be named.
-            (None, None) => is_running_as_root().then(open).and_then(Result::ok),
-            _ => Some(open()?),
+            true => is_running_as_root().then(open).and_then(Result::ok),
+            false => Some(open()?),
         };
-        let before = side(&store, medium.as_ref(), &self.before)?;
-        let after = side(&store, medium.as_ref(), &self.after)?;
+        let before = side(&store, medium.as_mut(), &self.before)?;
+        let after = side(&store, medium.as_mut(), &self.after)?;
         let there: BTreeSet<Digest> = match &medium {
             Some((_, installed)) => installed.medium.images.keys().copied().collect(),
             None => before.profile.all_images().map(|image| image.digest).collect(),
@@ -89,7 +93,7 @@ fn is_running_as_root() -> bool {
     rustix::process::geteuid().is_root() && running::report::is_there(&System::here())
 }
 
-fn side(store: &Store, medium: Option<&(OpenTarget, Installed)>, word: &str) -> Result<Side> {
+fn side(store: &Store, medium: Option<&mut (OpenTarget, Installed)>, word: &str) -> Result<Side> {
     if word == RUNNING {
         return running_side();
     }
@@ -98,6 +102,7 @@ fn side(store: &Store, medium: Option<&(OpenTarget, Installed)>, word: &str) -> 
         let profile = found.contents.clone().map_err(|why| {
             Error::new(found.label(), format!("cannot be read: {why}")).remedy("name another one")
         })?;
+        target.bring_images(profile.all_images())?;
         return Ok(Side {
             label: found.label(),
             profile,

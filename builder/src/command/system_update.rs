@@ -9,7 +9,7 @@ use profiles::Name;
 use running::medium::Access;
 
 use super::build::Build;
-use super::on_medium::{Bringing, Doing, KEPT, profile, target};
+use super::on_medium::{Bringing, Doing, KEPT, Where, profile, target};
 use super::print;
 use crate::command::context::Context;
 use crate::error::{Error, Result};
@@ -38,6 +38,9 @@ pub(super) struct Update {
     /// where its EFI system partition is mounted
     #[argh(option, arg_name = "dir")]
     esp: Option<PathBuf>,
+    /// the image or the device of its disk, in place of both; changing it takes root
+    #[argh(option, arg_name = "file")]
+    disk: Option<PathBuf>,
     /// say what would be done, and do nothing
     #[argh(switch, short = 'n')]
     dry_run: bool,
@@ -45,11 +48,11 @@ pub(super) struct Update {
 
 impl Update {
     pub(super) fn run(self, context: &Context) -> Result<ExitCode> {
-        let (medium, esp) = (self.medium.as_deref(), self.esp.as_deref());
+        let place = Where::of(&self.medium, &self.esp, &self.disk);
         let mut names: Vec<Name> = self.profile.iter().map(|text| profile(text)).collect::<Result<_>>()?;
         if names.is_empty() {
             let tree = context.profiles()?;
-            let seen = target(medium, esp, Access::Read)?;
+            let seen = target(place, Access::Read, &context.report)?;
             let there = Installed::read(&seen)?.medium.generations;
             names = there.into_iter().map(|it| it.profile).filter(|name| tree.has(name)).collect();
         }
@@ -69,7 +72,7 @@ impl Update {
         }
         let doing = Doing { dry_run: false, json: false, reasons: false };
         // Not before: a build takes long, and who blesses meanwhile would wait for it.
-        let target = target(medium, esp, Access::Write)?;
+        let target = target(place, Access::Write, &context.report)?;
         Bringing {
             names,
             keep: self.keep,

@@ -2,17 +2,16 @@
 //! sector, which is written in place.
 
 use std::fs;
-use std::io::{self, Read, Seek};
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use boot_store::layout;
 use cli::numbers::human_size;
 use cli::progress::Progress;
 use disk_image::DiskFile;
-use profiles::Digest;
 
 use super::installed::Installed;
+use super::partition::Partition;
 use super::plan::SystemPlan;
 use super::room::Room;
 use super::step::Step;
@@ -82,11 +81,11 @@ fn one(step: &Step, later: &[Step], target: &Target, report: &Report) -> Result<
         }
         Step::MakeSlots => make_slots(&target.store),
         Step::WriteOnMedium(path, bytes) => copying::write_small(&target.store, path, bytes),
-        Step::CopyBootFile(file) => copy_boot_file(&target.esp, file, report),
+        Step::CopyBootFile(file) => Partition::of(target).copy_boot_file(file, report),
         Step::CheckBootFile(file) => check_boot_file(file, later, target, report),
-        Step::WriteOnEsp(path, bytes) => copying::write(&target.esp, Path::new(path), bytes),
-        Step::Choose(path, bytes) => copying::write_small(&target.esp, Path::new(path), bytes),
-        Step::RemoveFromEsp(path) => removing::remove(&target.esp, &[PathBuf::from(path)]),
+        Step::WriteOnEsp(path, bytes) => Partition::of(target).write(path, bytes),
+        Step::Choose(path, bytes) => Partition::of(target).choose(path, bytes),
+        Step::RemoveFromEsp(path) => Partition::of(target).remove(path),
         Step::RemoveFromMedium(path) => removing::remove(&target.store, std::slice::from_ref(path)),
     }
 }
@@ -106,7 +105,7 @@ fn check_images(images: &[MediumImage], later: &[Step], target: &Target, report:
         _ => 0,
     });
     let on_it = damaged.first().map(|image| image.files.1.display().to_string()).unwrap_or_default();
-    refuse_without_room(Room::of(&target.store)?, ("the medium", &on_it), &replaced, coming)?;
+    refuse_without_room(target.room()?, ("the medium", &on_it), &replaced, coming)?;
     for image in damaged {
         copying::copy_image(image, &Progress::Silent.work("copying"), report, &target.store)?;
         let path = image.files.1.display();
@@ -135,49 +134,22 @@ fn refuse_without_room(
 }
 
 fn check_boot_file(file: &DiskFile, later: &[Step], target: &Target, report: &Report) -> Result<()> {
-    let path = target.esp.join(&file.path);
-    if is_sound(&path, file) {
+    let partition = Partition::of(target);
+    if partition.is_sound(file) {
         return Ok(());
     }
-    let old = fs::metadata(&path).map_or(0, |it| it.len());
+    let old = partition.length(&file.path);
     let coming = later.iter().map(|step| match step {
         Step::CopyBootFile(file) => file.content.length(),
         Step::WriteOnEsp(_, bytes) => bytes.len() as u64,
         _ => 0,
     });
     let place = ("the EFI system partition", file.path.as_str());
-    refuse_without_room(Room::of(&target.esp)?, place, &[(file.content.length(), old)], coming)?;
-    copy_boot_file(&target.esp, file, report)?;
-    let path = path.display();
+    refuse_without_room(target.esp_room()?, place, &[(file.content.length(), old)], coming)?;
+    partition.copy_boot_file(file, report)?;
+    let path = partition.shown(&file.path);
     report.line(format_args!("warning: {path}: was damaged on the ESP, and was put there again"));
     Ok(())
-}
-
-/// Whether a kernel or an initramfs that is there is what its name says.
-fn is_sound(path: &Path, file: &DiskFile) -> bool {
-    let found = crate::store::opening::file(path).and_then(Digest::of);
-    found.is_ok_and(|(digest, _)| file.digest == Some(digest))
-}
-
-/// A kernel or an initramfs: what arrived is hashed.
-fn copy_boot_file(esp: &Path, file: &DiskFile, report: &Report) -> Result<()> {
-    let path = esp.join(&file.path);
-    let new = copying::begin(esp, Path::new(&file.path))?;
-    let mut handle = new.handle()?;
-    let length = file.content.length();
-    let meter = report.progress().passes(format!("copying {}", file.path), length, 2 * length);
-    let source = file.content.open().map_err(Error::on(&file.path))?;
-    io::copy(&mut meter.reader(source.take(length)), &mut handle).map_err(Error::on(path.display()))?;
-    let hashed = handle.rewind().and_then(|()| Digest::of(meter.reader(handle)));
-    let (digest, _) = hashed.map_err(Error::on(path.display()))?;
-    if file.digest.is_some_and(|meant| meant != digest) {
-        let cause = format!(
-            "its SHA-256 is {}, and its name says another: it changed while it was copied",
-            digest.hex()
-        );
-        return Err(Error::new(path.display(), cause).remedy("run the same command again"));
-    }
-    new.publish()
 }
 
 #[cfg(test)]

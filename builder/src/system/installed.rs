@@ -42,7 +42,8 @@ impl Installed {
         if let Some(error) = medium.unlisted.first() {
             return Err(error.clone());
         }
-        let esp = Esp::read(&target.esp)?;
+        let mut esp = Esp::read(&target.esp)?;
+        esp.room = target.esp_room()?;
         Ok(Installed { own: own_entries(&medium.generations, &esp)?, medium, esp })
     }
 

@@ -6,6 +6,7 @@
 //! | module | subject |
 //! |---|---|
 //! | [`target`] | a medium and its EFI system partition, and who works on them |
+//! | [`on_disk`] | a disk as an image or a device: looked at without root, and mounted for who changes it |
 //! | [`esp`] | entries, loaders, kernels and room of the partition |
 //! | [`installed`] | the contents of the medium, and which of its generations the menu boots |
 //! | [`listing`] | that, as rows for people and programs |
@@ -13,7 +14,7 @@
 //! | [`room`] | how much fits into a file system |
 //! | [`step`] | one step of a plan |
 //! | [`plan`] | steps from what is there to what is to be there: their order; those of the medium, and those of the partition |
-//! | [`execution`] | carries out a plan |
+//! | [`execution`], `partition` | carries out a plan; on a partition that is mounted or not |
 //! | [`difference`] | what differs between two generations |
 //! | [`kernels`] | what new generations start with whose profiles are for one kernel |
 //! | [`request`] | what is asked for: a new generation, another default |
@@ -25,6 +26,8 @@ pub mod installed;
 pub mod kernels;
 pub mod listing;
 pub mod menu;
+pub mod on_disk;
+mod partition;
 pub mod plan;
 pub mod request;
 pub mod room;

@@ -2,10 +2,14 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use boot_store::layout;
+use disk_image::FatVolume;
 use nix::fcntl::Flock;
 
+use super::on_disk::{MountedDisk, Skeleton};
+use super::room::Room;
 use crate::error::{Error, Result};
 use crate::medium;
 use crate::report::Report;
@@ -14,12 +18,18 @@ use crate::report::Report;
 const FOLDER: &str = "lamina";
 
 /// A store that boots, and the partition with its menu; both are folders here.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Target {
     /// The folder with `profiles/` and `images/`.
     pub store: PathBuf,
     /// The root of the EFI system partition.
     pub esp: PathBuf,
+    /// What people call it.
+    pub name: String,
+    /// Of copies that stand for a file system of a disk: how much fits into that; of the store, and of the partition.
+    rooms: (Option<Room>, Option<Room>),
+    /// Changes the partition where its folder holds copies.
+    pub(super) volume: Option<Arc<FatVolume>>,
 }
 
 impl Target {
@@ -47,7 +57,57 @@ impl Target {
             return Err(Error::new(esp.display(), "is no folder")
                 .remedy("mount the EFI system partition, and give that folder with `--esp DIR`"));
         }
-        Ok(Target { store, esp: esp.to_owned() })
+        Ok(Target {
+            name: store.display().to_string(),
+            store,
+            esp: esp.to_owned(),
+            rooms: (None, None),
+            volume: None,
+        })
+    }
+
+    /// A disk of which all is copies.
+    ///
+    /// # Errors
+    /// There is no store.
+    pub fn of_copies(disk: &Path, copies: &Skeleton) -> Result<Target> {
+        let target = Target::mounted(&copies.medium(), &copies.esp()).map_err(|_| no_store(disk))?;
+        let rooms = (Some(copies.store_room), Some(copies.esp_room));
+        Ok(Target { name: disk.display().to_string(), rooms, ..target })
+    }
+
+    /// A disk that can be changed; its partition is taken over.
+    ///
+    /// # Errors
+    /// There is no store.
+    pub fn of_mounted(disk: &Path, mounted: &MountedDisk) -> Result<Target> {
+        let target = Target::mounted(&mounted.medium, &mounted.copies.esp()).map_err(|_| no_store(disk))?;
+        let rooms = (None, Some(mounted.copies.esp_room));
+        let volume = Some(Arc::clone(&mounted.volume));
+        Ok(Target { name: disk.display().to_string(), rooms, volume, ..target })
+    }
+
+    /// How much fits into the store.
+    ///
+    /// # Errors
+    /// Its file system cannot be asked.
+    pub fn room(&self) -> Result<Room> {
+        self.rooms.0.map_or_else(|| Room::of(&self.store), Ok)
+    }
+
+    /// How much fits onto the partition, as it is now.
+    ///
+    /// # Errors
+    /// It cannot be asked.
+    pub(super) fn esp_room(&self) -> Result<Room> {
+        match (&self.volume, self.rooms.1) {
+            (Some(volume), _) => {
+                let (free, cluster) = volume.room().map_err(Error::on("the EFI system partition"))?;
+                Ok(Room { free, cluster })
+            }
+            (None, Some(room)) => Ok(room),
+            (None, None) => Room::of(&self.esp),
+        }
     }
 
     /// Waits until nobody else changes this medium; flock(2) lets it go with the value or with the process.
@@ -57,4 +117,9 @@ impl Target {
     pub fn hold(&self, report: &Report) -> Result<Flock<File>> {
         medium::hold(&self.store, report)
     }
+}
+
+fn no_store(disk: &Path) -> Error {
+    Error::new(disk.display(), format!("has no folder {FOLDER} with profiles on its store's partition"))
+        .remedy("give a disk that `lamina disk create` wrote")
 }

@@ -149,6 +149,16 @@ impl FoundBootCode {
             .flatten()
     }
 
+    /// What there is as it can be written to another disk, where the parts find each other. Its core has the length of its list of blocks.
+    pub fn boot_code(&self) -> Option<BootCode> {
+        if self.fault().is_some() {
+            return None;
+        }
+        let rest = usize::from(u16::from_le_bytes([self.core[BLOCK_LIST + 8], self.core[BLOCK_LIST + 9]]));
+        let core = self.core.get(..(rest + 1) * SECTOR as usize)?.to_vec();
+        BootCode::new(self.boot.clone(), core).ok()
+    }
+
     /// What there is, where the core has this length; `None`: it has not.
     pub fn digests(&self, core_size: u64) -> Option<BootCodeDigests> {
         let core = usize::try_from(core_size).ok().and_then(|size| self.core.get(..size))?;
@@ -192,7 +202,8 @@ mod tests {
 
     fn read_back(disk: &File) -> FoundBootCode {
         let (name, uuid) = ("lamina-bios".to_owned(), uuid::Uuid::nil());
-        let partition = FoundPartition { number: 1, name, uuid, start: 1 << 20, length: 1 << 20 };
+        let partition =
+            FoundPartition { number: 1, name, uuid, start: 1 << 20, length: 1 << 20, is_esp: false };
         FoundBootCode::read(disk, &partition).unwrap()
     }
 

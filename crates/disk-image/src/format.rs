@@ -1,6 +1,7 @@
 //! Formats of virtual machines, out of a raw disk, by qemu-img.
 
 use std::fs::File;
+use std::os::unix::fs::FileExt;
 
 use crate::programs::{command, path_of, run};
 use fault::Result;
@@ -67,9 +68,39 @@ pub fn convert(raw: &File, format: DiskFormat, target: &File) -> Result<()> {
     run(&mut qemu_img, "").map(drop)
 }
 
+/// The format of a disk that is not written down byte for byte, by its first bytes: those of qcow2 (QEMU's `docs/interop/qcow2.rst`), VMDK
+/// (VMware's Virtual Disk Format 5.0), VHDX (MS-VHDX 2.2.1), VDI (`VDICore.h` of VirtualBox) and VHD (its footer is copied to the front).
+pub fn container_of(disk: &File) -> Option<&'static str> {
+    const MAGICS: [(u64, &[u8], &str); 6] = [
+        (0, b"QFI\xfb", "qcow2"),
+        (0, b"KDMV", "vmdk"),
+        (0, b"# Disk DescriptorFile", "vmdk"),
+        (0, b"vhdxfile", "vhdx"),
+        (64, &[0x7f, 0x10, 0xda, 0xbe], "vdi"),
+        (0, b"conectix", "vhd"),
+    ];
+    let has = |at: u64, magic: &[u8]| {
+        let mut found = vec![0; magic.len()];
+        disk.read_exact_at(&mut found, at).is_ok() && found == magic
+    };
+    MAGICS.into_iter().find(|(at, magic, _)| has(*at, magic)).map(|(_, _, word)| word)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_no_raw_disk_is_told_by_its_first_bytes() {
+        let disk = tempfile::tempfile().unwrap();
+        assert_eq!(container_of(&disk), None);
+        disk.write_all_at(&[0; 512], 0).unwrap();
+        assert_eq!(container_of(&disk), None);
+        disk.write_all_at(&[0x7f, 0x10, 0xda, 0xbe], 64).unwrap();
+        assert_eq!(container_of(&disk), Some("vdi"));
+        disk.write_all_at(b"QFI\xfb", 0).unwrap();
+        assert_eq!(container_of(&disk), Some("qcow2"));
+    }
 
     #[test]
     fn words_are_those_that_are_read() {

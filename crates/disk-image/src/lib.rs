@@ -11,7 +11,9 @@
 //! | [`plan`] | what will be written |
 //! | `section` | a partition as a file of its own |
 //! | [`partition_table`] | the GPT |
+//! | `raw_table`, [`addition`] | its bytes; one partition more on a disk of others |
 //! | [`fat`] | the EFI system partition |
+//! | [`fat_volume`], `fat_names` | files of a FAT that come and go one at a time, on a disk that is in use |
 //! | [`ext4`] | the partitions with ext4, by mke2fs and debugfs |
 //! | `ext4_blocks` | what is in their large files, copied to its blocks |
 //! | [`bios`] | GRUB's boot code for a BIOS, put in place |
@@ -21,22 +23,27 @@
 //! | [`extents`], [`device`] | onto a device: what is left out, what must be zero; read back and compared |
 //! | [`read`] | a disk read back |
 
+pub mod addition;
 pub mod bios;
 pub mod device;
 pub mod ext4;
 mod ext4_blocks;
 pub mod extents;
 pub mod fat;
+mod fat_names;
+pub mod fat_volume;
 pub mod format;
 pub mod identity;
 pub mod layout;
 pub mod partition_table;
 pub mod plan;
 pub mod programs;
+mod raw_table;
 pub mod read;
 mod section;
 pub mod write;
 
+pub use fat_volume::FatVolume;
 pub use fault::{Error, Result};
 pub use format::DiskFormat;
 pub use identity::Identity;

@@ -12,6 +12,7 @@ use gpt::{GptConfig, partition};
 
 use crate::SECTOR;
 use crate::layout::{Layout, PartitionKind};
+use crate::raw_table::{ESP_TYPE, RawCopy};
 use fault::{Error, Result};
 
 const TABLE: &str = "partition table";
@@ -66,6 +67,8 @@ pub struct FoundPartition {
     pub start: u64,
     /// Its length in bytes.
     pub length: u64,
+    /// Whether its type is that of an EFI system partition, whatever its name.
+    pub is_esp: bool,
 }
 
 /// A table as it was found.
@@ -92,6 +95,9 @@ pub fn read(disk: &File) -> Result<FoundTable> {
             .remedy("give a disk or an image that `lamina disk create` wrote")
     };
     let copies = copies.ok_or_else(|| none("there is nothing".to_owned()))?;
+    let last = size / SECTOR - 1;
+    let address = if copies.first.is_ok() { 1 } else { last };
+    let types = RawCopy::read(disk, address).map_err(Error::on(TABLE))?;
     let (counts, mut damage) = match (&copies.first, &copies.second) {
         (Err(first), Err(second)) => {
             return Err(none(format!("of the first copy {first}, and of the second one {second}")));
@@ -108,7 +114,7 @@ pub fn read(disk: &File) -> Result<FoundTable> {
         let cause = "does not protect the partition table: Linux sees no partitions";
         damage.push(Error::new("the boot record", cause).remedy("make the disk anew"));
     }
-    Ok(FoundTable { partitions: counts.entries.iter().map(found).collect(), damage })
+    Ok(FoundTable { partitions: counts.entries.iter().map(|it| found(it, &types)).collect(), damage })
 }
 
 fn damage_of_second(first: &GptCopy, second: &Result<GptCopy, GptFault>, is_last: bool) -> Vec<Error> {
@@ -132,8 +138,9 @@ fn damage_of_second(first: &GptCopy, second: &Result<GptCopy, GptFault>, is_last
     vec![error]
 }
 
-fn found(entry: &Entry) -> FoundPartition {
+fn found(entry: &Entry, types: &RawCopy) -> FoundPartition {
     FoundPartition {
+        is_esp: types.type_of(entry.names.number) == Some(ESP_TYPE),
         number: entry.names.number,
         name: entry.names.label.clone().unwrap_or_default(),
         uuid: entry.names.uuid.parse().unwrap_or_default(),

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::os::unix::fs::FileExt;
 
 use ext4_view::Ext4;
 use fatfs::{FileSystem, FsOptions};
@@ -37,12 +38,15 @@ impl DiskReader {
         Ok(DiskReader { disk, table })
     }
 
-    /// The partition for this purpose, by the name that we give it.
+    /// The partition for this purpose, by the name that we give it; of a disk that somebody else has made, the first one with the type of an
+    /// EFI system partition is that.
     ///
     /// # Errors
     /// There is none.
     pub fn partition(&self, kind: PartitionKind) -> Result<&FoundPartition> {
-        let found = self.table.partitions.iter().find(|partition| partition.name == kind.name());
+        let partitions = &self.table.partitions;
+        let by_type = || partitions.iter().find(|it| kind == PartitionKind::EfiSystem && it.is_esp);
+        let found = partitions.iter().find(|it| it.name == kind.name()).or_else(by_type);
         found.ok_or_else(|| {
             Error::new("disk", format!("has no partition {}", kind.name()))
                 .remedy("give a disk or an image that `lamina disk create` wrote")
@@ -67,6 +71,32 @@ impl DiskReader {
         let section = self.disk.try_clone().map(|disk| Section::new(disk, found.start, found.length));
         let opened = section.and_then(|section| FileSystem::new(section, FsOptions::new()));
         opened.map(EspReader).map_err(Error::on("EFI system partition"))
+    }
+
+    /// The free room of the store's file system, and the length of its blocks, both in bytes (`s_free_blocks_count`, `s_r_blocks_count` and
+    /// `s_log_block_size` of `Documentation/filesystems/ext4/super.rst`). Linux keeps 2 % of the blocks back, at most 4096 of them
+    /// (`ext4_set_resv_clusters`).
+    ///
+    /// # Errors
+    /// There is no such partition; the disk cannot be read.
+    pub fn store_room(&self) -> Result<(u64, u64)> {
+        let found = self.partition(PartitionKind::Store)?;
+        let mut superblock = [0; 1024];
+        self.disk.read_exact_at(&mut superblock, found.start + 1024).map_err(Error::on("store"))?;
+        let low = |at: usize| {
+            u64::from(u32::from_le_bytes([
+                superblock[at],
+                superblock[at + 1],
+                superblock[at + 2],
+                superblock[at + 3],
+            ]))
+        };
+        let is_64_bit = low(0x60) & 0x80 != 0;
+        let wide = |at: usize, high: usize| low(at) | if is_64_bit { low(high) << 32 } else { 0 };
+        let (blocks, reserved, free) = (wide(4, 0x150), wide(8, 0x154), wide(0xc, 0x158));
+        let block = 1024_u64 << low(0x18).min(6);
+        let kept = reserved.saturating_add((blocks / 50).min(4096));
+        Ok((free.saturating_sub(kept).saturating_mul(block), block))
     }
 
     /// The file system of the store.
@@ -102,6 +132,45 @@ impl EspReader {
         }
         names.sort();
         Ok(names)
+    }
+
+    /// Its free room, and the length that files are rounded up to, both in bytes.
+    ///
+    /// # Errors
+    /// The file system is damaged.
+    pub fn room(&self) -> Result<(u64, u64)> {
+        let stats = self.0.stats().map_err(Error::on("EFI system partition"))?;
+        let cluster = u64::from(stats.cluster_size());
+        Ok((u64::from(stats.free_clusters()) * cluster, cluster))
+    }
+
+    /// The length of a file; `None` of what is none.
+    ///
+    /// # Errors
+    /// It is missing, or cannot be looked at.
+    pub fn length(&self, path: &str) -> Result<Option<u64>> {
+        let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+        let root = self.0.root_dir();
+        let find = || -> io::Result<Option<u64>> {
+            let folder = if folder.is_empty() { root } else { root.open_dir(folder)? };
+            for entry in folder.iter().take(MOST_NAMES) {
+                let entry = entry?;
+                if entry.file_name().eq_ignore_ascii_case(name) {
+                    return Ok(entry.is_file().then(|| entry.len()));
+                }
+            }
+            Err(io::ErrorKind::NotFound.into())
+        };
+        find().map_err(Error::on(path))
+    }
+
+    /// Copies a file.
+    ///
+    /// # Errors
+    /// It is missing or damaged; the target cannot be written to.
+    pub fn copy(&self, path: &str, target: &mut impl io::Write) -> Result<u64> {
+        let mut file = self.0.root_dir().open_file(path).map_err(Error::on(path))?;
+        io::copy(&mut file, target).map_err(Error::on(path))
     }
 
     /// Whether there is a file, or something else that is called so.

@@ -1,13 +1,14 @@
 //! Disks as others see them: sfdisk, fsck.vfat, e2fsck, mtools.
 
 use std::fs::File;
-use std::os::unix::fs::MetadataExt;
+use std::io::Read;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::process::Command;
 
 use disk_image::layout::Room;
 use disk_image::read::DiskReader;
-use disk_image::{Content, DiskFile, DiskPlan, Identity, Layout, MIB, PartitionKind};
+use disk_image::{Content, DiskFile, DiskPlan, FatVolume, Identity, Layout, MIB, PartitionKind};
 use profiles::Digest;
 
 fn plan(folder: &Path) -> DiskPlan {
@@ -168,4 +169,63 @@ fn a_source_that_is_not_what_was_meant_is_named() {
     let error = disk_image::write(&plan, &tempfile::tempfile().unwrap(), |_| {}).unwrap_err().to_string();
     assert!(error.starts_with("lamina/images/ab.sqfs: its source holds 5000000 bytes"), "{error}");
     assert!(error.contains("help: it was changed or damaged: `lamina store verify`"), "{error}");
+}
+
+/// One file after the other, more than the first cluster of a folder has room for; fsck.vfat looks after each.
+#[test]
+fn files_of_a_fat_come_and_go() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("disk");
+    let plan = plan(folder.path());
+    written(&plan, &path);
+    let esp = plan.layout.partition(PartitionKind::EfiSystem).unwrap();
+    let disk = File::options().read(true).write(true).open(&path).unwrap();
+    let volume = FatVolume::open(disk.try_clone().unwrap(), esp.start, esp.length).unwrap();
+    let part = folder.path().join("esp");
+    let sound = || {
+        let mut bytes = vec![0; esp.length as usize];
+        disk.read_exact_at(&mut bytes, esp.start).unwrap();
+        std::fs::write(&part, bytes).unwrap();
+        judged("fsck.vfat", &["-n"], &part);
+    };
+    let free = volume.room().unwrap();
+    for number in 0..24 {
+        let name = format!("loader/entries/lamina-web-{number}_-1a2b3c4d+3-0.conf");
+        let text = format!("title {number}\n").repeat(number);
+        volume.write_new(&name, &mut text.as_bytes(), text.len() as u64).unwrap();
+        let mut read = String::new();
+        volume.open_file(&name.to_ascii_uppercase()).unwrap().read_to_string(&mut read).unwrap();
+        assert_eq!(read, text);
+        sound();
+    }
+    volume.write_new("EFI/lamina/new/x", &mut [7; 1300].as_slice(), 1300).unwrap();
+    volume.write_new("loader/conf", &mut [b'a'; 512].as_slice(), 512).unwrap();
+    volume.write_in_place("loader/conf", &[b'b'; 512]).unwrap();
+    sound();
+    let reader = DiskReader::new(disk.try_clone().unwrap()).unwrap().esp().unwrap();
+    assert_eq!(reader.read("EFI/LAMINA/NEW/X").unwrap(), [7; 1300]);
+    assert_eq!(reader.read("loader/conf").unwrap(), [b'b'; 512]);
+    assert_eq!(reader.names("loader/entries").unwrap().len(), 25);
+    for number in (0..24).rev() {
+        volume.remove(&format!("loader/entries/lamina-web-{number}_-1a2b3c4d+3-0.conf")).unwrap();
+    }
+    sound();
+    for path in ["EFI/lamina/new/x", "loader/conf", "missing", "missing/too"] {
+        volume.remove(path).unwrap();
+    }
+    sound();
+    let is = |error: std::io::Result<()>| error.unwrap_err().kind();
+    assert_eq!(
+        is(volume.write_new("lamina/LINUX-AB", &mut [].as_slice(), 0)),
+        std::io::ErrorKind::AlreadyExists
+    );
+    assert_eq!(
+        is(volume.write_new("x", &mut std::io::repeat(1), 200 << 20)),
+        std::io::ErrorKind::StorageFull
+    );
+    assert_eq!(is(volume.remove("loader")), std::io::ErrorKind::InvalidData);
+    // Two folders, and the clusters by which folders grew, stay.
+    let now = volume.room().unwrap();
+    assert!(now.0 <= free.0 && now.0 + 16 * now.1 >= free.0, "{free:?} {now:?}");
+    sound();
 }

@@ -10,6 +10,7 @@
 
 use std::fs::File;
 use std::io::{self, Seek as _, SeekFrom};
+use std::ops::Range;
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
@@ -124,19 +125,32 @@ pub fn attach(image: &OpenImage) -> Result<LoopDevice> {
 
 /// Attaches the image read-only to a free loop device.
 pub fn attach_with(image: &OpenImage, caching: Caching) -> Result<LoopDevice> {
-    let error = |cause: io::Error| Error::new("attach a loop device to", image.path().display(), cause);
+    let direct = if caching == Caching::Direct { LO_FLAGS_DIRECT_IO } else { 0 };
+    let config = config(&image.file, image.path(), 0..0, LO_FLAGS_READ_ONLY | LO_FLAGS_AUTOCLEAR | direct);
+    attach_configured(image.path(), &config)
+}
+
+/// Attaches a part of an open disk, in bytes, to a free loop device; it is as writable as the descriptor should be, unless it is to be
+/// read only. The device keeps the open file, and with it its locks, until it is free again.
+pub fn attach_part(disk: &File, path: &Path, part: Range<u64>, read_only: bool) -> Result<LoopDevice> {
+    let flags = LO_FLAGS_AUTOCLEAR | if read_only { LO_FLAGS_READ_ONLY } else { 0 };
+    attach_configured(path, &config(disk, path, part, flags))
+}
+
+fn attach_configured(image: &Path, config: &LoopConfig) -> Result<LoopDevice> {
+    let error = |cause: io::Error| Error::new("attach a loop device to", image.display(), cause);
     let control = File::open("/dev/loop-control").map_err(|cause| {
         error(cause).with_remedy(
             "/dev/loop-control is missing: load the module loop, or build the kernel with CONFIG_BLK_DEV_LOOP",
         )
     })?;
-    let config = config(image, caching);
+    let read_only = config.info.lo_flags & LO_FLAGS_READ_ONLY != 0;
     for _ in 0..MOST_RACES {
         let number = get_free(&control).map_err(|cause| error(cause).with_remedy(NO_FURTHER_DEVICE))?;
         let path = PathBuf::from(format!("/dev/loop{number}"));
-        let file = open_node(&path, number).map_err(error)?;
-        match configure(&file, &config) {
-            Ok(()) => return Ok(LoopDevice { file, path, image: image.path().to_owned() }),
+        let file = open_node(&path, number, read_only).map_err(error)?;
+        match configure(&file, config) {
+            Ok(()) => return Ok(LoopDevice { file, path, image: image.to_owned() }),
             Err(Errno::EBUSY) => {}
             Err(errno) => return Err(error(errno.into())),
         }
@@ -157,25 +171,25 @@ pub fn detach(node: &Path) -> Result<()> {
     unsafe { ioctls::loop_clr_fd(device.as_raw_fd()) }.map(drop).map_err(|errno| error(errno.into()))
 }
 
-fn config(image: &OpenImage, caching: Caching) -> LoopConfig {
+/// An empty part is all of the file.
+fn config(file: &File, path: &Path, part: Range<u64>, flags: u32) -> LoopConfig {
     let mut name = [0; 64];
-    let bytes = image.path().as_os_str().as_bytes();
+    let bytes = path.as_os_str().as_bytes();
     let shown = bytes.len().min(63);
     name[..shown].copy_from_slice(&bytes[..shown]);
-    let direct = if caching == Caching::Direct { LO_FLAGS_DIRECT_IO } else { 0 };
     LoopConfig {
-        fd: image.file.as_raw_fd().cast_unsigned(),
+        fd: file.as_raw_fd().cast_unsigned(),
         block_size: 0,
         info: LoopInfo64 {
             lo_device: 0,
             lo_inode: 0,
             lo_rdevice: 0,
-            lo_offset: 0,
-            lo_sizelimit: 0,
+            lo_offset: part.start,
+            lo_sizelimit: part.end - part.start,
             lo_number: 0,
             lo_encrypt_type: 0,
             lo_encrypt_key_size: 0,
-            lo_flags: LO_FLAGS_READ_ONLY | LO_FLAGS_AUTOCLEAR | direct,
+            lo_flags: flags,
             lo_file_name: name,
             lo_crypt_name: [0; 64],
             lo_encrypt_key: [0; 32],
@@ -198,11 +212,12 @@ fn configure(device: &File, config: &LoopConfig) -> nix::Result<()> {
 }
 
 /// Opens the node, and makes it first where nothing does so (a static `/dev`, a devtmpfs that is late).
-fn open_node(path: &Path, number: u64) -> io::Result<File> {
-    match File::open(path) {
+fn open_node(path: &Path, number: u64, read_only: bool) -> io::Result<File> {
+    let open = || File::options().read(true).write(!read_only).open(path);
+    match open() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             match mknod(path, SFlag::S_IFBLK, Mode::from_bits_truncate(0o660), makedev(LOOP_MAJOR, number)) {
-                Ok(()) | Err(Errno::EEXIST) => File::open(path),
+                Ok(()) | Err(Errno::EEXIST) => open(),
                 Err(errno) => Err(errno.into()),
             }
         }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use cli::numbers::human_size;
 use cli::safe_text::clean;
 
-pub use observe::{observe, open_exclusively};
+pub use observe::{observe, open_exclusively, shown_by_loop};
 
 use crate::error::{Error, Result};
 

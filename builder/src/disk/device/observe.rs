@@ -184,6 +184,15 @@ fn is_of_the_system(place: &Path) -> bool {
         || place.starts_with(paths::RUN)
 }
 
+/// The loop device that shows an open file, by the kernel's name.
+pub fn shown_by_loop(file: &File) -> Option<String> {
+    let own = file.metadata().ok()?;
+    let is_it = |backing: &String| {
+        fs::metadata(backing).is_ok_and(|found| (found.dev(), found.ino()) == (own.dev(), own.ino()))
+    };
+    loops().into_iter().find(|(_, backing)| is_it(backing)).map(|(device, _)| device)
+}
+
 /// Each loop device that shows something, with what it shows.
 fn loops() -> Vec<(String, String)> {
     let devices = fs::read_dir(CLASS).into_iter().flatten().flatten();

@@ -160,7 +160,7 @@ fn name(bytes: &[u8]) -> Option<String> {
 }
 
 /// The CRC-32 of IEEE 802.3, which UEFI asks for. Bit by bit: a table is 16 KiB as a rule.
-pub(super) fn crc32(bytes: &[u8]) -> u32 {
+pub fn crc32(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(!0, |crc, byte| {
         (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0xedb8_8320 & 0u32.wrapping_sub(crc & 1)))
     })

@@ -1,0 +1,251 @@
+//! A disk that is looked at without a mount: its small files as copies in a temporary folder, its large ones as empty files of their
+//! length until somebody wants what is in them.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use boot_entry::paths::{BOOT_FILES, ENTRIES, GRUB, GRUB_CFG, LOADER_CONF};
+use boot_store::layout;
+use disk_image::read::{DiskReader, EspReader, MOST_TEXT};
+use ext4_view::{Ext4, Ext4Error};
+use profiles::Digest;
+
+use super::opening;
+use crate::error::{Error, Result};
+use crate::system::room::Room;
+
+/// Where init looks on a store of `lamina disk create`.
+const STORE: &str = "lamina";
+/// More names of a folder are not read.
+const MOST_NAMES: usize = 65_536;
+
+/// Copies of what a disk holds.
+pub struct Skeleton {
+    folder: tempfile::TempDir,
+    /// `None` where the store is none of the copies.
+    store: Option<Ext4>,
+    esp: EspReader,
+    /// Of the EFI system partition.
+    pub esp_room: Room,
+    /// Of the store.
+    pub store_room: Room,
+    filled: BTreeSet<PathBuf>,
+}
+
+impl std::fmt::Debug for Skeleton {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("Skeleton").field("folder", &self.folder).finish_non_exhaustive()
+    }
+}
+
+impl Skeleton {
+    /// Reads the disk.
+    ///
+    /// # Errors
+    /// It has no partition table, or not both partitions; a file system is damaged; there is no room for copies.
+    pub fn read(path: &Path) -> Result<Skeleton> {
+        let disk = opening::look(path)?;
+        let named = |error: Error| {
+            let remedy =
+                error.known_remedy().unwrap_or("`lamina disk inspect` says what is damaged").to_owned();
+            Error::new(path.display(), format!("{}: {}", error.object(), error.cause())).remedy(remedy)
+        };
+        let both = || -> Result<Skeleton> {
+            let (store, room) = (disk.store()?, disk.store_room()?);
+            let mut skeleton = Skeleton::of_esp(&disk)?;
+            skeleton.store_room = Room { free: room.0, cluster: room.1 };
+            skeleton.copy_store(&store)?;
+            skeleton.store = Some(store);
+            Ok(skeleton)
+        };
+        both().map_err(named)
+    }
+
+    /// Reads the EFI system partition of a disk alone.
+    ///
+    /// # Errors
+    /// There is none, or it is damaged.
+    pub fn of_esp(disk: &DiskReader) -> Result<Skeleton> {
+        let esp = disk.esp()?;
+        let (free, cluster) = esp.room()?;
+        let folder = tempfile::tempdir().map_err(Error::on(std::env::temp_dir().display()))?;
+        let (esp_room, store_room) = (Room { free, cluster }, Room { free: 0, cluster: 1 });
+        let skeleton = Skeleton { folder, store: None, esp, esp_room, store_room, filled: BTreeSet::new() };
+        skeleton.copy_esp()?;
+        Ok(skeleton)
+    }
+
+    /// The folder in place of the store's file system.
+    pub fn medium(&self) -> PathBuf {
+        self.folder.path().join("store")
+    }
+
+    /// The folder in place of the EFI system partition.
+    pub fn esp(&self) -> PathBuf {
+        self.folder.path().join("esp")
+    }
+
+    /// Puts into the files of images what is in them on the disk.
+    ///
+    /// # Errors
+    /// One cannot be read; there is no room for it.
+    pub fn fill_images(&mut self, digests: impl IntoIterator<Item = Digest>) -> Result<()> {
+        let medium = self.medium();
+        let Some(store) = &self.store else { return Ok(()) };
+        for digest in digests {
+            let inside = Path::new(STORE).join(layout::image(&digest));
+            if !self.filled.insert(inside.clone()) {
+                continue;
+            }
+            let target = medium.join(&inside);
+            if !target.is_file() {
+                continue;
+            }
+            let path = format!("/{}", inside.display());
+            let mut source = store.open(path.as_str()).map_err(Error::on(&path))?;
+            let mut file = File::create(&target).map_err(Error::on(target.display()))?;
+            io::copy(&mut source, &mut file).map_err(Error::on(&path))?;
+        }
+        Ok(())
+    }
+
+    /// The same for files of the EFI system partition.
+    ///
+    /// # Errors
+    /// Likewise.
+    pub fn fill_on_esp(&mut self, paths: impl IntoIterator<Item = String>) -> Result<()> {
+        for path in paths {
+            let target = self.esp().join(&path);
+            make_folder(target.parent().unwrap_or(Path::new("/")))?;
+            let mut file = File::create(&target).map_err(Error::on(target.display()))?;
+            self.esp.copy(&path, &mut file)?;
+        }
+        Ok(())
+    }
+
+    fn copy_store(&self, store: &Ext4) -> Result<()> {
+        let profiles = Path::new(STORE).join(layout::PROFILES);
+        make_folder(&self.medium().join(&profiles))?;
+        for profile in names(store, &profiles)? {
+            let folder = profiles.join(&profile);
+            match kind(store, &folder)? {
+                Kind::Folder => {
+                    make_folder(&self.medium().join(&folder))?;
+                    names(store, &folder)?
+                        .iter()
+                        .try_for_each(|name| self.copy_text(store, &folder.join(name)))?;
+                }
+                // A link to a folder must stay what nobody can list.
+                Kind::Other => self.put_link(&folder)?,
+                Kind::File(_) => self.copy_text(store, &folder)?,
+            }
+        }
+        let boot = Path::new(STORE).join("boot");
+        names(store, &boot)?.iter().try_for_each(|name| self.copy_text(store, &boot.join(name)))?;
+        let images = Path::new(STORE).join(layout::IMAGES);
+        for name in names(store, &images)? {
+            let path = images.join(name);
+            match kind(store, &path)? {
+                Kind::File(length) => empty(&self.medium().join(&path), length)?,
+                Kind::Folder => make_folder(&self.medium().join(&path))?,
+                Kind::Other => self.put_link(&path)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn copy_text(&self, store: &Ext4, inside: &Path) -> Result<()> {
+        let target = self.medium().join(inside);
+        match kind(store, inside)? {
+            Kind::Folder => make_folder(&target),
+            Kind::Other => self.put_link(inside),
+            Kind::File(length) if length > MOST_TEXT => empty(&target, length),
+            Kind::File(_) => {
+                let path = format!("/{}", inside.display());
+                let file = store.open(path.as_str()).map_err(Error::on(&path))?;
+                let mut bytes = Vec::new();
+                file.take(MOST_TEXT).read_to_end(&mut bytes).map_err(Error::on(&path))?;
+                put(&target, &bytes)
+            }
+        }
+    }
+
+    fn put_link(&self, inside: &Path) -> Result<()> {
+        let target = self.medium().join(inside);
+        make_folder(target.parent().unwrap_or(Path::new("/")))?;
+        std::os::unix::fs::symlink("nowhere", &target).map_err(Error::on(target.display()))
+    }
+
+    fn copy_esp(&self) -> Result<()> {
+        make_folder(&self.esp())?;
+        for folder in [ENTRIES, GRUB, BOOT_FILES] {
+            for name in self.esp.names(folder)? {
+                let path = format!("{folder}/{name}");
+                self.copy_of_esp(&path, folder != BOOT_FILES)?;
+            }
+        }
+        let chosen = [LOADER_CONF, GRUB_CFG].into_iter().filter(|path| self.esp.has(path));
+        chosen.into_iter().try_for_each(|path| self.copy_of_esp(path, true))
+    }
+
+    fn copy_of_esp(&self, path: &str, is_text: bool) -> Result<()> {
+        let target = self.esp().join(path);
+        match self.esp.length(path)? {
+            None => make_folder(&target),
+            Some(length) if is_text && length <= MOST_TEXT => put(&target, &self.esp.read(path)?),
+            Some(length) => empty(&target, length),
+        }
+    }
+}
+
+fn kind(store: &Ext4, inside: &Path) -> Result<Kind> {
+    let path = format!("/{}", inside.display());
+    let found = store.symlink_metadata(path.as_str()).map_err(Error::on(&path))?;
+    Ok(match found.file_type() {
+        kind if kind.is_dir() => Kind::Folder,
+        kind if kind.is_regular_file() => Kind::File(found.len()),
+        _ => Kind::Other,
+    })
+}
+
+/// The names in a folder of the store, of which those are left out that are no text: Lamina has given none. None where it is missing.
+fn names(store: &Ext4, inside: &Path) -> Result<Vec<String>> {
+    let path = format!("/{}", inside.display());
+    let read = || -> Result<Vec<String>, Ext4Error> {
+        let mut names = Vec::new();
+        for entry in store.read_dir(path.as_str())?.take(MOST_NAMES) {
+            names.extend(entry?.file_name().as_str().ok().map(str::to_owned));
+        }
+        names.retain(|name| name != "." && name != "..");
+        Ok(names)
+    };
+    match read() {
+        Err(Ext4Error::NotFound) => Ok(Vec::new()),
+        names => names.map_err(Error::on(&path)),
+    }
+}
+
+enum Kind {
+    File(u64),
+    Folder,
+    Other,
+}
+
+fn make_folder(folder: &Path) -> Result<()> {
+    fs::create_dir_all(folder).map_err(Error::on(folder.display()))
+}
+
+fn put(target: &Path, bytes: &[u8]) -> Result<()> {
+    make_folder(target.parent().unwrap_or(Path::new("/")))?;
+    let written = File::create(target).and_then(|mut file| file.write_all(bytes));
+    written.map_err(Error::on(target.display()))
+}
+
+/// A hole of a file.
+fn empty(target: &Path, length: u64) -> Result<()> {
+    make_folder(target.parent().unwrap_or(Path::new("/")))?;
+    let made = File::create(target).and_then(|file| file.set_len(length));
+    made.map_err(Error::on(target.display()))
+}

@@ -1,0 +1,139 @@
+//! The EFI system partition that is changed: a folder where it is mounted, or the file system itself on a disk that nobody mounted.
+
+use std::fs;
+use std::io::{self, Cursor, ErrorKind, Read, Seek};
+use std::path::{Path, PathBuf};
+
+use boot_entry::sector;
+use disk_image::{DiskFile, FatVolume};
+use profiles::Digest;
+
+use super::target::Target;
+use crate::error::{Error, Result};
+use crate::medium::{copying, removing};
+use crate::report::Report;
+
+/// One of both; paths are words between `/`, and none is in front.
+pub(super) enum Partition<'a> {
+    Folder(&'a Path),
+    Volume(&'a FatVolume),
+}
+
+impl<'a> Partition<'a> {
+    pub(super) fn of(target: &'a Target) -> Partition<'a> {
+        match &target.volume {
+            Some(volume) => Partition::Volume(volume),
+            None => Partition::Folder(&target.esp),
+        }
+    }
+
+    /// A path for people.
+    pub(super) fn shown(&self, path: &str) -> String {
+        match self {
+            Partition::Folder(folder) => folder.join(path).display().to_string(),
+            Partition::Volume(_) => format!("{path} on the EFI system partition"),
+        }
+    }
+
+    /// The length of a file, 0 where there is none.
+    pub(super) fn length(&self, path: &str) -> u64 {
+        match self {
+            Partition::Folder(folder) => fs::metadata(folder.join(path)).map_or(0, |it| it.len()),
+            Partition::Volume(volume) => volume.length(path).ok().flatten().unwrap_or(0),
+        }
+    }
+
+    /// Whether a kernel or an initramfs that is there is what its name says.
+    pub(super) fn is_sound(&self, file: &DiskFile) -> bool {
+        self.digest(&file.path).is_ok_and(|digest| file.digest == Some(digest))
+    }
+
+    fn digest(&self, path: &str) -> io::Result<Digest> {
+        let found = match self {
+            Partition::Folder(folder) => Digest::of(crate::store::opening::file(&folder.join(path))?),
+            Partition::Volume(volume) => Digest::of(volume.open_file(path)?),
+        };
+        found.map(|it| it.0)
+    }
+
+    /// A whole small file under a name that is new, or is replaced.
+    pub(super) fn write(&self, path: &str, bytes: &[u8]) -> Result<()> {
+        match self {
+            Partition::Folder(folder) => copying::write(folder, Path::new(path), bytes),
+            Partition::Volume(volume) => {
+                let same = volume.open_file(path).and_then(|mut file| {
+                    let mut found = Vec::new();
+                    file.by_ref().take(bytes.len() as u64 + 1).read_to_end(&mut found).map(|_| found == bytes)
+                });
+                if same.is_ok_and(|same| same) {
+                    return Ok(());
+                }
+                let replaced = volume.remove(path);
+                let written = replaced
+                    .and_then(|()| volume.write_new(path, &mut Cursor::new(bytes), bytes.len() as u64));
+                written.map_err(Error::on(self.shown(path)))
+            }
+        }
+    }
+
+    /// What a loader chooses by: in place where one sector has it.
+    pub(super) fn choose(&self, path: &str, bytes: &[u8]) -> Result<()> {
+        match self {
+            Partition::Folder(folder) => copying::write_small(folder, Path::new(path), bytes),
+            Partition::Volume(volume)
+                if bytes.len() <= sector::LENGTH && self.length(path) == bytes.len() as u64 =>
+            {
+                volume.write_in_place(path, bytes).map_err(Error::on(self.shown(path)))
+            }
+            Partition::Volume(_) => self.write(path, bytes),
+        }
+    }
+
+    pub(super) fn remove(&self, path: &str) -> Result<()> {
+        match self {
+            Partition::Folder(folder) => removing::remove(folder, &[PathBuf::from(path)]),
+            Partition::Volume(volume) => volume.remove(path).map_err(Error::on(self.shown(path))),
+        }
+    }
+
+    /// A kernel or an initramfs: what arrived is hashed.
+    pub(super) fn copy_boot_file(&self, file: &DiskFile, report: &Report) -> Result<()> {
+        let length = file.content.length();
+        let meter = report.progress().passes(format!("copying {}", file.path), length, 2 * length);
+        let source = file.content.open().map_err(Error::on(&file.path))?;
+        let mut source = meter.reader(source.take(length));
+        let shown = self.shown(&file.path);
+        match self {
+            Partition::Folder(folder) => {
+                let new = copying::begin(folder, Path::new(&file.path))?;
+                let mut handle = new.handle()?;
+                io::copy(&mut source, &mut handle).map_err(Error::on(&shown))?;
+                let hashed = handle.rewind().and_then(|()| Digest::of(meter.reader(handle)));
+                refuse_another(file, &shown, hashed.map_err(Error::on(&shown))?.0)?;
+                new.publish()
+            }
+            Partition::Volume(volume) => {
+                let written = match volume.write_new(&file.path, &mut source, length) {
+                    // What is there is damaged, or it would not be written.
+                    Err(error) if error.kind() == ErrorKind::AlreadyExists => volume
+                        .remove(&file.path)
+                        .and_then(|()| volume.write_new(&file.path, &mut source, length)),
+                    written => written,
+                };
+                written.map_err(Error::on(&shown))?;
+                let hashed = volume.open_file(&file.path).and_then(|it| Digest::of(meter.reader(it)));
+                let arrived = refuse_another(file, &shown, hashed.map_err(Error::on(&shown))?.0);
+                arrived.inspect_err(|_| drop(volume.remove(&file.path)))
+            }
+        }
+    }
+}
+
+fn refuse_another(file: &DiskFile, shown: &str, digest: Digest) -> Result<()> {
+    if file.digest.is_none_or(|meant| meant == digest) {
+        return Ok(());
+    }
+    let cause =
+        format!("its SHA-256 is {}, and its name says another: it changed while it was copied", digest.hex());
+    Err(Error::new(shown, cause).remedy("run the same command again"))
+}

@@ -1,0 +1,192 @@
+//! One partition more on a disk that is in use by others: its place, and its entry in both copies of the table.
+//!
+//! Entries and their header lie in several sectors, and a header with other entries than those that it has the checksum of is no table: Linux
+//! then sees no partition at all, for it does not look for the second copy. So the new entries are written to free space first, the header,
+//! one sector, leads to them, then they are written to their usual place, and the header leads back. Whatever is interrupted, the first
+//! copy is whole, with the new partition or without it. The second copy follows.
+
+use std::fs::File;
+use std::ops::Range;
+
+use uuid::Uuid;
+
+use crate::layout::{Partition, PartitionKind};
+use crate::partition_table;
+use crate::raw_table::{ENTRY, LINUX_TYPE, RawCopy};
+use crate::{MIB, SECTOR};
+use fault::{Error, Result};
+
+const TABLE: &str = "partition table";
+
+/// A partition that is not there yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Addition {
+    /// Its number.
+    pub number: u32,
+    /// Its place.
+    pub partition: Partition,
+    /// Free space behind it, in bytes, in which new entries can lie for a moment.
+    spare: u64,
+    first: RawCopy,
+    second: RawCopy,
+}
+
+impl Addition {
+    /// Finds a place in the largest gap: all of it, or `size` bytes, which are at least `least`.
+    ///
+    /// # Errors
+    /// The table is damaged, or has no number left; no gap is large enough.
+    pub fn find(disk: &File, uuid: Uuid, least: u64, size: Option<u64>) -> Result<Addition> {
+        let found = partition_table::read(disk)?;
+        if let Some(damage) = found.damage.first() {
+            let remedy = damage.known_remedy().unwrap_or("mend it first").to_owned();
+            return Err(Error::new(damage.object(), damage.cause().to_owned()).remedy(remedy));
+        }
+        let read = |address| RawCopy::read(disk, address).map_err(Error::on(TABLE));
+        let length = block_probe::ByteSource::length(disk).map_err(Error::on(TABLE))?;
+        let (first, second) = (read(1)?, read(length / SECTOR - 1)?);
+        let number = first.free_number().ok_or_else(|| {
+            Error::new(TABLE, "has an entry for each partition that it can have").remedy("remove one of them")
+        })?;
+        let gap = largest_gap(&first);
+        // The last MiB is for entries on their way.
+        let room = (gap.end - gap.start).saturating_sub(MIB);
+        let length = size.map_or(room, |size| size.div_ceil(MIB) * MIB);
+        let wanted = least.div_ceil(MIB) * MIB;
+        if length < wanted || length > room {
+            let cause = format!(
+                "its largest gap has {} MiB, and {} are needed",
+                room / MIB,
+                wanted.max(length) / MIB
+            );
+            return Err(Error::new(TABLE, cause)
+                .remedy("make another partition smaller or remove one, or give a `--size` that fits"));
+        }
+        let partition = Partition { kind: PartitionKind::Store, uuid, start: gap.start, length };
+        Ok(Addition { number, spare: gap.start + length, partition, first, second })
+    }
+
+    /// Writes both copies of the table. `before` is asked before each write, and stops it by an error.
+    ///
+    /// # Errors
+    /// The disk cannot be written to, or was changed meanwhile; it was stopped.
+    pub fn write(&self, disk: &File, mut before: impl FnMut(&str) -> Result<()>) -> Result<()> {
+        for copy in [&self.first, &self.second] {
+            if RawCopy::read(disk, copy.address).map_err(Error::on(TABLE))? != *copy {
+                return Err(Error::new(TABLE, "was changed meanwhile").remedy("do it again"));
+            }
+        }
+        let entries = self.entries();
+        let aside = self.first.with_entries(entries.clone(), self.spare / SECTOR);
+        let first = self.first.with_entries(entries.clone(), self.first.entries_at());
+        let second = self.second.with_entries(entries, self.second.entries_at());
+        let failed = || Error::on(TABLE);
+        for (copy, what) in
+            [(&aside, "aside"), (&first, "of the first copy"), (&second, "of the second copy")]
+        {
+            before(&format!("entries {what}"))?;
+            copy.write_entries(disk).map_err(failed())?;
+            before(&format!("header {what}"))?;
+            copy.write_header(disk).map_err(failed())?;
+        }
+        Ok(())
+    }
+
+    fn entries(&self) -> Vec<u8> {
+        let mut entries = self.first.entries.clone();
+        let Partition { kind, uuid, start, length } = &self.partition;
+        let at = (self.number as usize - 1) * ENTRY;
+        let entry = &mut entries[at..at + ENTRY];
+        entry.fill(0);
+        entry[..16].copy_from_slice(&LINUX_TYPE);
+        entry[16..32].copy_from_slice(&uuid.to_bytes_le());
+        entry[32..40].copy_from_slice(&(start / SECTOR).to_le_bytes());
+        entry[40..48].copy_from_slice(&((start + length) / SECTOR - 1).to_le_bytes());
+        for (unit, place) in kind.name().encode_utf16().zip(entry[56..].chunks_exact_mut(2)) {
+            place.copy_from_slice(&unit.to_le_bytes());
+        }
+        entries
+    }
+}
+
+/// In bytes, aligned; empty where there is none.
+fn largest_gap(table: &RawCopy) -> Range<u64> {
+    let (first, last) = table.usable();
+    let mut used = table.used();
+    used.sort_unstable();
+    let mut gaps = Vec::new();
+    let mut free = first;
+    for (begin, end) in used.into_iter().chain([(last.saturating_add(1), last)]) {
+        gaps.push(free..begin);
+        free = free.max(end.saturating_add(1));
+    }
+    let aligned = gaps.into_iter().filter_map(|gap| {
+        let start = gap.start.checked_mul(SECTOR)?.checked_next_multiple_of(MIB)?;
+        let end = gap.end.checked_mul(SECTOR)? / MIB * MIB;
+        (start < end).then_some(start..end)
+    });
+    aligned.max_by_key(|gap| gap.end - gap.start).unwrap_or(0..0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Identity;
+    use crate::layout::{Layout, Room};
+
+    fn disk(size: u64) -> File {
+        let disk = tempfile::tempfile().unwrap();
+        disk.set_len(size * MIB).unwrap();
+        let room = Room { bios: true, esp: 64 * MIB, store: 10 * MIB, state: None };
+        let mut layout = Layout::make(&room, Some(size * MIB), &Identity::of(["x"])).unwrap();
+        layout.partitions.truncate(2);
+        partition_table::write(&layout, &disk).unwrap();
+        disk
+    }
+
+    #[test]
+    fn every_step_leaves_a_table_that_linux_reads() {
+        let mut stopped = 0;
+        loop {
+            let disk = disk(200);
+            let before = partition_table::read(&disk).unwrap().partitions;
+            let addition = Addition::find(&disk, Uuid::from_bytes([7; 16]), 20 * MIB, None).unwrap();
+            assert_eq!((addition.number, addition.partition.start), (3, 66 * MIB));
+            assert_eq!(addition.partition.length, (199 - 66 - 1) * MIB);
+            let mut steps = 0;
+            let done = addition.write(&disk, |_| {
+                steps += 1;
+                if steps > stopped { Err(Error::new("test", "stopped")) } else { Ok(()) }
+            });
+            let copies = block_probe::partition_table::gpt_copies(
+                &disk,
+                &block_probe::partition_table::Disk { size: 200 * MIB, sector: SECTOR, force_gpt: false },
+            )
+            .unwrap();
+            assert!(copies.first.is_ok(), "after {stopped} steps");
+            let now = partition_table::read(&disk).unwrap();
+            assert_eq!(now.partitions[..2], before[..], "after {stopped} steps");
+            if done.is_ok() {
+                assert_eq!(now.damage, []);
+                let added = &now.partitions[2];
+                assert_eq!((added.name.as_str(), added.start), ("lamina-store", 66 * MIB));
+                assert_eq!((added.uuid, added.is_esp), (Uuid::from_bytes([7; 16]), false));
+                assert!(now.partitions[1].is_esp);
+                break;
+            }
+            stopped += 1;
+        }
+        assert_eq!(stopped, 6);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused() {
+        let disk = disk(100);
+        let refused = |least, size| Addition::find(&disk, Uuid::nil(), least, size).unwrap_err().to_string();
+        assert!(refused(50 * MIB, None).contains("its largest gap has 32 MiB, and 50 are needed"));
+        assert!(refused(MIB, Some(40 * MIB)).contains("32 MiB, and 40 are needed"));
+        assert!(refused(30 * MIB, Some(20 * MIB)).contains("and 30 are needed"));
+        disk.set_len(120 * MIB).unwrap();
+        assert!(refused(MIB, None).contains("does not lie at the end of the disk"));
+    }
+}
