@@ -117,14 +117,16 @@ fn argument(command: &[&str], argument: &str) -> Option<Argument> {
         | ("system rollback", "profile") => Argument::Installed,
         (
             "system list" | "system update" | "system diff" | "system gc" | "system install"
-            | "system rollback" | "system default" | "system keep",
+            | "system rollback" | "system default" | "system keep" | "system copy",
             "--medium" | "--esp",
         ) => Argument::Folder,
         (
             "system list" | "system update" | "system diff" | "system gc" | "system install"
-            | "system rollback" | "system default" | "system keep",
+            | "system rollback" | "system default" | "system keep" | "system copy",
             "--disk",
-        ) => Argument::File,
+        )
+        | ("system copy", "out") => Argument::File,
+        ("system copy", _) => Argument::Unknown,
         ("source pin", "url-or-file") => Argument::File,
         ("source pin", "--name") => Argument::Unknown,
         ("source pin", "--write") => Argument::Package,

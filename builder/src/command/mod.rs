@@ -26,6 +26,7 @@ mod source;
 mod store;
 mod store_gc;
 mod system;
+mod system_copy;
 mod system_diff;
 mod system_update;
 mod told_apart;

@@ -24,7 +24,7 @@ use crate::report::Report;
 use crate::system::execution;
 use crate::system::installed::Installed;
 use crate::system::kernels::KernelChoice;
-use crate::system::on_disk::{MountedDisk, OpenDisk, Skeleton};
+use crate::system::on_disk::{MountedDisk, OpenDisk, Skeleton, refuse_without_root};
 use crate::system::plan::SystemPlan;
 use crate::system::request::{NewGeneration, Request};
 use crate::system::step::Step;
@@ -82,6 +82,14 @@ impl OpenTarget {
         }
     }
 
+    /// Lets the program that UEFI starts be read, likewise, where there is one.
+    pub(super) fn bring_loader(&mut self) -> Result<()> {
+        match &mut self.source {
+            Source::Skeleton(skeleton) => skeleton.fill_loader(),
+            _ => Ok(()),
+        }
+    }
+
     /// Lets files of the EFI system partition be read, likewise.
     pub(super) fn bring_boot_files(&mut self, paths: impl IntoIterator<Item = String>) -> Result<()> {
         match &mut self.source {
@@ -132,6 +140,7 @@ fn of_disk(place: Where<'_>, access: Access, report: &Report) -> Result<OpenTarg
             Ok(OpenTarget { target, source: Source::Skeleton(skeleton) })
         }
         Access::Write => {
+            refuse_without_root(disk)?;
             let mounted = MountedDisk::mount(OpenDisk::open(disk, report)?)?;
             let target = Target::of_mounted(disk, &mounted)?;
             Ok(OpenTarget { target, source: Source::Mounted(mounted) })

@@ -11,6 +11,7 @@ use profiles::Name;
 use running::medium::Access;
 
 use super::on_medium::{Bringing, Doing, KEPT, Where, access, generation, profile, target, whole};
+use super::system_copy::Copy;
 use super::system_diff::Diff;
 use super::system_update::Update;
 use super::{at_most_one, print, print_json};
@@ -40,7 +41,9 @@ pub struct SystemCommand {
 
 #[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(subcommand)]
+#[allow(clippy::large_enum_variant, reason = "there is one value of it, and `argh` takes no box here")]
 enum Action {
+    Copy(Copy),
     Default(Choose),
     Diff(Diff),
     Gc(Gc),
@@ -229,6 +232,7 @@ struct Gc {
 impl SystemCommand {
     pub(super) fn run(self, context: &Context) -> Result<ExitCode> {
         match self.action {
+            Action::Copy(command) => command.run(context),
             Action::Default(command) => command.run(context),
             Action::Diff(command) => command.run(context),
             Action::Gc(command) => command.run(context),

@@ -48,6 +48,15 @@ pub struct Shown<'a> {
 /// # Errors
 /// No entry says how this medium is booted; an entry that loaders or the kernel could not take.
 pub fn make(installed: &Installed, request: &Request, shown: &[Shown<'_>]) -> Result<Menu> {
+    let menu = Menu::make(&wanted(installed, request, shown)?).map_err(Error::on(""))?;
+    Ok(named(installed, request, menu, &installed.esp.loader_conf.clone().unwrap_or_default()))
+}
+
+/// What the menu is to be made of.
+///
+/// # Errors
+/// No entry says how this medium is booted.
+pub fn wanted(installed: &Installed, request: &Request, shown: &[Shown<'_>]) -> Result<MenuRequest> {
     let rescue = request.rescue.clone().or_else(|| rescue_of(installed, shown));
     let mut profiles: Vec<Vec<Generation>> = Vec::new();
     for (name, place) in places(installed, shown) {
@@ -58,15 +67,8 @@ pub fn make(installed: &Installed, request: &Request, shown: &[Shown<'_>]) -> Re
     }
     let conf = installed.esp.loader_conf.clone().unwrap_or_default();
     let timeout = conf.timeout.unwrap_or(TIMEOUT);
-    let wanted = MenuRequest {
-        profiles,
-        rescue,
-        parameters: Vec::new(),
-        timeout,
-        tries: is_counted(installed, &conf).then_some(TRIES),
-    };
-    let menu = Menu::make(&wanted).map_err(Error::on(""))?;
-    Ok(named(installed, request, menu, &conf))
+    let tries = is_counted(installed, &conf).then_some(TRIES);
+    Ok(MenuRequest { profiles, rescue, parameters: Vec::new(), timeout, tries })
 }
 
 /// Whether the loader counts tries here: of the default, or of any entry that was not blessed yet.
@@ -136,7 +138,7 @@ fn no_template() -> Error {
 }
 
 /// What takes the place of everything: what an entry of another profile falls back to, else what is called so.
-fn rescue_of(installed: &Installed, shown: &[Shown<'_>]) -> Option<Name> {
+pub(super) fn rescue_of(installed: &Installed, shown: &[Shown<'_>]) -> Option<Name> {
     let is_shown = |name: &Name| shown.iter().any(|it| it.profile == name);
     let of_entry = |entry: &BootEntry| {
         let boots = entry.boots()?.0;

@@ -15,10 +15,12 @@
 //! | [`step`] | one step of a plan |
 //! | [`plan`] | steps from what is there to what is to be there: their order; those of the medium, and those of the partition |
 //! | [`execution`], `partition` | carries out a plan; on a partition that is mounted or not |
+//! | [`copy`] | a medium copied to another disk |
 //! | [`difference`] | what differs between two generations |
 //! | [`kernels`] | what new generations start with whose profiles are for one kernel |
 //! | [`request`] | what is asked for: a new generation, another default |
 
+pub mod copy;
 pub mod difference;
 pub mod esp;
 pub mod execution;

@@ -26,6 +26,8 @@ pub struct Target {
     pub esp: PathBuf,
     /// What people call it.
     pub name: String,
+    /// The image or the device of the disk, where it was given.
+    pub disk: Option<PathBuf>,
     /// Of copies that stand for a file system of a disk: how much fits into that; of the store, and of the partition.
     rooms: (Option<Room>, Option<Room>),
     /// Changes the partition where its folder holds copies.
@@ -58,6 +60,7 @@ impl Target {
                 .remedy("mount the EFI system partition, and give that folder with `--esp DIR`"));
         }
         Ok(Target {
+            disk: None,
             name: store.display().to_string(),
             store,
             esp: esp.to_owned(),
@@ -73,7 +76,7 @@ impl Target {
     pub fn of_copies(disk: &Path, copies: &Skeleton) -> Result<Target> {
         let target = Target::mounted(&copies.medium(), &copies.esp()).map_err(|_| no_store(disk))?;
         let rooms = (Some(copies.store_room), Some(copies.esp_room));
-        Ok(Target { name: disk.display().to_string(), rooms, ..target })
+        Ok(Target { name: disk.display().to_string(), disk: Some(disk.to_owned()), rooms, ..target })
     }
 
     /// A disk that can be changed; its partition is taken over.
@@ -84,7 +87,7 @@ impl Target {
         let target = Target::mounted(&mounted.medium, &mounted.copies.esp()).map_err(|_| no_store(disk))?;
         let rooms = (None, Some(mounted.copies.esp_room));
         let volume = Some(Arc::clone(&mounted.volume));
-        Ok(Target { name: disk.display().to_string(), rooms, volume, ..target })
+        Ok(Target { name: disk.display().to_string(), disk: Some(disk.to_owned()), rooms, volume, ..target })
     }
 
     /// How much fits into the store.

@@ -23,9 +23,18 @@ const ALIGNMENT: usize = 4096;
 ///
 /// # Errors
 /// The device cannot be written to or read, or does not keep what was written.
-pub fn write_and_compare(
+pub fn write_and_compare(image: &File, device: &File, name: &Path, progress: impl FnMut(u64)) -> Result<()> {
+    write_part_and_compare(image, device, 0, name, progress)
+}
+
+/// The same for the image of a part of the device, which begins at byte `at`, a multiple of a MiB.
+///
+/// # Errors
+/// Likewise.
+pub fn write_part_and_compare(
     image: &File,
     device: &File,
+    at: u64,
     name: &Path,
     mut progress: impl FnMut(u64),
 ) -> Result<()> {
@@ -39,7 +48,7 @@ pub fn write_and_compare(
     let length = image.metadata().map_err(|error| failed("the image", error))?.len();
     let all = extents(&data_of(image).map_err(|error| failed("the image", error))?, length);
     let (head, rest): (Vec<&Extent>, Vec<&Extent>) = all.iter().partition(|it| it.range().start < MIB);
-    let mut write = |extent: &Extent| copy(image, device, extent, &mut progress);
+    let mut write = |extent: &Extent| copy(image, device, at, extent, &mut progress);
     let old_head = Extent::Zeros(0..MIB.min(length));
     write(&old_head).map_err(|error| failed("cannot be written to", error))?;
     for part in [rest, head] {
@@ -48,7 +57,7 @@ pub fn write_and_compare(
     }
     let reader = uncached(device).map_err(|error| failed("cannot be read back", error))?;
     for extent in &all {
-        compare(image, &reader, extent, &mut progress, name, &failed)?;
+        compare(image, (&reader, at), extent, &mut progress, name, &failed)?;
     }
     Ok(())
 }
@@ -63,7 +72,13 @@ pub fn work_of(image: &File) -> Result<u64> {
     Ok(2 * extents(&data, length).iter().map(Extent::length).sum::<u64>() + MIB.min(length))
 }
 
-fn copy(image: &File, device: &File, extent: &Extent, progress: &mut impl FnMut(u64)) -> io::Result<()> {
+fn copy(
+    image: &File,
+    device: &File,
+    at: u64,
+    extent: &Extent,
+    progress: &mut impl FnMut(u64),
+) -> io::Result<()> {
     let mut buffer = vec![0; PART as usize];
     for part in parts(extent.range()) {
         let bytes = &mut buffer[..(part.end - part.start) as usize];
@@ -71,7 +86,7 @@ fn copy(image: &File, device: &File, extent: &Extent, progress: &mut impl FnMut(
             Extent::Data(_) => image.read_exact_at(bytes, part.start)?,
             Extent::Zeros(_) => bytes.fill(0),
         }
-        device.write_all_at(bytes, part.start)?;
+        device.write_all_at(bytes, at + part.start)?;
         progress(part.end - part.start);
     }
     Ok(())
@@ -94,7 +109,7 @@ fn uncached(device: &File) -> io::Result<File> {
 
 fn compare(
     image: &File,
-    device: &File,
+    (device, begin): (&File, u64),
     extent: &Extent,
     progress: &mut impl FnMut(u64),
     name: &Path,
@@ -106,14 +121,17 @@ fn compare(
     for part in parts(extent.range()) {
         let length = (part.end - part.start) as usize;
         let found = &mut memory[aligned..aligned + length];
-        device.read_exact_at(found, part.start).map_err(|error| failed("cannot be read back", error))?;
+        device
+            .read_exact_at(found, begin + part.start)
+            .map_err(|error| failed("cannot be read back", error))?;
         if let Extent::Data(_) = extent {
             let meant = &mut meant[..length];
             image.read_exact_at(meant, part.start).map_err(|error| failed("the image", error))?;
         }
         if *found != meant[..length] {
             let at = found.iter().zip(&meant).position(|(found, meant)| found != meant).unwrap_or(0);
-            let cause = format!("does not hold what was written: byte {} differs", part.start + at as u64);
+            let cause =
+                format!("does not hold what was written: byte {} differs", begin + part.start + at as u64);
             let remedy = "do not use it: it is failing, or smaller than it says; take another device";
             return Err(Error::new(name.display(), cause).remedy(remedy));
         }
@@ -172,7 +190,8 @@ mod tests {
         device.write_all_at(&[8], 20 * MIB + 3).unwrap();
         let extent = Extent::Data(20 * MIB..22 * MIB);
         let failed = |what: &str, error: io::Error| Error::new(what, error.to_string());
-        let error = compare(&image, &device, &extent, &mut |_| (), Path::new("sdx"), &failed).unwrap_err();
+        let error =
+            compare(&image, (&device, 0), &extent, &mut |_| (), Path::new("sdx"), &failed).unwrap_err();
         let text = error.to_string();
         assert!(text.contains("sdx: does not hold what was written: byte 20971523 differs"), "{text}");
         let read_only = File::open(format!("/proc/self/fd/{}", device.as_raw_fd())).unwrap();

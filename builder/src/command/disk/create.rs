@@ -122,7 +122,7 @@ fn uefi_loader(text: &str) -> Result<UefiLoader, String> {
     UefiLoader::parse(text)
 }
 
-fn bytes(text: &str) -> Result<u64, String> {
+pub(in crate::command) fn bytes(text: &str) -> Result<u64, String> {
     match TmpfsSize::parse(text) {
         Some(TmpfsSize::Bytes(bytes)) => Ok(bytes),
         _ => Err(format!(

@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 
 /// Where a disk goes.
 #[derive(Debug)]
-pub(super) enum Destination {
+pub(in crate::command) enum Destination {
     /// A file that appears when it is complete.
     File(PathBuf, DiskFormat),
     /// A device that holds nothing that anybody uses.
@@ -23,7 +23,7 @@ pub(super) enum Destination {
 
 impl Destination {
     /// What the command line names; a device is looked at and judged, and nothing is written.
-    pub(super) fn of(
+    pub(in crate::command) fn of(
         out: Option<&PathBuf>,
         format: Option<DiskFormat>,
         device: Option<&PathBuf>,
@@ -48,7 +48,7 @@ impl Destination {
     }
 
     /// What is written to, as it was named.
-    pub(super) fn path(&self) -> &Path {
+    pub(in crate::command) fn path(&self) -> &Path {
         match self {
             Destination::File(path, _) => path,
             Destination::Device(facts) => &facts.path,
@@ -56,7 +56,7 @@ impl Destination {
     }
 
     /// Bytes, where they are given: of a device, whose partition table must end where it ends.
-    pub(super) fn size(&self) -> Option<u64> {
+    pub(in crate::command) fn size(&self) -> Option<u64> {
         match self {
             Destination::File(..) => None,
             Destination::Device(facts) => Some(facts.size),
@@ -64,14 +64,14 @@ impl Destination {
     }
 
     /// Says what a device holds.
-    pub(super) fn describe(&self, context: &Context) {
+    pub(in crate::command) fn describe(&self, context: &Context) {
         if let Destination::Device(facts) = self {
             context.report.line(format_args!("{facts}"));
         }
     }
 
     /// Whoever loses what is on a device must name it: `erase`, or typed.
-    pub(super) fn confirm(&self, erase: Option<&str>) -> Result<()> {
+    pub(in crate::command) fn confirm(&self, erase: Option<&str>) -> Result<()> {
         let Destination::Device(facts) = self else {
             return match erase {
                 Some(_) => {
@@ -97,7 +97,7 @@ impl Destination {
     }
 
     /// Makes the disk, and puts it there.
-    pub(super) fn write(&self, context: &Context, plan: &DiskPlan) -> Result<()> {
+    pub(in crate::command) fn write(&self, context: &Context, plan: &DiskPlan) -> Result<()> {
         match self {
             Destination::File(path, format) => to_file(context, plan, path, *format),
             Destination::Device(facts) => to_device(context, plan, facts),

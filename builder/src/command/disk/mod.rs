@@ -1,7 +1,7 @@
 //! `lamina disk`: disks that boot, as images or on devices.
 
-mod create;
-mod destination;
+pub(super) mod create;
+pub(super) mod destination;
 mod inspect;
 
 use std::process::ExitCode;

@@ -15,6 +15,6 @@ pub mod mounted;
 pub mod opening;
 pub mod skeleton;
 
-pub use mounted::MountedDisk;
+pub use mounted::{MountedDisk, refuse_without_root};
 pub use opening::OpenDisk;
 pub use skeleton::Skeleton;

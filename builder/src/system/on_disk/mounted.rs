@@ -35,6 +35,21 @@ pub struct MountedDisk {
     _disk: OpenDisk,
 }
 
+/// Whether this program may mount at all.
+///
+/// # Errors
+/// It is not root's.
+pub fn refuse_without_root(path: &Path) -> Result<()> {
+    match rustix::process::geteuid().is_root() {
+        true => Ok(()),
+        false => {
+            let cause = "takes root to be changed: the file system of its store is mounted for that";
+            Err(Error::new(path.display(), cause)
+                .remedy("run this as root; `--dry-run`, `system list` and `system diff` need none"))
+        }
+    }
+}
+
 impl MountedDisk {
     /// Mounts the store, writable. The calling thread, and what it starts from now on, gets mounts of its own.
     ///

@@ -6,7 +6,7 @@ use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-use boot_entry::paths::{BOOT_FILES, ENTRIES, GRUB, GRUB_CFG, LOADER_CONF};
+use boot_entry::paths::{BOOT_FILES, ENTRIES, GRUB, GRUB_CFG, LOADER_CONF, UEFI_PROGRAM};
 use boot_store::layout;
 use disk_image::read::{DiskReader, EspReader, MOST_TEXT};
 use ext4_view::{Ext4, Ext4Error};
@@ -123,6 +123,17 @@ impl Skeleton {
             self.esp.copy(&path, &mut file)?;
         }
         Ok(())
+    }
+
+    /// The same for the program that UEFI starts, where there is one.
+    ///
+    /// # Errors
+    /// Likewise.
+    pub fn fill_loader(&mut self) -> Result<()> {
+        match self.esp.has(UEFI_PROGRAM) {
+            true => self.fill_on_esp([UEFI_PROGRAM.to_owned()]),
+            false => Ok(()),
+        }
     }
 
     fn copy_store(&self, store: &Ext4) -> Result<()> {

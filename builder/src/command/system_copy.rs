@@ -1,0 +1,232 @@
+//! `lamina system copy`: a medium onto another disk.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use argh::{ArgsInfo, FromArgs};
+use boot_entry::{Menu, Parameter};
+use cli::numbers::human_size;
+use disk_image::Identity;
+use running::medium::Access;
+use serde_json::{Value, json};
+
+use super::disk::create::bytes;
+use super::disk::destination::Destination;
+use super::on_medium::{OpenTarget, Where, target};
+use super::{at_most_one, print, print_json};
+use crate::command::context::Context;
+use crate::disk::device::observe;
+use crate::error::{Error, Result};
+use crate::system::copy::beside::{self, BesidePlan};
+use crate::system::copy::contents::{self, Chosen};
+use crate::system::copy::whole::{self, WholeRequest};
+use crate::system::installed::Installed;
+use crate::system::on_disk::OpenDisk;
+
+/// Copy a medium to another disk: from the stick that a machine was booted from to its internal disk. The copy has partitions and UUIDs of
+/// its own, and both can be plugged in together.
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(
+    subcommand,
+    name = "copy",
+    example = "lamina system copy --device /dev/sdX\nlamina system copy --device /dev/sdX --state 4G --erase sdX\n\
+lamina system copy --device /dev/nvme0n1 --beside --dry-run\nlamina system copy stick.img --disk other.img --all",
+    note = "What is copied: the generation that runs (elsewhere: that boots by itself), which boots by itself on the copy; the last good one of its profile; \
+the rescue; their kernels, entries and loaders. --all copies every generation that is whole.",
+    note = "--device shows what lies on the disk, and asks for its name before anything is lost. It refuses one that is in use. What was \
+written is read back and compared.",
+    note = "--beside leaves all partitions of the disk, the files on its EFI system partition and what boots by itself there as they are: \
+the store comes into free space, and entries onto that partition. Where no loader there shows them, systemd-boot comes into a folder of its own."
+)]
+pub(super) struct Copy {
+    /// the image to write; with --beside one that is there
+    #[argh(positional)]
+    out: Option<PathBuf>,
+    /// write to this disk in place of an image; without --beside all that is on it is lost
+    #[argh(option, arg_name = "disk")]
+    device: Option<PathBuf>,
+    /// the kernel's name of that disk, as sdX: nobody is asked
+    #[argh(option, arg_name = "name")]
+    erase: Option<String>,
+    /// into free space of the disk, beside the system that is there
+    #[argh(switch)]
+    beside: bool,
+    /// copy all generations that are whole
+    #[argh(switch)]
+    all: bool,
+    /// the length of the image, or with --beside of the new partition, as 8G (default: what is needed; a device or a gap is filled)
+    #[argh(option, arg_name = "size", from_str_fn(bytes))]
+    size: Option<u64>,
+    /// add a partition of this length, on which changes last, as 2G; it is empty
+    #[argh(option, arg_name = "size", from_str_fn(bytes))]
+    state: Option<u64>,
+    /// the medium to copy: where the partition of its store is mounted (default: that of the running system)
+    #[argh(option, arg_name = "dir")]
+    medium: Option<PathBuf>,
+    /// where its EFI system partition is mounted
+    #[argh(option, arg_name = "dir")]
+    esp: Option<PathBuf>,
+    /// the image or the device of its disk, in place of both
+    #[argh(option, arg_name = "file")]
+    disk: Option<PathBuf>,
+    /// print what would be written, and write nothing
+    #[argh(switch, short = 'n')]
+    dry_run: bool,
+    /// write JSON
+    #[argh(switch)]
+    json: bool,
+}
+
+impl Copy {
+    pub(super) fn run(self, context: &Context) -> Result<ExitCode> {
+        at_most_one(&[("--beside", self.beside), ("--erase", self.erase.is_some())])?;
+        at_most_one(&[("--beside", self.beside), ("--state", self.state.is_some())])?;
+        // Before what takes long: a device that is in use, or nothing that is named.
+        let destination = match self.beside {
+            true => None,
+            false => {
+                at_most_one(&[("--size", self.size.is_some()), ("--device", self.device.is_some())])?;
+                Some(Destination::of(self.out.as_ref(), None, self.device.as_ref())?)
+            }
+        };
+        let mut source =
+            target(Where::of(&self.medium, &self.esp, &self.disk), Access::Read, &context.report)?;
+        let installed = Installed::read(&source)?;
+        installed.warnings().iter().for_each(|it| context.report.line(format_args!("warning: {it}")));
+        let chosen = contents::choose(&installed, self.all)?;
+        self.bring(&mut source, &installed, &chosen)?;
+        if self.state.is_none() && chosen.has_state(&installed) {
+            context.report.line(format_args!(
+                "warning: the state of this medium is not copied: on the copy changes are lost, or begin anew with `--state SIZE`"
+            ));
+        }
+        match destination {
+            Some(destination) => self.to_whole_disk(context, &source, &installed, &chosen, &destination),
+            None => self.to_free_space(context, &source, &installed, &chosen),
+        }
+    }
+
+    /// What is read of a disk that nobody mounted.
+    fn bring(&self, source: &mut OpenTarget, installed: &Installed, chosen: &Chosen<'_>) -> Result<()> {
+        let menu = chosen.menu(installed, &Identity::of([]), false)?;
+        source.bring_boot_files(contents::boot_paths(&menu))?;
+        source.bring_loader()?;
+        match self.dry_run {
+            true => Ok(()),
+            false => source.bring_images(chosen.images().into_iter()),
+        }
+    }
+
+    fn to_whole_disk(
+        &self,
+        context: &Context,
+        source: &OpenTarget,
+        installed: &Installed,
+        chosen: &Chosen<'_>,
+        destination: &Destination,
+    ) -> Result<ExitCode> {
+        let request = WholeRequest { size: destination.size().or(self.size), state: self.state };
+        let planned = whole::plan(source, installed, chosen, request)?;
+        destination.describe(context);
+        if !self.dry_run {
+            destination.confirm(self.erase.as_deref())?;
+            destination.write(context, &planned.plan)?;
+        }
+        let layout = &planned.plan.layout;
+        if self.json {
+            let partitions = layout.partitions.iter().map(|it| {
+                json!({ "name": it.kind.name(), "uuid": it.uuid.to_string(), "start": it.start, "size": it.length })
+            });
+            let partitions = partitions.collect::<Vec<_>>();
+            print_json(&json!({
+                "disk": destination.path(), "written": !self.dry_run, "size": layout.length, "uuid": layout.uuid.to_string(),
+                "partitions": partitions, "entries": entries(&planned.menu), "default": planned.menu.default,
+            }))?;
+        } else if self.dry_run {
+            print(planned.plan.to_string().trim_end())?;
+        } else {
+            titles(context, &planned.menu);
+            let path = destination.path().display();
+            context.report.line(format_args!("{path}: {}, GPT {}", human_size(layout.length), layout.uuid));
+            if let Destination::Device(facts) = destination {
+                context.report.line(format_args!(
+                    "{}: written and compared; the machine starts from it once the stick is taken away",
+                    facts.name
+                ));
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn to_free_space(
+        &self,
+        context: &Context,
+        source: &OpenTarget,
+        installed: &Installed,
+        chosen: &Chosen<'_>,
+    ) -> Result<ExitCode> {
+        let path = self.beside_path()?;
+        if self.device.is_some() {
+            context.report.line(format_args!("{}", observe(path)?));
+        }
+        let disk = OpenDisk::open(path, &context.report)?;
+        let plan = BesidePlan::make((source, installed), chosen, &disk, self.size)?;
+        if !self.dry_run {
+            plan.carry_out(&disk, &context.report, &mut |_| Ok(()))?;
+            if self.device.is_some() {
+                beside::reread(disk);
+            }
+        }
+        let partition = plan.partition();
+        if self.json {
+            let added = json!({
+                "name": partition.kind.name(), "uuid": partition.uuid.to_string(), "start": partition.start, "size": partition.length,
+            });
+            print_json(&json!({
+                "disk": path, "written": !self.dry_run, "partitions": [added], "entries": entries(&plan.menu),
+                "loader": plan.own_loader,
+            }))?;
+        } else if self.dry_run {
+            print(plan.to_string().trim_end())?;
+        } else {
+            titles(context, &plan.menu);
+            let size = human_size(partition.length);
+            context.report.line(format_args!("{}: {size} beside what was there", path.display()));
+            context.report.line(format_args!("{}", how_to_start(&plan, path)));
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn beside_path(&self) -> Result<&Path> {
+        at_most_one(&[("--device", self.device.is_some()), ("the name of an image", self.out.is_some())])?;
+        let path = self.device.as_deref().or(self.out.as_deref());
+        path.ok_or_else(|| {
+            Error::new("--beside", "says of no disk")
+                .remedy("give `--device /dev/sdX`, or the name of an image that is there")
+        })
+    }
+}
+
+fn how_to_start(plan: &BesidePlan, path: &Path) -> String {
+    let Some(loader) = plan.own_loader else {
+        return "the menu of the loader there shows it, and what boots by itself is as before".to_owned();
+    };
+    let loader = loader.replace('/', "\\");
+    format!(
+        "what boots by itself is as before, and no loader there shows this menu: choose \\{loader} in the menu of the firmware (\"boot from \
+         file\"), or let `efibootmgr --create-only --disk {} --part {} --label Lamina --loader '\\{loader}'` add it there",
+        path.display(),
+        plan.esp_number
+    )
+}
+
+fn titles(context: &Context, menu: &Menu) {
+    for (place, (_, entry)) in menu.entries.iter().enumerate() {
+        context.report.line(format_args!("{:>3}. {}", place + 1, entry.title));
+    }
+}
+
+fn entries(menu: &Menu) -> Vec<Value> {
+    let entry = |(name, entry): &(boot_entry::EntryFileName, boot_entry::BootEntry)| json!({ "file": name.file_name(), "title": entry.title, "options": Parameter::line(&entry.options) });
+    menu.entries.iter().map(entry).collect()
+}

@@ -1,0 +1,12 @@
+//! A medium copied to another disk: some of its generations, with what starts them. The copy names its own partitions, whose UUIDs no other
+//! disk has: both can be plugged in together.
+//!
+//! | module | subject |
+//! |---|---|
+//! | [`contents`] | what is copied: generations, kernels, loaders, as files of a new disk |
+//! | [`whole`] | a whole disk, as `lamina disk create` plans it |
+//! | [`beside`] | free space and the EFI system partition of a disk with another system |
+
+pub mod beside;
+pub mod contents;
+pub mod whole;

@@ -1,0 +1,118 @@
+//! A medium as a disk of its own, with the loaders that it has.
+
+use std::fs::File;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use boot_entry::{EntryFileName, Menu, paths};
+use disk_image::bios::BootCode;
+use disk_image::layout::Room;
+use disk_image::read::DiskReader;
+use disk_image::{DiskFile, DiskPlan, Layout, PartitionKind, ext4, fat};
+use nix::sys::stat::{major, minor};
+use profiles::Digest;
+
+use super::contents::{self, Chosen};
+use crate::disk::assembly::PlannedDisk;
+use crate::disk::loader_record::{LoaderRecord, RecordedFile};
+use crate::error::{Error, Result};
+use crate::system::esp::Grub;
+use crate::system::installed::Installed;
+use crate::system::target::Target;
+
+/// The number of the EFI system partition in the name by which GRUB's core finds its menu.
+const ESP_NUMBER: u32 = 2;
+
+/// What is asked for.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct WholeRequest {
+    /// The length of the disk.
+    pub size: Option<u64>,
+    /// The length of the state's partition.
+    pub state: Option<u64>,
+}
+
+/// Plans the disk; reads loaders, and writes nothing.
+///
+/// # Errors
+/// A file of the medium is missing; the disk is too small; nothing would start it.
+pub fn plan(
+    target: &Target,
+    installed: &Installed,
+    chosen: &Chosen<'_>,
+    request: WholeRequest,
+) -> Result<PlannedDisk> {
+    let identity = contents::new_identity()?;
+    let wanted = chosen.menu(installed, &identity, request.state.is_some())?;
+    let mut menu = Menu::make(&wanted).map_err(Error::on(""))?;
+    choose_default(&mut menu, chosen);
+    let uefi = contents::uefi_program(target)?;
+    let shows_by_grub = matches!(installed.esp.grub, Grub::Shows(_) | Grub::Nothing);
+    let boot_code = if shows_by_grub { boot_code_of(target) } else { None };
+    if uefi.is_none() && boot_code.is_none() {
+        return Err(Error::new(&target.name, "has no loader that could be copied").remedy(
+            "`lamina disk inspect` says what is damaged; `lamina disk create` makes a disk with one",
+        ));
+    }
+    let mut esp: Vec<DiskFile> =
+        uefi.iter().map(|program| DiskFile::bytes(paths::UEFI_PROGRAM, program.clone())).collect();
+    esp.extend(chosen.boot_files(target, &wanted)?);
+    esp.push(DiskFile::bytes(paths::LOADER_CONF, menu.to_loader_conf()));
+    for (name, entry) in &menu.entries {
+        esp.push(DiskFile::bytes(paths::entry(&name.file_name()), entry.to_conf()));
+    }
+    esp.push(DiskFile::bytes(
+        paths::LOADER_RECORD,
+        record(uefi.as_deref(), boot_code.as_ref(), shows_by_grub)?,
+    ));
+    if shows_by_grub {
+        let shown = menu.to_grub_menu().map_err(Error::on(""))?;
+        esp.push(DiskFile::bytes(paths::GRUB_CFG, shown.to_grub_cfg()));
+        esp.push(DiskFile::bytes(format!("{}/{}", paths::GRUB, shown.file_name), shown.script));
+    }
+    let store = chosen.store(target, installed)?;
+    let room = Room {
+        bios: boot_code.is_some(),
+        esp: fat::room_for(&esp),
+        store: ext4::room_for(&store),
+        state: request.state,
+    };
+    let layout = Layout::make(&room, request.size, &identity)?;
+    Ok(PlannedDisk { plan: DiskPlan { layout, identity, boot_code, esp, store }, menu })
+}
+
+/// The first of the generations boots by itself.
+pub(super) fn choose_default(menu: &mut Menu, chosen: &Chosen<'_>) {
+    let first = chosen.generations.first().map(|it| EntryFileName::of(&it.profile, it.number).id);
+    let is_there = |id: &String| menu.entries.iter().any(|it| it.0.id == *id);
+    menu.default = first.filter(is_there).unwrap_or_else(|| menu.default.clone());
+}
+
+fn record(uefi: Option<&[u8]>, boot_code: Option<&BootCode>, shows_by_grub: bool) -> Result<String> {
+    let plain = |path: &str| RecordedFile { path: path.to_owned(), contents: None };
+    let program = uefi.map(Digest::of).transpose().map_err(Error::on("the loader"))?;
+    let program = program.map(|it| RecordedFile { contents: Some(it), ..plain(paths::UEFI_PROGRAM) });
+    let settings = uefi.is_some_and(contents::is_systemd_boot).then(|| plain(paths::LOADER_CONF));
+    let menu = shows_by_grub.then(|| plain(paths::GRUB_CFG));
+    let files = [program, settings, menu].into_iter().flatten().collect();
+    Ok(LoaderRecord { files, boot_code: boot_code.map(BootCode::digests) }.to_kdl())
+}
+
+/// What a BIOS starts on the disk of the medium, where it can be read and would find its menu on the copy.
+fn boot_code_of(target: &Target) -> Option<BootCode> {
+    let path = target.disk.clone().or_else(|| disk_of(&target.store))?;
+    let reader = DiskReader::new(File::open(path).ok()?).ok()?;
+    let esp = reader.partition(PartitionKind::EfiSystem).ok()?.number;
+    let bios = reader.partition(PartitionKind::BiosBoot).ok()?.number;
+    let found = reader.boot_code().ok()??;
+    (esp == ESP_NUMBER && bios == ESP_NUMBER - 1).then(|| found.boot_code()).flatten()
+}
+
+/// The node of the whole disk that a folder lies on a partition of.
+fn disk_of(folder: &Path) -> Option<PathBuf> {
+    let device = std::fs::metadata(folder).ok()?.dev();
+    let partition =
+        std::fs::canonicalize(format!("/sys/dev/block/{}:{}", major(device), minor(device))).ok()?;
+    let disk = partition.join("partition").exists().then(|| partition.parent()).flatten()?;
+    Some(Path::new("/dev").join(disk.file_name()?.to_str()?.replace('!', "/")))
+}

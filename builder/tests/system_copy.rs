@@ -1,0 +1,306 @@
+//! A medium copied to a disk of its own, and into the free space of a disk with another system. All of it are files: no root, no mount.
+
+mod program;
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use builder::error::Error;
+use builder::report::Report;
+use builder::system::copy::beside::BesidePlan;
+use builder::system::copy::contents;
+use builder::system::installed::Installed;
+use builder::system::on_disk::OpenDisk;
+use builder::system::target::Target;
+use disk_image::read::DiskReader;
+use disk_image::{FatVolume, MIB};
+use program::made_disk::Shop;
+use program::{json, lamina, told};
+use serde_json::Value;
+
+fn run(program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program).args(arguments).output().unwrap();
+    assert!(output.status.success(), "{program} {arguments:?}: {}", told(&output));
+    told(&output)
+}
+
+fn copy(shop: &Shop, arguments: &[&str]) -> Output {
+    lamina(shop.folder.path(), &[&["system", "copy"], arguments, &["--disk", "disk.img"]].concat())
+}
+
+fn copied(shop: &Shop, arguments: &[&str]) -> String {
+    let output = copy(shop, arguments);
+    assert!(output.status.success(), "{}", told(&output));
+    told(&output)
+}
+
+fn refused(shop: &Shop, arguments: &[&str], words: &str) {
+    let output = copy(shop, arguments);
+    let said = told(&output);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains(words) && said.contains("\nhelp: "), "{words}\nnot in: {said}");
+}
+
+fn inspected(shop: &Shop, disk: &str) -> Value {
+    let found = json(shop.folder.path(), &["disk", "inspect", disk, "--json"]);
+    assert_eq!(found["damage"], serde_json::json!([]), "{found}");
+    run("sfdisk", &["--verify", shop.path(disk).to_str().unwrap()]);
+    for partition in found["partitions"].as_array().unwrap() {
+        if ["lamina-store", "lamina-state"].contains(&partition["name"].as_str().unwrap()) {
+            let place = format!("{}?offset={}", shop.path(disk).display(), partition["start"]);
+            run("e2fsck", &["-fn", &place]);
+        }
+    }
+    found
+}
+
+fn generations(found: &Value) -> Vec<String> {
+    let all = found["generations"].as_array().unwrap().iter();
+    all.map(|it| format!("{}/{}", it["profile"].as_str().unwrap(), it["generation"])).collect()
+}
+
+fn uuids(found: &Value) -> Vec<String> {
+    found["partitions"].as_array().unwrap().iter().map(|it| it["uuid"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn a_copy_is_a_disk_of_its_own() {
+    let shop = Shop::new();
+    let before = inspected(&shop, "disk.img");
+    let planned = copied(&shop, &["copy.img", "--dry-run"]);
+    assert!(planned.contains("make ext4 LAMINA\n") && !shop.path("copy.img").exists(), "{planned}");
+    let said = copied(&shop, &["copy.img"]);
+    assert!(
+        said.contains("  1. web: web of 2") && said.contains("the state of this medium is not copied"),
+        "{said}"
+    );
+    let found = inspected(&shop, "copy.img");
+    assert_eq!(generations(&found), ["rescue/1", "web/2"]);
+    assert!(uuids(&found).iter().all(|it| !uuids(&before).contains(it)), "{found}");
+    // What starts it is what started the medium: `disk inspect` has compared it with the record on the copy.
+    assert_eq!(
+        (found["unknown"].clone(), found["partitions"].as_array().unwrap().len()),
+        (serde_json::json!([]), 3)
+    );
+    let options = found["entries"][0]["options"].as_str().unwrap();
+    assert!(options.contains(&format!("lamina.store=PARTUUID={}", uuids(&found)[2])), "{options}");
+    assert!(!options.contains("lamina.state=") && options.contains("console=tty0"), "{options}");
+    let listed = lamina(shop.folder.path(), &["system", "list", "--disk", "copy.img"]);
+    let listed = told(&listed);
+    assert!(listed.lines().any(|it| it.starts_with("web/2 ") && it.contains("default")), "{listed}");
+    // A copy of the copy, from folders, with all of it and a state.
+    shop.bless("web", 1);
+    let folders = ["--medium", "medium", "--esp", "esp"];
+    let arguments =
+        [&["system", "copy", "all.img", "--all", "--state", "20M", "--size", "400M"][..], &folders].concat();
+    let output = lamina(shop.folder.path(), &arguments);
+    assert!(output.status.success(), "{}", told(&output));
+    let all = inspected(&shop, "all.img");
+    assert_eq!(generations(&all), ["rescue/1", "web/2", "web/1"]);
+    assert!(all["entries"][0]["options"].as_str().unwrap().contains("lamina.state=PARTUUID="), "{all}");
+    let listed = told(&lamina(shop.folder.path(), &["system", "list", "--disk", "all.img"]));
+    assert!(listed.lines().any(|it| it.starts_with("web/1 ") && it.contains("last good")), "{listed}");
+    assert!(listed.lines().any(|it| it.starts_with("web/2 ") && it.contains("default")), "{listed}");
+}
+
+#[test]
+fn what_cannot_be_copied_is_refused() {
+    let shop = Shop::new();
+    refused(&shop, &[], "nothing says where it goes");
+    refused(&shop, &["copy.img", "--size", "20M"], "are too few");
+    refused(&shop, &["copy.img", "--beside", "--state", "20M"], "exclude each other");
+    refused(&shop, &["copy.img", "--beside"], "copy.img: ");
+    refused(&shop, &["--device", "/dev/null"], "is no block device");
+    let folders = ["system", "copy", "copy.img", "--medium", "medium", "--esp", "esp"];
+    for image in fs::read_dir(shop.path("medium/lamina/images")).unwrap() {
+        fs::remove_file(image.unwrap().path()).unwrap();
+    }
+    let output = lamina(shop.folder.path(), &folders);
+    assert!(told(&output).contains("web/2: cannot be copied"), "{}", told(&output));
+    assert!(!shop.path("copy.img").exists());
+}
+
+/// What another system's loader is.
+enum Theirs {
+    SystemdBoot,
+    Grub,
+}
+
+/// A disk of 300 MiB with an EFI system partition, a partition of another system, and a gap behind it.
+fn other_disk(path: &Path, theirs: &Theirs, conf: &str) {
+    let disk = File::create(path).unwrap();
+    disk.set_len(300 * MIB).unwrap();
+    let mut sfdisk = Command::new("sfdisk").arg("-q").arg(path).stdin(Stdio::piped()).spawn().unwrap();
+    let script = "label: gpt\nstart=2048, size=100MiB, type=U\nsize=40MiB, type=L, name=theirs\n";
+    sfdisk.stdin.take().unwrap().write_all(script.as_bytes()).unwrap();
+    assert!(sfdisk.wait().unwrap().success());
+    disk.write_all_at(&vec![0xab; 40 << 20], 101 * MIB).unwrap();
+    let text = path.to_str().unwrap();
+    run("mkfs.vfat", &["-F", "32", "-s", "1", "--offset", "2048", text, "102400"]);
+    let disk = File::options().read(true).write(true).open(path).unwrap();
+    let volume = FatVolume::open(disk, MIB, 100 * MIB).unwrap();
+    let put = |name: &str, bytes: &[u8]| volume.write_new(name, &mut { bytes }, bytes.len() as u64).unwrap();
+    match theirs {
+        Theirs::SystemdBoot => {
+            put("EFI/BOOT/BOOTX64.EFI", b"MZ #### LoaderInfo: systemd-boot 257 ####");
+            put("loader/loader.conf", conf.as_bytes());
+            put("loader/entries/debian.conf", b"title Debian\nlinux /vmlinuz\n");
+            put("vmlinuz", &[5; 70_000]);
+        }
+        Theirs::Grub => {
+            put("EFI/BOOT/BOOTX64.EFI", b"MZ a shim");
+            put("EFI/debian/grubx64.efi", &[7; 100_000]);
+        }
+    }
+}
+
+/// All files of the EFI system partition.
+fn files(disk: &Path) -> BTreeMap<String, Vec<u8>> {
+    let reader = DiskReader::new(File::open(disk).unwrap()).unwrap().esp().unwrap();
+    let (mut found, mut folders) = (BTreeMap::new(), vec![String::new()]);
+    while let Some(folder) = folders.pop() {
+        for name in reader.names(if folder.is_empty() { "/" } else { &folder }).unwrap() {
+            let path = if folder.is_empty() { name } else { format!("{folder}/{name}") };
+            match reader.length(&path).unwrap() {
+                Some(_) => {
+                    let mut bytes = Vec::new();
+                    reader.copy(&path, &mut bytes).unwrap();
+                    found.insert(path, bytes);
+                }
+                None => folders.push(path),
+            }
+        }
+    }
+    found
+}
+
+/// Their partition and their files are there, and Linux finds the table.
+fn theirs_are_as_before(disk: &Path, before: &BTreeMap<String, Vec<u8>>, when: &str) {
+    let mut bytes = vec![0; 40 << 20];
+    File::open(disk).unwrap().read_exact_at(&mut bytes, 101 * MIB).unwrap();
+    assert!(bytes == vec![0xab; 40 << 20], "{when}");
+    let now = files(disk);
+    for (path, bytes) in before {
+        assert!(now.get(path) == Some(bytes), "{when}: {path}");
+    }
+    let table = DiskReader::new(File::open(disk).unwrap()).unwrap().table;
+    let theirs: Vec<(u64, u64)> = table.partitions[..2].iter().map(|it| (it.start, it.length)).collect();
+    assert_eq!(theirs, [(MIB, 100 * MIB), (101 * MIB, 40 * MIB)], "{when}");
+    assert!(
+        !table.damage.iter().any(|it| it.to_string().contains("first copy")),
+        "{when}: {:?}",
+        table.damage
+    );
+    let mut esp = vec![0; 100 << 20];
+    File::open(disk).unwrap().read_exact_at(&mut esp, MIB).unwrap();
+    let part = disk.with_extension("esp");
+    fs::write(&part, esp).unwrap();
+    let output = Command::new("fsck.vfat").arg("-n").arg(&part).output().unwrap();
+    // An interruption can lose clusters that no file has, and nothing else.
+    let said = told(&output);
+    assert!(
+        output.status.success() || said.contains("Reclaimed") || said.contains("unused cluster"),
+        "{when}: {said}"
+    );
+}
+
+#[test]
+fn beside_another_system_its_menu_shows_the_copy() {
+    let shop = Shop::new();
+    let disk = shop.path("other.img");
+    other_disk(&disk, &Theirs::SystemdBoot, "default debian.conf\ntimeout 3\n");
+    let before = files(&disk);
+    let planned = copied(&shop, &["other.img", "--beside", "--dry-run"]);
+    assert!(planned.contains("partition 3 lamina-store, ") && files(&disk) == before, "{planned}");
+    let said = copied(&shop, &["other.img", "--beside"]);
+    assert!(said.contains("the menu of the loader there shows it"), "{said}");
+    theirs_are_as_before(&disk, &before, "done");
+    let found = inspected(&shop, "other.img");
+    assert_eq!(generations(&found), ["rescue/1", "web/2"]);
+    assert_eq!(found["partitions"][2]["size"].as_u64(), Some((299 - 141 - 1) * MIB));
+    assert!(!uuids(&inspected(&shop, "disk.img")).contains(&uuids(&found)[2]));
+    let ours: Vec<String> = files(&disk).into_keys().filter(|it| !before.contains_key(it)).collect();
+    assert!(
+        ours.iter().all(|it| it.starts_with("lamina/") || it.starts_with("loader/entries/lamina-")),
+        "{ours:?}"
+    );
+    let listed = told(&lamina(shop.folder.path(), &["system", "list", "--disk", "other.img"]));
+    assert!(listed.contains("web/2 ") && !listed.contains("default"), "{listed}");
+    refused(&shop, &["other.img", "--beside"], "has a partition lamina-store already");
+}
+
+#[test]
+fn beside_another_system_an_own_loader_is_said() {
+    let shop = Shop::new();
+    let disk = shop.path("other.img");
+    other_disk(&disk, &Theirs::Grub, "");
+    let before = files(&disk);
+    let said = copied(&shop, &["other.img", "--beside", "--size", "60M"]);
+    assert!(said.contains(r"--part 1 --label Lamina --loader '\EFI\lamina\systemd-bootx64.efi'"), "{said}");
+    theirs_are_as_before(&disk, &before, "done");
+    let now = files(&disk);
+    assert_eq!(now["EFI/BOOT/BOOTX64.EFI"], b"MZ a shim");
+    let mut own = Vec::new();
+    File::open(shop.path("esp/EFI/BOOT/BOOTX64.EFI")).unwrap().read_to_end(&mut own).unwrap();
+    assert!(now["EFI/lamina/systemd-bootx64.efi"] == own);
+    let listed = told(&lamina(shop.folder.path(), &["system", "list", "--disk", "other.img"]));
+    assert!(listed.lines().any(|it| it.starts_with("web/2 ") && it.contains("default")), "{listed}");
+    assert_eq!(inspected(&shop, "other.img")["partitions"][2]["size"].as_u64(), Some(60 * MIB));
+}
+
+#[test]
+fn what_another_system_has_no_place_for_is_refused() {
+    let shop = Shop::new();
+    let disk = shop.path("other.img");
+    let refused_and_same = |arguments: &[&str], words: &str| {
+        let before = fs::read(&disk).unwrap();
+        refused(&shop, &[&["other.img", "--beside"], arguments].concat(), words);
+        assert!(fs::read(&disk).unwrap() == before);
+    };
+    other_disk(&disk, &Theirs::SystemdBoot, "timeout 3\n");
+    refused_and_same(&[], "names no default");
+    other_disk(&disk, &Theirs::Grub, "");
+    refused_and_same(&["--size", "200M"], "its largest gap has 157 MiB, and 200 are needed");
+    refused_and_same(&["--size", "1M"], "are needed");
+    let file = File::options().read(true).write(true).open(&disk).unwrap();
+    let volume = FatVolume::open(file, MIB, 100 * MIB).unwrap();
+    let room = volume.room().unwrap().0 - 4096;
+    volume.write_new("full", &mut std::io::repeat(1), room).unwrap();
+    refused_and_same(&[], "the EFI system partition: has ");
+}
+
+/// Stopped before each step: whatever that was, the other system is as it was, and in the end all of it is there.
+#[test]
+fn an_interrupted_copy_leaves_the_other_system() {
+    let shop = Shop::new();
+    let target = Target::mounted(&shop.path("medium"), &shop.path("esp")).unwrap();
+    let installed = Installed::read(&target).unwrap();
+    let chosen = contents::choose(&installed, false).unwrap();
+    let fresh = shop.path("fresh.img");
+    other_disk(&fresh, &Theirs::SystemdBoot, "default debian.conf\n");
+    let before = files(&fresh);
+    let disk = shop.path("other.img");
+    for stopped in 1.. {
+        run("cp", &["--sparse=always", fresh.to_str().unwrap(), disk.to_str().unwrap()]);
+        let open = OpenDisk::open(&disk, &Report::default()).unwrap();
+        let plan = BesidePlan::make((&target, &installed), &chosen, &open, Some(40 * MIB)).unwrap();
+        let (mut steps, mut last) = (0, String::new());
+        let done = plan.carry_out(&open, &Report::default(), &mut |step| {
+            steps += 1;
+            last = step.to_owned();
+            if steps >= stopped { Err(Error::new("test", "stopped")) } else { Ok(()) }
+        });
+        drop(open);
+        theirs_are_as_before(&disk, &before, &format!("before {last}"));
+        assert!(done.is_err());
+        if last == "end" {
+            assert!(stopped > 10, "{stopped}");
+            break;
+        }
+    }
+    assert_eq!(generations(&inspected(&shop, "other.img")), ["rescue/1", "web/2"]);
+}
