@@ -5,7 +5,7 @@ use std::num::NonZero;
 use boot_entry::{Menu, MenuRequest, Parameter, paths};
 use disk_image::bios::BootCode;
 use disk_image::layout::Room;
-use disk_image::{Content, DiskFile, DiskPlan, Identity, Layout, PartitionKind, ext4, fat};
+use disk_image::{Content, DiskFile, DiskPlan, FatBy, Identity, Layout, PartitionKind, ext4, fat};
 use profiles::{Digest, Name};
 
 use super::contents::Chosen;
@@ -81,7 +81,7 @@ impl DiskRequest<'_> {
         let room =
             Room { bios, esp: fat::room_for(&esp), store: ext4::room_for(&self.store), state: self.state };
         let layout = Layout::make(&room, self.size, &identity)?;
-        let plan = DiskPlan { layout, identity, boot_code, esp, store: self.store };
+        let plan = DiskPlan { layout, identity, boot_code, fat: FatBy::Programs, esp, store: self.store };
         Ok(PlannedDisk { plan, menu })
     }
 

@@ -118,7 +118,8 @@ fn make(disk: &File, partition: &Partition, identity: &Identity) -> Result<()> {
         "offset={},nodiscard,root_owner=0:0,hash_seed={seed},lazy_itable_init=1,lazy_journal_init=1",
         partition.start
     );
-    let mut mke2fs = e2fsprogs("mke2fs")?;
+    // By this name, for busybox has a small mke2fs of its own.
+    let mut mke2fs = e2fsprogs("mkfs.ext4")?;
     mke2fs
         .args([
             "-q",

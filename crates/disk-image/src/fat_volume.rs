@@ -11,14 +11,10 @@ use std::os::unix::fs::FileExt;
 
 use crate::SECTOR;
 use crate::fat_names::{self, ENTRY, FOLDER, FREE, Found};
+use crate::fat_table::{FatTable, MOST_CLUSTERS, strange};
 use fault::{Error, Result};
 
 const ESP: &str = "EFI system partition";
-/// The least value of a last cluster; what is written is the second one.
-const LAST: u32 = 0x0fff_fff8;
-const END: u32 = 0x0fff_ffff;
-/// The upper four bits of an entry are nobody's.
-const MASK: u32 = 0x0fff_ffff;
 /// A folder with more bytes is none (fatgen103: 65,536 entries).
 const MOST_OF_FOLDER: usize = 65_536 * ENTRY;
 
@@ -26,18 +22,12 @@ const MOST_OF_FOLDER: usize = 65_536 * ENTRY;
 #[derive(Debug)]
 pub struct FatVolume {
     disk: File,
-    start: u64,
     /// Bytes of a cluster.
     cluster: u64,
-    /// Where the copies of the table begin, in bytes from the beginning of the disk, and the length of each.
-    tables: Vec<u64>,
-    /// Where cluster 2 lies, likewise.
+    /// Where cluster 2 lies, in bytes from the beginning of the disk.
     data: u64,
     root: u32,
-    /// One behind the last cluster.
-    clusters: u32,
-    /// The sector with the number of free clusters.
-    info: u64,
+    table: FatTable,
 }
 
 impl FatVolume {
@@ -62,23 +52,30 @@ impl FatVolume {
             && data < sectors
             && sectors * SECTOR <= length;
         let clusters = ((sectors.saturating_sub(data)) / per_cluster.max(1) + 2).min(per_table * 128);
-        if !is_fat32 || clusters > u64::from(LAST) - 0x100 {
+        if !is_fat32 || clusters > MOST_CLUSTERS {
             return Err(Error::new(
                 ESP,
                 "is no FAT32 with sectors of 512 bytes, which alone is changed here",
             )
             .remedy("mount it, and give its folder with `--esp DIR`"));
         }
+        let tables = (0..copies).map(|copy| start + (reserved + copy * per_table) * SECTOR).collect();
+        let info = Some(half(48)).filter(|sector| (1..reserved).contains(sector));
+        let file = disk.try_clone().map_err(Error::on(ESP))?;
+        let info = info.map(|sector| start + sector * SECTOR);
         Ok(FatVolume {
-            start,
             cluster: per_cluster * SECTOR,
-            tables: (0..copies).map(|copy| start + (reserved + copy * per_table) * SECTOR).collect(),
             data: start + data * SECTOR,
             root: word(44),
-            clusters: clusters as u32,
-            info: start + half(48) * SECTOR,
+            table: FatTable { disk: file, tables, clusters: clusters as u32, info, is_synced: true },
             disk,
         })
+    }
+
+    /// The same file system without waiting for the disk after each step: of a disk that is thrown away when it does not get finished.
+    pub(crate) fn unsynced(mut self) -> FatVolume {
+        self.table.is_synced = false;
+        self
     }
 
     /// A file with these bytes under a name that nothing has yet; folders that are missing are made.
@@ -99,7 +96,7 @@ impl FatVolume {
             return Err(ErrorKind::AlreadyExists.into());
         }
         let size = u32::try_from(length).map_err(|_| strange("a file of FAT has less than 4 GiB"))?;
-        let chain = self.free_clusters(length.div_ceil(self.cluster))?;
+        let chain = self.table.free_clusters(length.div_ceil(self.cluster))?;
         let mut buffer = vec![0; self.cluster as usize];
         let mut left = length;
         for cluster in &chain {
@@ -109,10 +106,10 @@ impl FatVolume {
             self.disk.write_all_at(&buffer, self.place(*cluster))?;
             left -= part as u64;
         }
-        self.disk.sync_data()?;
-        self.link(&chain)?;
+        self.table.sync()?;
+        self.table.link(&chain)?;
         self.add(folder, name, 0, chain.first().copied().unwrap_or(0), size)?;
-        self.count_free()
+        self.table.count_free()
     }
 
     /// Writes one sector over the file that has its length, where it lies.
@@ -124,8 +121,8 @@ impl FatVolume {
         if found.is_folder() || found.size as usize != bytes.len() || bytes.len() as u64 > SECTOR {
             return Err(strange("it has another length"));
         }
-        self.disk.write_all_at(bytes, self.place(self.checked(found.cluster)?))?;
-        self.disk.sync_data()
+        self.disk.write_all_at(bytes, self.place(self.table.checked(found.cluster)?))?;
+        self.table.sync()
     }
 
     /// Removes a file. One that is not there is no error.
@@ -139,16 +136,16 @@ impl FatVolume {
         if found.is_folder() {
             return Err(strange("it is a folder"));
         }
-        let chain = if found.cluster == 0 { Vec::new() } else { self.chain(found.cluster)? };
-        let clusters = self.chain(folder)?;
+        let chain = if found.cluster == 0 { Vec::new() } else { self.table.chain(found.cluster)? };
+        let clusters = self.table.chain(folder)?;
         // The short entry first: without it, those of the long name are nobody's.
         for at in found.places.clone().step_by(ENTRY).collect::<Vec<_>>().into_iter().rev() {
             self.disk.write_all_at(&[FREE], self.place_in(&clusters, at)?)?;
         }
-        self.disk.sync_data()?;
-        chain.iter().try_for_each(|cluster| self.set(*cluster, 0))?;
-        self.disk.sync_data()?;
-        self.count_free()
+        self.table.sync()?;
+        chain.iter().try_for_each(|cluster| self.table.set(*cluster, 0))?;
+        self.table.sync()?;
+        self.table.count_free()
     }
 
     /// The length of a file; `None` where there is none, or a folder.
@@ -165,7 +162,7 @@ impl FatVolume {
     /// There is none; its chain is damaged.
     pub fn open_file(&self, path: &str) -> io::Result<FatFile<'_>> {
         let found = self.lookup(path)?.filter(|it| !it.is_folder()).ok_or(ErrorKind::NotFound)?;
-        let chain = if found.cluster == 0 { Vec::new() } else { self.chain(found.cluster)? };
+        let chain = if found.cluster == 0 { Vec::new() } else { self.table.chain(found.cluster)? };
         if (chain.len() as u64) * self.cluster < u64::from(found.size) {
             return Err(strange("its chain of clusters ends early"));
         }
@@ -177,9 +174,7 @@ impl FatVolume {
     /// # Errors
     /// The table cannot be read.
     pub fn room(&self) -> io::Result<(u64, u64)> {
-        let table = self.table()?;
-        let free = table.iter().skip(2).filter(|entry| **entry & MASK == 0).count() as u64;
-        Ok((free * self.cluster, self.cluster))
+        Ok((u64::from(self.table.free()?) * self.cluster, self.cluster))
     }
 
     fn lookup(&self, path: &str) -> io::Result<Option<Found>> {
@@ -208,7 +203,7 @@ impl FatVolume {
 
     /// All bytes of a folder.
     fn bytes(&self, folder: u32) -> io::Result<Vec<u8>> {
-        let chain = self.chain(folder)?;
+        let chain = self.table.chain(folder)?;
         if chain.len() as u64 * self.cluster > MOST_OF_FOLDER as u64 {
             return Err(strange("a folder is longer than a folder can be"));
         }
@@ -220,15 +215,15 @@ impl FatVolume {
     }
 
     fn make_folder(&self, parent: u32, name: &str) -> io::Result<u32> {
-        let chain = self.free_clusters(1)?;
+        let chain = self.table.free_clusters(1)?;
         let cluster = chain[0];
         let mut bytes = vec![0; self.cluster as usize];
         let above = if parent == self.root { 0 } else { parent };
         bytes[..ENTRY].copy_from_slice(&fat_names::short_entry(*b".          ", FOLDER, cluster, 0));
         bytes[ENTRY..2 * ENTRY].copy_from_slice(&fat_names::short_entry(*b"..         ", FOLDER, above, 0));
         self.disk.write_all_at(&bytes, self.place(cluster))?;
-        self.disk.sync_data()?;
-        self.link(&chain)?;
+        self.table.sync()?;
+        self.table.link(&chain)?;
         self.add(parent, name, FOLDER, cluster, 0)?;
         Ok(cluster)
     }
@@ -252,7 +247,7 @@ impl FatVolume {
         };
         // Behind the first entry that was never used a reader looks no further: what lies between must count as removed.
         let sector = at / SECTOR as usize * SECTOR as usize;
-        let clusters = self.chain(folder)?;
+        let clusters = self.table.chain(folder)?;
         let end = bytes.chunks_exact(ENTRY).position(|entry| entry[0] == 0).map(|it| it * ENTRY);
         let is_end = end.is_some_and(|end| at + entries.len() > end);
         let mut unused = end.unwrap_or(at);
@@ -272,95 +267,18 @@ impl FatVolume {
         }
         let whole = &bytes[sector..sector + SECTOR as usize];
         self.disk.write_all_at(whole, self.place_in(&clusters, sector)?)?;
-        self.disk.sync_data()
+        self.table.sync()
     }
 
     /// One more cluster for a folder.
     fn extend(&self, folder: u32) -> io::Result<()> {
-        let last = *self.chain(folder)?.last().ok_or_else(|| strange("a folder has no cluster"))?;
-        let new = self.free_clusters(1)?;
+        let last = *self.table.chain(folder)?.last().ok_or_else(|| strange("a folder has no cluster"))?;
+        let new = self.table.free_clusters(1)?;
         self.disk.write_all_at(&vec![0; self.cluster as usize], self.place(new[0]))?;
-        self.disk.sync_data()?;
-        self.link(&new)?;
-        self.set(last, new[0])?;
-        self.disk.sync_data()
-    }
-
-    /// The clusters from this one on.
-    fn chain(&self, first: u32) -> io::Result<Vec<u32>> {
-        let mut chain = vec![self.checked(first)?];
-        let mut at = first;
-        loop {
-            at = self.get(at)? & MASK;
-            if at >= LAST {
-                return Ok(chain);
-            }
-            chain.push(self.checked(at)?);
-            if chain.len() > self.clusters as usize {
-                return Err(strange("a chain of clusters has no end"));
-            }
-        }
-    }
-
-    fn checked(&self, cluster: u32) -> io::Result<u32> {
-        match (2..self.clusters).contains(&cluster) {
-            true => Ok(cluster),
-            false => Err(strange("a cluster lies behind the end")),
-        }
-    }
-
-    fn free_clusters(&self, wanted: u64) -> io::Result<Vec<u32>> {
-        let table = self.table()?;
-        let free = (2_u32..).zip(table.iter().skip(2)).filter(|it| *it.1 & MASK == 0).map(|it| it.0);
-        let found: Vec<u32> = free.take(wanted as usize).collect();
-        match found.len() as u64 == wanted {
-            true => Ok(found),
-            false => Err(ErrorKind::StorageFull.into()),
-        }
-    }
-
-    /// Joins clusters that nobody has, the last one first.
-    fn link(&self, chain: &[u32]) -> io::Result<()> {
-        let mut next = END;
-        for cluster in chain.iter().rev() {
-            self.set(*cluster, next)?;
-            next = *cluster;
-        }
-        self.disk.sync_data()
-    }
-
-    fn get(&self, cluster: u32) -> io::Result<u32> {
-        let mut entry = [0; 4];
-        self.disk.read_exact_at(&mut entry, self.tables[0] + u64::from(cluster) * 4)?;
-        Ok(u32::from_le_bytes(entry))
-    }
-
-    fn set(&self, cluster: u32, value: u32) -> io::Result<()> {
-        let kept = self.get(cluster)? & !MASK;
-        for table in &self.tables {
-            self.disk.write_all_at(&(kept | value).to_le_bytes(), table + u64::from(cluster) * 4)?;
-        }
-        Ok(())
-    }
-
-    fn table(&self) -> io::Result<Vec<u32>> {
-        let mut bytes = vec![0; self.clusters as usize * 4];
-        self.disk.read_exact_at(&mut bytes, self.tables[0])?;
-        Ok(bytes.chunks_exact(4).map(|it| u32::from_le_bytes([it[0], it[1], it[2], it[3]])).collect())
-    }
-
-    /// FSI_Free_Count and FSI_Nxt_Free: hints, which fsck.vfat compares.
-    fn count_free(&self) -> io::Result<()> {
-        let mut info = [0; SECTOR as usize];
-        self.disk.read_exact_at(&mut info, self.info)?;
-        if self.info == self.start || info[..4] != *b"RRaA" || info[484..488] != *b"rrAa" {
-            return Ok(());
-        }
-        let free = (self.room()?.0 / self.cluster) as u32;
-        info[488..492].copy_from_slice(&free.to_le_bytes());
-        info[492..496].copy_from_slice(&u32::MAX.to_le_bytes());
-        self.disk.write_all_at(&info, self.info)?;
-        self.disk.sync_data()
+        self.table.sync()?;
+        self.table.link(&new)?;
+        self.table.set(last, new[0])?;
+        self.table.sync()
     }
 
     fn place(&self, cluster: u32) -> u64 {
@@ -403,8 +321,4 @@ fn place_for(bytes: &[u8], length: usize) -> Option<usize> {
         let fits = at % SECTOR as usize + length <= SECTOR as usize && at + length <= bytes.len();
         fits && (*at..at + length).step_by(ENTRY).all(is_free)
     })
-}
-
-fn strange(what: &'static str) -> io::Error {
-    io::Error::new(ErrorKind::InvalidData, what)
 }

@@ -13,7 +13,8 @@
 //! | [`partition_table`] | the GPT |
 //! | `raw_table`, [`addition`] | its bytes; one partition more on a disk of others |
 //! | [`fat`] | the EFI system partition |
-//! | [`fat_volume`], `fat_names` | files of a FAT that come and go one at a time, on a disk that is in use |
+//! | [`fat_volume`], `fat_names`, `fat_table` | files of a FAT that come and go one at a time, on a disk that is in use |
+//! | `fat_make` | a new FAT without other programs |
 //! | [`ext4`] | the partitions with ext4, by mke2fs and debugfs |
 //! | `ext4_blocks` | what is in their large files, copied to its blocks |
 //! | [`bios`] | GRUB's boot code for a BIOS, put in place |
@@ -30,7 +31,9 @@ pub mod ext4;
 mod ext4_blocks;
 pub mod extents;
 pub mod fat;
+mod fat_make;
 mod fat_names;
+mod fat_table;
 pub mod fat_volume;
 pub mod format;
 pub mod identity;
@@ -48,7 +51,7 @@ pub use fault::{Error, Result};
 pub use format::DiskFormat;
 pub use identity::Identity;
 pub use layout::{Layout, Partition, PartitionKind};
-pub use plan::{Content, DiskFile, DiskPlan};
+pub use plan::{Content, DiskFile, DiskPlan, FatBy};
 pub use write::write;
 
 /// The time of every file and file system, in seconds since 1970: 1980-01-01, before which FAT has none.

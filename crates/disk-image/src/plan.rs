@@ -68,6 +68,15 @@ impl DiskFile {
     }
 }
 
+/// Who makes the EFI system partition. The bytes differ, and each gives the same ones twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FatBy {
+    /// dosfstools and mtools.
+    Programs,
+    /// This crate, where neither is there.
+    Itself,
+}
+
 /// A disk that is not written yet.
 #[derive(Debug, Clone)]
 pub struct DiskPlan {
@@ -77,6 +86,8 @@ pub struct DiskPlan {
     pub identity: Identity,
     /// What a BIOS starts.
     pub boot_code: Option<BootCode>,
+    /// Who makes the EFI system partition.
+    pub fat: FatBy,
     /// The files of the EFI system partition.
     pub esp: Vec<DiskFile>,
     /// The files of the store's partition.

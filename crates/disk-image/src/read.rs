@@ -113,13 +113,15 @@ impl DiskReader {
 pub struct EspReader(FileSystem<Section>);
 
 impl EspReader {
-    /// The names in a folder, sorted; none where it is missing.
+    /// The names in a folder, sorted; none where it is missing. An empty path is the root.
     ///
     /// # Errors
     /// The file system is damaged.
     pub fn names(&self, folder: &str) -> Result<Vec<String>> {
         let read = || -> io::Result<Vec<String>> {
-            let folder = match self.0.root_dir().open_dir(folder) {
+            let root = self.0.root_dir();
+            let opened = if folder.is_empty() { Ok(root) } else { root.open_dir(folder) };
+            let folder = match opened {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
                 opened => opened?,
             };

@@ -3,8 +3,8 @@
 use std::fs::File;
 
 use crate::layout::PartitionKind;
-use crate::plan::DiskPlan;
-use crate::{ext4, fat, partition_table};
+use crate::plan::{DiskPlan, FatBy};
+use crate::{ext4, fat, fat_make, partition_table};
 use fault::{Error, Result};
 
 /// With less room than this, in bytes, a file system counts as full: programs write in larger pieces.
@@ -40,7 +40,13 @@ fn write_all(plan: &DiskPlan, disk: &File, mut step: impl FnMut(&str)) -> Result
             PartitionKind::BiosBoot => {
                 plan.boot_code.iter().try_for_each(|code| code.write(disk, partition))?;
             }
-            PartitionKind::EfiSystem => fat::write(disk, partition, plan.identity.serial("esp"), &plan.esp)?,
+            PartitionKind::EfiSystem => {
+                let by = match plan.fat {
+                    FatBy::Programs => fat::write,
+                    FatBy::Itself => fat_make::write,
+                };
+                by(disk, partition, plan.identity.serial("esp"), &plan.esp)?;
+            }
             PartitionKind::Store => ext4::write(disk, partition, &plan.identity, &plan.store)?,
             PartitionKind::State => ext4::write(disk, partition, &plan.identity, &[])?,
         }

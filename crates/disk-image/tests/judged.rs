@@ -8,7 +8,7 @@ use std::process::Command;
 
 use disk_image::layout::Room;
 use disk_image::read::DiskReader;
-use disk_image::{Content, DiskFile, DiskPlan, FatVolume, Identity, Layout, MIB, PartitionKind};
+use disk_image::{Content, DiskFile, DiskPlan, FatBy, FatVolume, Identity, Layout, MIB, PartitionKind};
 use profiles::Digest;
 
 fn plan(folder: &Path) -> DiskPlan {
@@ -41,7 +41,7 @@ fn plan(folder: &Path) -> DiskPlan {
         state: Some(16 * MIB),
     };
     let layout = Layout::make(&room, None, &identity).unwrap();
-    DiskPlan { layout, identity, boot_code: None, esp, store }
+    DiskPlan { layout, identity, boot_code: None, fat: FatBy::Programs, esp, store }
 }
 
 fn written(plan: &DiskPlan, path: &Path) {
@@ -228,4 +228,35 @@ fn files_of_a_fat_come_and_go() {
     let now = volume.room().unwrap();
     assert!(now.0 <= free.0 && now.0 + 16 * now.1 >= free.0, "{free:?} {now:?}");
     sound();
+}
+
+/// Of both lengths of clusters. mtools compares nothing that it did not write itself: it lists, and our other reader reads.
+#[test]
+fn a_fat_of_our_own_is_one_for_others() {
+    for mib in [80, 320] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut plan = DiskPlan { fat: FatBy::Itself, ..plan(folder.path()) };
+        let room =
+            Room { bios: true, esp: mib * MIB, store: disk_image::ext4::room_for(&plan.store), state: None };
+        plan.layout = Layout::make(&room, None, &plan.identity).unwrap();
+        plan.layout.partitions.remove(0);
+        let paths = ["one", "two"].map(|name| folder.path().join(name));
+        paths.iter().for_each(|path| written(&plan, path));
+        assert!(std::fs::read(&paths[0]).unwrap() == std::fs::read(&paths[1]).unwrap());
+        let esp = plan.layout.partition(PartitionKind::EfiSystem).unwrap();
+        let disk = File::open(&paths[0]).unwrap();
+        let mut bytes = vec![0; esp.length as usize];
+        disk.read_exact_at(&mut bytes, esp.start).unwrap();
+        let part = folder.path().join("esp");
+        std::fs::write(&part, bytes).unwrap();
+        judged("fsck.vfat", &["-n"], &part);
+        let listed = judged("mdir", &["-/", "-b", "-i"], &part);
+        assert!(listed.contains("::/loader/entries/lamina-a-long-name-with-many-letters-1.conf"), "{listed}");
+        assert!(judged("mlabel", &["-s", "-i"], &part).contains("LAMINA-ESP"));
+        let reader = DiskReader::new(disk).unwrap().esp().unwrap();
+        for file in &plan.esp {
+            let meant = Digest::of(file.content.open().unwrap()).unwrap();
+            assert_eq!(reader.digest(&file.path).unwrap(), meant, "{}", file.path);
+        }
+    }
 }

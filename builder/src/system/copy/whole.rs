@@ -8,7 +8,7 @@ use boot_entry::{EntryFileName, Menu, paths};
 use disk_image::bios::BootCode;
 use disk_image::layout::Room;
 use disk_image::read::DiskReader;
-use disk_image::{DiskFile, DiskPlan, Layout, PartitionKind, ext4, fat};
+use disk_image::{DiskFile, DiskPlan, FatBy, Layout, PartitionKind, ext4, fat};
 use nix::sys::stat::{major, minor};
 use profiles::Digest;
 
@@ -78,7 +78,7 @@ pub fn plan(
         state: request.state,
     };
     let layout = Layout::make(&room, request.size, &identity)?;
-    Ok(PlannedDisk { plan: DiskPlan { layout, identity, boot_code, esp, store }, menu })
+    Ok(PlannedDisk { plan: DiskPlan { layout, identity, boot_code, fat: FatBy::Itself, esp, store }, menu })
 }
 
 /// The first of the generations boots by itself.
