@@ -194,3 +194,51 @@ fn a_killed_command_leaves_a_disk_that_boots_and_no_loop_device() {
     judge(shop.folder.path(), "disk.img", true);
     assert!(done(&shop, &["list"]).contains("web/11 "));
 }
+
+/// Both forms of a copy, onto loop devices of files that were in use before.
+#[test]
+#[ignore = "takes root"]
+fn a_medium_is_copied_onto_devices() {
+    let shop = Shop::new();
+    let attached = |file: &str| {
+        let output =
+            Command::new("losetup").args(["--find", "--show"]).arg(shop.path(file)).output().unwrap();
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    };
+    let copy = |device: &str, more: &[&str]| {
+        let words = ["system", "copy", "--disk", "disk.img", "--device", device];
+        lamina(shop.folder.path(), &[&words[..], more].concat())
+    };
+    fs::write(shop.path("whole.img"), vec![0xee; 300 << 20]).unwrap();
+    let device = attached("whole.img");
+    let said = told(&copy(&device, &[]));
+    assert!(said.contains("nobody is at a terminal who could confirm that it is erased"), "{said}");
+    let name = device.strip_prefix("/dev/").unwrap();
+    let output = copy(&device, &["--erase", name]);
+    let said = told(&output);
+    assert!(
+        output.status.success() && said.contains("starts from it once the stick is taken away"),
+        "{said}"
+    );
+    run("losetup", &["--detach", &device]);
+    judge(shop.folder.path(), "whole.img", false);
+
+    fs::write(shop.path("other.img"), vec![0xee; 300 << 20]).unwrap();
+    let script = shop.path("script");
+    fs::write(&script, "label: gpt\nsize=100MiB, type=U\nsize=40MiB, type=L\n").unwrap();
+    let path = shop.path("other.img");
+    let mut sfdisk = Command::new("sfdisk");
+    let status = sfdisk.arg("-q").arg(&path).stdin(File::open(&script).unwrap()).status().unwrap();
+    assert!(status.success());
+    run("mkfs.vfat", &["-F", "32", "--offset", "2048", path.to_str().unwrap(), "102400"]);
+    let device = attached("other.img");
+    let output = copy(&device, &["--beside"]);
+    assert!(output.status.success() && told(&output).contains("--part 1"), "{}", told(&output));
+    run("losetup", &["--detach", &device]);
+    judge(shop.folder.path(), "other.img", false);
+    // What came there can be brought up to date.
+    shop.generation("web", 3);
+    let output = lamina(shop.folder.path(), &["system", "install", "web", "--disk", "other.img"]);
+    assert!(output.status.success(), "{}", told(&output));
+    judge(shop.folder.path(), "other.img", false);
+}

@@ -69,7 +69,7 @@ pub(super) struct OpenTarget {
 enum Source {
     Folders,
     Running(#[expect(dead_code, reason = "it is dropped when the command ends")] OpenMedium),
-    Mounted(#[expect(dead_code, reason = "it is dropped when the command ends")] MountedDisk),
+    Mounted(#[expect(dead_code, reason = "it is dropped when the command ends")] Box<MountedDisk>),
     Skeleton(Box<Skeleton>),
 }
 
@@ -143,7 +143,7 @@ fn of_disk(place: Where<'_>, access: Access, report: &Report) -> Result<OpenTarg
             refuse_without_root(disk)?;
             let mounted = MountedDisk::mount(OpenDisk::open(disk, report)?)?;
             let target = Target::of_mounted(disk, &mounted)?;
-            Ok(OpenTarget { target, source: Source::Mounted(mounted) })
+            Ok(OpenTarget { target, source: Source::Mounted(Box::new(mounted)) })
         }
     }
 }

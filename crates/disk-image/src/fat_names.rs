@@ -94,7 +94,7 @@ pub(crate) fn entries(name: &str, short: [u8; 11], attributes: u8, cluster: u32,
     let mut bytes = Vec::new();
     for (number, part) in units.chunks(UNITS.len()).enumerate().rev() {
         let mut entry = [0; ENTRY];
-        entry[0] = number as u8 + 1 | if number + 1 == parts { LAST } else { 0 };
+        entry[0] = (number as u8 + 1) | if number + 1 == parts { LAST } else { 0 };
         (entry[11], entry[13]) = (LONG, checksum(&short));
         for (unit, place) in part.iter().zip(UNITS) {
             entry[place..place + 2].copy_from_slice(&unit.to_le_bytes());

@@ -97,7 +97,7 @@ pub fn read(disk: &File) -> Result<FoundTable> {
     let copies = copies.ok_or_else(|| none("there is nothing".to_owned()))?;
     let last = size / SECTOR - 1;
     let address = if copies.first.is_ok() { 1 } else { last };
-    let types = RawCopy::read(disk, address).map_err(Error::on(TABLE))?;
+    let types = RawCopy::read(disk, address).ok();
     let (counts, mut damage) = match (&copies.first, &copies.second) {
         (Err(first), Err(second)) => {
             return Err(none(format!("of the first copy {first}, and of the second one {second}")));
@@ -114,7 +114,7 @@ pub fn read(disk: &File) -> Result<FoundTable> {
         let cause = "does not protect the partition table: Linux sees no partitions";
         damage.push(Error::new("the boot record", cause).remedy("make the disk anew"));
     }
-    Ok(FoundTable { partitions: counts.entries.iter().map(|it| found(it, &types)).collect(), damage })
+    Ok(FoundTable { partitions: counts.entries.iter().map(|it| found(it, types.as_ref())).collect(), damage })
 }
 
 fn damage_of_second(first: &GptCopy, second: &Result<GptCopy, GptFault>, is_last: bool) -> Vec<Error> {
@@ -138,9 +138,9 @@ fn damage_of_second(first: &GptCopy, second: &Result<GptCopy, GptFault>, is_last
     vec![error]
 }
 
-fn found(entry: &Entry, types: &RawCopy) -> FoundPartition {
+fn found(entry: &Entry, types: Option<&RawCopy>) -> FoundPartition {
     FoundPartition {
-        is_esp: types.type_of(entry.names.number) == Some(ESP_TYPE),
+        is_esp: types.is_some_and(|it| it.type_of(entry.names.number) == Some(ESP_TYPE)),
         number: entry.names.number,
         name: entry.names.label.clone().unwrap_or_default(),
         uuid: entry.names.uuid.parse().unwrap_or_default(),

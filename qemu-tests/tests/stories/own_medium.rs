@@ -14,7 +14,7 @@ use qemu_tests::{Failure, Story};
 use vm::machine::{Firmware, Machine};
 
 /// The profile console with the whole program.
-const PROFILE: &str = "profile \"machine\" {\n    description \"the first one\"\n    include \"console\"\n    packages {\n        lamina\n    }\n    \
+const PROFILE: &str = "profile \"machine\" {\n    description \"the first one\"\n    include \"console\"\n    packages {\n        lamina\n        e2fsprogs\n    }\n    \
 override \"/usr/bin/lamina\" from=\"lamina\"\n}\n";
 
 /// A disk with that profile, and another one with a store that has a newer generation of it.
@@ -100,8 +100,14 @@ impl Machinery {
 
     /// Boots the disk by the firmware, and expects the generation with this description.
     fn boot(&self, name: &str, description: &str) -> Result<Guest, Failure> {
+        self.boot_from(&["disk.img"], name, description)
+    }
+
+    /// The same from the first of these disks, with the one with the other store behind them.
+    fn boot_from(&self, disks: &[&str], name: &str, description: &str) -> Result<Guest, Failure> {
         let machine = Machine::from_firmware(name, Firmware::Uefi);
-        let mut guest = Guest::boot(&machine.kept_disk(&self.path("disk.img")).disk(&self.path("data.img")))?;
+        let machine = disks.iter().fold(machine, |machine, disk| machine.kept_disk(&self.path(disk)));
+        let mut guest = Guest::boot(&machine.disk(&self.path("data.img")))?;
         guest.expect(description)?;
         guest.expect(":~# ")?;
         // The system blesses itself at some moment, for which it makes the medium writable: not while the story looks.
@@ -183,7 +189,32 @@ fn a_running_system_installs_goes_back_and_cleans_up() -> Story {
     assert!(listed.contains("machine/2") && listed.contains("machine/1"), "{listed}");
     expect_protected(&mut guest)?;
     power_off(guest)?;
-    expect_sound(&machinery.path("disk.img"))
+    expect_sound(&machinery.path("disk.img"))?;
+    copy_to_another_disk(&machinery)
+}
+
+/// From the stick to the internal disk: the copy boots by the firmware's own path after the stick is taken away.
+fn copy_to_another_disk(machinery: &Machinery) -> Story {
+    let internal = machinery.path("internal.img");
+    let disk = fs::File::create(&internal).map_err(Failure::at(&internal))?;
+    disk.set_len(1 << 30).map_err(Failure::at(&internal))?;
+
+    let mut guest = machinery.boot_from(&["disk.img", "internal.img"], "own-medium-4", "the second one")?;
+    let planned = guest.run("lamina system copy --device /dev/vdb --dry-run; echo status $?")?;
+    assert!(planned.contains("make ext4 LAMINA") && planned.contains("status 0"), "{planned}");
+    let refused = guest.run("lamina system copy --device /dev/vda --erase vda; echo status $?")?;
+    assert!(refused.contains("holds the system that runs") && refused.contains("status 1"), "{refused}");
+    let copied = guest.run("lamina system copy --device /dev/vdb --erase vdb; echo status $?")?;
+    assert!(copied.contains("written and compared") && copied.contains("status 0"), "{copied}");
+    expect_protected(&mut guest)?;
+    power_off(guest)?;
+    expect_sound(&internal)?;
+
+    let mut guest = machinery.boot_from(&["internal.img"], "own-medium-5", "the second one")?;
+    let listed = guest.run("lamina system list")?;
+    let runs = |line: &str| line.contains("machine/2 ") && line.contains("running");
+    assert!(listed.lines().any(runs) && listed.contains("rescue/"), "{listed}");
+    power_off(guest)
 }
 
 fn expect_sound(disk: &Path) -> Story {

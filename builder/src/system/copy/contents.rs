@@ -13,9 +13,9 @@ use profiles::Name;
 use profiles::resolved::ImageRef;
 use stack::beneath::Folder;
 
-use crate::disk::contents::takes_a_state;
 use crate::error::{Error, Result, beneath};
-use crate::system::installed::{Installed, InstalledGeneration};
+use crate::medium::contents::InstalledGeneration;
+use crate::system::installed::Installed;
 use crate::system::menu::{self, Shown};
 use crate::system::request::Request;
 use crate::system::target::Target;
@@ -42,7 +42,7 @@ pub struct Chosen<'a> {
 /// # Errors
 /// Nobody knows which; one of them cannot boot.
 pub fn choose(installed: &Installed, all: bool) -> Result<Chosen<'_>> {
-    let running = installed.generations.iter().find(|it| installed.is_running(it));
+    let running = installed.medium.generations.iter().find(|it| installed.medium.is_running(it));
     let first = running.or_else(|| installed.default_generation()).ok_or_else(|| {
         Error::new(
             "system",
@@ -51,7 +51,7 @@ pub fn choose(installed: &Installed, all: bool) -> Result<Chosen<'_>> {
         .remedy("`lamina system default NAME` lets one boot by itself")
     })?;
     let whole: Vec<&InstalledGeneration> =
-        installed.generations.iter().filter(|it| installed.is_whole(it)).collect();
+        installed.medium.generations.iter().filter(|it| installed.medium.is_whole(it)).collect();
     let is = |it: &InstalledGeneration, other: &InstalledGeneration| {
         it.profile == other.profile && it.number == other.number
     };
@@ -66,7 +66,7 @@ pub fn choose(installed: &Installed, all: bool) -> Result<Chosen<'_>> {
     let rescue = menu::rescue_of(installed, &shown);
     let newest_rescue = whole.iter().find(|it| Some(&it.profile) == rescue.as_ref());
     let is_chosen = |it: &InstalledGeneration| {
-        all || (it.profile == first.profile && installed.is_last_good(it))
+        all || (it.profile == first.profile && installed.medium.is_last_good(it))
             || newest_rescue.is_some_and(|rescue| is(it, rescue))
     };
     let others = whole.iter().copied().filter(|it| !is(it, first) && is_chosen(it));
@@ -103,7 +103,7 @@ impl Chosen<'_> {
         wanted.rescue = self.rescue.clone();
         for generation in wanted.profiles.iter_mut().flatten() {
             let is_it = |it: &&Shown<'_>| *it.profile == generation.profile && it.number == generation.number;
-            let takes = all.iter().find(is_it).is_some_and(|it| takes_a_state(it.contents));
+            let takes = all.iter().find(is_it).is_some_and(|it| it.contents.takes_a_state());
             let has_state = state && takes && Some(&generation.profile) != self.rescue.as_ref();
             generation.parameters.retain(|it| !OF_THE_MEDIUM.contains(&it.name()));
             generation.parameters.insert(0, store.clone());
@@ -144,7 +144,7 @@ impl Chosen<'_> {
             }
             let digest = Some(stored.digest);
             files.push(DiskFile { digest, ..DiskFile::bytes(at(path), stored.bytes) });
-            if installed.is_last_good(generation) {
+            if installed.medium.is_last_good(generation) {
                 let good = Generation { number: generation.number, digest: stored.digest };
                 ledger.bless(&generation.profile, &good);
             }
