@@ -230,7 +230,10 @@ fn a_medium_is_copied_onto_devices() {
     let mut sfdisk = Command::new("sfdisk");
     let status = sfdisk.arg("-q").arg(&path).stdin(File::open(&script).unwrap()).status().unwrap();
     assert!(status.success());
-    run("mkfs.vfat", &["-F", "32", "--offset", "2048", path.to_str().unwrap(), "102400"]);
+    run("mkfs.vfat", &["-F", "32", "-s", "1", "--offset", "2048", path.to_str().unwrap(), "102400"]);
+    let file = File::options().read(true).write(true).open(&path).unwrap();
+    let volume = disk_image::FatVolume::open(file, 1 << 20, 100 << 20).unwrap();
+    volume.write_new("EFI/BOOT/BOOTX64.EFI", &mut b"MZ a shim".as_slice(), 9).unwrap();
     let device = attached("other.img");
     let output = copy(&device, &["--beside"]);
     assert!(output.status.success() && told(&output).contains("--part 1"), "{}", told(&output));
