@@ -174,10 +174,10 @@ impl Drop for OpenMedium {
         let _ = std::fs::remove_dir(&self.esp);
         if let Some(Err(error)) = self.writable.as_ref().map(WritableMount::end) {
             eprintln!(
-                "lamina: warning: {}: its file system stays writable, though through no mount of the system: {}\nhelp: {}",
+                "lamina: warning: {}: its file system stays writable, though through no mount of the system: {}\nhelp: the next command \
+                 that changes the medium, and `lamina bless`, make it read-only again",
                 self.medium,
                 error.why(),
-                "the next command that changes the medium, and `lamina bless`, make it read-only again"
             );
         }
     }
