@@ -246,6 +246,23 @@ fn all_missing_images_are_told_at_once() {
 }
 
 #[test]
+fn what_was_done_before_a_failure_is_in_the_report() {
+    let stages = whole_plan(&device(), "/run/lamina/medium/lamina", WRITABLE);
+    let layers = stages.iter().find(|stage| stage.name == "layers").unwrap();
+    let failed = layers.lanes[0].last().unwrap();
+    let (mut threads, mut journal) = (ThreadPool::default(), Journal::begin());
+    threads.start();
+    execute(&stages, &Arc::new(Fake::failing(std::slice::from_ref(failed))), &threads, &mut journal)
+        .unwrap_err();
+    let report: serde_json::Value = serde_json::from_str(&journal.json()).unwrap();
+    let steps = report["steps"].as_array().unwrap();
+    let reported = steps.iter().filter(|step| step["stage"] == "layers").map(|step| step["object"].clone());
+    let planned = layers.steps().map(|step| step.object().to_string());
+    assert_eq!(reported.collect::<Vec<_>>(), planned.collect::<Vec<_>>());
+    assert!(steps.iter().all(|step| step["stage"] != "root"));
+}
+
+#[test]
 fn without_a_failure_every_step_is_done_and_reported_in_order() {
     let stages = whole_plan(&device(), "/run/lamina/medium/lamina", WRITABLE);
     let kernel = Arc::new(Fake::failing(&[]));

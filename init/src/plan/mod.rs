@@ -54,9 +54,14 @@ impl Image {
         &self.profile.images[self.position]
     }
 
+    /// Of the image file, below the store.
+    pub fn file(&self) -> PathBuf {
+        layout::image(&self.wanted().digest)
+    }
+
     /// Of the image file.
     pub fn path(&self) -> PathBuf {
-        self.store.join(layout::image(&self.wanted().digest))
+        self.store.join(self.file())
     }
 
     /// Where the layer is mounted.

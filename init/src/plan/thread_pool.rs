@@ -53,3 +53,29 @@ impl ThreadPool {
         self.stays = None;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Mutex;
+
+    #[test]
+    fn a_value_is_made_once_whoever_makes_it() {
+        for has_thread in [false, true] {
+            let mut pool = ThreadPool::default();
+            if has_thread {
+                pool.start();
+            }
+            let made = Arc::new(Mutex::new(0));
+            let counts = made.clone();
+            let value = Arc::new(LazyLock::new(move || {
+                *counts.lock().unwrap() += 1;
+                7
+            }));
+            pool.make(&value);
+            assert_eq!(**value, 7);
+            pool.make(&value);
+            assert_eq!((**value, *made.lock().unwrap()), (7, 1));
+        }
+    }
+}

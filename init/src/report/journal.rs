@@ -308,6 +308,7 @@ fn peak_kib() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use running::layer_devices::Device;
 
     #[test]
     fn the_report_has_the_documented_shape() {
@@ -325,5 +326,42 @@ mod tests {
         journal.started("/sbin/init", "summary");
         let json: serde_json::Value = serde_json::from_str(&journal.json()).unwrap();
         assert_eq!(json["outcome"], serde_json::json!({ "state": "started", "init": "/sbin/init" }));
+    }
+
+    #[test]
+    fn layers_are_told_before_they_are_mounted_and_after() {
+        let text = include_bytes!("../../tests/golden/web.kdl");
+        let profile = Arc::new(BootProfile::parse("web.kdl", text).unwrap());
+        let record = ProfileRecord {
+            name: "web".into(),
+            generation: 1,
+            digest: "sha256:x".into(),
+            signed_by: None,
+            bound: false,
+        };
+        let mut journal = Journal::begin();
+        let layers_of = |journal: &mut Journal| {
+            let json: serde_json::Value = serde_json::from_str(&journal.json()).unwrap();
+            json["layers"].as_array().unwrap().clone()
+        };
+        assert!(layers_of(&mut journal).is_empty());
+        journal.profile(&profile, record, Vec::new());
+        let before = layers_of(&mut journal);
+        assert_eq!(before.len(), profile.images.len());
+        assert_eq!((&before[0]["file_system"], &before[0]["device"]), (&"unknown".into(), &().into()));
+        let facts = |position| {
+            let device = Device { major: 7, minor: position as u32 };
+            let found = LayerFacts {
+                file_system: "erofs",
+                corrects_errors: false,
+                device: Some(device),
+                backing: None,
+            };
+            (position > 0).then_some(found)
+        };
+        journal.layers(5, layers(profile, facts));
+        let after = layers_of(&mut journal);
+        assert_eq!(after[0], before[0]);
+        assert_eq!((&after[1]["file_system"], &after[1]["device"]), (&"erofs".into(), &"7:1".into()));
     }
 }

@@ -3,7 +3,6 @@
 use std::io;
 
 use block_probe::image_kind::ImageKind;
-use boot_store::layout;
 use profiles::{Digest, Verify};
 use running::layer_devices::LayerDevice;
 use stack::image::OpenImage;
@@ -66,7 +65,7 @@ impl RealKernel {
 
     fn images_beside(&self, image: &Image) -> Vec<String> {
         match self.store_of(image) {
-            Ok(store) => at_fault::images_beside(&store, &layout::image(&image.wanted().digest)),
+            Ok(store) => at_fault::images_beside(&store, &image.file()),
             Err(error) => vec![format!("{}: {error}", image.path().display())],
         }
     }

@@ -13,7 +13,6 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use block_probe::image_kind::ImageKind;
-use boot_store::layout;
 use profiles::Verify;
 use running::layer_devices::{LayerDevice, LayerDevices};
 use stack::beneath::Folder;
@@ -158,7 +157,7 @@ impl RealKernel {
         let store = self
             .store_of(image)
             .map_err(|error| stack::Error::new("open the image", image.path().display(), error))?;
-        OpenImage::beneath(&store, &layout::image(&image.wanted().digest))
+        OpenImage::beneath(&store, &image.file())
     }
 
     /// Whether images are mounted from their files: the kernel can do that with EROFS, when nothing checks it on the way. Guessed
