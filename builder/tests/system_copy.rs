@@ -18,6 +18,7 @@ use builder::system::on_disk::OpenDisk;
 use builder::system::target::Target;
 use disk_image::read::DiskReader;
 use disk_image::{FatVolume, MIB};
+use profiles::Digest;
 use program::made_disk::Shop;
 use program::{json, lamina, told};
 use serde_json::Value;
@@ -115,6 +116,12 @@ fn what_cannot_be_copied_is_refused() {
     refused(&shop, &["copy.img", "--beside", "--state", "20M"], "exclude each other");
     refused(&shop, &["copy.img", "--beside"], "copy.img: ");
     refused(&shop, &["--device", "/dev/null"], "is no block device");
+    let before = fs::read(shop.path("disk.img")).unwrap();
+    std::os::unix::fs::symlink("disk.img", shop.path("same.img")).unwrap();
+    for same in ["disk.img", "same.img"] {
+        refused(&shop, &[same], ".img: is the disk that is copied");
+    }
+    assert!(fs::read(shop.path("disk.img")).unwrap() == before);
     let folders = ["system", "copy", "copy.img", "--medium", "medium", "--esp", "esp"];
     for image in fs::read_dir(shop.path("medium/lamina/images")).unwrap() {
         fs::remove_file(image.unwrap().path()).unwrap();
@@ -141,8 +148,7 @@ fn other_disk(path: &Path, theirs: &Theirs, conf: &str) {
     disk.write_all_at(&vec![0xab; 40 << 20], 101 * MIB).unwrap();
     let text = path.to_str().unwrap();
     run("mkfs.vfat", &["-F", "32", "-s", "1", "--offset", "2048", text, "102400"]);
-    let disk = File::options().read(true).write(true).open(path).unwrap();
-    let volume = FatVolume::open(disk, MIB, 100 * MIB).unwrap();
+    let volume = volume(path);
     let put = |name: &str, bytes: &[u8]| volume.write_new(name, &mut { bytes }, bytes.len() as u64).unwrap();
     match theirs {
         Theirs::SystemdBoot => {
@@ -156,6 +162,12 @@ fn other_disk(path: &Path, theirs: &Theirs, conf: &str) {
             put("EFI/debian/grubx64.efi", &[7; 100_000]);
         }
     }
+}
+
+/// The EFI system partition of that disk.
+fn volume(path: &Path) -> FatVolume {
+    let disk = File::options().read(true).write(true).open(path).unwrap();
+    FatVolume::open(disk, MIB, 100 * MIB).unwrap()
 }
 
 /// All files of the EFI system partition.
@@ -264,11 +276,30 @@ fn what_another_system_has_no_place_for_is_refused() {
     };
     other_disk(&disk, &Theirs::SystemdBoot, "timeout 3\n");
     refused_and_same(&[], "names no default");
+    other_disk(&disk, &Theirs::SystemdBoot, "default gone.conf\n");
+    refused_and_same(&[], "names no default that is there");
+    // Its entries may lie on an extended boot partition.
+    other_disk(&disk, &Theirs::SystemdBoot, "timeout 3\n");
+    volume(&disk).remove("loader/entries/debian.conf").unwrap();
+    run("sfdisk", &["--part-type", disk.to_str().unwrap(), "2", "BC13C2FF-59E6-4262-A352-B275FD6F7172"]);
+    refused_and_same(&[], "names no default that is there");
+    // A kernel under the name of another one.
+    other_disk(&disk, &Theirs::SystemdBoot, "default debian.conf\n");
+    let kernel = Digest::of(&b"a kernel"[..]).unwrap().0.hex();
+    volume(&disk).write_new(&format!("lamina/linux-{kernel}"), &mut &b"a kernem"[..], 8).unwrap();
+    refused_and_same(&[], "is not what its name says");
+    run("mkfs.vfat", &["-F", "16", "-s", "8", "--offset", "2048", disk.to_str().unwrap(), "102400"]);
+    refused_and_same(&[], "its EFI system partition cannot be written");
     other_disk(&disk, &Theirs::Grub, "");
     refused_and_same(&["--size", "200M"], "its largest gap has 157 MiB, and 200 are needed");
     refused_and_same(&["--size", "1M"], "are needed");
-    let file = File::options().read(true).write(true).open(&disk).unwrap();
-    let volume = FatVolume::open(file, MIB, 100 * MIB).unwrap();
+    let volume = volume(&disk);
+    // What a kill leaves there: the sum of free clusters is a hint.
+    let hint = MIB + 512 + 488;
+    let file = File::options().write(true).open(&disk).unwrap();
+    file.write_all_at(&0_u32.to_le_bytes(), hint).unwrap();
+    copied(&shop, &["other.img", "--beside", "--dry-run"]);
+    file.write_all_at(&190_000_u32.to_le_bytes(), hint).unwrap();
     let room = volume.room().unwrap().0 - 4096;
     volume.write_new("full", &mut std::io::repeat(1), room).unwrap();
     refused_and_same(&[], "the EFI system partition: has ");

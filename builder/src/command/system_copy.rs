@@ -1,5 +1,7 @@
 //! `lamina system copy`: a medium onto another disk.
 
+use std::fs::File;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -15,7 +17,7 @@ use super::disk::destination::Destination;
 use super::on_medium::{OpenTarget, Where, target};
 use super::{at_most_one, print, print_json};
 use crate::command::context::Context;
-use crate::disk::device::observe;
+use crate::disk::device::{observe, shown_by_loop};
 use crate::error::{Error, Result};
 use crate::system::copy::beside::{self, BesidePlan};
 use crate::system::copy::contents::{self, Chosen};
@@ -89,6 +91,11 @@ impl Copy {
                 Some(Destination::of(self.out.as_ref(), None, self.device.as_ref())?)
             }
         };
+        let to =
+            destination.as_ref().map(Destination::path).or(self.device.as_deref()).or(self.out.as_deref());
+        if let (Some(from), Some(to)) = (&self.disk, to) {
+            refuse_itself(from, to)?;
+        }
         let mut source =
             target(Where::of(&self.medium, &self.esp, &self.disk), Access::Read, &context.report)?;
         let installed = Installed::read(&source)?;
@@ -205,6 +212,29 @@ impl Copy {
                 .remedy("give `--device /dev/sdX`, or the name of an image that is there")
         })
     }
+}
+
+/// A copy begins by erasing what it is written to.
+fn refuse_itself(from: &Path, to: &Path) -> Result<()> {
+    let is_disk = |found: &std::fs::Metadata| found.is_file() || found.file_type().is_block_device();
+    if !std::fs::metadata(to).is_ok_and(|found| is_disk(&found)) {
+        return Ok(());
+    }
+    let to_file = File::open(to).map_err(Error::on(to.display()))?;
+    let from_file = File::open(from).map_err(Error::on(from.display()))?;
+    let facts = |file: &File, path: &Path| file.metadata().map_err(Error::on(path.display()));
+    let (one, other) = (facts(&from_file, from)?, facts(&to_file, to)?);
+    let devices = one.file_type().is_block_device() && other.file_type().is_block_device();
+    let same =
+        (one.dev(), one.ino()) == (other.dev(), other.ino()) || (devices && one.rdev() == other.rdev());
+    let is_node = |name: Option<String>, path: &Path| {
+        name.is_some_and(|name| path.file_name().is_some_and(|it| it.to_string_lossy() == name))
+    };
+    if same || is_node(shown_by_loop(&from_file), to) || is_node(shown_by_loop(&to_file), from) {
+        return Err(Error::new(to.display(), "is the disk that is copied")
+            .remedy("name another disk or another file"));
+    }
+    Ok(())
 }
 
 fn how_to_start(plan: &BesidePlan, path: &Path) -> String {

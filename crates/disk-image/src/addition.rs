@@ -3,7 +3,8 @@
 //! Entries and their header lie in several sectors, and a header with other entries than those that it has the checksum of is no table: Linux
 //! then sees no partition at all, for it does not look for the second copy. So the new entries are written to free space first, the header,
 //! one sector, leads to them, then they are written to their usual place, and the header leads back. Whatever is interrupted, the first
-//! copy is whole, with the new partition or without it. The second copy follows.
+//! copy is whole, with the new partition or without it. The second copy follows. Where an interruption has left the entries in free space
+//! (sfdisk(8) leaves them where they are), they go straight back.
 
 use std::fs::File;
 use std::ops::Range;
@@ -27,6 +28,8 @@ pub struct Addition {
     pub partition: Partition,
     /// Free space behind it, in bytes, in which new entries can lie for a moment.
     spare: u64,
+    /// The sector in which the entries of the first copy belong, in front of all that partitions may have.
+    home: u64,
     first: RawCopy,
     second: RawCopy,
 }
@@ -48,6 +51,7 @@ impl Addition {
         let number = first.free_number().ok_or_else(|| {
             Error::new(TABLE, "has an entry for each partition that it can have").remedy("remove one of them")
         })?;
+        let home = home(&first)?;
         let gap = largest_gap(&first);
         // The last MiB is for entries on their way.
         let room = (gap.end - gap.start).saturating_sub(MIB);
@@ -63,7 +67,7 @@ impl Addition {
                 .remedy("make another partition smaller or remove one, or give a `--size` that fits"));
         }
         let partition = Partition { kind: PartitionKind::Store, uuid, start: gap.start, length };
-        Ok(Addition { number, spare: gap.start + length, partition, first, second })
+        Ok(Addition { number, spare: gap.start + length, home, partition, first, second })
     }
 
     /// Writes both copies of the table. `before` is asked before each write, and stops it by an error.
@@ -78,12 +82,12 @@ impl Addition {
         }
         let entries = self.entries();
         let aside = self.first.with_entries(entries.clone(), self.spare / SECTOR);
-        let first = self.first.with_entries(entries.clone(), self.first.entries_at());
+        let first = self.first.with_entries(entries.clone(), self.home);
         let second = self.second.with_entries(entries, self.second.entries_at());
         let failed = || Error::on(TABLE);
-        for (copy, what) in
-            [(&aside, "aside"), (&first, "of the first copy"), (&second, "of the second copy")]
-        {
+        let aside = (self.first.entries_at() == self.home).then_some((&aside, "aside"));
+        let home = [(&first, "of the first copy"), (&second, "of the second copy")];
+        for (copy, what) in aside.into_iter().chain(home) {
             before(&format!("entries {what}"))?;
             copy.write_entries(disk).map_err(failed())?;
             before(&format!("header {what}"))?;
@@ -109,10 +113,26 @@ impl Addition {
     }
 }
 
+/// Where the entries are, unless that is among the partitions; else behind the header.
+fn home(first: &RawCopy) -> Result<u64> {
+    let (place, usable) = (first.entries_place(), first.usable().0);
+    let behind_header = first.address + 1;
+    if place.end <= usable {
+        return Ok(place.start);
+    }
+    if behind_header + (place.end - place.start) <= usable {
+        return Ok(behind_header);
+    }
+    Err(Error::new(TABLE, "has its entries among the partitions, and no room for them in front of these")
+        .remedy("`sfdisk --dump DISK >table`, and `sfdisk DISK <table` write it anew"))
+}
+
 /// In bytes, aligned; empty where there is none.
 fn largest_gap(table: &RawCopy) -> Range<u64> {
     let (first, last) = table.usable();
     let mut used = table.used();
+    let entries = table.entries_place();
+    used.push((entries.start, entries.end.saturating_sub(1)));
     used.sort_unstable();
     let mut gaps = Vec::new();
     let mut free = first;
@@ -177,6 +197,34 @@ mod tests {
             stopped += 1;
         }
         assert_eq!(stopped, 6);
+    }
+
+    /// What a broken-off addition leaves when its partition is deleted by a program that leaves the entries where they are.
+    #[test]
+    fn entries_that_lie_in_free_space_go_back_and_nothing_is_put_over_them() {
+        let disk = disk(200);
+        let find = |size| Addition::find(&disk, Uuid::from_bytes([7; 16]), 20 * MIB, size).unwrap();
+        let before = RawCopy::read(&disk, 1).unwrap();
+        let mut steps = 0;
+        let stopped = find(Some(60 * MIB)).write(&disk, |_| {
+            steps += 1;
+            if steps > 2 { Err(Error::new("test", "stopped")) } else { Ok(()) }
+        });
+        assert!(stopped.is_err());
+        let aside = RawCopy::read(&disk, 1).unwrap();
+        assert_eq!(aside.entries_at(), (66 + 60) * MIB / SECTOR);
+        let deleted = aside.with_entries(before.entries.clone(), aside.entries_at());
+        deleted.write_entries(&disk).unwrap();
+        deleted.write_header(&disk).unwrap();
+        let addition = find(None);
+        let place = addition.partition.start..addition.partition.start + addition.partition.length;
+        assert!(!place.contains(&((66 + 60) * MIB)), "{place:?}");
+        let names = std::cell::RefCell::new(Vec::new());
+        addition.write(&disk, |step| Ok(names.borrow_mut().push(step.to_owned()))).unwrap();
+        assert_eq!(names.borrow()[0], "entries of the first copy");
+        assert_eq!(RawCopy::read(&disk, 1).unwrap().entries_at(), before.entries_at());
+        let now = partition_table::read(&disk).unwrap();
+        assert_eq!((now.damage.len(), now.partitions.len()), (0, 3));
     }
 
     #[test]

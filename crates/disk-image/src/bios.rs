@@ -202,8 +202,15 @@ mod tests {
 
     fn read_back(disk: &File) -> FoundBootCode {
         let (name, uuid) = ("lamina-bios".to_owned(), uuid::Uuid::nil());
-        let partition =
-            FoundPartition { number: 1, name, uuid, start: 1 << 20, length: 1 << 20, is_esp: false };
+        let partition = FoundPartition {
+            number: 1,
+            name,
+            uuid,
+            start: 1 << 20,
+            length: 1 << 20,
+            is_esp: false,
+            is_extended_boot: false,
+        };
         FoundBootCode::read(disk, &partition).unwrap()
     }
 

@@ -136,7 +136,10 @@ impl FatVolume {
         if found.is_folder() {
             return Err(strange("it is a folder"));
         }
-        let chain = if found.cluster == 0 { Vec::new() } else { self.table.chain(found.cluster)? };
+        // A chain that does not fit to the length is damaged, and may run on into another file: its clusters stay, for fsck.vfat(8).
+        let fits = |chain: &Vec<u32>| chain.len() as u64 == u64::from(found.size).div_ceil(self.cluster);
+        let chain = if found.cluster == 0 { None } else { self.table.chain(found.cluster).ok() };
+        let chain = chain.filter(fits).unwrap_or_default();
         let clusters = self.table.chain(folder)?;
         // The short entry first: without it, those of the long name are nobody's.
         for at in found.places.clone().step_by(ENTRY).collect::<Vec<_>>().into_iter().rev() {

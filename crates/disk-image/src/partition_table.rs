@@ -12,7 +12,7 @@ use gpt::{GptConfig, partition};
 
 use crate::SECTOR;
 use crate::layout::{Layout, PartitionKind};
-use crate::raw_table::{ESP_TYPE, RawCopy};
+use crate::raw_table::{ESP_TYPE, EXTENDED_BOOT_TYPE, RawCopy};
 use fault::{Error, Result};
 
 const TABLE: &str = "partition table";
@@ -69,6 +69,8 @@ pub struct FoundPartition {
     pub length: u64,
     /// Whether its type is that of an EFI system partition, whatever its name.
     pub is_esp: bool,
+    /// Whether its type is that of an extended boot partition (Boot Loader Specification, XBOOTLDR).
+    pub is_extended_boot: bool,
 }
 
 /// A table as it was found.
@@ -139,8 +141,10 @@ fn damage_of_second(first: &GptCopy, second: &Result<GptCopy, GptFault>, is_last
 }
 
 fn found(entry: &Entry, types: Option<&RawCopy>) -> FoundPartition {
+    let is_of = |kind| types.is_some_and(|it| it.type_of(entry.names.number) == Some(kind));
     FoundPartition {
-        is_esp: types.is_some_and(|it| it.type_of(entry.names.number) == Some(ESP_TYPE)),
+        is_esp: is_of(ESP_TYPE),
+        is_extended_boot: is_of(EXTENDED_BOOT_TYPE),
         number: entry.names.number,
         name: entry.names.label.clone().unwrap_or_default(),
         uuid: entry.names.uuid.parse().unwrap_or_default(),

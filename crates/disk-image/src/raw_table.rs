@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
 use block_probe::partition_table::crc32;
@@ -16,6 +17,9 @@ const MOST_ENTRIES: u32 = 8192;
 /// appendix A).
 pub(crate) const ESP_TYPE: [u8; 16] =
     [0x28, 0x73, 0x2a, 0xc1, 0x1f, 0xf8, 0xd2, 0x11, 0xba, 0x4b, 0x00, 0xa0, 0xc9, 0x3e, 0xc9, 0x3b];
+/// BC13C2FF-59E6-4262-A352-B275FD6F7172, that of an extended boot partition (Boot Loader Specification).
+pub(crate) const EXTENDED_BOOT_TYPE: [u8; 16] =
+    [0xff, 0xc2, 0x13, 0xbc, 0xe6, 0x59, 0x62, 0x42, 0xa3, 0x52, 0xb2, 0x75, 0xfd, 0x6f, 0x71, 0x72];
 /// 0FC63DAF-8483-4772-8E79-3D69D8477DE4, that of a file system of Linux.
 pub(crate) const LINUX_TYPE: [u8; 16] =
     [0xaf, 0x3d, 0xc6, 0x0f, 0x83, 0x84, 0x72, 0x47, 0x8e, 0x79, 0x3d, 0x69, 0xd8, 0x47, 0x7d, 0xe4];
@@ -86,6 +90,12 @@ impl RawCopy {
     /// The sector in which its entries begin.
     pub(crate) fn entries_at(&self) -> u64 {
         u64_at(&self.header, ENTRIES_AT)
+    }
+
+    /// The sectors of its entries.
+    pub(crate) fn entries_place(&self) -> Range<u64> {
+        let begin = self.entries_at();
+        begin..begin.saturating_add((self.entries.len() as u64).div_ceil(SECTOR))
     }
 
     /// The same copy with other entries, which begin in this sector.

@@ -10,6 +10,7 @@ use profiles::Digest;
 
 use crate::bios::FoundBootCode;
 use crate::ext4;
+use crate::fat_volume::FatVolume;
 use crate::layout::PartitionKind;
 use crate::partition_table::{self, FoundPartition, FoundTable};
 use crate::section::Section;
@@ -70,7 +71,11 @@ impl DiskReader {
         let found = self.partition(PartitionKind::EfiSystem)?;
         let section = self.disk.try_clone().map(|disk| Section::new(disk, found.start, found.length));
         let opened = section.and_then(|section| FileSystem::new(section, FsOptions::new()));
-        opened.map(EspReader).map_err(Error::on("EFI system partition"))
+        let files = opened.map_err(Error::on("EFI system partition"))?;
+        let disk = self.disk.try_clone().map_err(Error::on("EFI system partition"))?;
+        let room =
+            FatVolume::open(disk, found.start, found.length).ok().and_then(|volume| volume.room().ok());
+        Ok(EspReader { files, room })
     }
 
     /// The free room of the store's file system, and the length of its blocks, both in bytes (`s_free_blocks_count`, `s_r_blocks_count` and
@@ -110,7 +115,11 @@ impl DiskReader {
 }
 
 /// The files of an EFI system partition; paths are words between `/`, and none is in front.
-pub struct EspReader(FileSystem<Section>);
+pub struct EspReader {
+    files: FileSystem<Section>,
+    /// The room of a FAT32, as its table has it.
+    room: Option<(u64, u64)>,
+}
 
 impl EspReader {
     /// The names in a folder, sorted; none where it is missing. An empty path is the root.
@@ -119,7 +128,7 @@ impl EspReader {
     /// The file system is damaged.
     pub fn names(&self, folder: &str) -> Result<Vec<String>> {
         let read = || -> io::Result<Vec<String>> {
-            let root = self.0.root_dir();
+            let root = self.files.root_dir();
             let opened = if folder.is_empty() { Ok(root) } else { root.open_dir(folder) };
             let folder = match opened {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -136,12 +145,16 @@ impl EspReader {
         Ok(names)
     }
 
-    /// Its free room, and the length that files are rounded up to, both in bytes.
+    /// Its free room, and the length that files are rounded up to, both in bytes: of a FAT32 as its table has it, for the sum in FSInfo is a hint,
+    /// which a kill leaves wrong (fatgen103).
     ///
     /// # Errors
     /// The file system is damaged.
     pub fn room(&self) -> Result<(u64, u64)> {
-        let stats = self.0.stats().map_err(Error::on("EFI system partition"))?;
+        if let Some(room) = self.room {
+            return Ok(room);
+        }
+        let stats = self.files.stats().map_err(Error::on("EFI system partition"))?;
         let cluster = u64::from(stats.cluster_size());
         Ok((u64::from(stats.free_clusters()) * cluster, cluster))
     }
@@ -152,7 +165,7 @@ impl EspReader {
     /// It is missing, or cannot be looked at.
     pub fn length(&self, path: &str) -> Result<Option<u64>> {
         let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
-        let root = self.0.root_dir();
+        let root = self.files.root_dir();
         let find = || -> io::Result<Option<u64>> {
             let folder = if folder.is_empty() { root } else { root.open_dir(folder)? };
             for entry in folder.iter().take(MOST_NAMES) {
@@ -171,20 +184,20 @@ impl EspReader {
     /// # Errors
     /// It is missing or damaged; the target cannot be written to.
     pub fn copy(&self, path: &str, target: &mut impl io::Write) -> Result<u64> {
-        let mut file = self.0.root_dir().open_file(path).map_err(Error::on(path))?;
+        let mut file = self.files.root_dir().open_file(path).map_err(Error::on(path))?;
         io::copy(&mut file, target).map_err(Error::on(path))
     }
 
     /// Whether there is a file, or something else that is called so.
     pub fn has(&self, path: &str) -> bool {
-        let root = self.0.root_dir();
+        let root = self.files.root_dir();
         !matches!(root.open_file(path), Err(error) if error.kind() == io::ErrorKind::NotFound)
     }
 
     /// Whether a file begins with these bytes.
     pub fn begins(&self, path: &str, meant: &[u8]) -> bool {
         let mut found = vec![0; meant.len()];
-        let read = self.0.root_dir().open_file(path).and_then(|mut file| file.read_exact(&mut found));
+        let read = self.files.root_dir().open_file(path).and_then(|mut file| file.read_exact(&mut found));
         read.is_ok() && found == meant
     }
 
@@ -194,7 +207,7 @@ impl EspReader {
     /// It is missing, damaged, or too large.
     pub fn read(&self, path: &str) -> Result<Vec<u8>> {
         let mut bytes = Vec::new();
-        let file = self.0.root_dir().open_file(path).map_err(Error::on(path))?;
+        let file = self.files.root_dir().open_file(path).map_err(Error::on(path))?;
         file.take(MOST_TEXT + 1).read_to_end(&mut bytes).map_err(Error::on(path))?;
         match bytes.len() as u64 > MOST_TEXT {
             true => Err(Error::new(path, "is larger than 1 MiB")),
@@ -207,7 +220,7 @@ impl EspReader {
     /// # Errors
     /// It is missing or damaged.
     pub fn digest(&self, path: &str) -> Result<(Digest, u64)> {
-        let file = self.0.root_dir().open_file(path).map_err(Error::on(path))?;
+        let file = self.files.root_dir().open_file(path).map_err(Error::on(path))?;
         Digest::of(io::BufReader::with_capacity(1 << 18, file)).map_err(Error::on(path))
     }
 }

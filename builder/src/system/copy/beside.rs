@@ -37,7 +37,7 @@ pub struct BesidePlan {
     addition: Addition,
     identity: Identity,
     store: Vec<DiskFile>,
-    esp_place: (u64, u64),
+    volume: FatVolume,
     /// In the order in which they come.
     esp: Vec<DiskFile>,
     /// What comes into the menu.
@@ -67,7 +67,12 @@ impl BesidePlan {
             Error::new(&name, format!("{}; there is nothing to be put beside", error.cause()))
                 .remedy("leave out `--beside`: the disk is erased then")
         })?;
-        let (esp_number, esp_place) = (esp.number, (esp.start, esp.length));
+        let esp_number = esp.number;
+        let file = disk.file().try_clone().map_err(Error::on(&name))?;
+        let volume = FatVolume::open(file, esp.start, esp.length).map_err(|error| {
+            Error::new(&name, format!("its EFI system partition cannot be written: {}", error.cause()))
+                .remedy("copy to a disk of its own, without `--beside`; or make that partition a FAT32 anew, with its files")
+        })?;
         let identity = contents::new_identity()?;
         let wanted = chosen.menu(installed, &identity, false)?;
         let mut menu = Menu::make(&wanted).map_err(Error::on(""))?;
@@ -78,10 +83,10 @@ impl BesidePlan {
         let files = reader.esp()?;
         let shows = shows_entries(&files);
         if shows {
-            refuse_another_default(&there, &files)?;
+            refuse_another_default(&there, &files, &reader)?;
         }
         let mut coming: Vec<DiskFile> = chosen.boot_files(target, &wanted)?;
-        coming.retain(|it| !files.has(&it.path));
+        leave_what_is_there(&mut coming, &files)?;
         if !shows {
             coming.push(DiskFile::bytes(OURS, loader(target)?));
             if !files.has(paths::LOADER_CONF) {
@@ -98,7 +103,7 @@ impl BesidePlan {
         let addition = Addition::find(disk.file(), uuid, ext4::room_for(&store), size)
             .map_err(|error| error.about(&name))?;
         let own_loader = (!shows).then_some(OURS);
-        Ok(BesidePlan { addition, identity, store, esp_place, esp: coming, menu, own_loader, esp_number })
+        Ok(BesidePlan { addition, identity, store, volume, esp: coming, menu, own_loader, esp_number })
     }
 
     /// The partition that comes.
@@ -121,12 +126,10 @@ impl BesidePlan {
         self.addition
             .write(disk.file(), |step| before(step))
             .map_err(|error| error.about(disk.path.display()))?;
-        let file = disk.file().try_clone().map_err(Error::on(disk.path.display()))?;
-        let volume = FatVolume::open(file, self.esp_place.0, self.esp_place.1)?;
         for file in &self.esp {
             before(&file.path)?;
             report.detail(format_args!("writing {} to the EFI system partition", file.path));
-            bring(&volume, file)?;
+            bring(&self.volume, file)?;
         }
         before("end")
     }
@@ -220,15 +223,37 @@ fn shows_entries(esp: &EspReader) -> bool {
     is_it || esp.has(THEIRS)
 }
 
-/// systemd-boot boots the first entry where nothing is the default, and entries with a sort key stand before those without.
-fn refuse_another_default(there: &Esp, files: &EspReader) -> Result<()> {
-    let is_chosen = there.loader_conf.as_ref().is_some_and(|conf| conf.default.is_some());
-    let has_ukis =
-        files.names(UKIS).is_ok_and(|names| names.iter().any(|it| it.to_ascii_lowercase().ends_with(".efi")));
-    if is_chosen || (there.entries.is_empty() && !has_ukis) {
+/// Kernels are named by what is in them: the same ones need not come again.
+fn leave_what_is_there(coming: &mut Vec<DiskFile>, esp: &EspReader) -> Result<()> {
+    for file in coming.iter().filter(|it| esp.has(&it.path)) {
+        let found = esp.digest(&file.path)?.0;
+        if file.digest.is_some_and(|meant| meant != found) {
+            return Err(Error::new(
+                &file.path,
+                "on the EFI system partition is not what its name says: it is damaged",
+            )
+            .remedy("remove it there, and do this again"));
+        }
+    }
+    coming.retain(|it| !esp.has(&it.path));
+    Ok(())
+}
+
+/// systemd-boot boots the first entry where the default is none of them, and entries with a sort key stand before those without. It lists those
+/// of an extended boot partition too (Boot Loader Specification, XBOOTLDR), which nobody reads here.
+fn refuse_another_default(there: &Esp, files: &EspReader, disk: &DiskReader) -> Result<()> {
+    let ukis = files.names(UKIS)?;
+    let ukis: Vec<&String> = ukis.iter().filter(|it| it.to_ascii_lowercase().ends_with(".efi")).collect();
+    let is_chosen = there.loader_conf.as_ref().is_some_and(|conf| {
+        let named =
+            |it: &&String| conf.default.as_ref().is_some_and(|default| default.eq_ignore_ascii_case(it));
+        there.entries.iter().any(|it| conf.means(&it.name)) || ukis.iter().copied().any(|it| named(&it))
+    });
+    let has_more = disk.table.partitions.iter().any(|it| it.is_extended_boot);
+    if is_chosen || (there.entries.is_empty() && ukis.is_empty() && !has_more) {
         return Ok(());
     }
-    Err(Error::new(paths::LOADER_CONF, "on the EFI system partition names no default: its first entry boots, and might be one of ours then")
+    Err(Error::new(paths::LOADER_CONF, "on the EFI system partition names no default that is there: the first entry boots, and might be one of ours then")
         .remedy("let it say `default NAME`, with the name of the entry's file that boots by itself today; then do this again"))
 }
 
