@@ -220,7 +220,11 @@ mod tests {
         let place = addition.partition.start..addition.partition.start + addition.partition.length;
         assert!(!place.contains(&((66 + 60) * MIB)), "{place:?}");
         let names = std::cell::RefCell::new(Vec::new());
-        addition.write(&disk, |step| Ok(names.borrow_mut().push(step.to_owned()))).unwrap();
+        let note = |step: &str| {
+            names.borrow_mut().push(step.to_owned());
+            Ok(())
+        };
+        addition.write(&disk, note).unwrap();
         assert_eq!(names.borrow()[0], "entries of the first copy");
         assert_eq!(RawCopy::read(&disk, 1).unwrap().entries_at(), before.entries_at());
         let now = partition_table::read(&disk).unwrap();
