@@ -63,7 +63,7 @@ fn an_import_gives_a_kernel_and_an_image_of_its_modules_and_the_same_bytes_each_
     files.sort();
     let inside = |name: &str| format!("{modules}/{name}");
     let expected = ["config", "kernel/lib/low.ko", "kernel/net/high.ko", "modules.dep"].map(inside);
-    assert_eq!(files, [&["usr/lib/firmware/card.bin".to_owned()], &expected[..]].concat());
+    assert_eq!(files, [&["usr/lib/firmware/a card of 1.bin".to_owned()], &expected[..]].concat());
     assert!(text(&image, "usr/share/lamina/linux-test-modules.kdl").contains("version \"6.1.0-test\""));
     let dep = text(&image, &inside("modules.dep"));
     assert!(dep.contains("kernel/net/high.ko: kernel/lib/low.ko\n"), "{dep}");
@@ -303,4 +303,24 @@ fn a_kernel_stays_in_the_store_as_long_as_anything_names_it() {
     fs::write(tree.store.kernel_path(&second.pin.digest), "another kernel").unwrap();
     let damaged = told(&lamina(shop, &["store", "verify"]));
     assert!(damaged.contains("the file was changed or damaged"), "{damaged}");
+}
+
+/// A record that somebody has edited.
+#[test]
+fn modules_of_another_kernel_are_damage() {
+    let folder = shop();
+    let shop = folder.path();
+    import(shop);
+    kernel::folder(&shop.join("other"), "6.2.0-test");
+    let done = lamina(shop, &["kernel", "import", "other", "--name", "linux-other"]);
+    assert!(done.status.success(), "{}", told(&done));
+    let text = |name: &str| fs::read_to_string(shop.join(format!("store/kernels/{name}.kdl"))).unwrap();
+    let id = |text: &str| text.split("id=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    let (own, other) = (text("linux-test"), text("linux-other"));
+    fs::write(shop.join("store/kernels/linux-test.kdl"), own.replace(&id(&own), &id(&other))).unwrap();
+    let damaged = told(&lamina(shop, &["store", "verify"]));
+    assert!(
+        damaged.contains("kernel linux-test: its record names an image that is not that of its modules"),
+        "{damaged}"
+    );
 }

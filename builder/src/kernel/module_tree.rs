@@ -118,8 +118,11 @@ impl ModuleTree {
     pub fn add(&mut self, path: &str, bytes: &[u8]) -> Result<()> {
         let refused =
             |why: String| Error::new(path.escape_debug().to_string(), why).remedy("is this really a kernel?");
+        // Indexes of modules are lines of words; the names of firmware have blanks.
+        let is_index_word = path.starts_with(MODULES);
         if path.split('/').any(|name| {
-            matches!(name, "" | "." | "..") || name.contains(|it: char| it.is_control() || it == ' ')
+            let has_blank = is_index_word && name.contains(' ');
+            matches!(name, "" | "." | "..") || has_blank || name.contains(char::is_control)
         }) {
             return Err(refused("has a name that no file of a kernel has".to_owned()));
         }

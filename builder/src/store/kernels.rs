@@ -146,11 +146,18 @@ impl Store {
     /// # Errors
     /// It, or the image, is gone.
     pub fn modules_of(&self, kernel: &KernelRecord) -> Result<BuildRecord> {
-        self.finished_build(&kernel.modules)?.ok_or_else(|| {
-            let name = &kernel.pin.name;
-            Error::new(format!("kernel {name}"), "the image of its modules is missing or has another length")
+        let name = &kernel.pin.name;
+        let refused = |why: &str| {
+            Error::new(format!("kernel {name}"), why)
                 .remedy(format!("`lamina kernel import PACKAGE --name {name}` makes it again"))
-        })
+        };
+        let record = self
+            .finished_build(&kernel.modules)?
+            .ok_or_else(|| refused("the image of its modules is missing or has another length"))?;
+        match record.name.as_str() == format!("{name}{MODULES}") {
+            true => Ok(record),
+            false => Err(refused("its record names an image that is not that of its modules")),
+        }
     }
 
     /// Puts a kernel into the store: the file `image`, then the record that names it. The image of the modules is there already.

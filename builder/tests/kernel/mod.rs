@@ -53,7 +53,7 @@ pub fn folder(folder: &Path, release: &str) {
     // Of another machine, and for other tools.
     put(format!("{modules}/modules.dep"), b"rubbish\n");
     put(format!("{modules}/System.map"), b"0 T start\n");
-    put("lib/firmware/card.bin".to_owned(), b"firmware");
+    put("lib/firmware/a card of 1.bin".to_owned(), b"firmware");
     let packed =
         Command::new("xz").arg(folder.join(format!("{modules}/kernel/lib/low.ko"))).status().unwrap();
     assert!(packed.success());
