@@ -122,6 +122,26 @@ fn what_cannot_be_copied_is_refused() {
         refused(&shop, &[same], ".img: is the disk that is copied");
     }
     assert!(fs::read(shop.path("disk.img")).unwrap() == before);
+    // An entry of a disk of somebody, whose kernel lies in a folder of this machine.
+    let outside = shop.path("outside");
+    fs::write(&outside, "mine").unwrap();
+    let found = json(shop.folder.path(), &["disk", "inspect", "disk.img", "--json"]);
+    let esp = found["partitions"].as_array().unwrap().iter().find(|it| it["name"] == "lamina-esp").unwrap();
+    let file = File::options().read(true).write(true).open(shop.path("disk.img")).unwrap();
+    let volume =
+        FatVolume::open(file, esp["start"].as_u64().unwrap(), esp["size"].as_u64().unwrap()).unwrap();
+    for entry in found["entries"].as_array().unwrap() {
+        let path = format!("loader/entries/{}", entry["file"].as_str().unwrap());
+        let mut text = String::new();
+        volume.open_file(&path).unwrap().read_to_string(&mut text).unwrap();
+        let line = text.lines().find(|it| it.starts_with("linux ")).unwrap().to_owned();
+        let hostile = text.replace(&line, &format!("linux /../../../../../../..{}", outside.display()));
+        volume.remove(&path).unwrap();
+        volume.write_new(&path, &mut hostile.as_bytes(), hostile.len() as u64).unwrap();
+    }
+    drop(volume);
+    refused(&shop, &["copy.img"], "leads out of its partition");
+    assert_eq!(fs::read_to_string(&outside).unwrap(), "mine");
     let folders = ["system", "copy", "copy.img", "--medium", "medium", "--esp", "esp"];
     for image in fs::read_dir(shop.path("medium/lamina/images")).unwrap() {
         fs::remove_file(image.unwrap().path()).unwrap();

@@ -141,6 +141,12 @@ impl EspReader {
         if names.len() > MOST_NAMES {
             return Err(Error::new(folder, format!("has more than {MOST_NAMES} entries")));
         }
+        if let Some(name) = names.iter().find(|it| it.contains(['/', '\\', '\0'])) {
+            let cause = format!("has a name that no file of a FAT can have: {}", name.escape_debug());
+            return Err(
+                Error::new(folder, cause).remedy("`fsck.vfat` says what is wrong with the file system")
+            );
+        }
         names.sort();
         Ok(names)
     }

@@ -88,7 +88,9 @@ impl BesidePlan {
         let mut coming: Vec<DiskFile> = chosen.boot_files(target, &wanted)?;
         leave_what_is_there(&mut coming, &files)?;
         if !shows {
-            coming.push(DiskFile::bytes(OURS, loader(target)?));
+            if !files.has(OURS) {
+                coming.push(DiskFile::bytes(OURS, loader(target)?));
+            }
             if !files.has(paths::LOADER_CONF) {
                 coming.push(DiskFile::bytes(paths::LOADER_CONF, menu.to_loader_conf()));
             }

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use boot_entry::paths::{BOOT_FILES, ENTRIES, GRUB, GRUB_CFG, LOADER_CONF, UEFI_PROGRAM};
 use boot_store::layout;
@@ -117,7 +117,7 @@ impl Skeleton {
     /// Likewise.
     pub fn fill_on_esp(&mut self, paths: impl IntoIterator<Item = String>) -> Result<()> {
         for path in paths {
-            let target = self.esp().join(&path);
+            let target = below(&self.esp(), Path::new(&path))?;
             make_folder(target.parent().unwrap_or(Path::new("/")))?;
             let mut file = File::create(&target).map_err(Error::on(target.display()))?;
             self.esp.copy(&path, &mut file)?;
@@ -143,7 +143,7 @@ impl Skeleton {
             let folder = profiles.join(&profile);
             match kind(store, &folder)? {
                 Kind::Folder => {
-                    make_folder(&self.medium().join(&folder))?;
+                    make_folder(&below(&self.medium(), &folder)?)?;
                     names(store, &folder)?
                         .iter()
                         .try_for_each(|name| self.copy_text(store, &folder.join(name)))?;
@@ -159,8 +159,8 @@ impl Skeleton {
         for name in names(store, &images)? {
             let path = images.join(name);
             match kind(store, &path)? {
-                Kind::File(length) => empty(&self.medium().join(&path), length)?,
-                Kind::Folder => make_folder(&self.medium().join(&path))?,
+                Kind::File(length) => empty(&below(&self.medium(), &path)?, length)?,
+                Kind::Folder => make_folder(&below(&self.medium(), &path)?)?,
                 Kind::Other => self.put_link(&path)?,
             }
         }
@@ -168,7 +168,7 @@ impl Skeleton {
     }
 
     fn copy_text(&self, store: &Ext4, inside: &Path) -> Result<()> {
-        let target = self.medium().join(inside);
+        let target = below(&self.medium(), inside)?;
         match kind(store, inside)? {
             Kind::Folder => make_folder(&target),
             Kind::Other => self.put_link(inside),
@@ -184,7 +184,7 @@ impl Skeleton {
     }
 
     fn put_link(&self, inside: &Path) -> Result<()> {
-        let target = self.medium().join(inside);
+        let target = below(&self.medium(), inside)?;
         make_folder(target.parent().unwrap_or(Path::new("/")))?;
         std::os::unix::fs::symlink("nowhere", &target).map_err(Error::on(target.display()))
     }
@@ -202,12 +202,21 @@ impl Skeleton {
     }
 
     fn copy_of_esp(&self, path: &str, is_text: bool) -> Result<()> {
-        let target = self.esp().join(path);
+        let target = below(&self.esp(), Path::new(path))?;
         match self.esp.length(path)? {
             None => make_folder(&target),
             Some(length) if is_text && length <= MOST_TEXT => put(&target, &self.esp.read(path)?),
             Some(length) => empty(&target, length),
         }
+    }
+}
+
+/// Where a copy lies. What names it is a disk of somebody: an entry's path, and names of a FAT, can have any characters.
+fn below(folder: &Path, inside: &Path) -> Result<PathBuf> {
+    match inside.components().all(|it| matches!(it, Component::Normal(_))) {
+        true => Ok(folder.join(inside)),
+        false => Err(Error::new(inside.display(), "on the disk leads out of its partition")
+            .remedy("nothing of Lamina is called so: look at where this disk comes from")),
     }
 }
 
@@ -259,4 +268,22 @@ fn empty(target: &Path, length: u64) -> Result<()> {
     make_folder(target.parent().unwrap_or(Path::new("/")))?;
     let made = File::create(target).and_then(|file| file.set_len(length));
     made.map_err(Error::on(target.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_a_disk_says_leads_out_of_the_copy() {
+        let folder = Path::new("/tmp/copy/esp");
+        assert_eq!(
+            below(folder, Path::new("lamina/linux-1")).unwrap(),
+            Path::new("/tmp/copy/esp/lamina/linux-1")
+        );
+        for path in ["../../home/x", "/etc/passwd", "lamina/../../x", ".."] {
+            let error = below(folder, Path::new(path)).unwrap_err().to_string();
+            assert!(error.contains("leads out of its partition\nhelp: "), "{error}");
+        }
+    }
 }
