@@ -100,10 +100,9 @@ struct Lanes {
 impl Lanes {
     /// Takes one lane after another until none is left.
     fn carry_out(&self, kernel: &impl Kernel) {
-        let lanes = self.lanes.iter().zip(&self.done);
         loop {
             let index = self.next.fetch_add(1, Ordering::Relaxed);
-            let Some((lane, done)) = lanes.clone().nth(index) else { return };
+            let (Some(lane), Some(done)) = (self.lanes.get(index), self.done.get(index)) else { return };
             let _ = done.set(run(lane, kernel));
         }
     }
