@@ -5,14 +5,12 @@ use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
-use block_probe::partition_table::crc32;
+use block_probe::partition_table::{MOST_ENTRIES, crc32};
 
 use crate::SECTOR;
 
 /// Bytes of an entry; the kernel takes no others.
 pub(crate) const ENTRY: usize = 128;
-/// The most entries that are read, as `block-probe` has it.
-const MOST_ENTRIES: u32 = 8192;
 /// C12A7328-F81F-11D2-BA4B-00A0C93EC93B, the type of an EFI system partition, as it is stored (UEFI specification 2.10, table 5-7 and
 /// appendix A).
 pub(crate) const ESP_TYPE: [u8; 16] =

@@ -73,9 +73,7 @@ impl DiskReader {
         let opened = section.and_then(|section| FileSystem::new(section, FsOptions::new()));
         let files = opened.map_err(Error::on("EFI system partition"))?;
         let disk = self.disk.try_clone().map_err(Error::on("EFI system partition"))?;
-        let room =
-            FatVolume::open(disk, found.start, found.length).ok().and_then(|volume| volume.room().ok());
-        Ok(EspReader { files, room })
+        Ok(EspReader { files, disk, place: (found.start, found.length) })
     }
 
     /// The free room of the store's file system, and the length of its blocks, both in bytes (`s_free_blocks_count`, `s_r_blocks_count` and
@@ -117,8 +115,9 @@ impl DiskReader {
 /// The files of an EFI system partition; paths are words between `/`, and none is in front.
 pub struct EspReader {
     files: FileSystem<Section>,
-    /// The room of a FAT32, as its table has it.
-    room: Option<(u64, u64)>,
+    disk: File,
+    /// Where it begins, and its length.
+    place: (u64, u64),
 }
 
 impl EspReader {
@@ -157,7 +156,9 @@ impl EspReader {
     /// # Errors
     /// The file system is damaged.
     pub fn room(&self) -> Result<(u64, u64)> {
-        if let Some(room) = self.room {
+        let disk = self.disk.try_clone().map_err(Error::on("EFI system partition"))?;
+        let volume = FatVolume::open(disk, self.place.0, self.place.1).ok();
+        if let Some(room) = volume.and_then(|volume| volume.room().ok()) {
             return Ok(room);
         }
         let stats = self.files.stats().map_err(Error::on("EFI system partition"))?;

@@ -10,7 +10,7 @@ const HEADER: u32 = 92;
 /// The only size that the kernel takes.
 const ENTRY: usize = 128;
 /// 128 entries is what everyone writes. The kernel takes 32,768, which would be 4 MiB to read for each partition of the disk.
-const MOST_ENTRIES: u32 = 8192;
+pub const MOST_ENTRIES: u32 = 8192;
 
 /// One of the two copies of a table, whose checksums are right.
 #[derive(Debug, Clone, PartialEq, Eq)]

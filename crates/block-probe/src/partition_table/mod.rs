@@ -7,7 +7,7 @@
 mod gpt;
 mod mbr;
 
-pub use gpt::{GptCopies, GptCopy, GptFault, copies as gpt_copies, crc32};
+pub use gpt::{GptCopies, GptCopy, GptFault, MOST_ENTRIES, copies as gpt_copies, crc32};
 
 use crate::bytes::ByteSource;
 
