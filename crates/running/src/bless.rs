@@ -11,7 +11,7 @@ use boot_report::{BootReport, paths};
 use profiles::{Digest, Name};
 
 use crate::error::{failure, refusal};
-use crate::medium::{ProtectedMount, lock, own_mounts, store_folder};
+use crate::medium::{ProtectedMount, lock, store_folder};
 use crate::report;
 use crate::{Error, Result, System};
 
@@ -96,7 +96,7 @@ impl Medium<'_> {
         let Some(protected) = ProtectedMount::of(self.system, &self.folder, store).map_err(failed)? else {
             return action();
         };
-        own_mounts().map_err(failed)?;
+        stack::mount::own_namespace().map_err(|errno| failed(errno.into()))?;
         let writable = protected.make_writable().map_err(failed)?;
         let done = action();
         let protected = writable.end();

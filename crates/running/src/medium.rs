@@ -10,8 +10,6 @@ use boot_entry::paths::ENTRIES;
 use boot_report::{BootReport, paths};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg, OFlag};
-use nix::mount::{MsFlags, mount};
-use nix::sched::{CloneFlags, unshare};
 use nix::sys::statvfs::{FsFlags, statvfs};
 use stack::mount_table;
 
@@ -87,7 +85,7 @@ impl ProtectedMount {
         Ok(Some(Self { place, elsewhere }))
     }
 
-    /// Makes it writable in the [mounts of this process](own_mounts).
+    /// Makes it writable in the [mounts of this process](stack::mount::own_namespace).
     pub(crate) fn make_writable(self) -> io::Result<WritableMount> {
         stack::mount::remount(&self.place, false).map_err(|error| error.cause)?;
         Ok(WritableMount(self))
@@ -151,8 +149,8 @@ impl OpenMedium {
                 ProtectedMount::of(system, Path::new(&report.store_folder), &store).map_err(unwritable)?
             }
         };
-        own_mounts().map_err(|error| {
-            failure("the running system's medium", error).remedy(
+        stack::mount::own_namespace().map_err(|errno| {
+            failure("the running system's medium", errno).remedy(
                 "run this as root, or mount the medium and its EFI system partition elsewhere and name them",
             )
         })?;
@@ -181,12 +179,6 @@ impl Drop for OpenMedium {
             );
         }
     }
-}
-
-/// A mount namespace (mount_namespaces(7)) that sees what others mount, and shows nothing of its own.
-pub(crate) fn own_mounts() -> io::Result<()> {
-    unshare(CloneFlags::CLONE_NEWNS)?;
-    Ok(mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_SLAVE, None::<&str>)?)
 }
 
 /// Whether the partition has an entry of ours: others on the disk may have menus of their own.

@@ -130,11 +130,10 @@ pub fn attach_with(image: &OpenImage, caching: Caching) -> Result<LoopDevice> {
     attach_configured(image.path(), &config)
 }
 
-/// Attaches a part of an open disk, in bytes, to a free loop device; it is as writable as the descriptor should be, unless it is to be
-/// read only. The device keeps the open file, and with it its locks, until it is free again.
-pub fn attach_part(disk: &File, path: &Path, part: Range<u64>, read_only: bool) -> Result<LoopDevice> {
-    let flags = LO_FLAGS_AUTOCLEAR | if read_only { LO_FLAGS_READ_ONLY } else { 0 };
-    attach_configured(path, &config(disk, path, part, flags))
+/// Attaches a part of a disk that is open for writing, in bytes, to a free loop device. The device keeps the open file, and with it its locks,
+/// until it is free again.
+pub fn attach_part(disk: &File, path: &Path, part: Range<u64>) -> Result<LoopDevice> {
+    attach_configured(path, &config(disk, path, part, LO_FLAGS_AUTOCLEAR))
 }
 
 fn attach_configured(image: &Path, config: &LoopConfig) -> Result<LoopDevice> {

@@ -237,6 +237,17 @@ pub fn bind(source: &Path, target: &Path) -> Result<()> {
     rustix::mount::mount_bind(source, target).map_err(|errno| Error::new("bind", object(), errno))
 }
 
+/// Gives the calling thread, and what it starts from now on, a mount namespace (mount_namespaces(7)) that sees what others mount, and shows
+/// nothing of its own.
+///
+/// # Errors
+/// EPERM without CAP_SYS_ADMIN.
+pub fn own_namespace() -> nix::Result<()> {
+    nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNS)?;
+    let slaves = nix::mount::MsFlags::MS_REC | nix::mount::MsFlags::MS_SLAVE;
+    nix::mount::mount(None::<&str>, "/", None::<&str>, slaves, None::<&str>)
+}
+
 /// Makes the mount at `target` read-only, not its file system, and keeps its other flags: `mount -o remount,rw` undoes it
 /// (MS_REMOUNT with MS_BIND of mount(2)).
 pub fn protect(target: &Path) -> Result<()> {

@@ -10,7 +10,6 @@ use std::sync::Arc;
 
 use disk_image::{FatVolume, PartitionKind};
 use nix::mount::{MsFlags, mount, umount};
-use nix::sched::{CloneFlags, unshare};
 use stack::loop_device::{LoopDevice, attach_part};
 
 use super::opening::OpenDisk;
@@ -64,7 +63,7 @@ impl MountedDisk {
         let file = disk.file().try_clone().map_err(Error::on(disk.path.display()))?;
         let volume = Arc::new(FatVolume::open(file, esp.0, esp.1)?);
         own_mounts(&disk.path)?;
-        let device = attach_part(disk.file(), &disk.path, store.0..store.0 + store.1, false)
+        let device = attach_part(disk.file(), &disk.path, store.0..store.0 + store.1)
             .map_err(Error::on(disk.path.display()))?;
         let medium = PathBuf::from(PLACE);
         match DirBuilder::new().mode(0o700).create(&medium) {
@@ -87,12 +86,8 @@ impl Drop for MountedDisk {
     }
 }
 
-/// A mount namespace (mount_namespaces(7)) that sees what others mount, and shows nothing of its own.
 fn own_mounts(path: &Path) -> Result<()> {
-    let made = unshare(CloneFlags::CLONE_NEWNS).and_then(|()| {
-        mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_SLAVE, None::<&str>)
-    });
-    made.map_err(|errno| {
+    stack::mount::own_namespace().map_err(|errno| {
         Error::new(path.display(), format!("nothing can be mounted here: {errno}"))
             .remedy("run this as root of the machine: a container or a user namespace mounts no disk")
     })
