@@ -6,8 +6,8 @@ use std::num::NonZero;
 use std::path::{Path, PathBuf};
 
 use boot_entry::{Generation, Parameter, StartedWith};
-use boot_ledger::Slots;
-use boot_store::layout;
+use boot_ledger::{Ledger, Slots};
+use boot_store::layout::{self, DEFAULT_FOLDER};
 use disk_image::{Content, DiskFile};
 use profiles::resolved::BootProfile;
 use profiles::{Digest, Name};
@@ -16,9 +16,6 @@ use verified_store::LockedProfile;
 use crate::error::{Error, Result};
 use crate::report::Report;
 use crate::store::{Store, generations};
-
-/// Where init looks for a store on its medium, when `lamina.dir=` says nothing else.
-const FOLDER: &str = "lamina";
 
 /// A generation that goes onto the disk.
 #[derive(Debug, Clone)]
@@ -74,7 +71,7 @@ impl Chosen {
         let (place, digest) = (locked.place(), locked.stored.digest);
         let file = |(path, bytes): (PathBuf, &[u8])| DiskFile {
             digest: (path == place).then_some(digest),
-            ..DiskFile::bytes(Path::new(FOLDER).join(path).display().to_string(), bytes.to_vec())
+            ..DiskFile::bytes(Path::new(DEFAULT_FOLDER).join(path).display().to_string(), bytes.to_vec())
         };
         let files = locked.files()?.map(file).collect();
         let LockedProfile { stored, profile, .. } = locked;
@@ -111,24 +108,31 @@ pub fn files(store: &Store, chosen: &[Vec<Chosen>]) -> Result<Vec<DiskFile>> {
     let images: BTreeMap<Digest, u64> =
         all().flat_map(|it| it.contents.all_images()).map(|image| (image.digest, image.size)).collect();
     let image = |(digest, size): (Digest, u64)| DiskFile {
-        path: Path::new(FOLDER).join(layout::image(&digest)).display().to_string(),
+        path: Path::new(DEFAULT_FOLDER).join(layout::image(&digest)).display().to_string(),
         content: Content::File(store.image_path(&digest), size),
         digest: Some(digest),
     };
     let mut files: Vec<DiskFile> = images.into_iter().map(image).collect();
     files.extend(all().flat_map(|it| &it.files).cloned());
-    files.extend(slots()?);
+    files.extend(slots(None)?);
     Ok(files)
 }
 
-/// The slots, empty.
-fn slots() -> Result<Vec<DiskFile>> {
+/// The slots: as they are made, or with a count.
+///
+/// # Errors
+/// No room in the folder for temporary files.
+pub fn slots(ledger: Option<&Ledger>) -> Result<Vec<DiskFile>> {
     let folder = tempfile::tempdir().map_err(Error::on("a temporary folder"))?;
-    Slots::create(folder.path()).map_err(Error::on(folder.path().display()))?;
+    let failed = || Error::on(folder.path().display());
+    Slots::create(folder.path()).map_err(failed())?;
+    if let (Some(ledger), Some(slots)) = (ledger, Slots::open(folder.path()).map_err(failed())?) {
+        slots.write(ledger).map_err(failed())?;
+    }
     let slot = |name: &str| {
         let path = folder.path().join(name);
         let bytes = fs::read(&path).map_err(Error::on(path.display()))?;
-        Ok(DiskFile::bytes(format!("{FOLDER}/{name}"), bytes))
+        Ok(DiskFile::bytes(format!("{DEFAULT_FOLDER}/{name}"), bytes))
     };
     boot_ledger::FILES.into_iter().map(slot).collect()
 }

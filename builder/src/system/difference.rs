@@ -200,6 +200,9 @@ pub fn running_side() -> Result<Side> {
             .remedy("this works in a system that Lamina has booted; name two generations elsewhere")
     })?;
     let profile = BootProfile::parse(left_by_init::PROFILE, &bytes).map_err(Error::on(""))?;
-    let stores = vec![Path::new(left_by_init::MEDIUM).join("lamina"), PathBuf::from(left_by_init::MEDIUM)];
+    let stores = vec![
+        Path::new(left_by_init::MEDIUM).join(layout::DEFAULT_FOLDER),
+        PathBuf::from(left_by_init::MEDIUM),
+    ];
     Ok(Side { label: format!("running {}", profile.name), profile, stores })
 }

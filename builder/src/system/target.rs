@@ -4,7 +4,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use boot_store::layout;
+use boot_store::layout::{self, DEFAULT_FOLDER};
 use disk_image::FatVolume;
 use nix::fcntl::Flock;
 
@@ -13,9 +13,6 @@ use super::room::Room;
 use crate::error::{Error, Result};
 use crate::medium;
 use crate::report::Report;
-
-/// Where init looks on a medium when `lamina.dir=` says nothing else.
-const FOLDER: &str = "lamina";
 
 /// A store that boots, and the partition with its menu; both are folders here.
 #[derive(Debug, Clone)]
@@ -41,15 +38,18 @@ impl Target {
     /// One of them is no such folder.
     pub fn mounted(medium: &Path, esp: &Path) -> Result<Target> {
         let has_profiles = |folder: &Path| folder.join(layout::PROFILES).is_dir();
-        let store = match [medium.join(FOLDER), medium.to_owned()].into_iter().find(|it| has_profiles(it)) {
-            Some(store) => store,
-            None => {
-                let cause = format!("is no medium: neither it nor its folder {FOLDER} has a folder profiles");
-                return Err(Error::new(medium.display(), cause).remedy(
-                    "mount the store's partition and give that folder; `lamina medium create` makes one",
-                ));
-            }
-        };
+        let store =
+            match [medium.join(DEFAULT_FOLDER), medium.to_owned()].into_iter().find(|it| has_profiles(it)) {
+                Some(store) => store,
+                None => {
+                    let cause = format!(
+                        "is no medium: neither it nor its folder {DEFAULT_FOLDER} has a folder profiles"
+                    );
+                    return Err(Error::new(medium.display(), cause).remedy(
+                        "mount the store's partition and give that folder; `lamina medium create` makes one",
+                    ));
+                }
+            };
         if store.join("builds").exists() {
             return Err(Error::new(store.display(), "is a store of builds, and no medium").remedy(
                 "give the medium's folder with `--medium DIR`, and the store of builds with `--store DIR`",
@@ -123,6 +123,9 @@ impl Target {
 }
 
 fn no_store(disk: &Path) -> Error {
-    Error::new(disk.display(), format!("has no folder {FOLDER} with profiles on its store's partition"))
-        .remedy("give a disk that `lamina disk create` wrote")
+    Error::new(
+        disk.display(),
+        format!("has no folder {DEFAULT_FOLDER} with profiles on its store's partition"),
+    )
+    .remedy("give a disk that `lamina disk create` wrote")
 }

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use profiles::{Digest, Name};
 
+/// The folder of a store on its file system, where `lamina.dir=` says nothing else.
+pub const DEFAULT_FOLDER: &str = "lamina";
 /// The folder of profiles, with a folder for each.
 pub const PROFILES: &str = "profiles";
 /// The folder of images.

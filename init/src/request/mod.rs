@@ -7,6 +7,7 @@ pub mod store_spec;
 
 use std::time::Duration;
 
+use boot_store::layout;
 use profiles::{Digest, Name, SystemPath, suggest};
 
 use crate::error::Failure;
@@ -17,7 +18,6 @@ use store_spec::StoreSpec;
 
 /// Slow USB disks are there after 10 seconds; a person waits half a minute.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
-const DEFAULT_FOLDER: &str = "lamina";
 
 /// What init does with a parameter of ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,7 +128,7 @@ impl BootRequest {
             fallbacks: Vec::new(),
             overrides: Overrides::default(),
             store: None,
-            folder: DEFAULT_FOLDER.to_owned(),
+            folder: layout::DEFAULT_FOLDER.to_owned(),
             init: None,
             root_access: RootAccess::AsProfile,
             timeout: DEFAULT_TIMEOUT,

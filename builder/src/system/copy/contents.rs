@@ -6,13 +6,14 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use boot_entry::{MenuRequest, Parameter, paths};
-use boot_ledger::{Generation, Ledger, Slots};
+use boot_ledger::{Generation, Ledger};
 use boot_store::{BootStore, layout};
 use disk_image::{Content, DiskFile, Identity, PartitionKind};
 use profiles::Name;
 use profiles::resolved::ImageRef;
 use stack::beneath::Folder;
 
+use crate::disk;
 use crate::error::{Error, Result, beneath};
 use crate::medium::contents::InstalledGeneration;
 use crate::system::installed::Installed;
@@ -20,14 +21,12 @@ use crate::system::menu::{self, Shown};
 use crate::system::request::Request;
 use crate::system::target::Target;
 
-/// Where init looks on a store when `lamina.dir=` says nothing else.
-const FOLDER: &str = "lamina";
 const STORE: &str = "lamina.store";
 const STATE: &str = "lamina.state";
 /// What belongs to the medium, and is another one on the copy.
 const OF_THE_MEDIUM: [&str; 3] = [STORE, STATE, "lamina.dir"];
 /// More of a loader is not read, in bytes.
-const MOST_OF_LOADER: u64 = 64 << 20;
+pub(super) const MOST_OF_LOADER: u64 = 64 << 20;
 
 /// The generations that are copied.
 #[derive(Debug, Clone)]
@@ -123,7 +122,7 @@ impl Chosen<'_> {
     /// # Errors
     /// The store cannot be read; there is no room for temporary files.
     pub fn store(&self, target: &Target, installed: &Installed) -> Result<Vec<DiskFile>> {
-        let at = |inside: PathBuf| Path::new(FOLDER).join(inside).display().to_string();
+        let at = |inside: PathBuf| Path::new(layout::DEFAULT_FOLDER).join(inside).display().to_string();
         let mut files = Vec::new();
         for image in self.images() {
             let inside = layout::image(&image.digest);
@@ -149,7 +148,7 @@ impl Chosen<'_> {
                 ledger.bless(&generation.profile, &good);
             }
         }
-        files.extend(slots(&ledger)?);
+        files.extend(disk::contents::slots(Some(&ledger))?);
         Ok(files)
     }
 
@@ -214,19 +213,4 @@ pub fn new_identity() -> Result<Identity> {
     let path = "/proc/sys/kernel/random/uuid";
     let random = fs::read_to_string(path).map_err(Error::on(path))?;
     Ok(Identity::of(["lamina copy 1", random.trim()]))
-}
-
-fn slots(ledger: &Ledger) -> Result<Vec<DiskFile>> {
-    let folder = tempfile::tempdir().map_err(Error::on("a temporary folder"))?;
-    let failed = || Error::on(folder.path().display());
-    Slots::create(folder.path()).map_err(failed())?;
-    if let Some(slots) = Slots::open(folder.path()).map_err(failed())? {
-        slots.write(ledger).map_err(failed())?;
-    }
-    let slot = |name: &str| {
-        let path = folder.path().join(name);
-        let bytes = fs::read(&path).map_err(Error::on(path.display()))?;
-        Ok(DiskFile::bytes(format!("{FOLDER}/{name}"), bytes))
-    };
-    ["boot/a", "boot/b"].into_iter().map(slot).collect()
 }

@@ -7,7 +7,7 @@ use std::io::{self, Read, Write};
 use std::path::{Component, Path, PathBuf};
 
 use boot_entry::paths::{BOOT_FILES, ENTRIES, GRUB, GRUB_CFG, LOADER_CONF, UEFI_PROGRAM};
-use boot_store::layout;
+use boot_store::layout::{self, DEFAULT_FOLDER};
 use disk_image::read::{DiskReader, EspReader, MOST_TEXT};
 use ext4_view::{Ext4, Ext4Error};
 use profiles::Digest;
@@ -16,8 +16,6 @@ use super::opening;
 use crate::error::{Error, Result};
 use crate::system::room::Room;
 
-/// Where init looks on a store of `lamina disk create`.
-const STORE: &str = "lamina";
 /// More names of a folder are not read.
 const MOST_NAMES: usize = 65_536;
 
@@ -95,7 +93,7 @@ impl Skeleton {
         let medium = self.medium();
         let Some(store) = &self.store else { return Ok(()) };
         for digest in digests {
-            let inside = Path::new(STORE).join(layout::image(&digest));
+            let inside = Path::new(DEFAULT_FOLDER).join(layout::image(&digest));
             if !self.filled.insert(inside.clone()) {
                 continue;
             }
@@ -137,7 +135,7 @@ impl Skeleton {
     }
 
     fn copy_store(&self, store: &Ext4) -> Result<()> {
-        let profiles = Path::new(STORE).join(layout::PROFILES);
+        let profiles = Path::new(DEFAULT_FOLDER).join(layout::PROFILES);
         make_folder(&self.medium().join(&profiles))?;
         for profile in names(store, &profiles)? {
             let folder = profiles.join(&profile);
@@ -153,9 +151,9 @@ impl Skeleton {
                 Kind::File(_) => self.copy_text(store, &folder)?,
             }
         }
-        let boot = Path::new(STORE).join("boot");
+        let boot = Path::new(DEFAULT_FOLDER).join("boot");
         names(store, &boot)?.iter().try_for_each(|name| self.copy_text(store, &boot.join(name)))?;
-        let images = Path::new(STORE).join(layout::IMAGES);
+        let images = Path::new(DEFAULT_FOLDER).join(layout::IMAGES);
         for name in names(store, &images)? {
             let path = images.join(name);
             match kind(store, &path)? {
