@@ -67,7 +67,8 @@ impl Imported {
             Some(record) => (record, None),
             None => {
                 tree.index()?;
-                let record = build_record(modules_name, &release, id);
+                let version = release.as_str().to_owned();
+                let record = BuildRecord::without_recipe(modules_name, version, id, KERNEL_LICENSE, TARGET);
                 let made = store.make_image(tree.tree(|_| true)?, record, ImageFormat::PACKAGE, jobs)?;
                 (made.record.clone(), Some(made))
             }
@@ -140,23 +141,4 @@ fn id(name: &Name, tree: &ModuleTree) -> Result<Digest> {
         tree.lines()
     );
     Ok(Digest::of(text.as_bytes()).map_err(Error::on(name))?.0)
-}
-
-/// The record of an image of modules, which is not written yet.
-fn build_record(name: Name, release: &Name, id: Digest) -> BuildRecord {
-    BuildRecord {
-        name,
-        version: release.as_str().to_owned(),
-        id,
-        digest: Digest::from_bytes([0; 32]),
-        size: 0,
-        verity: None,
-        license: KERNEL_LICENSE.to_owned(),
-        target: TARGET.to_owned(),
-        variant: None,
-        features: BTreeMap::new(),
-        build_root: Vec::new(),
-        depends: Vec::new(),
-        sources: Vec::new(),
-    }
 }

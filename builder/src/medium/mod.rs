@@ -202,12 +202,19 @@ pub(crate) const SLOTS: &str = "remove what has their name: `boot/a` and `boot/b
 /// # Errors
 /// The folder cannot be locked.
 pub(crate) fn hold(folder: &Path, report: &Report) -> Result<Flock<File>> {
-    let on = |errno: Errno| Error::caused(folder.display(), errno);
-    let file = File::open(folder).map_err(Error::on(folder.display()))?;
+    lock(File::open(folder).map_err(Error::on(folder.display()))?, folder, report)
+}
+
+/// The same of a file that is open; `path` names it.
+///
+/// # Errors
+/// It cannot be locked.
+pub(crate) fn lock(file: File, path: &Path, report: &Report) -> Result<Flock<File>> {
+    let on = |errno: Errno| Error::caused(path.display(), errno);
     match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
         Ok(held) => Ok(held),
         Err((file, Errno::EWOULDBLOCK)) => {
-            report.line(format_args!("{}: waiting for another command", folder.display()));
+            report.line(format_args!("{}: waiting for another command", path.display()));
             Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, errno)| on(errno))
         }
         Err((_, errno)) => Err(on(errno)),

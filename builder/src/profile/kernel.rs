@@ -17,7 +17,7 @@ use crate::kernel::module_tree::{
 };
 use crate::stacking::joined::{Joined, Way};
 use crate::stacking::{LayerPaths, Node};
-use crate::store::{BuildRecord, Dependency, INDEXES, KernelRecord, MadeImage, PROFILE_LICENSE, Store};
+use crate::store::{BuildRecord, INDEXES, KernelRecord, MadeImage, PROFILE_LICENSE, Store};
 
 /// Raised when the same modules begin to give other indexes.
 const FORMAT: u32 = 1;
@@ -212,26 +212,10 @@ fn build_record(
     if let Some((path, to)) = link {
         text += &format!("link {path} {to}\n");
     }
-    let dependency = |it: &&BuildRecord| Dependency {
-        name: it.name.clone(),
-        version: it.version.clone(),
-        id: it.id,
-        digest: it.digest,
-    };
+    let id = Digest::of(text.as_bytes()).map_err(Error::on(&name))?.0;
     Ok(BuildRecord {
-        id: Digest::of(text.as_bytes()).map_err(Error::on(&name))?.0,
-        name,
-        version: FORMAT.to_string(),
-        digest: Digest::from_bytes([0; 32]),
-        size: 0,
-        verity: None,
-        license: PROFILE_LICENSE.to_owned(),
-        target: TARGET.to_owned(),
-        variant: None,
-        features: BTreeMap::new(),
-        build_root: layers.iter().map(dependency).collect(),
-        depends: Vec::new(),
-        sources: Vec::new(),
+        build_root: layers.iter().map(|it| it.as_dependency()).collect(),
+        ..BuildRecord::without_recipe(name, FORMAT.to_string(), id, PROFILE_LICENSE, TARGET)
     })
 }
 

@@ -1,6 +1,5 @@
 //! The image of a plan: its tree, its record, its id.
 
-use std::collections::BTreeMap;
 use std::num::NonZero;
 
 use profiles::{Digest, Name};
@@ -29,21 +28,11 @@ pub fn name(profile: &Name) -> Result<Name> {
 /// The record of the image, which is not written yet; `layers` are the stack that the plan is for, bottom first.
 pub fn record(plan: &Plan, name: &Name, layers: &[&BuildRecord]) -> BuildRecord {
     let merged = plan.merged.iter().filter_map(|layer| layers.get(*layer));
-    let merged: Vec<Dependency> = merged.map(|record| dependency(record)).collect();
+    let merged: Vec<Dependency> = merged.map(|record| record.as_dependency()).collect();
+    let id = id(plan, name, &merged);
     BuildRecord {
-        name: name.clone(),
-        version: FORMAT.to_string(),
-        id: id(plan, name, &merged),
-        digest: Digest::from_bytes([0; 32]),
-        size: 0,
-        verity: None,
-        license: PROFILE_LICENSE.to_owned(),
-        target: TARGET.to_owned(),
-        variant: None,
-        features: BTreeMap::new(),
         build_root: merged,
-        depends: Vec::new(),
-        sources: Vec::new(),
+        ..BuildRecord::without_recipe(name.clone(), FORMAT.to_string(), id, PROFILE_LICENSE, TARGET)
     }
 }
 
@@ -51,15 +40,6 @@ pub fn record(plan: &Plan, name: &Name, layers: &[&BuildRecord]) -> BuildRecord 
 pub fn make(plan: &Plan, record: BuildRecord, store: &Store, jobs: NonZero<usize>) -> Result<MadeImage> {
     let tree = tree(plan).map_err(Error::on(&record.name))?;
     store.make_image(tree, record, ImageFormat::PACKAGE, jobs)
-}
-
-fn dependency(record: &BuildRecord) -> Dependency {
-    Dependency {
-        name: record.name.clone(),
-        version: record.version.clone(),
-        id: record.id,
-        digest: record.digest,
-    }
 }
 
 /// One time for all, as in every image.

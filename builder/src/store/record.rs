@@ -92,6 +92,41 @@ const IMAGE: Shape =
 const TEXT: Shape = Shape::argument("text");
 
 impl BuildRecord {
+    /// That of an image which no recipe makes, and which is not written yet: without choices, layers and sources. `target` is as in a recipe's.
+    pub fn without_recipe(
+        name: Name,
+        version: String,
+        id: Digest,
+        license: &str,
+        target: &str,
+    ) -> BuildRecord {
+        BuildRecord {
+            name,
+            version,
+            id,
+            digest: Digest::from_bytes([0; 32]),
+            size: 0,
+            verity: None,
+            license: license.to_owned(),
+            target: target.to_owned(),
+            variant: None,
+            features: BTreeMap::new(),
+            build_root: Vec::new(),
+            depends: Vec::new(),
+            sources: Vec::new(),
+        }
+    }
+
+    /// The same as a layer that something was made from.
+    pub fn as_dependency(&self) -> Dependency {
+        Dependency {
+            name: self.name.clone(),
+            version: self.version.clone(),
+            id: self.id,
+            digest: self.digest,
+        }
+    }
+
     /// What was chosen for the build, as ` variant +on -off`; empty where there was nothing to choose.
     pub fn choices(&self) -> String {
         let features =

@@ -12,7 +12,7 @@ use disk_image::addition::Addition;
 use disk_image::read::{DiskReader, EspReader};
 use disk_image::{DiskFile, FatVolume, Identity, Partition, PartitionKind, device, ext4};
 
-use super::contents::{self, Chosen, is_systemd_boot};
+use super::contents::{self, Chosen, MOST_OF_LOADER, is_systemd_boot};
 use super::whole::choose_default;
 use crate::disk::loader::{LoaderFolders, UefiLoader};
 use crate::error::{Error, Result};
@@ -20,6 +20,7 @@ use crate::report::Report;
 use crate::system::esp::Esp;
 use crate::system::installed::Installed;
 use crate::system::on_disk::{OpenDisk, Skeleton};
+use crate::system::room::Room;
 use crate::system::target::Target;
 
 /// Where another system's systemd-boot is (bootctl(1)).
@@ -85,8 +86,7 @@ impl BesidePlan {
         if shows {
             refuse_another_default(&there, &files, &reader)?;
         }
-        let mut coming: Vec<DiskFile> = chosen.boot_files(target, &wanted)?;
-        leave_what_is_there(&mut coming, &files)?;
+        let mut coming = leave_what_is_there(chosen.boot_files(target, &wanted)?, &files)?;
         if !shows {
             if !files.has(OURS) {
                 coming.push(DiskFile::bytes(OURS, loader(target)?));
@@ -221,13 +221,17 @@ fn refuse_entries(there: &Esp, path: &Path) -> Result<()> {
 /// Whether a loader there shows entries of the Boot Loader Specification.
 fn shows_entries(esp: &EspReader) -> bool {
     let mut program = Vec::new();
-    let is_it = esp.copy(paths::UEFI_PROGRAM, &mut program).is_ok() && is_systemd_boot(&program);
+    let is_a_loader =
+        esp.length(paths::UEFI_PROGRAM).is_ok_and(|it| it.is_some_and(|it| it <= MOST_OF_LOADER));
+    let is_it =
+        is_a_loader && esp.copy(paths::UEFI_PROGRAM, &mut program).is_ok() && is_systemd_boot(&program);
     is_it || esp.has(THEIRS)
 }
 
 /// Kernels are named by what is in them: the same ones need not come again.
-fn leave_what_is_there(coming: &mut Vec<DiskFile>, esp: &EspReader) -> Result<()> {
-    for file in coming.iter().filter(|it| esp.has(&it.path)) {
+fn leave_what_is_there(coming: Vec<DiskFile>, esp: &EspReader) -> Result<Vec<DiskFile>> {
+    let (there, new): (Vec<_>, Vec<_>) = coming.into_iter().partition(|it| esp.has(&it.path));
+    for file in there {
         let found = esp.digest(&file.path)?.0;
         if file.digest.is_some_and(|meant| meant != found) {
             return Err(Error::new(
@@ -237,19 +241,18 @@ fn leave_what_is_there(coming: &mut Vec<DiskFile>, esp: &EspReader) -> Result<()
             .remedy("remove it there, and do this again"));
         }
     }
-    coming.retain(|it| !esp.has(&it.path));
-    Ok(())
+    Ok(new)
 }
 
 /// systemd-boot boots the first entry where the default is none of them, and entries with a sort key stand before those without. It lists those
 /// of an extended boot partition too (Boot Loader Specification, XBOOTLDR), which nobody reads here.
 fn refuse_another_default(there: &Esp, files: &EspReader, disk: &DiskReader) -> Result<()> {
-    let ukis = files.names(UKIS)?;
-    let ukis: Vec<&String> = ukis.iter().filter(|it| it.to_ascii_lowercase().ends_with(".efi")).collect();
+    let mut ukis = files.names(UKIS)?;
+    ukis.retain(|it| it.to_ascii_lowercase().ends_with(".efi"));
     let is_chosen = there.loader_conf.as_ref().is_some_and(|conf| {
-        let named =
-            |it: &&String| conf.default.as_ref().is_some_and(|default| default.eq_ignore_ascii_case(it));
-        there.entries.iter().any(|it| conf.means(&it.name)) || ukis.iter().copied().any(|it| named(&it))
+        let default = conf.default.as_deref().unwrap_or_default();
+        there.entries.iter().any(|it| conf.means(&it.name))
+            || ukis.iter().any(|it| it.eq_ignore_ascii_case(default))
     });
     let has_more = disk.table.partitions.iter().any(|it| it.is_extended_boot);
     if is_chosen || (there.entries.is_empty() && ukis.is_empty() && !has_more) {
@@ -261,7 +264,8 @@ fn refuse_another_default(there: &Esp, files: &EspReader, disk: &DiskReader) -> 
 
 fn refuse_without_room(esp: &EspReader, coming: &[DiskFile]) -> Result<()> {
     let (free, cluster) = esp.room()?;
-    let files: u64 = coming.iter().map(|it| it.content.length().div_ceil(cluster) * cluster).sum();
+    let room = Room { free, cluster };
+    let files: u64 = coming.iter().map(|it| room.taken_by(it.content.length())).sum();
     let needed = files + FOLDERS * cluster;
     if needed <= free {
         return Ok(());

@@ -9,11 +9,12 @@ use std::path::{Path, PathBuf};
 use disk_image::format::container_of;
 use disk_image::read::DiskReader;
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, Flock, FlockArg, OFlag, fcntl};
+use nix::fcntl::{FcntlArg, Flock, OFlag, fcntl};
 use nix::libc;
 
 use crate::disk::device::{observe, open_exclusively, shown_by_loop};
 use crate::error::{Error, Result};
+use crate::medium;
 use crate::report::Report;
 
 /// What keeps others away, for as long as the file is open: also for loop(4), which keeps the open file.
@@ -124,15 +125,7 @@ fn lock(path: &Path, report: &Report) -> Result<Hold> {
         }
         _ => Error::on(path.display())(error),
     })?;
-    let held = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-        Ok(held) => held,
-        Err((file, Errno::EWOULDBLOCK)) => {
-            report.line(format_args!("{}: waiting for another command", path.display()));
-            Flock::lock(file, FlockArg::LockExclusive)
-                .map_err(|(_, errno)| Error::caused(path.display(), errno))?
-        }
-        Err((_, errno)) => return Err(Error::caused(path.display(), errno)),
-    };
+    let held = medium::lock(file, path, report)?;
     if let Some(device) = shown_by_loop(&held) {
         return Err(Error::new(path.display(), format!("is shown by the loop device {device}")).remedy(format!(
             "unmount what is mounted of it and `losetup --detach /dev/{device}`; or give `--medium` and `--esp` where it is mounted"
