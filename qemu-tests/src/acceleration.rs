@@ -1,5 +1,7 @@
 //! Which acceleration the guests of this computer get: the answer of [`vm::kvm`], kept in the cache.
 
+use std::sync::{Mutex, PoisonError};
+
 use vm::acceleration::Acceleration;
 use vm::kvm;
 use vm::machine::Machine;
@@ -10,8 +12,12 @@ use crate::initramfs::Initramfs;
 use crate::logs;
 use crate::vm_slots;
 
+/// One story of a program asks, and the others wait for what it hears.
+static ASKED: Mutex<()> = Mutex::new(());
+
 /// KVM when a probe guest has booted on it since the host was started, else emulation.
 pub fn best() -> Result<Acceleration, Failure> {
+    let _one_asks = ASKED.lock().unwrap_or_else(PoisonError::into_inner);
     kvm::best(&artifacts::cache().join("kvm-verdict"), probe, |answer| {
         eprintln!(
             "qemu-tests: /dev/kvm {answer}: guests run on it only when it works, else they are emulated"

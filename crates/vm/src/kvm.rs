@@ -5,9 +5,11 @@
 //! is restarted.
 
 use std::fs::{self, File};
+use std::io::{self, Write};
 use std::path::Path;
 use std::time::Duration;
 
+use atomic_file::UnnamedFile;
 use fault::Error;
 
 use crate::acceleration::Acceleration;
@@ -63,17 +65,16 @@ fn best_since<E: From<Error>>(
     Ok(if works { Acceleration::Kvm } else { Acceleration::Emulated })
 }
 
-/// Two programs may ask at once: neither sees half an answer.
+/// Programs and threads may ask at once: none sees half an answer, and none is in the way of another.
 fn keep(verdict: &Path, text: &str) -> Result<(), Error> {
-    let folder = verdict.parent().unwrap_or(Path::new("."));
-    let part = verdict.with_extension(format!("part-{}", std::process::id()));
-    fs::create_dir_all(folder)
-        .and_then(|()| fs::write(&part, text))
-        .and_then(|()| fs::rename(&part, verdict))
-        .map_err(|error| {
-            Error::caused(verdict.display(), error)
-                .remedy("the answer about KVM is kept there: make the folder writable")
-        })
+    let failed = |error: io::Error| {
+        Error::caused(verdict.display(), error)
+            .remedy("the answer about KVM is kept there: make the folder writable")
+    };
+    fs::create_dir_all(verdict.parent().unwrap_or(Path::new("."))).map_err(failed)?;
+    let kept = UnnamedFile::beside(verdict)?;
+    kept.handle()?.write_all(text.as_bytes()).map_err(failed)?;
+    Ok(kept.publish()?)
 }
 
 /// Whether `machine` prints `word` on KVM within ten seconds. All that it prints is in the file `log`.
@@ -107,6 +108,19 @@ mod tests {
         assert_eq!(choose("two\n", &verdict, None), (Acceleration::Emulated, String::new()));
         let left: Vec<_> = fs::read_dir(verdict.parent().unwrap()).unwrap().collect();
         assert_eq!(left.len(), 1);
+    }
+
+    #[test]
+    fn threads_that_ask_at_once_all_get_an_answer_and_leave_one_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let verdict = folder.path().join("kvm-verdict");
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| (0..200).for_each(|_| keep(&verdict, "one\nworks").unwrap()));
+            }
+        });
+        assert_eq!(choose("one\n", &verdict, None).0, Acceleration::Kvm);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
     #[test]
