@@ -14,7 +14,7 @@ use std::path::Path;
 
 use rustix::fs::{
     Dir, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags, fchmod, fchown, fgetxattr,
-    flistxattr, fsetxattr, fstat, futimens, ioctl_getflags, openat,
+    flistxattr, flistxattr_query, fsetxattr, fstat, futimens, ioctl_getflags, openat,
 };
 use rustix::io::Errno;
 
@@ -102,8 +102,11 @@ pub fn give_attributes(lower: &Path, upper: &Path) -> Result<Vec<String>> {
 }
 
 fn give_extended(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> Vec<String> {
-    let mut names = vec![0; LONGEST];
     // A file system without any has nothing to give.
+    if flistxattr_query(from).unwrap_or(0) == 0 {
+        return Vec::new();
+    }
+    let mut names = vec![0; LONGEST];
     let length = flistxattr(from, names.as_mut_slice()).unwrap_or(0);
     names.truncate(length);
     let names =

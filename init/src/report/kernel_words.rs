@@ -2,6 +2,7 @@
 //! heard, and explained, before they are given up.
 
 use std::path::Path;
+use std::time::Duration;
 
 use running::damage::Damages;
 use running::kernel_log::{self, KernelLog, Record};
@@ -10,10 +11,13 @@ use running::layer_devices::LayerDevices;
 /// The last ones are kept for the screen.
 const MOST: usize = 8;
 
-/// Listens to the kernel's log.
+/// Listens to the kernel's log. To open it takes 0.1 ms where it is full, because the kernel looks for its first record: a boot that
+/// does not need its words leaves it alone.
 #[derive(Debug, Default)]
 pub struct KernelWords {
     log: Option<KernelLog>,
+    /// What was said before is not of this boot of ours; as [`Record::time`].
+    since: Duration,
     /// The last [`MOST`] of this boot, with the layers that they are about.
     warnings: Vec<String>,
     /// Those since the last attempt.
@@ -26,15 +30,30 @@ pub struct KernelWords {
 }
 
 impl KernelWords {
-    /// Begins with what comes from here on. Without `/dev/kmsg` nothing is heard.
-    pub fn begin(&mut self) {
-        self.log = KernelLog::open(Path::new(kernel_log::PATH)).and_then(KernelLog::skip).ok();
+    /// Begins with what is said after `since`, a time of the kernel's clock. Without `/dev/kmsg` nothing is heard.
+    pub fn begin(&mut self, since: Duration) {
+        self.since = since;
+    }
+
+    /// Begins with what comes from here on: who will listen in any case need not read what the log has now.
+    pub fn attend(&mut self) {
+        if self.log.is_none() {
+            self.log = KernelLog::open(Path::new(kernel_log::PATH)).and_then(KernelLog::skip).ok();
+        }
     }
 
     /// Hears what was said since the last time, about layers with these devices.
     pub fn listen(&mut self, devices: &LayerDevices) {
-        let Self { log: Some(log), warnings, of_attempt, heard_to, damages, .. } = self else { return };
+        if self.log.is_none() {
+            self.log = KernelLog::open(Path::new(kernel_log::PATH)).ok();
+        }
+        let Self { log: Some(log), since, warnings, of_attempt, heard_to, damages, .. } = self else {
+            return;
+        };
         log.each(|record| {
+            if record.time < *since {
+                return;
+            }
             *heard_to = record.sequence.saturating_add(1);
             damages.hear(&record, devices);
             if is_warning(&record) {
@@ -100,6 +119,17 @@ mod tests {
         let mut lines = Vec::new();
         (0..20).for_each(|number| keep(&mut lines, MOST, &number.to_string()));
         assert_eq!((lines.len(), lines[0].as_str(), lines[MOST - 1].as_str()), (MOST, "12", "19"));
+    }
+
+    #[test]
+    fn what_was_said_before_is_not_heard() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("kmsg");
+        std::fs::write(&path, "4,7,50,-;of the kernel's own start\n4,8,150,-;erofs: bad\n").unwrap();
+        let mut words = KernelWords { log: KernelLog::open(&path).ok(), ..KernelWords::default() };
+        words.begin(Duration::from_micros(100));
+        words.listen(&LayerDevices::default());
+        assert_eq!((words.of_attempt(), words.heard_to()), (&["erofs: bad".to_owned()][..], 9));
     }
 
     #[test]

@@ -25,7 +25,7 @@ impl Session {
             // Boot loaders pass on what people typed in whatever encoding: that must not end the boot.
             Ok::<_, BootError>(String::from_utf8_lossy(&bytes).trim_end().to_owned())
         };
-        self.words.begin();
+        self.words.begin(self.journal.began());
         let (line, kernel) = (read("/proc/cmdline")?, read("/proc/sys/kernel/osrelease")?);
         let request = BootRequest::parse(&line);
         self.journal.speak(request.verbosity, &kernel, &line);

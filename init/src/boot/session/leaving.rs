@@ -1,6 +1,7 @@
 //! What a boot leaves: programs and records for the running system, or the recovery screen.
 
 use std::fs::{self, File};
+use std::io::{BufWriter, Write};
 use std::time::Duration;
 
 use profiles::resolved::BootProfile;
@@ -75,7 +76,11 @@ impl Session {
         if let Err(error) = profile {
             self.journal.warn(format!("{} cannot be written: {error}", paths::PROFILE));
         }
-        let report = File::create(paths::REPORT).and_then(|mut file| self.journal.write_json(&mut file));
+        let report = File::create(paths::REPORT).and_then(|file| {
+            let mut file = BufWriter::new(file);
+            self.journal.write_json(&mut file)?;
+            file.flush()
+        });
         if let Err(error) = report {
             self.journal.warn(format!("{} cannot be written: {error}", paths::REPORT));
         }

@@ -10,6 +10,7 @@ mod leaving;
 
 use std::sync::{Arc, LazyLock};
 
+use profiles::Verify;
 use profiles::resolved::BootProfile;
 
 use crate::boot::boot_counter::BootCounter;
@@ -115,6 +116,13 @@ impl Session {
         let layers = journal::layers(profile.clone(), move |position| kernel.facts(position));
         self.thread_pool.make(&layers);
         self.layers = Some(layers);
+    }
+
+    /// Listens from here on to what the kernel says, when its words are read at the end of the boot too: dm-verity tells of damage there.
+    pub fn attend(&mut self, verify: Verify) {
+        if verify == Verify::Verity {
+            self.words.attend();
+        }
     }
 
     /// Hears what the kernel said about the layers of this attempt.

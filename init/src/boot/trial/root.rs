@@ -47,6 +47,7 @@ fn mount_root(
     let store =
         session.store(candidate.origin).map_err(|failure| failure.at(StepName::OpenImage, "the store"))?;
     let images = plan::images(&store.folder, profile);
+    session.attend(profile.verify);
     session.carry_out(&plan::layers(&images, session.real_kernel.mounts_from_files(&images)))?;
     session.tell_of_layers(profile);
     session.carry_out(&plan::root(&images, top, &profile.init, session.request.root_access))

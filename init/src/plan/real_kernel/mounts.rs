@@ -1,6 +1,7 @@
 //! File systems, and the places where they are mounted.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use stack::mount::{Attributes, Filesystem};
@@ -11,8 +12,12 @@ use crate::paths;
 use crate::plan::Mount;
 
 pub fn make_folder(path: &Path) -> Result<(), Failure> {
-    // Mostly no more than the last is missing, and one call makes it.
-    let made = fs::create_dir(path).or_else(|_| fs::create_dir_all(path));
+    // Mostly it is there, or no more than the last is missing, and one call tells.
+    let made = match fs::create_dir(path) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+        Err(_) => fs::create_dir_all(path),
+        Ok(()) => Ok(()),
+    };
     made.map_err(|error| Failure::new(format!("cannot make {}: {error}", path.display())))
 }
 
