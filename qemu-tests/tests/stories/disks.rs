@@ -20,8 +20,17 @@ struct MadeDisk {
 
 impl MadeDisk {
     fn new(name: &str, options: &[&str]) -> Result<Self, Failure> {
+        Self::with_kernel("6.1", name, options)
+    }
+
+    /// With drivers of all hardware, as a stick needs them.
+    fn stick(name: &str, options: &[&str]) -> Result<Self, Failure> {
+        Self::with_kernel("6.1-all", name, options)
+    }
+
+    fn with_kernel(kernel: &str, name: &str, options: &[&str]) -> Result<Self, Failure> {
         let made = Self { folder: artifacts::scratch(name)? };
-        let kernel = artifacts::kernel("6.1")?;
+        let kernel = artifacts::kernel(kernel)?;
         let mut command = Command::new(artifacts::lamina()?);
         command.args(["disk", "create"]).arg(made.path());
         for profile in ["console", "web", "rescue"] {
@@ -53,10 +62,14 @@ impl MadeDisk {
     fn boot(&self, name: &str, firmware: Firmware) -> Result<Guest, Failure> {
         Guest::boot(&Machine::from_firmware(name, firmware).disk(&self.path()))
     }
+
+    fn boot_as_stick(&self, name: &str, firmware: Firmware) -> Result<Guest, Failure> {
+        Guest::boot(&Machine::from_firmware(name, firmware).usb_stick(&self.path()))
+    }
 }
 
-/// Waits for the prompt of a profile, and looks what was booted, from what, and bound to what.
-fn expect_profile(guest: &mut Guest, profile: &str) -> Story {
+/// Waits for the prompt of a profile, and looks what was booted, from which partition, and bound to what.
+fn expect_profile(guest: &mut Guest, profile: &str, store: &str) -> Story {
     guest.expect(&format!("{profile}{PROMPT}"))?;
     let line = guest.run("cat /proc/cmdline")?;
     assert!(line.contains(&format!("lamina.profile={profile}@sha256:")), "{line}");
@@ -65,44 +78,47 @@ fn expect_profile(guest: &mut Guest, profile: &str) -> Story {
     let booted = guest.run("sha256sum /run/lamina/profile.kdl")?;
     assert_eq!(booted.split_whitespace().next(), digest, "{line}");
     let report = guest.run("cat /run/lamina/report.json")?;
-    assert!(report.contains("\"/dev/vda3 (ext4)\"") && report.contains("\"bound\": true"), "{report}");
+    assert!(
+        report.contains(&format!("\"{store} (ext4)\"")) && report.contains("\"bound\": true"),
+        "{report}"
+    );
     guest.type_line("poweroff")?;
     guest.expect_off()
 }
 
 #[test]
-fn a_bios_boots_the_first_entry_of_the_menu_and_keys_choose_the_second() -> Story {
+fn a_bios_boots_the_first_entry_of_a_disk_and_keys_choose_the_second_of_a_stick() -> Story {
     let disk = MadeDisk::new("disk-bios", &["--timeout", "5"])?;
     let mut guest = disk.boot("disk-bios", Firmware::Bios)?;
     guest.expect("GNU GRUB")?;
     guest.expect("*console: ")?;
-    expect_profile(&mut guest, "console")?;
+    expect_profile(&mut guest, "console", "/dev/vda3")?;
 
-    let disk = MadeDisk::new("disk-bios-keys", &["--timeout", "60"])?;
-    let mut guest = disk.boot("disk-bios-keys", Firmware::Bios)?;
+    let disk = MadeDisk::stick("stick-bios-keys", &["--timeout", "60"])?;
+    let mut guest = disk.boot_as_stick("stick-bios-keys", Firmware::Bios)?;
     guest.expect("*console: ")?;
     guest.expect("rescue: ")?;
     guest.send_noise(DOWN)?;
     guest.expect("*web: ")?;
     guest.send_noise(b"\r")?;
-    expect_profile(&mut guest, "web")
+    expect_profile(&mut guest, "web", "/dev/sda3")
 }
 
 #[test]
-fn uefi_boots_the_first_entry_by_systemd_boot_and_keys_choose_the_second() -> Story {
+fn uefi_boots_the_first_entry_of_a_disk_and_keys_choose_the_second_of_a_stick() -> Story {
     let disk = MadeDisk::new("disk-uefi", &["--firmware", "both", "--timeout", "2"])?;
     let mut guest = disk.boot("disk-uefi", Firmware::Uefi)?;
     guest.expect("console: ")?;
     guest.expect("Boot in ")?;
-    expect_profile(&mut guest, "console")?;
+    expect_profile(&mut guest, "console", "/dev/vda3")?;
 
-    let disk = MadeDisk::new("disk-uefi-keys", &["--timeout", "60"])?;
-    let mut guest = disk.boot("disk-uefi-keys", Firmware::Uefi)?;
+    let disk = MadeDisk::stick("stick-uefi-keys", &["--timeout", "60"])?;
+    let mut guest = disk.boot_as_stick("stick-uefi-keys", Firmware::Uefi)?;
     guest.expect("Boot in ")?;
     guest.send_noise(DOWN)?;
     guest.expect("web: ")?;
     guest.send_noise(b"\r")?;
-    expect_profile(&mut guest, "web")
+    expect_profile(&mut guest, "web", "/dev/sda3")
 }
 
 #[test]
@@ -111,7 +127,7 @@ fn uefi_boots_the_same_menu_by_grub() -> Story {
     let mut guest = disk.boot("disk-grub", Firmware::Uefi)?;
     guest.expect("GNU GRUB")?;
     guest.expect("*console: ")?;
-    expect_profile(&mut guest, "console")
+    expect_profile(&mut guest, "console", "/dev/vda3")
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 use std::path::Path;
 
-use super::{ForwardedPort, Machine, Share};
+use super::{Bus, Disk, ForwardedPort, Machine, Share};
 use crate::acceleration::Acceleration;
 use crate::share::Access;
 
@@ -17,15 +17,11 @@ impl Machine {
         arguments.extend(["-m".to_owned(), format!("{}M", self.memory_mib)]);
         arguments.extend(self.start_arguments());
         arguments.extend(self.machine_arguments());
-        for disk in &self.disks {
-            let snapshot = if disk.forgets { "on" } else { "off" };
-            let read_only = if disk.access == Access::Read { ",readonly=on" } else { "" };
-            let image = escaped(&disk.image);
-            let mut drive = format!("file={image},if=virtio,format=raw,snapshot={snapshot}{read_only}");
-            if let Some(bytes) = disk.stops_after {
-                drive += &format!(",throttling.bps-total=1,throttling.bps-total-max={bytes}");
-            }
-            arguments.extend(["-drive".to_owned(), drive]);
+        if self.usb_keyboard || self.disks.iter().any(|disk| disk.bus == Bus::Usb) {
+            arguments.extend(words("-device qemu-xhci"));
+        }
+        for (number, disk) in self.disks.iter().enumerate() {
+            arguments.extend(disk.arguments(number));
         }
         arguments.extend(self.late_disk.iter().flat_map(|image| late_disk(image)));
         arguments.extend(self.card.iter().flat_map(|card| drives(card)));
@@ -33,7 +29,7 @@ impl Machine {
             arguments.extend(words("-vga std"));
         }
         if self.usb_keyboard {
-            arguments.extend(words("-device qemu-xhci -device usb-kbd"));
+            arguments.extend(words("-device usb-kbd"));
         }
         if let Some(monitor) = &self.monitor {
             arguments.push("-monitor".to_owned());
@@ -60,6 +56,28 @@ impl Machine {
         let memory = format!("memory-backend-memfd,id=ram,size={}M,share=on", self.memory_mib);
         arguments[1] += ",memory-backend=ram";
         arguments.extend(["-object".to_owned(), memory]);
+        arguments
+    }
+}
+
+impl Disk {
+    /// `number` is its place among the machine's disks.
+    fn arguments(&self, number: usize) -> Vec<String> {
+        let snapshot = if self.forgets { "on" } else { "off" };
+        let read_only = if self.access == Access::Read { ",readonly=on" } else { "" };
+        let interface = match self.bus {
+            Bus::Virtio => "if=virtio".to_owned(),
+            Bus::Usb => format!("if=none,id=stick{number}"),
+        };
+        let image = escaped(&self.image);
+        let mut drive = format!("file={image},{interface},format=raw,snapshot={snapshot}{read_only}");
+        if let Some(bytes) = self.stops_after {
+            drive += &format!(",throttling.bps-total=1,throttling.bps-total-max={bytes}");
+        }
+        let mut arguments = vec!["-drive".to_owned(), drive];
+        if self.bus == Bus::Usb {
+            arguments.extend(words(&format!("-device usb-storage,drive=stick{number},removable=on")));
+        }
         arguments
     }
 }
@@ -144,6 +162,17 @@ mod tests {
     fn commas_in_file_names_do_not_become_options() {
         let arguments = arguments(&machine().disk(Path::new("/a,snapshot=off")));
         assert!(arguments.contains("file=/a,,snapshot=off,if=virtio"), "{arguments}");
+    }
+
+    #[test]
+    fn sticks_and_a_keyboard_share_one_usb_controller() {
+        let stick = machine().usb_stick(Path::new("/a")).disk(Path::new("/b")).usb_keyboard();
+        let arguments = arguments(&stick);
+        assert_eq!(arguments.matches("qemu-xhci").count(), 1, "{arguments}");
+        let told =
+            "file=/a,if=none,id=stick0,format=raw,snapshot=on -device usb-storage,drive=stick0,removable=on";
+        assert!(arguments.contains(told), "{arguments}");
+        assert!(arguments.contains("file=/b,if=virtio"), "{arguments}");
     }
 
     #[test]

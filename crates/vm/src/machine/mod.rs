@@ -27,16 +27,37 @@ enum Share {
 /// The order that plugs in the disk of [`Machine::late_disk`] (qemu(1), `device_add`).
 pub(crate) const PLUG_IN: &str = "device_add virtio-blk-pci,drive=late,bus=lateport\n";
 
+/// How a disk is attached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Bus {
+    Virtio,
+    /// A stick on xHCI, as its mass storage class has it (`usb-storage` of qemu(1)).
+    Usb,
+}
+
 /// A disk of the machine.
 #[derive(Debug, Clone)]
 struct Disk {
     image: PathBuf,
+    bus: Bus,
     /// Whether what the guest writes is forgotten when it ends.
     forgets: bool,
     /// Whether the guest can write at all.
     access: Access,
     /// Stops to answer after so many bytes.
     stops_after: Option<u64>,
+}
+
+impl Disk {
+    fn new(image: &Path) -> Self {
+        Self {
+            image: image.to_owned(),
+            bus: Bus::Virtio,
+            forgets: true,
+            access: Access::Write,
+            stops_after: None,
+        }
+    }
 }
 
 /// A machine that is not running yet. Everything is named by the caller; nothing depends on the host.
@@ -113,36 +134,28 @@ impl Machine {
     /// serves several guests.
     #[must_use]
     pub fn disk(mut self, image: &Path) -> Self {
-        self.disks.push(Disk {
-            image: image.to_owned(),
-            forgets: true,
-            access: Access::Write,
-            stops_after: None,
-        });
+        self.disks.push(Disk::new(image));
+        self
+    }
+
+    /// As [`Machine::disk`], on USB: `/dev/sda`, `/dev/sdb`, ...
+    #[must_use]
+    pub fn usb_stick(mut self, image: &Path) -> Self {
+        self.disks.push(Disk { bus: Bus::Usb, ..Disk::new(image) });
         self
     }
 
     /// As [`Machine::disk`], write-protected: `/sys/block/vdX/ro` is 1.
     #[must_use]
     pub fn protected_disk(mut self, image: &Path) -> Self {
-        self.disks.push(Disk {
-            image: image.to_owned(),
-            forgets: false,
-            access: Access::Read,
-            stops_after: None,
-        });
+        self.disks.push(Disk { forgets: false, access: Access::Read, ..Disk::new(image) });
         self
     }
 
     /// As [`Machine::disk`], and what the guest writes is there afterwards, for the host to look at.
     #[must_use]
     pub fn kept_disk(mut self, image: &Path) -> Self {
-        self.disks.push(Disk {
-            image: image.to_owned(),
-            forgets: false,
-            access: Access::Write,
-            stops_after: None,
-        });
+        self.disks.push(Disk { forgets: false, ..Disk::new(image) });
         self
     }
 
@@ -150,8 +163,7 @@ impl Machine {
     /// throttling of qemu(1)). The kernel itself reads 4 KiB when it looks for partitions and there are none.
     #[must_use]
     pub fn dying_disk(mut self, image: &Path, bytes: u64) -> Self {
-        let image = image.to_owned();
-        self.disks.push(Disk { image, forgets: true, access: Access::Write, stops_after: Some(bytes) });
+        self.disks.push(Disk { stops_after: Some(bytes), ..Disk::new(image) });
         self
     }
 
