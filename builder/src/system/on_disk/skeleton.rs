@@ -9,7 +9,7 @@ use std::path::{Component, Path, PathBuf};
 use boot_entry::paths::{BOOT_FILES, ENTRIES, GRUB, GRUB_CFG, LOADER_CONF, UEFI_PROGRAM};
 use boot_store::layout::{self, DEFAULT_FOLDER};
 use disk_image::read::{DiskReader, EspReader, MOST_TEXT};
-use ext4_view::{Ext4, Ext4Error};
+use ext4_view::{Ext4, Ext4Error, Metadata};
 use profiles::Digest;
 
 use super::opening;
@@ -137,26 +137,23 @@ impl Skeleton {
     fn copy_store(&self, store: &Ext4) -> Result<()> {
         let profiles = Path::new(DEFAULT_FOLDER).join(layout::PROFILES);
         make_folder(&self.medium().join(&profiles))?;
-        for profile in names(store, &profiles)? {
+        for (profile, kind) in entries(store, &profiles)? {
             let folder = profiles.join(&profile);
-            match kind(store, &folder)? {
+            match kind {
                 Kind::Folder => {
                     make_folder(&below(&self.medium(), &folder)?)?;
-                    names(store, &folder)?
-                        .iter()
-                        .try_for_each(|name| self.copy_text(store, &folder.join(name)))?;
+                    self.copy_texts(store, &folder)?;
                 }
                 // A link to a folder must stay what nobody can list.
                 Kind::Other => self.put_link(&folder)?,
-                Kind::File(_) => self.copy_text(store, &folder)?,
+                Kind::File(length) => self.copy_text(store, &folder, length)?,
             }
         }
-        let boot = Path::new(DEFAULT_FOLDER).join("boot");
-        names(store, &boot)?.iter().try_for_each(|name| self.copy_text(store, &boot.join(name)))?;
+        self.copy_texts(store, &Path::new(DEFAULT_FOLDER).join("boot"))?;
         let images = Path::new(DEFAULT_FOLDER).join(layout::IMAGES);
-        for name in names(store, &images)? {
+        for (name, kind) in entries(store, &images)? {
             let path = images.join(name);
-            match kind(store, &path)? {
+            match kind {
                 Kind::File(length) => empty(&below(&self.medium(), &path)?, length)?,
                 Kind::Folder => make_folder(&below(&self.medium(), &path)?)?,
                 Kind::Other => self.put_link(&path)?,
@@ -165,20 +162,28 @@ impl Skeleton {
         Ok(())
     }
 
-    fn copy_text(&self, store: &Ext4, inside: &Path) -> Result<()> {
-        let target = below(&self.medium(), inside)?;
-        match kind(store, inside)? {
-            Kind::Folder => make_folder(&target),
-            Kind::Other => self.put_link(inside),
-            Kind::File(length) if length > MOST_TEXT => empty(&target, length),
-            Kind::File(_) => {
-                let path = format!("/{}", inside.display());
-                let file = store.open(path.as_str()).map_err(Error::on(&path))?;
-                let mut bytes = Vec::new();
-                file.take(MOST_TEXT).read_to_end(&mut bytes).map_err(Error::on(&path))?;
-                put(&target, &bytes)
+    fn copy_texts(&self, store: &Ext4, folder: &Path) -> Result<()> {
+        for (name, kind) in entries(store, folder)? {
+            let inside = folder.join(name);
+            match kind {
+                Kind::Folder => make_folder(&below(&self.medium(), &inside)?)?,
+                Kind::Other => self.put_link(&inside)?,
+                Kind::File(length) => self.copy_text(store, &inside, length)?,
             }
         }
+        Ok(())
+    }
+
+    fn copy_text(&self, store: &Ext4, inside: &Path, length: u64) -> Result<()> {
+        let target = below(&self.medium(), inside)?;
+        if length > MOST_TEXT {
+            return empty(&target, length);
+        }
+        let path = format!("/{}", inside.display());
+        let file = store.open(path.as_str()).map_err(Error::on(&path))?;
+        let mut bytes = Vec::new();
+        file.take(MOST_TEXT).read_to_end(&mut bytes).map_err(Error::on(&path))?;
+        put(&target, &bytes)
     }
 
     fn put_link(&self, inside: &Path) -> Result<()> {
@@ -218,37 +223,43 @@ fn below(folder: &Path, inside: &Path) -> Result<PathBuf> {
     }
 }
 
-fn kind(store: &Ext4, inside: &Path) -> Result<Kind> {
+/// What is in a folder of the store, but for names that are no text: Lamina has given none. Nothing where the folder is missing.
+///
+/// One pass: to look a name up reads the folder from its beginning.
+fn entries(store: &Ext4, inside: &Path) -> Result<Vec<(String, Kind)>> {
     let path = format!("/{}", inside.display());
-    let found = store.symlink_metadata(path.as_str()).map_err(Error::on(&path))?;
-    Ok(match found.file_type() {
-        kind if kind.is_dir() => Kind::Folder,
-        kind if kind.is_regular_file() => Kind::File(found.len()),
-        _ => Kind::Other,
-    })
-}
-
-/// The names in a folder of the store, of which those are left out that are no text: Lamina has given none. None where it is missing.
-fn names(store: &Ext4, inside: &Path) -> Result<Vec<String>> {
-    let path = format!("/{}", inside.display());
-    let read = || -> Result<Vec<String>, Ext4Error> {
-        let mut names = Vec::new();
+    let read = || -> Result<Vec<_>, Ext4Error> {
+        let mut entries = Vec::new();
         for entry in store.read_dir(path.as_str())?.take(MOST_NAMES) {
-            names.extend(entry?.file_name().as_str().ok().map(str::to_owned));
+            let entry = entry?;
+            match entry.file_name().as_str() {
+                Ok("." | "..") | Err(_) => {}
+                Ok(name) => entries.push((name.to_owned(), Kind::of(&entry.metadata()?))),
+            }
         }
-        names.retain(|name| name != "." && name != "..");
-        Ok(names)
+        Ok(entries)
     };
     match read() {
         Err(Ext4Error::NotFound) => Ok(Vec::new()),
-        names => names.map_err(Error::on(&path)),
+        entries => entries.map_err(Error::on(&path)),
     }
 }
 
 enum Kind {
+    /// Its length in bytes.
     File(u64),
     Folder,
     Other,
+}
+
+impl Kind {
+    fn of(found: &Metadata) -> Kind {
+        match found.file_type() {
+            kind if kind.is_dir() => Kind::Folder,
+            kind if kind.is_regular_file() => Kind::File(found.len()),
+            _ => Kind::Other,
+        }
+    }
 }
 
 fn make_folder(folder: &Path) -> Result<()> {
