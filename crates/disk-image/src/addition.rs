@@ -52,7 +52,8 @@ impl Addition {
             Error::new(TABLE, "has an entry for each partition that it can have").remedy("remove one of them")
         })?;
         let home = home(&first)?;
-        let gap = largest_gap(&first);
+        refuse_partitions_over_the_table(&first, &second, home)?;
+        let gap = largest_gap(&first, &second);
         // The last MiB is for entries on their way.
         let room = (gap.end - gap.start).saturating_sub(MIB);
         let length = size.map_or(room, |size| size.div_ceil(MIB) * MIB);
@@ -127,12 +128,26 @@ fn home(first: &RawCopy) -> Result<u64> {
         .remedy("`sfdisk --dump DISK >table`, and `sfdisk DISK <table` write it anew"))
 }
 
+/// What is written, sector by sector, is the table itself: nobody may have his data there.
+fn refuse_partitions_over_the_table(first: &RawCopy, second: &RawCopy, home: u64) -> Result<()> {
+    let length = first.entries_place().end - first.entries_place().start;
+    let header = |copy: &RawCopy| copy.address..copy.address + 1;
+    let written = [header(first), home..home + length, second.entries_place(), header(second)];
+    let over = |(begin, end): &(u64, u64)| written.iter().any(|it| *begin < it.end && it.start <= *end);
+    let Some((begin, end)) = first.used().into_iter().find(over) else { return Ok(()) };
+    let cause = format!("has a partition of the sectors {begin} to {end}, where the table itself lies");
+    Err(Error::new(TABLE, cause)
+        .remedy("`sfdisk --verify DISK` says more; remove that partition, or take another disk"))
+}
+
 /// In bytes, aligned; empty where there is none.
-fn largest_gap(table: &RawCopy) -> Range<u64> {
+fn largest_gap(table: &RawCopy, second: &RawCopy) -> Range<u64> {
     let (first, last) = table.usable();
     let mut used = table.used();
-    let entries = table.entries_place();
-    used.push((entries.start, entries.end.saturating_sub(1)));
+    used.push((second.address, second.address));
+    for entries in [table.entries_place(), second.entries_place()] {
+        used.push((entries.start, entries.end.saturating_sub(1)));
+    }
     used.sort_unstable();
     let mut gaps = Vec::new();
     let mut free = first;
@@ -238,6 +253,30 @@ mod tests {
         assert!(refused(50 * MIB, None).contains("its largest gap has 32 MiB, and 50 are needed"));
         assert!(refused(MIB, Some(40 * MIB)).contains("32 MiB, and 40 are needed"));
         assert!(refused(30 * MIB, Some(20 * MIB)).contains("and 30 are needed"));
+        // Entries by hand, in both copies: of a partition over another one, and over the table.
+        let with = |number: usize, first: u64, last: u64| {
+            for address in [1, 100 * MIB / SECTOR - 1] {
+                let copy = RawCopy::read(&disk, address).unwrap();
+                let mut entries = copy.entries.clone();
+                let entry = &mut entries[(number - 1) * ENTRY..number * ENTRY];
+                entry[..16].copy_from_slice(&LINUX_TYPE);
+                entry[32..40].copy_from_slice(&first.to_le_bytes());
+                entry[40..48].copy_from_slice(&last.to_le_bytes());
+                let at = copy.entries_at();
+                let copy = copy.with_entries(entries, at);
+                copy.write_entries(&disk).unwrap();
+                copy.write_header(&disk).unwrap();
+            }
+        };
+        with(7, 5000, 150_000);
+        let said = refused(MIB, None);
+        assert!(said.contains("its partitions 2 (lamina-esp) and 7 overlap\nhelp: "), "{said}");
+        with(7, 20, 40);
+        let said = refused(MIB, None);
+        assert!(
+            said.contains("has a partition of the sectors 20 to 40, where the table itself lies\nhelp: "),
+            "{said}"
+        );
         disk.set_len(120 * MIB).unwrap();
         assert!(refused(MIB, None).contains("does not lie at the end of the disk"));
     }

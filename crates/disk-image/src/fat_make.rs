@@ -26,7 +26,7 @@ const VOLUME_LABEL: u8 = 0x08;
 pub(crate) fn write(disk: &File, partition: &Partition, serial: u32, files: &[DiskFile]) -> Result<()> {
     make(disk, partition, serial).map_err(Error::on(ESP))?;
     let file = disk.try_clone().map_err(Error::on(ESP))?;
-    let volume = FatVolume::open(file, partition.start, partition.length)?.unsynced();
+    let volume = FatVolume::unsynced(file, partition.start, partition.length)?;
     for file in files {
         let mut source = file.content.open().map_err(Error::on(&file.path))?;
         volume.write_new(&file.path, &mut source, file.content.length()).map_err(Error::on(&file.path))?;

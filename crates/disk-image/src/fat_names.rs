@@ -1,6 +1,12 @@
 //! Entries of a FAT folder, 32 bytes each: Microsoft's FAT specification (fatgen103), "FAT Directory Structure" and "FAT Long Directory
 //! Entries". A file has one short entry, and in front of it as many as its long name needs, the last part first.
 
+use std::collections::HashSet;
+use std::io;
+
+use crate::SECTOR;
+use crate::fat_table::strange;
+
 /// Bytes of an entry.
 pub(crate) const ENTRY: usize = 32;
 /// ATTR_DIRECTORY.
@@ -105,6 +111,29 @@ pub(crate) fn entries(name: &str, short: [u8; 11], attributes: u8, cluster: u32,
     bytes
 }
 
+/// How many bytes the entries of a name take: all of them lie in one sector.
+///
+/// # Errors
+/// It is too long for that, or no name of a FAT (fatgen103, "Long Directory Entries").
+pub(crate) fn entries_length(name: &str) -> io::Result<usize> {
+    let is_strange = |it: char| it.is_control() || "\"*/:<>?\\|".contains(it);
+    if matches!(name, "" | "." | "..") || name.ends_with(['.', ' ']) || name.contains(is_strange) {
+        return Err(strange("no file of a FAT can have its name"));
+    }
+    let length = (name.encode_utf16().count().div_ceil(UNITS.len()) + 1) * ENTRY;
+    match length <= SECTOR as usize {
+        true => Ok(length),
+        false => Err(strange("its name is too long")),
+    }
+}
+
+/// Lets a short entry lead to another cluster, and gives it a length.
+pub(crate) fn point(entry: &mut [u8], cluster: u32, size: u32) {
+    entry[20..22].copy_from_slice(&((cluster >> 16) as u16).to_le_bytes());
+    entry[26..28].copy_from_slice(&(cluster as u16).to_le_bytes());
+    entry[28..32].copy_from_slice(&size.to_le_bytes());
+}
+
 /// The short entry alone, as `.` and `..` have it.
 pub(crate) fn short_entry(short: [u8; 11], attributes: u8, cluster: u32, size: u32) -> [u8; ENTRY] {
     let mut entry = [0; ENTRY];
@@ -113,9 +142,7 @@ pub(crate) fn short_entry(short: [u8; 11], attributes: u8, cluster: u32, size: u
     for place in [16, 18, 24] {
         entry[place..place + 2].copy_from_slice(&DATE.to_le_bytes());
     }
-    entry[20..22].copy_from_slice(&((cluster >> 16) as u16).to_le_bytes());
-    entry[26..28].copy_from_slice(&(cluster as u16).to_le_bytes());
-    entry[28..32].copy_from_slice(&size.to_le_bytes());
+    point(&mut entry, cluster, size);
     entry
 }
 
@@ -126,6 +153,7 @@ pub(crate) fn short_name(name: &str, taken: &[Found]) -> [u8; 11] {
     };
     let (stem, end) = name.rsplit_once('.').unwrap_or((name, ""));
     let end = plain(end, 3);
+    let taken: HashSet<[u8; 11]> = taken.iter().map(|it| it.short).collect();
     let mut number = 1_u32;
     loop {
         let tail = format!("~{number}");
@@ -137,7 +165,7 @@ pub(crate) fn short_name(name: &str, taken: &[Found]) -> [u8; 11] {
         for (to, from) in short[8..].iter_mut().zip(&end) {
             *to = *from;
         }
-        if taken.iter().all(|it| it.short != short) || number > 999_999 {
+        if !taken.contains(&short) || number > 999_999 {
             return short;
         }
         number += 1;

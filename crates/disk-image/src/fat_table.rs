@@ -1,47 +1,75 @@
 //! The table of a FAT32: which cluster follows which one, in all its copies.
+//!
+//! Whole sectors of it are written, of each copy, and the first copy last: it is the one that Linux reads, and fsck.vfat(8) takes it where two
+//! copies differ, each of which is whole.
 
-use std::fs::File;
+use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::FileExt;
 
 use crate::SECTOR;
+use crate::area::Area;
 
 /// The least value of a last cluster; what is written is the second one.
 const LAST: u32 = 0x0fff_fff8;
 const END: u32 = 0x0fff_ffff;
 /// The upper four bits of an entry are nobody's.
 const MASK: u32 = 0x0fff_ffff;
-/// More clusters than FAT32 can number.
-pub(crate) const MOST_CLUSTERS: u64 = 0x0fff_fef0;
+/// Bytes of an entry.
+const ENTRY: u64 = 4;
+/// How much of a table is read at once, in bytes.
+const PART: u64 = 1 << 16;
 
-/// Both copies, or how many there are.
+/// All copies.
 #[derive(Debug)]
 pub(crate) struct FatTable {
-    pub(crate) disk: File,
-    /// Where each copy begins, in bytes from the beginning of the disk.
+    pub(crate) area: Area,
+    /// Where each copy begins.
     pub(crate) tables: Vec<u64>,
     /// One behind the last cluster.
     pub(crate) clusters: u32,
-    /// Where the sector lies that has the number of free clusters, likewise.
+    /// Where the sector lies that has the number of free clusters.
     pub(crate) info: Option<u64>,
-    /// Whether each step waits until the one before it is on the disk.
-    pub(crate) is_synced: bool,
 }
 
 impl FatTable {
-    /// The clusters from this one on.
-    pub(crate) fn chain(&self, first: u32) -> io::Result<Vec<u32>> {
+    /// The clusters from this one on, which are at most `most`: a damaged chain runs on, or has no end.
+    pub(crate) fn chain(&self, first: u32, most: u64) -> io::Result<Vec<u32>> {
+        match self.follow(first, most)? {
+            (chain, true) => Ok(chain),
+            _ => Err(strange("a chain of clusters is longer than it can be")),
+        }
+    }
+
+    /// So many clusters from this one on, whatever follows them.
+    pub(crate) fn begin_of_chain(&self, first: u32, count: u64) -> io::Result<Vec<u32>> {
+        if count == 0 {
+            return Ok(Vec::new());
+        }
+        let chain = self.follow(first, count)?.0;
+        match chain.len() as u64 == count {
+            true => Ok(chain),
+            false => Err(strange("its chain of clusters ends early")),
+        }
+    }
+
+    /// At most `most` clusters, and whether the chain ends with them.
+    fn follow(&self, first: u32, most: u64) -> io::Result<(Vec<u32>, bool)> {
         let mut chain = vec![self.checked(first)?];
-        let mut at = first;
+        let mut sector = (u64::MAX, [0; SECTOR as usize]);
         loop {
-            at = self.get(at)? & MASK;
-            if at >= LAST {
-                return Ok(chain);
+            let at = u64::from(chain[chain.len() - 1]) * ENTRY;
+            if sector.0 != at / SECTOR {
+                sector.0 = at / SECTOR;
+                self.area.read(&mut sector.1, self.tables[0] + sector.0 * SECTOR)?;
             }
-            chain.push(self.checked(at)?);
-            if chain.len() > self.clusters as usize {
-                return Err(strange("a chain of clusters has no end"));
+            let next = value(&sector.1, (at % SECTOR) as usize) & MASK;
+            if next >= LAST {
+                return Ok((chain, true));
             }
+            if chain.len() as u64 >= most.min(u64::from(self.clusters)) {
+                return Ok((chain, false));
+            }
+            chain.push(self.checked(next)?);
         }
     }
 
@@ -52,68 +80,102 @@ impl FatTable {
         }
     }
 
+    /// So many clusters that nothing has.
+    ///
+    /// # Errors
+    /// There are fewer.
     pub(crate) fn free_clusters(&self, wanted: u64) -> io::Result<Vec<u32>> {
-        let table = self.entries()?;
-        let free = (2_u32..).zip(table.iter().skip(2)).filter(|it| *it.1 & MASK == 0).map(|it| it.0);
-        let found: Vec<u32> = free.take(wanted as usize).collect();
+        let mut found = Vec::new();
+        self.each(|cluster, value| {
+            if (found.len() as u64) < wanted && value == 0 {
+                found.push(cluster);
+            }
+            (found.len() as u64) < wanted
+        })?;
         match found.len() as u64 == wanted {
             true => Ok(found),
             false => Err(ErrorKind::StorageFull.into()),
         }
     }
 
-    /// Joins clusters that nobody has, the last one first.
+    /// Joins clusters that nobody has. Where that fails they are free again, as far as the disk lets it.
     pub(crate) fn link(&self, chain: &[u32]) -> io::Result<()> {
-        let mut next = END;
-        for cluster in chain.iter().rev() {
-            self.set(*cluster, next)?;
-            next = *cluster;
+        let next = chain.iter().skip(1).copied().chain([END]);
+        let linked = self.change(chain.iter().copied().zip(next));
+        linked.inspect_err(|_| drop(self.release(chain)))
+    }
+
+    /// Lets clusters go that no file has any more.
+    pub(crate) fn release(&self, chain: &[u32]) -> io::Result<()> {
+        self.change(chain.iter().map(|cluster| (*cluster, 0)))
+    }
+
+    /// Gives clusters these values, and waits for the disk.
+    pub(crate) fn change(&self, values: impl Iterator<Item = (u32, u32)>) -> io::Result<()> {
+        let mut sectors: BTreeMap<u64, Vec<(usize, u32)>> = BTreeMap::new();
+        for (cluster, new) in values {
+            let at = u64::from(self.checked(cluster)?) * ENTRY;
+            sectors.entry(at / SECTOR).or_default().push(((at % SECTOR) as usize, new));
         }
-        self.sync()
+        for table in self.tables.iter().rev() {
+            for (sector, values) in &sectors {
+                let (mut bytes, place) = ([0; SECTOR as usize], table + sector * SECTOR);
+                self.area.read(&mut bytes, place)?;
+                for (at, new) in values {
+                    let kept = value(&bytes, *at) & !MASK;
+                    bytes[*at..*at + 4].copy_from_slice(&(kept | new).to_le_bytes());
+                }
+                self.area.write(&bytes, place)?;
+            }
+        }
+        self.area.sync()
     }
 
-    fn get(&self, cluster: u32) -> io::Result<u32> {
-        let mut entry = [0; 4];
-        self.disk.read_exact_at(&mut entry, self.tables[0] + u64::from(cluster) * 4)?;
-        Ok(u32::from_le_bytes(entry))
-    }
-
-    pub(crate) fn set(&self, cluster: u32, value: u32) -> io::Result<()> {
-        let kept = self.get(cluster)? & !MASK;
-        for table in &self.tables {
-            self.disk.write_all_at(&(kept | value).to_le_bytes(), table + u64::from(cluster) * 4)?;
+    /// All clusters with their values, until `go_on` says no.
+    fn each(&self, mut go_on: impl FnMut(u32, u32) -> bool) -> io::Result<()> {
+        let length = u64::from(self.clusters) * ENTRY;
+        let mut bytes = vec![0; PART.min(length) as usize];
+        let mut cluster = 0;
+        for at in (0..length).step_by(PART as usize) {
+            let part = &mut bytes[..(length - at).min(PART) as usize];
+            self.area.read(part, self.tables[0] + at)?;
+            for entry in part.chunks_exact(ENTRY as usize) {
+                if cluster >= 2 && !go_on(cluster, value(entry, 0) & MASK) {
+                    return Ok(());
+                }
+                cluster += 1;
+            }
         }
         Ok(())
     }
 
-    fn entries(&self) -> io::Result<Vec<u32>> {
-        let mut bytes = vec![0; self.clusters as usize * 4];
-        self.disk.read_exact_at(&mut bytes, self.tables[0])?;
-        Ok(bytes.chunks_exact(4).map(|it| u32::from_le_bytes([it[0], it[1], it[2], it[3]])).collect())
-    }
-
-    pub(crate) fn sync(&self) -> io::Result<()> {
-        if self.is_synced { self.disk.sync_data() } else { Ok(()) }
-    }
-
     /// How many clusters are free.
     pub(crate) fn free(&self) -> io::Result<u32> {
-        Ok(self.entries()?.iter().skip(2).filter(|entry| **entry & MASK == 0).count() as u32)
+        let mut free = 0;
+        self.each(|_, value| {
+            free += u32::from(value == 0);
+            true
+        })?;
+        Ok(free)
     }
 
     /// FSI_Free_Count and FSI_Nxt_Free: hints, which fsck.vfat compares.
     pub(crate) fn count_free(&self) -> io::Result<()> {
         let (Some(place), mut info) = (self.info, [0; SECTOR as usize]) else { return Ok(()) };
-        self.disk.read_exact_at(&mut info, place)?;
+        self.area.read(&mut info, place)?;
         if info[..4] != *b"RRaA" || info[484..488] != *b"rrAa" {
             return Ok(());
         }
         let free = self.free()?;
         info[488..492].copy_from_slice(&free.to_le_bytes());
         info[492..496].copy_from_slice(&u32::MAX.to_le_bytes());
-        self.disk.write_all_at(&info, place)?;
-        self.sync()
+        self.area.write(&info, place)?;
+        self.area.sync()
     }
+}
+
+fn value(bytes: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
 }
 
 pub(crate) fn strange(what: &'static str) -> io::Error {

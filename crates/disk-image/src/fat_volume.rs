@@ -1,33 +1,29 @@
-//! Files of a FAT32 that come and go one at a time, without a mount, so that an interruption at any moment leaves every other file as it
-//! is, and of this one all or nothing (Microsoft's FAT specification, fatgen103).
+//! Files of a FAT32 that come, change and go one at a time, without a mount, so that an interruption at any moment leaves every other file as it
+//! is, and of this one the old or the new one, or none where there was none (Microsoft's FAT specification, fatgen103).
 //!
 //! What is in a new file is written to free clusters, then their chain, and then the entries of its name, which lie in one sector: a name
-//! that is there has its file. To remove one is the same in the opposite order. Between two of these steps clusters can be lost that no file
-//! has; nothing else.
+//! that is there has its file. To remove one is the same in the opposite order. Where a file takes the place of another one, its clusters and
+//! its length come into the entry that is there, by one write, and then the old clusters go. Between two of these steps clusters can be lost
+//! that no file has; nothing else.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
-use std::os::unix::fs::FileExt;
 
 use crate::SECTOR;
-use crate::fat_names::{self, ENTRY, FOLDER, FREE, Found};
-use crate::fat_table::{FatTable, MOST_CLUSTERS, strange};
+use crate::area::{Area, Storage};
+use crate::fat_folder::{Clusters, FatFolder};
+use crate::fat_geometry::{ESP, Geometry};
+use crate::fat_names::{self, Found};
+use crate::fat_table::{FatTable, strange};
 use fault::{Error, Result};
 
-const ESP: &str = "EFI system partition";
-/// A folder with more bytes is none (fatgen103: 65,536 entries).
-const MOST_OF_FOLDER: usize = 65_536 * ENTRY;
+/// How much of a file is written at once, in bytes.
+const PART: u64 = 1 << 18;
 
 /// A FAT32 in a part of a disk.
 #[derive(Debug)]
 pub struct FatVolume {
-    disk: File,
-    /// Bytes of a cluster.
-    cluster: u64,
-    /// Where cluster 2 lies, in bytes from the beginning of the disk.
-    data: u64,
-    root: u32,
-    table: FatTable,
+    clusters: Clusters,
 }
 
 impl FatVolume {
@@ -36,80 +32,86 @@ impl FatVolume {
     /// # Errors
     /// It is no FAT32 with sectors of 512 bytes.
     pub fn open(disk: File, start: u64, length: u64) -> Result<FatVolume> {
-        let mut boot = [0; SECTOR as usize];
-        disk.read_exact_at(&mut boot, start).map_err(Error::on(ESP))?;
-        let half = |at: usize| u64::from(u16::from_le_bytes([boot[at], boot[at + 1]]));
-        let word = |at: usize| u32::from_le_bytes([boot[at], boot[at + 1], boot[at + 2], boot[at + 3]]);
-        let (per_cluster, reserved, copies) = (u64::from(boot[13]), half(14), u64::from(boot[16]));
-        let (sectors, per_table) = (u64::from(word(32)), u64::from(word(36)));
-        let data = reserved + copies * per_table;
-        let is_fat32 = boot[510..] == [0x55, 0xaa]
-            && half(11) == SECTOR
-            && per_cluster.is_power_of_two()
-            && (1..=4).contains(&copies)
-            && half(17) == 0
-            && half(22) == 0
-            && data < sectors
-            && sectors * SECTOR <= length;
-        let clusters = ((sectors.saturating_sub(data)) / per_cluster.max(1) + 2).min(per_table * 128);
-        if !is_fat32 || clusters > MOST_CLUSTERS {
-            return Err(Error::new(
-                ESP,
-                "is no FAT32 with sectors of 512 bytes, which alone is changed here",
-            )
-            .remedy("mount it, and give its folder with `--esp DIR`"));
-        }
-        let tables = (0..copies).map(|copy| start + (reserved + copy * per_table) * SECTOR).collect();
-        let info = Some(half(48)).filter(|sector| (1..reserved).contains(sector));
-        let file = disk.try_clone().map_err(Error::on(ESP))?;
-        let info = info.map(|sector| start + sector * SECTOR);
-        Ok(FatVolume {
-            cluster: per_cluster * SECTOR,
-            data: start + data * SECTOR,
-            root: word(44),
-            table: FatTable { disk: file, tables, clusters: clusters as u32, info, is_synced: true },
-            disk,
-        })
+        FatVolume::on(Box::new(disk), start, length)
     }
 
-    /// The same file system without waiting for the disk after each step: of a disk that is thrown away when it does not get finished.
-    pub(crate) fn unsynced(mut self) -> FatVolume {
-        self.table.is_synced = false;
-        self
+    /// The same of what need not be a file.
+    ///
+    /// # Errors
+    /// Likewise.
+    pub fn on(disk: Box<dyn Storage>, start: u64, length: u64) -> Result<FatVolume> {
+        FatVolume::of(Area::new(disk, start, length), length)
+    }
+
+    /// The same without waiting for the disk after each step: of a disk that is thrown away when it does not get finished.
+    pub(crate) fn unsynced(disk: File, start: u64, length: u64) -> Result<FatVolume> {
+        FatVolume::of(Area::new(Box::new(disk), start, length).unsynced(), length)
+    }
+
+    fn of(area: Area, length: u64) -> Result<FatVolume> {
+        let mut boot = [0; SECTOR as usize];
+        area.read(&mut boot, 0).map_err(Error::on(ESP))?;
+        let Geometry { cluster, data, root, tables, clusters, info } = Geometry::read(&boot, length)?;
+        let table = FatTable { area, tables, clusters, info };
+        Ok(FatVolume { clusters: Clusters { table, length: cluster, data, root } })
     }
 
     /// A file with these bytes under a name that nothing has yet; folders that are missing are made.
     ///
     /// # Errors
-    /// Something is called so; there is no room; the disk cannot be written to, or the source not be read.
+    /// Something is called so; there is no room, or no such name; the disk cannot be written to, or the source not be read. No clusters are taken
+    /// then, unless it is the disk that failed.
     pub fn write_new(&self, path: &str, source: &mut dyn Read, length: u64) -> io::Result<()> {
-        let (folders, name) = path.rsplit_once('/').unwrap_or(("", path));
-        let mut folder = self.root;
-        for inner in folders.split('/').filter(|it| !it.is_empty()) {
-            folder = match self.find(folder, inner)? {
-                Some(found) if found.is_folder() => found.cluster,
+        let written = self.write_under_new_name(path, source, length);
+        written.and(self.clusters.table.count_free())
+    }
+
+    fn write_under_new_name(&self, path: &str, source: &mut dyn Read, length: u64) -> io::Result<()> {
+        let names: Vec<&str> = path.split('/').filter(|it| !it.is_empty()).collect();
+        let Some((name, folders)) = names.split_last() else { return Err(strange("it has no name")) };
+        let size = size_of(length)?;
+        let mut folder = self.folder_of(self.clusters.root)?;
+        let mut missing = folders.iter();
+        let first = loop {
+            let Some(inner) = missing.next() else { break None };
+            match folder.find(inner) {
+                Some(found) if found.is_folder() => folder = self.folder_of(found.cluster)?,
                 Some(_) => return Err(strange("a file has the name of a folder")),
-                None => self.make_folder(folder, inner)?,
-            };
-        }
-        if self.find(folder, name)?.is_some() {
+                None => break Some(inner),
+            }
+        };
+        if first.is_none() && folder.find(name).is_some() {
             return Err(ErrorKind::AlreadyExists.into());
         }
-        let size = u32::try_from(length).map_err(|_| strange("a file of FAT has less than 4 GiB"))?;
-        let chain = self.table.free_clusters(length.div_ceil(self.cluster))?;
-        let mut buffer = vec![0; self.cluster as usize];
-        let mut left = length;
-        for cluster in &chain {
-            let part = left.min(self.cluster) as usize;
-            source.read_exact(&mut buffer[..part])?;
-            buffer[part..].fill(0);
-            self.disk.write_all_at(&buffer, self.place(*cluster))?;
-            left -= part as u64;
+        let missing: Vec<&str> = first.into_iter().chain(missing).copied().collect();
+        // All names before the first of them is made.
+        missing.iter().chain([name]).try_for_each(|it| fat_names::entries_length(it).map(drop))?;
+        let needed = self.clusters_of(length);
+        for (made, inner) in missing.iter().enumerate() {
+            folder = folder.make_folder(inner, needed + (missing.len() - made - 1) as u64)?;
         }
-        self.table.sync()?;
-        self.table.link(&chain)?;
-        self.add(folder, name, 0, chain.first().copied().unwrap_or(0), size)?;
-        self.table.count_free()
+        let at = folder.room_for(name, needed)?;
+        let chain = self.write_clusters(source, length)?;
+        folder.add(at, name, 0, chain.first().copied().unwrap_or(0), size)
+    }
+
+    /// A file with these bytes in place of the one that is called so, where there is one: at every moment the old or the new one.
+    ///
+    /// # Errors
+    /// A folder is called so; there is no room beside the old one; the disk cannot be written to, or the source not be read.
+    pub fn replace(&self, path: &str, source: &mut dyn Read, length: u64) -> io::Result<()> {
+        let Some((mut folder, found)) = self.lookup(path)? else {
+            return self.write_new(path, source, length);
+        };
+        if found.is_folder() {
+            return Err(strange("it is a folder"));
+        }
+        let size = size_of(length)?;
+        let old = self.chain_that_may_go(&folder, &found);
+        let chain = self.write_clusters(source, length)?;
+        folder.replace(&found, chain.first().copied().unwrap_or(0), size)?;
+        self.clusters.table.release(&old)?;
+        self.clusters.table.count_free()
     }
 
     /// Writes one sector over the file that has its length, where it lies.
@@ -117,12 +119,13 @@ impl FatVolume {
     /// # Errors
     /// There is no such file; the disk cannot be written to.
     pub fn write_in_place(&self, path: &str, bytes: &[u8]) -> io::Result<()> {
-        let found = self.lookup(path)?.ok_or(ErrorKind::NotFound)?;
+        let (_, found) = self.lookup(path)?.ok_or(ErrorKind::NotFound)?;
         if found.is_folder() || found.size as usize != bytes.len() || bytes.len() as u64 > SECTOR {
             return Err(strange("it has another length"));
         }
-        self.disk.write_all_at(bytes, self.place(self.table.checked(found.cluster)?))?;
-        self.table.sync()
+        let cluster = self.clusters.table.checked(found.cluster)?;
+        self.clusters.area().write(bytes, self.clusters.place(cluster))?;
+        self.clusters.area().sync()
     }
 
     /// Removes a file. One that is not there is no error.
@@ -130,25 +133,14 @@ impl FatVolume {
     /// # Errors
     /// It is a folder; the disk cannot be written to.
     pub fn remove(&self, path: &str) -> io::Result<()> {
-        let (folders, name) = path.rsplit_once('/').unwrap_or(("", path));
-        let Some(folder) = self.folder(folders)? else { return Ok(()) };
-        let Some(found) = self.find(folder, name)? else { return Ok(()) };
+        let Some((mut folder, found)) = self.lookup(path)? else { return Ok(()) };
         if found.is_folder() {
             return Err(strange("it is a folder"));
         }
-        // A chain that does not fit to the length is damaged, and may run on into another file: its clusters stay, for fsck.vfat(8).
-        let fits = |chain: &Vec<u32>| chain.len() as u64 == u64::from(found.size).div_ceil(self.cluster);
-        let chain = if found.cluster == 0 { None } else { self.table.chain(found.cluster).ok() };
-        let chain = chain.filter(fits).unwrap_or_default();
-        let clusters = self.table.chain(folder)?;
-        // The short entry first: without it, those of the long name are nobody's.
-        for at in found.places.clone().step_by(ENTRY).collect::<Vec<_>>().into_iter().rev() {
-            self.disk.write_all_at(&[FREE], self.place_in(&clusters, at)?)?;
-        }
-        self.table.sync()?;
-        chain.iter().try_for_each(|cluster| self.table.set(*cluster, 0))?;
-        self.table.sync()?;
-        self.table.count_free()
+        let chain = self.chain_that_may_go(&folder, &found);
+        folder.remove(&found)?;
+        self.clusters.table.release(&chain)?;
+        self.clusters.table.count_free()
     }
 
     /// The length of a file; `None` where there is none, or a folder.
@@ -156,7 +148,7 @@ impl FatVolume {
     /// # Errors
     /// The disk cannot be read, or a folder is damaged.
     pub fn length(&self, path: &str) -> io::Result<Option<u64>> {
-        Ok(self.lookup(path)?.filter(|it| !it.is_folder()).map(|it| u64::from(it.size)))
+        Ok(self.lookup(path)?.filter(|it| !it.1.is_folder()).map(|it| u64::from(it.1.size)))
     }
 
     /// Reads a file from its beginning.
@@ -164,12 +156,10 @@ impl FatVolume {
     /// # Errors
     /// There is none; its chain is damaged.
     pub fn open_file(&self, path: &str) -> io::Result<FatFile<'_>> {
-        let found = self.lookup(path)?.filter(|it| !it.is_folder()).ok_or(ErrorKind::NotFound)?;
-        let chain = if found.cluster == 0 { Vec::new() } else { self.table.chain(found.cluster)? };
-        if (chain.len() as u64) * self.cluster < u64::from(found.size) {
-            return Err(strange("its chain of clusters ends early"));
-        }
-        Ok(FatFile { volume: self, chain, at: 0, size: u64::from(found.size) })
+        let found = self.lookup(path)?.filter(|it| !it.1.is_folder()).ok_or(ErrorKind::NotFound)?.1;
+        let (size, first) = (u64::from(found.size), found.cluster);
+        let chain = self.clusters.table.begin_of_chain(first, self.clusters_of(size))?;
+        Ok(FatFile { clusters: &self.clusters, chain, at: 0, size })
     }
 
     /// Free bytes, and the length of a cluster.
@@ -177,129 +167,66 @@ impl FatVolume {
     /// # Errors
     /// The table cannot be read.
     pub fn room(&self) -> io::Result<(u64, u64)> {
-        Ok((u64::from(self.table.free()?) * self.cluster, self.cluster))
+        Ok((u64::from(self.clusters.table.free()?) * self.clusters.length, self.clusters.length))
     }
 
-    fn lookup(&self, path: &str) -> io::Result<Option<Found>> {
+    /// What is called so, and the folder that it is in.
+    fn lookup(&self, path: &str) -> io::Result<Option<(FatFolder<'_>, Found)>> {
         let (folders, name) = path.rsplit_once('/').unwrap_or(("", path));
-        match self.folder(folders)? {
-            Some(folder) => self.find(folder, name),
-            None => Ok(None),
-        }
-    }
-
-    /// The first cluster of a folder, where it is there.
-    fn folder(&self, path: &str) -> io::Result<Option<u32>> {
-        let mut folder = self.root;
-        for inner in path.split('/').filter(|it| !it.is_empty()) {
-            match self.find(folder, inner)? {
-                Some(found) if found.is_folder() => folder = found.cluster,
+        let mut folder = self.folder_of(self.clusters.root)?;
+        for inner in folders.split('/').filter(|it| !it.is_empty()) {
+            match folder.find(inner) {
+                Some(found) if found.is_folder() => folder = self.folder_of(found.cluster)?,
                 _ => return Ok(None),
             }
         }
-        Ok(Some(folder))
+        Ok(folder.find(name).map(|found| (folder, found)))
     }
 
-    fn find(&self, folder: u32, name: &str) -> io::Result<Option<Found>> {
-        Ok(fat_names::read(&self.bytes(folder)?).into_iter().find(|it| it.is_called(name)))
+    fn folder_of(&self, cluster: u32) -> io::Result<FatFolder<'_>> {
+        FatFolder::read(&self.clusters, cluster)
     }
 
-    /// All bytes of a folder.
-    fn bytes(&self, folder: u32) -> io::Result<Vec<u8>> {
-        let chain = self.table.chain(folder)?;
-        if chain.len() as u64 * self.cluster > MOST_OF_FOLDER as u64 {
-            return Err(strange("a folder is longer than a folder can be"));
+    fn clusters_of(&self, length: u64) -> u64 {
+        length.div_ceil(self.clusters.length)
+    }
+
+    /// The clusters of a file. A chain that does not fit to the length, or is the folder's too, is damaged, and may be another file's: then none
+    /// go, and fsck.vfat(8) finds them.
+    fn chain_that_may_go(&self, folder: &FatFolder<'_>, found: &Found) -> Vec<u32> {
+        let count = self.clusters_of(u64::from(found.size));
+        if count == 0 || found.cluster == 0 {
+            return Vec::new();
         }
-        let mut bytes = vec![0; chain.len() * self.cluster as usize];
-        for (cluster, part) in chain.iter().zip(bytes.chunks_exact_mut(self.cluster as usize)) {
-            self.disk.read_exact_at(part, self.place(*cluster))?;
+        let chain = self.clusters.table.chain(found.cluster, count).unwrap_or_default();
+        let fits = chain.len() as u64 == count && !chain.iter().any(|cluster| folder.has(*cluster));
+        if fits { chain } else { Vec::new() }
+    }
+
+    /// Writes what is in a file to free clusters, and joins them.
+    fn write_clusters(&self, source: &mut dyn Read, length: u64) -> io::Result<Vec<u32>> {
+        let chain = self.clusters.table.free_clusters(self.clusters_of(length))?;
+        let at_once = (PART / self.clusters.length) as usize;
+        let mut buffer = Vec::new();
+        let mut left = length;
+        for run in chain.chunk_by(|one, next| one + 1 == *next).flat_map(|run| run.chunks(at_once)) {
+            buffer.clear();
+            buffer.resize(run.len() * self.clusters.length as usize, 0);
+            let part = left.min(buffer.len() as u64) as usize;
+            source.read_exact(&mut buffer[..part])?;
+            self.clusters.area().write(&buffer, self.clusters.place(run[0]))?;
+            left -= part as u64;
         }
-        Ok(bytes)
-    }
-
-    fn make_folder(&self, parent: u32, name: &str) -> io::Result<u32> {
-        let chain = self.table.free_clusters(1)?;
-        let cluster = chain[0];
-        let mut bytes = vec![0; self.cluster as usize];
-        let above = if parent == self.root { 0 } else { parent };
-        bytes[..ENTRY].copy_from_slice(&fat_names::short_entry(*b".          ", FOLDER, cluster, 0));
-        bytes[ENTRY..2 * ENTRY].copy_from_slice(&fat_names::short_entry(*b"..         ", FOLDER, above, 0));
-        self.disk.write_all_at(&bytes, self.place(cluster))?;
-        self.table.sync()?;
-        self.table.link(&chain)?;
-        self.add(parent, name, FOLDER, cluster, 0)?;
-        Ok(cluster)
-    }
-
-    /// Writes the entries of a name, all in one sector.
-    fn add(&self, folder: u32, name: &str, attributes: u8, cluster: u32, size: u32) -> io::Result<()> {
-        let mut bytes = self.bytes(folder)?;
-        let short = fat_names::short_name(name, &fat_names::read(&bytes));
-        let entries = fat_names::entries(name, short, attributes, cluster, size);
-        if entries.len() > SECTOR as usize {
-            return Err(strange("its name is too long"));
-        }
-        let at = match place_for(&bytes, entries.len()) {
-            Some(at) => at,
-            None => {
-                let at = bytes.len();
-                self.extend(folder)?;
-                bytes = self.bytes(folder)?;
-                at
-            }
-        };
-        // Behind the first entry that was never used a reader looks no further: what lies between must count as removed.
-        let sector = at / SECTOR as usize * SECTOR as usize;
-        let clusters = self.table.chain(folder)?;
-        let end = bytes.chunks_exact(ENTRY).position(|entry| entry[0] == 0).map(|it| it * ENTRY);
-        let is_end = end.is_some_and(|end| at + entries.len() > end);
-        let mut unused = end.unwrap_or(at);
-        while unused < at {
-            bytes[unused] = FREE;
-            if unused < sector {
-                self.disk.write_all_at(&[FREE], self.place_in(&clusters, unused)?)?;
-            }
-            unused += ENTRY;
-        }
-        let behind = at + entries.len();
-        bytes[at..behind].copy_from_slice(&entries);
-        // What lies behind the end may be anything.
-        if is_end && bytes.get(behind).is_some_and(|byte| *byte != 0) {
-            bytes[behind] = 0;
-            self.disk.write_all_at(&[0], self.place_in(&clusters, behind)?)?;
-        }
-        let whole = &bytes[sector..sector + SECTOR as usize];
-        self.disk.write_all_at(whole, self.place_in(&clusters, sector)?)?;
-        self.table.sync()
-    }
-
-    /// One more cluster for a folder.
-    fn extend(&self, folder: u32) -> io::Result<()> {
-        let last = *self.table.chain(folder)?.last().ok_or_else(|| strange("a folder has no cluster"))?;
-        let new = self.table.free_clusters(1)?;
-        self.disk.write_all_at(&vec![0; self.cluster as usize], self.place(new[0]))?;
-        self.table.sync()?;
-        self.table.link(&new)?;
-        self.table.set(last, new[0])?;
-        self.table.sync()
-    }
-
-    fn place(&self, cluster: u32) -> u64 {
-        self.data + u64::from(cluster.saturating_sub(2)) * self.cluster
-    }
-
-    /// Where a byte of a folder lies.
-    fn place_in(&self, clusters: &[u32], at: usize) -> io::Result<u64> {
-        let (number, inside) = (at as u64 / self.cluster, at as u64 % self.cluster);
-        let cluster = clusters.get(number as usize).ok_or_else(|| strange("a folder ends early"))?;
-        Ok(self.place(*cluster) + inside)
+        self.clusters.area().sync()?;
+        self.clusters.table.link(&chain)?;
+        Ok(chain)
     }
 }
 
 /// A file that is read.
 #[derive(Debug)]
 pub struct FatFile<'a> {
-    volume: &'a FatVolume,
+    clusters: &'a Clusters,
     chain: Vec<u32>,
     at: u64,
     size: u64,
@@ -307,21 +234,16 @@ pub struct FatFile<'a> {
 
 impl Read for FatFile<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let inside = self.at % self.volume.cluster;
-        let left = (self.size - self.at).min(self.volume.cluster - inside).min(buffer.len() as u64) as usize;
-        let Some(cluster) = self.chain.get((self.at / self.volume.cluster) as usize) else { return Ok(0) };
-        self.volume.disk.read_exact_at(&mut buffer[..left], self.volume.place(*cluster) + inside)?;
+        let length = self.clusters.length;
+        let inside = self.at % length;
+        let left = (self.size - self.at).min(length - inside).min(buffer.len() as u64) as usize;
+        let Some(cluster) = self.chain.get((self.at / length) as usize) else { return Ok(0) };
+        self.clusters.area().read(&mut buffer[..left], self.clusters.place(*cluster) + inside)?;
         self.at += left as u64;
         Ok(left)
     }
 }
 
-/// Where entries of so many bytes fit into one sector of a folder.
-fn place_for(bytes: &[u8], length: usize) -> Option<usize> {
-    let end = bytes.chunks_exact(ENTRY).position(|entry| entry[0] == 0).map_or(bytes.len(), |it| it * ENTRY);
-    let is_free = |at: usize| at >= end || bytes[at] == FREE;
-    (0..bytes.len()).step_by(ENTRY).find(|at| {
-        let fits = at % SECTOR as usize + length <= SECTOR as usize && at + length <= bytes.len();
-        fits && (*at..at + length).step_by(ENTRY).all(is_free)
-    })
+fn size_of(length: u64) -> io::Result<u32> {
+    u32::try_from(length).map_err(|_| strange("a file of FAT has less than 4 GiB"))
 }

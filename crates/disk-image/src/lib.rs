@@ -13,7 +13,9 @@
 //! | [`partition_table`] | the GPT |
 //! | `raw_table`, [`addition`] | its bytes; one partition more on a disk of others |
 //! | [`fat`] | the EFI system partition |
-//! | [`fat_volume`], `fat_names`, `fat_table` | files of a FAT that come and go one at a time, on a disk that is in use |
+//! | [`fat_volume`] | files of a FAT that come, change and go one at a time, on a disk that is in use |
+//! | `fat_geometry`, `fat_table`, `fat_folder`, `fat_names` | its boot sector, its chains of clusters, its folders, their entries |
+//! | [`area`] | a part of a disk that is changed in place |
 //! | `fat_make` | a new FAT without other programs |
 //! | [`ext4`] | the partitions with ext4, by mke2fs and debugfs |
 //! | `ext4_blocks` | what is in their large files, copied to its blocks |
@@ -25,12 +27,15 @@
 //! | [`read`] | a disk read back |
 
 pub mod addition;
+pub mod area;
 pub mod bios;
 pub mod device;
 pub mod ext4;
 mod ext4_blocks;
 pub mod extents;
 pub mod fat;
+mod fat_folder;
+mod fat_geometry;
 mod fat_make;
 mod fat_names;
 mod fat_table;
@@ -46,6 +51,7 @@ pub mod read;
 mod section;
 pub mod write;
 
+pub use area::Storage;
 pub use fat_volume::FatVolume;
 pub use fault::{Error, Result};
 pub use format::DiskFormat;

@@ -12,7 +12,7 @@ use gpt::{GptConfig, partition};
 
 use crate::SECTOR;
 use crate::layout::{Layout, PartitionKind};
-use crate::raw_table::{ESP_TYPE, EXTENDED_BOOT_TYPE, RawCopy};
+use crate::raw_table::{ESP_TYPE, EXTENDED_BOOT_TYPE};
 use fault::{Error, Result};
 
 const TABLE: &str = "partition table";
@@ -97,10 +97,11 @@ pub fn read(disk: &File) -> Result<FoundTable> {
             .remedy("give a disk or an image that `lamina disk create` wrote")
     };
     let copies = copies.ok_or_else(|| none("there is nothing".to_owned()))?;
-    let last = size / SECTOR - 1;
-    let address = if copies.first.is_ok() { 1 } else { last };
-    let types = RawCopy::read(disk, address).ok();
     let (counts, mut damage) = match (&copies.first, &copies.second) {
+        (Err(_), Err(_)) if has_large_sectors(disk, size) => {
+            return Err(Error::new(TABLE, "counts in sectors of 4096 bytes, and here those of 512 bytes alone are read")
+                .remedy("take a disk with sectors of 512 bytes; mounted, such a medium is given with `--medium DIR --esp DIR`"));
+        }
         (Err(first), Err(second)) => {
             return Err(none(format!("of the first copy {first}, and of the second one {second}")));
         }
@@ -116,7 +117,42 @@ pub fn read(disk: &File) -> Result<FoundTable> {
         let cause = "does not protect the partition table: Linux sees no partitions";
         damage.push(Error::new("the boot record", cause).remedy("make the disk anew"));
     }
-    Ok(FoundTable { partitions: counts.entries.iter().map(|it| found(it, types.as_ref())).collect(), damage })
+    let partitions: Vec<FoundPartition> =
+        counts.entries.iter().zip(&counts.kinds).map(|it| found(it.0, *it.1)).collect();
+    damage.extend(overlap(&partitions));
+    Ok(FoundTable { partitions, damage })
+}
+
+fn has_large_sectors(disk: &File, size: u64) -> bool {
+    partition_table::gpt_copies(disk, &Disk { size, sector: 4096, force_gpt: false })
+        .is_some_and(|copies| copies.first.is_ok() || copies.second.is_ok())
+}
+
+/// Linux takes such partitions for two, and what is written to the one is written over the other.
+fn overlap(partitions: &[FoundPartition]) -> Option<Error> {
+    let mut sorted: Vec<&FoundPartition> = partitions.iter().collect();
+    sorted.sort_by_key(|it| it.start);
+    let end = |it: &FoundPartition| it.start.saturating_add(it.length);
+    let mut reaching: Option<&FoundPartition> = None;
+    for next in sorted {
+        match reaching {
+            Some(before) if next.start < end(before) => {
+                let cause = format!("its partitions {} and {} overlap", named(before), named(next));
+                return Some(Error::new(TABLE, cause).remedy(
+                    "find out which of both is in use (`blkid`, `lsblk -f`), and let `sfdisk --delete DISK NUMBER` remove the other",
+                ));
+            }
+            _ => reaching = Some(next),
+        }
+    }
+    None
+}
+
+fn named(partition: &FoundPartition) -> String {
+    match partition.name.as_str() {
+        "" => partition.number.to_string(),
+        name => format!("{} ({name})", partition.number),
+    }
 }
 
 fn damage_of_second(first: &GptCopy, second: &Result<GptCopy, GptFault>, is_last: bool) -> Vec<Error> {
@@ -140,11 +176,10 @@ fn damage_of_second(first: &GptCopy, second: &Result<GptCopy, GptFault>, is_last
     vec![error]
 }
 
-fn found(entry: &Entry, types: Option<&RawCopy>) -> FoundPartition {
-    let is_of = |kind| types.is_some_and(|it| it.type_of(entry.names.number) == Some(kind));
+fn found(entry: &Entry, kind: [u8; 16]) -> FoundPartition {
     FoundPartition {
-        is_esp: is_of(ESP_TYPE),
-        is_extended_boot: is_of(EXTENDED_BOOT_TYPE),
+        is_esp: kind == ESP_TYPE,
+        is_extended_boot: kind == EXTENDED_BOOT_TYPE,
         number: entry.names.number,
         name: entry.names.label.clone().unwrap_or_default(),
         uuid: entry.names.uuid.parse().unwrap_or_default(),

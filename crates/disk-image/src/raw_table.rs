@@ -11,6 +11,8 @@ use crate::SECTOR;
 
 /// Bytes of an entry; the kernel takes no others.
 pub(crate) const ENTRY: usize = 128;
+/// DISK_MAX_PARTS of `include/linux/blkdev.h`: from 256 on there are none.
+const LAST_NUMBER: u32 = 255;
 /// C12A7328-F81F-11D2-BA4B-00A0C93EC93B, the type of an EFI system partition, as it is stored (UEFI specification 2.10, table 5-7 and
 /// appendix A).
 pub(crate) const ESP_TYPE: [u8; 16] =
@@ -58,20 +60,10 @@ impl RawCopy {
         Ok(RawCopy { address, header, entries })
     }
 
-    /// The type of an entry, by its number from 1; `None` of one that is not used.
-    pub(crate) fn type_of(&self, number: u32) -> Option<[u8; 16]> {
-        let kind = *self.entry(number)?.first_chunk()?;
-        (kind != [0; 16]).then_some(kind)
-    }
-
-    fn entry(&self, number: u32) -> Option<&[u8]> {
-        self.entries.chunks_exact(ENTRY).nth(number.checked_sub(1)? as usize)
-    }
-
-    /// The first number that nothing has.
+    /// The first number that nothing has, of those that the kernel makes partitions of.
     pub(crate) fn free_number(&self) -> Option<u32> {
-        let count = (self.entries.len() / ENTRY) as u32;
-        (1..=count).find(|number| self.type_of(*number).is_none())
+        let mut entries = (1..=LAST_NUMBER).zip(self.entries.chunks_exact(ENTRY));
+        entries.find(|(_, entry)| entry[..16] == [0; 16]).map(|it| it.0)
     }
 
     /// The first sector that a partition may have, and the last one.

@@ -8,8 +8,10 @@ use ext4_view::Ext4;
 use fatfs::{FileSystem, FsOptions};
 use profiles::Digest;
 
+use crate::SECTOR;
 use crate::bios::FoundBootCode;
 use crate::ext4;
+use crate::fat_geometry::{self, ESP};
 use crate::fat_volume::FatVolume;
 use crate::layout::PartitionKind;
 use crate::partition_table::{self, FoundPartition, FoundTable};
@@ -71,9 +73,20 @@ impl DiskReader {
         let found = self.partition(PartitionKind::EfiSystem)?;
         let section = self.disk.try_clone().map(|disk| Section::new(disk, found.start, found.length));
         let opened = section.and_then(|section| FileSystem::new(section, FsOptions::new()));
-        let files = opened.map_err(Error::on("EFI system partition"))?;
-        let disk = self.disk.try_clone().map_err(Error::on("EFI system partition"))?;
+        let files = opened.map_err(|error| self.why_no_fat(found, error))?;
+        let disk = self.disk.try_clone().map_err(Error::on(ESP))?;
         Ok(EspReader { files, disk, place: (found.start, found.length) })
+    }
+
+    /// A FAT32 with few clusters is mounted by Linux: that it is refused here needs a reason.
+    fn why_no_fat(&self, found: &FoundPartition, error: io::Error) -> Error {
+        let mut boot = [0; SECTOR as usize];
+        let read = self.disk.read_exact_at(&mut boot, found.start);
+        let few = read.ok().and_then(|()| fat_geometry::too_few_clusters(&boot, found.length));
+        few.unwrap_or_else(|| {
+            Error::on(ESP)(error)
+                .remedy("`fsck.vfat` says what is wrong with it; or make it a FAT32 anew, with its files")
+        })
     }
 
     /// The free room of the store's file system, and the length of its blocks, both in bytes (`s_free_blocks_count`, `s_r_blocks_count` and
@@ -156,12 +169,12 @@ impl EspReader {
     /// # Errors
     /// The file system is damaged.
     pub fn room(&self) -> Result<(u64, u64)> {
-        let disk = self.disk.try_clone().map_err(Error::on("EFI system partition"))?;
+        let disk = self.disk.try_clone().map_err(Error::on(ESP))?;
         let volume = FatVolume::open(disk, self.place.0, self.place.1).ok();
         if let Some(room) = volume.and_then(|volume| volume.room().ok()) {
             return Ok(room);
         }
-        let stats = self.files.stats().map_err(Error::on("EFI system partition"))?;
+        let stats = self.files.stats().map_err(Error::on(ESP))?;
         let cluster = u64::from(stats.cluster_size());
         Ok((u64::from(stats.free_clusters()) * cluster, cluster))
     }

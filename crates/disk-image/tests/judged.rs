@@ -1,5 +1,7 @@
 //! Disks as others see them: sfdisk, fsck.vfat, e2fsck, mtools.
 
+mod fat_judge;
+
 use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::{FileExt, MetadataExt};
@@ -96,7 +98,7 @@ fn the_same_disk_twice_and_nobody_finds_a_fault() {
         assert!(listed.contains(&format!("\"name\": \"{}\"", partition.kind.name())), "{listed}");
     }
     let esp = cut_out(&plan, PartitionKind::EfiSystem, &one);
-    judged("fsck.vfat", &["-n"], &esp);
+    fat_judge::fsck(&esp, &[], "new");
     let told = judged("minfo", &["-i"], &esp);
     let serial = format!("serial number: {:08X}", plan.identity.serial("esp"));
     assert!(told.contains("FAT32") && told.contains(&serial), "{serial} is not in {told}");
@@ -186,7 +188,7 @@ fn files_of_a_fat_come_and_go() {
         let mut bytes = vec![0; esp.length as usize];
         disk.read_exact_at(&mut bytes, esp.start).unwrap();
         std::fs::write(&part, bytes).unwrap();
-        judged("fsck.vfat", &["-n"], &part);
+        fat_judge::fsck(&part, &[], "changed");
     };
     let free = volume.room().unwrap();
     for number in 0..24 {
@@ -249,7 +251,7 @@ fn a_fat_of_our_own_is_one_for_others() {
         disk.read_exact_at(&mut bytes, esp.start).unwrap();
         let part = folder.path().join("esp");
         std::fs::write(&part, bytes).unwrap();
-        judged("fsck.vfat", &["-n"], &part);
+        fat_judge::fsck(&part, &[], "changed");
         let listed = judged("mdir", &["-/", "-b", "-i"], &part);
         assert!(listed.contains("::/loader/entries/lamina-a-long-name-with-many-letters-1.conf"), "{listed}");
         assert!(judged("mlabel", &["-s", "-i"], &part).contains("LAMINA-ESP"));

@@ -17,6 +17,8 @@ pub const MOST_ENTRIES: u32 = 8192;
 pub struct GptCopy {
     /// The entries that the kernel would make partitions of.
     pub entries: Vec<Entry>,
+    /// The type of each of them, a GUID as it is stored.
+    pub kinds: Vec<[u8; 16]>,
     /// The logical block in which the other copy has its header, as this one says.
     pub other: u64,
     /// What both copies must have alike: the disk's GUID, the usable blocks, number and checksum of the entries.
@@ -129,9 +131,11 @@ fn copy_at(source: &dyn ByteSource, address: u64, disk: &Disk) -> Result<GptCopy
         return Err(GptFault::Entries);
     }
     let used = (1..MOST_PARTITIONS).zip(entries.chunks_exact(ENTRY));
-    let entries = used.filter_map(|(number, entry)| partition(number, entry, disk, last)).collect();
+    let made = used
+        .filter_map(|(number, entry)| Some((partition(number, entry, disk, last)?, *entry.first_chunk()?)));
+    let (entries, kinds) = made.unzip();
     let alike = [&header[40..72], &header[80..92]].concat();
-    Ok(GptCopy { entries, other: le64(&header, 32), alike })
+    Ok(GptCopy { entries, kinds, other: le64(&header, 32), alike })
 }
 
 /// An unused entry has a type of zeros; one that reaches over the end of the disk makes no partition.
@@ -281,7 +285,8 @@ pub(super) mod tests {
         let sound = both(&with_both());
         let (first, second) = (sound.first.unwrap(), sound.second.unwrap());
         assert!(first.says_the_same(&second) && sound.second_is_last && sound.protected);
-        assert_eq!(first.entries, second.entries);
+        assert_eq!((&first.entries, &first.kinds), (&second.entries, &second.kinds));
+        assert_eq!(first.kinds, [[1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]]);
         for (at, fault) in [
             (512, GptFault::NoHeader),
             (512 + 41, GptFault::Header),
