@@ -21,7 +21,7 @@ use crate::disk::device::{observe, shown_by_loop};
 use crate::error::{Error, Result};
 use crate::system::copy::beside::{self, BesidePlan};
 use crate::system::copy::contents::{self, Chosen};
-use crate::system::copy::whole::{self, WholeRequest};
+use crate::system::copy::whole::{self, WholeCopy, WholeRequest};
 use crate::system::installed::Installed;
 use crate::system::on_disk::OpenDisk;
 
@@ -133,7 +133,8 @@ impl Copy {
         destination: &Destination,
     ) -> Result<ExitCode> {
         let request = WholeRequest { size: destination.size().or(self.size), state: self.state };
-        let planned = whole::plan(source, installed, chosen, request)?;
+        let WholeCopy { disk: planned, left_out } = whole::plan(source, installed, chosen, request)?;
+        left_out.iter().for_each(|it| context.report.line(format_args!("warning: {it}")));
         destination.describe(context);
         if !self.dry_run {
             destination.confirm(self.erase.as_deref())?;
@@ -180,9 +181,6 @@ impl Copy {
         let plan = BesidePlan::make((source, installed), chosen, &disk, self.size)?;
         if !self.dry_run {
             plan.carry_out(&disk, &context.report, &mut |_| Ok(()))?;
-            if self.device.is_some() {
-                beside::reread(disk);
-            }
         }
         let partition = plan.partition();
         if self.json {
@@ -200,6 +198,11 @@ impl Copy {
             let size = human_size(partition.length);
             context.report.line(format_args!("{}: {size} beside what was there", path.display()));
             context.report.line(format_args!("{}", how_to_start(&plan, path)));
+        }
+        if self.device.is_some() && !self.dry_run {
+            // The plan has the device open too, which keeps the kernel from that.
+            drop(plan);
+            beside::reread(disk);
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -1,7 +1,7 @@
 //! The EFI system partition that is changed: a folder where it is mounted, or the file system itself on a disk that nobody mounted.
 
 use std::fs;
-use std::io::{self, Cursor, ErrorKind, Read, Seek};
+use std::io::{self, Cursor, Read, Seek};
 use std::path::{Path, PathBuf};
 
 use boot_entry::sector;
@@ -68,9 +68,7 @@ impl<'a> Partition<'a> {
                 if same.is_ok_and(|same| same) {
                     return Ok(());
                 }
-                let replaced = volume.remove(path);
-                let written = replaced
-                    .and_then(|()| volume.write_new(path, &mut Cursor::new(bytes), bytes.len() as u64));
+                let written = volume.replace(path, &mut Cursor::new(bytes), bytes.len() as u64);
                 written.map_err(Error::on(self.shown(path)))
             }
         }
@@ -113,14 +111,8 @@ impl<'a> Partition<'a> {
                 new.publish()
             }
             Partition::Volume(volume) => {
-                let written = match volume.write_new(&file.path, &mut source, length) {
-                    // What is there is damaged, or it would not be written.
-                    Err(error) if error.kind() == ErrorKind::AlreadyExists => volume
-                        .remove(&file.path)
-                        .and_then(|()| volume.write_new(&file.path, &mut source, length)),
-                    written => written,
-                };
-                written.map_err(Error::on(&shown))?;
+                // What is there is damaged, or it would not be written.
+                volume.replace(&file.path, &mut source, length).map_err(Error::on(&shown))?;
                 let hashed = volume.open_file(&file.path).and_then(|it| Digest::of(meter.reader(it)));
                 let arrived = refuse_another(file, &shown, hashed.map_err(Error::on(&shown))?.0);
                 arrived.inspect_err(|_| drop(volume.remove(&file.path)))

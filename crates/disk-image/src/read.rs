@@ -3,6 +3,8 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use ext4_view::Ext4;
 use fatfs::{FileSystem, FsOptions};
@@ -23,6 +25,9 @@ pub const MOST_TEXT: u64 = 1 << 20;
 
 /// The most names of a folder that are read: a damaged FAT can have a folder without an end.
 const MOST_NAMES: usize = 4096;
+
+/// The most that is read to find a file, in bytes: eight folders of 65,536 entries, which is what a folder can have.
+const MOST_OF_FOLDERS: u64 = 8 * 65_536 * 32;
 
 /// A disk that is looked at.
 pub struct DiskReader {
@@ -71,11 +76,13 @@ impl DiskReader {
     /// There is no such partition, or no FAT on it.
     pub fn esp(&self) -> Result<EspReader> {
         let found = self.partition(PartitionKind::EfiSystem)?;
+        let left = Arc::new(AtomicU64::new(u64::MAX));
         let section = self.disk.try_clone().map(|disk| Section::new(disk, found.start, found.length));
+        let section = section.map(|section| section.limited(Arc::clone(&left)));
         let opened = section.and_then(|section| FileSystem::new(section, FsOptions::new()));
         let files = opened.map_err(|error| self.why_no_fat(found, error))?;
         let disk = self.disk.try_clone().map_err(Error::on(ESP))?;
-        Ok(EspReader { files, disk, place: (found.start, found.length) })
+        Ok(EspReader { files, left, disk, place: (found.start, found.length) })
     }
 
     /// A FAT32 with few clusters is mounted by Linux: that it is refused here needs a reason.
@@ -128,12 +135,26 @@ impl DiskReader {
 /// The files of an EFI system partition; paths are words between `/`, and none is in front.
 pub struct EspReader {
     files: FileSystem<Section>,
+    /// How much of it may be read yet.
+    left: Arc<AtomicU64>,
     disk: File,
     /// Where it begins, and its length.
     place: (u64, u64),
 }
 
 impl EspReader {
+    /// Finds something by its name, or lists a folder: fatfs 0.3.6 follows a folder whose chain is a circle for ever.
+    fn in_folders<T>(&self, find: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+        self.left.store(MOST_OF_FOLDERS, Ordering::Relaxed);
+        let found = find();
+        self.left.store(u64::MAX, Ordering::Relaxed);
+        found
+    }
+
+    fn open_file(&self, path: &str) -> io::Result<fatfs::File<'_, Section>> {
+        self.in_folders(|| self.files.root_dir().open_file(path))
+    }
+
     /// The names in a folder, sorted; none where it is missing. An empty path is the root.
     ///
     /// # Errors
@@ -149,7 +170,7 @@ impl EspReader {
             let names = folder.iter().take(MOST_NAMES + 1).map(|entry| entry.map(|entry| entry.file_name()));
             names.filter(|name| !matches!(name.as_deref(), Ok("." | ".."))).collect()
         };
-        let mut names = read().map_err(Error::on(folder))?;
+        let mut names = self.in_folders(read).map_err(Error::on(folder))?;
         if names.len() > MOST_NAMES {
             return Err(Error::new(folder, format!("has more than {MOST_NAMES} entries")));
         }
@@ -196,7 +217,7 @@ impl EspReader {
             }
             Err(io::ErrorKind::NotFound.into())
         };
-        find().map_err(Error::on(path))
+        self.in_folders(find).map_err(Error::on(path))
     }
 
     /// Copies a file.
@@ -204,20 +225,19 @@ impl EspReader {
     /// # Errors
     /// It is missing or damaged; the target cannot be written to.
     pub fn copy(&self, path: &str, target: &mut impl io::Write) -> Result<u64> {
-        let mut file = self.files.root_dir().open_file(path).map_err(Error::on(path))?;
+        let mut file = self.open_file(path).map_err(Error::on(path))?;
         io::copy(&mut file, target).map_err(Error::on(path))
     }
 
     /// Whether there is a file, or something else that is called so.
     pub fn has(&self, path: &str) -> bool {
-        let root = self.files.root_dir();
-        !matches!(root.open_file(path), Err(error) if error.kind() == io::ErrorKind::NotFound)
+        !matches!(self.open_file(path), Err(error) if error.kind() == io::ErrorKind::NotFound)
     }
 
     /// Whether a file begins with these bytes.
     pub fn begins(&self, path: &str, meant: &[u8]) -> bool {
         let mut found = vec![0; meant.len()];
-        let read = self.files.root_dir().open_file(path).and_then(|mut file| file.read_exact(&mut found));
+        let read = self.open_file(path).and_then(|mut file| file.read_exact(&mut found));
         read.is_ok() && found == meant
     }
 
@@ -227,7 +247,7 @@ impl EspReader {
     /// It is missing, damaged, or too large.
     pub fn read(&self, path: &str) -> Result<Vec<u8>> {
         let mut bytes = Vec::new();
-        let file = self.files.root_dir().open_file(path).map_err(Error::on(path))?;
+        let file = self.open_file(path).map_err(Error::on(path))?;
         file.take(MOST_TEXT + 1).read_to_end(&mut bytes).map_err(Error::on(path))?;
         match bytes.len() as u64 > MOST_TEXT {
             true => Err(Error::new(path, "is larger than 1 MiB")),
@@ -240,7 +260,7 @@ impl EspReader {
     /// # Errors
     /// It is missing or damaged.
     pub fn digest(&self, path: &str) -> Result<(Digest, u64)> {
-        let file = self.files.root_dir().open_file(path).map_err(Error::on(path))?;
+        let file = self.open_file(path).map_err(Error::on(path))?;
         Digest::of(io::BufReader::with_capacity(1 << 18, file)).map_err(Error::on(path))
     }
 }

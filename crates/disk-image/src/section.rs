@@ -3,6 +3,8 @@
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Bytes `start` to `start + length` of a file.
 #[derive(Debug)]
@@ -11,12 +13,19 @@ pub struct Section {
     start: u64,
     length: u64,
     position: u64,
+    /// How much may be read yet, in bytes.
+    left: Option<Arc<AtomicU64>>,
 }
 
 impl Section {
     /// This part of a file.
     pub fn new(file: File, start: u64, length: u64) -> Section {
-        Section { file, start, length, position: 0 }
+        Section { file, start, length, position: 0, left: None }
+    }
+
+    /// The same, of which no more bytes are read than this says: whoever holds it too says it anew before each piece of work.
+    pub(crate) fn limited(self, left: Arc<AtomicU64>) -> Section {
+        Section { left: Some(left), ..self }
     }
 
     fn room(&self, wanted: usize) -> usize {
@@ -28,6 +37,13 @@ impl Read for Section {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let room = self.room(buffer.len());
         let count = self.file.read_at(&mut buffer[..room], self.start + self.position)?;
+        if let Some(left) = &self.left {
+            let now = left.load(Ordering::Relaxed);
+            let rest = now.checked_sub(count as u64);
+            let rest =
+                rest.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "a folder has no end"))?;
+            left.store(rest, Ordering::Relaxed);
+        }
         self.position += count as u64;
         Ok(count)
     }

@@ -262,3 +262,25 @@ fn a_fat_of_our_own_is_one_for_others() {
         }
     }
 }
+
+/// Nothing in such a folder ends it, and fatfs by itself would read it for ever.
+#[test]
+fn a_folder_that_is_a_circle_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let plan = DiskPlan { fat: FatBy::Itself, ..plan(folder.path()) };
+    let path = folder.path().join("disk");
+    written(&plan, &path);
+    let disk = File::options().read(true).write(true).open(&path).unwrap();
+    let start = plan.layout.partition(PartitionKind::EfiSystem).unwrap().start;
+    let mut boot = [0; 512];
+    disk.read_exact_at(&mut boot, start).unwrap();
+    let per_table = u64::from(u32::from_le_bytes([boot[36], boot[37], boot[38], boot[39]]));
+    // The root folder is cluster 2, which leads to itself, and all in it was removed.
+    disk.write_all_at(&2_u32.to_le_bytes(), start + 32 * 512 + 2 * 4).unwrap();
+    disk.write_all_at(&[0xe5; 512], start + (32 + 2 * per_table) * 512).unwrap();
+    let esp = DiskReader::new(disk).unwrap().esp().unwrap();
+    for error in [esp.names("").unwrap_err(), esp.length("x").unwrap_err(), esp.read("x/y").unwrap_err()] {
+        assert!(error.to_string().contains("a folder has no end"), "{error}");
+    }
+    assert!(esp.has("x") && !esp.begins("x", b"MZ"));
+}

@@ -7,7 +7,7 @@
 use std::fmt;
 use std::path::Path;
 
-use boot_entry::{Menu, paths};
+use boot_entry::{EntryFileName, Menu, paths};
 use disk_image::addition::Addition;
 use disk_image::read::{DiskReader, EspReader};
 use disk_image::{DiskFile, FatVolume, Identity, Partition, PartitionKind, device, ext4};
@@ -91,9 +91,7 @@ impl BesidePlan {
             if !files.has(OURS) {
                 coming.push(DiskFile::bytes(OURS, loader(target)?));
             }
-            if !files.has(paths::LOADER_CONF) {
-                coming.push(DiskFile::bytes(paths::LOADER_CONF, menu.to_loader_conf()));
-            }
+            coming.extend(loader_conf(&menu, &there, &files));
         }
         // Last the entries, and of these last the one that is wanted most.
         for (name, entry) in menu.entries.iter().rev() {
@@ -178,10 +176,28 @@ impl fmt::Display for BesidePlan {
     }
 }
 
+/// For a loader of our own: the file that is there stays, unless a copy that was broken off, or is gone, has left it.
+fn loader_conf(menu: &Menu, there: &Esp, files: &EspReader) -> Option<DiskFile> {
+    let left = there.loader_conf.as_ref().filter(|conf| {
+        let ours = |id: &String| EntryFileName { id: id.clone(), tries: None }.is_ours();
+        conf.default.as_ref().is_some_and(ours) && !menu.entries.iter().any(|(name, _)| conf.means(name))
+    });
+    let text = match left {
+        Some(left) => menu.loader_conf().with_settings_of(left, true).to_text(),
+        None if files.has(paths::LOADER_CONF) => return None,
+        None => menu.to_loader_conf(),
+    };
+    Some(DiskFile::bytes(paths::LOADER_CONF, text))
+}
+
 fn bring(volume: &FatVolume, file: &DiskFile) -> Result<()> {
     let on = || Error::on(format!("{} on the EFI system partition", file.path));
     let mut source = file.content.open().map_err(Error::on(&file.path))?;
-    volume.write_new(&file.path, &mut source, file.content.length()).map_err(on())?;
+    let written = match file.path == paths::LOADER_CONF {
+        true => volume.replace(&file.path, &mut source, file.content.length()),
+        false => volume.write_new(&file.path, &mut source, file.content.length()),
+    };
+    written.map_err(on())?;
     let found = volume.open_file(&file.path).and_then(profiles::Digest::of).map_err(on())?;
     let meant = match file.digest {
         Some(digest) => digest,

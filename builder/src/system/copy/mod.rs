@@ -4,9 +4,11 @@
 //! | module | subject |
 //! |---|---|
 //! | [`contents`] | what is copied: generations, kernels, loaders, as files of a new disk |
+//! | `boot_code` | what a BIOS starts on the disk of the medium |
 //! | [`whole`] | a whole disk, as `lamina disk create` plans it |
 //! | [`beside`] | free space and the EFI system partition of a disk with another system |
 
 pub mod beside;
+mod boot_code;
 pub mod contents;
 pub mod whole;

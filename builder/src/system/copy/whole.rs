@@ -1,17 +1,12 @@
 //! A medium as a disk of its own, with the loaders that it has.
 
-use std::fs::File;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
-
 use boot_entry::{EntryFileName, Menu, paths};
 use disk_image::bios::BootCode;
 use disk_image::layout::Room;
-use disk_image::read::DiskReader;
-use disk_image::{DiskFile, DiskPlan, FatBy, Layout, PartitionKind, ext4, fat};
-use nix::sys::stat::{major, minor};
+use disk_image::{DiskFile, DiskPlan, FatBy, Layout, ext4, fat};
 use profiles::Digest;
 
+use super::boot_code::{self, OfBios};
 use super::contents::{self, Chosen};
 use crate::disk::assembly::PlannedDisk;
 use crate::disk::loader_record::{LoaderRecord, RecordedFile};
@@ -19,9 +14,6 @@ use crate::error::{Error, Result};
 use crate::system::esp::Grub;
 use crate::system::installed::Installed;
 use crate::system::target::Target;
-
-/// The number of the EFI system partition in the name by which GRUB's core finds its menu.
-const ESP_NUMBER: u32 = 2;
 
 /// What is asked for.
 #[derive(Debug, Clone, Copy, Default)]
@@ -32,27 +24,38 @@ pub struct WholeRequest {
     pub state: Option<u64>,
 }
 
+/// A disk as it will be.
+#[derive(Debug)]
+pub struct WholeCopy {
+    /// All of it.
+    pub disk: PlannedDisk,
+    /// What the medium seems to start by, and the copy will not.
+    pub left_out: Option<Error>,
+}
+
 /// Plans the disk; reads loaders, and writes nothing.
 ///
 /// # Errors
-/// A file of the medium is missing; the disk is too small; nothing would start it.
+/// A file of the medium is missing; the disk is too small; nothing would start it; what starts the medium may not be looked at.
 pub fn plan(
     target: &Target,
     installed: &Installed,
     chosen: &Chosen<'_>,
     request: WholeRequest,
-) -> Result<PlannedDisk> {
+) -> Result<WholeCopy> {
     let identity = contents::new_identity()?;
     let wanted = chosen.menu(installed, &identity, request.state.is_some())?;
     let mut menu = Menu::make(&wanted).map_err(Error::on(""))?;
     choose_default(&mut menu, chosen);
     let uefi = contents::uefi_program(target)?;
     let shows_by_grub = matches!(installed.esp.grub, Grub::Shows(_) | Grub::Nothing);
-    let boot_code = if shows_by_grub { boot_code_of(target) } else { None };
+    let OfBios { code: boot_code, left_out } = boot_code::of(target, &installed.esp.grub)?;
     if uefi.is_none() && boot_code.is_none() {
-        return Err(Error::new(&target.name, "has no loader that could be copied").remedy(
-            "`lamina disk inspect` says what is damaged; `lamina disk create` makes a disk with one",
-        ));
+        return Err(left_out.unwrap_or_else(|| {
+            Error::new(&target.name, "has no loader that could be copied").remedy(
+                "`lamina disk inspect` says what is damaged; `lamina disk create` makes a disk with one",
+            )
+        }));
     }
     let mut esp: Vec<DiskFile> =
         uefi.iter().map(|program| DiskFile::bytes(paths::UEFI_PROGRAM, program.clone())).collect();
@@ -78,7 +81,8 @@ pub fn plan(
         state: request.state,
     };
     let layout = Layout::make(&room, request.size, &identity)?;
-    Ok(PlannedDisk { plan: DiskPlan { layout, identity, boot_code, fat: FatBy::Itself, esp, store }, menu })
+    let plan = DiskPlan { layout, identity, boot_code, fat: FatBy::Itself, esp, store };
+    Ok(WholeCopy { disk: PlannedDisk { plan, menu }, left_out })
 }
 
 /// The first of the generations boots by itself.
@@ -96,23 +100,4 @@ fn record(uefi: Option<&[u8]>, boot_code: Option<&BootCode>, shows_by_grub: bool
     let menu = shows_by_grub.then(|| plain(paths::GRUB_CFG));
     let files = [program, settings, menu].into_iter().flatten().collect();
     Ok(LoaderRecord { files, boot_code: boot_code.map(BootCode::digests) }.to_kdl())
-}
-
-/// What a BIOS starts on the disk of the medium, where it can be read and would find its menu on the copy.
-fn boot_code_of(target: &Target) -> Option<BootCode> {
-    let path = target.disk.clone().or_else(|| disk_of(&target.store))?;
-    let reader = DiskReader::new(File::open(path).ok()?).ok()?;
-    let esp = reader.partition(PartitionKind::EfiSystem).ok()?.number;
-    let bios = reader.partition(PartitionKind::BiosBoot).ok()?.number;
-    let found = reader.boot_code().ok()??;
-    (esp == ESP_NUMBER && bios == ESP_NUMBER - 1).then(|| found.boot_code()).flatten()
-}
-
-/// The node of the whole disk that a folder lies on a partition of.
-fn disk_of(folder: &Path) -> Option<PathBuf> {
-    let device = std::fs::metadata(folder).ok()?.dev();
-    let partition =
-        std::fs::canonicalize(format!("/sys/dev/block/{}:{}", major(device), minor(device))).ok()?;
-    let disk = partition.join("partition").exists().then(|| partition.parent()).flatten()?;
-    Some(Path::new("/dev").join(disk.file_name()?.to_str()?.replace('!', "/")))
 }
