@@ -4,7 +4,6 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use ext4_view::Ext4;
 use fatfs::{FileSystem, FsOptions};
@@ -17,7 +16,7 @@ use crate::fat_geometry::{self, ESP};
 use crate::fat_volume::FatVolume;
 use crate::layout::PartitionKind;
 use crate::partition_table::{self, FoundPartition, FoundTable};
-use crate::section::Section;
+use crate::section::{Look, Section};
 use fault::{Error, Result};
 
 /// The most that is read of an entry or a profile, as init does (docs/boot.md).
@@ -76,13 +75,13 @@ impl DiskReader {
     /// There is no such partition, or no FAT on it.
     pub fn esp(&self) -> Result<EspReader> {
         let found = self.partition(PartitionKind::EfiSystem)?;
-        let left = Arc::new(AtomicU64::new(u64::MAX));
+        let look = Arc::new(Look::new());
         let section = self.disk.try_clone().map(|disk| Section::new(disk, found.start, found.length));
-        let section = section.map(|section| section.limited(Arc::clone(&left)));
+        let section = section.map(|section| section.for_looks(Arc::clone(&look)));
         let opened = section.and_then(|section| FileSystem::new(section, FsOptions::new()));
         let files = opened.map_err(|error| self.why_no_fat(found, error))?;
         let disk = self.disk.try_clone().map_err(Error::on(ESP))?;
-        Ok(EspReader { files, left, disk, place: (found.start, found.length) })
+        Ok(EspReader { files, look, disk, place: (found.start, found.length) })
     }
 
     /// A FAT32 with few clusters is mounted by Linux: that it is refused here needs a reason.
@@ -135,8 +134,7 @@ impl DiskReader {
 /// The files of an EFI system partition; paths are words between `/`, and none is in front.
 pub struct EspReader {
     files: FileSystem<Section>,
-    /// How much of it may be read yet.
-    left: Arc<AtomicU64>,
+    look: Arc<Look>,
     disk: File,
     /// Where it begins, and its length.
     place: (u64, u64),
@@ -145,10 +143,7 @@ pub struct EspReader {
 impl EspReader {
     /// Finds something by its name, or lists a folder: fatfs 0.3.6 follows a folder whose chain is a circle for ever.
     fn in_folders<T>(&self, find: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
-        self.left.store(MOST_OF_FOLDERS, Ordering::Relaxed);
-        let found = find();
-        self.left.store(u64::MAX, Ordering::Relaxed);
-        found
+        self.look.through(MOST_OF_FOLDERS, find)
     }
 
     fn open_file(&self, path: &str) -> io::Result<fatfs::File<'_, Section>> {
