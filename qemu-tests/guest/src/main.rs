@@ -8,8 +8,11 @@ mod arrived;
 mod faults;
 mod flips;
 mod host;
+mod logged;
 mod machine;
 mod power;
+mod update;
+mod whole;
 
 use std::env;
 use std::path::Path;
@@ -32,6 +35,8 @@ fn main() -> ExitCode {
         "soak-lives" => power::live(),
         host::ROLE => host::become_program(),
         "soak-arrived" => arrived::arrive(),
+        "update" => update::run(),
+        "soak-whole" => whole::arrive(),
         role => Err(format!("no such role: {role}")),
     };
     if let Err(why) = done {

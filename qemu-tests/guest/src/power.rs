@@ -1,6 +1,4 @@
-//! A life on a disk that remembers: everything that is written to it goes, in order and with the flushes, to a second disk
-//! (dm-log-writes, kernel: Documentation/admin-guide/device-mapper/log-writes.rst). From that log the host makes the disk
-//! that a power cut would have left, at any moment.
+//! A life on a disk that remembers ([`logged`]).
 //!
 //! [`record`] is PID 1 of the initramfs: it makes the device and becomes the real init, which is not changed. [`live`] is PID 1
 //! of the booted system: it does with the medium, or with the state, what a system does in its life.
@@ -19,34 +17,19 @@ use sha2::Digest as _;
 use stack::mount;
 
 use crate::host;
+use crate::logged::{self, mark, setting};
 use crate::machine::{load_modules, mount_kernel_file_systems, say, switch_off};
 
 const REAL_INIT: &str = "/init";
-const DMSETUP: &str = "/sbin/dmsetup";
-const DEVICE: &str = "logged";
 const STORE: &str = "/run/lamina/medium/lamina";
 const PROFILE: &str = "soak";
-
-/// The value of `soak.NAME=` on the kernel command line. A name with a dot is no variable of PID 1's environment, and the real
-/// init takes it for the option of a module that it does not load.
-fn setting(name: &str) -> Result<String, String> {
-    let line = fs::read_to_string("/proc/cmdline").map_err(|error| format!("/proc/cmdline: {error}"))?;
-    let wanted = format!("soak.{name}=");
-    let value = line.split_whitespace().find_map(|word| word.strip_prefix(&wanted).map(str::to_owned));
-    value.ok_or_else(|| format!("no soak.{name}= on the kernel command line"))
-}
 
 /// PID 1 of the initramfs.
 pub fn record() -> Result<(), String> {
     mount_kernel_file_systems()?;
     load_modules()?;
     host::show()?;
-    let (disk, log) = (setting("disk")?, setting("log")?);
-    let size = format!("/sys/class/block/{disk}/size");
-    let sectors = fs::read_to_string(&size).map_err(|error| format!("{size}: {error}"))?;
-    let table = format!("0 {} log-writes /dev/{disk} /dev/{log}", sectors.trim());
-    host::run(&[DMSETUP, "--noudevsync", "create", DEVICE, "--table", &table], &[])?;
-    mark("start")?;
+    logged::create()?;
     host::hide();
     for folder in ["/dev", "/sys", "/proc"] {
         mount::unmount(Path::new(folder)).map_err(|error| error.to_string())?;
@@ -54,11 +37,6 @@ pub fn record() -> Result<(), String> {
     let mut init = Command::new(REAL_INIT);
     init.args(env::args_os().skip(1)).env_remove("soak_role");
     Err(format!("starting {REAL_INIT}: {}", init.exec()))
-}
-
-/// Writes a name into the log: what was done before it.
-fn mark(name: &str) -> Result<(), String> {
-    host::run(&[DMSETUP, "--noudevsync", "message", DEVICE, "0", "mark", name], &[])
 }
 
 /// PID 1 of the booted system.

@@ -12,6 +12,7 @@ use qemu_tests::soak::fault_fixture::FaultFixture;
 use qemu_tests::soak::faults;
 use qemu_tests::soak::flips::{Flip, FlipTarget, Opening, Outcome, Region, Table};
 use qemu_tests::soak::power::{Life, Recording, Summary};
+use qemu_tests::soak::updates::{Series, Updates};
 
 /// Repeats small things thousands of times and counts what came of them.
 #[derive(FromArgs)]
@@ -27,6 +28,7 @@ enum Test {
     Flips(Flips),
     Heal(Heal),
     Power(Power),
+    Updates(UpdateStates),
 }
 
 /// Boots in which one system call of init fails.
@@ -104,6 +106,24 @@ struct Power {
     after: Option<usize>,
 }
 
+/// States of a disk whose update was interrupted, or lies, in user-mode Linux.
+#[derive(FromArgs)]
+#[argh(subcommand, name = "updates")]
+struct UpdateStates {
+    /// how many (default 1000)
+    #[argh(option, default = "1000")]
+    count: u64,
+    /// what all random choices follow from (default 1)
+    #[argh(option, default = "1")]
+    seed: u64,
+    /// the number of the first one, to repeat one of a series (default 0)
+    #[argh(option, default = "0")]
+    first: u64,
+    /// stop after this many minutes
+    #[argh(option, default = "60")]
+    minutes: u64,
+}
+
 fn main() -> ExitCode {
     let arguments: Arguments = argh::from_env();
     let done = match arguments.test {
@@ -111,6 +131,7 @@ fn main() -> ExitCode {
         Test::Flips(test) => test.run(),
         Test::Heal(test) => test.run(),
         Test::Power(test) => test.run(),
+        Test::Updates(test) => test.run(),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,
@@ -217,6 +238,16 @@ fn tell_wrong(seed: u64, flips: &[Flip], outcomes: &[Outcome]) {
         if *outcome == Outcome::Wrong {
             eprintln!("soak: image of seed {seed}: wrong data after {flip:?}");
         }
+    }
+}
+
+impl UpdateStates {
+    fn run(&self) -> Result<bool, Failure> {
+        let updates = Updates::record()?;
+        let &Self { count, seed, first, minutes } = self;
+        let summary = updates.all(Series { seed, first, count, deadline: deadline(minutes) })?;
+        println!("## Updates\n\n{}", summary.to_markdown(&updates.recordings, seed));
+        Ok(summary.bad.is_empty())
     }
 }
 

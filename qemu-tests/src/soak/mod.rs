@@ -5,6 +5,7 @@
 //! | [`faults`] | a boot in which one system call of init fails; [`fault_fixture`] is what is booted |
 //! | [`flips`] | an image that is damaged somewhere, under dm-verity |
 //! | [`power`] | a power cut, at any moment of a life that [`log_writes`] has recorded |
+//! | [`updates`] | an update that a power cut ends, or that lies |
 //!
 //! Each has a plan that is made first from the seed, a run, and a summary as Markdown. `make test` runs samples of them
 //! (`tests/soak_*.rs`), `make soak` all (`.ci/soak`).
@@ -15,6 +16,7 @@ pub mod flips;
 pub mod log_writes;
 pub mod power;
 pub mod random;
+pub mod updates;
 
 use std::path::PathBuf;
 

@@ -1,0 +1,115 @@
+//! Interrupted and lying updates. A real disk, by `lamina disk create`, gets new generations with kernels of their own by `lamina
+//! system install`, in user-mode Linux and on a device that logs every write. From the log come the disks that a power cut at any moment
+//! would have left; others are disks of which something is damaged although the update was complete. Each of them is started: what a
+//! loader chooses, a reader of entries says from the loaders' documents, and user-mode Linux boots that entry. Whatever the state, a
+//! system must come up that the entry binds, and where nothing lies it is the generation of before or the new one.
+//!
+//! | module | subject |
+//! |---|---|
+//! | [`made_disk`] | the disk before the update, and what updates bring |
+//! | [`recording`] | an update, and the log of its writes |
+//! | [`damage`] | what lies |
+//! | [`state`] | one state, drawn from a seed |
+//! | [`loader`] | what a loader starts |
+//! | [`trial`] | one state, started until a system comes up |
+//! | [`summary`] | the counts |
+
+pub mod damage;
+pub mod loader;
+pub mod made_disk;
+pub mod recording;
+pub mod state;
+pub mod summary;
+pub mod trial;
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::Instant;
+
+use crate::failure::Failure;
+use crate::soak::log_folder;
+use made_disk::{MadeDisk, Starter};
+use recording::{Recording, Way};
+use state::State;
+use summary::Summary;
+use trial::Verdict;
+
+/// As many as may run at once on one machine.
+const WORKERS: usize = 2;
+
+/// The disk, and the updates that it has lived through.
+#[derive(Debug)]
+pub struct Updates {
+    made: MadeDisk,
+    /// The logs.
+    pub recordings: Vec<Recording>,
+}
+
+/// Which states.
+#[derive(Debug, Clone, Copy)]
+pub struct Series {
+    /// What all random choices follow from.
+    pub seed: u64,
+    /// The number of the first state.
+    pub first: u64,
+    /// How many.
+    pub count: u64,
+    /// No state is begun behind it.
+    pub deadline: Instant,
+}
+
+impl Updates {
+    /// Makes the disk, and records its life in both ways; with and without room on the EFI system partition.
+    pub fn record() -> Result<Self, Failure> {
+        let made = MadeDisk::make(Starter::Uml)?;
+        let mut recordings = Vec::new();
+        for way in [Way::Mounted, Way::Unmounted] {
+            recordings.push(Recording::make(&made, way, made_disk::LAST - 1)?);
+        }
+        Ok(Self { made, recordings })
+    }
+
+    /// Judges one state.
+    pub fn judge(&self, state: &State) -> Result<Verdict, Failure> {
+        let folder =
+            tempfile::tempdir_in(self.made.path("")).map_err(Failure::about("a temporary folder"))?;
+        let disk = folder.path().join("state.img");
+        state.write(&self.recordings, &self.made, &disk)?;
+        let name = state.number.to_string();
+        let verdict = trial::start(&self.made, state.loader, &disk, folder.path(), &name)?;
+        if let Verdict::Bad(_) = verdict {
+            let kept = log_folder()?.join(format!("update-{name}.img"));
+            state.write(&self.recordings, &self.made, &kept)?;
+        }
+        Ok(verdict)
+    }
+
+    /// Judges a series, as many at once as the machine may run.
+    pub fn all(&self, series: Series) -> Result<Summary, Failure> {
+        let next = AtomicU64::new(series.first);
+        let summary = Mutex::new(Summary::default());
+        let work = || -> Result<(), Failure> {
+            loop {
+                let number = next.fetch_add(1, Ordering::Relaxed);
+                if number >= series.first + series.count || Instant::now() >= series.deadline {
+                    return Ok(());
+                }
+                let state = State::draw(&self.recordings, series.seed, number);
+                let verdict = self.judge(&state)?;
+                let mut summary = summary.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+                if let Verdict::Bad(why) = &verdict {
+                    eprintln!("soak: state {number}: {why}");
+                }
+                summary.add(&self.recordings, &state, verdict);
+            }
+        };
+        thread::scope(|scope| {
+            let workers: Vec<_> = (0..WORKERS).map(|_| scope.spawn(work)).collect();
+            workers.into_iter().try_for_each(|worker| {
+                worker.join().unwrap_or_else(|_| Err(Failure::new("a worker panicked")))
+            })
+        })?;
+        Ok(summary.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner()))
+    }
+}

@@ -1,0 +1,254 @@
+//! An update that was lived through in user-mode Linux on a disk that logs every write, by `lamina system install` itself.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::made_disk::{FIRST, LAST, MadeDisk, PROFILE, mtools};
+use crate::artifacts;
+use crate::failure::Failure;
+use crate::programs::{run, said};
+use crate::soak::log_folder;
+use crate::soak::log_writes::{self, Cut, Entry};
+use crate::uml::{Archive, Uml};
+
+const MODULES: [&str; 9] =
+    ["loop", "fat", "vfat", "nls_cp437", "nls_ascii", "nls_iso8859_1", "dm_mod", "dm_bufio", "dm_log_writes"];
+const PATIENCE: Duration = Duration::from_secs(240);
+const LOG_BYTES: u64 = 512 << 20;
+
+/// How the command reaches the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// Both partitions are mounted: `--medium` and `--esp`.
+    Mounted,
+    /// `--disk`.
+    Unmounted,
+}
+
+impl Way {
+    /// For titles and files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Mounted => "mounted",
+            Self::Unmounted => "unmounted",
+        }
+    }
+
+    fn arguments(self, made: &MadeDisk) -> Vec<String> {
+        let text = |inside: &str| made.path(inside).display().to_string();
+        match self {
+            Self::Mounted => vec!["--medium".to_owned(), text("medium"), "--esp".to_owned(), text("esp")],
+            Self::Unmounted => vec!["--disk".to_owned(), "/dev/dm-0".to_owned()],
+        }
+    }
+}
+
+/// One command of an update.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    name: String,
+    store: u64,
+    words: Vec<String>,
+    /// The generation that boots by itself from then on.
+    gives: u64,
+}
+
+impl Step {
+    /// Brings a generation, with a kernel and an initramfs of its own, and lets the newest two stay.
+    pub fn install(made: &MadeDisk, number: u64) -> Result<Self, Failure> {
+        let [kernel, initramfs] = made.boot_files(number)?.map(|path| path.display().to_string());
+        let words = ["install", PROFILE, "--keep", "2", "--kernel", &kernel, "--initramfs", &initramfs];
+        let words = words.map(str::to_owned).to_vec();
+        Ok(Self { name: number.to_string(), store: number, words, gives: number })
+    }
+
+    /// Goes back from a generation.
+    pub fn rollback(from: u64) -> Self {
+        let words = vec!["rollback".to_owned()];
+        Self { name: "back".to_owned(), store: from, words, gives: from - 1 }
+    }
+
+    fn line(&self, made: &MadeDisk, way: Way) -> Result<String, Failure> {
+        let lamina = artifacts::lamina()?.canonicalize().map_err(Failure::about("lamina"))?;
+        let mut words = vec![self.name.clone(), made.store_with(self.store).display().to_string()];
+        words.extend([lamina.display().to_string(), "system".to_owned()]);
+        words.extend(self.words.iter().cloned().chain(way.arguments(made)));
+        Ok(format!("{}\n", words.join("\t")))
+    }
+}
+
+/// How much the EFI system partition holds before the update.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Room {
+    /// Little.
+    Enough,
+    /// So much that only this many bytes are free.
+    Free(u64),
+}
+
+/// A life, and its log.
+#[derive(Debug)]
+pub struct Recording {
+    /// How the command reached the disk.
+    pub way: Way,
+    /// How full the EFI system partition was.
+    pub room: Room,
+    base: Vec<u8>,
+    newest: u64,
+    steps: Vec<Step>,
+    /// What was done to the disk.
+    pub entries: Vec<Entry>,
+    first: usize,
+}
+
+impl Recording {
+    /// The life of a disk: three new generations, of which the last makes a kernel and an initramfs superfluous, and a step back.
+    pub fn make(made: &MadeDisk, way: Way, last: u64) -> Result<Self, Failure> {
+        let mut steps =
+            (FIRST + 1..=last).map(|number| Step::install(made, number)).collect::<Result<Vec<_>, _>>()?;
+        if last > FIRST + 1 {
+            steps.push(Step::rollback(last));
+        }
+        let base = fs::read(made.image()).map_err(Failure::about("the disk"))?;
+        let lived = Self::live(made, way, Room::Enough, base, FIRST, steps)?;
+        match lived.is_refused() {
+            true => Err(Failure::new(format!("a command was refused: {}", log_of(way)?.display()))),
+            false => Ok(lived),
+        }
+    }
+
+    /// One more generation on the disk that this one leaves, where the EFI system partition has little room.
+    pub fn one_more(&self, made: &MadeDisk, free: u64) -> Result<Self, Failure> {
+        let mut disk = self.base.clone();
+        self.end().apply(&self.entries, &mut disk);
+        let path = made.path("full.img");
+        fs::write(&path, &disk).map_err(Failure::at(&path))?;
+        fill(&path, made, free)?;
+        let base = fs::read(&path).map_err(Failure::at(&path))?;
+        let newest = self.allowed(&self.end()).into_iter().max().unwrap_or(FIRST);
+        Self::live(made, self.way, Room::Free(free), base, newest, vec![Step::install(made, LAST)?])
+    }
+
+    fn live(
+        made: &MadeDisk,
+        way: Way,
+        room: Room,
+        base: Vec<u8>,
+        newest: u64,
+        steps: Vec<Step>,
+    ) -> Result<Self, Failure> {
+        let (disk, log) = (made.path("lived.img"), made.path("log.img"));
+        fs::write(&disk, &base).map_err(Failure::at(&disk))?;
+        File::create(&log).and_then(|file| file.set_len(LOG_BYTES)).map_err(Failure::at(&log))?;
+        let lines = steps.iter().map(|step| step.line(made, way)).collect::<Result<String, _>>()?;
+        let path = made.path("steps");
+        fs::write(&path, lines).map_err(Failure::at(&path))?;
+        record(made, way, [&disk, &log])?;
+        let entries = log_writes::parse(&fs::read(&log).map_err(Failure::at(&log))?)?;
+        let first = entries.iter().position(|entry| *entry == Entry::Mark("mounted".to_owned())).unwrap_or(0);
+        Ok(Self { way, room, base, newest, steps, entries, first })
+    }
+
+    /// Writes, flushes and marks of the log.
+    pub fn length(&self) -> usize {
+        self.entries.len() - self.first
+    }
+
+    /// Where cuts begin.
+    pub fn first(&self) -> usize {
+        self.first
+    }
+
+    /// The moment behind everything.
+    pub fn end(&self) -> Cut {
+        self.whole(self.entries.len())
+    }
+
+    /// The moments behind each command that has brought a generation.
+    pub fn ends(&self) -> Vec<Cut> {
+        let installs =
+            |name: &str| self.steps.iter().any(|step| step.name == name && step.store == step.gives);
+        let is_end = |entry: &Entry| matches!(entry, Entry::Mark(mark) if mark.strip_prefix("done-").is_some_and(installs));
+        let ends = self.entries.iter().enumerate().filter(|(_, entry)| is_end(entry));
+        ends.map(|(at, _)| self.whole(at + 1)).collect()
+    }
+
+    fn whole(&self, after: usize) -> Cut {
+        Cut { after, torn: log_writes::Torn::All, seed: 0 }
+    }
+
+    /// Whether a command was refused.
+    pub fn is_refused(&self) -> bool {
+        self.entries.iter().any(|entry| matches!(entry, Entry::Mark(name) if name.starts_with("refused-")))
+    }
+
+    /// The disk that a power cut leaves.
+    pub fn disk(&self, cut: &Cut) -> Vec<u8> {
+        let mut disk = self.base.clone();
+        cut.apply(&self.entries, &mut disk);
+        disk
+    }
+
+    /// The generations that may boot by themselves after this cut: that of before, and while a command runs the one that it brings.
+    pub fn allowed(&self, cut: &Cut) -> Vec<u64> {
+        let (mut now, mut next) = (self.newest, None);
+        for entry in &self.entries[..cut.after] {
+            let Entry::Mark(mark) = entry else { continue };
+            let gives = |name: &str| self.steps.iter().find(|step| step.name == name).map(|step| step.gives);
+            match mark.split_once('-') {
+                Some(("begun", name)) => next = gives(name),
+                Some(("done", name)) => (now, next) = (gives(name).unwrap_or(now), None),
+                Some(("refused", _)) => next = None,
+                _ => {}
+            }
+        }
+        [now].into_iter().chain(next).collect()
+    }
+}
+
+/// What the commands said.
+fn log_of(way: Way) -> Result<PathBuf, Failure> {
+    Ok(log_folder()?.join(format!("update-{}.log", way.name())))
+}
+
+/// One boot that logs and ends by itself.
+fn record(made: &MadeDisk, way: Way, disks: [&Path; 2]) -> Result<(), Failure> {
+    let initramfs = made.path("recorder");
+    let guest = artifacts::soak_guest()?;
+    let guest = fs::read(&guest).map_err(Failure::at(&guest))?;
+    Archive::new().program("soak-guest", guest).folders(&["host"]).modules(&MODULES)?.write(&initramfs)?;
+    let text = log_of(way)?;
+    let sectors = |it: super::made_disk::Place| format!("{},{}", it.start / 512, it.size / 512);
+    let machine = Uml::new(&initramfs)
+        .memory(384)
+        .disk(disks[0])
+        .disk(disks[1])
+        .parameters("rdinit=/soak-guest soak_role=update soak.disk=ubda soak.log=ubdb panic=2")
+        .parameters(
+            &format!("soak.work={} soak.way={}", made.path("").display(), way.name()).replace("/ ", " "),
+        )
+        .parameters(&format!("soak.esp={} soak.medium={}", sectors(made.esp), sectors(made.store)));
+    let mut guest = machine.boot(&text)?;
+    match guest.wait_for_any(&["soak: steps done", " failed: "], PATIENCE) {
+        Ok(0) => guest.wait_for_any(&["reboot: "], PATIENCE).map(drop).map_err(|missed| {
+            Failure::new(format!("the update did not end: {missed:?}: {}", text.display()))
+        }),
+        other => {
+            let _ = guest.wait_for_end(Duration::from_secs(3));
+            Err(Failure::new(format!("the update was not recorded: {other:?}: {}", text.display())))
+        }
+    }
+}
+
+/// Leaves so many bytes free on the EFI system partition: somebody else's file has the rest.
+fn fill(disk: &Path, made: &MadeDisk, free: u64) -> Result<(), Failure> {
+    let listed = said(mtools("mdir", disk, made.esp).arg("::/"))?;
+    let last = listed.lines().rfind(|line| line.contains("bytes free")).unwrap_or_default();
+    let digits: String = last.chars().filter(char::is_ascii_digit).collect();
+    let now: u64 = digits.parse().map_err(Failure::about("mdir"))?;
+    let filler = made.path("filler");
+    let length = now.saturating_sub(free);
+    File::create(&filler).and_then(|file| file.set_len(length)).map_err(Failure::at(&filler))?;
+    run(mtools("mcopy", disk, made.esp).arg(&filler).arg("::/filler")).map(drop)
+}
