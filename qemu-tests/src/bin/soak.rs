@@ -12,6 +12,7 @@ use qemu_tests::soak::fault_fixture::FaultFixture;
 use qemu_tests::soak::faults;
 use qemu_tests::soak::flips::{Flip, FlipTarget, Opening, Outcome, Region, Table};
 use qemu_tests::soak::power::{Life, Recording, Summary};
+use qemu_tests::soak::updates::state::State;
 use qemu_tests::soak::updates::{Series, Updates};
 
 /// Repeats small things thousands of times and counts what came of them.
@@ -116,6 +117,9 @@ struct UpdateStates {
     /// what all random choices follow from (default 1)
     #[argh(option, default = "1")]
     seed: u64,
+    /// also each moment at which systemd-boot counts a try
+    #[argh(switch)]
+    loader: bool,
     /// the number of the first one, to repeat one of a series (default 0)
     #[argh(option, default = "0")]
     first: u64,
@@ -243,11 +247,20 @@ fn tell_wrong(seed: u64, flips: &[Flip], outcomes: &[Outcome]) {
 
 impl UpdateStates {
     fn run(&self) -> Result<bool, Failure> {
-        let updates = Updates::record()?;
-        let &Self { count, seed, first, minutes } = self;
+        let mut updates = Updates::record()?;
+        let &Self { count, seed, first, minutes, .. } = self;
+        println!("## Updates\n");
         let summary = updates.all(Series { seed, first, count, deadline: deadline(minutes) })?;
-        println!("## Updates\n\n{}", summary.to_markdown(&updates.recordings, seed));
-        Ok(summary.bad.is_empty())
+        println!("{}", summary.to_markdown(&updates.recordings, seed));
+        let mut good = summary.bad.is_empty();
+        if self.loader {
+            updates.record_loader()?;
+            let states = State::of_loader(&updates.recordings, first + count);
+            let summary = updates.each(&states, deadline(minutes))?;
+            println!("### While systemd-boot counts\n\n{}", summary.to_markdown(&updates.recordings, seed));
+            good &= summary.bad.is_empty();
+        }
+        Ok(good)
     }
 }
 

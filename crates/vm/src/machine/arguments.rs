@@ -70,7 +70,10 @@ impl Disk {
             Bus::Usb => format!("if=none,id=stick{number}"),
         };
         let image = escaped(&self.image);
-        let mut drive = format!("file={image},{interface},format=raw,snapshot={snapshot}{read_only}");
+        let mut drive = match &self.log {
+            Some(log) => logged(&image, &interface, log),
+            None => format!("file={image},{interface},format=raw,snapshot={snapshot}{read_only}"),
+        };
         if let Some(bytes) = self.stops_after {
             drive += &format!(",throttling.bps-total=1,throttling.bps-total-max={bytes}");
         }
@@ -80,6 +83,13 @@ impl Disk {
         }
         arguments
     }
+}
+
+/// The log is brought up to date at every write: who cuts the power reads it.
+fn logged(image: &str, interface: &str, log: &Path) -> String {
+    let files =
+        format!("file.driver=file,file.filename={image},log.driver=file,log.filename={}", escaped(log));
+    format!("{interface},driver=blklogwrites,{files},log-super-update-interval=1")
 }
 
 fn late_disk(image: &Path) -> Vec<String> {
@@ -173,6 +183,14 @@ mod tests {
             "file=/a,if=none,id=stick0,format=raw,snapshot=on -device usb-storage,drive=stick0,removable=on";
         assert!(arguments.contains(told), "{arguments}");
         assert!(arguments.contains("file=/b,if=virtio"), "{arguments}");
+    }
+
+    #[test]
+    fn writes_are_remembered_where_they_are_asked_for() {
+        let arguments = arguments(&machine().logged_disk(Path::new("/d"), Path::new("/l,og")));
+        let wanted =
+            "driver=blklogwrites,file.driver=file,file.filename=/d,log.driver=file,log.filename=/l,,og";
+        assert!(arguments.contains(wanted) && !arguments.contains("format=raw"), "{arguments}");
     }
 
     #[test]

@@ -46,6 +46,8 @@ struct Disk {
     access: Access,
     /// Stops to answer after so many bytes.
     stops_after: Option<u64>,
+    /// The file in which each write is remembered.
+    log: Option<PathBuf>,
 }
 
 impl Disk {
@@ -56,6 +58,7 @@ impl Disk {
             forgets: true,
             access: Access::Write,
             stops_after: None,
+            log: None,
         }
     }
 }
@@ -156,6 +159,14 @@ impl Machine {
     #[must_use]
     pub fn kept_disk(mut self, image: &Path) -> Self {
         self.disks.push(Disk { forgets: false, ..Disk::new(image) });
+        self
+    }
+
+    /// As [`Machine::kept_disk`], and each write and flush goes, in order, into `log` too, in the format of dm-log-writes (the block driver
+    /// `blklogwrites` of qemu(1)). The file must be there.
+    #[must_use]
+    pub fn logged_disk(mut self, image: &Path, log: &Path) -> Self {
+        self.disks.push(Disk { forgets: false, log: Some(log.to_owned()), ..Disk::new(image) });
         self
     }
 

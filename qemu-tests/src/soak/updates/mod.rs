@@ -8,13 +8,17 @@
 //! |---|---|
 //! | [`made_disk`] | the disk before the update, and what updates bring |
 //! | [`recording`] | an update, and the log of its writes |
+//! | [`contents`] | what is on a disk |
+//! | [`ext4`] | its store, changed by e2fsprogs |
 //! | [`damage`] | what lies |
 //! | [`state`] | one state, drawn from a seed |
 //! | [`loader`] | what a loader starts |
 //! | [`trial`] | one state, started until a system comes up |
 //! | [`summary`] | the counts |
 
+pub mod contents;
 pub mod damage;
+pub mod ext4;
 pub mod loader;
 pub mod made_disk;
 pub mod recording;
@@ -22,8 +26,9 @@ pub mod state;
 pub mod summary;
 pub mod trial;
 
+use std::fs;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Instant;
 
@@ -37,6 +42,8 @@ use trial::Verdict;
 
 /// As many as may run at once on one machine.
 const WORKERS: usize = 2;
+/// What entries and folders may take beside kernels, in bytes.
+const BESIDE: u64 = 64 << 10;
 
 /// The disk, and the updates that it has lived through.
 #[derive(Debug)]
@@ -63,45 +70,74 @@ impl Updates {
     /// Makes the disk, and records its life in both ways; with and without room on the EFI system partition.
     pub fn record() -> Result<Self, Failure> {
         let made = MadeDisk::make(Starter::Uml)?;
+        let [_, initramfs] = made.boot_files(made_disk::LAST)?;
+        let length = fs::metadata(&initramfs).map_err(Failure::at(&initramfs))?.len();
+        // The initramfs and no kernel: what goes has to go first. And nothing at all, whatever goes.
+        let free = [length + BESIDE, 0];
         let mut recordings = Vec::new();
         for way in [Way::Mounted, Way::Unmounted] {
-            recordings.push(Recording::make(&made, way, made_disk::LAST - 1)?);
+            let lived = Recording::make(&made, way, made_disk::LAST - 1)?;
+            for free in free {
+                recordings.push(lived.one_more(&made, free)?);
+            }
+            recordings.push(lived);
+        }
+        let full =
+            |refused: bool| recordings.iter().filter(|it| it.is_full() && it.is_refused() == refused).count();
+        if full(false) != 2 || full(true) != 2 {
+            return Err(Failure::new(
+                "with little room an update ends as nobody expects: see the logs of the updates",
+            ));
         }
         Ok(Self { made, recordings })
     }
 
-    /// Judges one state.
-    pub fn judge(&self, state: &State) -> Result<Verdict, Failure> {
+    /// Lets systemd-boot count a try on the last of the disks, and records that.
+    pub fn record_loader(&mut self) -> Result<(), Failure> {
+        let lived =
+            self.recordings.iter().rfind(|it| !it.is_full()).ok_or_else(|| Failure::new("no update"))?;
+        let counted = lived.of_loader(&self.made)?;
+        self.recordings.push(counted);
+        Ok(())
+    }
+
+    /// Judges one state; with the number of its disk.
+    pub fn judge(&self, state: &State) -> Result<(u64, Verdict), Failure> {
         let folder =
             tempfile::tempdir_in(self.made.path("")).map_err(Failure::about("a temporary folder"))?;
         let disk = folder.path().join("state.img");
-        state.write(&self.recordings, &self.made, &disk)?;
+        let number = state.write(&self.recordings, &self.made, &disk)?;
         let name = state.number.to_string();
         let verdict = trial::start(&self.made, state.loader, &disk, folder.path(), &name)?;
         if let Verdict::Bad(_) = verdict {
             let kept = log_folder()?.join(format!("update-{name}.img"));
             state.write(&self.recordings, &self.made, &kept)?;
         }
-        Ok(verdict)
+        Ok((number, verdict))
     }
 
-    /// Judges a series, as many at once as the machine may run.
+    /// Judges a series.
     pub fn all(&self, series: Series) -> Result<Summary, Failure> {
-        let next = AtomicU64::new(series.first);
+        let numbers = series.first..series.first + series.count;
+        let states: Vec<State> =
+            numbers.map(|number| State::draw(&self.recordings, series.seed, number)).collect();
+        self.each(&states, series.deadline)
+    }
+
+    /// Judges these states, as many at once as the machine may run.
+    pub fn each(&self, states: &[State], deadline: Instant) -> Result<Summary, Failure> {
+        let next = AtomicUsize::new(0);
         let summary = Mutex::new(Summary::default());
         let work = || -> Result<(), Failure> {
             loop {
-                let number = next.fetch_add(1, Ordering::Relaxed);
-                if number >= series.first + series.count || Instant::now() >= series.deadline {
-                    return Ok(());
-                }
-                let state = State::draw(&self.recordings, series.seed, number);
-                let verdict = self.judge(&state)?;
+                let state = states.get(next.fetch_add(1, Ordering::Relaxed));
+                let Some(state) = state.filter(|_| Instant::now() < deadline) else { return Ok(()) };
+                let (disk, verdict) = self.judge(state)?;
                 let mut summary = summary.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
                 if let Verdict::Bad(why) = &verdict {
-                    eprintln!("soak: state {number}: {why}");
+                    eprintln!("soak: state {}: {why}", state.number);
                 }
-                summary.add(&self.recordings, &state, verdict);
+                summary.add(&self.recordings, state, disk, verdict);
             }
         };
         thread::scope(|scope| {

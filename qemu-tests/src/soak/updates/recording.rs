@@ -4,12 +4,15 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::made_disk::{FIRST, LAST, MadeDisk, PROFILE, mtools};
+use vm::machine::{Firmware, Machine};
+
+use super::contents::{contents, fill, write_sparse};
+use super::made_disk::{FIRST, LAST, MadeDisk, PROFILE, Place};
 use crate::artifacts;
 use crate::failure::Failure;
-use crate::programs::{run, said};
+use crate::guest::Guest;
 use crate::soak::log_folder;
-use crate::soak::log_writes::{self, Cut, Entry};
+use crate::soak::log_writes::{self, Cut, Entry, Torn};
 use crate::uml::{Archive, Uml};
 
 const MODULES: [&str; 9] =
@@ -24,6 +27,8 @@ pub enum Way {
     Mounted,
     /// `--disk`.
     Unmounted,
+    /// No command: systemd-boot itself counts a try.
+    Loader,
 }
 
 impl Way {
@@ -32,6 +37,7 @@ impl Way {
         match self {
             Self::Mounted => "mounted",
             Self::Unmounted => "unmounted",
+            Self::Loader => "counted by the loader",
         }
     }
 
@@ -40,6 +46,7 @@ impl Way {
         match self {
             Self::Mounted => vec!["--medium".to_owned(), text("medium"), "--esp".to_owned(), text("esp")],
             Self::Unmounted => vec!["--disk".to_owned(), "/dev/dm-0".to_owned()],
+            Self::Loader => Vec::new(),
         }
     }
 }
@@ -103,31 +110,70 @@ pub struct Recording {
 }
 
 impl Recording {
-    /// The life of a disk: three new generations, of which the last makes a kernel and an initramfs superfluous, and a step back.
+    /// The life of a disk: new generations up to `last`, and before that one a step back. Where more than two come, kernels and
+    /// initramfs files go.
     pub fn make(made: &MadeDisk, way: Way, last: u64) -> Result<Self, Failure> {
-        let mut steps =
-            (FIRST + 1..=last).map(|number| Step::install(made, number)).collect::<Result<Vec<_>, _>>()?;
-        if last > FIRST + 1 {
-            steps.push(Step::rollback(last));
+        let mut steps = Vec::new();
+        for number in FIRST + 1..=last {
+            if number == last && number > FIRST + 1 {
+                steps.push(Step::rollback(last - 1));
+            }
+            steps.push(Step::install(made, number)?);
         }
         let base = fs::read(made.image()).map_err(Failure::about("the disk"))?;
         let lived = Self::live(made, way, Room::Enough, base, FIRST, steps)?;
         match lived.is_refused() {
-            true => Err(Failure::new(format!("a command was refused: {}", log_of(way)?.display()))),
+            true => {
+                Err(Failure::new(format!("a command was refused: {}", log_of(way, Room::Enough)?.display())))
+            }
             false => Ok(lived),
         }
     }
 
-    /// One more generation on the disk that this one leaves, where the EFI system partition has little room.
+    /// One more generation on the disk that this life leaves, where so much is free on the EFI system partition.
+    ///
+    /// # Errors
+    /// The command was refused, and has changed something nevertheless.
     pub fn one_more(&self, made: &MadeDisk, free: u64) -> Result<Self, Failure> {
-        let mut disk = self.base.clone();
-        self.end().apply(&self.entries, &mut disk);
         let path = made.path("full.img");
-        fs::write(&path, &disk).map_err(Failure::at(&path))?;
+        write_sparse(&path, &self.disk(&self.end()))?;
         fill(&path, made, free)?;
         let base = fs::read(&path).map_err(Failure::at(&path))?;
-        let newest = self.allowed(&self.end()).into_iter().max().unwrap_or(FIRST);
-        Self::live(made, self.way, Room::Free(free), base, newest, vec![Step::install(made, LAST)?])
+        let step = Step::install(made, LAST)?;
+        let lived = Self::live(made, self.way, Room::Free(free), base, self.newest(), vec![step])?;
+        if lived.is_refused() {
+            let after = made.path("refused.img");
+            write_sparse(&after, &lived.disk(&lived.end()))?;
+            let (before, after) = (contents(&path, made)?, contents(&after, made)?);
+            if before != after {
+                return Err(Failure::new(format!("a refused command has changed {before:?} to {after:?}")));
+            }
+        }
+        Ok(lived)
+    }
+
+    /// What the firmware writes when systemd-boot counts a try of the newest generation: it renames the file of its entry. The kernel that
+    /// it starts then is none.
+    pub fn of_loader(&self, made: &MadeDisk) -> Result<Self, Failure> {
+        let (newest, base) = (self.newest(), self.disk(&self.end()));
+        let (disk, log) = (made.path("lived.img"), made.path("log.img"));
+        write_sparse(&disk, &base)?;
+        File::create(&log).map_err(Failure::at(&log))?;
+        let machine = Machine::from_firmware("update-loader", Firmware::Uefi).logged_disk(&disk, &log);
+        let mut guest = Guest::boot(&machine)?;
+        guest.expect("Boot in ")?;
+        guest.expect(KERNEL_IS_NONE)?;
+        drop(guest);
+        let entries = log_writes::parse(&fs::read(&log).map_err(Failure::at(&log))?)?;
+        let (room, steps) = (Room::Enough, Vec::new());
+        Ok(Self { way: Way::Loader, room, base, newest, steps, entries, first: 0 })
+    }
+
+    /// Each moment of the log, with each way to lose what was not flushed.
+    pub fn every_cut(&self) -> Vec<Cut> {
+        let after = self.first + 1..=self.entries.len();
+        let torn = [Torn::Nothing, Torn::All, Torn::Writes, Torn::Sectors];
+        after.flat_map(|after| torn.map(|torn| Cut { after, torn, seed: after as u64 })).collect()
     }
 
     fn live(
@@ -139,12 +185,12 @@ impl Recording {
         steps: Vec<Step>,
     ) -> Result<Self, Failure> {
         let (disk, log) = (made.path("lived.img"), made.path("log.img"));
-        fs::write(&disk, &base).map_err(Failure::at(&disk))?;
+        write_sparse(&disk, &base)?;
         File::create(&log).and_then(|file| file.set_len(LOG_BYTES)).map_err(Failure::at(&log))?;
         let lines = steps.iter().map(|step| step.line(made, way)).collect::<Result<String, _>>()?;
         let path = made.path("steps");
         fs::write(&path, lines).map_err(Failure::at(&path))?;
-        record(made, way, [&disk, &log])?;
+        record(made, way, [&disk, &log], &log_of(way, room)?)?;
         let entries = log_writes::parse(&fs::read(&log).map_err(Failure::at(&log))?)?;
         let first = entries.iter().position(|entry| *entry == Entry::Mark("mounted".to_owned())).unwrap_or(0);
         Ok(Self { way, room, base, newest, steps, entries, first })
@@ -153,6 +199,11 @@ impl Recording {
     /// Writes, flushes and marks of the log.
     pub fn length(&self) -> usize {
         self.entries.len() - self.first
+    }
+
+    /// Whether the EFI system partition had little room.
+    pub fn is_full(&self) -> bool {
+        self.room != Room::Enough
     }
 
     /// Where cuts begin.
@@ -175,12 +226,17 @@ impl Recording {
     }
 
     fn whole(&self, after: usize) -> Cut {
-        Cut { after, torn: log_writes::Torn::All, seed: 0 }
+        Cut { after, torn: Torn::All, seed: 0 }
     }
 
     /// Whether a command was refused.
     pub fn is_refused(&self) -> bool {
         self.entries.iter().any(|entry| matches!(entry, Entry::Mark(name) if name.starts_with("refused-")))
+    }
+
+    /// The generation that boots by itself in the end.
+    fn newest(&self) -> u64 {
+        self.allowed(&self.end()).into_iter().max().unwrap_or(FIRST)
     }
 
     /// The disk that a power cut leaves.
@@ -207,19 +263,26 @@ impl Recording {
     }
 }
 
+/// What systemd-boot says of a kernel that is no program of UEFI.
+const KERNEL_IS_NONE: &str = "Error loading";
+
 /// What the commands said.
-fn log_of(way: Way) -> Result<PathBuf, Failure> {
-    Ok(log_folder()?.join(format!("update-{}.log", way.name())))
+fn log_of(way: Way, room: Room) -> Result<PathBuf, Failure> {
+    let room = match room {
+        Room::Enough => String::new(),
+        Room::Free(bytes) => format!("-{bytes}-free"),
+    };
+    Ok(log_folder()?.join(format!("update-{}{room}.log", way.name())))
 }
 
 /// One boot that logs and ends by itself.
-fn record(made: &MadeDisk, way: Way, disks: [&Path; 2]) -> Result<(), Failure> {
+fn record(made: &MadeDisk, way: Way, disks: [&Path; 2], text: &Path) -> Result<(), Failure> {
     let initramfs = made.path("recorder");
     let guest = artifacts::soak_guest()?;
     let guest = fs::read(&guest).map_err(Failure::at(&guest))?;
     Archive::new().program("soak-guest", guest).folders(&["host"]).modules(&MODULES)?.write(&initramfs)?;
-    let text = log_of(way)?;
-    let sectors = |it: super::made_disk::Place| format!("{},{}", it.start / 512, it.size / 512);
+
+    let sectors = |it: Place| format!("{},{}", it.start / 512, it.size / 512);
     let machine = Uml::new(&initramfs)
         .memory(384)
         .disk(disks[0])
@@ -229,7 +292,7 @@ fn record(made: &MadeDisk, way: Way, disks: [&Path; 2]) -> Result<(), Failure> {
             &format!("soak.work={} soak.way={}", made.path("").display(), way.name()).replace("/ ", " "),
         )
         .parameters(&format!("soak.esp={} soak.medium={}", sectors(made.esp), sectors(made.store)));
-    let mut guest = machine.boot(&text)?;
+    let mut guest = machine.boot(text)?;
     match guest.wait_for_any(&["soak: steps done", " failed: "], PATIENCE) {
         Ok(0) => guest.wait_for_any(&["reboot: "], PATIENCE).map(drop).map_err(|missed| {
             Failure::new(format!("the update did not end: {missed:?}: {}", text.display()))
@@ -239,16 +302,4 @@ fn record(made: &MadeDisk, way: Way, disks: [&Path; 2]) -> Result<(), Failure> {
             Err(Failure::new(format!("the update was not recorded: {other:?}: {}", text.display())))
         }
     }
-}
-
-/// Leaves so many bytes free on the EFI system partition: somebody else's file has the rest.
-fn fill(disk: &Path, made: &MadeDisk, free: u64) -> Result<(), Failure> {
-    let listed = said(mtools("mdir", disk, made.esp).arg("::/"))?;
-    let last = listed.lines().rfind(|line| line.contains("bytes free")).unwrap_or_default();
-    let digits: String = last.chars().filter(char::is_ascii_digit).collect();
-    let now: u64 = digits.parse().map_err(Failure::about("mdir"))?;
-    let filler = made.path("filler");
-    let length = now.saturating_sub(free);
-    File::create(&filler).and_then(|file| file.set_len(length)).map_err(Failure::at(&filler))?;
-    run(mtools("mcopy", disk, made.esp).arg(&filler).arg("::/filler")).map(drop)
 }

@@ -1,13 +1,12 @@
 //! One state that an update leaves: which update, cut off when, with what damaged, and which loader meets it.
 
-use std::fs::File;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use super::contents::write_sparse;
 use super::damage::Damage;
 use super::loader::Loader;
 use super::made_disk::MadeDisk;
-use super::recording::{Recording, Room};
+use super::recording::{Recording, Room, Way};
 use crate::failure::Failure;
 use crate::soak::log_writes::Cut;
 use crate::soak::random::Random;
@@ -36,14 +35,11 @@ impl State {
     pub fn draw(recordings: &[Recording], seed: u64, number: u64) -> Self {
         let mut random = Random::new(seed ^ number.wrapping_mul(0x0100_0000_01b3));
         let damage = Damage::ALL.get((number % ROUND) as usize).copied();
-        let full = |it: &Recording| matches!(it.room, Room::Free(_));
         // Three in twenty meet a partition that is nearly full.
         let wants_full = damage.is_none() && number % ROUND < Damage::ALL.len() as u64 + 3;
-        let of_kind = |at: &usize| full(&recordings[*at]) == wants_full;
-        let mut choices: Vec<usize> = (0..recordings.len()).filter(of_kind).collect();
-        if choices.is_empty() {
-            choices = (0..recordings.len()).collect();
-        }
+        let of_kind =
+            |at: &usize| recordings[*at].is_full() == wants_full && recordings[*at].way != Way::Loader;
+        let choices: Vec<usize> = (0..recordings.len()).filter(of_kind).collect();
         let recording = choices[random.below(choices.len() as u64) as usize];
         let lived = &recordings[recording];
         let ends = lived.ends();
@@ -59,40 +55,43 @@ impl State {
         Self { number, recording, cut, damage, loader, seed: random.bits() }
     }
 
+    /// Each moment at which systemd-boot counts a try, with the numbers from `first` on.
+    pub fn of_loader(recordings: &[Recording], first: u64) -> Vec<Self> {
+        let of_loader = recordings.iter().enumerate().filter(|(_, it)| it.way == Way::Loader);
+        let cuts = of_loader.flat_map(|(at, it)| it.every_cut().into_iter().map(move |cut| (at, cut)));
+        let states = cuts.zip(first..).map(|((recording, cut), number)| Self {
+            number,
+            recording,
+            cut,
+            damage: None,
+            loader: Loader::SystemdBoot,
+            seed: 0,
+        });
+        states.collect()
+    }
+
     /// For the table: what was done to the disk.
     pub fn kind(&self, recordings: &[Recording]) -> String {
         let lived = &recordings[self.recording];
-        let full = if matches!(lived.room, Room::Free(_)) { ", ESP full" } else { "" };
+        let full = match lived.room {
+            Room::Enough => "",
+            Room::Free(_) if lived.is_refused() => ", ESP too full: refused",
+            Room::Free(_) => ", ESP full: old entries go first",
+        };
         match self.damage {
             Some(damage) => damage.name().to_owned(),
             None => format!("power cut, {}{full}", lived.way.name()),
         }
     }
 
-    /// Writes the disk.
-    pub fn write(&self, recordings: &[Recording], made: &MadeDisk, disk: &Path) -> Result<(), Failure> {
+    /// Writes the disk, and gives a number that another one has not.
+    pub fn write(&self, recordings: &[Recording], made: &MadeDisk, disk: &Path) -> Result<u64, Failure> {
         let lived = &recordings[self.recording];
-        write_sparse(disk, &lived.disk(&self.cut))?;
-        let Some(damage) = self.damage else { return Ok(()) };
+        let number = write_sparse(disk, &lived.disk(&self.cut))?;
+        let Some(damage) = self.damage else { return Ok(number) };
         let newest = lived.allowed(&self.cut).into_iter().max().unwrap_or_default();
         let newest = made.number(newest).ok_or_else(|| Failure::new("a generation that nobody made"))?;
-        damage.apply(disk, made, newest, &mut Random::new(self.seed))
+        damage.apply(disk, made, newest, &mut Random::new(self.seed))?;
+        Ok(number ^ self.seed)
     }
-}
-
-/// Leaves out what is zero: the disks are mostly empty.
-pub fn write_sparse(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    const BLOCK: usize = 64 << 10;
-    static ZERO: [u8; BLOCK] = [0; BLOCK];
-    let write = || {
-        let file = File::create(path)?;
-        file.set_len(bytes.len() as u64)?;
-        for (number, block) in bytes.chunks(BLOCK).enumerate() {
-            if *block != ZERO[..block.len()] {
-                file.write_all_at(block, (number * BLOCK) as u64)?;
-            }
-        }
-        Ok(())
-    };
-    write().map_err(Failure::at::<std::io::Error>(path))
 }

@@ -1,9 +1,9 @@
 //! What came of all states, as Markdown.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::made_disk::{PROFILE, RESCUE};
-use super::recording::Recording;
+use super::recording::{Recording, Way};
 use super::state::State;
 use super::trial::Verdict;
 
@@ -16,6 +16,7 @@ pub struct Summary {
     rows: BTreeMap<String, [usize; 4]>,
     loaders: BTreeMap<&'static str, usize>,
     count: usize,
+    disks: BTreeSet<u64>,
     by_hand: usize,
     again: usize,
     /// The states in which nothing came up, or something that should not.
@@ -23,11 +24,15 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// Adds one state.
-    pub fn add(&mut self, recordings: &[Recording], state: &State, verdict: Verdict) {
-        let allowed = recordings[state.recording].allowed(&state.cut);
+    /// Adds one state; `disk` is the number of its disk.
+    pub fn add(&mut self, recordings: &[Recording], state: &State, disk: u64, verdict: Verdict) {
+        self.disks.insert(disk);
+        let lived = &recordings[state.recording];
+        let allowed = lived.allowed(&state.cut);
+        // The firmware may lose an entry while it renames it.
+        let lies = state.damage.is_some() || lived.way == Way::Loader;
         let column = match &verdict {
-            Verdict::Up { name, .. } => column(name, &allowed, state.damage.is_some()),
+            Verdict::Up { name, .. } => column(name, &allowed, lies),
             Verdict::Bad(_) => None,
         };
         self.rows.entry(state.kind(recordings)).or_default()[column.unwrap_or(3)] += 1;
@@ -51,9 +56,10 @@ impl Summary {
         let loaders: Vec<String> =
             self.loaders.iter().map(|(name, count)| format!("{name} {count}")).collect();
         let mut text = format!(
-            "{} states of a disk, seed {seed}, out of {} recorded updates of {} writes and flushes. Started by: {}.\n\n\
+            "{} states, {} different disks, seed {seed}, out of {} recorded updates of {} writes and flushes. Started by: {}.\n\n\
              | what happened | {} |\n|---|{}\n",
             self.count,
+            self.disks.len(),
             recordings.len(),
             writes.join(", "),
             loaders.join(", "),
