@@ -81,6 +81,11 @@ impl Guest {
         }
     }
 
+    /// Waits until one of `wanted` is printed, and returns which. That none comes is no failure of the story.
+    pub fn wait_for_any(&mut self, wanted: &[&str], timeout: Duration) -> Result<usize, Missed> {
+        self.running.console.wait_for_any(wanted, timeout)
+    }
+
     /// Whether the emulated kernel ended before it came to init: nothing was tried of what the story is about.
     fn never_began(&self) -> bool {
         self.starts < MOST_STARTS

@@ -117,6 +117,9 @@ struct UpdateStates {
     /// what all random choices follow from (default 1)
     #[argh(option, default = "1")]
     seed: u64,
+    /// by the firmware of a virtual PC, and the loaders and kernels that are on the disk, in place of user-mode Linux
+    #[argh(switch)]
+    firmware: bool,
     /// also each moment at which systemd-boot counts a try
     #[argh(switch)]
     loader: bool,
@@ -247,9 +250,12 @@ fn tell_wrong(seed: u64, flips: &[Flip], outcomes: &[Outcome]) {
 
 impl UpdateStates {
     fn run(&self) -> Result<bool, Failure> {
-        let mut updates = Updates::record()?;
+        let mut updates = match self.firmware {
+            true => Updates::record_for_firmware()?,
+            false => Updates::record()?,
+        };
         let &Self { count, seed, first, minutes, .. } = self;
-        println!("## Updates\n");
+        println!("## Updates{}\n", if self.firmware { " through the firmware" } else { "" });
         let summary = updates.all(Series { seed, first, count, deadline: deadline(minutes) })?;
         println!("{}", summary.to_markdown(&updates.recordings, seed));
         let mut good = summary.bad.is_empty();

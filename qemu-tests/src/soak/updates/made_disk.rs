@@ -62,7 +62,8 @@ pub struct Place {
 #[derive(Debug)]
 pub struct MadeDisk {
     folder: TempDir,
-    starter: Starter,
+    /// What starts it.
+    pub starter: Starter,
     /// All generations of all stores.
     pub generations: Vec<Generation>,
     /// The EFI system partition.

@@ -13,12 +13,14 @@
 //! | [`damage`] | what lies |
 //! | [`state`] | one state, drawn from a seed |
 //! | [`loader`] | what a loader starts |
+//! | [`firmware`] | the same by the firmware and the loaders themselves |
 //! | [`trial`] | one state, started until a system comes up |
 //! | [`summary`] | the counts |
 
 pub mod contents;
 pub mod damage;
 pub mod ext4;
+pub mod firmware;
 pub mod loader;
 pub mod made_disk;
 pub mod recording;
@@ -34,6 +36,8 @@ use std::time::Instant;
 
 use crate::failure::Failure;
 use crate::soak::log_folder;
+use damage::Damage;
+use loader::Loader;
 use made_disk::{MadeDisk, Starter};
 use recording::{Recording, Way};
 use state::State;
@@ -92,6 +96,14 @@ impl Updates {
         Ok(Self { made, recordings })
     }
 
+    /// Makes a disk with real kernels, and records one update of it in both ways.
+    pub fn record_for_firmware() -> Result<Self, Failure> {
+        let made = MadeDisk::make(Starter::Firmware)?;
+        let ways = [Way::Mounted, Way::Unmounted];
+        let recordings = ways.into_iter().map(|way| Recording::make(&made, way, made_disk::FIRST + 1));
+        Ok(Self { recordings: recordings.collect::<Result<_, _>>()?, made })
+    }
+
     /// Lets systemd-boot count a try on the last of the disks, and records that.
     pub fn record_loader(&mut self) -> Result<(), Failure> {
         let lived =
@@ -108,7 +120,11 @@ impl Updates {
         let disk = folder.path().join("state.img");
         let number = state.write(&self.recordings, &self.made, &disk)?;
         let name = state.number.to_string();
-        let verdict = trial::start(&self.made, state.loader, &disk, folder.path(), &name)?;
+        let start = match self.made.starter {
+            Starter::Uml => trial::start,
+            Starter::Firmware => firmware::start,
+        };
+        let verdict = start(&self.made, state.loader, &disk, folder.path(), &name)?;
         if let Verdict::Bad(_) = verdict {
             let kept = log_folder()?.join(format!("update-{name}.img"));
             state.write(&self.recordings, &self.made, &kept)?;
@@ -119,9 +135,18 @@ impl Updates {
     /// Judges a series.
     pub fn all(&self, series: Series) -> Result<Summary, Failure> {
         let numbers = series.first..series.first + series.count;
-        let states: Vec<State> =
-            numbers.map(|number| State::draw(&self.recordings, series.seed, number)).collect();
+        let states: Vec<State> = numbers.map(|number| self.draw(series.seed, number)).collect();
         self.each(&states, series.deadline)
+    }
+
+    /// The state with this number. A person at GRUB's menu is left out where a firmware starts it.
+    fn draw(&self, seed: u64, number: u64) -> State {
+        let mut state = State::draw(&self.recordings, seed, number);
+        let dies_in_loader = matches!(state.damage, Some(Damage::KernelTorn | Damage::InitramfsTorn));
+        if self.made.starter == Starter::Firmware && dies_in_loader {
+            state.loader = Loader::SystemdBoot;
+        }
+        state
     }
 
     /// Judges these states, as many at once as the machine may run.

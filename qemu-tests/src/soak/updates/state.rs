@@ -36,7 +36,9 @@ impl State {
         let mut random = Random::new(seed ^ number.wrapping_mul(0x0100_0000_01b3));
         let damage = Damage::ALL.get((number % ROUND) as usize).copied();
         // Three in twenty meet a partition that is nearly full.
-        let wants_full = damage.is_none() && number % ROUND < Damage::ALL.len() as u64 + 3;
+        let wants_full = damage.is_none()
+            && recordings.iter().any(Recording::is_full)
+            && number % ROUND < Damage::ALL.len() as u64 + 3;
         let of_kind =
             |at: &usize| recordings[*at].is_full() == wants_full && recordings[*at].way != Way::Loader;
         let choices: Vec<usize> = (0..recordings.len()).filter(of_kind).collect();

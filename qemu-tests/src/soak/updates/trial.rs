@@ -14,7 +14,7 @@ use crate::uml::Uml;
 const PATIENCE: Duration = Duration::from_secs(90);
 /// A generation has three tries of the loader and three of init, and there are the one before and the rescue: who has switched it on
 /// so often gives up.
-const MOST_STARTS: u32 = 9;
+pub const MOST_STARTS: u32 = 9;
 
 /// What came of a state.
 #[derive(Debug, Clone, PartialEq, Eq)]
