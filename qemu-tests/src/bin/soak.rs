@@ -250,20 +250,22 @@ fn tell_wrong(seed: u64, flips: &[Flip], outcomes: &[Outcome]) {
 
 impl UpdateStates {
     fn run(&self) -> Result<bool, Failure> {
-        let mut updates = match self.firmware {
-            true => Updates::record_for_firmware()?,
-            false => Updates::record()?,
-        };
-        let &Self { count, seed, first, minutes, .. } = self;
-        println!("## Updates{}\n", if self.firmware { " through the firmware" } else { "" });
+        let &Self { count, seed, first, minutes, firmware, loader } = self;
+        let (title, flag) = if firmware { (" through the firmware", " --firmware") } else { ("", "") };
+        println!("## Updates{title}\n");
+        let mut updates = if firmware { Updates::record_for_firmware() } else { Updates::record() }?;
         let summary = updates.all(Series { seed, first, count, deadline: deadline(minutes) })?;
-        println!("{}", summary.to_markdown(&updates.recordings, seed));
+        let repeat =
+            |state: &State| format!("soak updates{flag} --seed {seed} --first {} --count 1", state.number);
+        println!("{}", summary.to_markdown(&updates.recordings, seed, &repeat));
         let mut good = summary.bad.is_empty();
-        if self.loader {
+        if loader && !firmware {
             updates.record_loader()?;
             let states = State::of_loader(&updates.recordings, first + count);
             let summary = updates.each(&states, deadline(minutes))?;
-            println!("### While systemd-boot counts\n\n{}", summary.to_markdown(&updates.recordings, seed));
+            let repeat = |_: &State| "soak updates --count 0 --loader".to_owned();
+            let text = summary.to_markdown(&updates.recordings, seed, &repeat);
+            println!("### While systemd-boot counts a try\n\n{text}");
             good &= summary.bad.is_empty();
         }
         Ok(good)

@@ -5,6 +5,7 @@ use qemu_tests::soak::fault_fixture::FaultFixture;
 use qemu_tests::soak::faults::{self, Extent};
 use qemu_tests::soak::flips::{FlipTarget, Opening, Outcome, Region, Table};
 use qemu_tests::soak::power::{Life, Recording, Summary};
+use qemu_tests::soak::updates::{Series, Updates};
 use qemu_tests::{Failure, Story, artifacts};
 use std::time::{Duration, Instant};
 
@@ -90,4 +91,22 @@ fn after_a_power_cut_a_medium_on_fat_boots() -> Story {
 #[test]
 fn after_a_power_cut_while_the_state_is_made_the_system_boots() -> Story {
     power_cuts(Life::State, 8)
+}
+
+#[test]
+fn something_whole_boots_whatever_an_interrupted_or_lying_update_leaves() -> Story {
+    let updates = Updates::record_sample()?;
+    let deadline = Instant::now() + Duration::from_secs(600);
+    let summary = updates.all(Series { seed: SEED, first: 0, count: 20, deadline })?;
+    println!(
+        "{}",
+        summary.to_markdown(&updates.recordings, SEED, &|state| format!("state {}", state.number))
+    );
+    assert!(summary.bad.is_empty(), "{:?}", summary.bad);
+    // Its two sectors are written in place whenever the store is mounted or unmounted.
+    let torn = updates.torn_superblocks(20, 1);
+    assert_eq!(torn.len(), 2, "{torn:?}");
+    let summary = updates.each(&torn, deadline)?;
+    assert!(summary.bad.is_empty(), "{:?}", summary.bad);
+    Ok(())
 }

@@ -96,9 +96,18 @@ impl Updates {
         Ok(Self { made, recordings })
     }
 
+    /// A sample of that: one update in each way.
+    pub fn record_sample() -> Result<Self, Failure> {
+        Self::record_one_update(Starter::Uml)
+    }
+
     /// Makes a disk with real kernels, and records one update of it in both ways.
     pub fn record_for_firmware() -> Result<Self, Failure> {
-        let made = MadeDisk::make(Starter::Firmware)?;
+        Self::record_one_update(Starter::Firmware)
+    }
+
+    fn record_one_update(starter: Starter) -> Result<Self, Failure> {
+        let made = MadeDisk::make(starter)?;
         let ways = [Way::Mounted, Way::Unmounted];
         let recordings = ways.into_iter().map(|way| Recording::make(&made, way, made_disk::FIRST + 1));
         Ok(Self { recordings: recordings.collect::<Result<_, _>>()?, made })
@@ -147,6 +156,11 @@ impl Updates {
             state.loader = Loader::SystemdBoot;
         }
         state
+    }
+
+    /// At most `most` states of each update in which half of the superblock of the store is new.
+    pub fn torn_superblocks(&self, first: u64, most: usize) -> Vec<State> {
+        State::of_torn_superblocks(&self.recordings, &self.made, first, most)
     }
 
     /// Judges these states, as many at once as the machine may run.

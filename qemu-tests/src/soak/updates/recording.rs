@@ -19,6 +19,11 @@ const MODULES: [&str; 9] =
     ["loop", "fat", "vfat", "nls_cp437", "nls_ascii", "nls_iso8859_1", "dm_mod", "dm_bufio", "dm_log_writes"];
 const PATIENCE: Duration = Duration::from_secs(240);
 const LOG_BYTES: u64 = 512 << 20;
+/// Where ext4 has its superblock, and what a disk writes whole, in bytes.
+const SUPERBLOCK: usize = 1024;
+const SECTOR: usize = 512;
+/// Among so many random cuts at one moment is one that tears what it should, or there is none.
+const MOST_SEEDS: u64 = 24;
 
 /// How the command reaches the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -244,6 +249,33 @@ impl Recording {
         let mut disk = self.base.clone();
         cut.apply(&self.entries, &mut disk);
         disk
+    }
+
+    /// Power cuts in the middle of writes of the store's superblock, of which one of the two sectors is new and the other old: at most
+    /// `most`.
+    pub fn torn_superblocks(&self, made: &MadeDisk, most: usize) -> Vec<Cut> {
+        let place = made.store.start as usize + SUPERBLOCK;
+        let writes_it = |entry: &Entry| match entry {
+            Entry::Write { offset, data, .. } => (*offset..offset + data.len()).contains(&place),
+            _ => false,
+        };
+        let ends = (self.first..self.entries.len()).filter(|at| writes_it(&self.entries[*at]));
+        let torn = ends.filter_map(|at| {
+            let halves = |cut: &Cut| {
+                let disk = self.disk(cut);
+                [0, 1].map(|half| disk[place + half * SECTOR..][..SECTOR].to_vec())
+            };
+            let (old, new) = (halves(&self.whole(at)), halves(&self.whole(at + 1)));
+            let cuts = (0..MOST_SEEDS).map(|seed| Cut { after: at + 1, torn: Torn::Sectors, seed });
+            cuts.into_iter().find(|cut| {
+                let found = halves(cut);
+                let differ = old[0] != new[0] && old[1] != new[1];
+                differ
+                    && ([&found[0], &found[1]] == [&old[0], &new[1]]
+                        || [&found[0], &found[1]] == [&new[0], &old[1]])
+            })
+        });
+        torn.take(most).collect()
     }
 
     /// The generations that may boot by themselves after this cut: that of before, and while a command runs the one that it brings.

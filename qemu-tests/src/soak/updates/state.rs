@@ -57,19 +57,33 @@ impl State {
         Self { number, recording, cut, damage, loader, seed: random.bits() }
     }
 
+    /// At most `most` power cuts of each recording that tear the superblock of the store.
+    pub fn of_torn_superblocks(
+        recordings: &[Recording],
+        made: &MadeDisk,
+        first: u64,
+        most: usize,
+    ) -> Vec<Self> {
+        let all = recordings.iter().enumerate();
+        let cuts =
+            all.flat_map(|(at, it)| it.torn_superblocks(made, most).into_iter().map(move |cut| (at, cut)));
+        Self::of_cuts(cuts, first)
+    }
+
     /// Each moment at which systemd-boot counts a try, with the numbers from `first` on.
     pub fn of_loader(recordings: &[Recording], first: u64) -> Vec<Self> {
         let of_loader = recordings.iter().enumerate().filter(|(_, it)| it.way == Way::Loader);
-        let cuts = of_loader.flat_map(|(at, it)| it.every_cut().into_iter().map(move |cut| (at, cut)));
-        let states = cuts.zip(first..).map(|((recording, cut), number)| Self {
-            number,
-            recording,
-            cut,
-            damage: None,
-            loader: Loader::SystemdBoot,
-            seed: 0,
-        });
-        states.collect()
+        Self::of_cuts(
+            of_loader.flat_map(|(at, it)| it.every_cut().into_iter().map(move |cut| (at, cut))),
+            first,
+        )
+    }
+
+    fn of_cuts(cuts: impl Iterator<Item = (usize, Cut)>, first: u64) -> Vec<Self> {
+        let loader = Loader::SystemdBoot;
+        let state =
+            |((recording, cut), number)| Self { number, recording, cut, damage: None, loader, seed: 0 };
+        cuts.zip(first..).map(state).collect()
     }
 
     /// For the table: what was done to the disk.

@@ -50,8 +50,13 @@ impl Summary {
         }
     }
 
-    /// A Markdown section.
-    pub fn to_markdown(&self, recordings: &[Recording], seed: u64) -> String {
+    /// A Markdown section. `repeat` is the command that comes to a state again.
+    pub fn to_markdown(
+        &self,
+        recordings: &[Recording],
+        seed: u64,
+        repeat: &dyn Fn(&State) -> String,
+    ) -> String {
         let writes: Vec<String> = recordings.iter().map(|it| it.length().to_string()).collect();
         let loaders: Vec<String> =
             self.loaders.iter().map(|(name, count)| format!("{name} {count}")).collect();
@@ -78,10 +83,7 @@ impl Summary {
             self.by_hand
         );
         for (state, why) in &self.bad {
-            text += &format!(
-                "- `soak updates --seed {seed} --first {} --count 1`: {state:?}: {why}\n",
-                state.number
-            );
+            text += &format!("- `{}`: {state:?}: {why}\n", repeat(state));
         }
         text
     }
