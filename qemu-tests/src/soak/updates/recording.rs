@@ -252,7 +252,7 @@ impl Recording {
     }
 
     /// Power cuts in the middle of writes of the store's superblock, of which one of the two sectors is new and the other old: at most
-    /// `most`.
+    /// `most`. A write that changes one of them alone cannot be torn.
     pub fn torn_superblocks(&self, made: &MadeDisk, most: usize) -> Vec<Cut> {
         let place = made.store.start as usize + SUPERBLOCK;
         let writes_it = |entry: &Entry| match entry {
