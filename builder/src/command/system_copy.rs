@@ -202,7 +202,8 @@ impl Copy {
         if self.device.is_some() && !self.dry_run {
             // The plan has the device open too, which keeps the kernel from that.
             drop(plan);
-            beside::reread(disk);
+            let why = beside::reread(disk);
+            why.iter().for_each(|it| context.report.line(format_args!("warning: {it}")));
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -302,11 +302,19 @@ fn loader(target: &Target) -> Result<Vec<u8>> {
     })
 }
 
-/// Lets the kernel read a table again, where it may.
-pub fn reread(disk: OpenDisk) {
+/// Lets the kernel read a table again; why it has not.
+pub fn reread(disk: OpenDisk) -> Option<Error> {
     let path = disk.path.clone();
     drop(disk);
-    let mut command = std::process::Command::new("blockdev");
-    // A kernel that does not reads it when the disk is plugged in again, or at the next boot.
-    let _ = command.arg("--rereadpt").arg(path).output();
+    let output = std::process::Command::new("blockdev").arg("--rereadpt").arg(&path).output();
+    let why = match output {
+        Ok(output) if output.status.success() => return None,
+        Ok(output) => String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+        Err(error) => format!("blockdev: {error}"),
+    };
+    let cause = format!("the kernel has not read its partition table again: {why}");
+    Some(
+        Error::new(path.display(), cause)
+            .remedy("it does when the disk is plugged in again, and at the next boot"),
+    )
 }
