@@ -3,6 +3,7 @@
 // Each test program uses some of it.
 #![allow(dead_code)]
 
+pub mod copied_disk;
 pub mod made_disk;
 
 use std::fs;

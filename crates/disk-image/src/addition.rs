@@ -152,7 +152,8 @@ fn largest_gap(table: &RawCopy, second: &RawCopy) -> Range<u64> {
     let mut gaps = Vec::new();
     let mut free = first;
     for (begin, end) in used.into_iter().chain([(last.saturating_add(1), last)]) {
-        gaps.push(free..begin);
+        // An entry can begin anywhere, also behind the disk: then it is no partition.
+        gaps.push(free..begin.min(last.saturating_add(1)));
         free = free.max(end.saturating_add(1));
     }
     let aligned = gaps.into_iter().filter_map(|gap| {
@@ -277,6 +278,9 @@ mod tests {
             said.contains("has a partition of the sectors 20 to 40, where the table itself lies\nhelp: "),
             "{said}"
         );
+        // An entry that begins behind the disk is no partition, and no end of a gap.
+        with(7, 1 << 40, 10);
+        assert!(refused(50 * MIB, None).contains("its largest gap has 32 MiB, and 50 are needed"));
         disk.set_len(120 * MIB).unwrap();
         assert!(refused(MIB, None).contains("does not lie at the end of the disk"));
     }

@@ -25,8 +25,8 @@ pub const MOST_TEXT: u64 = 1 << 20;
 /// The most names of a folder that are read: a damaged FAT can have a folder without an end.
 const MOST_NAMES: usize = 4096;
 
-/// The most that is read to find a file, in bytes: eight folders of 65,536 entries, which is what a folder can have.
-const MOST_OF_FOLDERS: u64 = 8 * 65_536 * 32;
+/// The most that is read of folders to find a file, in bytes: as many entries as one can have (fatgen103), and their clusters.
+const MOST_OF_FOLDERS: u64 = 65_536 * 32 + (1 << 16);
 
 /// A disk that is looked at.
 pub struct DiskReader {

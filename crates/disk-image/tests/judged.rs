@@ -279,8 +279,7 @@ fn a_folder_that_is_a_circle_is_an_error() {
     disk.write_all_at(&2_u32.to_le_bytes(), start + 32 * 512 + 2 * 4).unwrap();
     disk.write_all_at(&[0xe5; 512], start + (32 + 2 * per_table) * 512).unwrap();
     let esp = DiskReader::new(disk).unwrap().esp().unwrap();
-    for error in [esp.names("").unwrap_err(), esp.length("x").unwrap_err(), esp.read("x/y").unwrap_err()] {
+    for error in [esp.names("").unwrap_err(), esp.read("x/y").unwrap_err()] {
         assert!(error.to_string().contains("a folder has no end"), "{error}");
     }
-    assert!(esp.has("x") && !esp.begins("x", b"MZ"));
 }
