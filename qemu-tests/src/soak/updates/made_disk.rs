@@ -165,7 +165,7 @@ impl MadeDisk {
         bytes.extend((0..OWN_BYTES / 8).flat_map(|_| random.bits().to_le_bytes()));
         let own = store.add(&Layer::new("own").program("/generation", bytes)?)?;
         let mut images = vec![store.add(system)?, own];
-        let is_by_blocks = number % 2 == 0;
+        let is_by_blocks = number.is_multiple_of(2);
         if is_by_blocks {
             images = images.iter().map(|line| store.protect(line, None)).collect::<Result<_, _>>()?;
         }
