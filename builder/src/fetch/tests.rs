@@ -111,8 +111,11 @@ fn what_may_pass_is_tried_again() {
         assert_eq!(fs::read(fetched).unwrap(), BODY);
         let log = log.lines.into_inner().unwrap();
         let failures = if path == "/busy" { 2 } else { 3 };
-        assert_eq!(log.iter().filter(|line| *line == "again").count(), failures, "{log:?}");
-        assert_eq!(log.len(), 2 * failures + 1, "{log:?}");
+        // On a busy machine the wait of a millisecond is over before it is announced.
+        let (again, others): (Vec<_>, Vec<_>) = log.iter().partition(|line| *line == "again");
+        assert!(again.len() <= failures, "{log:?}");
+        assert_eq!(others.len(), failures + 1, "{log:?}");
+        assert!(others[..failures].iter().all(|line| line.starts_with("failed ")), "{log:?}");
     }
 }
 
