@@ -2,7 +2,7 @@
 
 use std::num::NonZero;
 
-use boot_entry::{Menu, MenuRequest, Parameter, paths};
+use boot_entry::{GrubTries, Menu, MenuRequest, Parameter, paths};
 use disk_image::bios::BootCode;
 use disk_image::layout::Room;
 use disk_image::{Content, DiskFile, DiskPlan, FatBy, Identity, Layout, PartitionKind, ext4, fat};
@@ -74,9 +74,7 @@ impl DiskRequest<'_> {
         }
         esp.push(DiskFile::bytes(paths::LOADER_RECORD, record));
         if self.shows_by_grub() {
-            let shown = menu.to_grub_menu().map_err(Error::on(""))?;
-            esp.push(DiskFile::bytes(paths::GRUB_CFG, shown.to_grub_cfg()));
-            esp.push(DiskFile::bytes(format!("{}/{}", paths::GRUB, shown.file_name), shown.script));
+            esp.extend(grub_files(&menu)?);
         }
         let room =
             Room { bios, esp: fat::room_for(&esp), store: ext4::room_for(&self.store), state: self.state };
@@ -163,6 +161,21 @@ impl DiskRequest<'_> {
         };
         Menu::make(&request).map_err(Error::on(""))
     }
+}
+
+/// What GRUB reads of a new disk: its menu, what shows that, and where tries are counted, how often it may start what boots by itself.
+///
+/// # Errors
+/// GRUB cannot have the menu.
+pub fn grub_files(menu: &Menu) -> Result<Vec<DiskFile>> {
+    let shown = menu.to_grub_menu().map_err(Error::on(""))?;
+    let tries = menu.counted.then(|| GrubTries::block(menu.grub_tries().as_ref()));
+    let mut files = vec![
+        DiskFile::bytes(paths::GRUB_CFG, shown.to_grub_cfg()),
+        DiskFile::bytes(format!("{}/{}", paths::GRUB, shown.file_name), shown.script),
+    ];
+    files.extend(tries.map(|block| DiskFile::bytes(paths::GRUB_TRIES, block)));
+    Ok(files)
 }
 
 #[cfg(test)]

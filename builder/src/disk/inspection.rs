@@ -6,7 +6,7 @@ use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 
 use boot_entry::entry::listed_at;
-use boot_entry::{BootEntry, EntryFileName, paths};
+use boot_entry::{BootEntry, EntryFileName, GrubTries, paths};
 use boot_ledger::{FILES, Ledger, SLOT_BYTES};
 use boot_store::layout;
 use disk_image::partition_table::FoundPartition;
@@ -65,6 +65,8 @@ pub struct Inspection {
     pub partitions: Vec<FoundPartition>,
     /// In the order of the menu.
     pub entries: Vec<FoundEntry>,
+    /// Which entry GRUB counts, and how many tries it has left.
+    pub grub_tries: Option<GrubTries>,
     /// Kernels and initramfs files.
     pub boot_files: Vec<FoundFile>,
     /// By profile, newest first.
@@ -121,7 +123,10 @@ pub fn inspect(path: &Path) -> Result<Inspection> {
     let loaders = loader_check::judge(&reader, esp.as_ref());
     found.damage.extend(loaders.damage);
     found.unknown.extend(loaders.unknown);
-    esp.iter().for_each(|esp| found.read_esp(esp));
+    if let Some(esp) = &esp {
+        found.read_esp(esp);
+        found.read_grub_tries(esp);
+    }
     if reader.partition(PartitionKind::Store).is_ok() {
         found.check_entries();
     }
@@ -234,6 +239,19 @@ impl Inspection {
             }
         }
         self.entries.sort_by_cached_key(|it| listed_at(&it.name, Some(&it.entry)));
+    }
+
+    fn read_grub_tries(&mut self, esp: &EspReader) {
+        const AGAIN: &str = "`lamina system default PROFILE` writes it anew";
+        let path = paths::GRUB_TRIES;
+        if !esp.has(path) {
+            return;
+        }
+        match esp.read(path).map(|block| GrubTries::parse(&block)) {
+            Ok(Ok(tries)) => self.grub_tries = tries,
+            Ok(Err(_)) => self.damaged(path, "is no block in which GRUB counts tries: it counts none", AGAIN),
+            Err(error) => self.damage.push(error.remedy(AGAIN)),
+        }
     }
 
     fn read_boot_file(&mut self, esp: &EspReader, name: &str) {

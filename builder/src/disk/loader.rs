@@ -87,7 +87,7 @@ const MOST: u64 = 64 << 20;
 
 /// Modules of GRUB for every firmware: its menu, FAT on a GPT, and Linux.
 const MODULES: &[&str] =
-    &["part_gpt", "fat", "normal", "configfile", "linux", "test", "echo", "reboot", "halt"];
+    &["part_gpt", "fat", "normal", "configfile", "linux", "test", "loadenv", "echo", "reboot", "halt"];
 /// Disks by the BIOS, and a serial line.
 const BIOS_MODULES: &[&str] = &["biosdisk", "serial", "terminal", "terminfo"];
 /// A screen that Linux can go on with.

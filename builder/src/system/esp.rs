@@ -5,8 +5,9 @@ use std::io::{self, ErrorKind, Read};
 use std::path::Path;
 
 use boot_entry::entry::listed_at;
-use boot_entry::paths::{self, BOOT_FILES, ENTRIES, GRUB, GRUB_CFG, LOADER_CONF};
-use boot_entry::{BootEntry, EntryFileName, LoaderConf, grub, sector};
+use boot_entry::grub_tries::NoBlock;
+use boot_entry::paths::{self, BOOT_FILES, ENTRIES, GRUB, GRUB_CFG, GRUB_TRIES, LOADER_CONF};
+use boot_entry::{BootEntry, EntryFileName, GrubTries, LoaderConf, grub, sector};
 use stack::beneath::Folder;
 
 use super::room::Room;
@@ -56,6 +57,8 @@ pub struct Esp {
     pub grub: Grub,
     /// Menus for GRUB, by file name, with their text.
     pub grub_menus: BTreeMap<String, Vec<u8>>,
+    /// What GRUB's block says; `None` where there is none.
+    pub grub_tries: Option<Result<Option<GrubTries>, NoBlock>>,
     /// Kernels and initramfs files: path from the root of the partition, and length in bytes.
     pub boot_files: BTreeMap<String, u64>,
     /// What is a folder, a link or something else under the name of an entry, a menu, a kernel or an initramfs: paths, likewise.
@@ -80,8 +83,9 @@ impl Esp {
         entries.sort_by_cached_key(|it: &EspEntry| listed_at(&it.name, it.entry.as_ref().ok()));
         let conf = reader.choice(LOADER_CONF)?;
         let grub_cfg = reader.choice(GRUB_CFG)?;
+        let tries = reader.text(GRUB_TRIES, MOST_TEXT)?;
         let mut in_place = BTreeSet::new();
-        for (path, text) in [(LOADER_CONF, &conf), (GRUB_CFG, &grub_cfg)] {
+        for (path, text) in [(LOADER_CONF, &conf), (GRUB_CFG, &grub_cfg), (GRUB_TRIES, &tries)] {
             in_place.extend(text.as_ref().filter(|it| it.len() == sector::LENGTH).map(|_| path));
         }
         let grub = match grub_cfg {
@@ -98,6 +102,7 @@ impl Esp {
             loader_conf: conf.map(|text| LoaderConf::parse(&text)),
             grub,
             grub_menus,
+            grub_tries: tries.map(|block| GrubTries::parse(&block)),
             boot_files,
             no_files: reader.no_files,
             too_long: reader.too_long,

@@ -10,7 +10,8 @@ use std::fmt;
 use profiles::Digest;
 use sha2::{Digest as _, Sha256};
 
-use crate::entry::one_line;
+use crate::entry::{BootEntry, one_line};
+use crate::grub_tries::{ENTRY, GrubTries, LEFT, MOST};
 use crate::menu::Menu;
 use crate::parameter::Parameter;
 use crate::sector;
@@ -108,7 +109,8 @@ fi
 "#;
 
 impl Menu {
-    /// The menu for a GRUB whose root is the partition of the entries. It has the modules `configfile`, `linux` and, on a BIOS, `serial`.
+    /// The menu for a GRUB whose root is the partition of the entries. It has the modules `configfile`, `linux`, `test`,
+    /// `loadenv` and, on a BIOS, `serial`.
     ///
     /// # Errors
     /// A parameter with a sign that GRUB changes.
@@ -117,13 +119,21 @@ impl Menu {
         script.push_str(CONSOLES);
         script.push_str("set timeout_style=menu\n");
         script.push_str(&format!("set timeout={}\nset default={}\n", self.timeout, quoted(&self.default)));
+        let counted = self.counted_by_grub();
+        if let Some((_, instead)) = counted {
+            script.push_str(&look_at_tries(&self.default, instead));
+        }
         for (name, entry) in &self.entries {
             let changed = |parameter: &&Parameter| parameter.as_str().contains(['\\', '\'']);
             if let Some(parameter) = entry.options.iter().find(changed) {
                 return Err(Unwritable { id: name.id.clone(), parameter: parameter.clone() });
             }
             let title = quoted(&one_line(&entry.title));
-            script.push_str(&format!("menuentry {title} --id {} {{\n    linux ", quoted(&name.id)));
+            script.push_str(&format!("menuentry {title} --id {} {{\n", quoted(&name.id)));
+            if counted.is_some_and(|(id, _)| *id == name.id) {
+                script.push_str(&count_a_try(&name.id));
+            }
+            script.push_str("    linux ");
             script.push_str(&quoted(&entry.linux));
             for parameter in &entry.options {
                 script.push_str(&format!(" {}", quoted(parameter.as_str())));
@@ -136,6 +146,49 @@ impl Menu {
         }
         Ok(GrubMenu { file_name: name_of(script.as_bytes()), script })
     }
+}
+
+impl Menu {
+    /// What GRUB's block says when this menu is new.
+    pub fn grub_tries(&self) -> Option<GrubTries> {
+        let (id, _) = self.counted_by_grub()?;
+        let tries = self.entries.iter().find(|it| it.0.id == *id)?.0.tries?;
+        Some(GrubTries::of(id, tries.left))
+    }
+
+    /// The id of the entry whose starts GRUB counts, and of the one that boots by itself when it has no try left: the next older generation of
+    /// the profile, else the next entry.
+    fn counted_by_grub(&self) -> Option<(&String, &String)> {
+        let default = self.entries.iter().find(|it| it.0.id == self.default && it.0.tries.is_some())?;
+        let profile = |entry: &BootEntry| {
+            entry.candidates().next().and_then(|it| it.split('@').next()).map(str::to_owned)
+        };
+        let others = || self.entries.iter().filter(|it| it.0.id != self.default);
+        let older = others().find(|it| profile(&it.1).is_some() && profile(&it.1) == profile(&default.1));
+        let instead = older.or_else(|| others().next())?;
+        Some((&default.0.id, &instead.0.id))
+    }
+}
+
+/// A block that is missing or damaged counts nothing; no variable but these is taken from it.
+fn look_at_tries(id: &str, instead: &str) -> String {
+    let (id, instead) = (quoted(id), quoted(instead));
+    format!(
+        "if [ -f $prefix/tries.env ]; then\n    load_env --file $prefix/tries.env {ENTRY} {LEFT}\nfi\n\
+         if [ \"${ENTRY}\" = {id} -a \"${LEFT}\" = 0 ]; then\n    set default={instead}\nfi\n"
+    )
+}
+
+/// Before the kernel is started. GRUB's shell cannot calculate.
+fn count_a_try(id: &str) -> String {
+    let mut lines = format!("    if [ \"${ENTRY}\" = {} ]; then\n", quoted(id));
+    for left in 1..=MOST {
+        let word = if left == 1 { "if" } else { "elif" };
+        lines.push_str(&format!("        {word} [ \"${LEFT}\" = {left} ]; then set {LEFT}={}\n", left - 1));
+    }
+    lines.push_str("        fi\n");
+    lines.push_str(&format!("        save_env --file $prefix/tries.env {ENTRY} {LEFT}\n    fi\n"));
+    lines
 }
 
 fn quoted(text: &str) -> String {

@@ -3,7 +3,9 @@
 use std::num::NonZero;
 use std::path::Path;
 
-use boot_entry::{EntryFileName, Generation, GrubMenu, Menu, MenuError, MenuRequest, Parameter, StartedWith};
+use boot_entry::{
+    EntryFileName, Generation, GrubMenu, GrubTries, Menu, MenuError, MenuRequest, Parameter, StartedWith,
+};
 use profiles::{Digest, Name};
 
 fn generation(profile: &str, number: u64, description: &str) -> Generation {
@@ -162,8 +164,22 @@ fn the_newest_generations_are_counted_and_the_rescue_is_not() {
     // Whoever went back to an older generation means that one.
     let back = Menu { default: "lamina-console-2".to_owned(), ..menu.clone() };
     assert!(back.to_loader_conf().contains("\ndefault lamina-console-2.conf\n"));
-    // GRUB knows no tries: its menu is the same.
-    assert_eq!(menu.to_grub_menu().unwrap(), Menu::make(&request()).unwrap().to_grub_menu().unwrap());
+    // GRUB counts the one that boots by itself, and has an older generation of the profile in its place when no try is left.
+    let script = menu.to_grub_menu().unwrap().script;
+    assert_eq!(menu.grub_tries(), Some(GrubTries::of("lamina-console-3", 3)));
+    assert!(script.contains(
+        " = 'lamina-console-3' -a \"$lamina_tries\" = 0 ]; then\n    set default='lamina-console-2'\n"
+    ));
+    assert_eq!(script.matches("save_env").count(), 1);
+    assert!(boot_entry::grub::default_of(&script).unwrap().contains("--id 'lamina-console-3' {"));
+    judged_by_grub(&script);
+    // What is not counted has the menu that it always had.
+    let counts = |menu: &Menu| menu.to_grub_menu().unwrap().script.contains("tries.env");
+    assert!(!counts(&Menu::make(&request()).unwrap()) && !counts(&back) && back.grub_tries().is_none());
+    let (first, _) = &menu.entries[0];
+    let alone =
+        Menu { entries: menu.entries.iter().filter(|it| it.0 == *first).cloned().collect(), ..menu.clone() };
+    assert_eq!((alone.grub_tries(), counts(&alone)), (None, false), "nothing could take its place");
 }
 
 #[test]
@@ -198,4 +214,13 @@ fn what_has_the_same_bytes_does_not_take_its_own_place() {
     let menu = Menu::make(&request).unwrap();
     let fallback = |at: usize| menu.entries[at].1.fallbacks().into_iter().map(|it| it.1).collect::<Vec<_>>();
     assert_eq!([fallback(0), fallback(1), fallback(2)], [vec![bytes.1], vec![bytes.0], vec![]]);
+}
+
+/// GRUB's own parser.
+fn judged_by_grub(script: &str) {
+    let mut check = std::process::Command::new("grub-script-check");
+    let mut child =
+        check.stdin(std::process::Stdio::piped()).spawn().expect("grub-common: `make deps-test` installs it");
+    std::io::Write::write_all(&mut child.stdin.take().unwrap(), script.as_bytes()).unwrap();
+    assert!(child.wait().unwrap().success(), "{script}");
 }

@@ -12,8 +12,8 @@ use std::path::Path;
 use crate::esp::{self, Fault, MOST_ENTRIES};
 use crate::medium::lock;
 use crate::{Result, System};
-use boot_entry::paths::ENTRIES;
-use boot_entry::{BootEntry, EntryFileName};
+use boot_entry::paths::{ENTRIES, GRUB_TRIES};
+use boot_entry::{BootEntry, EntryFileName, GrubTries};
 use boot_report::BootReport;
 
 /// An entry is as long as a kernel command line, and some words.
@@ -26,14 +26,12 @@ const MOST_BYTES: u64 = 16 << 10;
 /// There is such an entry, and it cannot be written.
 pub fn bless(system: &System, report: &BootReport) -> Result<Vec<String>> {
     let Some(profile) = &report.profile else { return Ok(Vec::new()) };
-    // No loader of a BIOS counts tries.
-    if !system.path("/sys/firmware/efi").exists() {
-        return Ok(Vec::new());
-    }
+    // Only UEFI has a loader that counts in the names of entries.
+    let by_name = system.path("/sys/firmware/efi").exists();
     let _alone = lock(system)?;
     let bound = format!("{}@{}", profile.name, profile.digest);
     let found = esp::first_beside(system, report, |node| {
-        let stop = |esp: &Path| stop_counting_in(esp, &bound, &report.kernel);
+        let stop = |esp: &Path| stop_counting_in(esp, &bound, &report.kernel, by_name);
         let names = esp::with_mounted(system, node, stop)?;
         Ok((!names.is_empty()).then_some(names))
     })?;
@@ -41,23 +39,46 @@ pub fn bless(system: &System, report: &BootReport) -> Result<Vec<String>> {
 }
 
 /// Makes the partition writable where there is something to do.
-fn stop_counting_in(esp: &Path, bound: &str, release: &str) -> Result<Vec<String>, Fault> {
-    let found = counted_entries(esp, bound, release)?;
-    if !found.is_empty() {
+fn stop_counting_in(esp: &Path, bound: &str, release: &str, by_name: bool) -> Result<Vec<String>, Fault> {
+    let booted = booted_entries(esp, bound, release)?;
+    let by_grub = counted_by_grub(esp).filter(|id| booted.iter().any(|it| it.id == *id));
+    let found: Vec<BootedEntry> = booted.into_iter().filter(|it| it.is_counted && by_name).collect();
+    if !found.is_empty() || by_grub.is_some() {
         esp::make_writable(esp)?;
     }
-    found.iter().map(|entry| stop_counting(esp, entry)).collect()
+    let mut names = found.iter().map(|it| stop_counting(esp, it)).collect::<Result<Vec<_>, _>>()?;
+    if let Some(id) = by_grub {
+        stop_counting_by_grub(esp)?;
+        names.push(format!("{id} (GRUB)"));
+    }
+    Ok(names)
 }
 
-/// An entry with a count in the name of its file.
+/// The id of the entry that GRUB counts. A block that cannot be read counts nothing.
+fn counted_by_grub(esp: &Path) -> Option<String> {
+    let block = read(&esp.join(GRUB_TRIES)).ok()?;
+    GrubTries::parse(&block).ok().flatten().map(|it| it.entry)
+}
+
+/// In place: the block is one sector, and has the same length always.
+fn stop_counting_by_grub(esp: &Path) -> io::Result<()> {
+    let block = GrubTries::block(None);
+    let mut file = File::options().write(true).open(esp.join(GRUB_TRIES))?;
+    file.write_all(block.as_bytes())?;
+    file.sync_all()
+}
+
+/// An entry by which this system may have been booted.
 #[derive(Debug, PartialEq, Eq)]
-struct Counted {
+struct BootedEntry {
     file: String,
     id: String,
+    /// Whether the name of its file has a count in it.
+    is_counted: bool,
 }
 
-/// The counted entries that boot this profile first, with this kernel.
-fn counted_entries(esp: &Path, bound: &str, release: &str) -> io::Result<Vec<Counted>> {
+/// The entries that boot this profile first, with this kernel.
+fn booted_entries(esp: &Path, bound: &str, release: &str) -> io::Result<Vec<BootedEntry>> {
     let folder = esp.join(ENTRIES);
     let files = match fs::read_dir(&folder) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
@@ -66,14 +87,14 @@ fn counted_entries(esp: &Path, bound: &str, release: &str) -> io::Result<Vec<Cou
     let mut found = Vec::new();
     for file in files.take(MOST_ENTRIES) {
         let Ok(file) = file?.file_name().into_string() else { continue };
-        let Some(EntryFileName { id, tries: Some(_) }) = EntryFileName::parse(&file) else { continue };
+        let Some(EntryFileName { id, tries }) = EntryFileName::parse(&file) else { continue };
         // What cannot be read is not what was booted.
         let Some(Ok(entry)) = read(&folder.join(&file)).ok().map(|bytes| BootEntry::parse(&bytes)) else {
             continue;
         };
         let same_kernel = entry.version.as_deref().is_none_or(|version| version == release);
         if entry.candidates().next() == Some(bound) && same_kernel {
-            found.push(Counted { file, id });
+            found.push(BootedEntry { file, id, is_counted: tries.is_some() });
         }
     }
     Ok(found)
@@ -89,7 +110,7 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
 }
 
 /// Gives the entry the name without a count; returns that.
-fn stop_counting(esp: &Path, counted: &Counted) -> Result<String, Fault> {
+fn stop_counting(esp: &Path, counted: &BootedEntry) -> Result<String, Fault> {
     let folder = esp.join(ENTRIES);
     let (old, new) = (folder.join(&counted.file), format!("{}.conf", counted.id));
     // Not by the crate `atomic-file`, which would be 20 KB more of PID 1: nobody else writes here, and FAT knows no files without a name.
@@ -112,6 +133,11 @@ mod tests {
     use profiles::Digest;
 
     use super::*;
+
+    fn counted_entries(esp: &Path, bound: &str, release: &str) -> io::Result<Vec<BootedEntry>> {
+        let booted = booted_entries(esp, bound, release)?;
+        Ok(booted.into_iter().filter(|it| it.is_counted).collect())
+    }
 
     fn digest(text: &str) -> Digest {
         Digest::of(text.as_bytes()).unwrap().0
@@ -158,6 +184,30 @@ mod tests {
         assert!(!left.iter().any(|name| name == "lamina-web-2+1-2.conf"), "{left:?}");
         assert_eq!(counted_entries(folder.path(), &bound, "6.1").unwrap(), []);
         assert_eq!(counted_entries(&folder.path().join("none"), &bound, "6.1").unwrap(), []);
+    }
+
+    #[test]
+    fn grub_counts_no_more_what_was_booted_and_goes_on_with_what_was_not() {
+        for (counted, ends) in [("lamina-web-2", true), ("lamina-web-1", false), ("", false)] {
+            let folder = esp(&[
+                ("lamina-web-2.conf", &entry("web", "6.1")),
+                ("lamina-web-1.conf", &entry("older", "6.1")),
+            ]);
+            let block = folder.path().join(GRUB_TRIES);
+            fs::create_dir_all(block.parent().unwrap()).unwrap();
+            let before = match counted {
+                "" => "no block".to_owned(),
+                id => GrubTries::block(Some(&GrubTries::of(id, 2))),
+            };
+            fs::write(&block, &before).unwrap();
+            let booted = booted_entries(folder.path(), &format!("web@{}", digest("web")), "6.1").unwrap();
+            let found = counted_by_grub(folder.path()).filter(|id| booted.iter().any(|it| it.id == *id));
+            assert_eq!(found.is_some(), ends, "{counted}");
+            if ends {
+                stop_counting_by_grub(folder.path()).unwrap();
+                assert_eq!(GrubTries::parse(&fs::read(&block).unwrap()), Ok(None));
+            }
+        }
     }
 
     /// A power cut between both files of an earlier blessing.

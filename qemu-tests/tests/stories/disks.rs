@@ -6,12 +6,15 @@ use std::process::{Command, Stdio};
 use qemu_tests::artifacts;
 use qemu_tests::guest::Guest;
 use qemu_tests::initramfs::Initramfs;
+use qemu_tests::programs::run;
 use qemu_tests::{Failure, Story};
 use vm::machine::{Firmware, Machine};
 
 const PROMPT: &str = ":~# ";
 /// The key "down" of a terminal (ECMA-48, CUD).
 const DOWN: &[u8] = b"\x1b[B";
+/// The key "up" (CUU).
+const UP: &[u8] = b"\x1b[A";
 
 /// A disk with a menu of three profiles of the real store.
 struct MadeDisk {
@@ -153,6 +156,16 @@ fn entries(disk: &MadeDisk) -> Result<String, Failure> {
     Ok(text.lines().filter(|line| line.starts_with("entry ")).collect::<Vec<_>>().join("\n"))
 }
 
+/// What GRUB has counted, by `lamina disk inspect`: the entry begins so, and has so many tries left.
+fn counted_by_grub(disk: &MadeDisk) -> Result<Option<(String, u64)>, Failure> {
+    let mut inspect = Command::new(artifacts::lamina()?);
+    let output = run(inspect.args(["disk", "inspect", "--json"]).arg(disk.path()))?;
+    let found: serde_json::Value =
+        serde_json::from_slice(&output.stdout).map_err(Failure::about("inspect"))?;
+    let tries = &found["grub_tries"];
+    Ok(tries["entry"].as_str().and_then(|entry| Some((entry.to_owned(), tries["left"].as_u64()?))))
+}
+
 /// The entry of a generation, by what its file is called.
 fn counted(entries: &str, profile: &str, tries: &str) -> bool {
     let (_, rest) = entries.split_once(&format!("entry lamina-{profile}-")).unwrap_or_default();
@@ -184,5 +197,46 @@ fn the_loader_counts_tries_until_a_boot_is_blessed() -> Story {
     guest.expect_off()?;
     let shown = entries(&disk)?;
     assert!(counted(&shown, "console", "") && counted(&shown, "web", "+2-0"), "{shown}");
+    Ok(())
+}
+
+/// GRUB counts in its environment block, takes another entry when no try is left, and counts no more what was blessed.
+#[test]
+fn grub_counts_the_tries_of_what_boots_by_itself_until_a_boot_is_blessed() -> Story {
+    let disk = MadeDisk::new("disk-grub-tries", &["--firmware", "bios", "--timeout", "3", "--tries", "1"])?;
+    let machine = Machine::from_firmware("disk-grub-tries", Firmware::Bios).kept_disk(&disk.path());
+    let left = || {
+        Ok::<_, Failure>(counted_by_grub(&disk)?.map(|(entry, left)| {
+            assert!(entry.starts_with("lamina-console-"), "{entry}");
+            left
+        }))
+    };
+    assert_eq!(left()?, Some(1));
+    let mut guest = Guest::boot(&machine)?;
+    guest.expect("*console: ")?;
+    guest.expect("lamina 0")?;
+    drop(guest);
+    assert_eq!(left()?, Some(0));
+
+    let mut guest = Guest::boot(&machine)?;
+    guest.expect("*web: ")?;
+    guest.expect(&format!("web{PROMPT}"))?;
+    let said = guest.run("/run/lamina/bin/lamina bless")?;
+    assert!(!said.contains("GRUB"), "{said}");
+    guest.type_line("poweroff")?;
+    guest.expect_off()?;
+    assert_eq!(left()?, Some(0));
+
+    let mut guest = Guest::boot(&machine)?;
+    guest.expect("*web: ")?;
+    guest.send_noise(UP)?;
+    guest.expect("*console: ")?;
+    guest.send_noise(b"\r")?;
+    guest.expect(&format!("console{PROMPT}"))?;
+    // The hook of the profile, or this one: they wait for each other.
+    guest.run("/run/lamina/bin/lamina bless")?;
+    guest.type_line("poweroff")?;
+    guest.expect_off()?;
+    assert_eq!(left()?, None);
     Ok(())
 }

@@ -93,7 +93,7 @@ pub(super) struct Create {
     /// seconds until the first entry boots (default: 5)
     #[argh(option, arg_name = "seconds", default = "5")]
     timeout: u32,
-    /// how often systemd-boot tries the newest generation of a profile before it takes another entry (default: it does not count)
+    /// how often a loader tries the newest generation of a profile before it takes another entry; GRUB counts what boots by itself, up to 9 (default: none is counted)
     #[argh(option, arg_name = "n")]
     tries: Option<NonZero<u32>>,
     /// the length of the image, as 8G (default: what is needed; a device is filled)
@@ -175,10 +175,6 @@ impl Create {
     pub(super) fn run(self, context: &Context) -> Result<ExitCode> {
         at_most_one(&[("--init", self.init.is_some()), ("--initramfs", self.initramfs.is_some())])?;
         at_most_one(&[("--size", self.size.is_some()), ("--device", self.device.is_some())])?;
-        if self.tries.is_some() && !(self.firmware.uefi && self.loader == UefiLoader::SystemdBoot) {
-            return Err(Error::new("--tries", "the loader of this disk cannot count")
-                .remedy("leave it out, or have UEFI with systemd-boot"));
-        }
         let target = Destination::of(self.out.as_ref(), self.format, self.device.as_ref())?;
         let (names, rescue) = self.names()?;
         let parameters = self.parameters()?;

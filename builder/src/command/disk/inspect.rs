@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use argh::{ArgsInfo, FromArgs};
-use boot_entry::{Parameter, Tries};
-use cli::numbers::human_size;
+use boot_entry::{GrubTries, Parameter, Tries};
+use cli::numbers::{count, human_size};
 use cli::safe_text::clean;
 use serde_json::{Value, json};
 
@@ -50,6 +50,13 @@ impl Inspect {
                 let kernel = entry.version.as_deref().map(|it| format!(" on kernel {}", clean(it)));
                 let boots = entry.candidates().collect::<Vec<_>>().join(", else ");
                 print(format_args!("    boots {boots}{}", kernel.unwrap_or_default()))?;
+            }
+            if let Some(GrubTries { entry, left }) = &found.grub_tries {
+                let times = count(*left as usize, "time");
+                print(format_args!(
+                    "GRUB starts {} {times} more before it takes another entry",
+                    clean(entry)
+                ))?;
             }
             for file in found.boot_files.iter().chain(&found.images) {
                 print(format_args!("file {}, {}", file.path, human_size(file.size)))?;
@@ -115,6 +122,7 @@ fn as_json(found: &Inspection) -> Value {
         "sound": found.damage.is_empty(), "damage": found.damage.iter().map(sentence).collect::<Vec<_>>(),
         "remedies": found.damage.iter().map(remedy).collect::<Vec<_>>(), "unknown": found.unknown,
         "partitions": partitions.collect::<Vec<_>>(), "entries": entries.collect::<Vec<_>>(),
+        "grub_tries": found.grub_tries.as_ref().map(|it| json!({ "entry": it.entry, "left": it.left })),
         "boot_files": found.boot_files.iter().map(file).collect::<Vec<_>>(),
         "generations": generations.collect::<Vec<_>>(),
         "images": found.images.iter().map(file).collect::<Vec<_>>(),

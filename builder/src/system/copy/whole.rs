@@ -8,7 +8,7 @@ use profiles::Digest;
 
 use super::boot_code::{self, OfBios};
 use super::contents::{self, Chosen};
-use crate::disk::assembly::PlannedDisk;
+use crate::disk::assembly::{PlannedDisk, grub_files};
 use crate::disk::loader_record::{LoaderRecord, RecordedFile};
 use crate::error::{Error, Result};
 use crate::system::esp::Grub;
@@ -69,9 +69,7 @@ pub fn plan(
         record(uefi.as_deref(), boot_code.as_ref(), shows_by_grub)?,
     ));
     if shows_by_grub {
-        let shown = menu.to_grub_menu().map_err(Error::on(""))?;
-        esp.push(DiskFile::bytes(paths::GRUB_CFG, shown.to_grub_cfg()));
-        esp.push(DiskFile::bytes(format!("{}/{}", paths::GRUB, shown.file_name), shown.script));
+        esp.extend(grub_files(&menu)?);
     }
     let store = chosen.store(target, installed)?;
     let room = Room {

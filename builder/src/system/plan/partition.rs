@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use boot_entry::paths::{self, GRUB, GRUB_CFG, LOADER_CONF};
-use boot_entry::{GrubMenu, Menu, grub};
+use boot_entry::paths::{self, GRUB, GRUB_CFG, GRUB_TRIES, LOADER_CONF};
+use boot_entry::{GrubMenu, GrubTries, Menu, grub};
 use cli::numbers::{count, human_size};
 use profiles::Name;
 
@@ -127,9 +127,26 @@ fn choose(
     if esp.loader_conf.as_ref() != Some(&conf) {
         steps.chosen.push(Step::Choose(LOADER_CONF.to_owned(), conf.to_text().into_bytes()));
     }
+    if let Some(block) = grub_menu.and_then(|_| block_of_tries(esp, request, menu)) {
+        steps.chosen.push(Step::Choose(GRUB_TRIES.to_owned(), block.into_bytes()));
+    }
     if let Some(shown) = grub_menu.filter(|it| esp.grub != Grub::Shows(it.file_name.clone())) {
         steps.chosen.push(Step::Choose(GRUB_CFG.to_owned(), shown.to_grub_cfg().into_bytes()));
     }
+}
+
+/// The block by which GRUB counts, where another one has to be written: what boots by itself is another entry than it counts, or somebody has
+/// asked for one that it has given up or counts no more; it is missing or damaged.
+fn block_of_tries(esp: &Esp, request: &Request, menu: &Menu) -> Option<String> {
+    let wanted = menu.grub_tries();
+    let again = match &esp.grub_tries {
+        None | Some(Err(_)) => true,
+        Some(Ok(None)) => wanted.is_some() && request.default.is_some(),
+        Some(Ok(Some(now))) => wanted
+            .as_ref()
+            .is_some_and(|wanted| wanted.entry != now.entry || (request.default.is_some() && now.left == 0)),
+    };
+    (menu.counted && again).then(|| GrubTries::block(wanted.as_ref()))
 }
 
 /// Bytes of what comes, beside what is there. Of a file that is replaced the old one stays until the new one is there.
