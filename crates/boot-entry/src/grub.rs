@@ -223,7 +223,7 @@ mod tests {
         let entry = |id: &str| {
             (
                 crate::EntryFileName { id: id.to_owned(), tries: None },
-                crate::BootEntry {
+                BootEntry {
                     title: "it's".to_owned(),
                     version: None,
                     sort_key: None,
