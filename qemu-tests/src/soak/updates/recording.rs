@@ -266,14 +266,11 @@ impl Recording {
                 [0, 1].map(|half| disk[place + half * SECTOR..][..SECTOR].to_vec())
             };
             let (old, new) = (halves(&self.whole(at)), halves(&self.whole(at + 1)));
-            let cuts = (0..MOST_SEEDS).map(|seed| Cut { after: at + 1, torn: Torn::Sectors, seed });
-            cuts.into_iter().find(|cut| {
-                let found = halves(cut);
-                let differ = old[0] != new[0] && old[1] != new[1];
-                differ
-                    && ([&found[0], &found[1]] == [&old[0], &new[1]]
-                        || [&found[0], &found[1]] == [&new[0], &old[1]])
-            })
+            let torn = [[&old[0], &new[1]], [&new[0], &old[1]]];
+            let can_be_torn = old[0] != new[0] && old[1] != new[1];
+            let seeds = 0..if can_be_torn { MOST_SEEDS } else { 0 };
+            let mut cuts = seeds.map(|seed| Cut { after: at + 1, torn: Torn::Sectors, seed });
+            cuts.find(|cut| torn.contains(&halves(cut).each_ref()))
         });
         torn.take(most).collect()
     }
