@@ -4,7 +4,7 @@ mod program;
 
 use std::fs;
 
-use boot_entry::BootEntry;
+use boot_entry::{BootEntry, GrubTries};
 use builder::system::target::Target;
 use program::made_disk::{Shop, judge};
 
@@ -55,6 +55,34 @@ fn what_the_loader_gave_up_is_tried_again_by_whoever_asks_for_it() {
         entries.join("lamina-web-2+3-0.conf").exists() && !entries.join("lamina-web-2+0-3.conf").exists()
     );
     assert_eq!(shop.marked("default"), ["web/2"]);
+}
+
+#[test]
+fn grub_counts_what_comes_and_what_it_gave_up_when_somebody_asks_for_it() {
+    let shop = Shop::with(&["--tries", "3"]);
+    let block = shop.path("esp/grub/tries.env");
+    let counted = || GrubTries::parse(&fs::read(&block).unwrap());
+    let counts = |entry: &str, left| Ok(Some(GrubTries::of(entry, left)));
+    assert_eq!(counted(), counts("lamina-web-2", 3));
+    shop.generation("web", 3);
+    shop.done(&["install", "web"]);
+    assert_eq!(counted(), counts("lamina-web-3", 3));
+    let left = GrubTries::block(Some(&GrubTries::of("lamina-web-3", 0)));
+    fs::write(&block, &left).unwrap();
+    shop.done(&["gc"]);
+    assert_eq!(counted(), counts("lamina-web-3", 0));
+    shop.done(&["default", "web/3"]);
+    assert_eq!(counted(), counts("lamina-web-3", 3));
+    // It came up.
+    fs::write(&block, GrubTries::block(None)).unwrap();
+    shop.done(&["gc"]);
+    assert_eq!(counted(), Ok(None));
+    fs::write(&block, vec![0; left.len()]).unwrap();
+    shop.done(&["gc"]);
+    assert_eq!(counted(), counts("lamina-web-3", 3), "what was damaged says nothing");
+    fs::remove_file(&block).unwrap();
+    shop.done(&["gc"]);
+    assert_eq!(counted(), counts("lamina-web-3", 3));
 }
 
 #[test]
