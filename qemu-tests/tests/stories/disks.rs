@@ -214,7 +214,7 @@ fn grub_counts_the_tries_of_what_boots_by_itself_until_a_boot_is_blessed() -> St
     assert_eq!(left()?, Some(1));
     let mut guest = Guest::boot(&machine)?;
     guest.expect("*console: ")?;
-    guest.expect("lamina 0")?;
+    guest.expect("lamina: kernel ")?;
     drop(guest);
     assert_eq!(left()?, Some(0));
 

@@ -78,6 +78,8 @@ pub struct Menu {
     folder: PathBuf,
     entries: Vec<Entry>,
     default: Option<String>,
+    /// What GRUB starts in its place when that has no try left.
+    instead: Option<String>,
     /// By path: whether the file is what its name says.
     whole: BTreeMap<String, bool>,
 }
@@ -93,6 +95,7 @@ impl Menu {
             folder: folder.to_owned(),
             entries: Vec::new(),
             default: None,
+            instead: None,
             whole: BTreeMap::new(),
         };
         match loader {
@@ -106,7 +109,7 @@ impl Menu {
     pub fn start(&mut self) -> Option<Started> {
         self.sort();
         let shown: Vec<usize> = (0..self.entries.len()).filter(|at| self.is_shown(*at)).collect();
-        let default = self.default.clone().unwrap_or_default();
+        let default = self.default_now();
         let is_default = |at: &&usize| fits(&default, &self.entries[**at].id);
         let chosen = *shown.iter().find(is_default).or(shown.first())?;
         let entry = &mut self.entries[chosen];
@@ -119,6 +122,13 @@ impl Menu {
         // It dies each time, and nothing changes by that.
         let all: Vec<Entry> = shown.iter().map(|at| self.entries[*at].clone()).collect();
         all.into_iter().find(|entry| self.is_whole(entry)).map(|entry| Started { entry, by_hand: true })
+    }
+
+    /// GRUB takes another one when the one that boots by itself has no try left.
+    fn default_now(&self) -> String {
+        let default = self.default.clone().unwrap_or_default();
+        let is_given_up = self.entries.iter().any(|it| it.id == default && it.left == Some(0));
+        self.instead.clone().filter(|_| is_given_up).unwrap_or(default)
     }
 
     /// Whether kernel and initramfs of an entry are what their names say.
@@ -184,11 +194,16 @@ impl Menu {
         let Some(name) = shown.lines().find_map(|line| line.strip_prefix("source $prefix/")) else { return };
         let script = read(&self.folder.join("grub").join(name));
         let quoted = |line: &str| line.split('\'').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>();
-        for line in script.lines().map(str::trim_start) {
+        for line in script.lines() {
+            let is_inside = line.starts_with(' ');
+            let line = line.trim_start();
             let words = quoted(line);
             let last = self.entries.last_mut();
             match (line.split(' ').next().unwrap_or_default(), last) {
-                ("set", _) if line.starts_with("set default=") => self.default = words.into_iter().next(),
+                ("set", _) if line.starts_with("set default=") => {
+                    let place = if is_inside { &mut self.instead } else { &mut self.default };
+                    *place = words.into_iter().next();
+                }
                 ("menuentry", _) => {
                     let id = words.into_iter().nth(1).unwrap_or_default();
                     self.entries.push(Entry { id, ..Entry::default() });
@@ -200,6 +215,22 @@ impl Menu {
                 ("initrd", Some(entry)) => entry.initrd = words,
                 _ => {}
             }
+        }
+        if self.instead.is_some() {
+            self.read_tries();
+        }
+    }
+
+    /// GRUB's environment block: a first line, variables, and `#` to the end.
+    fn read_tries(&mut self) {
+        let block = read(&self.folder.join("grub/tries.env"));
+        let Some(variables) = block.strip_prefix("# GRUB Environment Block\n") else { return };
+        let variable =
+            |name: &str| variables.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+        let (id, left) = (variable("lamina_entry"), variable("lamina_tries"));
+        let counted = self.entries.iter_mut().find(|entry| Some(entry.id.as_str()) == id);
+        if let Some((entry, left)) = counted.zip(left.and_then(|left| left.parse().ok())) {
+            entry.left = Some(left);
         }
     }
 }
@@ -292,7 +323,7 @@ mod tests {
         });
         let entries = entries.collect();
         let default = Some("a-[0-9]*.conf".to_owned());
-        Menu { loader: Loader::SystemdBoot, folder, entries, default, whole: BTreeMap::new() }
+        Menu { loader: Loader::SystemdBoot, folder, entries, default, instead: None, whole: BTreeMap::new() }
     }
 
     fn ids(menu: &mut Menu, count: usize) -> Vec<(String, bool)> {
@@ -324,5 +355,19 @@ mod tests {
         assert_eq!(id_of("a+3-0.conf"), Some(("a.conf".to_owned(), Some(3))));
         assert_eq!(id_of("a+x.conf"), Some(("a+x.conf".to_owned(), None)));
         assert_eq!(id_of("a.efi"), None);
+    }
+
+    #[test]
+    fn grub_takes_another_one_when_no_try_is_left() {
+        let entries: [(&str, Option<u32>, &str); 2] = [("web-2", Some(0), "0"), ("web-1", None, "1")];
+        let mut grub = menu(&entries);
+        grub.loader = Loader::Grub;
+        grub.default = Some("web-2.conf".to_owned());
+        assert_eq!(grub.default_now(), "web-2.conf");
+        grub.instead = Some("web-1.conf".to_owned());
+        assert_eq!(grub.default_now(), "web-1.conf");
+        grub.entries[0].left = Some(1);
+        assert_eq!(grub.default_now(), "web-2.conf");
+        fs::remove_dir_all(&grub.folder).unwrap();
     }
 }
