@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use block_probe::image_kind::ImageKind;
-use rustix::fs::{StatVfsMountFlags, statvfs};
+use rustix::fs::{AtFlags, StatVfsMountFlags, statvfs};
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountFlags, MoveMountFlags, UnmountFlags, fsconfig_create, fsconfig_set_fd,
     fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, move_mount,
@@ -117,6 +117,13 @@ impl MountedLayer {
     /// Makes the layer visible at `target`, which must exist. It stays there when this value is dropped.
     pub fn show_at(&self, target: &Path) -> Result<()> {
         show(&self.mount, target, &"a layer")
+    }
+
+    /// Looks up a name at the top of the layer, so that the kernel has read its first directory. Whoever looks up a name in joined layers
+    /// waits for a disk, and for the threads of its loop device, once for each of them; layers that are mounted side by side are read so
+    /// too. What is wrong with the layer shows when it is used.
+    pub fn look_up(&self, name: &str) {
+        let _ = rustix::fs::statat(&self.mount, name, AtFlags::SYMLINK_NOFOLLOW);
     }
 }
 

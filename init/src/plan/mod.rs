@@ -46,22 +46,30 @@ pub struct Image {
     pub position: usize,
     /// The folder that has `images/`, below the mounted medium or in the initramfs.
     pub store: Arc<Path>,
+    /// Written once: steps, messages and the report want it several times for each of hundreds of layers.
+    file: PathBuf,
 }
 
 impl Image {
+    /// The image at this position of a profile, below `store`.
+    pub fn new(profile: Arc<BootProfile>, position: usize, store: Arc<Path>) -> Self {
+        let file = layout::image(&profile.images[position].digest);
+        Self { profile, position, store, file }
+    }
+
     /// What the profile says of it.
     pub fn wanted(&self) -> &ImageRef {
         &self.profile.images[self.position]
     }
 
     /// Of the image file, below the store.
-    pub fn file(&self) -> PathBuf {
-        layout::image(&self.wanted().digest)
+    pub fn file(&self) -> &Path {
+        &self.file
     }
 
     /// Of the image file.
     pub fn path(&self) -> PathBuf {
-        self.store.join(self.file())
+        self.store.join(&self.file)
     }
 
     /// Where the layer is mounted.
@@ -193,9 +201,11 @@ impl fmt::Display for Object<'_> {
             BootStep::OpenImage(image)
             | BootStep::CheckImage(image)
             | BootStep::AttachImage(image)
-            | BootStep::OpenVerity(image) => write!(f, "{image} ({})", image.path().display()),
+            | BootStep::OpenVerity(image) => {
+                write!(f, "{image} ({}/{})", image.store.display(), image.file.display())
+            }
             BootStep::Bind { source, target } => write!(f, "{} at {target}", source.display()),
-            BootStep::MountLayer(image) => write!(f, "{image} at {}", image.layer().display()),
+            BootStep::MountLayer(image) => write!(f, "{image} at {}/{}", paths::LAYERS, image.wanted().name),
             BootStep::StackLayers { lower, .. } => {
                 write!(f, "{} at {}", cli::numbers::count(lower.len(), "layer"), paths::NEW_ROOT)
             }
@@ -321,8 +331,8 @@ pub fn medium(medium: &Medium) -> Vec<Stage> {
 /// The images of a profile, bottom first. `store` is the folder that has `images/`.
 pub fn images(store: &Path, profile: &Arc<BootProfile>) -> Vec<Arc<Image>> {
     let store: Arc<Path> = store.into();
-    let image = |position| Image { profile: profile.clone(), position, store: store.clone() };
-    (0..profile.images.len()).map(|position| Arc::new(image(position))).collect()
+    let image = |position| Arc::new(Image::new(profile.clone(), position, store.clone()));
+    (0..profile.images.len()).map(image).collect()
 }
 
 /// How the images become layers. Those with a digest are all checked before anything is done with one; the others are opened

@@ -34,6 +34,29 @@ fn loop_devices_are_free_again_when_their_last_user_is_gone() {
     });
 }
 
+/// What the root is asked for first, the kernel has then read: the same again reads nothing from the device.
+#[test]
+fn a_layer_that_was_looked_into_is_not_read_for_that_again() {
+    in_namespace(|folder| {
+        let image = make_image(folder, "looked", &[("dev", "a")]);
+        let device = attach(&OpenImage::open(&image).unwrap()).unwrap();
+        let counts = Path::new("/sys/block").join(device.path().file_name().unwrap()).join("stat");
+        // The first number: reads that were completed (Documentation/block/stat.rst of the kernel).
+        let reads = || -> u64 {
+            fs::read_to_string(&counts).unwrap().split_whitespace().next().unwrap().parse().unwrap()
+        };
+        let layer = mount::layer(ImageKind::Squashfs, &Backing::Loop(&device), &image).unwrap();
+        let target = make_folder(folder, "target");
+        layer.show_at(&target).unwrap();
+        let mounted = reads();
+        layer.look_up("dev");
+        let looked = reads();
+        assert!(looked > mounted, "{mounted} reads, then {looked}");
+        assert!(target.join("dev").is_file() && !target.join("proc").exists());
+        assert_eq!(reads(), looked);
+    });
+}
+
 /// Without another try after EBUSY some round fails.
 #[test]
 fn many_threads_attach_without_taking_each_others_device() {

@@ -19,6 +19,9 @@ use crate::plan::Image;
 use crate::plan::executor::processors;
 use crate::report::LayerFacts;
 
+/// In the root, for its mount point: `mounts::mount_points` asks for it in all layers.
+const FIRST_LOOKED_UP: &str = "dev";
+
 impl Held {
     /// Compares its SHA-256.
     pub(super) fn check(&self, image: &Image) -> Result<(), Failure> {
@@ -65,7 +68,7 @@ impl RealKernel {
 
     fn images_beside(&self, image: &Image) -> Vec<String> {
         match self.store_of(image) {
-            Ok(store) => at_fault::images_beside(&store, &image.file()),
+            Ok(store) => at_fault::images_beside(&store, image.file()),
             Err(error) => vec![format!("{}: {error}", image.path().display())],
         }
     }
@@ -145,6 +148,7 @@ impl RealKernel {
         let target = image.layer();
         make_folder(&target)?;
         mounted.show_at(&target)?;
+        mounted.look_up(FIRST_LOOKED_UP);
         let facts = LayerFacts {
             file_system: kind.driver(),
             corrects_errors: held.verity.as_ref().is_some_and(VerityDevice::corrects_errors),

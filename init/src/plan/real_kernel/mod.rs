@@ -157,7 +157,7 @@ impl RealKernel {
         let store = self
             .store_of(image)
             .map_err(|error| stack::Error::new("open the image", image.path().display(), error))?;
-        OpenImage::beneath(&store, &image.file())
+        OpenImage::beneath(&store, image.file())
     }
 
     /// Whether images are mounted from their files: the kernel can do that with EROFS, when nothing checks it on the way. Guessed
