@@ -26,6 +26,7 @@ mod new_folder;
 pub mod profile;
 pub mod recipe;
 pub mod regular_file;
+mod removing;
 pub mod report;
 pub mod sandbox;
 pub mod settings;

@@ -74,6 +74,73 @@ fn an_import_gives_a_kernel_and_an_image_of_its_modules_and_the_same_bytes_each_
     assert_eq!(listed.as_array().unwrap().iter().filter(|it| it["imported"] == true).count(), 1);
 }
 
+#[test]
+fn links_of_firmware_are_links_of_the_image_and_what_is_left_out_is_told() {
+    use std::os::unix::fs::symlink;
+    let shop = shop();
+    let before = import(shop.path());
+    let firmware = shop.path().join("kernel/lib/firmware");
+    fs::create_dir(firmware.join("new")).unwrap();
+    fs::write(firmware.join("new/card.bin"), "card").unwrap();
+    symlink("new", firmware.join("old")).unwrap();
+    symlink("/lib/firmware/new/card.bin", firmware.join("new/second.bin")).unwrap();
+    symlink("/etc/passwd", firmware.join("passwd")).unwrap();
+    let output = lamina(shop.path(), &["kernel", "import", "kernel", "--name", "linux-test"]);
+    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+    let left_out =
+        "kernel linux-test: left out: lib/firmware/passwd leads to /etc/passwd, which is not there\n";
+    assert!(told(&output).contains(left_out), "{}", told(&output));
+    // The links to sources are no loss.
+    assert_eq!(told(&output).matches("left out").count(), 1, "{}", told(&output));
+    let imported = import(shop.path());
+    assert_ne!(imported["modules"], before["modules"]);
+    let links: Vec<(String, String)> = image_of(shop.path(), &imported)
+        .walk()
+        .map(Result::unwrap)
+        .filter_map(|item| match item.kind {
+            Kind::Symlink(target) => {
+                Some((String::from_utf8(item.path).unwrap(), String::from_utf8(target).unwrap()))
+            }
+            _ => None,
+        })
+        .collect();
+    let link = |path: &str, target: &str| (format!("usr/lib/firmware/{path}"), target.to_owned());
+    assert_eq!(links, [link("new/second.bin", "card.bin"), link("old", "new")]);
+}
+
+#[test]
+fn a_kernel_is_forgotten_when_no_profile_names_it_and_its_files_go_with_the_garbage() {
+    let tree = PinnedTree::new();
+    let shop = tree.shop.path();
+    fs::create_dir_all(shop.join("packages")).unwrap();
+    fs::create_dir_all(shop.join("profiles")).unwrap();
+    let profile = shop.join("profiles/web.kdl");
+    fs::write(&profile, "profile \"web\" {\n    kernel \"linux-test\"\n}\n").unwrap();
+    let run = |arguments: &[&str], status| {
+        let output = lamina(shop, &[&["--tree", "."], arguments].concat());
+        assert_eq!(output.status.code(), Some(status), "{arguments:?}: {}", told(&output));
+        told(&output)
+    };
+    let record = shop.join("store/kernels/linux-test.kdl");
+    let refused = run(&["kernel", "remove", "linux-test"], 1);
+    assert!(refused.contains("kernel linux-test: the profile web boots on it"), "{refused}");
+    assert!(refused.contains("help: write another kernel into profiles/web.kdl"), "{refused}");
+    fs::write(&profile, "profile \"web\" {\n}\n").unwrap();
+    // All or nothing.
+    let refused = run(&["kernel", "remove", "linux-test", "linux-tset"], 1);
+    assert!(refused.contains("kernel linux-tset: no kernel was imported under this name"), "{refused}");
+    assert!(refused.contains("'linux-test'"), "{refused}");
+    assert!(run(&["kernel", "remove"], 1).contains("names no kernel"));
+    assert!(run(&["kernel", "remove", "linux-test", "--dry-run"], 0).contains("forget kernel linux-test"));
+    assert!(record.exists());
+    // A record that cannot be read is no reason to keep it.
+    fs::write(&record, "rubbish").unwrap();
+    run(&["kernel", "remove", "linux-test"], 0);
+    assert!(!record.exists());
+    run(&["store", "gc", "--grace", "0"], 0);
+    assert_eq!(fs::read_dir(shop.join("store/kernels")).unwrap().count(), 0);
+}
+
 /// depmod's own word for it: the tools of a system find what the image has.
 #[test]
 fn modprobe_finds_the_modules_of_the_image() {

@@ -10,7 +10,7 @@ use profiles::{Digest, Name};
 
 use super::roots::{Roots, in_words};
 use crate::error::{Error, Result};
-use crate::medium::removing;
+use crate::removing;
 use crate::store::Store;
 
 /// The folders that are looked into, in the order in which what lies in them goes: what names others goes before these.

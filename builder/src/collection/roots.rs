@@ -44,7 +44,7 @@ pub fn graph_of_tree(recipes: &RecipeFolder, profiles: &ProfileFolder) -> Result
     for package in recipes.names()? {
         wanted.push(Request::plain(name(&package)?));
     }
-    for profile in profiles.names() {
+    for profile in profiles.names()? {
         wanted.extend(requests(&profiles.compose(&name(&profile)?)?)?);
     }
     Ok(Graph::resolve(recipes, &wanted)?.0)

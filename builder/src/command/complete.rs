@@ -48,6 +48,7 @@ enum Argument {
     /// Of the image that is named.
     PathInImage,
     Kernel,
+    ImportedKernel,
     Shell,
 }
 
@@ -100,6 +101,7 @@ fn argument(command: &[&str], argument: &str) -> Option<Argument> {
         ("image verify", "--root-hash") | ("medium create", "--keep") => Argument::Unknown,
         ("kernel check", "kernel") | ("key create" | "report", "file") | ("why", "path") => Argument::File,
         ("kernel fetch", "name") | ("kernel import", "kernel") => Argument::Kernel,
+        ("kernel remove", "name") => Argument::ImportedKernel,
         ("medium create", "--profile") | ("profile sign" | "profile verify", "name") => {
             Argument::LockedProfile
         }
@@ -176,6 +178,11 @@ fn offered(argument: Argument, context: &Context, cursor: &Cursor<'_>) -> BTreeM
             let kernels = kernel_named::listed(context).unwrap_or_default();
             kernels.into_iter().map(|kernel| (kernel.name, kernel.release)).collect()
         }
+        Argument::ImportedKernel => {
+            let kernels = context.store().and_then(|store| store.kernels()).unwrap_or_default();
+            let pins = kernels.into_iter().flatten().map(|kernel| kernel.pin);
+            pins.map(|pin| (pin.name.to_string(), pin.release.to_string())).collect()
+        }
         Argument::Shell => SHELLS.map(|shell| (shell.to_owned(), String::new())).into(),
     }
 }
@@ -197,7 +204,7 @@ fn packages(context: &Context, typed: &str) -> BTreeMap<String, String> {
 fn profiles(context: &Context) -> BTreeMap<String, String> {
     let Ok(profiles) = context.profiles() else { return BTreeMap::new() };
     let description = |name: &str| profiles.compose(&Name::parse(name).ok()?).ok()?.description;
-    let names = profiles.names().into_iter().filter(|name| Name::parse(name).is_ok());
+    let names = profiles.names().unwrap_or_default().into_iter().filter(|name| Name::parse(name).is_ok());
     names.map(|name| (name.clone(), description(&name).unwrap_or("a profile".to_owned()))).collect()
 }
 

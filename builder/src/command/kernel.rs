@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::kernel_import::Import;
 use super::kernel_named::{self, listed};
+use super::kernel_remove::Remove;
 use super::{print, print_json};
 use crate::command::context::Context;
 use crate::error::{Error, Result};
@@ -22,7 +23,7 @@ use crate::store::KernelRecord;
 #[argh(
     subcommand,
     name = "kernel",
-    example = "lamina kernel list\nlamina kernel import 6.12\nlamina kernel check /boot/config-$(uname -r)"
+    example = "lamina kernel list\nlamina kernel import 6.12\nlamina kernel check /boot/config-$(uname -r)\nlamina kernel remove linux-6.12"
 )]
 pub struct KernelCommand {
     #[argh(subcommand)]
@@ -36,6 +37,7 @@ enum Action {
     Fetch(Fetch),
     Import(Import),
     List(List),
+    Remove(Remove),
 }
 
 /// Say in sentences what a kernel lacks; exit status 1 when no stack would boot on it.
@@ -87,6 +89,7 @@ impl KernelCommand {
             Action::Fetch(fetch) => fetch.run(context),
             Action::Import(import) => import.run(context),
             Action::List(list) => list.run(context),
+            Action::Remove(remove) => remove.run(context),
         }
     }
 }

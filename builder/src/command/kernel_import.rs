@@ -20,7 +20,8 @@ use crate::kernel::import::Imported;
     subcommand,
     name = "import",
     example = "lamina kernel import 6.12\nlamina kernel import linux-image-6.12.95.deb --name linux-site",
-    note = "The same package gives the same bytes. The indexes of the modules are made by depmod (Debian's kmod). Links are left out.",
+    note = "The same package gives the same bytes. The indexes of the modules are made by depmod (Debian's kmod). Links \
+within the firmware stay links, any other link to a file is that file, and none is followed out of the folder.",
     note = "A name that is there already means the new kernel from then on; profiles that were locked keep the old one until they are locked \
 again, and so does the store."
 )]
@@ -51,6 +52,7 @@ impl Import {
         let imported = Imported::read(&package, &name, &store, jobs_or_processors(self.jobs))?;
         drop(meter);
         let before = imported.publish(&store)?;
+        tell_missing(context, &name, &imported.missing);
         if self.json {
             print_json(&as_json(&store, &imported.record))?;
             return Ok(ExitCode::SUCCESS);
@@ -69,6 +71,17 @@ impl Import {
             context.report.line(format_args!("kernel {name}: was {} before", before.pin.release));
         }
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// As many as a person reads; all of them would hide what is said after.
+const MOST_TOLD: usize = 8;
+
+fn tell_missing(context: &Context, name: &Name, missing: &[String]) {
+    let told = |text: &str| context.report.line(format_args!("kernel {name}: left out: {text}"));
+    missing.iter().take(MOST_TOLD).for_each(|it| told(it));
+    if let Some(more) = missing.len().checked_sub(MOST_TOLD).filter(|more| *more > 0) {
+        told(&format!("{more} more"));
     }
 }
 

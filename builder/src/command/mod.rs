@@ -13,6 +13,7 @@ mod image_verity;
 mod kernel;
 mod kernel_import;
 mod kernel_named;
+mod kernel_remove;
 mod key;
 mod locked;
 mod man;

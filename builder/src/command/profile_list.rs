@@ -76,7 +76,8 @@ impl List {
 fn written(context: &Context, store: &Store) -> Result<Vec<String>> {
     match context.profiles() {
         Err(error) if context.names_a_tree() || generations::locked_names(store)?.is_empty() => Err(error),
-        profiles => Ok(profiles.map(|folder| folder.names()).unwrap_or_default()),
+        Err(_) => Ok(Vec::new()),
+        Ok(folder) => folder.names(),
     }
 }
 

@@ -5,7 +5,7 @@ use std::fs;
 use std::num::NonZero;
 use std::path::PathBuf;
 
-use kernel_package::{KernelPackage, Module};
+use kernel_package::{KernelPackage, Module, relative};
 use profiles::resolved::KernelPin;
 use profiles::{Digest, Name};
 
@@ -30,6 +30,8 @@ pub struct Imported {
     pub modules: BuildRecord,
     /// How many modules it has.
     pub count: usize,
+    /// What is not in the image though it lies among modules or firmware, as sentences without a dot.
+    pub missing: Vec<String>,
     /// The image itself, when the store has it not yet.
     made: Option<MadeImage>,
     scratch: Scratch,
@@ -75,7 +77,8 @@ impl Imported {
         };
         let pin = KernelPin { name: name.clone(), release, digest, size };
         let count = package.modules().len();
-        Ok(Imported { record: KernelRecord { pin, modules: id }, modules, count, made, scratch })
+        let (record, missing) = (KernelRecord { pin, modules: id }, missing(package));
+        Ok(Imported { record, modules, count, missing, made, scratch })
     }
 
     /// Puts it into the store. Gives what the name meant before.
@@ -125,10 +128,27 @@ fn fill(tree: &mut ModuleTree, package: &KernelPackage) -> Result<()> {
         }
     }
     let own = format!("{folder}/config");
-    match config {
-        Some(path) if !tree.has(&own) => tree.add(&own, &package.read(path)?),
-        _ => Ok(()),
+    if let Some(path) = config.filter(|_| !tree.has(&own)) {
+        tree.add(&own, &package.read(path)?)?;
     }
+    let inside = |path: &'_ str| path.strip_prefix("usr/").unwrap_or(path).to_owned();
+    package.links().try_for_each(|(path, to)| {
+        let (path, to) = (inside(path), inside(to));
+        tree.add_link(&format!("usr/{path}"), relative(&path, &to))
+    })
+}
+
+/// What of its modules and firmware an image of the package does not have, with why: links that lead nowhere, and what is no file.
+fn missing(package: &KernelPackage) -> Vec<String> {
+    let in_modules = format!("lib/modules/{}/", package.release());
+    let wanted = |path: &str| {
+        let inside = path.strip_prefix("usr/").unwrap_or(path);
+        let rest = inside.strip_prefix(&in_modules);
+        inside.starts_with("lib/firmware/")
+            || rest.is_some_and(|rest| !LEFT_OUT.contains(&rest.split('/').next().unwrap_or_default()))
+    };
+    let found = package.left_out().filter(|(path, _)| wanted(path));
+    found.map(|(path, why)| format!("{} {}", path.escape_debug(), why.escape_debug())).collect()
 }
 
 /// The SHA-256 of a text with a line for each thing that decides about the image.

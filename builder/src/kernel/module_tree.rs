@@ -79,6 +79,10 @@ fn run(command: &mut Command) -> Result<String> {
     }
 }
 
+fn refused(path: &str, why: impl Into<String>) -> Error {
+    Error::new(path.escape_debug().to_string(), why.into()).remedy("is this really a kernel?")
+}
+
 /// A tree of modules and firmware that is being filled.
 #[derive(Debug)]
 pub struct ModuleTree {
@@ -86,6 +90,8 @@ pub struct ModuleTree {
     release: Name,
     /// By path in the booted system, without a leading slash: length and SHA-256.
     files: BTreeMap<String, (u64, Digest)>,
+    /// By path as well: targets.
+    links: BTreeMap<String, String>,
     bytes: u64,
 }
 
@@ -96,7 +102,8 @@ impl ModuleTree {
     /// The store cannot be written.
     pub fn new(store: &Store, release: &Name) -> Result<ModuleTree> {
         let scratch = store.scratch("modules")?;
-        let tree = ModuleTree { scratch, release: release.clone(), files: BTreeMap::new(), bytes: 0 };
+        let (files, links) = Default::default();
+        let tree = ModuleTree { scratch, release: release.clone(), files, links, bytes: 0 };
         let folder = tree.path(&tree.folder());
         fs::create_dir_all(&folder).map_err(Error::on(folder.display()))?;
         Ok(tree)
@@ -116,26 +123,45 @@ impl ModuleTree {
     /// # Errors
     /// It is there already, has a name that indexes cannot hold, or is one too many; the store cannot be written.
     pub fn add(&mut self, path: &str, bytes: &[u8]) -> Result<()> {
-        let refused =
-            |why: String| Error::new(path.escape_debug().to_string(), why).remedy("is this really a kernel?");
-        // Indexes of modules are lines of words; the names of firmware have blanks.
-        let is_index_word = path.starts_with(MODULES);
-        if path.split('/').any(|name| {
-            let has_blank = is_index_word && name.contains(' ');
-            matches!(name, "" | "." | "..") || has_blank || name.contains(char::is_control)
-        }) {
-            return Err(refused("has a name that no file of a kernel has".to_owned()));
-        }
+        self.check(path)?;
         self.bytes += bytes.len() as u64;
-        if self.files.len() >= MOST_FILES || self.bytes > MOST_BYTES {
+        if self.bytes > MOST_BYTES {
             let most = human_size(MOST_BYTES);
-            return Err(refused(format!("is more than a kernel has: {MOST_FILES} files of {most} together")));
+            return Err(refused(path, format!("is more than a kernel has: {most} together")));
         }
         let digest = Digest::of(bytes).map_err(Error::on(path))?;
-        if self.files.insert(path.to_owned(), (digest.1, digest.0)).is_some() {
-            return Err(refused("is there twice".to_owned()));
-        }
+        self.files.insert(path.to_owned(), (digest.1, digest.0));
         self.write(path, bytes)
+    }
+
+    /// Adds a symbolic link; `path` is that in the booted system.
+    ///
+    /// # Errors
+    /// As of [`ModuleTree::add`].
+    pub fn add_link(&mut self, path: &str, target: String) -> Result<()> {
+        self.check(path)?;
+        self.links.insert(path.to_owned(), target);
+        Ok(())
+    }
+
+    /// Refuses a path that no file of a kernel has, that is there, or one too many.
+    fn check(&self, path: &str) -> Result<()> {
+        // Indexes of modules are lines of words; the names of firmware have blanks.
+        let is_index_word = path.starts_with(MODULES);
+        let is_strange = |name: &str| {
+            let has_blank = is_index_word && name.contains(' ');
+            matches!(name, "" | "." | "..") || has_blank || name.contains(char::is_control)
+        };
+        if path.split('/').any(is_strange) {
+            return Err(refused(path, "has a name that no file of a kernel has"));
+        }
+        if self.files.len() + self.links.len() >= MOST_FILES {
+            return Err(refused(path, format!("is more than a kernel has: {MOST_FILES} files")));
+        }
+        match self.files.contains_key(path) || self.links.contains_key(path) {
+            true => Err(refused(path, "is there twice")),
+            false => Ok(()),
+        }
     }
 
     fn write(&self, path: &str, bytes: &[u8]) -> Result<()> {
@@ -152,9 +178,13 @@ impl ModuleTree {
         self.files.contains_key(path)
     }
 
-    /// A line for each file, by path: all that decides about the tree, but for depmod.
+    /// A line for each file and each link, by path: all that decides about the tree, but for depmod.
     pub fn lines(&self) -> String {
-        self.files.iter().map(|(path, (_, digest))| format!("file {path} {digest}\n")).collect()
+        let files = self.files.iter().map(|(path, (_, digest))| format!("file {path} {digest}\n"));
+        // A name can hold ` to `, and a target too: no line may be another's.
+        let links =
+            self.links.iter().map(|(path, target)| format!("link {} {path} to {target}\n", path.len()));
+        files.chain(links).collect()
     }
 
     /// Makes the indexes.
@@ -231,6 +261,10 @@ impl ModuleTree {
         for (path, (len, _)) in self.files.iter().filter(|(path, _)| choose(path)) {
             insert_folders(&mut tree, path)?;
             insert(&mut tree, path, Kind::File(Content::HostFile { path: self.path(path), len: *len }))?;
+        }
+        for (path, target) in self.links.iter().filter(|(path, _)| choose(path)) {
+            insert_folders(&mut tree, path)?;
+            insert(&mut tree, path, Kind::Symlink(target.clone().into_bytes()))?;
         }
         Ok(tree)
     }

@@ -5,7 +5,6 @@
 
 pub mod contents;
 pub(crate) mod copying;
-pub(crate) mod removing;
 pub mod retention;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,6 +27,7 @@ pub use copying::MediumImage;
 use retention::{Policy, Removals};
 
 use crate::error::{Error, Result};
+use crate::removing;
 use crate::report::Report;
 use crate::store::{Store, generations};
 use crate::text_file;

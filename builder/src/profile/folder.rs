@@ -1,6 +1,7 @@
 //! The folder of written profiles, `profiles/`.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use profiles::written::{self, Composition};
@@ -31,19 +32,42 @@ impl ProfileFolder {
         fs::symlink_metadata(self.file(name)).is_ok()
     }
 
-    /// The names of all profiles, sorted.
-    pub fn names(&self) -> Vec<String> {
-        let entries = fs::read_dir(&self.path).into_iter().flatten().flatten();
+    /// The names of all profiles, sorted; of a tree without the folder, none.
+    ///
+    /// # Errors
+    /// The folder cannot be read: nobody knows then what its profiles need.
+    pub fn names(&self) -> Result<Vec<String>> {
         let name = |entry: fs::DirEntry| entry.file_name().to_str()?.strip_suffix(".kdl").map(str::to_owned);
-        let mut names: Vec<String> = entries.filter_map(name).collect();
+        let read = || -> io::Result<Vec<String>> {
+            let entries: Vec<fs::DirEntry> = fs::read_dir(&self.path)?.collect::<io::Result<_>>()?;
+            Ok(entries.into_iter().filter_map(name).collect())
+        };
+        let mut names = match read() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            names => names.map_err(Error::on(self.path.display()))?,
+        };
         names.sort();
-        names
+        Ok(names)
+    }
+
+    /// The profiles that say themselves which kernel they boot on, or include one that does: their names, each with that of the kernel.
+    ///
+    /// # Errors
+    /// One cannot be read.
+    pub fn kernels(&self) -> Result<Vec<(Name, Name)>> {
+        let mut found = Vec::new();
+        for name in self.names()? {
+            let name =
+                Name::parse(&name).map_err(Error::on(format!("{}/{name}.kdl", self.path.display())))?;
+            found.extend(self.compose(&name)?.kernel.map(|kernel| (name, kernel.name)));
+        }
+        Ok(found)
     }
 
     /// The profile of this name, joined with its includes.
     pub fn compose(&self, name: &Name) -> Result<Composition> {
         if !self.has(name) {
-            let names = self.names();
+            let names = self.names().unwrap_or_default();
             let names: Vec<&str> = names.iter().map(String::as_str).collect();
             return Err(Error::new(
                 format!("profile {name}"),
@@ -74,7 +98,7 @@ impl ProfileFolder {
                 }
                 Err(_) => {
                     let message = format!("there is no profile '{}' ({})", mention.name, path.display());
-                    let names = self.names();
+                    let names = self.names().unwrap_or_default();
                     let names: Vec<&str> = names.iter().map(String::as_str).collect();
                     let help = suggest::remedy_or(mention.name.as_str(), &names, NONE_HERE);
                     Err(Diagnostics::from(mention.span.error(message, help)))

@@ -45,7 +45,7 @@ pub fn find(name: &str, meaning: Meaning, recipes: &RecipeFolder, profiles: &Pro
         (false, true) => profiles.compose(&parsed).map(|found| Named::Profile(Box::new(found))),
         (false, false) => {
             let mut names = recipes.names()?;
-            names.extend(profiles.names());
+            names.extend(profiles.names()?);
             let names: Vec<&str> = names.iter().map(String::as_str).collect();
             Err(Error::new(format!("'{name}'"), "is neither a package nor a profile")
                 .remedy(suggest::remedy_or(name, &names, NONE_HERE)))

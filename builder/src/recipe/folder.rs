@@ -62,8 +62,10 @@ impl RecipeFolder {
     /// The names of all recipes, sorted.
     pub fn names(&self) -> Result<Vec<String>> {
         let entries = fs::read_dir(&self.path).map_err(Error::on(self.path.display()))?;
+        let entries: Vec<fs::DirEntry> =
+            entries.collect::<std::io::Result<_>>().map_err(Error::on(self.path.display()))?;
         let mut names: Vec<String> = entries
-            .filter_map(|entry| entry.ok())
+            .into_iter()
             .filter(|entry| is_recipe(&entry.path()))
             .filter_map(|entry| entry.file_name().into_string().ok())
             .collect();

@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 use profiles::decode::{Node, Shape, read};
 use profiles::quote::Quoted;
 use profiles::resolved::KernelPin;
-use profiles::{Diagnostics, Digest, Name};
+use profiles::{Diagnostics, Digest, Name, suggest};
 
 use super::{BuildRecord, Store, files_in};
 use crate::error::{Error, Result};
+use crate::removing::remove;
 use crate::text_file;
 
 /// The folder of imported kernels, below the store.
@@ -110,10 +111,9 @@ impl Store {
     /// # Errors
     /// Its record is damaged.
     pub fn kernel(&self, name: &Name) -> Result<Option<KernelRecord>> {
-        let path = self.kernel_record_path(name);
-        match fs::symlink_metadata(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            _ => self.read_kernel(&path).map(Some),
+        match self.has_kernel(name) {
+            true => self.read_kernel(&self.kernel_record_path(name)).map(Some),
+            false => Ok(None),
         }
     }
 
@@ -167,6 +167,37 @@ impl Store {
     pub fn publish_kernel(&self, image: &Path, record: &KernelRecord) -> Result<()> {
         self.publish(image, &self.kernel_path(&record.pin.digest))?;
         self.write(&self.kernel_record_path(&record.pin.name), record.to_kdl().as_bytes())
+    }
+
+    /// Takes its meaning from a name, whatever its record says. The file and the modules stay for what was locked with them, and go with
+    /// `store gc` when nothing needs them.
+    ///
+    /// # Errors
+    /// No kernel has this name; the store cannot be written.
+    pub fn forget_kernel(&self, name: &Name) -> Result<()> {
+        let _held = self.hold(&self.root)?;
+        match self.has_kernel(name) {
+            true => remove(&self.root, &[Path::new(KERNELS).join(format!("{name}.kdl"))]),
+            false => Err(self.no_kernel(name)?),
+        }
+    }
+
+    /// Whether a kernel has this name, also when its record cannot be read.
+    pub fn has_kernel(&self, name: &Name) -> bool {
+        let found = fs::symlink_metadata(self.kernel_record_path(name));
+        !found.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+    }
+
+    /// The error for a name that no kernel has.
+    ///
+    /// # Errors
+    /// The folder of the kernels cannot be read.
+    pub fn no_kernel(&self, name: &Name) -> Result<Error> {
+        let records = files_in(&self.root.join(KERNELS))?;
+        let known: Vec<&str> =
+            records.iter().filter_map(|path| path.file_name()?.to_str()?.strip_suffix(".kdl")).collect();
+        let remedy = suggest::remedy_or(name.as_str(), &known, "`lamina kernel list` shows which there are");
+        Ok(Error::new(format!("kernel {name}"), "no kernel was imported under this name").remedy(remedy))
     }
 
     /// Finds the bootable file of a kernel that a profile pins, by its length: whoever copies it looks at its bytes.

@@ -18,7 +18,8 @@ use super::step::Step;
 use super::target::Target;
 use crate::error::{Error, Result};
 use crate::medium::contents::InstalledGeneration;
-use crate::medium::{MediumImage, copying, make_slots, removing};
+use crate::medium::{MediumImage, copying, make_slots};
+use crate::removing;
 use crate::report::Report;
 
 /// Carries out all steps; `before` is asked before each of them, and stops it by an error.

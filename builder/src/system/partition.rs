@@ -10,7 +10,8 @@ use profiles::Digest;
 
 use super::target::Target;
 use crate::error::{Error, Result};
-use crate::medium::{copying, removing};
+use crate::medium::copying;
+use crate::removing;
 use crate::report::Report;
 
 /// One of both; paths are words between `/`, and none is in front.

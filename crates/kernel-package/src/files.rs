@@ -1,12 +1,14 @@
 //! The files of a kernel, whether they lie in a Debian package or in a folder.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use deb::{Contents, Kind, Member, Package};
 use fault::Error;
+
+use crate::links::{End, Node, follow};
 
 /// A kernel image or a module is far smaller; more is damage or an attack.
 const MOST_FILE_BYTES: u64 = 1 << 30;
@@ -15,14 +17,20 @@ const DEEPEST: usize = 32;
 /// Where kernels put their files.
 const FOLDERS: [&str; 5] = ["boot", "lib/modules", "usr/lib/modules", "lib/firmware", "usr/lib/firmware"];
 
-/// Every regular file below [`FOLDERS`], by its path from the root.
+/// What lies below [`FOLDERS`], by its path from the root. A link to a file is that file, and one from firmware to firmware stays a link.
 #[derive(Debug)]
 pub(crate) struct Files {
     package: Option<Contents>,
     by_path: BTreeMap<String, FileSource>,
+    /// Those of `by_path` that are links there.
+    copies: BTreeSet<String>,
+    /// Links of firmware, with the path of what they lead to, in the form of `by_path`.
+    links: BTreeMap<String, String>,
+    /// What is neither a file nor a link that leads to something, with why.
+    left_out: BTreeMap<String, String>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum FileSource {
     InPackage(Member),
     OnDisk(PathBuf),
@@ -36,32 +44,116 @@ impl Files {
                 .because_of(error)
         })?;
         let contents = Package::open(path).and_then(|package| package.contents(scratch)).map_err(unread)?;
-        let by_path = contents
-            .members()
-            .iter()
-            .filter(|member| matches!(member.kind, Kind::File { .. }))
-            .filter_map(|member| Some((String::from_utf8(member.path.clone()).ok()?, member)))
-            .filter(|(path, _)| FOLDERS.iter().any(|folder| is_below(path, folder)))
-            .map(|(path, member)| (path, FileSource::InPackage(member.clone())))
-            .collect();
-        Ok(Files { package: Some(contents), by_path })
+        let mut files = Files::new();
+        let (members, found) = files.add_members(contents.members());
+        let source = |path: &str| Some(FileSource::InPackage(file_at(&members, path)?.clone()));
+        files.add_links(found, |path| look_in(&members, path), |path| path.to_owned(), source);
+        files.package = Some(contents);
+        Ok(files)
     }
 
     pub fn of_folder(root: &Path) -> Result<Files, Error> {
-        let mut by_path = BTreeMap::new();
+        let look = |path: &str| look_on_disk(&root.join(path));
+        let mut files = Files::new();
+        let mut found = Vec::new();
         // On systems with one /usr, `lib` is a link to `usr/lib`: the same files must not be seen twice.
-        let mut seen = Vec::new();
+        let mut seen: Vec<(String, &str)> = Vec::new();
         for folder in FOLDERS {
-            let Ok(real) = root.join(folder).canonicalize() else { continue };
-            if !seen.contains(&real) {
-                walk(&real, folder, 0, &mut by_path).map_err(|error| {
+            let Some(End::Folder(real)) = follow(folder, look) else { continue };
+            if !seen.iter().any(|(known, _)| *known == real) {
+                walk(&root.join(&real), folder, 0, &mut files, &mut found).map_err(|error| {
                     Error::new(root.join(folder).display(), format!("reading the folder: {error}"))
                         .because_of(error)
                 })?;
-                seen.push(real);
+                seen.push((real, folder));
             }
         }
-        Ok(Files { package: None, by_path })
+        let known = |path: &str| {
+            let below = |(real, folder): &(String, &str)| {
+                Some(format!("{folder}/{}", path.strip_prefix(real)?.strip_prefix('/')?))
+            };
+            seen.iter().find_map(below).unwrap_or_else(|| path.to_owned())
+        };
+        files.add_links(found, look, known, |path| Some(FileSource::OnDisk(root.join(path))));
+        Ok(files)
+    }
+
+    fn new() -> Files {
+        let (by_path, copies, links, left_out) = Default::default();
+        Files { package: None, by_path, copies, links, left_out }
+    }
+
+    /// Adds the files of a package. Gives all members by path, and the links with their targets.
+    fn add_members<'a>(&mut self, all: &'a [Member]) -> (Members<'a>, Vec<(String, String)>) {
+        let (mut members, mut links) = (Members::new(), Vec::new());
+        for member in all {
+            match String::from_utf8(member.path.clone()) {
+                Ok(path) => drop(members.insert(path, member)),
+                Err(error) => self.leave_out(&String::from_utf8_lossy(error.as_bytes()), NOT_TEXT),
+            }
+        }
+        let ours = |path: &str| FOLDERS.iter().any(|folder| is_below(path, folder));
+        for (path, member) in members.iter().filter(|(path, _)| ours(path)) {
+            match (&member.kind, file_at(&members, path)) {
+                (_, Some(file)) => self.add(path, FileSource::InPackage(file.clone())),
+                (Kind::Symlink(target), _) => {
+                    links.push((path.clone(), String::from_utf8_lossy(target).into_owned()));
+                }
+                (Kind::Directory, _) => {}
+                _ => self.leave_out(path, NO_FILE),
+            }
+        }
+        (members, links)
+    }
+
+    fn add(&mut self, path: &str, source: FileSource) {
+        self.by_path.insert(path.to_owned(), source);
+    }
+
+    fn leave_out(&mut self, path: &str, why: impl Into<String>) {
+        self.left_out.insert(path.to_owned(), why.into());
+    }
+
+    /// Decides what each link becomes. `known` turns a path without links into the one that it has here, and `source` finds a file there.
+    fn add_links(
+        &mut self,
+        found: Vec<(String, String)>,
+        look: impl Fn(&str) -> Node,
+        known: impl Fn(&str) -> String,
+        source: impl Fn(&str) -> Option<FileSource>,
+    ) {
+        let mut copies = Vec::new();
+        for (path, target) in found {
+            match follow(&path, &look) {
+                Some(End::File(end) | End::Folder(end))
+                    if is_firmware(&path) && is_firmware(&known(&end)) =>
+                {
+                    self.links.insert(path, known(&end));
+                }
+                Some(End::File(end)) => copies.extend(source(&end).map(|source| (path, source))),
+                Some(End::Folder(end)) => self.leave_out(&path, format!("leads to the folder {end}")),
+                None => self.leave_out(&path, format!("leads to {target}, which is not there")),
+            }
+        }
+        for (path, source) in copies {
+            self.add(&path, source);
+            self.copies.insert(path);
+        }
+    }
+
+    /// Whether a path is a link to the file that it gives.
+    pub fn is_link(&self, path: &str) -> bool {
+        self.copies.contains(path)
+    }
+
+    /// The links of firmware, each with the path of what it leads to.
+    pub fn links(&self) -> &BTreeMap<String, String> {
+        &self.links
+    }
+
+    /// What is in neither of the two, by path, with why.
+    pub fn left_out(&self) -> &BTreeMap<String, String> {
+        &self.left_out
     }
 
     pub fn paths(&self) -> impl Iterator<Item = &str> {
@@ -79,6 +171,18 @@ impl Files {
             _ => Err(io::ErrorKind::NotFound.into()),
         }
     }
+}
+
+/// Why a device, a FIFO or a socket is left out.
+const NO_FILE: &str = "is neither a file nor a folder nor a link";
+
+const NOT_TEXT: &str = "has a name that is not UTF-8";
+
+/// The members of a package by path.
+type Members<'a> = BTreeMap<String, &'a Member>;
+
+fn is_firmware(path: &str) -> bool {
+    is_below(path.strip_prefix("usr/").unwrap_or(path), "lib/firmware")
 }
 
 fn is_below(path: &str, folder: &str) -> bool {
@@ -116,20 +220,66 @@ pub fn read_limited(source: impl Read) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Collects regular files; links are left out (`build` and `source` lead to whole source trees).
-fn walk(folder: &Path, path: &str, depth: usize, found: &mut BTreeMap<String, FileSource>) -> io::Result<()> {
+/// Collects files and links.
+fn walk(
+    folder: &Path,
+    path: &str,
+    depth: usize,
+    files: &mut Files,
+    links: &mut Vec<(String, String)>,
+) -> io::Result<()> {
     if depth > DEEPEST {
         return Err(io::Error::other(format!("folders are nested deeper than {DEEPEST}")));
     }
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
-        let Ok(name) = entry.file_name().into_string() else { continue };
-        let (kind, path) = (entry.file_type()?, format!("{path}/{name}"));
-        if kind.is_dir() {
-            walk(&entry.path(), &path, depth + 1, found)?;
-        } else if kind.is_file() {
-            found.insert(path, FileSource::OnDisk(entry.path()));
+        let path = format!("{path}/{}", entry.file_name().to_string_lossy());
+        if entry.file_name().to_str().is_none() {
+            files.leave_out(&path, NOT_TEXT);
+            continue;
+        }
+        match look_on_disk(&entry.path()) {
+            Node::Folder => walk(&entry.path(), &path, depth + 1, files, links)?,
+            Node::File => files.add(&path, FileSource::OnDisk(entry.path())),
+            Node::Link(target) => links.push((path, target)),
+            Node::Nothing => files.leave_out(&path, NO_FILE),
         }
     }
     Ok(())
+}
+
+fn look_on_disk(path: &Path) -> Node {
+    let Ok(found) = fs::symlink_metadata(path) else { return Node::Nothing };
+    match found.file_type() {
+        kind if kind.is_dir() => Node::Folder,
+        kind if kind.is_file() => Node::File,
+        kind if kind.is_symlink() => fs::read_link(path)
+            .map_or(Node::Nothing, |target| Node::Link(target.to_string_lossy().into_owned())),
+        _ => Node::Nothing,
+    }
+}
+
+/// In a package, where not every folder need be named.
+fn look_in(members: &Members<'_>, path: &str) -> Node {
+    match members.get(path).map(|member| &member.kind) {
+        Some(Kind::File { .. } | Kind::HardLink(_)) => Node::File,
+        Some(Kind::Symlink(target)) => Node::Link(String::from_utf8_lossy(target).into_owned()),
+        Some(Kind::Directory) => Node::Folder,
+        Some(_) => Node::Nothing,
+        None => {
+            let below = format!("{path}/");
+            let next = members.range(below.clone()..).next();
+            next.filter(|(name, _)| name.starts_with(&below)).map_or(Node::Nothing, |_| Node::Folder)
+        }
+    }
+}
+
+/// The member with a file's bytes; dpkg gives a hard link those of another member.
+fn file_at<'a>(members: &Members<'a>, path: &str) -> Option<&'a Member> {
+    let member = members.get(path)?;
+    let member = match &member.kind {
+        Kind::HardLink(target) => members.get(std::str::from_utf8(target).ok()?)?,
+        _ => member,
+    };
+    matches!(member.kind, Kind::File { .. }).then_some(*member)
 }

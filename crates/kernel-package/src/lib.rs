@@ -2,7 +2,9 @@
 //! of its configuration and its modules.
 
 mod files;
+mod links;
 mod package;
 
 pub use files::{read_limited, refuse_special};
+pub use links::relative;
 pub use package::{KernelPackage, Module};

@@ -68,9 +68,20 @@ impl KernelPackage {
         &self.release
     }
 
-    /// The paths of all its files below `boot`, `lib/modules` and `lib/firmware` (the latter two also below `usr`), sorted.
+    /// The paths of all its files below `boot`, `lib/modules` and `lib/firmware` (the latter two also below `usr`), sorted. A link to a file
+    /// is that file, but for [`KernelPackage::links`].
     pub fn paths(&self) -> impl Iterator<Item = &str> {
         self.files.paths()
+    }
+
+    /// The links of its firmware to its firmware, sorted: the path of each, and that of the file or folder that it leads to in the end.
+    pub fn links(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.files.links().iter().map(|(path, to)| (path.as_str(), to.as_str()))
+    }
+
+    /// What lies there and is in neither of the two, sorted: the path of each, and why, as the end of a sentence.
+    pub fn left_out(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.files.left_out().iter().map(|(path, why)| (path.as_str(), why.as_str()))
     }
 
     /// The bytes of one of [`KernelPackage::paths`], as they are there.
@@ -177,6 +188,8 @@ fn roots(release: &str) -> [String; 2] {
 fn only_release(path: &Path, files: &Files) -> Result<String, Error> {
     let releases: BTreeSet<&str> = files
         .paths()
+        // `vmlinuz-old` and its like are second names.
+        .filter(|file| !files.is_link(file))
         .filter_map(|file| {
             let modules = file.strip_prefix("lib/modules/").or_else(|| file.strip_prefix("usr/lib/modules/"));
             match modules {

@@ -65,6 +65,74 @@ fn what_holds_no_kernel_says_what_was_looked_for() {
     assert!(message(&folder.path().join("gone")).contains("gone: opening"));
 }
 
+/// Firmware as distributions have it: second names, folders with two names, an alternative, and what leads out of the root or nowhere.
+#[test]
+fn links_of_firmware_stay_links_and_none_leads_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let tree = make_kernel(folder.path(), &format!("usr/lib/modules/{RELEASE}"));
+    fs::write(folder.path().join("outside"), "of this machine").unwrap();
+    let firmware = tree.join("usr/lib/firmware");
+    fs::create_dir_all(firmware.join("new")).unwrap();
+    fs::create_dir_all(tree.join("etc/alternatives")).unwrap();
+    fs::create_dir_all(tree.join("usr/share")).unwrap();
+    fs::write(firmware.join("new/card.bin"), "card").unwrap();
+    fs::write(firmware.join("db-debian"), "db").unwrap();
+    fs::write(tree.join("usr/share/blob"), "blob").unwrap();
+    fs::hard_link(firmware.join("new/card.bin"), firmware.join("second.bin")).unwrap();
+    for (name, target) in [
+        ("old", "new"),
+        ("card.bin", "old/card.bin"),
+        ("db", "/etc/alternatives/db"),
+        ("blob", "../../share/blob"),
+        ("circle", "circle"),
+        ("out", "../../../../outside"),
+        ("host", "/proc/version"),
+        ("far", "../../share"),
+    ] {
+        symlink(target, firmware.join(name)).unwrap();
+    }
+    symlink("/usr/lib/firmware/db-debian", tree.join("etc/alternatives/db")).unwrap();
+    let package = folder.path().join("kernel.deb");
+    build_package(&tree, &package);
+    // In a folder `lib` is a link on systems with one /usr, absolute ones too.
+    symlink("/usr/lib", tree.join("lib")).unwrap();
+    for (path, root) in [(&package, "usr/lib/firmware"), (&tree, "lib/firmware")] {
+        let kernel = KernelPackage::open(path).unwrap();
+        assert_eq!(kernel.release(), RELEASE);
+        let inside = |name: &str| format!("{root}/{name}");
+        let links: Vec<(String, String)> =
+            kernel.links().map(|(path, to)| (path.to_owned(), to.to_owned())).collect();
+        let expected = [("card.bin", "new/card.bin"), ("db", "db-debian"), ("old", "new")];
+        assert_eq!(links, expected.map(|(path, to)| (inside(path), inside(to))));
+        for (name, bytes) in [("new/card.bin", "card"), ("second.bin", "card"), ("blob", "blob")] {
+            assert_eq!(kernel.read(&inside(name)).unwrap(), bytes.as_bytes(), "{name}");
+        }
+        let left_out: Vec<&str> = kernel.left_out().map(|(path, _)| path).collect();
+        let names = ["circle", "far", "host", "out"].map(inside);
+        assert_eq!(
+            left_out.iter().filter(|it| it.starts_with(root)).collect::<Vec<_>>(),
+            names.iter().collect::<Vec<_>>()
+        );
+        let why =
+            |name: &str| kernel.left_out().find(|(path, _)| *path == inside(name)).unwrap().1.to_owned();
+        assert_eq!(why("out"), "leads to ../../../../outside, which is not there");
+        assert_eq!(why("far"), "leads to the folder usr/share");
+    }
+}
+
+/// Where `boot` has a second name for its kernel, or the kernel lies beside its modules.
+#[test]
+fn a_link_is_the_kernel_and_no_second_kernel() {
+    let folder = tempfile::tempdir().unwrap();
+    let tree = make_kernel(folder.path(), &format!("lib/modules/{RELEASE}"));
+    symlink(format!("vmlinuz-{RELEASE}"), tree.join("boot/vmlinuz-old")).unwrap();
+    let kernel = tree.join("boot").join(format!("vmlinuz-{RELEASE}"));
+    fs::rename(&kernel, tree.join("lib/modules").join(RELEASE).join("vmlinuz")).unwrap();
+    symlink(format!("../lib/modules/{RELEASE}/vmlinuz"), &kernel).unwrap();
+    let kernel = KernelPackage::open(&tree).unwrap();
+    assert_eq!((kernel.release(), kernel.vmlinuz().unwrap()), (RELEASE, b"the kernel".to_vec()));
+}
+
 fn make_kernel(folder: &Path, modules: &str) -> PathBuf {
     let tree = folder.join("tree");
     let write = |path: String, bytes: &[u8]| {
