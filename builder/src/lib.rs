@@ -23,6 +23,7 @@ pub mod kernels;
 pub mod limits;
 pub mod medium;
 mod new_folder;
+mod presence;
 pub mod profile;
 pub mod recipe;
 pub mod regular_file;

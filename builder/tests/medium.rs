@@ -238,6 +238,20 @@ fn no_image_goes_while_the_generations_of_a_profile_are_not_known() {
     assert_eq!(shop.names("disk/images").len(), 1);
 }
 
+/// A name that cannot be looked at may be that of a store's folder: one that leads to itself is so for everybody, root too.
+#[test]
+fn nothing_goes_where_nobody_can_tell_whether_it_is_a_medium() {
+    let shop = Shop::new();
+    for number in 1..=2 {
+        shop.generation("web", number);
+        shop.create("web", &["--keep", "2"]);
+    }
+    std::os::unix::fs::symlink("builds", shop.path("disk/builds")).unwrap();
+    let said = shop.create("web", &["--keep", "1"]);
+    assert!(said.contains("nothing is removed: ") && said.contains("disk/builds: "), "{said}");
+    assert_eq!((shop.names("disk/profiles/web").len(), shop.names("disk/images").len()), (2, 2));
+}
+
 /// Whatever a medium holds, only files of its own are removed.
 #[test]
 fn nothing_is_removed_through_a_link() {

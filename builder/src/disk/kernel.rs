@@ -14,6 +14,7 @@ use profiles::Digest;
 use super::made_files::{MOST_BYTES, MadeFile, MadeFiles};
 use crate::digest::digest_file;
 use crate::error::{Error, Result};
+use crate::presence;
 use crate::regular_file;
 
 /// What the entries name.
@@ -165,9 +166,9 @@ fn write(mut file: &File, bytes: &[u8]) -> Result<()> {
 }
 
 fn present(init: &Path) -> Result<PathBuf> {
-    match init.exists() {
-        true => regular_file::open_bounded(init, MOST_BYTES).map(|_| init.to_owned()),
-        false => Err(Error::new(init.display(), "init, which the initramfs starts, is not there").remedy(
+    match presence::of(init)? {
+        Some(_) => regular_file::open_bounded(init, MOST_BYTES).map(|_| init.to_owned()),
+        None => Err(Error::new(init.display(), "init, which the initramfs starts, is not there").remedy(
             "`make init` builds it; give it with `--init FILE`, or a whole initramfs with `--initramfs FILE`",
         )),
     }

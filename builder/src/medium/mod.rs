@@ -9,6 +9,7 @@ pub mod retention;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 
@@ -27,6 +28,7 @@ pub use copying::MediumImage;
 use retention::{Policy, Removals};
 
 use crate::error::{Error, Result};
+use crate::presence;
 use crate::removing;
 use crate::report::Report;
 use crate::store::{Store, generations};
@@ -92,7 +94,7 @@ impl MediumPlan {
     /// Copies what is not there yet or is damaged there, makes the slots that count boots, and then removes what nobody needs any
     /// more: at every moment the medium boots with the profiles that it shows.
     pub fn carry_out(&self, report: &Report) -> Result<()> {
-        let was_there = self.folder.exists();
+        let was_there = presence::of(&self.folder)?.is_some();
         let _held = was_there.then(|| hold(&self.folder, report)).transpose()?;
         self.bring_images(report).inspect_err(|_| {
             // Folders that nothing came into are no medium.
@@ -103,6 +105,7 @@ impl MediumPlan {
         // Their number says nothing of their contents: another store may have counted on its own.
         for (from, to) in self.signatures.iter().chain(&self.profiles) {
             let bytes = text_file::read(from)?;
+            // What cannot be read is not what is to be there: it is written anew, which says why where it cannot be.
             if text_file::read(to).ok().as_ref() != Some(&bytes) {
                 self.drop_stale_signature(to)?;
                 copying::write_small(&self.folder, to.strip_prefix(&self.folder).unwrap_or(to), &bytes)?;
@@ -149,33 +152,45 @@ impl MediumPlan {
     /// The signature of a profile that is replaced by another one without a signature would refuse that one.
     fn drop_stale_signature(&self, profile: &Path) -> Result<()> {
         let path = layout::signature_of(profile);
-        if self.signatures.iter().any(|(_, to)| *to == path) || !path.exists() {
+        if self.signatures.iter().any(|(_, to)| *to == path) {
             return Ok(());
         }
-        fs::remove_file(&path).map_err(Error::on(path.display()))
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            removed => removed.map_err(Error::on(path.display())),
+        }
     }
 }
 
 /// What goes from the medium in `folder` once the generations `new`, which need the images `needed`, are there. Nothing goes when it cannot be
-/// known: with slots that cannot be read, in a folder that is a store and no medium.
+/// known: with slots that cannot be read, in a folder that is a store and no medium, or of which nobody can tell.
 fn removals(folder: &Path, new: &[(Name, u64)], needed: &BTreeSet<Digest>, keep: NonZero<usize>) -> Removals {
-    if ["builds", "tmp"].iter().any(|name| folder.join(name).exists()) {
-        return Removals::nothing("is a store: nothing is removed from it".to_owned());
+    known_removals(folder, new, needed, keep)
+        .unwrap_or_else(|error| Removals::nothing(format!("nothing is removed: {error}")))
+}
+
+fn known_removals(
+    folder: &Path,
+    new: &[(Name, u64)],
+    needed: &BTreeSet<Digest>,
+    keep: NonZero<usize>,
+) -> Result<Removals> {
+    for name in ["builds", "tmp"] {
+        if presence::of(&folder.join(name))?.is_some() {
+            return Ok(Removals::nothing("is a store: nothing is removed from it".to_owned()));
+        }
     }
-    if !folder.exists() {
-        return Removals::default();
+    if presence::of(folder)?.is_none() {
+        return Ok(Removals::default());
     }
-    let contents = match MediumContents::read(folder) {
-        Ok(contents) => contents,
-        Err(error) => return Removals::nothing(format!("nothing is removed: {error}")),
-    };
+    let contents = MediumContents::read(folder)?;
     if let Err(why) = &contents.ledger {
         let cause = format!("the slots that count boots cannot be read: {why}\nhelp: {SLOTS}");
-        return Removals::nothing(cause);
+        return Ok(Removals::nothing(cause));
     }
     let profiles: Vec<Name> = new.iter().map(|(name, _)| name.clone()).collect();
     let verdicts = retention::judge(&contents, &Policy { profiles: &profiles, keep, default: None, new });
-    Removals::after(&contents, &verdicts, new, needed)
+    Ok(Removals::after(&contents, &verdicts, new, needed))
 }
 
 /// Makes the slots that count boots, where they are missing.

@@ -12,6 +12,7 @@ use super::on_disk::{MountedDisk, Skeleton};
 use super::room::Room;
 use crate::error::{Error, Result};
 use crate::medium;
+use crate::presence;
 use crate::report::Report;
 
 /// A store that boots, and the partition with its menu; both are folders here.
@@ -35,27 +36,24 @@ impl Target {
     /// A mounted medium, or the folder of its store; and a mounted EFI system partition.
     ///
     /// # Errors
-    /// One of them is no such folder.
+    /// One of them is no such folder, or cannot be looked at.
     pub fn mounted(medium: &Path, esp: &Path) -> Result<Target> {
-        let has_profiles = |folder: &Path| folder.join(layout::PROFILES).is_dir();
-        let store =
-            match [medium.join(DEFAULT_FOLDER), medium.to_owned()].into_iter().find(|it| has_profiles(it)) {
-                Some(store) => store,
-                None => {
-                    let cause = format!(
-                        "is no medium: neither it nor its folder {DEFAULT_FOLDER} has a folder profiles"
-                    );
-                    return Err(Error::new(medium.display(), cause).remedy(
-                        "mount the store's partition and give that folder; `lamina medium create` makes one",
-                    ));
-                }
-            };
-        if store.join("builds").exists() {
+        let store = store_in(medium)?.ok_or_else(|| {
+            let cause =
+                format!("is no medium: neither it nor its folder {DEFAULT_FOLDER} has a folder profiles");
+            Error::new(medium.display(), cause)
+                .remedy("mount the store's partition and give that folder; `lamina medium create` makes one")
+        })?;
+        Target::of(store, esp)
+    }
+
+    fn of(store: PathBuf, esp: &Path) -> Result<Target> {
+        if presence::of(&store.join("builds"))?.is_some() {
             return Err(Error::new(store.display(), "is a store of builds, and no medium").remedy(
                 "give the medium's folder with `--medium DIR`, and the store of builds with `--store DIR`",
             ));
         }
-        if !esp.is_dir() {
+        if !presence::of_folder(esp)? {
             return Err(Error::new(esp.display(), "is no folder")
                 .remedy("mount the EFI system partition, and give that folder with `--esp DIR`"));
         }
@@ -74,7 +72,8 @@ impl Target {
     /// # Errors
     /// There is no store.
     pub fn of_copies(disk: &Path, copies: &Skeleton) -> Result<Target> {
-        let target = Target::mounted(&copies.medium(), &copies.esp()).map_err(|_| no_store(disk))?;
+        let store = store_in(&copies.medium())?.ok_or_else(|| no_store(disk))?;
+        let target = Target::of(store, &copies.esp())?;
         let rooms = (Some(copies.store_room), Some(copies.esp_room));
         Ok(Target { name: disk.display().to_string(), disk: Some(disk.to_owned()), rooms, ..target })
     }
@@ -84,7 +83,9 @@ impl Target {
     /// # Errors
     /// There is no store.
     pub fn of_mounted(disk: &Path, mounted: &MountedDisk) -> Result<Target> {
-        let target = Target::mounted(&mounted.medium, &mounted.copies.esp()).map_err(|_| no_store(disk))?;
+        let named = |error: Error| error.about(disk.display());
+        let store = store_in(&mounted.medium).map_err(named)?.ok_or_else(|| no_store(disk))?;
+        let target = Target::of(store, &mounted.copies.esp()).map_err(named)?;
         let rooms = (None, Some(mounted.copies.esp_room));
         let volume = Some(Arc::clone(&mounted.volume));
         Ok(Target { name: disk.display().to_string(), disk: Some(disk.to_owned()), rooms, volume, ..target })
@@ -120,6 +121,16 @@ impl Target {
     pub fn hold(&self, report: &Report) -> Result<Flock<File>> {
         medium::hold(&self.store, report)
     }
+}
+
+/// The folder with `profiles/` on what is mounted there, or that folder itself.
+fn store_in(medium: &Path) -> Result<Option<PathBuf>> {
+    for store in [medium.join(DEFAULT_FOLDER), medium.to_owned()] {
+        if presence::of_folder(&store.join(layout::PROFILES))? {
+            return Ok(Some(store));
+        }
+    }
+    Ok(None)
 }
 
 fn no_store(disk: &Path) -> Error {

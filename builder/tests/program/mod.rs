@@ -10,9 +10,24 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
+const LAMINA: &str = env!("CARGO_BIN_EXE_lamina");
+
 /// Runs `lamina` in `folder`, with the store `store` and the cache `cache` there.
 pub fn lamina(folder: &Path, arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_lamina"))
+    run(&mut Command::new(LAMINA), folder, arguments)
+}
+
+/// The same where modes of files hold for it: root would pass them by (CAP_DAC_OVERRIDE of capabilities(7)).
+pub fn lamina_held_by_modes(folder: &Path, arguments: &[&str]) -> Output {
+    if !rustix::process::geteuid().is_root() {
+        return lamina(folder, arguments);
+    }
+    let mut setpriv = Command::new("setpriv");
+    run(setpriv.args(["--bounding-set", "-dac_override,-dac_read_search", LAMINA]), folder, arguments)
+}
+
+fn run(command: &mut Command, folder: &Path, arguments: &[&str]) -> Output {
+    command
         .args(arguments)
         .env("LAMINA_STORE", folder.join("store"))
         .env("LAMINA_CACHE", folder.join("cache"))
