@@ -45,3 +45,71 @@ fn a_medium_that_may_not_be_entered_is_not_called_none() {
         program::lamina(shop.folder.path(), &["system", "list", "--medium", "medium", "--esp", "itself"]);
     assert!(!told(&output).contains("is no folder"), "{}", told(&output));
 }
+
+#[test]
+fn a_generation_that_cannot_be_read_is_not_written_over() {
+    let shop = Shop::new();
+    close(&shop, "medium/lamina/profiles/web/2.kdl");
+    let (done, said) = held(&shop, &["install", "web", "--dry-run"]);
+    assert!(done && said.contains("write profiles/web/3.kdl on the medium"), "{said}");
+    assert!(!said.contains("write profiles/web/2.kdl"), "{said}");
+}
+
+#[test]
+fn a_signature_that_cannot_be_read_is_named_and_stays() {
+    let shop = Shop::new();
+    let signature = "medium/lamina/profiles/web/2.kdl.minisig";
+    fs::write(shop.path(signature), "untrusted comment: of somebody\n").unwrap();
+    let (_, said) = held(&shop, &["list"]);
+    assert!(said.contains("signature of another"), "{said}");
+    close(&shop, signature);
+    let (done, said) = held(&shop, &["list"]);
+    assert!(done && said.contains("signature not read") && !said.contains("signature of another"), "{said}");
+    let words = format!("warning: web/2: its signature cannot be read: {DENIED}");
+    assert!(said.contains(&words), "{said}");
+    let (done, said) = held(&shop, &["install", "web", "--dry-run"]);
+    assert!(done && said.contains(&words) && !said.contains("remove profiles/web/2.kdl.minisig"), "{said}");
+    // A copy with an empty one would be refused where signatures are required.
+    let (done, said) = held(&shop, &["copy", "out.img", "--all", "--dry-run"]);
+    assert!(!done && said.contains("2.kdl.minisig: cannot be read: "), "{said}");
+}
+
+#[test]
+fn images_and_kernels_of_which_nobody_can_tell_are_named() {
+    let shop = Shop::new();
+    let first = |folder: &str| {
+        let mut names: Vec<_> =
+            fs::read_dir(shop.path(folder)).unwrap().map(|it| it.unwrap().path()).collect();
+        names.sort();
+        names[0].strip_prefix(shop.folder.path()).unwrap().to_str().unwrap().to_owned()
+    };
+    let image = first("medium/lamina/images");
+    close(&shop, &image);
+    let (done, said) = held(&shop, &["list"]);
+    assert!(done && said.contains(&format!("warning: {image}: {DENIED}")), "{said}");
+    open(&shop, &image);
+    let kernel = first("esp/lamina");
+    close(&shop, &kernel);
+    let (done, said) = held(&shop, &["list"]);
+    assert!(!done && said.contains(&format!("{kernel}: {DENIED}")), "{said}");
+    open(&shop, &kernel);
+    // What is not Lamina's is of no concern.
+    fs::write(shop.path("esp/lamina/notes"), "of somebody").unwrap();
+    close(&shop, "esp/lamina/notes");
+    let (done, said) = held(&shop, &["list"]);
+    assert!(done, "{said}");
+}
+
+#[test]
+fn slots_that_cannot_be_read_are_not_passed_over_in_silence() {
+    let shop = Shop::new();
+    assert!(!shop.done(&["list"]).contains("warning: "));
+    for slot in ["a", "b"] {
+        fs::write(shop.path("medium/lamina/boot").join(slot), [7; 4096]).unwrap();
+    }
+    for arguments in [&["list"][..], &["rollback", "--dry-run"]] {
+        let said = shop.done(arguments);
+        let warned = "warning: the slots that count boots cannot be read: is damaged";
+        assert!(said.contains(warned) && said.contains("help: remove what has their name"), "{said}");
+    }
+}

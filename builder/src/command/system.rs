@@ -249,6 +249,7 @@ impl List {
     fn run(self, context: &Context) -> Result<ExitCode> {
         let target = target(Where::of(&self.medium, &self.esp, &self.disk), Access::Read, &context.report)?;
         let installed = Installed::read(&target)?;
+        installed.unread().for_each(|it| context.report.line(format_args!("warning: {it}")));
         match self.json {
             true => print_json(&listing::json(&installed))?,
             false => print(listing::text(&installed).trim_end())?,

@@ -22,8 +22,8 @@ pub struct InstalledGeneration {
     pub number: u64,
     /// SHA-256 of its file; `None` where that cannot be read.
     pub digest: Option<Digest>,
-    /// The text of what lies beside it as its signature; empty where that cannot be read.
-    pub signature: Option<String>,
+    /// The text of what lies beside it as its signature, or why that cannot be read.
+    pub signature: Option<Result<String, String>>,
     /// Somebody wants it to stay.
     pub kept: bool,
     /// The profile, or why it is none.
@@ -39,6 +39,8 @@ pub struct MediumContents {
     pub unlisted: Vec<Error>,
     /// The images, each with its length in bytes.
     pub images: BTreeMap<Digest, u64>,
+    /// What has the name of an image, and nobody can tell what it is.
+    pub unseen: Vec<Error>,
     /// The slots that count boots, or why they cannot be read.
     pub ledger: Result<Ledger, String>,
     /// Of the profile that this machine was booted from.
@@ -63,9 +65,9 @@ impl InstalledGeneration {
     /// Whether what lies beside it as its signature is for it, by its comments ([`signature::is_of`]), and else why not; `None` where nothing
     /// does.
     pub fn has_own_signature(&self) -> Option<Result<(), String>> {
-        let text = self.signature.as_ref()?;
-        let digest = self.digest.ok_or_else(|| "the profile cannot be read".to_owned());
-        Some(digest.and_then(|digest| signature::is_of(text, &self.profile, self.number, &digest)))
+        let digest = || self.digest.ok_or_else(|| "the profile cannot be read".to_owned());
+        let is_of = |text: String| signature::is_of(&text, &self.profile, self.number, &digest()?);
+        Some(self.signature.clone()?.and_then(is_of))
     }
 
     /// Whether it has a signature that is for it.
@@ -85,18 +87,18 @@ impl MediumContents {
     /// The store cannot be read, or Lamina booted this machine and nobody knows what. What is damaged in the store stands in the result.
     pub fn read(folder: &Path) -> Result<Self> {
         let store = BootStore::open(folder, Path::new("")).map_err(Error::on(folder.display()))?;
-        let (images, mut no_files) = images(&store)?;
-        no_files
-            .extend(boot_ledger::FILES.map(PathBuf::from).into_iter().filter(|path| store.is_no_file(path)));
+        let slots = boot_ledger::FILES.map(PathBuf::from).into_iter();
         let mut contents = Self {
             generations: Vec::new(),
             unlisted: Vec::new(),
-            images,
+            images: BTreeMap::new(),
+            unseen: Vec::new(),
             ledger: ledger(folder),
             running: running()?,
-            no_files,
+            no_files: slots.filter(|path| store.is_no_file(path)).collect(),
             of_none: BTreeSet::new(),
         };
+        contents.read_images(&store)?;
         for profile in store.everything().map_err(Error::on(""))? {
             contents.no_files.extend(profile.no_files);
             contents.of_none.extend(profile.of_none);
@@ -108,6 +110,26 @@ impl MediumContents {
             }
         }
         Ok(contents)
+    }
+
+    /// The images with their lengths; what has the name of one and is no file, and of what nobody can tell.
+    fn read_images(&mut self, store: &BootStore) -> Result<()> {
+        let names = match store.folder().all_names(Path::new(layout::IMAGES)) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
+            names => names.map_err(Error::on(store.path().join(layout::IMAGES).display()))?,
+        };
+        let digests = names.iter().filter_map(|name| layout::image_of(std::str::from_utf8(name).ok()?));
+        for digest in digests {
+            let path = layout::image(&digest);
+            match store.folder().file(&path).and_then(|file| file.metadata()) {
+                Ok(found) => _ = self.images.insert(digest, found.len()),
+                Err(error) if error.kind() == ErrorKind::InvalidInput => _ = self.no_files.insert(path),
+                // It went meanwhile.
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => self.unseen.push(Error::caused(store.path().join(path).display(), error)),
+            }
+        }
+        Ok(())
     }
 
     /// The generations of a profile, the newest first.
@@ -145,7 +167,7 @@ impl MediumContents {
         newest.is_some_and(|it| it.number == generation.number)
     }
 
-    /// Its images that are not on the medium, or have another length.
+    /// Its images that are not on the medium, or have another length, or of which nobody can tell.
     pub fn missing_images<'a>(
         &'a self,
         generation: &'a InstalledGeneration,
@@ -165,27 +187,9 @@ fn generation(store: &BootStore, name: &Name, listed: ListedGeneration) -> Insta
         Ok(stored) => (Some(stored.digest), stored.parse().map_err(|why| why.to_string())),
         Err(why) => (None, Err(why.to_string())),
     };
-    let signature = signed.then(|| store.signature(name, number).ok().flatten().unwrap_or_default());
+    let signature = if signed { store.signature(name, number).transpose() } else { None };
+    let signature = signature.map(|text| text.map_err(|why| format!("cannot be read: {why}")));
     InstalledGeneration { profile: name.clone(), number, digest, signature, kept, contents }
-}
-
-/// The images with their lengths, and what has the name of one and is no file.
-fn images(store: &BootStore) -> Result<(BTreeMap<Digest, u64>, BTreeSet<PathBuf>)> {
-    let names = match store.folder().all_names(Path::new(layout::IMAGES)) {
-        Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
-        names => names.map_err(Error::on(store.path().join(layout::IMAGES).display()))?,
-    };
-    let (mut images, mut no_files) = (BTreeMap::new(), BTreeSet::new());
-    let digests = names.iter().filter_map(|name| layout::image_of(std::str::from_utf8(name).ok()?));
-    for digest in digests {
-        let path = layout::image(&digest);
-        match store.folder().file(&path).and_then(|file| file.metadata()) {
-            Ok(found) => _ = images.insert(digest, found.len()),
-            Err(error) if error.kind() == ErrorKind::InvalidInput => _ = no_files.insert(path),
-            Err(_) => {}
-        }
-    }
-    Ok((images, no_files))
 }
 
 /// The generation that this machine runs. Its images are in use, and a file system with files that are removed and in use cannot be

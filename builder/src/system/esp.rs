@@ -184,7 +184,9 @@ impl Reader<'_> {
                 Err(error) if error.kind() == ErrorKind::InvalidInput => {
                     self.no_files.extend(is_boot_file(&path).then_some(path));
                 }
-                Err(_) => {}
+                // It went meanwhile, or is of no concern here.
+                Err(error) if error.kind() == ErrorKind::NotFound || !is_boot_file(&path) => {}
+                Err(error) => return Err(self.on(&path)(error)),
             }
         }
         Ok(files)

@@ -10,6 +10,7 @@ use profiles::{Digest, Name};
 use super::esp::{Esp, EspEntry};
 use super::target::Target;
 use crate::error::{Error, Result};
+use crate::medium::SLOTS;
 use crate::medium::contents::{InstalledGeneration, MediumContents};
 
 /// A medium and its EFI system partition.
@@ -59,7 +60,22 @@ impl Installed {
                 it.profile
             )
         };
-        damaged.map(sentence).chain(self.left_alone()).collect()
+        damaged.map(sentence).chain(self.unread()).chain(self.left_alone()).collect()
+    }
+
+    /// What nobody knows of the medium, for it cannot be read.
+    pub fn unread(&self) -> impl Iterator<Item = String> {
+        let slots = self.medium.ledger.as_ref().err().map(|why| {
+            format!(
+                "the slots that count boots cannot be read: {why}: nobody knows what was good\nhelp: {SLOTS}"
+            )
+        });
+        let images = self.medium.unseen.iter().map(Error::to_string);
+        let signature = |it: &InstalledGeneration| match &it.signature {
+            Some(Err(why)) => Some(format!("{}: its signature {why}", it.label())),
+            _ => None,
+        };
+        slots.into_iter().chain(images).chain(self.medium.generations.iter().filter_map(signature))
     }
 
     /// What Lamina has not written, though it has such a name.
@@ -74,11 +90,12 @@ impl Installed {
         of_medium.chain(self.esp.no_files.iter().map(move |path| sentence(path, "on the ESP")))
     }
 
-    /// Whether it is what a power cut leaves: it cannot be read, and nobody names it.
+    /// Whether it is what a power cut leaves: it is no profile, and nobody names it. Of one that cannot be read nobody knows either.
     pub fn is_left_over(&self, generation: &InstalledGeneration) -> bool {
         let named =
             generation.kept || self.medium.attempts(generation) > 0 || self.entry_of(generation).is_some();
         generation.contents.is_err()
+            && generation.digest.is_some()
             && !named
             && !self.medium.is_last_good(generation)
             && !self.medium.is_running(generation)

@@ -71,7 +71,9 @@ fn marks(installed: &Installed, generation: &InstalledGeneration) -> Vec<String>
     mark(generation.kept, "kept");
     let signature = generation.has_own_signature();
     mark(signature == Some(Ok(())), "signed");
-    mark(signature.is_some_and(|own| own.is_err()), "signature of another");
+    let unread = matches!(generation.signature, Some(Err(_)));
+    mark(unread, "signature not read");
+    mark(!unread && signature.is_some_and(|own| own.is_err()), "signature of another");
     mark(installed.entry_of(generation).is_none(), "not in the menu");
     mark(generation.contents.is_err(), "damaged");
     let missing = installed.medium.missing_images(generation).count() as u64;

@@ -136,7 +136,12 @@ impl Chosen<'_> {
             let stored = store.profile(&generation.profile, generation.number);
             let stored = stored.map_err(beneath(path.display()))?;
             if let Some(signature) = &generation.signature {
-                files.push(DiskFile::bytes(at(layout::signature_of(&path)), signature.clone()));
+                let path = layout::signature_of(&path);
+                let text = signature.clone().map_err(|why| {
+                    Error::new(path.display(), format!("{why}: the copy would not be signed"))
+                        .remedy("look at the kernel's log for errors of the medium; do it as root")
+                })?;
+                files.push(DiskFile::bytes(at(path), text));
             }
             if generation.kept {
                 files.push(DiskFile::bytes(at(layout::kept_mark_of(&path)), ""));

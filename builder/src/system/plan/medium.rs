@@ -12,6 +12,7 @@ use super::super::room::Room;
 use super::super::step::Step;
 use crate::error::{Error, Result};
 use crate::medium::MediumImage;
+use crate::medium::contents::InstalledGeneration;
 use crate::medium::retention::{Removals, Verdict};
 
 /// The images of what comes.
@@ -76,11 +77,12 @@ fn profile(installed: &Installed, new: &NewGeneration) -> Vec<Step> {
     let same = there.filter(|it| it.digest == Some(new.digest));
     let mut steps = Vec::new();
     match &new.signature {
-        Some(text) if there.and_then(|it| it.signature.as_ref()).is_some_and(|it| it.as_bytes() == text) => {}
+        Some(text) if there.and_then(text_of_signature).is_some_and(|it| it.as_bytes() == text) => {}
         Some(text) => steps.push(Step::WriteOnMedium(signature, text.clone())),
         None => {
             let stale = match same {
-                Some(same) => same.signature.is_some() && !same.is_signed(),
+                // What cannot be read may be its own.
+                Some(same) => text_of_signature(same).is_some() && !same.is_signed(),
                 None => {
                     there.is_some_and(|it| it.signature.is_some())
                         || installed.medium.of_none.contains(&signature)
@@ -92,6 +94,10 @@ fn profile(installed: &Installed, new: &NewGeneration) -> Vec<Step> {
     steps.extend(installed.medium.of_none.contains(&mark).then_some(Step::RemoveFromMedium(mark)));
     steps.extend(same.is_none().then(|| Step::WriteOnMedium(path, new.bytes.clone())));
     steps
+}
+
+fn text_of_signature(generation: &InstalledGeneration) -> Option<&String> {
+    generation.signature.as_ref()?.as_ref().ok()
 }
 
 /// What goes.
