@@ -106,6 +106,34 @@ fn an_installation_frees_only_what_the_default_does_not_need() {
     judge(&trial, "install");
 }
 
+/// GRUB goes on with what it can make of a menu, and nobody else can say what that is.
+#[test]
+fn what_a_damaged_menu_of_grub_names_does_not_go_first() {
+    let shop = Shop::new();
+    let target = target_with_old_kernels(&shop);
+    let shown = fs::read(target.esp.join("grub/grub.cfg")).unwrap();
+    let menu = target.esp.join("grub").join(boot_entry::grub::shown_by(&shown).unwrap());
+    let text = [&fs::read(&menu).unwrap()[..], b"# \xff\n"].concat();
+    fs::write(&menu, &text).unwrap();
+    let mut installed = Installed::read(&target).unwrap();
+    let mut planned = 0;
+    for free in (0..64).map(|clusters| clusters * 512) {
+        installed.esp.room = Room { free, cluster: 512 };
+        let names = vec![name("rescue"), name("web")];
+        let request = Request { keep: Some((names, 1.try_into().unwrap())), ..Request::default() };
+        let Ok(plan) = SystemPlan::make(&installed, &request, room(&target)) else { continue };
+        planned += 1;
+        let first = plan.steps.iter().map_while(|step| match step {
+            Step::RemoveFromEsp(path) => Some(path),
+            _ => None,
+        });
+        for path in first.filter(|path| path.starts_with("lamina/")) {
+            assert!(!builder::system::esp::mentions(&text, path), "{free}: {path}");
+        }
+    }
+    assert!(planned > 0);
+}
+
 /// What the remedy names is more than what went first already.
 #[test]
 fn where_all_that_may_go_is_not_enough_the_remedy_says_what_more_there_is() {

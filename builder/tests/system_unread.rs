@@ -3,7 +3,9 @@
 
 mod program;
 
+use std::ffi::OsStr;
 use std::fs::{self, Permissions};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
 use program::made_disk::Shop;
@@ -112,4 +114,20 @@ fn slots_that_cannot_be_read_are_not_passed_over_in_silence() {
         let warned = "warning: the slots that count boots cannot be read: is damaged";
         assert!(said.contains(warned) && said.contains("help: remove what has their name"), "{said}");
     }
+}
+
+#[test]
+fn a_kernel_stays_that_an_entry_may_name_which_is_not_read() {
+    let shop = Shop::new();
+    let linux = format!("lamina/linux-{}", "1".repeat(64));
+    fs::write(shop.path("esp").join(&linux), "of another").unwrap();
+    // As a FAT shows `käse.conf` that is mounted with another character set.
+    let entry = shop.path("esp/loader/entries").join(OsStr::from_bytes(b"k\xe4se.conf"));
+    fs::write(&entry, format!("title x\nlinux /{linux}\n")).unwrap();
+    let said = shop.done(&["gc", "--keep", "1"]);
+    assert!(said.contains("has a name that is no text, and is not read: no kernel is removed"), "{said}");
+    assert!(shop.path("esp").join(&linux).exists() && entry.exists());
+    fs::remove_file(&entry).unwrap();
+    shop.done(&["gc", "--keep", "1"]);
+    assert!(!shop.path("esp").join(&linux).exists());
 }

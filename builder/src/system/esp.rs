@@ -63,8 +63,8 @@ pub struct Esp {
     pub boot_files: BTreeMap<String, u64>,
     /// What is a folder, a link or something else under the name of an entry, a menu, a kernel or an initramfs: paths, likewise.
     pub no_files: BTreeSet<String>,
-    /// Files that are longer than what is read of them.
-    pub too_long: BTreeSet<String>,
+    /// What is not read, or not to its end, and may name any kernel: paths, each with why.
+    pub unread: BTreeMap<String, &'static str>,
     /// The files by which loaders choose that can be written in place, for they have the length of a sector.
     pub in_place: BTreeSet<&'static str>,
     /// How much fits.
@@ -78,7 +78,7 @@ impl Esp {
     /// It cannot be read; what loaders choose by is no file. What others wrote, or what is damaged, stands in the result.
     pub fn read(folder: &Path) -> Result<Esp> {
         let opened = Folder::open(folder, Path::new("")).map_err(Error::on(folder.display()))?;
-        let mut reader = Reader { folder, opened, no_files: BTreeSet::new(), too_long: BTreeSet::new() };
+        let mut reader = Reader { folder, opened, no_files: BTreeSet::new(), unread: BTreeMap::new() };
         let mut entries = reader.entries()?;
         entries.sort_by_cached_key(|it: &EspEntry| listed_at(&it.name, it.entry.as_ref().ok()));
         let conf = reader.choice(LOADER_CONF)?;
@@ -105,7 +105,7 @@ impl Esp {
             grub_tries: tries.map(|block| GrubTries::parse(&block)),
             boot_files,
             no_files: reader.no_files,
-            too_long: reader.too_long,
+            unread: reader.unread,
             in_place,
             room: Room::of(folder)?,
         })
@@ -146,7 +146,7 @@ struct Reader<'a> {
     folder: &'a Path,
     opened: Folder,
     no_files: BTreeSet<String>,
-    too_long: BTreeSet<String>,
+    unread: BTreeMap<String, &'static str>,
 }
 
 impl Reader<'_> {
@@ -192,8 +192,8 @@ impl Reader<'_> {
         Ok(files)
     }
 
-    /// The names in a folder that are text, sorted; none where there is no such folder.
-    fn names(&self, folder: &str) -> Result<Vec<String>> {
+    /// The names in a folder that are text, sorted; none where there is no such folder. An entry with another one is a loader's all the same.
+    fn names(&mut self, folder: &str) -> Result<Vec<String>> {
         let names = match self.opened.all_names(Path::new(folder)) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
             names => names.map_err(self.on(folder))?,
@@ -202,18 +202,27 @@ impl Reader<'_> {
             let why = format!("it has {} entries, of which at most {MOST_NAMES} are read", names.len());
             return Err(self.on(folder)(io::Error::new(ErrorKind::InvalidData, why)));
         }
-        let mut names: Vec<String> =
-            names.into_iter().filter_map(|name| String::from_utf8(name).ok()).collect();
-        names.sort();
-        Ok(names)
+        let mut texts = Vec::new();
+        for name in names {
+            match String::from_utf8(name) {
+                Ok(name) => texts.push(name),
+                Err(other) if folder == ENTRIES => {
+                    let path = format!("{folder}/{}", String::from_utf8_lossy(other.as_bytes()));
+                    self.unread.insert(path, "has a name that is no text, and is not read");
+                }
+                Err(_) => {}
+            }
+        }
+        texts.sort();
+        Ok(texts)
     }
 
     /// What a file says; `None` where there is none, or something else under its name. What is there and cannot be read is neither.
     fn text(&mut self, path: &str, most: u64) -> Result<Option<Vec<u8>>> {
         match read(&self.opened, path, most) {
             Ok(text) => {
-                self.too_long
-                    .extend(text.as_ref().filter(|it| it.len() as u64 > most).map(|_| path.to_owned()));
+                let too_long = text.as_ref().filter(|it| it.len() as u64 > most);
+                self.unread.extend(too_long.map(|_| (path.to_owned(), "is too long to be read")));
                 Ok(text)
             }
             Err(error) if error.kind() == ErrorKind::InvalidInput => {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use boot_entry::paths::{self, GRUB, GRUB_CFG, GRUB_TRIES, LOADER_CONF};
 use boot_entry::{GrubMenu, GrubTries, Menu, grub};
 use cli::numbers::{count, human_size};
+use cli::safe_text::clean;
 use profiles::Name;
 
 use super::super::esp::{Esp, EspEntry, Grub, is_boot_file, mentions};
@@ -81,10 +82,10 @@ fn warning(esp: &Esp) -> Vec<String> {
              help: to let Lamina write it, keep a copy elsewhere and empty it; nothing is to be done where another loader boots this medium"
         ));
     }
-    if let Some(path) = esp.too_long.iter().next() {
-        warnings.push(format!(
-            "{path} on the ESP is too long to be read: no kernel is removed, for nobody knows which it names"
-        ));
+    if let Some((path, why)) = esp.unread.iter().next() {
+        let path = clean(path);
+        warnings
+            .push(format!("{path} on the ESP {why}: no kernel is removed, for nobody knows which it names"));
     }
     warnings
 }
@@ -194,7 +195,7 @@ impl Goes {
             texts.extend(sourced.map(|it| it.1.clone()).chain([text.clone()]));
         }
         let unused = |path: &&String| {
-            is_boot_file(path) && esp.too_long.is_empty() && !texts.iter().any(|text| mentions(text, path))
+            is_boot_file(path) && esp.unread.is_empty() && !texts.iter().any(|text| mentions(text, path))
         };
         Goes {
             entries,
@@ -226,7 +227,7 @@ impl Goes {
         let menus = self.menus.iter().filter(|path| !is_shown(path));
         let left = esp.entries.iter().filter(|it| !entries.contains(&&it.path()));
         let mut texts: Vec<&[u8]> = left.map(|it| it.text.as_slice()).collect();
-        texts.extend(shown_by_grub(esp).map(str::as_bytes));
+        texts.extend(shown_by_grub(esp));
         let unused = |path: &&String| !texts.iter().any(|text| mentions(text, path));
         let boot_files = self.boot_files.iter().filter(unused);
         entries.iter().copied().chain(menus).chain(boot_files).cloned().collect()
@@ -234,10 +235,11 @@ impl Goes {
 }
 
 /// The entry that GRUB boots by itself; all that it shows, where nobody knows which that is.
-fn shown_by_grub(esp: &Esp) -> Option<&str> {
+fn shown_by_grub(esp: &Esp) -> Option<&[u8]> {
     let Grub::Shows(name) = &esp.grub else { return None };
-    let menu = std::str::from_utf8(esp.grub_menus.get(name)?).ok()?;
-    grub::default_of(menu).or(Some(menu))
+    let menu = esp.grub_menus.get(name)?;
+    let default = std::str::from_utf8(menu).ok().and_then(grub::default_of);
+    Some(default.map_or(menu, str::as_bytes))
 }
 
 /// Kernels and initramfs files that only older generations use, beside those that go `first` and are not enough.
