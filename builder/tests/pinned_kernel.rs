@@ -175,7 +175,16 @@ fn an_installation_keeps_the_initramfs_that_reads_the_profile_and_refuses_one_th
     let plan = shop.done(&["install", "web", "--dry-run"]);
     assert!(plan.contains("check lamina/linux-") && !plan.contains("copy lamina/"), "{plan}");
     shop.done(&["install", "web"]);
-    assert_eq!((entry(4).linux, entry(4).initrd), (with_good.linux, with_good.initrd));
+    assert_eq!((&entry(4).linux, &entry(4).initrd), (&with_good.linux, &with_good.initrd));
+    // One that cannot be read is not taken for one that is gone: a link that leads to itself is so for everybody.
+    let initrd = shop.path("esp").join(with_good.initrd[0].trim_start_matches('/'));
+    fs::rename(&initrd, shop.path("away")).unwrap();
+    std::os::unix::fs::symlink(initrd.file_name().unwrap(), &initrd).unwrap();
+    let said = shop.refused(&["install", "web"]);
+    assert!(said.contains(&initrd.file_name().unwrap().display().to_string()), "{said}");
+    assert!(said.contains("os error 40") && said.contains("help: give the init"), "{said}");
+    fs::remove_file(&initrd).unwrap();
+    fs::rename(shop.path("away"), &initrd).unwrap();
     // A new one takes its place where its init is named.
     let said = shop.refused(&["install", "web", "--init", "nothing"]);
     assert!(said.contains("nothing: init, which the initramfs starts, is not there"), "{said}");

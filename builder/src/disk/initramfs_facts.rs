@@ -11,6 +11,8 @@ use decompress::Compression;
 use initramfs_format::{Description, paths};
 use profiles::resolved::BootProfile;
 
+use crate::error::Error;
+
 /// `mkinitramfs` writes entries by path, and the description before modules and images: what lies behind so much is not looked for.
 const MOST_BYTES: u64 = 256 << 20;
 /// More of a description is not read.
@@ -21,39 +23,54 @@ const HEADER: usize = 110;
 const LONGEST_NAME: u64 = 4096;
 const TRAILER: &[u8] = b"TRAILER!!!";
 
-/// What an initramfs says; `None` where it says nothing: it has no description, or is nothing that can be read.
-pub fn describe(file: &File) -> Option<Description> {
-    let mut file = file.try_clone().ok()?;
-    file.seek(SeekFrom::Start(0)).ok()?;
+/// What an initramfs says; `None` where it says nothing: it has no description, or its bytes are those of something else.
+///
+/// # Errors
+/// The system does not let its bytes be read: then nobody knows what it says.
+pub fn describe(file: &File) -> io::Result<Option<Description>> {
+    match text_of(file) {
+        Ok(text) => Ok(text.and_then(|text| Description::parse(&text).ok())),
+        // What has no number of the system is an archive that ends early, or is none.
+        Err(error) => system_said(error).map_or(Ok(None), Err),
+    }
+}
+
+/// The system's answer, of which decompressors may make an error of their own.
+fn system_said(error: io::Error) -> Option<io::Error> {
+    Error::caused("", error).system_said().filter(|said| said.raw_os_error().is_some())
+}
+
+fn text_of(mut file: &File) -> io::Result<Option<Vec<u8>>> {
+    file.seek(SeekFrom::Start(0))?;
     let mut input = BufReader::with_capacity(1 << 16, file.take(MOST_BYTES));
     // One archive after another: the kernel takes zero bytes between them, and each may be compressed.
     loop {
-        let first = input.fill_buf().ok()?;
+        let first = input.fill_buf()?;
         let zeros = first.iter().take_while(|byte| **byte == 0).count();
         match Compression::of_magic(first) {
-            Compression::None if first.is_empty() => return None,
+            Compression::None if first.is_empty() => return Ok(None),
             Compression::None if zeros > 0 => input.consume(zeros),
             Compression::None => {
-                if let Some(text) = find(&mut input).ok()? {
-                    return Description::parse(&text).ok();
+                if let Some(text) = find(&mut input)? {
+                    return Ok(Some(text));
                 }
             }
-            compression => return in_compressed(compression.reader(input).ok()?),
+            compression => return in_compressed(compression.reader(input)?),
         }
     }
 }
 
 /// The same of what a decompressor yields, behind which nothing else is looked for.
-fn in_compressed(inside: impl Read) -> Option<Description> {
+fn in_compressed(inside: impl Read) -> io::Result<Option<Vec<u8>>> {
     let mut inside = BufReader::new(inside.take(MOST_BYTES));
     loop {
-        let zeros = inside.fill_buf().ok()?.iter().take_while(|byte| **byte == 0).count();
+        let zeros = inside.fill_buf()?.iter().take_while(|byte| **byte == 0).count();
         inside.consume(zeros);
         if zeros > 0 {
             continue;
         }
-        if let Some(text) = find(&mut inside).ok()? {
-            return Description::parse(&text).ok();
+        if let Some(text) = find(&mut inside)? {
+            return Ok(Some(text));
         }
     }
 }
@@ -159,7 +176,18 @@ mod tests {
     fn described(bytes: &[u8]) -> Option<Description> {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(bytes).unwrap();
-        describe(&file)
+        describe(&file).unwrap()
+    }
+
+    #[test]
+    fn what_cannot_be_read_says_nobody_knows_what() {
+        // EISDIR and EIO of read(2), and ESPIPE of lseek(2), for everybody.
+        for path in ["/", "/proc/self/mem"] {
+            let error = describe(&File::open(path).unwrap()).unwrap_err();
+            assert!(error.raw_os_error().is_some(), "{path}: {error}");
+        }
+        let pipe = std::os::fd::OwnedFd::from(io::pipe().unwrap().0);
+        assert_eq!(describe(&pipe.into()).unwrap_err().kind(), io::ErrorKind::NotSeekable);
     }
 
     #[test]

@@ -46,10 +46,9 @@ impl PinnedKernels {
             }
         };
         if let InitramfsSource::File(path) = initramfs {
-            check(profile, &File::open(path).map_err(Error::on(path.display()))?).map_err(|why| {
-                Error::new(path.display(), format!("does not boot the profile {}: {why}", profile.name))
-                    .remedy("leave --initramfs out, and one is made for the kernel of each profile")
-            })?;
+            let remedy = "leave --initramfs out, and one is made for the kernel of each profile";
+            let file = File::open(path).map_err(Error::on(path.display()))?;
+            check(profile, &file, path.display(), remedy)?;
         }
         Ok(Some(files))
     }
@@ -91,16 +90,28 @@ impl DiskKernels {
     }
 }
 
-/// Whether the init of an initramfs boots a profile, and else why not.
+/// Refuses an initramfs, which is called so, whose init does not boot a profile.
 ///
 /// # Errors
-/// It would refuse it.
-pub fn check(profile: &BootProfile, initramfs: &File) -> Result<(), String> {
+/// It would refuse the profile, with this remedy; or it cannot be read.
+pub fn check(
+    profile: &BootProfile,
+    initramfs: &File,
+    name: impl std::fmt::Display,
+    remedy: &str,
+) -> Result<()> {
     if profile.format() == 1 {
         // Every init boots it.
         return Ok(());
     }
-    why_not(describe(initramfs).as_ref(), profile).map_or(Ok(()), Err)
+    let description = describe(initramfs).map_err(Error::on(&name))?;
+    match why_not(description.as_ref(), profile) {
+        None => Ok(()),
+        Some(why) => {
+            let cause = format!("does not boot the profile {}: {why}", profile.name);
+            Err(Error::new(name, cause).remedy(remedy))
+        }
+    }
 }
 
 /// The image of the profile that has the modules of its kernel: it is called after the kernel.

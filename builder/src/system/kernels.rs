@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::path::PathBuf;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use boot_entry::paths;
@@ -19,6 +20,9 @@ use crate::disk::made_files::{MadeFile, MadeFiles};
 use crate::disk::pinned_kernel::{PinnedKernels, check};
 use crate::error::{Error, Result};
 use crate::store::Store;
+
+const NEW_ONE: &str =
+    "give the init of this version with `--init FILE`: a new initramfs takes its place for this generation";
 
 /// What was asked for, and where things are.
 #[derive(Debug)]
@@ -81,27 +85,30 @@ impl KernelChoice<'_> {
             let [initrd] = &entry.initrd[..] else { continue };
             let place = self.target.esp.join(initrd.trim_start_matches('/'));
             let meant = initrd.rsplit_once("initrd-").and_then(|(_, hex)| Digest::parse(hex).ok());
-            // One that is gone or damaged is as good as none.
-            let Some(there) = MadeFile::given(&place).ok().filter(|it| meant == Some(it.digest)) else {
-                continue;
-            };
-            match check(profile, &open(&there.on_disk(initrd.clone()))?) {
+            let Some(there) = whole(&place, meant)? else { continue };
+            let name = format!("{initrd} on the ESP");
+            match check(profile, &open(&there.on_disk(initrd.clone()))?, name, NEW_ONE) {
                 Ok(()) => {
                     let path = self.store.require_kernel(pin)?;
                     let kernel = MadeFile::given(&path)?;
                     return Ok(Some(BootFiles::of(pin.release.as_str().to_owned(), kernel, there)));
                 }
-                Err(why) => refused = Some((initrd.clone(), why)),
+                Err(why) => refused = Some(why),
             }
         }
-        match refused {
-            None => Ok(None),
-            Some((initrd, why)) => Err(Error::new(
-                format!("{initrd} on the ESP"),
-                format!("does not boot the profile {}: {why}", profile.name),
-            )
-            .remedy("give the init of this version with `--init FILE`: a new initramfs takes its place for this generation")),
-        }
+        refused.map_or(Ok(None), Err)
+    }
+}
+
+/// An initramfs of the partition. One that is gone or damaged is as good as none; of one that cannot be read nobody knows.
+fn whole(place: &Path, meant: Option<Digest>) -> Result<Option<MadeFile>> {
+    match MadeFile::given(place) {
+        Ok(there) => Ok(Some(there).filter(|it| meant == Some(it.digest))),
+        Err(error) => match error.system_said().map(|said| said.kind()) {
+            None | Some(ErrorKind::NotFound) => Ok(None),
+            Some(_) if error.known_remedy().is_some() => Err(error),
+            Some(_) => Err(error.remedy(NEW_ONE)),
+        },
     }
 }
 
@@ -122,8 +129,7 @@ fn check_given(profile: &BootProfile, pin: &KernelPin, given: &BootFiles) -> Res
         return Err(Error::new("--kernel", cause)
             .remedy("leave --kernel and --initramfs out: the profile brings its kernel; or take `kernel` out of the profile"));
     }
-    check(profile, &open(&given.initrd)?).map_err(|why| {
-        Error::new("--initramfs", format!("does not boot the profile {}: {why}", profile.name))
-            .remedy("make it with the `mkinitramfs` and the init of this version, or leave --kernel and --initramfs out")
-    })
+    let remedy =
+        "make it with the `mkinitramfs` and the init of this version, or leave --kernel and --initramfs out";
+    check(profile, &open(&given.initrd)?, "--initramfs", remedy)
 }
