@@ -277,6 +277,48 @@ fn mended(disk: &Path) -> bool {
     Command::new("sh").args(["-c", words]).arg(fdisk).arg(disk).output().unwrap().status.success()
 }
 
+/// Of what cannot be read or listed nobody can say that it is missing.
+#[test]
+fn what_cannot_be_read_is_damaged_and_nothing_else_is_missing_for_it() {
+    let disk = Whole::new(&["--profile", "rescue"]);
+    let image = disk.file("images", "path", "/lamina/images/");
+    let file = "mode 0100644";
+    for (what, field) in [
+        ("/lamina/images", file),
+        (image.as_str(), "block[0] 0"),
+        ("/lamina/profiles", file),
+        ("/lamina/profiles/web", file),
+        ("/lamina/profiles/web/1.kdl", "block[0] 0"),
+    ] {
+        disk.harmed(&[]);
+        let place = format!("harmed.img?offset={}", disk.partition("lamina-store").0);
+        let request = format!("set_inode_field {what} {field}");
+        let debugfs = disk_image::programs::find_program("debugfs", "e2fsprogs").unwrap();
+        let words = ["-w", "-R", &request, &place];
+        let done = Command::new(debugfs).args(words).current_dir(disk.shop.path()).output().unwrap();
+        assert!(done.status.success(), "{}", told(&done));
+        let said = told(&lamina(disk.shop.path(), &["disk", "inspect", "harmed.img"]));
+        assert!(said.contains(&format!("damaged: {what}: ")), "{what}\nnot in: {said}");
+        assert_eq!(said.matches("damaged: ").count(), 1, "{said}");
+    }
+    // The same for folders of the EFI system partition.
+    disk.harmed(&[]);
+    for folder in ["loader/entries", "grub"] {
+        fs::write(disk.path("bytes"), "a file").unwrap();
+        assert!(disk.mtool("mdeltree", &[&format!("::/{folder}")]).status.success());
+        assert!(disk.mtool("mcopy", &["bytes", &format!("::/{folder}")]).status.success());
+    }
+    let said = told(&lamina(disk.shop.path(), &["disk", "inspect", "harmed.img"]));
+    assert!(said.contains("damaged: loader/entries: ") && said.contains("damaged: grub: "), "{said}");
+    assert!(!said.contains("there is no such entry") && !said.contains("which is missing"), "{said}");
+    // A program that cannot be read is not called another one.
+    let program = "EFI/BOOT/BOOTX64.EFI";
+    disk.harmed(&[Harm::Delete("loader/lamina.kdl"), Harm::Delete(program)]);
+    assert!(disk.mtool("mmd", &[&format!("::/{program}")]).status.success());
+    let said = told(&lamina(disk.shop.path(), &["disk", "inspect", "harmed.img"]));
+    assert!(said.contains(&format!("damaged: {program}: ")) && !said.contains("is no program"), "{said}");
+}
+
 /// A power cut can tear one of the two slots that count boots, and init then goes by the other.
 #[test]
 fn slots_that_cannot_be_read_both_are_named() {

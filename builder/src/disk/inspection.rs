@@ -115,10 +115,13 @@ pub fn inspect(path: &Path) -> Result<Inspection> {
         damage: reader.table.damage.clone(),
         ..Inspection::default()
     };
-    match reader.store() {
+    let known = match reader.store() {
         Ok(store) => found.read_store(&store),
-        Err(error) => found.damage.push(error.remedy(ANEW)),
-    }
+        Err(error) => {
+            found.damage.push(error.remedy(ANEW));
+            false
+        }
+    };
     let esp = reader.esp().map_err(|error| found.damage.push(error)).ok();
     let loaders = loader_check::judge(&reader, esp.as_ref());
     found.damage.extend(loaders.damage);
@@ -128,7 +131,7 @@ pub fn inspect(path: &Path) -> Result<Inspection> {
         found.read_grub_tries(esp);
     }
     if reader.partition(PartitionKind::Store).is_ok() {
-        found.check_entries();
+        found.check_entries(known);
     }
     Ok(found)
 }
@@ -138,9 +141,29 @@ impl Inspection {
         self.damage.push(Error::new(object, cause.into()).remedy(remedy));
     }
 
-    fn read_store(&mut self, store: &Ext4) {
+    /// Whether all generations are known then: of what cannot be read or listed nobody can say that it is missing.
+    fn read_store(&mut self, store: &Ext4) -> bool {
         self.read_slots(store);
-        for name in self.names(store, "/lamina/images") {
+        let lengths = self.read_images(store);
+        let Some(profiles) = self.names(store, "/lamina/profiles") else { return false };
+        let mut known = true;
+        for profile in profiles {
+            let files = self.names(store, &format!("/lamina/profiles/{profile}"));
+            known &= files.is_some();
+            let files = files.unwrap_or_default();
+            let mut numbers: Vec<u64> = files.iter().filter_map(|name| layout::generation_of(name)).collect();
+            numbers.sort_by(|a, b| b.cmp(a));
+            for number in numbers {
+                known &= self.read_generation(store, &profile, number, lengths.as_ref());
+            }
+        }
+        known
+    }
+
+    /// The lengths of all images, none of those that cannot be read; nothing where nobody knows which there are.
+    fn read_images(&mut self, store: &Ext4) -> Option<BTreeMap<Digest, Option<u64>>> {
+        let mut lengths = BTreeMap::new();
+        for name in self.names(store, "/lamina/images")? {
             let path = format!("/lamina/images/{name}");
             let Some(meant) = layout::image_of(&name) else {
                 self.damaged(&path, "is no image: its name is no SHA-256", "remove it");
@@ -152,20 +175,15 @@ impl Inspection {
                         self.damaged(&path, format!("is damaged: its SHA-256 is {}", digest.hex()), BRING);
                     }
                     self.images.push(FoundFile { path, digest: meant, size });
+                    lengths.insert(meant, Some(size));
                 }
-                Err(error) => self.damage.push(error.remedy(BRING)),
+                Err(error) => {
+                    self.damage.push(error.remedy(BRING));
+                    lengths.insert(meant, None);
+                }
             }
         }
-        let sizes: BTreeMap<Digest, u64> = self.images.iter().map(|it| (it.digest, it.size)).collect();
-        for profile in self.names(store, "/lamina/profiles") {
-            let folder = format!("/lamina/profiles/{profile}");
-            let files = self.names(store, &folder);
-            let mut numbers: Vec<u64> = files.iter().filter_map(|name| layout::generation_of(name)).collect();
-            numbers.sort_by(|a, b| b.cmp(a));
-            for number in numbers {
-                self.read_generation(store, &profile, number, &sizes);
-            }
-        }
+        Some(lengths)
     }
 
     /// One slot may be torn by a power cut: the next boot writes it.
@@ -181,31 +199,48 @@ impl Inspection {
         }
     }
 
-    fn read_generation(&mut self, store: &Ext4, profile: &str, number: u64, sizes: &BTreeMap<Digest, u64>) {
+    /// Whether its bytes can be read. `lengths` are those of the images, where they are known.
+    fn read_generation(
+        &mut self,
+        store: &Ext4,
+        profile: &str,
+        number: u64,
+        lengths: Option<&BTreeMap<Digest, Option<u64>>>,
+    ) -> bool {
         let path = format!("/lamina/profiles/{profile}/{number}.kdl");
-        let bytes = match ext4::read_small(store, &path, MOST_TEXT) {
-            Ok(bytes) => bytes,
-            Err(error) => return self.damage.push(error.remedy(BRING)),
+        let read = ext4::read_small(store, &path, MOST_TEXT);
+        let hashed = |bytes: Vec<u8>| Ok((Digest::of(bytes.as_slice()).map_err(Error::on(&path))?.0, bytes));
+        let (digest, bytes) = match read.and_then(hashed) {
+            Ok(read) => read,
+            Err(error) => {
+                self.damage.push(error.remedy(BRING));
+                return false;
+            }
         };
-        let parsed = match BootProfile::parse(&path, &bytes) {
-            Ok(parsed) => parsed,
-            Err(why) => return self.damaged(&path, format!("cannot be read: {}", why), BRING),
-        };
-        for image in parsed.all_images() {
-            match sizes.get(&image.digest) {
-                Some(size) if *size == image.size => {}
-                Some(size) => {
+        match BootProfile::parse(&path, &bytes) {
+            Ok(parsed) => {
+                lengths.into_iter().for_each(|lengths| self.check_images(&path, &parsed, lengths));
+                let BootProfile { description, kernel, .. } = parsed;
+                let profile = profile.to_owned();
+                self.generations.push(FoundGeneration { profile, number, digest, description, kernel });
+            }
+            Err(why) => self.damaged(&path, format!("cannot be read: {}", why), BRING),
+        }
+        true
+    }
+
+    fn check_images(&mut self, path: &str, profile: &BootProfile, lengths: &BTreeMap<Digest, Option<u64>>) {
+        for image in profile.all_images() {
+            match lengths.get(&image.digest) {
+                Some(Some(size)) if *size != image.size => {
                     let (name, meant) = (&image.name, image.size);
                     let cause = format!("the image of {name} has {size} bytes, and the profile says {meant}");
-                    self.damaged(&path, cause, BRING);
+                    self.damaged(path, cause, BRING);
                 }
-                None => self.damaged(&path, format!("the image of {} is missing", image.name), BRING),
+                Some(_) => {}
+                None => self.damaged(path, format!("the image of {} is missing", image.name), BRING),
             }
         }
-        let Ok((digest, _)) = Digest::of(bytes.as_slice()) else { return };
-        let BootProfile { description, kernel, .. } = parsed;
-        let profile = profile.to_owned();
-        self.generations.push(FoundGeneration { profile, number, digest, description, kernel });
     }
 
     fn read_esp(&mut self, esp: &EspReader) {
@@ -273,8 +308,8 @@ impl Inspection {
         }
     }
 
-    /// An entry must find what it binds on this disk.
-    fn check_entries(&mut self) {
+    /// An entry must find what it binds on this disk, as far as all generations are known.
+    fn check_entries(&mut self, known: bool) {
         let bound: BTreeSet<String> =
             self.generations.iter().map(|it| format!("{}@{}", it.profile, it.digest)).collect();
         let named: BTreeSet<&str> = self.generations.iter().map(|it| it.profile.as_str()).collect();
@@ -284,7 +319,8 @@ impl Inspection {
             let mut wrong = |cause: String, remedy| {
                 damage.push(Error::new(paths::entry(file), cause).remedy(remedy));
             };
-            for candidate in entry.candidates().filter(|it| !bound.contains(*it) && !named.contains(it)) {
+            let is_missing = |it: &&str| known && !bound.contains(*it) && !named.contains(it);
+            for candidate in entry.candidates().filter(is_missing) {
                 wrong(format!("{candidate} is not in the store"), BRING);
             }
             if name.is_ours() && entry.candidates().next().is_none() {
@@ -300,8 +336,8 @@ impl Inspection {
         self.damage.append(&mut damage);
     }
 
-    /// The names in a folder of the store, sorted; a folder that is missing has none.
-    fn names(&mut self, store: &Ext4, folder: &str) -> Vec<String> {
+    /// The names in a folder of the store, sorted; a folder that is missing has none. Nothing where it cannot be listed, which is damage.
+    fn names(&mut self, store: &Ext4, folder: &str) -> Option<Vec<String>> {
         let read = || -> Result<Vec<String>, Ext4Error> {
             let names = store.read_dir(folder)?.map(|entry| Ok(entry?.file_name().display().to_string()));
             names.collect()
@@ -311,11 +347,11 @@ impl Inspection {
             Err(Ext4Error::NotFound) => Vec::new(),
             Err(error) => {
                 self.damaged(folder, error.to_string(), ANEW);
-                Vec::new()
+                return None;
             }
         };
         names.retain(|name| name != "." && name != "..");
         names.sort();
-        names
+        Some(names)
     }
 }

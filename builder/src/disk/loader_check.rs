@@ -122,8 +122,11 @@ impl Verdict {
             false if !bios => self.damaged(program, "is missing: nothing starts this disk", ANEW),
             false => {}
             // Every PE program begins so (Microsoft's PE format, "MS-DOS stub").
-            true if esp.begins(program, b"MZ") => {}
-            true => self.damaged(program, "is no program of UEFI", ANEW),
+            true => match esp.begins(program, b"MZ") {
+                Ok(true) => {}
+                Ok(false) => self.damaged(program, "is no program of UEFI", ANEW),
+                Err(error) => self.damage.push(error.remedy(ANEW)),
+            },
         }
         if bios && !esp.has(paths::GRUB_CFG) {
             self.damaged(paths::GRUB_CFG, "is missing: GRUB shows no menu", ANEW);
@@ -132,10 +135,10 @@ impl Verdict {
 
     /// A menu is called after what is in it.
     fn check_grub(&mut self, esp: &EspReader) {
-        let names = esp.names(paths::GRUB).unwrap_or_else(|error| {
-            self.damage.push(error);
-            Vec::new()
-        });
+        let names = match esp.names(paths::GRUB) {
+            Ok(names) => names,
+            Err(error) => return self.damage.push(error.remedy(MENU)),
+        };
         for name in names.iter().filter(|name| grub::is_menu(name)) {
             let path = format!("{}/{name}", paths::GRUB);
             match esp.read(&path) {
@@ -173,7 +176,8 @@ impl Verdict {
             Err(error) => return self.damage.push(error.remedy(CHOOSE)),
         };
         let conf = LoaderConf::parse(&text);
-        let names = esp.names(paths::ENTRIES).unwrap_or_default();
+        // That they cannot be listed is said where they are read.
+        let Ok(names) = esp.names(paths::ENTRIES) else { return };
         let is_there =
             names.iter().filter_map(|name| EntryFileName::parse(name)).any(|name| conf.means(&name));
         if conf.is_pattern_of_others() {

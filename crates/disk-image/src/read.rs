@@ -230,10 +230,14 @@ impl EspReader {
     }
 
     /// Whether a file begins with these bytes.
-    pub fn begins(&self, path: &str, meant: &[u8]) -> bool {
-        let mut found = vec![0; meant.len()];
-        let read = self.open_file(path).and_then(|mut file| file.read_exact(&mut found));
-        read.is_ok() && found == meant
+    ///
+    /// # Errors
+    /// It is missing or damaged.
+    pub fn begins(&self, path: &str, meant: &[u8]) -> Result<bool> {
+        let mut found = Vec::new();
+        let file = self.open_file(path).map_err(Error::on(path))?;
+        file.take(meant.len() as u64).read_to_end(&mut found).map_err(Error::on(path))?;
+        Ok(found == meant)
     }
 
     /// A small file.
