@@ -8,6 +8,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use disk_image::read::DiskReader;
 use program::{json, lamina, told};
 use serde_json::Value;
 use shop::{create, shop};
@@ -317,6 +318,21 @@ fn what_cannot_be_read_is_damaged_and_nothing_else_is_missing_for_it() {
     assert!(disk.mtool("mmd", &[&format!("::/{program}")]).status.success());
     let said = told(&lamina(disk.shop.path(), &["disk", "inspect", "harmed.img"]));
     assert!(said.contains(&format!("damaged: {program}: ")) && !said.contains("is no program"), "{said}");
+}
+
+/// The sum in FSInfo is a hint, and does not take the place of a table that cannot be read.
+#[test]
+fn room_that_nobody_can_count_is_an_error() {
+    let disk = Whole::new(&["--firmware", "uefi"]);
+    let (start, _) = disk.partition("lamina-esp");
+    disk.harmed(&[]);
+    let file = File::options().read(true).write(true).open(disk.path("harmed.img")).unwrap();
+    let esp = DiskReader::new(file.try_clone().unwrap()).unwrap().esp().unwrap();
+    assert!(esp.room().unwrap().0 > 0);
+    // The table begins behind 32 sectors.
+    file.set_len(start + 40 * 512).unwrap();
+    let error = esp.room().unwrap_err().to_string();
+    assert!(error.contains("EFI system partition"), "{error}");
 }
 
 /// A power cut can tear one of the two slots that count boots, and init then goes by the other.

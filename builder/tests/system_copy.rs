@@ -134,6 +134,12 @@ fn what_a_bios_starts_is_copied_or_said_to_be_left_out() {
     target.disk = Some(shop.path("missing"));
     let error = whole::plan(&target, &installed, &chosen, WholeRequest::default()).unwrap_err().to_string();
     assert!(error.contains("missing: what a BIOS starts cannot be read: "), "{error}");
+    fs::write(shop.path("esp/grub/grub.cfg"), "set a=b\n").unwrap();
+    let shown_by_others = Installed::read(&target).unwrap();
+    let chosen_there = contents::choose(&shown_by_others, false).unwrap();
+    let planned = whole::plan(&target, &shown_by_others, &chosen_there, WholeRequest::default()).unwrap();
+    let left_out = planned.left_out.unwrap().to_string();
+    assert!(left_out.contains("missing: nobody knows whether a BIOS starts it: No such file"), "{left_out}");
     // Nothing else starts this one.
     target.disk = None;
     fs::remove_file(shop.path("esp/EFI/BOOT/BOOTX64.EFI")).unwrap();

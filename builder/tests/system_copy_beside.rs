@@ -134,6 +134,21 @@ fn beside_another_system_its_menu_shows_the_copy() {
     refused(&shop, &["other.img", "--beside"], "has a partition lamina-store already");
 }
 
+/// Of a loader that cannot be read nobody knows what it shows, and what boots by itself.
+#[test]
+fn a_loader_of_theirs_that_cannot_be_read_is_not_taken_for_another_one() {
+    let shop = Shop::new();
+    let disk = shop.path("other.img");
+    other_disk(&disk, &Theirs::SystemdBoot, "default debian.conf\ntimeout 3\n");
+    let mut bytes = fs::read(&disk).unwrap();
+    let name = bytes.windows(11).position(|it| it == b"BOOTX6~1EFI").unwrap();
+    for part in [20..22, 26..28] {
+        bytes[name..][part].fill(0);
+    }
+    fs::write(&disk, bytes).unwrap();
+    refused(&shop, &["other.img", "--beside"], "EFI/BOOT/BOOTX64.EFI: ends before its length");
+}
+
 #[test]
 fn beside_another_system_an_own_loader_is_said() {
     let shop = Shop::new();

@@ -186,9 +186,11 @@ impl EspReader {
     /// The file system is damaged.
     pub fn room(&self) -> Result<(u64, u64)> {
         let disk = self.disk.try_clone().map_err(Error::on(ESP))?;
-        let volume = FatVolume::open(disk, self.place.0, self.place.1).ok();
-        if let Some(room) = volume.and_then(|volume| volume.room().ok()) {
-            return Ok(room);
+        match FatVolume::open(disk, self.place.0, self.place.1) {
+            Ok(volume) => return volume.room().map_err(Error::on(ESP)),
+            Err(error) if error.system_said().is_some() => return Err(error),
+            // A FAT12 or FAT16, which has no such sum.
+            Err(_) => {}
         }
         let stats = self.files.stats().map_err(Error::on(ESP))?;
         let cluster = u64::from(stats.cluster_size());
@@ -221,7 +223,12 @@ impl EspReader {
     /// It is missing or damaged; the target cannot be written to.
     pub fn copy(&self, path: &str, target: &mut impl io::Write) -> Result<u64> {
         let mut file = self.open_file(path).map_err(Error::on(path))?;
-        io::copy(&mut file, target).map_err(Error::on(path))
+        let copied = io::copy(&mut file, target).map_err(Error::on(path))?;
+        match self.length(path)? == Some(copied) {
+            true => Ok(copied),
+            false => Err(Error::new(path, "ends before its length: its chain of clusters is damaged")
+                .remedy("`fsck.vfat` says what is wrong with the file system")),
+        }
     }
 
     /// Whether there is a file, or something else that is called so.

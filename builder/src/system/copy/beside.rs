@@ -82,7 +82,7 @@ impl BesidePlan {
         let there = Esp::read(&copies.esp())?;
         refuse_entries(&there, &disk.path)?;
         let files = reader.esp()?;
-        let shows = shows_entries(&files);
+        let shows = shows_entries(&files).map_err(|error| error.about(&name))?;
         if shows {
             refuse_another_default(&there, &files, &reader)?;
         }
@@ -235,13 +235,20 @@ fn refuse_entries(there: &Esp, path: &Path) -> Result<()> {
 }
 
 /// Whether a loader there shows entries of the Boot Loader Specification.
-fn shows_entries(esp: &EspReader) -> bool {
+///
+/// # Errors
+/// What UEFI starts there cannot be read: nobody knows what it shows, and what boots by itself.
+fn shows_entries(esp: &EspReader) -> Result<bool> {
+    if esp.has(THEIRS) {
+        return Ok(true);
+    }
+    if !esp.has(paths::UEFI_PROGRAM) || esp.length(paths::UEFI_PROGRAM)?.is_none_or(|it| it > MOST_OF_LOADER)
+    {
+        return Ok(false);
+    }
     let mut program = Vec::new();
-    let is_a_loader =
-        esp.length(paths::UEFI_PROGRAM).is_ok_and(|it| it.is_some_and(|it| it <= MOST_OF_LOADER));
-    let is_it =
-        is_a_loader && esp.copy(paths::UEFI_PROGRAM, &mut program).is_ok() && is_systemd_boot(&program);
-    is_it || esp.has(THEIRS)
+    esp.copy(paths::UEFI_PROGRAM, &mut program)?;
+    Ok(is_systemd_boot(&program))
 }
 
 /// Kernels are named by what is in them: the same ones need not come again.

@@ -79,16 +79,22 @@ pub(super) fn of(target: &Target, grub: &Grub) -> Result<OfBios> {
     }
 }
 
-/// A disk that has a place for it, and no menu that it could show.
+/// A disk that has a place for it, and no menu that it could show; or of which nobody can tell.
 fn without_menu(disk: Option<PathBuf>, why: &str) -> OfBios {
-    let reader = disk.and_then(|path| File::open(path).ok()).and_then(|file| DiskReader::new(file).ok());
-    match reader.is_some_and(|reader| reader.partition(PartitionKind::BiosBoot).is_ok()) {
-        true => OfBios::left_out(
+    let Some(path) = disk else { return OfBios::default() };
+    let reader = File::open(&path).map_err(Error::on("")).and_then(DiskReader::new);
+    match reader.map(|reader| reader.partition(PartitionKind::BiosBoot).is_ok()) {
+        Ok(true) => OfBios::left_out(
             format!("{} on the EFI system partition", paths::GRUB_CFG),
             why,
             "let it be an empty file, and `lamina system install` writes it anew; nothing is to be done where UEFI starts the copy",
         ),
-        false => OfBios::default(),
+        Err(error) if error.system_said().is_some() => OfBios::left_out(
+            path.display(),
+            &format!("nobody knows whether a BIOS starts it: {}", error.cause()),
+            "do it as root; nothing is to be done where UEFI starts the copy",
+        ),
+        _ => OfBios::default(),
     }
 }
 
