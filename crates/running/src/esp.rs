@@ -6,6 +6,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use boot_entry::paths::ENTRIES;
 use boot_report::{BootReport, paths};
 use nix::errno::Errno;
 use nix::mount::{MsFlags, mount, umount};
@@ -35,7 +36,7 @@ impl From<io::Error> for Fault {
 const MODULES_COME: Duration = Duration::from_secs(10);
 const MODULES_ARE_THERE: Duration = Duration::from_secs(60);
 /// No menu has more.
-pub(crate) const MOST_ENTRIES: usize = 4096;
+const MOST_ENTRIES: usize = 4096;
 const LOOKED_AGAIN: Duration = Duration::from_millis(200);
 
 /// What `look` finds on the first partition beside the medium's that has it. Looked at again where none is a FAT, while modules may come.
@@ -134,6 +135,21 @@ pub(crate) fn mount_at_its_place(system: &System, node: &Path) -> Result<PathBuf
             matches!(errno, Errno::EINVAL | Errno::ENODEV | Errno::ENXIO | Errno::ENOMEDIUM | Errno::EBUSY);
         if is_another { Fault::NotMounted } else { Fault::Failed(errno.into()) }
     })
+}
+
+/// The names of the menu's entries, as far as they are text; none where the partition has no such folder.
+///
+/// # Errors
+/// The folder cannot be listed: nobody knows what is in it.
+pub(crate) fn entry_names(esp: &Path) -> io::Result<Vec<String>> {
+    let entries = match fs::read_dir(esp.join(ENTRIES)) {
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            return Ok(Vec::new());
+        }
+        entries => entries?,
+    };
+    let names = entries.take(MOST_ENTRIES).map(|entry| Ok(entry?.file_name().into_string().ok()));
+    names.filter_map(Result::transpose).collect()
 }
 
 /// Makes what is mounted there writable.

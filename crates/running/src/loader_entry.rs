@@ -9,7 +9,7 @@ use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Write};
 use std::path::Path;
 
-use crate::esp::{self, Fault, MOST_ENTRIES};
+use crate::esp::{self, Fault};
 use crate::medium::lock;
 use crate::{Result, System};
 use boot_entry::paths::{ENTRIES, GRUB_TRIES};
@@ -41,7 +41,7 @@ pub fn bless(system: &System, report: &BootReport) -> Result<Vec<String>> {
 /// Makes the partition writable where there is something to do.
 fn stop_counting_in(esp: &Path, bound: &str, release: &str, by_name: bool) -> Result<Vec<String>, Fault> {
     let booted = booted_entries(esp, bound, release)?;
-    let by_grub = counted_by_grub(esp).filter(|id| booted.iter().any(|it| it.id == *id));
+    let by_grub = counted_by_grub(esp)?.filter(|id| booted.iter().any(|it| it.id == *id));
     let found: Vec<BootedEntry> = booted.into_iter().filter(|it| it.is_counted && by_name).collect();
     if !found.is_empty() || by_grub.is_some() {
         esp::make_writable(esp)?;
@@ -54,10 +54,10 @@ fn stop_counting_in(esp: &Path, bound: &str, release: &str, by_name: bool) -> Re
     Ok(names)
 }
 
-/// The id of the entry that GRUB counts. A block that cannot be read counts nothing.
-fn counted_by_grub(esp: &Path) -> Option<String> {
-    let block = read(&esp.join(GRUB_TRIES)).ok()?;
-    GrubTries::parse(&block).ok().flatten().map(|it| it.entry)
+/// The id of the entry that GRUB counts. What is no block counts nothing.
+fn counted_by_grub(esp: &Path) -> io::Result<Option<String>> {
+    let block = text(&esp.join(GRUB_TRIES))?;
+    Ok(block.and_then(|block| GrubTries::parse(&block).ok().flatten()).map(|it| it.entry))
 }
 
 /// In place: the block is one sector, and has the same length always.
@@ -78,26 +78,39 @@ struct BootedEntry {
 }
 
 /// The entries that boot this profile first, with this kernel.
+///
+/// # Errors
+/// There is none among those that can be read, and one that cannot.
 fn booted_entries(esp: &Path, bound: &str, release: &str) -> io::Result<Vec<BootedEntry>> {
     let folder = esp.join(ENTRIES);
-    let files = match fs::read_dir(&folder) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-        files => files?,
-    };
-    let mut found = Vec::new();
-    for file in files.take(MOST_ENTRIES) {
-        let Ok(file) = file?.file_name().into_string() else { continue };
+    let (mut found, mut unread) = (Vec::new(), None);
+    for file in esp::entry_names(esp)? {
         let Some(EntryFileName { id, tries }) = EntryFileName::parse(&file) else { continue };
-        // What cannot be read is not what was booted.
-        let Some(Ok(entry)) = read(&folder.join(&file)).ok().map(|bytes| BootEntry::parse(&bytes)) else {
-            continue;
-        };
+        let text = text(&folder.join(&file)).unwrap_or_else(|error| {
+            unread = Some(io::Error::new(error.kind(), format!("{ENTRIES}/{file}: {error}")));
+            None
+        });
+        let Some(Ok(entry)) = text.map(|text| BootEntry::parse(&text)) else { continue };
         let same_kernel = entry.version.as_deref().is_none_or(|version| version == release);
         if entry.candidates().next() == Some(bound) && same_kernel {
             found.push(BootedEntry { file, id, is_counted: tries.is_some() });
         }
     }
-    Ok(found)
+    match unread.filter(|_| found.is_empty()) {
+        Some(error) => Err(error),
+        None => Ok(found),
+    }
+}
+
+/// Of a file that loaders read; `None` of what is none.
+fn text(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    use ErrorKind::{InvalidData, IsADirectory, NotADirectory, NotFound};
+    match read(path) {
+        Err(error) if matches!(error.kind(), NotFound | NotADirectory | IsADirectory | InvalidData) => {
+            Ok(None)
+        }
+        read => read.map(Some),
+    }
 }
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {
@@ -201,13 +214,49 @@ mod tests {
             };
             fs::write(&block, &before).unwrap();
             let booted = booted_entries(folder.path(), &format!("web@{}", digest("web")), "6.1").unwrap();
-            let found = counted_by_grub(folder.path()).filter(|id| booted.iter().any(|it| it.id == *id));
+            let found =
+                counted_by_grub(folder.path()).unwrap().filter(|id| booted.iter().any(|it| it.id == *id));
             assert_eq!(found.is_some(), ends, "{counted}");
             if ends {
                 stop_counting_by_grub(folder.path()).unwrap();
                 assert_eq!(GrubTries::parse(&fs::read(&block).unwrap()), Ok(None));
             }
         }
+    }
+
+    /// A link that leads to itself can be opened by nobody, root neither.
+    #[test]
+    fn what_was_booted_is_not_passed_over_because_it_cannot_be_read() {
+        let folder = esp(&[("lamina-web-2+1-2.conf", &entry("web", "6.1"))]);
+        let entries = folder.path().join(ENTRIES);
+        for (name, target) in [("lamina-web-1+2-1.conf", "lamina-web-1+2-1.conf"), ("gone.conf", "nowhere")] {
+            std::os::unix::fs::symlink(target, entries.join(name)).unwrap();
+        }
+        fs::create_dir(entries.join("folder.conf")).unwrap();
+        fs::write(entries.join("long.conf"), " ".repeat(20_000)).unwrap();
+        let bound = |name: &str| format!("{name}@{}", digest(name));
+        assert_eq!(booted_entries(folder.path(), &bound("web"), "6.1").unwrap().len(), 1);
+        let error = booted_entries(folder.path(), &bound("mail"), "6.1").unwrap_err().to_string();
+        assert!(error.contains("loader/entries/lamina-web-1+2-1.conf: "), "{error}");
+        fs::remove_file(entries.join("lamina-web-1+2-1.conf")).unwrap();
+        assert_eq!(booted_entries(folder.path(), &bound("mail"), "6.1").unwrap(), []);
+
+        let block = folder.path().join(GRUB_TRIES);
+        fs::create_dir_all(block.parent().unwrap()).unwrap();
+        assert_eq!(counted_by_grub(folder.path()).unwrap(), None);
+        std::os::unix::fs::symlink(block.file_name().unwrap(), &block).unwrap();
+        assert!(counted_by_grub(folder.path()).is_err());
+    }
+
+    #[test]
+    fn a_folder_of_entries_that_cannot_be_listed_is_not_one_without() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(esp::entry_names(folder.path()).unwrap(), Vec::<String>::new());
+        fs::write(folder.path().join("loader"), "a file").unwrap();
+        assert_eq!(esp::entry_names(folder.path()).unwrap(), Vec::<String>::new());
+        fs::remove_file(folder.path().join("loader")).unwrap();
+        std::os::unix::fs::symlink("loader", folder.path().join("loader")).unwrap();
+        assert!(esp::entry_names(folder.path()).is_err());
     }
 
     /// A power cut between both files of an earlier blessing.

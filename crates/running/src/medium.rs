@@ -6,7 +6,6 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use boot_entry::EntryFileName;
-use boot_entry::paths::ENTRIES;
 use boot_report::{BootReport, paths};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg, OFlag};
@@ -14,7 +13,7 @@ use nix::sys::statvfs::{FsFlags, statvfs};
 use stack::mount_table;
 
 use crate::error::{failure, refusal};
-use crate::esp::{self, Fault, MOST_ENTRIES};
+use crate::esp::{self, Fault};
 use crate::{Result, System, report};
 
 /// The folder of the store. `so` says what follows where it has none.
@@ -182,24 +181,21 @@ impl Drop for OpenMedium {
 }
 
 /// Whether the partition has an entry of ours: others on the disk may have menus of their own.
-fn has_own_entries(esp: &Path) -> bool {
-    let names = std::fs::read_dir(esp.join(ENTRIES))
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter_map(|it| it.file_name().into_string().ok());
-    names.take(MOST_ENTRIES).filter_map(|name| EntryFileName::parse(&name)).any(|name| name.is_ours())
+fn has_own_entries(esp: &Path) -> io::Result<bool> {
+    let names = esp::entry_names(esp)?;
+    Ok(names.iter().filter_map(|name| EntryFileName::parse(name)).any(|name| name.is_ours()))
 }
 
 /// Mounts the first partition beside the medium's that has entries of ours.
 fn menu_beside(system: &System, report: &BootReport) -> Result<PathBuf> {
     let found = esp::first_beside(system, report, |node| {
         let place = esp::mount_at_its_place(system, node)?;
-        if has_own_entries(&place) {
+        let found = has_own_entries(&place);
+        if let Ok(true) = found {
             return Ok(Some(place));
         }
         nix::mount::umount(&place).map_err(|errno| Fault::Failed(errno.into()))?;
-        Ok(None)
+        found.map(|_| None).map_err(Fault::Failed)
     })?;
     found.ok_or_else(|| {
         refusal(&report.medium, "has no partition with a boot menu beside it")

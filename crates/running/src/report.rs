@@ -21,9 +21,9 @@ pub fn read(system: &System) -> Result<BootReport> {
     parse(REPORT, &read_all(REPORT, open(system)?)?)
 }
 
-/// Whether init left one: Lamina booted this system.
+/// Whether init left one: Lamina booted this system. One that cannot be looked at is one: [`read`] says why.
 pub fn is_there(system: &System) -> bool {
-    system.path(REPORT).exists()
+    system.path(REPORT).try_exists().unwrap_or(true)
 }
 
 /// Reads the report in a file.
