@@ -131,3 +131,17 @@ fn a_kernel_stays_that_an_entry_may_name_which_is_not_read() {
     shop.done(&["gc", "--keep", "1"]);
     assert!(!shop.path("esp").join(&linux).exists());
 }
+
+#[test]
+fn a_difference_says_why_nobody_knows_it() {
+    let shop = Shop::new();
+    close(&shop, "store/images");
+    let diff = |one: &str| told(&lamina_held_by_modes(shop.folder.path(), &["system", "diff", one, "web/2"]));
+    let said = diff("web/1");
+    assert!(said.contains("what becomes of its files is not known: ") && said.contains(DENIED), "{said}");
+    open(&shop, "store/images");
+    fs::write(shop.path("store/profiles/web/1.kdl"), "no profile").unwrap();
+    let said = diff("web/1");
+    assert!(said.contains("store/profiles/web/1.kdl") && !said.contains("is not in the store"), "{said}");
+    assert!(diff("web/7").contains("web/7: is not in the store"), "{said}");
+}

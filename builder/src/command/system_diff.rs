@@ -69,8 +69,8 @@ impl Diff {
             Ok((target, installed))
         };
         let mut medium = match Where::of(&self.medium, &self.esp, &self.disk).is_own() {
-            // Not every system has a medium with a menu, and the store knows most of what can be named.
-            true => is_running_as_root().then(open).and_then(Result::ok),
+            true if is_running_as_root() => open().map_or_else(|error| without(context, error), Some),
+            true => None,
             false => Some(open()?),
         };
         let before = side(&store, medium.as_mut(), &self.before)?;
@@ -93,6 +93,14 @@ fn is_running_as_root() -> bool {
     rustix::process::geteuid().is_root() && running::report::is_there(&System::here())
 }
 
+/// Not every system has a medium with a menu, and the store knows most of what can be named. Of one that cannot be read it knows nothing.
+fn without<T>(context: &Context, error: Error) -> Option<T> {
+    if error.system_said().is_some() {
+        context.report.line(format_args!("warning: the medium of this system is left out: {error}"));
+    }
+    None
+}
+
 fn side(store: &Store, medium: Option<&mut (OpenTarget, Installed)>, word: &str) -> Result<Side> {
     if word == RUNNING {
         return running_side();
@@ -112,16 +120,10 @@ fn side(store: &Store, medium: Option<&mut (OpenTarget, Installed)>, word: &str)
     let (name, number) = super::on_medium::named(word)?;
     let locked = match number {
         None => generations::newest_locked(store, &name)?,
-        Some(number) => {
-            let is_meant = |it: &Result<verified_store::LockedProfile>| {
-                it.as_ref().is_ok_and(|it| it.stored.generation == number)
-            };
-            let found = generations::locked(store, &name)?.find(is_meant);
-            found.unwrap_or_else(|| {
-                Err(Error::new(word, "is not in the store")
-                    .remedy("`lamina profile list` says what is; a generation of a medium needs `--medium`"))
-            })?
-        }
+        Some(number) => generations::locked_as(store, &name, number)?.ok_or_else(|| {
+            Error::new(word, "is not in the store")
+                .remedy("`lamina profile list` says what is; a generation of a medium needs `--medium`")
+        })?,
     };
     let label = format!("{name}/{}", locked.stored.generation);
     Ok(Side { label, profile: locked.profile, stores: vec![store.root().to_owned()] })

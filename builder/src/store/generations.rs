@@ -94,6 +94,19 @@ pub fn locked(store: &Store, name: &Name) -> Result<impl Iterator<Item = Result<
     Ok(numbers.into_iter().map(move |number| LockedProfile::read(&files, &name, number)))
 }
 
+/// The generation of a profile with this number; `None` where there is none.
+///
+/// # Errors
+/// The profile was never locked; the generation cannot be read.
+pub fn locked_as(store: &Store, name: &Name, number: u64) -> Result<Option<LockedProfile>> {
+    let files = open(store.root())?.ok_or_else(|| never_locked(name))?;
+    match numbers(&files, name)? {
+        none if none.is_empty() => Err(never_locked(name)),
+        all if !all.contains(&number) => Ok(None),
+        _ => LockedProfile::read(&files, name, number).map(Some),
+    }
+}
+
 fn never_locked(name: &Name) -> Error {
     Error::new(format!("profile {name}"), "has not been locked")
         .remedy(format!("`lamina build {name}` builds and locks"))

@@ -10,6 +10,7 @@ use profiles::{Digest, Name};
 
 use crate::error::{Error, Result};
 use crate::image::differences::{What, compare, paths};
+use crate::presence;
 use crate::store::Store;
 
 /// A generation that is compared, with the folders that its images may lie in.
@@ -117,10 +118,10 @@ fn by_name(profile: &BootProfile) -> BTreeMap<&str, &ImageRef> {
 }
 
 impl Side {
-    /// The file of an image, where one of its folders has it.
+    /// The file of an image, where one of its folders has it; else one of which nobody can tell, for whoever opens it to say why.
     fn find(&self, image: &ImageRef) -> Option<PathBuf> {
-        let paths = self.stores.iter().map(|store| store.join(layout::image(&image.digest)));
-        paths.into_iter().find(|path| path.is_file())
+        let paths = || self.stores.iter().map(|store| store.join(layout::image(&image.digest)));
+        paths().find(|path| path.is_file()).or_else(|| paths().find(|path| presence::of(path).is_err()))
     }
 }
 
