@@ -163,6 +163,20 @@ fn what_is_in_use_or_unfit_is_left_alone() {
 
 #[test]
 #[ignore = "takes root"]
+fn a_device_that_cannot_be_read_is_not_called_empty() {
+    let shop = shop();
+    let stick = Stick::new(shop.path(), 122, &[]);
+    // A loop device answers EIO behind the end of its file.
+    File::options().write(true).open(&stick.file).unwrap().set_len(0).unwrap();
+    run("blockdev", &["--flushbufs", &stick.node]);
+    let said = told(&stick.create(shop.path(), &["--dry-run"]));
+    let words =
+        format!("\n  {}: 122.0 MiB, nobody knows what: it cannot be read: Input/output error", stick.name());
+    assert!(said.contains(&words) && !said.contains("nothing that is known"), "{said}");
+}
+
+#[test]
+#[ignore = "takes root"]
 fn a_full_file_system_is_named_and_nothing_is_left() {
     let shop = shop();
     let place = shop.path().join("small");

@@ -2,7 +2,7 @@
 //! Nothing is written, and it is opened for reading alone.
 
 use std::fs::{self, File};
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -19,6 +19,9 @@ use crate::error::{Error, Result};
 const CLASS: &str = "/sys/class/block";
 /// The table of this process, and that of the first one: in a mount namespace of its own, this process may not see what is mounted.
 const MOUNT_TABLES: [&str; 2] = [mount_table::PATH, "/proc/1/mountinfo"];
+
+/// Where superblocks lie that are looked for, in bytes: that of btrfs is the last.
+const PROBED: u64 = 68 << 10;
 
 /// The disk, or one of its partitions.
 struct Part {
@@ -96,6 +99,7 @@ fn name_of(number: u64) -> io::Result<String> {
     Ok(link.file_name().unwrap_or_default().to_string_lossy().into_owned())
 }
 
+/// What the kernel does not tell, a partition that goes meanwhile above all, is left out: whoever uses it keeps [`open_exclusively`] away.
 fn parts(name: &str, number: u64, folder: &Path) -> Vec<Part> {
     let mut parts = vec![Part { name: name.to_owned(), number }];
     let below = fs::read_dir(folder).into_iter().flatten().flatten();
@@ -126,16 +130,24 @@ fn model(folder: &Path) -> Option<String> {
 
 fn content(part: &Part, disk: &str) -> Option<FoundContent> {
     let size = read_number(&Path::new(CLASS).join(&part.name).join("size"))?.saturating_mul(512);
-    let file = File::open(node(&part.name)).ok();
-    let found = file.and_then(|file| superblock::probe(&file));
-    // Of the disk itself there is something to say only when it has no partitions, or something lies over them.
-    if part.name == disk && found.is_none() {
-        return None;
-    }
-    let (kind, label) = found.map_or((String::new(), None), |it| (it.kind.to_owned(), it.label));
+    let (kind, label) = match probe(&node(&part.name)) {
+        Ok(Some(found)) => (found.kind.to_owned(), found.label),
+        // Of the disk itself there is something to say only when it has no partitions, or something lies over them.
+        Ok(None) if part.name == disk => return None,
+        Ok(None) => (String::new(), None),
+        Err(error) => (format!("nobody knows what: it cannot be read: {error}"), None),
+    };
     Some(FoundContent { name: part.name.clone(), size, kind, label })
 }
 
+/// What begins there. The probe itself takes what it cannot read for nothing.
+fn probe(node: &Path) -> io::Result<Option<superblock::Superblock>> {
+    let mut file = File::open(node)?;
+    Read::by_ref(&mut file).take(PROBED).read_to_end(&mut Vec::new())?;
+    Ok(superblock::probe(&file))
+}
+
+/// As far as the kernel tells, for people: what it does not tell here it says to [`open_exclusively`].
 fn uses(parts: &[Part]) -> Vec<Use> {
     let mut mounts: Vec<Mounted> =
         MOUNT_TABLES.iter().flat_map(|table| mount_table::read(Path::new(table))).collect();
