@@ -302,7 +302,7 @@ impl Bringing {
     }
 }
 
-/// The profiles and generations of the medium that the command line names.
+/// The profiles and generations of the medium that the command line names; none where it cannot be read, which completion has no place to say.
 pub(super) fn complete(cursor: &Cursor<'_>) -> BTreeMap<String, String> {
     let folder = |name: &str| cursor.values(name).last().map(PathBuf::from);
     // Completion mounts nothing.

@@ -108,6 +108,7 @@ impl MadeFiles {
         Ok(made)
     }
 
+    /// One that can be read. All others can be made again.
     fn find(&self, key: &Digest) -> Option<MadeFile> {
         let folder = self.folder.as_deref()?;
         let beginning = format!("{}-", key.hex());
@@ -144,7 +145,7 @@ impl MadeFiles {
     }
 }
 
-/// Each file of the folder, with the time of its last use.
+/// Each file of the folder, with the time of its last use, but for those that another process removes meanwhile.
 fn entries(folder: &Path) -> io::Result<Vec<(SystemTime, PathBuf)>> {
     let of = |entry: io::Result<fs::DirEntry>| {
         let entry = entry.ok()?;

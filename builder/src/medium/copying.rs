@@ -39,7 +39,8 @@ pub(crate) enum Found {
     Damaged,
 }
 
-/// Reads what is on the medium under the name of an image. A link counts as damage: init follows none.
+/// Reads what is on the medium under the name of an image. A link counts as damage: init follows none. So does what cannot be read, here or
+/// there: it is put there again, and nothing is lost by that.
 pub(crate) fn look(image: &MediumImage, meter: &Meter) -> Found {
     let plain = (OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits();
     let file = match File::options().read(true).custom_flags(plain).open(&image.files.1) {
@@ -76,7 +77,7 @@ pub(crate) fn copy_image(image: &MediumImage, meter: &Meter, report: &Report, me
 }
 
 /// A whole small file under its name, on the disk. One of the same length, in one sector, is written in place: on FAT a name that is given
-/// to another file can be lost.
+/// to another file can be lost. What cannot be opened for that is written anew, which says why where it cannot be.
 pub(crate) fn write_small(root: &Path, inside: &Path, bytes: &[u8]) -> Result<()> {
     let path = root.join(inside);
     let flags = (OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits();

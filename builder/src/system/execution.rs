@@ -45,7 +45,7 @@ pub fn carry_out(
     Ok(())
 }
 
-/// Device and inode: what is written below a folder whose file system was taken away would go into the one below.
+/// Device and inode: what is written below a folder whose file system was taken away would go into the one below. So it may where nobody can tell.
 fn identity(folder: &Path) -> Option<(u64, u64)> {
     fs::metadata(folder).ok().map(|it| (it.dev(), it.ino()))
 }
@@ -98,6 +98,7 @@ fn check_images(images: &[MediumImage], later: &[Step], target: &Target, report:
         let meter = report.progress().meter("checking images of the medium", bytes);
         damaged.extend(images.iter().filter(|image| copying::look(image, &meter) != copying::Found::Sound));
     }
+    // Room that nobody can tell of is not counted on.
     let length =
         |image: &&MediumImage| (image.wanted.size, fs::metadata(&image.files.1).map_or(0, |it| it.len()));
     let replaced: Vec<(u64, u64)> = damaged.iter().map(length).collect();

@@ -36,7 +36,7 @@ impl<'a> Partition<'a> {
         }
     }
 
-    /// The length of a file, 0 where there is none.
+    /// The length of a file, 0 where there is none or nobody can tell: room is not counted on then, and nothing written in place.
     pub(super) fn length(&self, path: &str) -> u64 {
         match self {
             Partition::Folder(folder) => fs::metadata(folder.join(path)).map_or(0, |it| it.len()),
@@ -44,7 +44,7 @@ impl<'a> Partition<'a> {
         }
     }
 
-    /// Whether a kernel or an initramfs that is there is what its name says.
+    /// Whether a kernel or an initramfs that is there is what its name says. One that cannot be read is put there again as well.
     pub(super) fn is_sound(&self, file: &DiskFile) -> bool {
         self.digest(&file.path).is_ok_and(|digest| file.digest == Some(digest))
     }
