@@ -24,7 +24,7 @@ use crate::report::Report;
 use crate::system::execution;
 use crate::system::installed::Installed;
 use crate::system::kernels::KernelChoice;
-use crate::system::on_disk::{MountedDisk, OpenDisk, Skeleton, refuse_without_root};
+use crate::system::on_disk::{DiskCopies, MountedDisk, OpenDisk, refuse_without_root};
 use crate::system::plan::SystemPlan;
 use crate::system::request::{NewGeneration, Request};
 use crate::system::step::Step;
@@ -70,14 +70,14 @@ enum Source {
     Folders,
     Running(#[expect(dead_code, reason = "it is dropped when the command ends")] OpenMedium),
     Mounted(#[expect(dead_code, reason = "it is dropped when the command ends")] Box<MountedDisk>),
-    Skeleton(Box<Skeleton>),
+    Copies(Box<DiskCopies>),
 }
 
 impl OpenTarget {
     /// Lets images be read: of a disk that nobody mounted they are copied first.
     pub(super) fn bring_images<'a>(&mut self, images: impl Iterator<Item = &'a ImageRef>) -> Result<()> {
         match &mut self.source {
-            Source::Skeleton(skeleton) => skeleton.fill_images(images.map(|image| image.digest)),
+            Source::Copies(copies) => copies.fill_images(images.map(|image| image.digest)),
             _ => Ok(()),
         }
     }
@@ -85,7 +85,7 @@ impl OpenTarget {
     /// Lets the program that UEFI starts be read, likewise, where there is one.
     pub(super) fn bring_loader(&mut self) -> Result<()> {
         match &mut self.source {
-            Source::Skeleton(skeleton) => skeleton.fill_loader(),
+            Source::Copies(copies) => copies.fill_loader(),
             _ => Ok(()),
         }
     }
@@ -93,7 +93,7 @@ impl OpenTarget {
     /// Lets files of the EFI system partition be read, likewise.
     pub(super) fn bring_boot_files(&mut self, paths: impl IntoIterator<Item = String>) -> Result<()> {
         match &mut self.source {
-            Source::Skeleton(skeleton) => skeleton.fill_on_esp(paths),
+            Source::Copies(copies) => copies.fill_on_esp(paths),
             _ => Ok(()),
         }
     }
@@ -135,9 +135,9 @@ fn of_disk(place: Where<'_>, access: Access, report: &Report) -> Result<OpenTarg
     let disk = place.disk.unwrap_or(Path::new(""));
     match access {
         Access::Read => {
-            let skeleton = Box::new(Skeleton::read(disk)?);
-            let target = Target::of_copies(disk, &skeleton)?;
-            Ok(OpenTarget { target, source: Source::Skeleton(skeleton) })
+            let copies = Box::new(DiskCopies::read(disk)?);
+            let target = Target::of_copies(disk, &copies)?;
+            Ok(OpenTarget { target, source: Source::Copies(copies) })
         }
         Access::Write => {
             refuse_without_root(disk)?;

@@ -10,8 +10,8 @@ use cli::numbers::human_size;
 use cli::progress::Progress;
 use disk_image::DiskFile;
 
+use super::esp_files::EspFiles;
 use super::installed::Installed;
-use super::partition::Partition;
 use super::plan::SystemPlan;
 use super::room::Room;
 use super::step::Step;
@@ -82,11 +82,11 @@ fn one(step: &Step, later: &[Step], target: &Target, report: &Report) -> Result<
         }
         Step::MakeSlots => make_slots(&target.store),
         Step::WriteOnMedium(path, bytes) => copying::write_small(&target.store, path, bytes),
-        Step::CopyBootFile(file) => Partition::of(target).copy_boot_file(file, report),
+        Step::CopyBootFile(file) => EspFiles::of(target).copy_boot_file(file, report),
         Step::CheckBootFile(file) => check_boot_file(file, later, target, report),
-        Step::WriteOnEsp(path, bytes) => Partition::of(target).write(path, bytes),
-        Step::Choose(path, bytes) => Partition::of(target).choose(path, bytes),
-        Step::RemoveFromEsp(path) => Partition::of(target).remove(path),
+        Step::WriteOnEsp(path, bytes) => EspFiles::of(target).write(path, bytes),
+        Step::Choose(path, bytes) => EspFiles::of(target).choose(path, bytes),
+        Step::RemoveFromEsp(path) => EspFiles::of(target).remove(path),
         Step::RemoveFromMedium(path) => removing::remove(&target.store, std::slice::from_ref(path)),
     }
 }
@@ -136,11 +136,11 @@ fn refuse_without_room(
 }
 
 fn check_boot_file(file: &DiskFile, later: &[Step], target: &Target, report: &Report) -> Result<()> {
-    let partition = Partition::of(target);
-    if partition.is_sound(file) {
+    let esp = EspFiles::of(target);
+    if esp.is_sound(file) {
         return Ok(());
     }
-    let old = partition.length(&file.path);
+    let old = esp.length(&file.path);
     let coming = later.iter().map(|step| match step {
         Step::CopyBootFile(file) => file.content.length(),
         Step::WriteOnEsp(_, bytes) => bytes.len() as u64,
@@ -148,8 +148,8 @@ fn check_boot_file(file: &DiskFile, later: &[Step], target: &Target, report: &Re
     });
     let place = ("the EFI system partition", file.path.as_str());
     refuse_without_room(target.esp_room()?, place, &[(file.content.length(), old)], coming)?;
-    partition.copy_boot_file(file, report)?;
-    let path = partition.shown(&file.path);
+    esp.copy_boot_file(file, report)?;
+    let path = esp.shown(&file.path);
     report.line(format_args!("warning: {path}: was damaged on the ESP, and was put there again"));
     Ok(())
 }

@@ -14,7 +14,7 @@
 //! | [`room`] | how much fits into a file system |
 //! | [`step`] | one step of a plan |
 //! | [`plan`] | steps from what is there to what is to be there: their order; those of the medium, and those of the partition |
-//! | [`execution`], `partition` | carries out a plan; on a partition that is mounted or not |
+//! | [`execution`], `esp_files` | carries out a plan; files of a partition that is mounted or not |
 //! | [`copy`] | a medium copied to another disk |
 //! | [`difference`] | what differs between two generations |
 //! | [`kernels`] | what new generations start with whose profiles are for one kernel |
@@ -23,13 +23,13 @@
 pub mod copy;
 pub mod difference;
 pub mod esp;
+mod esp_files;
 pub mod execution;
 pub mod installed;
 pub mod kernels;
 pub mod listing;
 pub mod menu;
 pub mod on_disk;
-mod partition;
 pub mod plan;
 pub mod request;
 pub mod room;

@@ -8,7 +8,7 @@ use boot_store::layout::{self, DEFAULT_FOLDER};
 use disk_image::FatVolume;
 use nix::fcntl::Flock;
 
-use super::on_disk::{MountedDisk, Skeleton};
+use super::on_disk::{DiskCopies, MountedDisk};
 use super::room::Room;
 use crate::error::{Error, Result};
 use crate::medium;
@@ -71,7 +71,7 @@ impl Target {
     ///
     /// # Errors
     /// There is no store.
-    pub fn of_copies(disk: &Path, copies: &Skeleton) -> Result<Target> {
+    pub fn of_copies(disk: &Path, copies: &DiskCopies) -> Result<Target> {
         let store = store_in(&copies.medium())?.ok_or_else(|| no_store(disk))?;
         let target = Target::of(store, &copies.esp())?;
         let rooms = (Some(copies.store_room), Some(copies.esp_room));

@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::report::Report;
 use crate::system::esp::Esp;
 use crate::system::installed::Installed;
-use crate::system::on_disk::{OpenDisk, Skeleton};
+use crate::system::on_disk::{DiskCopies, OpenDisk};
 use crate::system::room::Room;
 use crate::system::target::Target;
 
@@ -78,7 +78,7 @@ impl BesidePlan {
         let wanted = chosen.menu(installed, &identity, false)?;
         let mut menu = Menu::make(&wanted).map_err(Error::on(""))?;
         choose_default(&mut menu, chosen);
-        let copies = Skeleton::of_esp(&reader)?;
+        let copies = DiskCopies::of_esp(&reader)?;
         let there = Esp::read(&copies.esp())?;
         refuse_entries(&there, &disk.path)?;
         let files = reader.esp()?;

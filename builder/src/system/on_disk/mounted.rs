@@ -12,8 +12,8 @@ use disk_image::{FatVolume, PartitionKind};
 use nix::mount::{MsFlags, mount, umount};
 use stack::loop_device::{LoopDevice, attach_part};
 
+use super::copies::DiskCopies;
 use super::opening::OpenDisk;
-use super::skeleton::Skeleton;
 use crate::error::{Error, Result};
 
 /// Where it is mounted, in the mounts of this process. For all others it stays an empty folder, which nobody removes: who removes the
@@ -27,7 +27,7 @@ pub struct MountedDisk {
     /// The root of the store's file system.
     pub medium: PathBuf,
     /// What is on the EFI system partition, as copies.
-    pub copies: Skeleton,
+    pub copies: DiskCopies,
     /// Changes it.
     pub volume: Arc<FatVolume>,
     _device: LoopDevice,
@@ -59,7 +59,7 @@ impl MountedDisk {
         let reader = disk.reader()?;
         let place = |kind| reader.partition(kind).map(|it| (it.start, it.length)).map_err(named);
         let (store, esp) = (place(PartitionKind::Store)?, place(PartitionKind::EfiSystem)?);
-        let copies = Skeleton::of_esp(&reader)?;
+        let copies = DiskCopies::of_esp(&reader)?;
         let file = disk.file().try_clone().map_err(Error::on(disk.path.display()))?;
         let volume = Arc::new(FatVolume::open(file, esp.0, esp.1)?);
         own_mounts(&disk.path)?;

@@ -1,4 +1,5 @@
-//! The EFI system partition that is changed: a folder where it is mounted, or the file system itself on a disk that nobody mounted.
+//! The files of the EFI system partition as a plan changes them, whichever way the partition is at hand. [`Esp`](super::esp::Esp) is what was
+//! read there before.
 
 use std::fs;
 use std::io::{self, Cursor, Read, Seek};
@@ -14,33 +15,35 @@ use crate::medium::copying;
 use crate::removing;
 use crate::report::Report;
 
-/// One of both; paths are words between `/`, and none is in front.
-pub(super) enum Partition<'a> {
+/// Where the files are; paths are words between `/`, and none is in front.
+pub(super) enum EspFiles<'a> {
+    /// Where the partition is mounted.
     Folder(&'a Path),
+    /// On a disk that nobody mounted.
     Volume(&'a FatVolume),
 }
 
-impl<'a> Partition<'a> {
-    pub(super) fn of(target: &'a Target) -> Partition<'a> {
+impl<'a> EspFiles<'a> {
+    pub(super) fn of(target: &'a Target) -> EspFiles<'a> {
         match &target.volume {
-            Some(volume) => Partition::Volume(volume),
-            None => Partition::Folder(&target.esp),
+            Some(volume) => EspFiles::Volume(volume),
+            None => EspFiles::Folder(&target.esp),
         }
     }
 
     /// A path for people.
     pub(super) fn shown(&self, path: &str) -> String {
         match self {
-            Partition::Folder(folder) => folder.join(path).display().to_string(),
-            Partition::Volume(_) => format!("{path} on the EFI system partition"),
+            EspFiles::Folder(folder) => folder.join(path).display().to_string(),
+            EspFiles::Volume(_) => format!("{path} on the EFI system partition"),
         }
     }
 
     /// The length of a file, 0 where there is none or nobody can tell: room is not counted on then, and nothing written in place.
     pub(super) fn length(&self, path: &str) -> u64 {
         match self {
-            Partition::Folder(folder) => fs::metadata(folder.join(path)).map_or(0, |it| it.len()),
-            Partition::Volume(volume) => volume.length(path).ok().flatten().unwrap_or(0),
+            EspFiles::Folder(folder) => fs::metadata(folder.join(path)).map_or(0, |it| it.len()),
+            EspFiles::Volume(volume) => volume.length(path).ok().flatten().unwrap_or(0),
         }
     }
 
@@ -51,8 +54,8 @@ impl<'a> Partition<'a> {
 
     fn digest(&self, path: &str) -> io::Result<Digest> {
         let found = match self {
-            Partition::Folder(folder) => Digest::of(crate::store::opening::file(&folder.join(path))?),
-            Partition::Volume(volume) => Digest::of(volume.open_file(path)?),
+            EspFiles::Folder(folder) => Digest::of(crate::store::opening::file(&folder.join(path))?),
+            EspFiles::Volume(volume) => Digest::of(volume.open_file(path)?),
         };
         found.map(|it| it.0)
     }
@@ -60,8 +63,8 @@ impl<'a> Partition<'a> {
     /// A whole small file under a name that is new, or is replaced.
     pub(super) fn write(&self, path: &str, bytes: &[u8]) -> Result<()> {
         match self {
-            Partition::Folder(folder) => copying::write(folder, Path::new(path), bytes),
-            Partition::Volume(volume) => {
+            EspFiles::Folder(folder) => copying::write(folder, Path::new(path), bytes),
+            EspFiles::Volume(volume) => {
                 let same = volume.open_file(path).and_then(|mut file| {
                     let mut found = Vec::new();
                     file.by_ref().take(bytes.len() as u64 + 1).read_to_end(&mut found).map(|_| found == bytes)
@@ -78,20 +81,20 @@ impl<'a> Partition<'a> {
     /// What a loader chooses by: in place where one sector has it.
     pub(super) fn choose(&self, path: &str, bytes: &[u8]) -> Result<()> {
         match self {
-            Partition::Folder(folder) => copying::write_small(folder, Path::new(path), bytes),
-            Partition::Volume(volume)
+            EspFiles::Folder(folder) => copying::write_small(folder, Path::new(path), bytes),
+            EspFiles::Volume(volume)
                 if bytes.len() <= sector::LENGTH && self.length(path) == bytes.len() as u64 =>
             {
                 volume.write_in_place(path, bytes).map_err(Error::on(self.shown(path)))
             }
-            Partition::Volume(_) => self.write(path, bytes),
+            EspFiles::Volume(_) => self.write(path, bytes),
         }
     }
 
     pub(super) fn remove(&self, path: &str) -> Result<()> {
         match self {
-            Partition::Folder(folder) => removing::remove(folder, &[PathBuf::from(path)]),
-            Partition::Volume(volume) => volume.remove(path).map_err(Error::on(self.shown(path))),
+            EspFiles::Folder(folder) => removing::remove(folder, &[PathBuf::from(path)]),
+            EspFiles::Volume(volume) => volume.remove(path).map_err(Error::on(self.shown(path))),
         }
     }
 
@@ -103,7 +106,7 @@ impl<'a> Partition<'a> {
         let mut source = meter.reader(source.take(length));
         let shown = self.shown(&file.path);
         match self {
-            Partition::Folder(folder) => {
+            EspFiles::Folder(folder) => {
                 let new = copying::begin(folder, Path::new(&file.path))?;
                 let mut handle = new.handle()?;
                 io::copy(&mut source, &mut handle).map_err(Error::on(&shown))?;
@@ -111,7 +114,7 @@ impl<'a> Partition<'a> {
                 refuse_another(file, &shown, hashed.map_err(Error::on(&shown))?.0)?;
                 new.publish()
             }
-            Partition::Volume(volume) => {
+            EspFiles::Volume(volume) => {
                 // What is there is damaged, or it would not be written.
                 volume.replace(&file.path, &mut source, length).map_err(Error::on(&shown))?;
                 let hashed = volume.open_file(&file.path).and_then(|it| Digest::of(meter.reader(it)));

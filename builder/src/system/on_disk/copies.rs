@@ -19,8 +19,8 @@ use crate::system::room::Room;
 /// More names of a folder are not read.
 const MOST_NAMES: usize = 65_536;
 
-/// Copies of what a disk holds.
-pub struct Skeleton {
+/// The folders that stand in for the two partitions of a disk: `fill_…` puts the bytes into a large file.
+pub struct DiskCopies {
     folder: tempfile::TempDir,
     /// `None` where the store is none of the copies.
     store: Option<Ext4>,
@@ -32,31 +32,31 @@ pub struct Skeleton {
     filled: BTreeSet<PathBuf>,
 }
 
-impl std::fmt::Debug for Skeleton {
+impl std::fmt::Debug for DiskCopies {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        out.debug_struct("Skeleton").field("folder", &self.folder).finish_non_exhaustive()
+        out.debug_struct("DiskCopies").field("folder", &self.folder).finish_non_exhaustive()
     }
 }
 
-impl Skeleton {
+impl DiskCopies {
     /// Reads the disk.
     ///
     /// # Errors
     /// It has no partition table, or not both partitions; a file system is damaged; there is no room for copies.
-    pub fn read(path: &Path) -> Result<Skeleton> {
+    pub fn read(path: &Path) -> Result<DiskCopies> {
         let disk = opening::look(path)?;
         let named = |error: Error| {
             let remedy =
                 error.known_remedy().unwrap_or("`lamina disk inspect` says what is damaged").to_owned();
             Error::new(path.display(), format!("{}: {}", error.object(), error.cause())).remedy(remedy)
         };
-        let both = || -> Result<Skeleton> {
+        let both = || -> Result<DiskCopies> {
             let (store, room) = (disk.store()?, disk.store_room()?);
-            let mut skeleton = Skeleton::of_esp(&disk)?;
-            skeleton.store_room = Room { free: room.0, cluster: room.1 };
-            skeleton.copy_store(&store)?;
-            skeleton.store = Some(store);
-            Ok(skeleton)
+            let mut copies = DiskCopies::of_esp(&disk)?;
+            copies.store_room = Room { free: room.0, cluster: room.1 };
+            copies.copy_store(&store)?;
+            copies.store = Some(store);
+            Ok(copies)
         };
         both().map_err(named)
     }
@@ -65,14 +65,14 @@ impl Skeleton {
     ///
     /// # Errors
     /// There is none, or it is damaged.
-    pub fn of_esp(disk: &DiskReader) -> Result<Skeleton> {
+    pub fn of_esp(disk: &DiskReader) -> Result<DiskCopies> {
         let esp = disk.esp()?;
         let (free, cluster) = esp.room()?;
         let folder = tempfile::tempdir().map_err(Error::on(std::env::temp_dir().display()))?;
         let (esp_room, store_room) = (Room { free, cluster }, Room { free: 0, cluster: 1 });
-        let skeleton = Skeleton { folder, store: None, esp, esp_room, store_room, filled: BTreeSet::new() };
-        skeleton.copy_esp()?;
-        Ok(skeleton)
+        let copies = DiskCopies { folder, store: None, esp, esp_room, store_room, filled: BTreeSet::new() };
+        copies.copy_esp()?;
+        Ok(copies)
     }
 
     /// The folder in place of the store's file system.
