@@ -20,7 +20,7 @@ use crate::command::context::Context;
 use crate::disk::device::{observe, shown_by_loop};
 use crate::error::{Error, Result};
 use crate::system::copy::beside::{self, BesidePlan};
-use crate::system::copy::contents::{self, Chosen};
+use crate::system::copy::contents::{self, CopiedGenerations};
 use crate::system::copy::whole::{self, WholeCopy, WholeRequest};
 use crate::system::installed::Installed;
 use crate::system::on_disk::OpenDisk;
@@ -114,7 +114,12 @@ impl Copy {
     }
 
     /// What is read of a disk that nobody mounted.
-    fn bring(&self, source: &mut OpenTarget, installed: &Installed, chosen: &Chosen<'_>) -> Result<()> {
+    fn bring(
+        &self,
+        source: &mut OpenTarget,
+        installed: &Installed,
+        chosen: &CopiedGenerations<'_>,
+    ) -> Result<()> {
         let menu = chosen.menu(installed, &Identity::of([]), false)?;
         source.bring_boot_files(contents::boot_paths(&menu))?;
         source.bring_loader()?;
@@ -129,7 +134,7 @@ impl Copy {
         context: &Context,
         source: &OpenTarget,
         installed: &Installed,
-        chosen: &Chosen<'_>,
+        chosen: &CopiedGenerations<'_>,
         destination: &Destination,
     ) -> Result<ExitCode> {
         let request = WholeRequest { size: destination.size().or(self.size), state: self.state };
@@ -171,7 +176,7 @@ impl Copy {
         context: &Context,
         source: &OpenTarget,
         installed: &Installed,
-        chosen: &Chosen<'_>,
+        chosen: &CopiedGenerations<'_>,
     ) -> Result<ExitCode> {
         let path = self.beside_path()?;
         if self.device.is_some() {

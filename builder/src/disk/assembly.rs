@@ -8,7 +8,7 @@ use disk_image::layout::Room;
 use disk_image::{Content, DiskFile, DiskPlan, FatBy, Identity, Layout, PartitionKind, ext4, fat};
 use profiles::{Digest, Name};
 
-use super::contents::Chosen;
+use super::contents::DiskGeneration;
 use super::loader::{Firmware, LoaderFolders, UefiLoader};
 use super::loader_record::{LoaderRecord, RecordedFile};
 use super::pinned_kernel::DiskKernels;
@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 #[derive(Debug)]
 pub struct DiskRequest<'a> {
     /// Of each profile its generations.
-    pub chosen: &'a [Vec<Chosen>],
+    pub chosen: &'a [Vec<DiskGeneration>],
     /// The files of the store's partition.
     pub store: Vec<DiskFile>,
     /// Kernels and initramfs files; they stay open until the disk is written.
@@ -146,12 +146,13 @@ impl DiskRequest<'_> {
             Some(_) => Some(partition("lamina.state", PartitionKind::State)?),
             None => None,
         };
-        let generation = |chosen: &Chosen| {
+        let generation = |chosen: &DiskGeneration| {
             let kept = chosen.takes_a_state && Some(&chosen.profile) != self.rescue.as_ref();
             let parameters = state.clone().filter(|_| kept).into_iter().collect();
             Ok(chosen.generation(parameters, self.boot.of(chosen)?.started_with()))
         };
-        let of_profile = |profile: &Vec<Chosen>| profile.iter().map(generation).collect::<Result<Vec<_>>>();
+        let of_profile =
+            |profile: &Vec<DiskGeneration>| profile.iter().map(generation).collect::<Result<Vec<_>>>();
         let request = MenuRequest {
             profiles: self.chosen.iter().map(of_profile).collect::<Result<_>>()?,
             rescue: self.rescue.clone(),

@@ -19,7 +19,7 @@ use crate::store::{Store, generations};
 
 /// A generation that goes onto the disk.
 #[derive(Debug, Clone)]
-pub struct Chosen {
+pub struct DiskGeneration {
     /// The profile.
     pub profile: Name,
     /// Its number, from 1.
@@ -44,11 +44,16 @@ pub fn choose(
     names: &[Name],
     most: NonZero<usize>,
     report: &Report,
-) -> Result<Vec<Vec<Chosen>>> {
+) -> Result<Vec<Vec<DiskGeneration>>> {
     names.iter().map(|name| of_profile(store, name, most, report)).collect()
 }
 
-fn of_profile(store: &Store, name: &Name, most: NonZero<usize>, report: &Report) -> Result<Vec<Chosen>> {
+fn of_profile(
+    store: &Store,
+    name: &Name,
+    most: NonZero<usize>,
+    report: &Report,
+) -> Result<Vec<DiskGeneration>> {
     let mut chosen = Vec::new();
     for locked in generations::locked(store, name)?.take(most.get()) {
         let locked = locked?;
@@ -61,13 +66,13 @@ fn of_profile(store: &Store, name: &Name, most: NonZero<usize>, report: &Report)
             report.line(format_args!("warning: generation {number} of {name} is left out: {error}"));
             continue;
         }
-        chosen.push(Chosen::new(locked)?);
+        chosen.push(DiskGeneration::new(locked)?);
     }
     Ok(chosen)
 }
 
-impl Chosen {
-    fn new(locked: LockedProfile) -> Result<Chosen> {
+impl DiskGeneration {
+    fn new(locked: LockedProfile) -> Result<DiskGeneration> {
         let (place, digest) = (locked.place(), locked.stored.digest);
         let file = |(path, bytes): (PathBuf, &[u8])| DiskFile {
             digest: (path == place).then_some(digest),
@@ -75,7 +80,7 @@ impl Chosen {
         };
         let files = locked.files()?.map(file).collect();
         let LockedProfile { stored, profile, .. } = locked;
-        Ok(Chosen {
+        Ok(DiskGeneration {
             takes_a_state: profile.takes_a_state(),
             profile: stored.name,
             number: stored.generation,
@@ -103,7 +108,7 @@ impl Chosen {
 ///
 /// # Errors
 /// The slots cannot be made: no room in the folder for temporary files.
-pub fn files(store: &Store, chosen: &[Vec<Chosen>]) -> Result<Vec<DiskFile>> {
+pub fn files(store: &Store, chosen: &[Vec<DiskGeneration>]) -> Result<Vec<DiskFile>> {
     let all = || chosen.iter().flatten();
     let images: BTreeMap<Digest, u64> =
         all().flat_map(|it| it.contents.all_images()).map(|image| (image.digest, image.size)).collect();

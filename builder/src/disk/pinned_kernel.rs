@@ -9,7 +9,7 @@ use profiles::Digest;
 use profiles::resolved::{BootProfile, KernelPin};
 use squashfs::UnpackOptions;
 
-use super::contents::Chosen;
+use super::contents::DiskGeneration;
 use super::initramfs_facts::{describe, why_not};
 use super::kernel::{BootFiles, InitramfsSource, mkinitramfs_from};
 use super::made_files::{MadeFile, MadeFiles};
@@ -68,10 +68,10 @@ impl DiskKernels {
     ///
     /// # Errors
     /// It has none.
-    pub fn of(&self, chosen: &Chosen) -> Result<&BootFiles> {
-        let own = self.own.get(&chosen.digest).map(Rc::as_ref);
+    pub fn of(&self, generation: &DiskGeneration) -> Result<&BootFiles> {
+        let own = self.own.get(&generation.digest).map(Rc::as_ref);
         own.or(self.all.as_ref()).ok_or_else(|| {
-            Error::new(format!("profile {}", chosen.profile), "has no kernel")
+            Error::new(format!("profile {}", generation.profile), "has no kernel")
                 .remedy("give one with `--kernel`")
         })
     }

@@ -15,7 +15,7 @@ use super::destination::Destination;
 use crate::command::context::Context;
 use crate::command::{at_most_one, kernel_named, print, print_json};
 use crate::disk::assembly::{DiskRequest, PlannedDisk};
-use crate::disk::contents::{self, Chosen};
+use crate::disk::contents::{self, DiskGeneration};
 use crate::disk::kernel::{InitramfsSource, boot_files, kernel_of, own_init};
 use crate::disk::loader::{Firmware, LoaderFolders, UefiLoader};
 use crate::disk::made_files::{MadeFile, MadeFiles};
@@ -136,7 +136,11 @@ pub(in crate::command) fn bytes(text: &str) -> Result<u64, String> {
 const KERNEL: &str = "6.1-all";
 
 /// All profiles name kernels, and `--kernel` another one.
-fn refuse_other_kernel(named: &str, given: &(String, MadeFile), chosen: &[Vec<Chosen>]) -> Result<()> {
+fn refuse_other_kernel(
+    named: &str,
+    given: &(String, MadeFile),
+    chosen: &[Vec<DiskGeneration>],
+) -> Result<()> {
     let (release, linux) = given;
     let pins: Vec<_> =
         chosen.iter().flatten().filter_map(|it| Some((&it.profile, it.contents.kernel.as_ref()?))).collect();
@@ -153,13 +157,14 @@ fn refuse_other_kernel(named: &str, given: &(String, MadeFile), chosen: &[Vec<Ch
 }
 
 /// A rescue that is for one kernel takes the place of nothing that starts with another.
-fn rescue_warnings(chosen: &[Vec<Chosen>], rescue: Option<&Name>, boot: &DiskKernels) -> Vec<String> {
-    let of_rescue = |profile: &&Vec<Chosen>| profile.first().is_some_and(|it| Some(&it.profile) == rescue);
+fn rescue_warnings(chosen: &[Vec<DiskGeneration>], rescue: Option<&Name>, boot: &DiskKernels) -> Vec<String> {
+    let of_rescue =
+        |profile: &&Vec<DiskGeneration>| profile.first().is_some_and(|it| Some(&it.profile) == rescue);
     let pin = chosen.iter().find(of_rescue).and_then(|it| it.first()?.contents.kernel.as_ref());
     let Some((pin, rescue)) = pin.zip(rescue) else { return Vec::new() };
     let newest = chosen.iter().filter_map(|it| it.first());
     let others = newest.filter(|it| boot.of(it).is_ok_and(|files| files.release != pin.release.as_str()));
-    let sentence = |it: &Chosen| {
+    let sentence = |it: &DiskGeneration| {
         format!(
             "{rescue} is for kernel {}, and {} starts with another: it does not take its place",
             pin.release, it.profile
@@ -277,9 +282,14 @@ impl Create {
     }
 
     /// What each generation starts with: the kernel that its profile names, else that of `--kernel`.
-    fn kernels(&self, context: &Context, store: &Store, chosen: &[Vec<Chosen>]) -> Result<DiskKernels> {
+    fn kernels(
+        &self,
+        context: &Context,
+        store: &Store,
+        chosen: &[Vec<DiskGeneration>],
+    ) -> Result<DiskKernels> {
         let (mut kernels, mut pinned) = (DiskKernels::default(), PinnedKernels::default());
-        let is_for_any = |it: &Chosen| it.contents.kernel.is_none();
+        let is_for_any = |it: &DiskGeneration| it.contents.kernel.is_none();
         let named = self.kernel.as_deref().unwrap_or(KERNEL);
         let any = chosen.iter().flatten().any(is_for_any);
         // A listed one is fetched, with progress of its own.

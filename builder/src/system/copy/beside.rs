@@ -12,7 +12,7 @@ use disk_image::addition::Addition;
 use disk_image::read::{DiskReader, EspReader};
 use disk_image::{DiskFile, FatVolume, Identity, Partition, PartitionKind, device, ext4};
 
-use super::contents::{self, Chosen, MOST_OF_LOADER, is_systemd_boot};
+use super::contents::{self, CopiedGenerations, MOST_OF_LOADER, is_systemd_boot};
 use super::whole::choose_default;
 use crate::disk::loader::{LoaderFolders, UefiLoader};
 use crate::error::{Error, Result};
@@ -57,7 +57,7 @@ impl BesidePlan {
     /// another entry.
     pub fn make(
         (target, installed): (&Target, &Installed),
-        chosen: &Chosen<'_>,
+        chosen: &CopiedGenerations<'_>,
         disk: &OpenDisk,
         size: Option<u64>,
     ) -> Result<BesidePlan> {

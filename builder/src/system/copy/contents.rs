@@ -28,9 +28,9 @@ const OF_THE_MEDIUM: [&str; 3] = [STORE, STATE, "lamina.dir"];
 /// More of a loader is not read, in bytes.
 pub(super) const MOST_OF_LOADER: u64 = 64 << 20;
 
-/// The generations that are copied.
+/// The generations of a medium that are copied.
 #[derive(Debug, Clone)]
-pub struct Chosen<'a> {
+pub struct CopiedGenerations<'a> {
     /// The first one boots by itself.
     pub generations: Vec<&'a InstalledGeneration>,
     rescue: Option<Name>,
@@ -40,7 +40,7 @@ pub struct Chosen<'a> {
 ///
 /// # Errors
 /// Nobody knows which; one of them cannot boot.
-pub fn choose(installed: &Installed, all: bool) -> Result<Chosen<'_>> {
+pub fn choose(installed: &Installed, all: bool) -> Result<CopiedGenerations<'_>> {
     let running = installed.medium.generations.iter().find(|it| installed.medium.is_running(it));
     let first = running.or_else(|| installed.default_generation()).ok_or_else(|| {
         Error::new(
@@ -69,7 +69,7 @@ pub fn choose(installed: &Installed, all: bool) -> Result<Chosen<'_>> {
             || newest_rescue.is_some_and(|rescue| is(it, rescue))
     };
     let others = whole.iter().copied().filter(|it| !is(it, first) && is_chosen(it));
-    Ok(Chosen { generations: std::iter::once(first).chain(others).collect(), rescue })
+    Ok(CopiedGenerations { generations: std::iter::once(first).chain(others).collect(), rescue })
 }
 
 fn shown(generation: &InstalledGeneration) -> Option<Shown<'_>> {
@@ -78,7 +78,7 @@ fn shown(generation: &InstalledGeneration) -> Option<Shown<'_>> {
     Some(Shown { profile: &generation.profile, number: generation.number, digest, contents, new: false })
 }
 
-impl Chosen<'_> {
+impl CopiedGenerations<'_> {
     /// The images that they need, each once.
     pub fn images(&self) -> Vec<&ImageRef> {
         let mut seen = BTreeSet::new();

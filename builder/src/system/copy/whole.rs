@@ -7,7 +7,7 @@ use disk_image::{DiskFile, DiskPlan, FatBy, Layout, ext4, fat};
 use profiles::Digest;
 
 use super::boot_code::{self, OfBios};
-use super::contents::{self, Chosen};
+use super::contents::{self, CopiedGenerations};
 use crate::disk::assembly::{PlannedDisk, grub_files};
 use crate::disk::loader_record::{LoaderRecord, RecordedFile};
 use crate::error::{Error, Result};
@@ -40,7 +40,7 @@ pub struct WholeCopy {
 pub fn plan(
     target: &Target,
     installed: &Installed,
-    chosen: &Chosen<'_>,
+    chosen: &CopiedGenerations<'_>,
     request: WholeRequest,
 ) -> Result<WholeCopy> {
     let identity = contents::new_identity()?;
@@ -84,7 +84,7 @@ pub fn plan(
 }
 
 /// The first of the generations boots by itself.
-pub(super) fn choose_default(menu: &mut Menu, chosen: &Chosen<'_>) {
+pub(super) fn choose_default(menu: &mut Menu, chosen: &CopiedGenerations<'_>) {
     let first = chosen.generations.first().map(|it| EntryFileName::of(&it.profile, it.number).id);
     let is_there = |id: &String| menu.entries.iter().any(|it| it.0.id == *id);
     menu.default = first.filter(is_there).unwrap_or_else(|| menu.default.clone());
