@@ -19,7 +19,6 @@ pub mod fetch;
 pub mod graph;
 pub mod image;
 pub mod kernel;
-pub mod kernels;
 pub mod limits;
 pub mod medium;
 mod new_folder;

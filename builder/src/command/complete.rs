@@ -175,7 +175,7 @@ fn offered(argument: Argument, context: &Context, cursor: &Cursor<'_>) -> BTreeM
             paths(context, image, typed).unwrap_or_default()
         }
         Argument::Kernel => {
-            let kernels = kernel_named::listed(context).unwrap_or_default();
+            let kernels = kernel_named::list(context).unwrap_or_default();
             kernels.into_iter().map(|kernel| (kernel.name, kernel.release)).collect()
         }
         Argument::ImportedKernel => {

@@ -9,13 +9,13 @@ use kernel_config::{Finding, Severity, Subject};
 use serde_json::json;
 
 use super::kernel_import::Import;
-use super::kernel_named::{self, listed};
+use super::kernel_named;
 use super::kernel_remove::Remove;
 use super::{print, print_json};
 use crate::command::context::Context;
 use crate::error::{Error, Result};
 use crate::fetch::{self, Console, Fetcher};
-use crate::kernels::{self, PinnedKernel};
+use crate::kernel::listed::{self, ListedKernel};
 use crate::store::KernelRecord;
 
 /// Get kernels, and check what they lack.
@@ -96,7 +96,7 @@ impl KernelCommand {
 
 impl List {
     fn run(self, context: &Context) -> Result<ExitCode> {
-        let kernels = listed(context)?;
+        let kernels = kernel_named::list(context)?;
         let store = context.store()?;
         let (imported, damaged): (Vec<_>, Vec<_>) = store.kernels()?.into_iter().partition(Result::is_ok);
         let imported: Vec<KernelRecord> = imported.into_iter().flatten().collect();
@@ -108,7 +108,7 @@ impl List {
             let line = |name: &str, release: &str, size: u64, what: &str| {
                 print(format_args!("{name:<16} {release:<28} {:>10}  {what}", human_size(size)))
             };
-            for PinnedKernel { name, release, description, package } in &kernels {
+            for ListedKernel { name, release, description, package } in &kernels {
                 line(name, release, package.size, description)?;
             }
             for KernelRecord { pin, .. } in &imported {
@@ -121,7 +121,7 @@ impl List {
     }
 }
 
-fn as_json(kernel: &PinnedKernel) -> serde_json::Value {
+fn as_json(kernel: &ListedKernel) -> serde_json::Value {
     json!({
         "name": kernel.name,
         "release": kernel.release,
@@ -135,8 +135,8 @@ fn as_json(kernel: &PinnedKernel) -> serde_json::Value {
 
 impl Fetch {
     fn run(self, context: &Context) -> Result<ExitCode> {
-        let kernels = listed(context)?;
-        let kernel = kernels::find(&kernels, &self.name)?;
+        let kernels = kernel_named::list(context)?;
+        let kernel = listed::find(&kernels, &self.name)?;
         let cached = Fetcher::new(Fetcher::default_cache()?).fetch(
             &kernel.package,
             Path::new("."),

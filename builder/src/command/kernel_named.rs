@@ -9,16 +9,16 @@ use crate::command::context::Context;
 use crate::disk::kernel::KernelSource;
 use crate::error::{Error, Result};
 use crate::fetch::{Console, Fetcher};
-use crate::kernels::{self, PinnedKernel};
+use crate::kernel::listed::{self, ListedKernel};
 use crate::store::{BuildRecord, KernelRecord, Store};
 
 /// The kernels that can be fetched.
-pub(super) fn listed(context: &Context) -> Result<Vec<PinnedKernel>> {
+pub(super) fn list(context: &Context) -> Result<Vec<ListedKernel>> {
     // Without a tree, and with one that has no list of its own, the list is that of this program.
     match context.tree().map(|tree| tree.join("kernel-config/kernels.kdl")) {
-        Ok(path) if path.exists() => kernels::load(&path),
+        Ok(path) if path.exists() => listed::load(&path),
         Err(error) if context.names_a_tree() => Err(error),
-        _ => kernels::built_in(),
+        _ => listed::built_in(),
     }
 }
 
@@ -33,11 +33,11 @@ pub(super) fn source(context: &Context, kernel: &str) -> Result<(KernelSource, O
             "give a kernel package, the folder of an unpacked one, or a name of `lamina kernel list`";
         return Err(Error::new(kernel, "does not exist").remedy(remedy));
     }
-    let all = listed(context)?;
-    let pinned = kernels::find(&all, kernel)?;
+    let all = list(context)?;
+    let kernel = listed::find(&all, kernel)?;
     let fetcher = Fetcher::new(Fetcher::default_cache()?);
-    let path = fetcher.fetch(&pinned.package, Path::new("."), &Console::new())?;
-    Ok((KernelSource { path, digest: Some(pinned.package.sha256) }, Some(pinned.name.clone())))
+    let path = fetcher.fetch(&kernel.package, Path::new("."), &Console::new())?;
+    Ok((KernelSource { path, digest: Some(kernel.package.sha256) }, Some(kernel.name.clone())))
 }
 
 /// The kernel that a profile is for, for programs.
@@ -50,9 +50,8 @@ pub(super) fn pin_json(pin: &KernelPin) -> Value {
 /// An imported kernel, for programs.
 pub(super) fn as_json(store: &Store, record: &KernelRecord) -> Value {
     let image = |it: BuildRecord| json!({ "name": it.name.as_str(), "digest": it.digest.to_string(), "size": it.size });
-    let pin = &record.pin;
-    json!({
-        "name": pin.name.as_str(), "release": pin.release.as_str(), "digest": pin.digest.to_string(), "size": pin.size,
-        "imported": true, "modules": store.modules_of(record).ok().map(image),
-    })
+    let mut kernel = pin_json(&record.pin);
+    kernel["imported"] = json!(true);
+    kernel["modules"] = json!(store.modules_of(record).ok().map(image));
+    kernel
 }

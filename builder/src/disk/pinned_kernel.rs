@@ -19,7 +19,7 @@ use crate::store::{Store, modules_name};
 /// Kernels with their initramfs files, each made once, however many profiles share it.
 #[derive(Debug, Default)]
 pub struct PinnedKernels {
-    /// By kernel, modules, and whether the initramfs is a given one.
+    /// By kernel and image of modules: one command takes all initramfs files from one source.
     made: BTreeMap<(Digest, Digest), Rc<BootFiles>>,
 }
 

@@ -2,8 +2,10 @@
 //!
 //! | module | subject |
 //! |---|---|
+//! | [`listed`] | kernel packages with a short name, which can be fetched |
 //! | [`module_tree`] | modules and firmware as files of one tree, with the indexes that depmod makes of them |
 //! | [`import`] | a package becomes a kernel of the store |
 
 pub mod import;
+pub mod listed;
 pub mod module_tree;

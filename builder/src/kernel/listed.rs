@@ -1,4 +1,5 @@
-//! The kernels that tests and `make boot` use: `kernel-config/kernels.kdl`, each pinned by its hash.
+//! The kernels that are had by a short name: the list `kernel-config/kernels.kdl`, whose packages are known by their hashes. They become
+//! kernels that profiles can name by `lamina kernel import`; tests, `make boot` and `lamina disk create` start them as they are.
 
 use std::path::Path;
 
@@ -9,9 +10,9 @@ use crate::error::{Error, Result};
 use crate::fetch::Mirror;
 use crate::fetch::Source;
 
-/// A kernel package that is known by its hash.
+/// A kernel package of the list.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PinnedKernel {
+pub struct ListedKernel {
     /// What people call it: `6.1`.
     pub name: String,
     /// Where it is from, in a few words.
@@ -30,7 +31,7 @@ const PACKAGE: Shape = Shape::argument("file").properties(&["sha256", "size"]).b
 ///
 /// # Errors
 /// It cannot be read, or says something that is not understood.
-pub fn load(path: &Path) -> Result<Vec<PinnedKernel>> {
+pub fn load(path: &Path) -> Result<Vec<ListedKernel>> {
     let bytes = crate::text_file::read(path)?;
     parse(&path.display().to_string(), &bytes)
 }
@@ -39,36 +40,36 @@ pub fn load(path: &Path) -> Result<Vec<PinnedKernel>> {
 ///
 /// # Errors
 /// As [`load`].
-pub fn built_in() -> Result<Vec<PinnedKernel>> {
-    parse("the built-in list of kernels", include_bytes!("../../kernel-config/kernels.kdl"))
+pub fn built_in() -> Result<Vec<ListedKernel>> {
+    parse("the built-in list of kernels", include_bytes!("../../../kernel-config/kernels.kdl"))
 }
 
 /// The kernel called `name`.
 ///
 /// # Errors
 /// There is none: the nearest name is named.
-pub fn find<'a>(kernels: &'a [PinnedKernel], name: &str) -> Result<&'a PinnedKernel> {
+pub fn find<'a>(kernels: &'a [ListedKernel], name: &str) -> Result<&'a ListedKernel> {
     kernels.iter().find(|kernel| kernel.name == name).ok_or_else(|| {
         let names: Vec<&str> = kernels.iter().map(|kernel| kernel.name.as_str()).collect();
         Error::new(format!("kernel {name}"), "is not in the list").remedy(suggest::remedy(name, &names))
     })
 }
 
-fn parse(label: &str, bytes: &[u8]) -> Result<Vec<PinnedKernel>> {
+fn parse(label: &str, bytes: &[u8]) -> Result<Vec<ListedKernel>> {
     decode::read(label, bytes, |top| {
         top.allow(&["kernel"]);
-        let kernels: Vec<Option<PinnedKernel>> = top.all("kernel").map(kernel).collect();
+        let kernels: Vec<Option<ListedKernel>> = top.all("kernel").map(kernel).collect();
         kernels.into_iter().collect()
     })
     .map_err(|diagnostics| Error::caused("", diagnostics))
 }
 
-fn kernel(node: Node<'_>) -> Option<PinnedKernel> {
+fn kernel(node: Node<'_>) -> Option<ListedKernel> {
     let block = node.shape(&KERNEL)?.block();
     let text = |name: &str| block.required(name)?.shape(&TEXT)?.argument::<String>("text");
     let (description, release) = (text("description"), text("release"));
     let package = block.required("package").and_then(package);
-    Some(PinnedKernel {
+    Some(ListedKernel {
         name: node.argument("name")?,
         description: description?,
         release: release?,
