@@ -1,17 +1,15 @@
-//! All that was chosen, as the plan of a disk.
+//! All that was chosen of a store for a new disk, as a plan.
 
 use std::num::NonZero;
 
-use boot_entry::{GrubTries, Menu, MenuRequest, Parameter, paths};
-use disk_image::bios::BootCode;
-use disk_image::layout::Room;
-use disk_image::{Content, DiskFile, DiskPlan, FatBy, Identity, Layout, PartitionKind, ext4, fat};
+use boot_entry::{Menu, MenuRequest, Parameter};
+use disk_image::{Content, DiskFile, FatBy, Identity, PartitionKind};
 use profiles::{Digest, Name};
 
 use super::contents::DiskGeneration;
 use super::loader::{Firmware, LoaderFolders, UefiLoader};
-use super::loader_record::{LoaderRecord, RecordedFile};
 use super::pinned_kernel::DiskKernels;
+use super::planned::{DiskParts, Loaders, PlannedDisk, names_partition};
 use crate::error::{Error, Result};
 
 /// Everything that decides about a disk.
@@ -43,63 +41,28 @@ pub struct DiskRequest<'a> {
     pub state: Option<u64>,
 }
 
-/// What becomes of a request.
-#[derive(Debug)]
-pub struct PlannedDisk {
-    /// The disk.
-    pub plan: DiskPlan,
-    /// What its menu shows.
-    pub menu: Menu,
-}
-
 impl DiskRequest<'_> {
     /// Decides everything; reads loaders, and writes nothing.
     ///
     /// # Errors
     /// A loader is missing; the disk is too small; an entry cannot be written for a loader.
     pub fn plan(self) -> Result<PlannedDisk> {
-        let bios = self.firmware.bios;
+        let loaders = self.loaders()?;
+        let identity = self.identity(&loaders.record()?)?;
+        let menu = self.menu(&identity)?;
+        let boot_files = self.boot.files().into_iter().cloned().collect();
+        let DiskRequest { store, size, state, .. } = self;
+        DiskParts { identity, loaders, menu, boot_files, store, size, state, fat: FatBy::Programs }.plan()
+    }
+
+    fn loaders(&self) -> Result<Loaders> {
+        let Firmware { uefi, bios } = self.firmware;
         let esp_number = if bios { 2 } else { 1 };
         let boot_code = bios.then(|| self.folders.for_bios(esp_number)).transpose()?;
-        let uefi = self.firmware.uefi.then(|| self.folders.for_uefi(self.loader)).transpose()?;
-        let record = self.record(uefi.as_deref(), boot_code.as_ref())?.to_kdl();
-        let identity = self.identity(&record)?;
-        let menu = self.menu(&identity)?;
-        let mut esp = Vec::new();
-        esp.extend(uefi.map(|program| DiskFile::bytes(paths::UEFI_PROGRAM, program)));
-        esp.extend(self.boot.files().into_iter().cloned());
-        esp.push(DiskFile::bytes(paths::LOADER_CONF, menu.to_loader_conf()));
-        for (name, entry) in &menu.entries {
-            esp.push(DiskFile::bytes(paths::entry(&name.file_name()), entry.to_conf()));
-        }
-        esp.push(DiskFile::bytes(paths::LOADER_RECORD, record));
-        if self.shows_by_grub() {
-            esp.extend(grub_files(&menu)?);
-        }
-        let room =
-            Room { bios, esp: fat::room_for(&esp), store: ext4::room_for(&self.store), state: self.state };
-        let layout = Layout::make(&room, self.size, &identity)?;
-        let plan = DiskPlan { layout, identity, boot_code, fat: FatBy::Programs, esp, store: self.store };
-        Ok(PlannedDisk { plan, menu })
-    }
-
-    fn shows_by_grub(&self) -> bool {
-        self.firmware.bios || self.loader == UefiLoader::Grub
-    }
-
-    /// What starts the disk.
-    fn record(&self, uefi: Option<&[u8]>, boot_code: Option<&BootCode>) -> Result<LoaderRecord> {
-        let contents = uefi.map(Digest::of).transpose().map_err(Error::on("the loader"))?;
-        let program =
-            contents.map(|it| RecordedFile { path: paths::UEFI_PROGRAM.to_owned(), contents: Some(it) });
-        let read = |path: &str| RecordedFile { path: path.to_owned(), contents: None };
-        let by_systemd_boot = self.firmware.uefi && self.loader == UefiLoader::SystemdBoot;
-        let settings = by_systemd_boot.then(|| read(paths::LOADER_CONF));
-        let menu = self.shows_by_grub().then(|| read(paths::GRUB_CFG));
-        Ok(LoaderRecord {
-            files: [program, settings, menu].into_iter().flatten().collect(),
-            boot_code: boot_code.map(BootCode::digests),
-        })
+        let program = uefi.then(|| self.folders.for_uefi(self.loader)).transpose()?;
+        let has_systemd_boot = uefi && self.loader == UefiLoader::SystemdBoot;
+        let has_grub = bios || self.loader == UefiLoader::Grub;
+        Ok(Loaders { uefi: program, boot_code, has_systemd_boot, has_grub })
     }
 
     /// From all that lies on the disk, without the entries: they name partitions by it. `loaders` is the text of their record.
@@ -136,14 +99,10 @@ impl DiskRequest<'_> {
     }
 
     fn menu(&self, identity: &Identity) -> Result<Menu> {
-        let partition = |parameter: &str, kind: PartitionKind| {
-            let text = format!("{parameter}=PARTUUID={}", identity.uuid(kind.name()));
-            Parameter::new(text).map_err(Error::on("entry"))
-        };
-        let mut parameters = vec![partition("lamina.store", PartitionKind::Store)?];
+        let mut parameters = vec![names_partition("lamina.store", PartitionKind::Store, identity)?];
         parameters.extend(self.parameters.iter().cloned());
         let state = match self.state {
-            Some(_) => Some(partition("lamina.state", PartitionKind::State)?),
+            Some(_) => Some(names_partition("lamina.state", PartitionKind::State, identity)?),
             None => None,
         };
         let generation = |chosen: &DiskGeneration| {
@@ -162,21 +121,6 @@ impl DiskRequest<'_> {
         };
         Menu::make(&request).map_err(Error::on(""))
     }
-}
-
-/// What GRUB reads of a new disk: its menu, what shows that, and where tries are counted, how often it may start what boots by itself.
-///
-/// # Errors
-/// GRUB cannot have the menu.
-pub fn grub_files(menu: &Menu) -> Result<Vec<DiskFile>> {
-    let shown = menu.to_grub_menu().map_err(Error::on(""))?;
-    let tries = menu.counted.then(|| GrubTries::block(menu.grub_tries().as_ref()));
-    let mut files = vec![
-        DiskFile::bytes(paths::GRUB_CFG, shown.to_grub_cfg()),
-        DiskFile::bytes(format!("{}/{}", paths::GRUB, shown.file_name), shown.script),
-    ];
-    files.extend(tries.map(|block| DiskFile::bytes(paths::GRUB_TRIES, block)));
-    Ok(files)
 }
 
 #[cfg(test)]

@@ -8,7 +8,8 @@
 //! | [`pinned_kernel`] | the kernels that profiles are for, each with its initramfs |
 //! | [`initramfs_facts`] | what an initramfs says of itself: for which kernel it is, and which profiles its init reads |
 //! | [`made_files`] | both of them, kept in the cache for the next disk |
-//! | [`assembly`] | all of it as the plan of a disk |
+//! | [`assembly`] | all of it, as a request for a new disk |
+//! | [`planned`] | what lies where on a disk of its own, also on a copy |
 //! | [`device`] | a device that a disk is written to: what is known of it, and whether it may be lost |
 //! | [`loader_record`] | what starts a disk, as a file on it |
 //! | [`loader_check`] | whether that is still there, and whole |
@@ -25,3 +26,4 @@ pub mod loader_check;
 pub mod loader_record;
 pub mod made_files;
 pub mod pinned_kernel;
+pub mod planned;

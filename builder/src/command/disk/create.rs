@@ -14,12 +14,13 @@ use serde_json::json;
 use super::destination::Destination;
 use crate::command::context::Context;
 use crate::command::{at_most_one, kernel_named, print, print_json};
-use crate::disk::assembly::{DiskRequest, PlannedDisk};
+use crate::disk::assembly::DiskRequest;
 use crate::disk::contents::{self, DiskGeneration};
 use crate::disk::kernel::{InitramfsSource, boot_files, kernel_of, own_init};
 use crate::disk::loader::{Firmware, LoaderFolders, UefiLoader};
 use crate::disk::made_files::{MadeFile, MadeFiles};
 use crate::disk::pinned_kernel::{DiskKernels, PinnedKernels};
+use crate::disk::planned::PlannedDisk;
 use crate::error::{Error, Result};
 use crate::store::Store;
 

@@ -5,7 +5,7 @@ use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use boot_entry::{MenuRequest, Parameter, paths};
+use boot_entry::{MenuRequest, paths};
 use boot_ledger::{Generation, Ledger};
 use boot_store::{BootStore, layout};
 use disk_image::{Content, DiskFile, Identity, PartitionKind};
@@ -13,7 +13,8 @@ use profiles::Name;
 use profiles::resolved::ImageRef;
 use stack::beneath::Folder;
 
-use crate::disk;
+use crate::disk::contents::slots;
+use crate::disk::planned::names_partition;
 use crate::error::{Error, Result, beneath};
 use crate::medium::contents::InstalledGeneration;
 use crate::system::installed::Installed;
@@ -90,12 +91,8 @@ impl CopiedGenerations<'_> {
     /// # Errors
     /// No entry says how they are booted.
     pub fn menu(&self, installed: &Installed, identity: &Identity, state: bool) -> Result<MenuRequest> {
-        let partition = |parameter: &str, kind: PartitionKind| {
-            let text = format!("{parameter}=PARTUUID={}", identity.uuid(kind.name()));
-            Parameter::new(text).map_err(Error::on("entry"))
-        };
-        let store = partition(STORE, PartitionKind::Store)?;
-        let kept = partition(STATE, PartitionKind::State)?;
+        let store = names_partition(STORE, PartitionKind::Store, identity)?;
+        let kept = names_partition(STATE, PartitionKind::State, identity)?;
         let mut all: Vec<Shown<'_>> = self.generations.iter().filter_map(|it| shown(it)).collect();
         all.sort_by(|a, b| (a.profile.as_str(), b.number).cmp(&(b.profile.as_str(), a.number)));
         let mut wanted = menu::wanted(installed, &Request::default(), &all)?;
@@ -153,7 +150,7 @@ impl CopiedGenerations<'_> {
                 ledger.bless(&generation.profile, &good);
             }
         }
-        files.extend(disk::contents::slots(Some(&ledger))?);
+        files.extend(slots(Some(&ledger))?);
         Ok(files)
     }
 

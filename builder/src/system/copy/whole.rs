@@ -1,15 +1,11 @@
 //! A medium as a disk of its own, with the loaders that it has.
 
-use boot_entry::{EntryFileName, Menu, paths};
-use disk_image::bios::BootCode;
-use disk_image::layout::Room;
-use disk_image::{DiskFile, DiskPlan, FatBy, Layout, ext4, fat};
-use profiles::Digest;
+use boot_entry::{EntryFileName, Menu};
+use disk_image::FatBy;
 
 use super::boot_code::{self, OfBios};
 use super::contents::{self, CopiedGenerations};
-use crate::disk::assembly::{PlannedDisk, grub_files};
-use crate::disk::loader_record::{LoaderRecord, RecordedFile};
+use crate::disk::planned::{DiskParts, Loaders, PlannedDisk};
 use crate::error::{Error, Result};
 use crate::system::esp::Grub;
 use crate::system::installed::Installed;
@@ -48,7 +44,6 @@ pub fn plan(
     let mut menu = Menu::make(&wanted).map_err(Error::on(""))?;
     choose_default(&mut menu, chosen);
     let uefi = contents::uefi_program(target)?;
-    let shows_by_grub = matches!(installed.esp.grub, Grub::Shows(_) | Grub::Nothing);
     let OfBios { code: boot_code, left_out } = boot_code::of(target, &installed.esp.grub)?;
     if uefi.is_none() && boot_code.is_none() {
         return Err(left_out.unwrap_or_else(|| {
@@ -57,30 +52,18 @@ pub fn plan(
             )
         }));
     }
-    let mut esp: Vec<DiskFile> =
-        uefi.iter().map(|program| DiskFile::bytes(paths::UEFI_PROGRAM, program.clone())).collect();
-    esp.extend(chosen.boot_files(target, &wanted)?);
-    esp.push(DiskFile::bytes(paths::LOADER_CONF, menu.to_loader_conf()));
-    for (name, entry) in &menu.entries {
-        esp.push(DiskFile::bytes(paths::entry(&name.file_name()), entry.to_conf()));
-    }
-    esp.push(DiskFile::bytes(
-        paths::LOADER_RECORD,
-        record(uefi.as_deref(), boot_code.as_ref(), shows_by_grub)?,
-    ));
-    if shows_by_grub {
-        esp.extend(grub_files(&menu)?);
-    }
-    let store = chosen.store(target, installed)?;
-    let room = Room {
-        bios: boot_code.is_some(),
-        esp: fat::room_for(&esp),
-        store: ext4::room_for(&store),
-        state: request.state,
+    let loaders = Loaders {
+        has_systemd_boot: uefi.as_deref().is_some_and(contents::is_systemd_boot),
+        has_grub: matches!(installed.esp.grub, Grub::Shows(_) | Grub::Nothing),
+        uefi,
+        boot_code,
     };
-    let layout = Layout::make(&room, request.size, &identity)?;
-    let plan = DiskPlan { layout, identity, boot_code, fat: FatBy::Itself, esp, store };
-    Ok(WholeCopy { disk: PlannedDisk { plan, menu }, left_out })
+    let boot_files = chosen.boot_files(target, &wanted)?;
+    let store = chosen.store(target, installed)?;
+    let WholeRequest { size, state } = request;
+    // A system that copies itself may have neither dosfstools nor mtools.
+    let parts = DiskParts { identity, loaders, menu, boot_files, store, size, state, fat: FatBy::Itself };
+    Ok(WholeCopy { disk: parts.plan()?, left_out })
 }
 
 /// The first of the generations boots by itself.
@@ -88,14 +71,4 @@ pub(super) fn choose_default(menu: &mut Menu, chosen: &CopiedGenerations<'_>) {
     let first = chosen.generations.first().map(|it| EntryFileName::of(&it.profile, it.number).id);
     let is_there = |id: &String| menu.entries.iter().any(|it| it.0.id == *id);
     menu.default = first.filter(is_there).unwrap_or_else(|| menu.default.clone());
-}
-
-fn record(uefi: Option<&[u8]>, boot_code: Option<&BootCode>, shows_by_grub: bool) -> Result<String> {
-    let plain = |path: &str| RecordedFile { path: path.to_owned(), contents: None };
-    let program = uefi.map(Digest::of).transpose().map_err(Error::on("the loader"))?;
-    let program = program.map(|it| RecordedFile { contents: Some(it), ..plain(paths::UEFI_PROGRAM) });
-    let settings = uefi.is_some_and(contents::is_systemd_boot).then(|| plain(paths::LOADER_CONF));
-    let menu = shows_by_grub.then(|| plain(paths::GRUB_CFG));
-    let files = [program, settings, menu].into_iter().flatten().collect();
-    Ok(LoaderRecord { files, boot_code: boot_code.map(BootCode::digests) }.to_kdl())
 }
