@@ -14,6 +14,7 @@ use running::System;
 use running::medium::{Access, OpenMedium};
 use serde_json::json;
 
+use super::disk::told::entries_json;
 use super::{at_most_one, print, print_json};
 use crate::command::context::Context;
 use crate::disk::kernel::BootFiles;
@@ -236,12 +237,9 @@ impl Doing {
             let generations = plan.verdicts.iter().map(|it| {
                 json!({ "profile": it.profile.as_str(), "generation": it.number, "stays": it.stays, "why": it.why })
             });
-            let entries = plan.menu.entries.iter().map(|(name, entry)| {
-                json!({ "file": name.file_name(), "title": entry.title, "options": Parameter::line(&entry.options) })
-            });
             print_json(&json!({
                 "written": !self.dry_run, "steps": plan.steps.iter().map(Step::to_string).collect::<Vec<_>>(),
-                "bytes": plan.bytes, "default": plan.menu.default, "entries": entries.collect::<Vec<_>>(),
+                "bytes": plan.bytes, "default": plan.menu.default, "entries": entries_json(&plan.menu),
                 "generations": generations.collect::<Vec<_>>(),
             }))?;
         } else if self.dry_run {

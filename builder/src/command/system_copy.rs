@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use argh::{ArgsInfo, FromArgs};
-use boot_entry::{Menu, Parameter};
 use cli::numbers::human_size;
 use disk_image::Identity;
 use running::medium::Access;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::disk::create::bytes;
-use super::disk::destination::Destination;
+use super::disk::destination::{Destination, Writing};
+use super::disk::told::{entries_json, partition_json, say_titles};
 use super::on_medium::{OpenTarget, Where, target};
 use super::{at_most_one, print, print_json};
 use crate::command::context::Context;
@@ -140,34 +140,13 @@ impl Copy {
         let request = WholeRequest { size: destination.size().or(self.size), state: self.state };
         let WholeCopy { disk: planned, left_out } = whole::plan(source, installed, chosen, request)?;
         left_out.iter().for_each(|it| context.report.line(format_args!("warning: {it}")));
-        destination.describe(context);
-        if !self.dry_run {
-            destination.confirm(self.erase.as_deref())?;
-            destination.write(context, &planned.plan)?;
-        }
-        let layout = &planned.plan.layout;
-        if self.json {
-            let partitions = layout.partitions.iter().map(|it| {
-                json!({ "name": it.kind.name(), "uuid": it.uuid.to_string(), "start": it.start, "size": it.length })
-            });
-            let partitions = partitions.collect::<Vec<_>>();
-            print_json(&json!({
-                "disk": destination.path(), "written": !self.dry_run, "size": layout.length, "uuid": layout.uuid.to_string(),
-                "partitions": partitions, "entries": entries(&planned.menu), "default": planned.menu.default,
-            }))?;
-        } else if self.dry_run {
-            print(planned.plan.to_string().trim_end())?;
-        } else {
-            titles(context, &planned.menu);
-            let path = destination.path().display();
-            context.report.line(format_args!("{path}: {}, GPT {}", human_size(layout.length), layout.uuid));
-            if let Destination::Device(facts) = destination {
-                context.report.line(format_args!(
-                    "{}: written and compared; the machine starts from it once the stick is taken away",
-                    facts.name
-                ));
-            }
-        }
+        let writing = Writing {
+            dry_run: self.dry_run,
+            json: self.json,
+            erase: self.erase.as_deref(),
+            of_device: "the machine starts from it once the stick is taken away",
+        };
+        destination.finish(context, &planned, &writing)?;
         Ok(ExitCode::SUCCESS)
     }
 
@@ -189,17 +168,15 @@ impl Copy {
         }
         let partition = plan.partition();
         if self.json {
-            let added = json!({
-                "name": partition.kind.name(), "uuid": partition.uuid.to_string(), "start": partition.start, "size": partition.length,
-            });
             print_json(&json!({
-                "disk": path, "written": !self.dry_run, "partitions": [added], "entries": entries(&plan.menu),
+                "disk": path, "written": !self.dry_run, "partitions": [partition_json(partition)],
+                "entries": entries_json(&plan.menu),
                 "loader": plan.own_loader,
             }))?;
         } else if self.dry_run {
             print(plan.to_string().trim_end())?;
         } else {
-            titles(context, &plan.menu);
+            say_titles(context, &plan.menu);
             let size = human_size(partition.length);
             context.report.line(format_args!("{}: {size} beside what was there", path.display()));
             context.report.line(format_args!("{}", how_to_start(&plan, path)));
@@ -257,15 +234,4 @@ fn how_to_start(plan: &BesidePlan, path: &Path) -> String {
         path.display(),
         plan.esp_number
     )
-}
-
-fn titles(context: &Context, menu: &Menu) {
-    for (place, (_, entry)) in menu.entries.iter().enumerate() {
-        context.report.line(format_args!("{:>3}. {}", place + 1, entry.title));
-    }
-}
-
-fn entries(menu: &Menu) -> Vec<Value> {
-    let entry = |(name, entry): &(boot_entry::EntryFileName, boot_entry::BootEntry)| json!({ "file": name.file_name(), "title": entry.title, "options": Parameter::line(&entry.options) });
-    menu.entries.iter().map(entry).collect()
 }

@@ -6,21 +6,18 @@ use std::process::ExitCode;
 
 use argh::{ArgsInfo, FromArgs};
 use boot_entry::Parameter;
-use cli::numbers::human_size;
 use disk_image::DiskFormat;
 use profiles::{Name, TmpfsSize};
-use serde_json::json;
 
-use super::destination::Destination;
+use super::destination::{Destination, Writing};
 use crate::command::context::Context;
-use crate::command::{at_most_one, kernel_named, print, print_json};
+use crate::command::{at_most_one, kernel_named};
 use crate::disk::assembly::DiskRequest;
 use crate::disk::contents::{self, DiskGeneration};
 use crate::disk::kernel::{InitramfsSource, boot_files, kernel_of, own_init};
 use crate::disk::loader::{Firmware, LoaderFolders, UefiLoader};
 use crate::disk::made_files::{MadeFile, MadeFiles};
 use crate::disk::pinned_kernel::{DiskKernels, PinnedKernels};
-use crate::disk::planned::PlannedDisk;
 use crate::error::{Error, Result};
 use crate::store::Store;
 
@@ -214,42 +211,13 @@ impl Create {
             state: self.state,
         };
         let planned = request.plan()?;
-        target.describe(context);
-        if !self.dry_run {
-            target.confirm(self.erase.as_deref())?;
-            target.write(context, &planned.plan)?;
-        }
-        self.tell(context, &target, &planned)
-    }
-
-    fn tell(&self, context: &Context, target: &Destination, planned: &PlannedDisk) -> Result<ExitCode> {
-        let layout = &planned.plan.layout;
-        if self.json {
-            let partitions = layout.partitions.iter().map(|it| {
-                json!({ "name": it.kind.name(), "uuid": it.uuid.to_string(), "start": it.start, "size": it.length })
-            });
-            let entries = planned.menu.entries.iter().map(|(name, entry)| {
-                json!({ "file": name.file_name(), "title": entry.title, "options": Parameter::line(&entry.options) })
-            });
-            print_json(&json!({
-                "disk": target.path(), "written": !self.dry_run, "size": layout.length, "uuid": layout.uuid.to_string(),
-                "partitions": partitions.collect::<Vec<_>>(), "entries": entries.collect::<Vec<_>>(),
-                "default": planned.menu.default,
-            }))?;
-        } else if self.dry_run {
-            print(planned.plan.to_string().trim_end())?;
-        } else {
-            for (place, (_, entry)) in planned.menu.entries.iter().enumerate() {
-                context.report.line(format_args!("{:>3}. {}", place + 1, entry.title));
-            }
-            let size = human_size(layout.length);
-            context.report.line(format_args!("{}: {size}, GPT {}", target.path().display(), layout.uuid));
-            if let Destination::Device(facts) = target {
-                context
-                    .report
-                    .line(format_args!("{}: written and compared; it can be unplugged", facts.name));
-            }
-        }
+        let writing = Writing {
+            dry_run: self.dry_run,
+            json: self.json,
+            erase: self.erase.as_deref(),
+            of_device: "it can be unplugged",
+        };
+        target.finish(context, &planned, &writing)?;
         Ok(ExitCode::SUCCESS)
     }
 

@@ -5,11 +5,15 @@ use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 
 use atomic_file::{Form, Output};
+use cli::numbers::human_size;
 use disk_image::{DiskFormat, DiskPlan, device, format};
+use serde_json::json;
 
-use crate::command::at_most_one;
+use super::told::{entries_json, partition_json, say_titles};
 use crate::command::context::Context;
+use crate::command::{at_most_one, print, print_json};
 use crate::disk::device::{DeviceFacts, observe, open_exclusively};
+use crate::disk::planned::PlannedDisk;
 use crate::error::{Error, Result};
 
 /// Where a disk goes.
@@ -19,6 +23,18 @@ pub(in crate::command) enum Destination {
     File(PathBuf, DiskFormat),
     /// A device that holds nothing that anybody uses.
     Device(Box<DeviceFacts>),
+}
+
+/// How a disk is written, as the command line says.
+pub(in crate::command) struct Writing<'a> {
+    /// Nothing is written, and the plan is printed.
+    pub(in crate::command) dry_run: bool,
+    /// It is told as JSON.
+    pub(in crate::command) json: bool,
+    /// Of a device: its name, which confirms that what is on it may be lost.
+    pub(in crate::command) erase: Option<&'a str>,
+    /// What can be done now with a device.
+    pub(in crate::command) of_device: &'static str,
 }
 
 impl Destination {
@@ -64,14 +80,14 @@ impl Destination {
     }
 
     /// Says what a device holds.
-    pub(in crate::command) fn describe(&self, context: &Context) {
+    fn describe(&self, context: &Context) {
         if let Destination::Device(facts) = self {
             context.report.line(format_args!("{facts}"));
         }
     }
 
     /// Whoever loses what is on a device must name it: `erase`, or typed.
-    pub(in crate::command) fn confirm(&self, erase: Option<&str>) -> Result<()> {
+    fn confirm(&self, erase: Option<&str>) -> Result<()> {
         let Destination::Device(facts) = self else {
             return match erase {
                 Some(_) => {
@@ -96,8 +112,40 @@ impl Destination {
         facts.confirm(&typed)
     }
 
-    /// Makes the disk, and puts it there.
-    pub(in crate::command) fn write(&self, context: &Context, plan: &DiskPlan) -> Result<()> {
+    /// Puts the disk there once whoever loses something by that has confirmed it, and says what it is; of a dry run only says it.
+    pub(in crate::command) fn finish(
+        &self,
+        context: &Context,
+        planned: &PlannedDisk,
+        writing: &Writing<'_>,
+    ) -> Result<()> {
+        self.describe(context);
+        if !writing.dry_run {
+            self.confirm(writing.erase)?;
+            self.write(context, &planned.plan)?;
+        }
+        let PlannedDisk { plan, menu } = planned;
+        let layout = &plan.layout;
+        if writing.json {
+            return print_json(&json!({
+                "disk": self.path(), "written": !writing.dry_run, "size": layout.length, "uuid": layout.uuid.to_string(),
+                "partitions": layout.partitions.iter().map(partition_json).collect::<Vec<_>>(),
+                "entries": entries_json(menu), "default": menu.default,
+            }));
+        }
+        if writing.dry_run {
+            return print(plan.to_string().trim_end());
+        }
+        say_titles(context, menu);
+        let (path, size) = (self.path().display(), human_size(layout.length));
+        context.report.line(format_args!("{path}: {size}, GPT {}", layout.uuid));
+        if let Destination::Device(facts) = self {
+            context.report.line(format_args!("{}: written and compared; {}", facts.name, writing.of_device));
+        }
+        Ok(())
+    }
+
+    fn write(&self, context: &Context, plan: &DiskPlan) -> Result<()> {
         match self {
             Destination::File(path, format) => to_file(context, plan, path, *format),
             Destination::Device(facts) => to_device(context, plan, facts),

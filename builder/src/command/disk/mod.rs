@@ -3,6 +3,7 @@
 pub(super) mod create;
 pub(super) mod destination;
 mod inspect;
+pub(super) mod told;
 
 use std::process::ExitCode;
 
