@@ -7,8 +7,10 @@
 //! | `boot_code` | what a BIOS starts on the disk of the medium |
 //! | [`whole`] | a whole disk, as `lamina disk create` plans it |
 //! | [`beside`] | free space and the EFI system partition of a disk with another system |
+//! | `other_system` | what of that system stays, and what it leaves no place for |
 
 pub mod beside;
 mod boot_code;
 pub mod contents;
+mod other_system;
 pub mod whole;
