@@ -48,6 +48,11 @@ impl Digest {
         }
     }
 
+    /// The SHA-256 of bytes in memory.
+    pub fn of_bytes(bytes: impl AsRef<[u8]>) -> Digest {
+        Digest(Sha256::digest(bytes).into())
+    }
+
     /// Takes the 32 bytes that a hash function gave.
     pub fn from_bytes(bytes: [u8; 32]) -> Digest {
         Digest(bytes)
@@ -153,6 +158,14 @@ mod tests {
         assert_eq!(digest.hex(), hex);
         assert_eq!(digest.to_string(), format!("sha256:{hex}"));
         assert_eq!(Digest::from_bytes(*digest.bytes()), digest);
+    }
+
+    /// The example "abc" of FIPS 180-2, B.1.
+    #[test]
+    fn bytes_are_hashed_the_same_in_memory_and_from_a_reader() {
+        let hex = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(Digest::of_bytes("abc").hex(), hex);
+        assert_eq!(Digest::of(&b"abc"[..]).expect("bytes in memory"), (Digest::of_bytes("abc"), 3));
     }
 
     #[test]

@@ -91,7 +91,7 @@ fn key(layers: &[Dependency]) -> Digest {
     for layer in layers {
         text.push_str(&format!("{} {}\n", layer.name, layer.digest));
     }
-    Digest::from_bytes(<sha2::Sha256 as sha2::Digest>::digest(text).into())
+    Digest::of_bytes(text)
 }
 
 fn to_json(shadows: &[Shadow]) -> Value {

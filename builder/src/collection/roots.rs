@@ -76,7 +76,7 @@ impl Roots {
         let mut roots = Roots::default();
         for GenerationFile { place, number, kept, path } in generations::everything(store)? {
             let bytes = text_file::read(&path)?;
-            let digest = Digest::of(bytes.as_slice()).map_err(Error::on(path.display()))?.0;
+            let digest = Digest::of_bytes(&bytes);
             let why = match place {
                 0 => "the newest generation".to_owned(),
                 _ if place < keep.get() => format!("one of the newest {keep} generations"),

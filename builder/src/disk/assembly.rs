@@ -48,7 +48,7 @@ impl DiskRequest<'_> {
     /// A loader is missing; the disk is too small; an entry cannot be written for a loader.
     pub fn plan(self) -> Result<PlannedDisk> {
         let loaders = self.loaders()?;
-        let identity = self.identity(&loaders.record()?)?;
+        let identity = self.identity(&loaders.record())?;
         let menu = self.menu(&identity)?;
         let boot_files = self.boot.files().into_iter().cloned().collect();
         let DiskRequest { store, size, state, .. } = self;
@@ -73,9 +73,7 @@ impl DiskRequest<'_> {
         for file in self.boot.files().into_iter().chain(&self.store) {
             let digest = match (&file.digest, &file.content) {
                 (Some(digest), _) => *digest,
-                (None, Content::Bytes(bytes)) => {
-                    Digest::of(bytes.as_slice()).map_err(Error::on(&file.path))?.0
-                }
+                (None, Content::Bytes(bytes)) => Digest::of_bytes(bytes),
                 (None, Content::File(path, _)) => crate::digest::digest_file(path)?.0,
             };
             lines.push(format!("{digest} {}", file.path));

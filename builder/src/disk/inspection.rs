@@ -209,9 +209,8 @@ impl Inspection {
     ) -> bool {
         let path = format!("/lamina/profiles/{profile}/{number}.kdl");
         let read = ext4::read_small(store, &path, MOST_TEXT);
-        let hashed = |bytes: Vec<u8>| Ok((Digest::of(bytes.as_slice()).map_err(Error::on(&path))?.0, bytes));
-        let (digest, bytes) = match read.and_then(hashed) {
-            Ok(read) => read,
+        let (digest, bytes) = match read {
+            Ok(bytes) => (Digest::of_bytes(&bytes), bytes),
             Err(error) => {
                 self.damage.push(error.remedy(BRING));
                 return false;

@@ -145,11 +145,10 @@ impl KernelSource {
         let folder = KernelPackage::open(&self.path)?;
         let mut lines = String::new();
         for path in folder.paths() {
-            let bytes = folder.read(path)?;
-            let digest = Digest::of(bytes.as_slice()).map_err(Error::on(path))?.0;
+            let digest = Digest::of_bytes(folder.read(path)?);
             lines.push_str(&format!("{digest} {path:?}\n"));
         }
-        Ok(Digest::of(lines.as_bytes()).map_err(Error::on(self.path.display()))?.0)
+        Ok(Digest::of_bytes(lines))
     }
 }
 

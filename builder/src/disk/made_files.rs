@@ -94,7 +94,7 @@ impl MadeFiles {
     /// # Errors
     /// It cannot be made.
     pub fn get(&self, sources: &[String], make: impl FnOnce(&File) -> Result<()>) -> Result<MadeFile> {
-        let key = Digest::of(sources.join("\n").as_bytes()).map_err(Error::on("cache"))?.0;
+        let key = Digest::of_bytes(sources.join("\n"));
         if let Some(found) = self.find(&key) {
             return Ok(found);
         }

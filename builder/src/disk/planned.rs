@@ -64,11 +64,8 @@ pub fn names_partition(parameter: &str, kind: PartitionKind, identity: &Identity
 
 impl Loaders {
     /// The text of their record on the disk.
-    ///
-    /// # Errors
-    /// The program cannot be hashed.
-    pub fn record(&self) -> Result<String> {
-        let contents = self.uefi.as_deref().map(Digest::of).transpose().map_err(Error::on("the loader"))?;
+    pub fn record(&self) -> String {
+        let contents = self.uefi.as_ref().map(|it| (Digest::of_bytes(it), it.len() as u64));
         let program =
             contents.map(|it| RecordedFile { path: paths::UEFI_PROGRAM.to_owned(), contents: Some(it) });
         let read = |path: &str| RecordedFile { path: path.to_owned(), contents: None };
@@ -78,7 +75,7 @@ impl Loaders {
             files: [program, settings, menu].into_iter().flatten().collect(),
             boot_code: self.boot_code.as_ref().map(BootCode::digests),
         };
-        Ok(record.to_kdl())
+        record.to_kdl()
     }
 }
 
@@ -88,7 +85,7 @@ impl DiskParts {
     /// # Errors
     /// The disk is too small; GRUB cannot have the menu.
     pub fn plan(self) -> Result<PlannedDisk> {
-        let record = self.loaders.record()?;
+        let record = self.loaders.record();
         let DiskParts { identity, loaders, menu, boot_files, store, size, state, fat } = self;
         let mut esp = Vec::new();
         esp.extend(loaders.uefi.map(|program| DiskFile::bytes(paths::UEFI_PROGRAM, program)));

@@ -5,7 +5,6 @@
 use std::fmt;
 
 use profiles::Digest;
-use sha2::{Digest as _, Sha256};
 
 use crate::graph::selection::Selection;
 use crate::image::format::ImageFormat;
@@ -79,7 +78,7 @@ impl Ingredients<'_> {
         for step in STEP_NAMES {
             match recipe.work(step) {
                 Some(StepWork::Script(script)) => {
-                    lines.push(format!("step {step} sha256:{}", hash(script.as_bytes()).hex()));
+                    lines.push(format!("step {step} sha256:{}", Digest::of_bytes(script).hex()));
                 }
                 // Which source is the first, no other line says.
                 Some(StepWork::Unpack(file)) => {
@@ -93,7 +92,7 @@ impl Ingredients<'_> {
 
     /// The id.
     pub fn id(&self) -> Digest {
-        hash(self.canonical().as_bytes())
+        Digest::of_bytes(self.canonical())
     }
 }
 
@@ -121,8 +120,4 @@ fn sorted(lines: impl Iterator<Item = String>) -> Vec<String> {
     let mut lines: Vec<String> = lines.collect();
     lines.sort();
     lines
-}
-
-fn hash(bytes: &[u8]) -> Digest {
-    Digest::from_bytes(Sha256::digest(bytes).into())
 }

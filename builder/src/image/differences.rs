@@ -5,7 +5,6 @@ use std::fmt::Write;
 use std::io::{self, BufReader, Read};
 use std::path::Path;
 
-use sha2::{Digest as _, Sha256};
 use squashfs::{FileData, Image, Item, Kind, Metadata};
 
 use crate::error::{Error, Result};
@@ -136,11 +135,7 @@ fn attributes(metadata: &Metadata) -> String {
         let _ = write!(text, " {}={}", attribute.name.escape_ascii(), value.escape_ascii());
         if value.len() < attribute.value.len() {
             // Long values are told apart by their digests.
-            let _ = write!(
-                text,
-                "... sha256:{}",
-                profiles::Digest::from_bytes(Sha256::digest(&attribute.value).into()).hex()
-            );
+            let _ = write!(text, "... sha256:{}", profiles::Digest::of_bytes(&attribute.value).hex());
         }
         text
     }) + " ]"

@@ -55,7 +55,7 @@ impl Imported {
         })?;
         let scratch = store.scratch("kernel")?;
         let bytes = package.vmlinuz()?;
-        let (digest, size) = Digest::of(bytes.as_slice()).map_err(Error::on(package.path().display()))?;
+        let (digest, size) = (Digest::of_bytes(&bytes), bytes.len() as u64);
         if size == 0 {
             return Err(Error::new(package.path().display(), "its kernel has no bytes")
                 .remedy("get the package again"));
@@ -160,5 +160,5 @@ fn id(name: &Name, tree: &ModuleTree) -> Result<Digest> {
         depmod_version()?,
         tree.lines()
     );
-    Ok(Digest::of(text.as_bytes()).map_err(Error::on(name))?.0)
+    Ok(Digest::of_bytes(text))
 }

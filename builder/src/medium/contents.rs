@@ -8,7 +8,6 @@ use boot_ledger::{Damage, Generation, Ledger, Slots};
 use boot_store::{BootStore, ListedGeneration, layout, signature};
 use profiles::resolved::{BootProfile, ImageRef};
 use profiles::{Digest, Name};
-use sha2::{Digest as _, Sha256};
 
 use crate::error::{Error, Result, beneath};
 use crate::text_file;
@@ -203,7 +202,7 @@ pub(crate) fn running() -> Result<Option<Digest>> {
         return Ok(None);
     }
     let bytes = text_file::read(path).map_err(Error::on(""))?;
-    Ok(Some(Digest::from_bytes(Sha256::digest(bytes).into())))
+    Ok(Some(Digest::of_bytes(bytes)))
 }
 
 /// What the slots say; empty where a medium has none yet.

@@ -212,7 +212,7 @@ fn build_record(
     if let Some((path, to)) = link {
         text += &format!("link {path} {to}\n");
     }
-    let id = Digest::of(text.as_bytes()).map_err(Error::on(&name))?.0;
+    let id = Digest::of_bytes(text);
     Ok(BuildRecord {
         build_root: layers.iter().map(|it| it.as_dependency()).collect(),
         ..BuildRecord::without_recipe(name, FORMAT.to_string(), id, PROFILE_LICENSE, TARGET)

@@ -6,7 +6,6 @@ use std::num::NonZero;
 use profiles::resolved::{BootProfile, ImageRef};
 use profiles::written::Composition;
 use profiles::{Digest, Verify};
-use sha2::{Digest as _, Sha256};
 use squashfs::Image;
 use verified_store::CheckedImage;
 
@@ -214,6 +213,6 @@ fn paths_of(store: &Store, record: &BuildRecord) -> Result<(CheckedImage, LayerP
 /// The word of the kernel command line that boots this profile and no other: `lamina.profile=NAME@sha256:HEX`, with the
 /// SHA-256 of its text.
 pub fn boot_parameter(profile: &BootProfile) -> String {
-    let digest = Digest::from_bytes(Sha256::digest(profile.to_kdl()).into());
+    let digest = Digest::of_bytes(profile.to_kdl());
     format!("lamina.profile={}@{digest}", profile.name)
 }

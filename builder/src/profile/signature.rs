@@ -55,8 +55,7 @@ pub fn sign(store: &Store, name: &Name, key: &Path, password: Option<String>) ->
     }
     let secret = read_secret_key(key, password)?;
     let comment = signature::comment(name, generation);
-    let (digest, _) = Digest::of(bytes.as_slice()).map_err(Error::on(path.display()))?;
-    let over = signature::untrusted_comment(&digest);
+    let over = signature::untrusted_comment(&Digest::of_bytes(&bytes));
     let signed = minisign::sign(None, &secret, Cursor::new(&bytes), Some(&comment), Some(&over));
     let signature = signed.map_err(Error::on(key.display()))?.into_string();
     let target = layout::signature_of(&path);

@@ -68,19 +68,14 @@ fn id(plan: &Plan, name: &Name, merged: &[Dependency]) -> Digest {
         let Metadata { mode, uid, gid, xattrs, .. } = &entry.metadata;
         let what = match &entry.what {
             What::Folder => "folder".to_owned(),
-            What::File(bytes) => format!("file {}", digest(bytes).hex()),
+            What::File(bytes) => format!("file {}", Digest::of_bytes(bytes).hex()),
             What::Link(target) => format!("link {}", target.escape_default()),
         };
         text += &format!("entry /{} {mode:04o} {uid} {gid} {what}", path.escape_ascii());
         for xattr in xattrs {
-            text += &format!(" {}={}", xattr.name.escape_ascii(), digest(&xattr.value).hex());
+            text += &format!(" {}={}", xattr.name.escape_ascii(), Digest::of_bytes(&xattr.value).hex());
         }
         text.push('\n');
     }
-    digest(text.as_bytes())
-}
-
-fn digest(bytes: &[u8]) -> Digest {
-    use sha2::{Digest as _, Sha256};
-    Digest::from_bytes(Sha256::digest(bytes).into())
+    Digest::of_bytes(text)
 }

@@ -4,7 +4,6 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 use cli::progress::Progress;
 use profiles::resolved::VerityRef;
-use sha2::{Digest as _, Sha256};
 
 use super::*;
 use crate::report::Report;
@@ -14,7 +13,7 @@ mod replaced;
 const JOBS: NonZero<usize> = NonZero::<usize>::MIN;
 
 fn digest(text: &str) -> Digest {
-    Digest::from_bytes(Sha256::digest(text).into())
+    Digest::of_bytes(text)
 }
 
 fn record(content: &str) -> BuildRecord {

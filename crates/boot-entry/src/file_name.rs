@@ -2,7 +2,6 @@
 //! "Boot counting"): it renames the file at each try, and a booted system that is good renames it to `ID.conf`.
 
 use profiles::{Digest, Name};
-use sha2::{Digest as _, Sha256};
 
 /// What the names of entries of Lamina begin with.
 const PREFIX: &str = "lamina-";
@@ -44,7 +43,7 @@ impl EntryFileName {
     /// The same entry with other contents: it gets another name, because a file on FAT cannot be replaced safely. In no name of
     /// [`EntryFileName::of`] a `-` follows `_`.
     pub fn revised(&self, contents: &str) -> EntryFileName {
-        let digest = Digest::from_bytes(Sha256::digest(contents).into()).hex();
+        let digest = Digest::of_bytes(contents).hex();
         EntryFileName { id: format!("{}_-{}", self.id, &digest[..8]), tries: self.tries }
     }
 

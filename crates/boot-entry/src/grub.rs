@@ -8,7 +8,6 @@
 use std::fmt;
 
 use profiles::Digest;
-use sha2::{Digest as _, Sha256};
 
 use crate::entry::{BootEntry, one_line};
 use crate::grub_tries::{ENTRY, GrubTries, LEFT, MOST};
@@ -68,7 +67,7 @@ pub fn is_menu(file_name: &str) -> bool {
 
 /// The file name of the menu with these bytes.
 pub fn name_of(script: &[u8]) -> String {
-    let digest = Digest::from_bytes(Sha256::digest(script).into()).hex();
+    let digest = Digest::of_bytes(script).hex();
     format!("menu-{}.cfg", &digest[..DIGITS])
 }
 

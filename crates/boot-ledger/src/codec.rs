@@ -14,7 +14,6 @@
 use std::fmt::{self, Write};
 
 use profiles::{Digest, Name};
-use sha2::{Digest as _, Sha256};
 
 use crate::ledger::{FORMAT, Generation, HASH, Ledger, MAGIC, Record, SLOT_BYTES, Tried};
 
@@ -46,7 +45,7 @@ impl Ledger {
     /// The 4096 bytes of a slot that holds this ledger.
     pub fn encode(&self, sequence: u64) -> [u8; SLOT_BYTES] {
         let mut text = self.text(sequence);
-        let hash = Digest::from_bytes(Sha256::digest(&text).into());
+        let hash = Digest::of_bytes(&text);
         let _ = writeln!(text, "{HASH}{}", hash.hex());
         let mut slot = [0; SLOT_BYTES];
         // A ledger fits always: `change` and `decode` see to it.
@@ -72,7 +71,7 @@ fn parse(slot: &[u8]) -> Result<(u64, Ledger), Damage> {
     let text = std::str::from_utf8(&slot[..end]).map_err(|_| Damage::Broken)?;
     let (body, hash) = text.rsplit_once(HASH).ok_or(Damage::Broken)?;
     let expected = Digest::parse(hash.trim_end()).map_err(|_| Damage::Broken)?;
-    if Sha256::digest(body).as_slice() != expected.bytes() {
+    if Digest::of_bytes(body) != expected {
         return Err(Damage::Broken);
     }
     let mut lines = body.lines();
@@ -122,7 +121,7 @@ mod tests {
 
     /// A slot with this text and its right hash.
     fn sealed(body: &str) -> Vec<u8> {
-        let hash = Digest::from_bytes(Sha256::digest(body).into()).hex();
+        let hash = Digest::of_bytes(body).hex();
         let mut slot = format!("{body}{HASH}{hash}\n").into_bytes();
         slot.resize(SLOT_BYTES.max(slot.len()), 0);
         slot

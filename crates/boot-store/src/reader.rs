@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use profiles::resolved::BootProfile;
 use profiles::{Digest, LARGEST, Name};
-use sha2::{Digest as _, Sha256};
 use stack::beneath::Folder;
 
 use crate::layout;
@@ -155,7 +154,7 @@ impl BootStore {
     pub fn profile(&self, name: &Name, generation: u64) -> io::Result<StoredProfile> {
         let file = layout::profile(name, generation);
         let bytes = self.read(&file)?;
-        let digest = Digest::from_bytes(Sha256::digest(&bytes).into());
+        let digest = Digest::of_bytes(&bytes);
         Ok(StoredProfile { name: name.clone(), path: self.path().join(file), generation, bytes, digest })
     }
 

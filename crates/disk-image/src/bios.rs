@@ -11,7 +11,6 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 
 use profiles::Digest;
-use sha2::{Digest as _, Sha256};
 
 use crate::layout::Partition;
 use crate::partition_table::FoundPartition;
@@ -64,8 +63,8 @@ impl BootCode {
     pub fn digests(&self) -> BootCodeDigests {
         let boot = own_boot_code(&without_drive_check(&self.boot));
         BootCodeDigests {
-            boot: digest(&boot),
-            core: digest(&own_core(&self.core)),
+            boot: Digest::of_bytes(&boot),
+            core: Digest::of_bytes(own_core(&self.core)),
             core_size: self.core.len() as u64,
         }
     }
@@ -164,8 +163,8 @@ impl FoundBootCode {
         let core = usize::try_from(core_size).ok().and_then(|size| self.core.get(..size))?;
         let rest = u16::try_from(core_size.div_ceil(SECTOR).checked_sub(1)?).ok()?;
         let same = core.get(BLOCK_LIST + 8..BLOCK_LIST + 10)? == rest.to_le_bytes();
-        let boot = digest(&own_boot_code(&self.boot));
-        same.then(|| BootCodeDigests { boot, core: digest(&own_core(core)), core_size })
+        let boot = Digest::of_bytes(own_boot_code(&self.boot));
+        same.then(|| BootCodeDigests { boot, core: Digest::of_bytes(own_core(core)), core_size })
     }
 }
 
@@ -189,10 +188,6 @@ fn own_core(core: &[u8]) -> Vec<u8> {
         list.fill(0);
     }
     core
-}
-
-fn digest(bytes: &[u8]) -> Digest {
-    Digest::from_bytes(Sha256::digest(bytes).into())
 }
 
 #[cfg(test)]
