@@ -135,65 +135,66 @@ pub fn judge(pieces: Vec<Piece>, roots: &Roots, grace: Duration) -> Vec<Judged> 
 enum Needed {
     By(String),
     Not,
+    /// It has not the name or the kind of anything that Lamina puts there.
     NotOurs,
 }
 
+impl Needed {
+    /// Of what its name says that it is, where it says something; `why` finds the reason for which that is needed.
+    fn by<T>(named: Option<T>, why: impl FnOnce(T) -> Option<String>) -> Needed {
+        named.map_or(Needed::NotOurs, |it| why(it).map_or(Needed::Not, Needed::By))
+    }
+}
+
+/// Finds out by its place and its kind what a piece is, and asks whether that is needed.
 fn needed(path: &Path, kind: Kind, roots: &Roots) -> Needed {
     let words: Vec<&str> = path.components().filter_map(text).collect();
-    let fits = match (words.first(), kind) {
-        (_, Kind::Other) => false,
-        (Some(&"trees"), kind) => kind == Kind::Folder,
-        (Some(&("checks" | "stacks")), _) => true,
-        (_, kind) => kind == Kind::File,
-    };
-    if !fits {
-        return Needed::NotOurs;
-    }
-    let known = |found: Option<&String>| found.map_or(Needed::Not, |why| Needed::By(why.clone()));
-    let digest = |name: &str, end: &str| name.strip_suffix(end).and_then(|hex| Digest::parse(hex).ok());
-    match words[..] {
-        ["images", name] => {
-            layout::image_of(name).map_or(Needed::NotOurs, |image| known(roots.images.get(&image)))
+    match (&words[..], kind) {
+        (["images", name], Kind::File) => {
+            Needed::by(layout::image_of(name), |image| roots.images.get(&image).cloned())
         }
-        ["trees", name] => match digest(name, "") {
-            None => Needed::NotOurs,
-            Some(image) => roots
-                .images
-                .get(&image)
-                .map_or(Needed::Not, |_| Needed::By("unpacked from an image that stays".to_owned())),
-        },
-        ["builds", name] => digest(name, ".kdl").map_or(Needed::NotOurs, |id| known(roots.builds.get(&id))),
-        ["logs", name] => match digest(name, ".check.log").or(digest(name, ".log")) {
-            None => Needed::NotOurs,
-            Some(id) => {
-                roots.builds.get(&id).map_or(Needed::Not, |_| Needed::By("of a build that stays".to_owned()))
-            }
-        },
-        ["sources", name] => {
-            digest(name, "").map_or(Needed::NotOurs, |source| known(roots.sources.get(&source)))
+        (["trees", name], Kind::Folder) => Needed::by(digest(name, ""), |image| {
+            roots.images.contains_key(&image).then(|| "unpacked from an image that stays".to_owned())
+        }),
+        (["builds", name], Kind::File) => {
+            Needed::by(digest(name, ".kdl"), |id| roots.builds.get(&id).cloned())
         }
-        ["kernels", name] => match (name.strip_suffix(".kdl").map(Name::parse), digest(name, "")) {
-            (Some(Ok(name)), _) => Needed::By(format!("it is what `kernel \"{name}\"` of a profile means")),
-            (_, Some(kernel)) => known(roots.kernels.get(&kernel)),
-            _ => Needed::NotOurs,
-        },
-        ["checks" | "stacks", name] => digest(name, "").map_or(Needed::NotOurs, |_| Needed::Not),
-        ["profiles", profile, name] => {
-            let number = name.split('.').next().unwrap_or_default();
-            let file = format!("{number}.kdl");
-            match layout::generation_of(&file) {
-                Some(_)
-                    if [".kdl", ".kdl.minisig", ".keep"]
-                        .iter()
-                        .any(|end| *name == format!("{number}{end}")) =>
-                {
-                    known(roots.generations.get(&Path::new("profiles").join(profile).join(file)))
-                }
-                _ => Needed::NotOurs,
-            }
+        (["logs", name], Kind::File) => {
+            Needed::by(digest(name, ".check.log").or(digest(name, ".log")), |id| {
+                roots.builds.contains_key(&id).then(|| "of a build that stays".to_owned())
+            })
+        }
+        (["sources", name], Kind::File) => {
+            Needed::by(digest(name, ""), |source| roots.sources.get(&source).cloned())
+        }
+        (["kernels", name], Kind::File) => needed_kernel(name, roots),
+        (["checks" | "stacks", name], Kind::File | Kind::Folder) => Needed::by(digest(name, ""), |_| None),
+        (["profiles", profile, name], Kind::File) => {
+            Needed::by(generation_beside(profile, name), |it| roots.generations.get(&it).cloned())
         }
         _ => Needed::NotOurs,
     }
+}
+
+/// A record is what gives a kernel its name, and goes by `lamina kernel remove` alone.
+fn needed_kernel(name: &str, roots: &Roots) -> Needed {
+    match name.strip_suffix(".kdl").map(Name::parse) {
+        Some(Ok(name)) => Needed::By(format!("it is what `kernel \"{name}\"` of a profile means")),
+        _ => Needed::by(digest(name, ""), |kernel| roots.kernels.get(&kernel).cloned()),
+    }
+}
+
+/// The file of the generation that a file of a profile's folder belongs to: itself, its signature or its mark.
+fn generation_beside(profile: &str, name: &str) -> Option<PathBuf> {
+    let number = name.split('.').next().unwrap_or_default();
+    let file = format!("{number}.kdl");
+    layout::generation_of(&file)?;
+    let is_one = [".kdl", ".kdl.minisig", ".keep"].iter().any(|end| name == format!("{number}{end}"));
+    is_one.then(|| Path::new("profiles").join(profile).join(file))
+}
+
+fn digest(name: &str, end: &str) -> Option<Digest> {
+    Digest::parse(name.strip_suffix(end)?).ok()
 }
 
 fn text(component: Component<'_>) -> Option<&str> {
@@ -281,6 +282,28 @@ mod tests {
             ("roots/x", true),
         ] {
             assert_eq!(verdict(path, 2 * day).0, stays, "{path}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_file_of_lamina_by_its_kind_stays() {
+        let hex = Digest::from_bytes([2; 32]).hex();
+        let why = |folder: &str, kind: Kind| {
+            let path = PathBuf::from(format!("{folder}/{hex}"));
+            let piece = Piece { path, kind, size: 1, age: Some(Duration::MAX) };
+            judge(vec![piece], &Roots::default(), Duration::ZERO).remove(0).why
+        };
+        for (folder, files, folders) in
+            [("sources", true, false), ("trees", false, true), ("checks", true, true), ("stacks", true, true)]
+        {
+            for (kind, may_go) in [(Kind::File, files), (Kind::Folder, folders), (Kind::Other, false)] {
+                let why = why(folder, kind);
+                let goes = why.starts_with("no generation that stays");
+                assert!(
+                    goes == may_go && goes != why.starts_with("no command of Lamina"),
+                    "{folder} {kind:?}: {why}"
+                );
+            }
         }
     }
 }

@@ -139,36 +139,7 @@ impl<'a> Draft<'a> {
 
     /// Puts something at `path`. Links on the way are followed, one at the end is replaced.
     pub fn put(&mut self, line: Line<'_>, path: &str, what: What, metadata: Metadata) -> Read<()> {
-        let way = self.target.joined.follow_to(path.as_bytes())?;
-        let (place, hides) = match way {
-            Way::Found(seen) if seen.item.kind == Kind::Directory => {
-                self.refuse(line, format!("{path} is a folder of the stack"), "write the path of a file");
-                return Ok(());
-            }
-            Way::Found(_) if what == What::Folder => {
-                self.refuse(line, format!("{path} is no folder in the stack"), "choose another name");
-                return Ok(());
-            }
-            Way::Found(seen) => (seen.path, Some(seen.layer)),
-            Way::Missing { path, rest } if rest.iter().all(|name| name != b"..") => {
-                ([vec![path], rest].concat().join(&b'/'), None)
-            }
-            Way::Missing { path: gone, .. } => {
-                let message = format!("{path} leads through /{}, which is not there", gone.escape_ascii());
-                self.refuse(line, message, "write another path");
-                return Ok(());
-            }
-            Way::Not(other, why) => {
-                let message = format!("{path} leads through /{}, which {why}", other.escape_ascii());
-                self.refuse(line, message, "write another path");
-                return Ok(());
-            }
-        };
-        if let Some(top) = covered(&place) {
-            let message = format!("{path} is not seen: something else is mounted over /{top} at every boot");
-            self.refuse(line, message, "write another path");
-            return Ok(());
-        }
+        let Some((place, hides)) = self.place_of(line, path, &what)? else { return Ok(()) };
         if what == What::Folder && self.plan.entries.get(&place).is_some_and(|it| it.what == What::Folder) {
             return Ok(());
         }
@@ -189,6 +160,43 @@ impl<'a> Draft<'a> {
         let setting = Some(line.setting.to_owned());
         self.plan.entries.insert(place, Planned { what, metadata, setting, hides });
         Ok(())
+    }
+
+    /// The path without links at which something would lie, with the layer whose file it hides there. `None`: it is refused.
+    fn place_of(
+        &mut self,
+        line: Line<'_>,
+        path: &str,
+        what: &What,
+    ) -> Read<Option<(Vec<u8>, Option<usize>)>> {
+        const ANOTHER: &str = "write another path";
+        let found = match self.target.joined.follow_to(path.as_bytes())? {
+            Way::Found(seen) if seen.item.kind == Kind::Directory => {
+                Err((format!("{path} is a folder of the stack"), "write the path of a file"))
+            }
+            Way::Found(_) if *what == What::Folder => {
+                Err((format!("{path} is no folder in the stack"), "choose another name"))
+            }
+            Way::Found(seen) => Ok((seen.path, Some(seen.layer))),
+            Way::Missing { path, rest } if rest.iter().all(|name| name != b"..") => {
+                Ok(([vec![path], rest].concat().join(&b'/'), None))
+            }
+            Way::Missing { path: gone, .. } => {
+                Err((format!("{path} leads through /{}, which is not there", gone.escape_ascii()), ANOTHER))
+            }
+            Way::Not(other, why) => {
+                Err((format!("{path} leads through /{}, which {why}", other.escape_ascii()), ANOTHER))
+            }
+        };
+        let seen = found.and_then(|(place, hides)| match covered(&place) {
+            None => Ok((place, hides)),
+            Some(top) => {
+                let cause =
+                    format!("{path} is not seen: something else is mounted over /{top} at every boot");
+                Err((cause, ANOTHER))
+            }
+        });
+        Ok(seen.map_err(|(message, help)| self.refuse(line, message, help)).ok())
     }
 
     /// The line that made something else at `place`, above it, or below it.
