@@ -86,6 +86,39 @@ fn grub_counts_what_comes_and_what_it_gave_up_when_somebody_asks_for_it() {
 }
 
 #[test]
+fn what_was_started_last_boots_by_itself_until_somebody_asks_for_another() {
+    let shop = Shop::with(&["--last"]);
+    let conf = || fs::read_to_string(shop.path("esp/loader/loader.conf")).unwrap().trim_end().to_owned();
+    let last = shop.path("esp/grub/last.env");
+    let shown = || {
+        let shown = fs::read_to_string(shop.path("esp/grub/grub.cfg")).unwrap();
+        let name = boot_entry::grub::shown_by(shown.as_bytes()).unwrap();
+        boot_entry::grub_last::is_used_by(&fs::read(shop.path("esp/grub").join(name)).unwrap())
+    };
+    let nothing = boot_entry::grub_last::nothing();
+    assert_eq!((conf(), shown()), ("timeout 5\ndefault @saved".to_owned(), true));
+    assert_eq!(fs::read_to_string(&last).unwrap(), nothing);
+    let of_grub = nothing.replacen("##############################", "lamina_last=lamina-rescue-1\n##", 1);
+    assert_eq!(of_grub.len(), nothing.len());
+    fs::write(&last, &of_grub).unwrap();
+    shop.done(&["gc"]);
+    assert_eq!(fs::read_to_string(&last).unwrap(), of_grub);
+    // What comes shall boot: GRUB's block says nothing any more, and a firmware's variable is told of.
+    shop.generation("web", 3);
+    let told = shop.done(&["install", "web"]);
+    assert!(told.contains("where systemd-boot shows it, choose web/3 once"), "{told}");
+    assert_eq!(fs::read_to_string(&last).unwrap(), nothing);
+    assert_eq!((conf(), shown()), ("timeout 5\ndefault @saved".to_owned(), true));
+    judge(&Target::mounted(&shop.path("medium"), &shop.path("esp")).unwrap(), "install");
+    shop.done(&["default", "web/1"]);
+    assert_eq!((conf(), shown()), ("timeout 5\ndefault lamina-web-1.conf".to_owned(), false));
+    shop.done(&["default", "--last"]);
+    assert_eq!((conf(), shown()), ("timeout 5\ndefault @saved".to_owned(), true));
+    shop.done(&["rollback", "web"]);
+    assert!(!shown() && !conf().contains("@saved"), "{}", conf());
+}
+
+#[test]
 fn what_others_have_set_for_the_loader_stays() {
     let shop = Shop::new();
     let conf = shop.path("esp/loader/loader.conf");

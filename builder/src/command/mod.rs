@@ -28,6 +28,7 @@ mod store;
 mod store_gc;
 mod system;
 mod system_copy;
+mod system_default;
 mod system_diff;
 mod system_update;
 mod told_apart;

@@ -289,7 +289,7 @@ impl Bringing {
         };
         let own = choice.of_new(&new)?;
         let Bringing { kernel, parameters, .. } = self;
-        let request = Request { new, own, kernel, parameters, default, keep, rescue: None };
+        let request = Request { new, own, kernel, parameters, default, choice: None, keep, rescue: None };
         let plan = SystemPlan::make(&installed, &request, target.room()?)?;
         let what: Vec<String> =
             request.new.iter().map(|it| format!("{}/{}", it.profile, it.number)).collect();

@@ -10,8 +10,9 @@ use cli::numbers::count;
 use profiles::Name;
 use running::medium::Access;
 
-use super::on_medium::{Bringing, Doing, KEPT, Where, access, generation, profile, target, whole};
+use super::on_medium::{Bringing, Doing, KEPT, Where, access, generation, target};
 use super::system_copy::Copy;
+use super::system_default::{Choose, Rollback};
 use super::system_diff::Diff;
 use super::system_update::Update;
 use super::{at_most_one, print, print_json};
@@ -19,11 +20,9 @@ use crate::command::context::Context;
 use crate::disk::kernel::{InitramfsSource, KernelSource, boot_files};
 use crate::disk::made_files::MadeFiles;
 use crate::error::{Error, Result};
-use crate::medium::contents::InstalledGeneration;
 use crate::system::installed::Installed;
 use crate::system::plan::SystemPlan;
 use crate::system::request::Request;
-use crate::system::target::Target;
 use crate::system::{execution, listing};
 
 /// Put generations of profiles onto a medium that boots, choose which one boots, and go back.
@@ -105,62 +104,6 @@ struct Install {
     /// a further kernel parameter for entries that are new, without quotes; may be given several times
     #[argh(option, arg_name = "parameter")]
     option: Vec<String>,
-    /// the medium: where the partition of the store is mounted (default: that of the running system)
-    #[argh(option, arg_name = "dir")]
-    medium: Option<PathBuf>,
-    /// where its EFI system partition is mounted
-    #[argh(option, arg_name = "dir")]
-    esp: Option<PathBuf>,
-    /// the image or the device of its disk, in place of both; changing it takes root
-    #[argh(option, arg_name = "file")]
-    disk: Option<PathBuf>,
-    /// print what would be done, and do nothing
-    #[argh(switch, short = 'n')]
-    dry_run: bool,
-    /// write JSON
-    #[argh(switch)]
-    json: bool,
-}
-
-/// Let the generation before boot by itself: the last good one where that is older, else the next older one that is whole.
-#[derive(FromArgs, ArgsInfo, Debug)]
-#[argh(
-    subcommand,
-    name = "rollback",
-    example = "lamina system rollback web --medium /mnt/store --esp /mnt/esp"
-)]
-struct Rollback {
-    /// the profile (default: that of the entry that boots by itself)
-    #[argh(positional, arg_name = "profile")]
-    profile: Option<String>,
-    /// the medium: where the partition of the store is mounted (default: that of the running system)
-    #[argh(option, arg_name = "dir")]
-    medium: Option<PathBuf>,
-    /// where its EFI system partition is mounted
-    #[argh(option, arg_name = "dir")]
-    esp: Option<PathBuf>,
-    /// the image or the device of its disk, in place of both; changing it takes root
-    #[argh(option, arg_name = "file")]
-    disk: Option<PathBuf>,
-    /// print what would be done, and do nothing
-    #[argh(switch, short = 'n')]
-    dry_run: bool,
-    /// write JSON
-    #[argh(switch)]
-    json: bool,
-}
-
-/// Let a generation boot by itself.
-#[derive(FromArgs, ArgsInfo, Debug)]
-#[argh(
-    subcommand,
-    name = "default",
-    example = "lamina system default web/7 --medium /mnt/store --esp /mnt/esp"
-)]
-struct Choose {
-    /// a profile, which means its newest generation, or NAME/NUMBER
-    #[argh(positional, arg_name = "generation")]
-    generation: String,
     /// the medium: where the partition of the store is mounted (default: that of the running system)
     #[argh(option, arg_name = "dir")]
     medium: Option<PathBuf>,
@@ -295,54 +238,6 @@ impl Install {
         let doing = Doing { dry_run: self.dry_run, json: self.json, reasons: false };
         Bringing { names, keep: self.keep, kernel, init: self.init, parameters, first_boots: true }
             .run(context, &target, &doing)
-    }
-}
-
-/// Another generation boots by itself.
-fn choose(
-    context: &Context,
-    target: &Target,
-    installed: &Installed,
-    chosen: &InstalledGeneration,
-    doing: &Doing,
-) -> Result<ExitCode> {
-    let request = Request { default: Some((chosen.profile.clone(), chosen.number)), ..Request::default() };
-    let plan = SystemPlan::make(installed, &request, target.room()?)?;
-    doing.finish(context, target, &plan, &format!("{}: {} boots by itself", target.name, chosen.label()))
-}
-
-impl Rollback {
-    fn run(self, context: &Context) -> Result<ExitCode> {
-        let target =
-            target(Where::of(&self.medium, &self.esp, &self.disk), access(self.dry_run), &context.report)?;
-        let _held = target.hold(&context.report)?;
-        let installed = Installed::read(&target)?;
-        let before =
-            installed.generation_before(self.profile.as_deref().map(profile).transpose()?.as_ref())?;
-        choose(
-            context,
-            &target,
-            &installed,
-            before,
-            &Doing { dry_run: self.dry_run, json: self.json, reasons: false },
-        )
-    }
-}
-
-impl Choose {
-    fn run(self, context: &Context) -> Result<ExitCode> {
-        let target =
-            target(Where::of(&self.medium, &self.esp, &self.disk), access(self.dry_run), &context.report)?;
-        let _held = target.hold(&context.report)?;
-        let installed = Installed::read(&target)?;
-        let chosen = whole(&installed, generation(&installed, &self.generation)?)?;
-        choose(
-            context,
-            &target,
-            &installed,
-            chosen,
-            &Doing { dry_run: self.dry_run, json: self.json, reasons: false },
-        )
     }
 }
 

@@ -1,8 +1,6 @@
 //! All that was chosen of a store for a new disk, as a plan.
 
-use std::num::NonZero;
-
-use boot_entry::{Menu, MenuRequest, Parameter};
+use boot_entry::{Choice, Menu, MenuRequest, Parameter};
 use disk_image::{Content, DiskFile, FatBy, Identity, PartitionKind};
 use profiles::{Digest, Name};
 
@@ -33,8 +31,8 @@ pub struct DiskRequest<'a> {
     pub parameters: Vec<Parameter>,
     /// Seconds until the first entry boots.
     pub timeout: u32,
-    /// How often the loader may try the newest generations before they count as bad.
-    pub tries: Option<NonZero<u32>>,
+    /// What boots by itself.
+    pub choice: Choice,
     /// The length of the disk.
     pub size: Option<u64>,
     /// The length of the state's partition.
@@ -84,9 +82,13 @@ impl DiskRequest<'_> {
     /// What was asked for, beside files and parameters. The disk's UUIDs are hashes of this text: whoever changes it, changes every disk.
     fn choices(&self) -> String {
         let bytes = |length: Option<u64>| length.map_or("-".to_owned(), |bytes| bytes.to_string());
-        let tries = self.tries.map_or_else(String::new, |tries| format!(" tries={tries}"));
+        let choice = match self.choice {
+            Choice::Default => String::new(),
+            Choice::Counted(tries) => format!(" tries={tries}"),
+            Choice::Last => " start=last".to_owned(),
+        };
         format!(
-            "firmware={} loader={} size={} state={} rescue={} timeout={}{tries}",
+            "firmware={} loader={} size={} state={} rescue={} timeout={}{choice}",
             self.firmware.as_str(),
             self.loader.as_str(),
             bytes(self.size),
@@ -115,7 +117,7 @@ impl DiskRequest<'_> {
             rescue: self.rescue.clone(),
             parameters,
             timeout: self.timeout,
-            tries: self.tries,
+            choice: self.choice,
         };
         Menu::make(&request).map_err(Error::on(""))
     }
@@ -123,6 +125,8 @@ impl DiskRequest<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZero;
+
     use super::*;
     use crate::disk::kernel::BootFiles;
 
@@ -151,7 +155,7 @@ mod tests {
             rescue: Some(Name::parse("rescue").unwrap()),
             parameters: vec![Parameter::new("quiet").unwrap()],
             timeout: 5,
-            tries: None,
+            choice: Choice::Default,
             size: Some(3 << 30),
             state: None,
         }
@@ -176,8 +180,10 @@ mod tests {
         };
         let written = "firmware=uefi loader=systemd-boot size=- state=1048576 rescue=- timeout=5";
         assert_eq!(plain.choices(), written);
-        let counted = DiskRequest { tries: NonZero::new(3), ..request() };
+        let counted = DiskRequest { choice: Choice::Counted(NonZero::new(3).unwrap()), ..request() };
         assert!(counted.choices().ends_with(" timeout=5 tries=3"));
+        let last = DiskRequest { choice: Choice::Last, ..request() };
+        assert!(last.choices().ends_with(" timeout=5 start=last"));
         assert_ne!(plain.identity("grub").unwrap().uuid("disk").to_string(), uuid);
     }
 

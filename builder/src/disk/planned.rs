@@ -1,7 +1,7 @@
 //! A disk of its own as a plan, whoever chose what goes onto it: a new one out of a store ([`assembly`](super::assembly)), or the copy of a medium
 //! ([`whole`](crate::system::copy::whole)).
 
-use boot_entry::{GrubTries, Menu, Parameter, paths};
+use boot_entry::{Choice, GrubTries, Menu, Parameter, grub_last, paths};
 use disk_image::bios::BootCode;
 use disk_image::layout::Room;
 use disk_image::{DiskFile, DiskPlan, FatBy, Identity, Layout, PartitionKind, ext4, fat};
@@ -110,14 +110,18 @@ impl DiskParts {
     }
 }
 
-/// What GRUB reads of a new disk: its menu, what shows that, and where tries are counted, how often it may start what boots by itself.
+/// What GRUB reads of a new disk: its menu, what shows that, and the block by which it counts tries or knows what it has started last.
 fn grub_files(menu: &Menu) -> Result<Vec<DiskFile>> {
     let shown = menu.to_grub_menu().map_err(Error::on(""))?;
-    let tries = menu.counted.then(|| GrubTries::block(menu.grub_tries().as_ref()));
+    let block = match menu.choice {
+        Choice::Default => None,
+        Choice::Counted(_) => Some((paths::GRUB_TRIES, GrubTries::block(menu.grub_tries().as_ref()))),
+        Choice::Last => Some((paths::GRUB_LAST, grub_last::nothing())),
+    };
     let mut files = vec![
         DiskFile::bytes(paths::GRUB_CFG, shown.to_grub_cfg()),
         DiskFile::bytes(format!("{}/{}", paths::GRUB, shown.file_name), shown.script),
     ];
-    files.extend(tries.map(|block| DiskFile::bytes(paths::GRUB_TRIES, block)));
+    files.extend(block.map(|(path, block)| DiskFile::bytes(path, block)));
     Ok(files)
 }

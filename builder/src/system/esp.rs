@@ -6,8 +6,8 @@ use std::path::Path;
 
 use boot_entry::entry::listed_at;
 use boot_entry::grub_tries::NoBlock;
-use boot_entry::paths::{self, BOOT_FILES, ENTRIES, GRUB, GRUB_CFG, GRUB_TRIES, LOADER_CONF};
-use boot_entry::{BootEntry, EntryFileName, GrubTries, LoaderConf, grub, sector};
+use boot_entry::paths::{self, BOOT_FILES, ENTRIES, GRUB, GRUB_CFG, GRUB_LAST, GRUB_TRIES, LOADER_CONF};
+use boot_entry::{BootEntry, EntryFileName, GrubTries, LoaderConf, grub, grub_last, sector};
 use stack::beneath::Folder;
 
 use super::room::Room;
@@ -59,6 +59,8 @@ pub struct Esp {
     pub grub_menus: BTreeMap<String, Vec<u8>>,
     /// What GRUB's block says; `None` where there is none.
     pub grub_tries: Option<Result<Option<GrubTries>, NoBlock>>,
+    /// GRUB's block that says what it has started last.
+    pub grub_last: Option<Vec<u8>>,
     /// Kernels and initramfs files: path from the root of the partition, and length in bytes.
     pub boot_files: BTreeMap<String, u64>,
     /// What is a folder, a link or something else under the name of an entry, a menu, a kernel or an initramfs: paths, likewise.
@@ -84,8 +86,11 @@ impl Esp {
         let conf = reader.choice(LOADER_CONF)?;
         let grub_cfg = reader.choice(GRUB_CFG)?;
         let tries = reader.text(GRUB_TRIES, MOST_TEXT)?;
+        let grub_last = reader.text(GRUB_LAST, MOST_TEXT)?;
         let mut in_place = BTreeSet::new();
-        for (path, text) in [(LOADER_CONF, &conf), (GRUB_CFG, &grub_cfg), (GRUB_TRIES, &tries)] {
+        for (path, text) in
+            [(LOADER_CONF, &conf), (GRUB_CFG, &grub_cfg), (GRUB_TRIES, &tries), (GRUB_LAST, &grub_last)]
+        {
             in_place.extend(text.as_ref().filter(|it| it.len() == sector::LENGTH).map(|_| path));
         }
         let grub = match grub_cfg {
@@ -103,6 +108,7 @@ impl Esp {
             grub,
             grub_menus,
             grub_tries: tries.map(|block| GrubTries::parse(&block)),
+            grub_last,
             boot_files,
             no_files: reader.no_files,
             unread: reader.unread,
@@ -115,6 +121,18 @@ impl Esp {
     pub fn default_entry(&self) -> Option<&EspEntry> {
         let conf = self.loader_conf.as_ref()?;
         self.entries.iter().find(|entry| conf.means(&entry.name))
+    }
+
+    /// The menu that GRUB shows.
+    pub fn shown_menu(&self) -> Option<&[u8]> {
+        let Grub::Shows(name) = &self.grub else { return None };
+        self.grub_menus.get(name).map(Vec::as_slice)
+    }
+
+    /// Whether what was started last boots by itself.
+    pub fn starts_last(&self) -> bool {
+        self.loader_conf.as_ref().is_some_and(LoaderConf::is_last)
+            || self.shown_menu().is_some_and(grub_last::is_used_by)
     }
 
     /// Whether an entry, or what is none and has the name of one, has this id. FAT does not know the case of letters.

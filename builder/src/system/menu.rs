@@ -6,7 +6,8 @@ use std::num::NonZero;
 
 use boot_entry::menu::{LAST_PLACE, place_of};
 use boot_entry::{
-    BootEntry, EntryFileName, Generation, LoaderConf, Menu, MenuRequest, Parameter, StartedWith, Tries,
+    BootEntry, Choice, EntryFileName, Generation, LoaderConf, Menu, MenuRequest, Parameter, StartedWith,
+    Tries,
 };
 use profiles::resolved::BootProfile;
 use profiles::{Digest, Name};
@@ -67,8 +68,19 @@ pub fn wanted(installed: &Installed, request: &Request, shown: &[Shown<'_>]) -> 
     }
     let conf = installed.esp.loader_conf.clone().unwrap_or_default();
     let timeout = conf.timeout.unwrap_or(TIMEOUT);
-    let tries = is_counted(installed, &conf).then_some(TRIES);
-    Ok(MenuRequest { profiles, rescue, parameters: Vec::new(), timeout, tries })
+    let choice = request.choice.unwrap_or_else(|| choice_of(installed, &conf));
+    Ok(MenuRequest { profiles, rescue, parameters: Vec::new(), timeout, choice })
+}
+
+/// How the loaders of this medium find what boots by itself.
+fn choice_of(installed: &Installed, conf: &LoaderConf) -> Choice {
+    if installed.esp.starts_last() {
+        Choice::Last
+    } else if is_counted(installed, conf) {
+        Choice::Counted(TRIES)
+    } else {
+        Choice::Default
+    }
 }
 
 /// Whether the loader counts tries here: of the default, or of any entry that was not blessed yet.
@@ -187,7 +199,7 @@ fn named(installed: &Installed, request: &Request, menu: Menu, conf: &LoaderConf
     let plain = |id: &str| menu.entries.iter().any(|it| it.0.id == id);
     let default = default.map(|it| it.id).filter(|id| plain(id)).unwrap_or(menu.default.clone());
     let mut named =
-        Menu { entries: Vec::new(), default: default.clone(), timeout: menu.timeout, counted: menu.counted };
+        Menu { entries: Vec::new(), default: default.clone(), timeout: menu.timeout, choice: menu.choice };
     for (name, entry) in menu.entries {
         let is_default = name.id == default;
         let mut name = name_of(installed, name, &entry);

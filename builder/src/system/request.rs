@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::num::NonZero;
 use std::rc::Rc;
 
-use boot_entry::Parameter;
+use boot_entry::{Choice, Parameter};
 use boot_store::layout;
 use disk_image::DiskFile;
 use profiles::resolved::BootProfile;
@@ -51,6 +51,8 @@ pub struct Request {
     pub parameters: Vec<Parameter>,
     /// What boots by itself from then on; `None`: what does now.
     pub default: Option<(Name, u64)>,
+    /// How loaders find that; `None`: as they do now.
+    pub choice: Option<Choice>,
     /// The profile that comes up when nothing else does; `None`: which it is now.
     pub rescue: Option<Name>,
     /// Of which profiles older generations go, and how many stay; `None`: nothing goes.

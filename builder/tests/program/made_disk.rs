@@ -200,7 +200,7 @@ pub fn judge(target: &Target, after: &str) {
         names.push(name);
     }
     let conf = LoaderConf::parse(&fs::read(target.esp.join("loader/loader.conf")).unwrap());
-    assert!(names.iter().any(|name| conf.means(name)), "{after}");
+    assert!(conf.is_last() || names.iter().any(|name| conf.means(name)), "{after}");
     let shown = fs::read(target.esp.join("grub/grub.cfg")).unwrap();
     let menu = fs::read_to_string(target.esp.join("grub").join(grub::shown_by(&shown).unwrap())).unwrap();
     for path in

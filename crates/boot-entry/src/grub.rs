@@ -10,8 +10,9 @@ use std::fmt;
 use profiles::Digest;
 
 use crate::entry::{BootEntry, one_line};
+use crate::grub_last;
 use crate::grub_tries::{ENTRY, GrubTries, LEFT, MOST};
-use crate::menu::Menu;
+use crate::menu::{Choice, Menu};
 use crate::parameter::Parameter;
 use crate::sector;
 
@@ -122,6 +123,9 @@ impl Menu {
         if let Some((_, instead)) = counted {
             script.push_str(&look_at_tries(&self.default, instead));
         }
+        if self.choice == Choice::Last {
+            script.push_str(grub_last::LOOK);
+        }
         for (name, entry) in &self.entries {
             let changed = |parameter: &&Parameter| parameter.as_str().contains(['\\', '\'']);
             if let Some(parameter) = entry.options.iter().find(changed) {
@@ -131,6 +135,9 @@ impl Menu {
             script.push_str(&format!("menuentry {title} --id {} {{\n", quoted(&name.id)));
             if counted.is_some_and(|(id, _)| *id == name.id) {
                 script.push_str(&count_a_try(&name.id));
+            }
+            if self.choice == Choice::Last {
+                script.push_str(&grub_last::note(&quoted(&name.id)));
             }
             script.push_str("    linux ");
             script.push_str(&quoted(&entry.linux));
@@ -200,7 +207,7 @@ mod tests {
 
     #[test]
     fn the_menu_that_is_shown_is_read_back() {
-        let menu = Menu { entries: Vec::new(), default: "x".to_owned(), counted: false, timeout: 1 }
+        let menu = Menu { entries: Vec::new(), default: "x".to_owned(), choice: Choice::Default, timeout: 1 }
             .to_grub_menu()
             .unwrap();
         assert_eq!(menu.to_grub_cfg().len(), sector::LENGTH);
@@ -235,7 +242,7 @@ mod tests {
         let menu = Menu {
             entries: vec![entry("a-1"), entry("a-12")],
             default: "a-12".to_owned(),
-            counted: false,
+            choice: Choice::Default,
             timeout: 1,
         };
         let script = menu.to_grub_menu().unwrap().script;

@@ -12,12 +12,14 @@
 //! | [`loader_conf`] | what systemd-boot boots by itself: writer and reader |
 //! | [`grub`] | the menu as GRUB's script, and which such script is shown |
 //! | [`grub_tries`] | how often GRUB may start the entry that boots by itself |
+//! | [`grub_last`] | which entry GRUB has started last |
 //! | [`paths`] | what lies where on the partition of the entries |
 //! | [`sector`] | the length of what is written in place |
 
 pub mod entry;
 pub mod file_name;
 pub mod grub;
+pub mod grub_last;
 pub mod grub_tries;
 pub mod loader_conf;
 pub mod menu;
@@ -30,5 +32,5 @@ pub use file_name::{EntryFileName, Tries};
 pub use grub::GrubMenu;
 pub use grub_tries::GrubTries;
 pub use loader_conf::LoaderConf;
-pub use menu::{Generation, Menu, MenuError, MenuRequest, StartedWith};
+pub use menu::{Choice, Generation, Menu, MenuError, MenuRequest, StartedWith};
 pub use parameter::Parameter;

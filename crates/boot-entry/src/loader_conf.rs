@@ -18,6 +18,14 @@ pub struct LoaderConf {
 }
 
 impl LoaderConf {
+    /// The line by which systemd-boot boots what it has started last, which the firmware keeps (`LoaderEntryLastBooted`).
+    pub const LAST: &str = "default @saved";
+
+    /// Whether what was started last boots by itself.
+    pub fn is_last(&self) -> bool {
+        self.others.iter().any(|line| line.split_whitespace().eq(Self::LAST.split(' ')))
+    }
+
     /// The file, of the length of a [`sector`], unless others have set more than fits.
     pub fn to_text(&self) -> String {
         let mut text = String::new();
@@ -68,8 +76,9 @@ impl LoaderConf {
 
     /// This one with the settings that somebody else has made in the file that is `there`; the default too, unless one was `chosen`.
     pub fn with_settings_of(mut self, there: &LoaderConf, chosen: bool) -> LoaderConf {
-        let stays = |line: &&String| !(chosen && sets(line, "default"));
-        self.others = there.others.iter().filter(stays).cloned().collect();
+        let own = self.others.iter().any(|line| sets(line, "default"));
+        let stays = |line: &&String| !((chosen || own) && sets(line, "default"));
+        self.others.extend(there.others.iter().filter(stays).cloned());
         let others = |key| self.others.iter().any(|line| sets(line, key));
         let (timeout, default) = (others("timeout"), others("default"));
         self.timeout = self.timeout.filter(|_| !timeout);

@@ -53,9 +53,30 @@ pub struct MenuRequest {
     pub parameters: Vec<Parameter>,
     /// Seconds until the default boots; 0: at once.
     pub timeout: u32,
-    /// How often a loader that counts may try the newest generation of a profile before it takes another entry; the rescue and older
-    /// ones are never counted. None: nothing is.
-    pub tries: Option<NonZero<u32>>,
+    /// What boots by itself.
+    pub choice: Choice,
+}
+
+/// How a loader finds what boots by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Choice {
+    /// It is the default, whatever became of that.
+    Default,
+    /// The default as long as it has tries left: so often may the newest generation of a profile be tried before a loader that counts takes
+    /// another entry. The rescue and older ones are never counted.
+    Counted(NonZero<u32>),
+    /// What was started last; the default before anything was.
+    Last,
+}
+
+impl Choice {
+    /// How often a new entry may be tried, where tries are counted.
+    pub fn tries(self) -> Option<NonZero<u32>> {
+        match self {
+            Choice::Counted(tries) => Some(tries),
+            Choice::Default | Choice::Last => None,
+        }
+    }
 }
 
 /// Entries in their order, with what a loader needs beside them.
@@ -67,8 +88,8 @@ pub struct Menu {
     pub default: String,
     /// Seconds until it does.
     pub timeout: u32,
-    /// Whether tries are counted, of these entries or of later ones: then the default is any generation of its profile.
-    pub counted: bool,
+    /// What boots by itself. Where tries are counted, of these entries or of later ones, the default is any generation of its profile.
+    pub choice: Choice,
 }
 
 /// Why there is no menu.
@@ -151,7 +172,7 @@ impl Menu {
         for wanted in &wanted {
             let mut name = EntryFileName::of(&wanted.generation.profile, wanted.generation.number);
             if wanted.group == Group::Newest {
-                name.tries = request.tries.map(|left| Tries { left: left.get(), done: 0 });
+                name.tries = request.choice.tries().map(|left| Tries { left: left.get(), done: 0 });
             }
             let entry = wanted.entry(request, rescue);
             let length = Parameter::line(&entry.options).len();
@@ -161,7 +182,7 @@ impl Menu {
             entries.push((name, entry));
         }
         let default = entries.first().ok_or(MenuError::Empty)?.0.id.clone();
-        Ok(Menu { entries, default, timeout: request.timeout, counted: request.tries.is_some() })
+        Ok(Menu { entries, default, timeout: request.timeout, choice: request.choice })
     }
 
     /// The file `loader/loader.conf` of systemd-boot, of the length of a [`sector`](crate::sector).
@@ -171,6 +192,13 @@ impl Menu {
 
     /// What decides about this menu for systemd-boot.
     pub fn loader_conf(&self) -> LoaderConf {
+        if self.choice == Choice::Last {
+            return LoaderConf {
+                timeout: Some(self.timeout),
+                default: None,
+                others: vec![LoaderConf::LAST.to_owned()],
+            };
+        }
         let any =
             LoaderConf { default: Some(LoaderConf::any_generation(&self.default)), ..LoaderConf::default() };
         // Not where the default is an older generation: the pattern would mean the newest. Nor where it fits another profile.
@@ -178,7 +206,7 @@ impl Menu {
             self.entries.iter().find(|(name, _)| any.means(name)).is_some_and(|it| it.0.id == self.default)
         };
         let names = self.entries.iter().map(|it| &it.0);
-        let is_pattern = self.counted && is_first() && any.means_one_profile(names);
+        let is_pattern = self.choice.tries().is_some() && is_first() && any.means_one_profile(names);
         let default = any.default.clone().filter(|_| is_pattern);
         let default = default.unwrap_or_else(|| self.default.clone());
         LoaderConf { timeout: Some(self.timeout), default: Some(default), others: Vec::new() }

@@ -12,6 +12,8 @@ pub const GRUB: &str = "grub";
 pub const GRUB_CFG: &str = "grub/grub.cfg";
 /// How often GRUB may start what boots by itself: its environment block.
 pub const GRUB_TRIES: &str = "grub/tries.env";
+/// Which entry GRUB has started last: another such block.
+pub const GRUB_LAST: &str = "grub/last.env";
 /// What `lamina disk create` has put there as loaders: no loader reads it.
 pub const LOADER_RECORD: &str = "loader/lamina.kdl";
 /// What UEFI starts on a medium that can be taken out (UEFI specification 2.10, 3.5.1.1).

@@ -4,7 +4,8 @@ use std::num::NonZero;
 use std::path::Path;
 
 use boot_entry::{
-    EntryFileName, Generation, GrubMenu, GrubTries, Menu, MenuError, MenuRequest, Parameter, StartedWith,
+    Choice, EntryFileName, Generation, GrubMenu, GrubTries, Menu, MenuError, MenuRequest, Parameter,
+    StartedWith,
 };
 use profiles::{Digest, Name};
 
@@ -37,7 +38,7 @@ fn request() -> MenuRequest {
         rescue: Some(Name::parse("rescue").unwrap()),
         parameters: vec![parameter("lamina.store=PARTUUID=00000000-0000-8000-8000-000000000000")],
         timeout: 5,
-        tries: None,
+        choice: Choice::Default,
     }
 }
 
@@ -149,7 +150,8 @@ fn what_no_loader_could_boot_is_refused() {
 
 #[test]
 fn the_newest_generations_are_counted_and_the_rescue_is_not() {
-    let menu = Menu::make(&MenuRequest { tries: NonZero::new(3), ..request() }).unwrap();
+    let menu =
+        Menu::make(&MenuRequest { choice: Choice::Counted(NonZero::new(3).unwrap()), ..request() }).unwrap();
     let names: Vec<String> = menu.entries.iter().map(|(name, _)| name.file_name()).collect();
     let meant = [
         "lamina-console-3+3-0.conf",
@@ -180,6 +182,21 @@ fn the_newest_generations_are_counted_and_the_rescue_is_not() {
     let alone =
         Menu { entries: menu.entries.iter().filter(|it| it.0 == *first).cloned().collect(), ..menu.clone() };
     assert_eq!((alone.grub_tries(), counts(&alone)), (None, false), "nothing could take its place");
+}
+
+#[test]
+fn what_was_started_last_is_known_to_grub_by_its_block_and_to_systemd_boot_by_the_firmware() {
+    let menu = Menu::make(&MenuRequest { choice: Choice::Last, ..request() }).unwrap();
+    assert_eq!(menu.to_loader_conf().trim_end(), "timeout 5\ndefault @saved");
+    let script = menu.to_grub_menu().unwrap().script;
+    compare("menu-last.cfg", &script);
+    judged_by_grub(&script);
+    assert_eq!(script.matches("save_env").count(), menu.entries.len());
+    assert!(boot_entry::grub_last::is_used_by(script.as_bytes()));
+    let plain = Menu::make(&request()).unwrap().to_grub_menu().unwrap().script;
+    assert!(!boot_entry::grub_last::is_used_by(plain.as_bytes()));
+    // Where nothing was started yet, and where that entry is gone.
+    assert!(boot_entry::grub::default_of(&script).unwrap().contains("--id 'lamina-console-3' {"));
 }
 
 #[test]

@@ -240,3 +240,22 @@ fn grub_counts_the_tries_of_what_boots_by_itself_until_a_boot_is_blessed() -> St
     assert_eq!(left()?, None);
     Ok(())
 }
+
+/// As last time: GRUB writes down what it starts. No entry needs to come up for that.
+#[test]
+fn grub_starts_what_was_started_last() -> Story {
+    let disk = MadeDisk::new("disk-grub-last", &["--firmware", "bios", "--timeout", "3", "--last"])?;
+    let machine = Machine::from_firmware("disk-grub-last", Firmware::Bios).kept_disk(&disk.path());
+    let mut guest = Guest::boot(&machine)?;
+    guest.expect("*console: ")?;
+    guest.send_noise(DOWN)?;
+    guest.expect("*web: ")?;
+    guest.send_noise(b"\r")?;
+    guest.expect("lamina: kernel ")?;
+    drop(guest);
+
+    let mut guest = Guest::boot(&machine)?;
+    guest.expect("*web: ")?;
+    guest.expect("lamina.profile=web@sha256:")?;
+    Ok(())
+}

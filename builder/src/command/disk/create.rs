@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use argh::{ArgsInfo, FromArgs};
-use boot_entry::Parameter;
+use boot_entry::{Choice, Parameter};
 use disk_image::DiskFormat;
 use profiles::{Name, TmpfsSize};
 
@@ -94,6 +94,9 @@ pub(super) struct Create {
     /// how often a loader tries the newest generation of a profile before it takes another entry; GRUB counts what boots by itself, up to 9 (default: none is counted)
     #[argh(option, arg_name = "n")]
     tries: Option<NonZero<u32>>,
+    /// let what was started last boot by itself, whatever became of it; the first entry before anything was
+    #[argh(switch)]
+    last: bool,
     /// the length of the image, as 8G (default: what is needed; a device is filled)
     #[argh(option, arg_name = "size", from_str_fn(bytes))]
     size: Option<u64>,
@@ -206,7 +209,7 @@ impl Create {
             rescue,
             parameters,
             timeout: self.timeout,
-            tries: self.tries,
+            choice: self.choice()?,
             size: target.size().or(self.size),
             state: self.state,
         };
@@ -240,6 +243,20 @@ impl Create {
         let rescue = self.rescue.as_ref().map(parse).transpose()?;
         let usual = names.iter().find(|name| name.as_str() == "rescue").cloned();
         Ok((names, rescue.or(usual)))
+    }
+
+    /// What boots by itself.
+    fn choice(&self) -> Result<Choice> {
+        match (self.tries, self.last) {
+            (None, false) => Ok(Choice::Default),
+            (Some(tries), false) => Ok(Choice::Counted(tries)),
+            (None, true) => Ok(Choice::Last),
+            (Some(_), true) => Err(Error::new(
+                "--last",
+                "is no choice beside --tries: it has a loader start an entry however often that failed",
+            )
+            .remedy("give one of the two")),
+        }
     }
 
     fn parameters(&self) -> Result<Vec<Parameter>> {

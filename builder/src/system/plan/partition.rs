@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use boot_entry::paths::{self, GRUB, GRUB_CFG, GRUB_TRIES, LOADER_CONF};
-use boot_entry::{GrubMenu, GrubTries, Menu, grub};
+use boot_entry::paths::{self, GRUB, GRUB_CFG, GRUB_LAST, GRUB_TRIES, LOADER_CONF};
+use boot_entry::{Choice, GrubMenu, GrubTries, Menu, grub, grub_last};
 use cli::numbers::{count, human_size};
 use cli::safe_text::clean;
 use profiles::Name;
@@ -131,8 +131,30 @@ fn choose(
     if let Some(block) = grub_menu.and_then(|_| block_of_tries(esp, request, menu)) {
         steps.chosen.push(Step::Choose(GRUB_TRIES.to_owned(), block.into_bytes()));
     }
+    if menu.choice == Choice::Last {
+        forget_the_last(esp, request, grub_menu, steps);
+    }
     if let Some(shown) = grub_menu.filter(|it| esp.grub != Grub::Shows(it.file_name.clone())) {
         steps.chosen.push(Step::Choose(GRUB_CFG.to_owned(), shown.to_grub_cfg().into_bytes()));
+    }
+}
+
+/// What has been made the default starts next, whatever was started last. GRUB's block can be told so; the variable of a firmware cannot be
+/// reached from here.
+fn forget_the_last(esp: &Esp, request: &Request, grub_menu: Option<&GrubMenu>, steps: &mut PartitionSteps) {
+    let nothing = grub_last::nothing().into_bytes();
+    let again = match &esp.grub_last {
+        None => true,
+        Some(block) => request.default.is_some() && *block != nothing,
+    };
+    if grub_menu.is_some() && again {
+        steps.chosen.push(Step::Choose(GRUB_LAST.to_owned(), nothing));
+    }
+    if let Some((profile, number)) = &request.default {
+        steps.warnings.push(format!(
+            "the menu starts what was started last: where systemd-boot shows it, choose {profile}/{number} once\n\
+             help: `lamina system default {profile}/{number}` lets that boot by itself in any case"
+        ));
     }
 }
 
@@ -147,7 +169,7 @@ fn block_of_tries(esp: &Esp, request: &Request, menu: &Menu) -> Option<String> {
             .as_ref()
             .is_some_and(|wanted| wanted.entry != now.entry || (request.default.is_some() && now.left == 0)),
     };
-    (menu.counted && again).then(|| GrubTries::block(wanted.as_ref()))
+    (menu.choice.tries().is_some() && again).then(|| GrubTries::block(wanted.as_ref()))
 }
 
 /// Bytes of what comes, beside what is there. Of a file that is replaced the old one stays until the new one is there.
@@ -236,8 +258,7 @@ impl Goes {
 
 /// The entry that GRUB boots by itself; all that it shows, where nobody knows which that is.
 fn shown_by_grub(esp: &Esp) -> Option<&[u8]> {
-    let Grub::Shows(name) = &esp.grub else { return None };
-    let menu = esp.grub_menus.get(name)?;
+    let menu = esp.shown_menu()?;
     let default = std::str::from_utf8(menu).ok().and_then(grub::default_of);
     Some(default.map_or(menu, str::as_bytes))
 }
