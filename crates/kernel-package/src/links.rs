@@ -2,6 +2,8 @@
 
 /// Followed until they end in something else: as many as the kernel follows (path_resolution(7)).
 const MOST_FOLLOWED: usize = 40;
+/// Bytes of a path or a target: more is for no kernel (PATH_MAX of limits.h). An archive can say anything.
+const LONGEST: usize = 4096;
 
 /// What lies at a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +25,9 @@ pub enum End {
 /// Follows `path` from the root, which has no slash before it and none above it; `look` tells what lies at a path in which no folder is a
 /// link. `None` when nothing is there, or when links lead to each other.
 pub fn follow(path: &str, look: impl Fn(&str) -> Node) -> Option<End> {
+    if path.len() > LONGEST {
+        return None;
+    }
     let mut ahead: Vec<String> = path.rsplit('/').map(str::to_owned).collect();
     let (mut here, mut followed) = (Vec::new(), 0);
     while let Some(name) = ahead.pop() {
@@ -37,7 +42,7 @@ pub fn follow(path: &str, look: impl Fn(&str) -> Node) -> Option<End> {
         match look(&here.join("/")) {
             Node::Folder => {}
             Node::File if ahead.is_empty() => return Some(End::File(here.join("/"))),
-            Node::Link(target) if followed < MOST_FOLLOWED => {
+            Node::Link(target) if followed < MOST_FOLLOWED && target.len() <= LONGEST => {
                 followed += 1;
                 match target.starts_with('/') {
                     true => here.clear(),
@@ -74,6 +79,7 @@ mod tests {
             "usr/lib/firmware/db" => Node::Link("/etc/db".to_owned()),
             "etc/db" => Node::Link("../../../../lib/firmware//db-debian".to_owned()),
             "usr/lib/firmware/me" => Node::Link("me".to_owned()),
+            "usr/lib/firmware/long" => Node::Link("./".repeat(LONGEST)),
             "usr/lib/firmware/below-a-file" => Node::Link("new/a.bin/x".to_owned()),
             _ => Node::Nothing,
         }
@@ -88,6 +94,7 @@ mod tests {
             ("/../usr/lib/firmware/new/a.bin", file("usr/lib/firmware/new/a.bin")),
             ("usr/lib/firmware/old", Some(End::Folder("usr/lib/firmware/new".to_owned()))),
             ("usr/lib/firmware/me", None),
+            ("usr/lib/firmware/long", None),
             ("usr/lib/firmware/below-a-file", None),
             ("usr/lib/firmware/new/a.bin/", None),
             ("usr/lib/firmware/gone", None),
