@@ -14,6 +14,7 @@ use ext4_view::Ext4;
 use profiles::Digest;
 
 use crate::ext4_blocks;
+use crate::ext4_journal::Replayed;
 use crate::identity::Identity;
 use crate::layout::Partition;
 use crate::plan::{Content, DiskFile, folders};
@@ -161,14 +162,14 @@ fn e2fsprogs(program: &str) -> Result<Command> {
     Ok(command)
 }
 
-/// Reads the file system of a partition.
+/// Reads the file system of a partition, with what its journal has where it was not unmounted.
 ///
 /// # Errors
 /// It is no ext4, or damaged.
 pub fn open(disk: &File, start: u64, length: u64) -> Result<Ext4> {
     let what = "ext4 of the partition";
     let disk = disk.try_clone().map_err(Error::on(what))?;
-    Ext4::load(Box::new(Section::new(disk, start, length))).map_err(Error::on(what))
+    Ext4::load(Box::new(Replayed::new(Section::new(disk, start, length)))).map_err(Error::on(what))
 }
 
 /// The digest of a file, and its length.

@@ -19,6 +19,7 @@
 //! | `fat_make` | a new FAT without other programs |
 //! | [`ext4`] | the partitions with ext4, by mke2fs and debugfs |
 //! | `ext4_blocks` | what is in their large files, copied to its blocks |
+//! | `ext4_journal` | read with what its journal has |
 //! | [`bios`] | GRUB's boot code for a BIOS, put in place |
 //! | [`programs`] | mkfs.vfat, mtools and e2fsprogs, found and run |
 //! | [`write`](mod@write) | the executor |
@@ -32,6 +33,7 @@ pub mod bios;
 pub mod device;
 pub mod ext4;
 mod ext4_blocks;
+mod ext4_journal;
 pub mod extents;
 pub mod fat;
 mod fat_folder;
