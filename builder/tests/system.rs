@@ -47,6 +47,8 @@ fn a_plan_says_each_step_and_does_none() {
     assert_eq!(
         plain,
         "check 1 image of the medium, 16.0 KiB\n\
+         check lamina/initrd-HEX on the ESP\n\
+         check lamina/linux-HEX on the ESP\n\
          copy the image of own 3, 16.0 KiB\n\
          write profiles/web/3.kdl on the medium\n\
          make the slots that count boots\n\
@@ -104,7 +106,7 @@ fn generations_come_and_go_back_and_stay_when_somebody_wants_them() {
     assert_eq!(fallbacks, [good, of("medium/lamina/profiles/rescue/1.kdl")]);
     assert!(entry.options.iter().any(|it| it.name() == "lamina.state"), "{:?}", entry.options);
     // Again: nothing is to be done.
-    assert_eq!(shop.done(&["install", "web", "--dry-run"]).lines().count(), 2);
+    assert_eq!(shop.done(&["install", "web", "--dry-run"]).lines().count(), 4);
 
     shop.done(&["rollback"]);
     assert_eq!(shop.marked("default"), ["web/1"], "the last good one");

@@ -6,7 +6,7 @@ use std::fs;
 
 use boot_entry::{BootEntry, GrubTries};
 use builder::system::target::Target;
-use program::made_disk::{Shop, judge};
+use program::made_disk::{Shop, judge, tree};
 
 #[test]
 fn a_menu_that_counts_tries_goes_on_counting() {
@@ -169,4 +169,44 @@ fn what_lacks_an_image_keeps_its_entry_and_one_in_another_spelling_goes_with_its
     assert!(names.iter().any(|name| name == "lamina-rescue-1.conf"), "{names:?}");
     assert!(!names.iter().any(|name| name.starts_with("lamina-web-2")), "{names:?}");
     assert_eq!(shop.marked("default"), ["web/3"]);
+}
+
+#[test]
+fn nothing_is_made_to_boot_on_a_kernel_that_is_gone_or_damaged() {
+    let shop = Shop::new();
+    let started = |name: &str| {
+        let entry = fs::read(shop.path("esp/loader/entries").join(name)).unwrap();
+        let entry = BootEntry::parse(&entry).unwrap();
+        [entry.linux.clone(), entry.initrd[0].clone()].map(|path| shop.path(&format!("esp{path}")))
+    };
+    for path in started("lamina-web-2.conf") {
+        let bytes = fs::read(&path).unwrap();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        shop.generation("web", 3);
+        let before = tree(&shop.path("esp"));
+        fs::write(&path, "damaged").unwrap();
+        let said = shop.refused(&["install", "web"]);
+        assert!(said.contains(name) && said.contains("is damaged") && said.contains("--kernel"), "{said}");
+        fs::write(&path, "").unwrap();
+        let said = shop.refused(&["install", "web"]);
+        assert!(said.contains(name) && said.contains("is not on the ESP, or is empty"), "{said}");
+        fs::remove_file(&path).unwrap();
+        let said = shop.refused(&["install", "web"]);
+        assert!(said.contains(name) && said.contains("is not on the ESP, or is empty"), "{said}");
+        assert_eq!(shop.marked("whole"), Vec::<String>::new());
+        let what = if name.starts_with("linux") { "kernel missing" } else { "initramfs missing" };
+        assert!(shop.done(&["list"]).contains(what));
+        for verb in [&["rollback", "web"][..], &["default", "web/1"]] {
+            shop.refused(verb);
+        }
+        assert!(shop.done(&["gc"]).contains(&format!("web/2: lamina/{name} is not on the ESP, or is empty")));
+        fs::write(&path, bytes).unwrap();
+        assert_eq!(tree(&shop.path("esp")), before);
+    }
+    let [linux, initramfs] = started("lamina-web-2.conf");
+    fs::remove_file(&linux).unwrap();
+    fs::write(initramfs, "damaged").unwrap();
+    shop.done(&["install", "web", "--kernel", "kernel", "--initramfs", "initramfs"]);
+    assert_eq!(fs::read_to_string(&linux).unwrap(), "a kernel");
+    judge(&Target::mounted(&shop.path("medium"), &shop.path("esp")).unwrap(), "install");
 }

@@ -195,7 +195,14 @@ pub(super) fn whole<'a>(
             .remedy("choose another one; `lamina system install` puts a new one there"));
     }
     match installed.medium.missing_images(generation).next() {
-        None => Ok(generation),
+        None => match installed.missing_boot_files(generation).next() {
+            None => Ok(generation),
+            Some(path) => {
+                let cause = format!("it starts {path}, which is not on the ESP, or is empty");
+                Err(Error::new(generation.label(), cause)
+                    .remedy("choose another one; `lamina system install --kernel PACKAGE --initramfs FILE` brings a kernel"))
+            }
+        },
         Some(image) => {
             let cause =
                 format!("its image of {} {} is missing or has another length", image.name, image.version);

@@ -135,6 +135,17 @@ impl Esp {
             || self.shown_menu().is_some_and(grub_last::is_used_by)
     }
 
+    /// The kernel and the initramfs files of Lamina that an entry starts, by path.
+    pub fn started_by(entry: &BootEntry) -> impl Iterator<Item = &str> {
+        let all = std::iter::once(&entry.linux).chain(&entry.initrd).map(|path| path.trim_start_matches('/'));
+        all.filter(|path| is_boot_file(path) && path.rsplit_once('/').is_some_and(|it| it.0 == BOOT_FILES))
+    }
+
+    /// Whether one of them is there, with anything in it.
+    pub fn has_boot_file(&self, path: &str) -> bool {
+        self.boot_files.get(path).is_some_and(|length| *length > 0)
+    }
+
     /// Whether an entry, or what is none and has the name of one, has this id. FAT does not know the case of letters.
     pub fn has_id(&self, id: &str) -> bool {
         let no_entries =

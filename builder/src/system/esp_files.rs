@@ -52,7 +52,8 @@ impl<'a> EspFiles<'a> {
         self.digest(&file.path).is_ok_and(|digest| file.digest == Some(digest))
     }
 
-    fn digest(&self, path: &str) -> io::Result<Digest> {
+    /// The SHA-256 of a file that is there.
+    pub(super) fn digest(&self, path: &str) -> io::Result<Digest> {
         let found = match self {
             EspFiles::Folder(folder) => Digest::of(crate::store::opening::file(&folder.join(path))?),
             EspFiles::Volume(volume) => Digest::of(volume.open_file(path)?),

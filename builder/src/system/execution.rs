@@ -9,12 +9,13 @@ use boot_store::layout;
 use cli::numbers::human_size;
 use cli::progress::Progress;
 use disk_image::DiskFile;
+use profiles::Digest;
 
 use super::esp_files::EspFiles;
 use super::installed::Installed;
 use super::plan::SystemPlan;
 use super::room::Room;
-use super::step::Step;
+use super::step::{ANOTHER_KERNEL, Step};
 use super::target::Target;
 use crate::error::{Error, Result};
 use crate::medium::contents::InstalledGeneration;
@@ -84,6 +85,7 @@ fn one(step: &Step, later: &[Step], target: &Target, report: &Report) -> Result<
         Step::WriteOnMedium(path, bytes) => copying::write_small(&target.store, path, bytes),
         Step::CopyBootFile(file) => EspFiles::of(target).copy_boot_file(file, report),
         Step::CheckBootFile(file) => check_boot_file(file, later, target, report),
+        Step::ReadBootFile(path) => read_boot_file(path, target),
         Step::WriteOnEsp(path, bytes) => EspFiles::of(target).write(path, bytes),
         Step::Choose(path, bytes) => EspFiles::of(target).choose(path, bytes),
         Step::RemoveFromEsp(path) => EspFiles::of(target).remove(path),
@@ -152,6 +154,21 @@ fn check_boot_file(file: &DiskFile, later: &[Step], target: &Target, report: &Re
     let path = esp.shown(&file.path);
     report.line(format_args!("warning: {path}: was damaged on the ESP, and was put there again"));
     Ok(())
+}
+
+fn read_boot_file(path: &str, target: &Target) -> Result<()> {
+    let files = EspFiles::of(target);
+    let shown = files.shown(path);
+    let found = files.digest(path).map_err(|error| Error::on(&shown)(error).remedy(ANOTHER_KERNEL))?;
+    let meant = path.rsplit('-').next().and_then(|hex| Digest::parse(hex).ok());
+    match meant == Some(found) {
+        true => Ok(()),
+        false => Err(Error::new(
+            shown,
+            "is damaged: it is not what its name says, and what comes would start with it",
+        )
+        .remedy(ANOTHER_KERNEL)),
+    }
 }
 
 #[cfg(test)]

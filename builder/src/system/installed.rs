@@ -60,7 +60,11 @@ impl Installed {
                 it.profile
             )
         };
-        damaged.map(sentence).chain(self.unread()).chain(self.left_alone()).collect()
+        let without = self.medium.generations.iter().filter_map(|it| {
+            let path = self.missing_boot_files(it).next()?;
+            Some(format!("{}: {path} is not on the ESP, or is empty: it does not boot", it.label()))
+        });
+        damaged.map(sentence).chain(without).chain(self.unread()).chain(self.left_alone()).collect()
     }
 
     /// What nobody knows of the medium, for it cannot be read.
@@ -136,12 +140,23 @@ impl Installed {
                 .generations
                 .iter()
                 .filter(|it| it.profile == *name && it.number < now.number && it.digest != now.digest)
-                .filter(|it| self.medium.is_whole(it))
+                .filter(|it| self.is_whole(it))
         };
         older().find(|it| self.medium.is_last_good(it)).or_else(|| older().next()).ok_or_else(|| {
             Error::new(now.label(), "is the oldest generation on the medium that can boot")
                 .remedy("`lamina system default NAME/NUMBER` chooses any other")
         })
+    }
+
+    /// The kernel and initramfs files that the entry of a generation starts, and that the partition has not: paths.
+    pub fn missing_boot_files(&self, generation: &InstalledGeneration) -> impl Iterator<Item = &str> {
+        let entry = self.entry_of(generation).and_then(|it| it.entry.as_ref().ok());
+        entry.into_iter().flat_map(Esp::started_by).filter(|path| !self.esp.has_boot_file(path))
+    }
+
+    /// Whether all is there that a generation boots with.
+    pub fn is_whole(&self, generation: &InstalledGeneration) -> bool {
+        self.medium.is_whole(generation) && self.missing_boot_files(generation).next().is_none()
     }
 
     /// The entry that boots a generation.

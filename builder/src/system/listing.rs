@@ -80,6 +80,10 @@ fn marks(installed: &Installed, generation: &InstalledGeneration) -> Vec<String>
     if missing > 0 {
         marks.push(format!("{} missing", count(missing, "image")));
     }
+    for path in installed.missing_boot_files(generation) {
+        let what = if path.contains("/linux-") { "kernel" } else { "initramfs" };
+        marks.push(format!("{what} missing"));
+    }
     match installed.medium.attempts(generation) {
         0 => {}
         attempts if attempts >= MOST_ATTEMPTS => marks.push(format!("failed {attempts} times")),
@@ -132,7 +136,7 @@ pub fn json(installed: &Installed) -> Value {
             "default": is_default(installed, it), "running": installed.medium.is_running(it),
             "last_good": installed.medium.is_last_good(it), "kept": it.kept, "signed": it.is_signed(),
             "signature_refused": it.has_own_signature().and_then(Result::err),
-            "attempts": installed.medium.attempts(it), "whole": installed.medium.is_whole(it),
+            "attempts": installed.medium.attempts(it), "whole": installed.is_whole(it),
             "damage": it.contents.as_ref().err(),
             "entry": entry.map(|entry| entry.file.clone()),
             "tries_left": entry.and_then(|entry| entry.name.tries).map(|tries| tries.left),
@@ -142,6 +146,7 @@ pub fn json(installed: &Installed) -> Value {
             })),
             "images": it.images().count(), "size": it.images().map(|image| image.size).sum::<u64>(),
             "own_size": own_bytes(it, &users),
+            "missing_boot_files": installed.missing_boot_files(it).collect::<Vec<_>>(),
             "missing": installed.medium.missing_images(it).map(|image| image.digest.to_string()).collect::<Vec<_>>(),
         })
     };

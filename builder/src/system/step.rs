@@ -8,6 +8,10 @@ use disk_image::DiskFile;
 
 use crate::medium::MediumImage;
 
+/// What helps where a kernel or an initramfs of the partition is of no use.
+pub(super) const ANOTHER_KERNEL: &str =
+    "give what comes a kernel of its own: `--kernel PACKAGE --initramfs FILE`";
+
 /// One step.
 #[derive(Debug, Clone)]
 pub enum Step {
@@ -23,6 +27,8 @@ pub enum Step {
     CopyBootFile(DiskFile),
     /// Reads one that is there, and brings it again when it is damaged.
     CheckBootFile(DiskFile),
+    /// Reads one that is there, and for which nothing else is: the path.
+    ReadBootFile(String),
     /// Writes a file that the partition does not have yet.
     WriteOnEsp(String, Vec<u8>),
     /// Writes that by which a loader chooses: one sector, in place, unless others have set more than fits.
@@ -51,6 +57,7 @@ impl fmt::Display for Step {
             Step::CheckBootFile(file) => {
                 write!(out, "check {} on the ESP, {}", file.path, human_size(file.content.length()))
             }
+            Step::ReadBootFile(path) => write!(out, "check {path} on the ESP"),
             Step::WriteOnEsp(path, _) => write!(out, "write {path} on the ESP"),
             Step::Choose(path, _) => write!(out, "choose the default in {path}"),
             Step::RemoveFromEsp(path) => write!(out, "remove {path} from the ESP"),

@@ -51,14 +51,14 @@ pub fn choose(installed: &Installed, all: bool) -> Result<CopiedGenerations<'_>>
         .remedy("`lamina system default NAME` lets one boot by itself")
     })?;
     let whole: Vec<&InstalledGeneration> =
-        installed.medium.generations.iter().filter(|it| installed.medium.is_whole(it)).collect();
+        installed.medium.generations.iter().filter(|it| installed.is_whole(it)).collect();
     let is = |it: &InstalledGeneration, other: &InstalledGeneration| {
         it.profile == other.profile && it.number == other.number
     };
     if !whole.iter().any(|it| is(it, first)) {
         return Err(Error::new(
             first.label(),
-            "cannot be copied: it cannot be read, or an image of it is missing",
+            "cannot be copied: it cannot be read, or an image or the kernel of it is missing",
         )
         .remedy("`lamina system install` brings it again; `lamina system default` chooses another one"));
     }

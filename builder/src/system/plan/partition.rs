@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use boot_entry::paths::{self, GRUB, GRUB_CFG, GRUB_LAST, GRUB_TRIES, LOADER_CONF};
-use boot_entry::{Choice, GrubMenu, GrubTries, Menu, grub, grub_last};
+use boot_entry::{BootEntry, Choice, GrubMenu, GrubTries, Menu, grub, grub_last};
 use cli::numbers::{count, human_size};
 use cli::safe_text::clean;
 use profiles::Name;
@@ -11,7 +11,7 @@ use profiles::Name;
 use super::super::esp::{Esp, EspEntry, Grub, is_boot_file, mentions};
 use super::super::installed::Installed;
 use super::super::request::Request;
-use super::super::step::Step;
+use super::super::step::{ANOTHER_KERNEL, Step};
 use crate::error::{Error, Result};
 
 /// What becomes of the partition, in this order.
@@ -48,6 +48,7 @@ pub(super) fn steps(
     };
     let mut steps = PartitionSteps::default();
     bring_boot_files(esp, request, &mut steps);
+    steps.checks.extend(read_what_is_started(esp, request, menu)?);
     bring_menu(esp, menu, grub_menu.as_ref(), &mut steps);
     choose(esp, request, menu, grub_menu.as_ref(), &mut steps);
     let goes = Goes::of(installed, request, menu, grub_menu.as_ref());
@@ -98,6 +99,28 @@ fn bring_boot_files(esp: &Esp, request: &Request, steps: &mut PartitionSteps) {
             false => steps.brought.push(Step::CopyBootFile(file.clone())),
         }
     }
+}
+
+/// What a generation that comes starts with, where that is there already: nothing here could bring it, and so it has to be whole.
+fn read_what_is_started(esp: &Esp, request: &Request, menu: &Menu) -> Result<Vec<Step>> {
+    let comes = |entry: &&BootEntry| {
+        let is_it =
+            |(profile, digest)| request.new.iter().any(|it| (&it.profile, it.digest) == (&profile, digest));
+        entry.boots().is_some_and(is_it)
+    };
+    let entries = menu.entries.iter().map(|it| &it.1).filter(comes);
+    let started: BTreeSet<&str> = entries.flat_map(Esp::started_by).collect();
+    let brought = request.boot_files();
+    let there = started.into_iter().filter(|path| !brought.contains_key(path));
+    there
+        .map(|path| match esp.has_boot_file(path) {
+            true => Ok(Step::ReadBootFile(path.to_owned())),
+            false => {
+                Err(Error::new(path, "is not on the ESP, or is empty, and what comes would start with it")
+                    .remedy(ANOTHER_KERNEL))
+            }
+        })
+        .collect()
 }
 
 fn bring_menu(esp: &Esp, menu: &Menu, grub_menu: Option<&GrubMenu>, steps: &mut PartitionSteps) {
