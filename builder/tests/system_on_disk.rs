@@ -248,3 +248,21 @@ fn a_medium_is_copied_onto_devices() {
     assert!(output.status.success(), "{}", told(&output));
     judge(shop.folder.path(), "other.img", false);
 }
+
+/// The loop device of one has the image for a moment after it has ended.
+#[test]
+#[ignore = "takes root"]
+fn commands_wait_for_each_other() {
+    let shop = Shop::new();
+    std::thread::scope(|scope| {
+        for _ in 0..6 {
+            scope.spawn(|| {
+                for verb in [&["default", "rescue"][..], &["default", "web/2"], &["keep", "web/1"]] {
+                    done(&shop, verb);
+                }
+            });
+        }
+    });
+    judge(shop.folder.path(), "disk.img", false);
+    assert!(no_loop_device_shows(&shop.path("disk.img")));
+}

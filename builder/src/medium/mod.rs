@@ -8,7 +8,7 @@ pub(crate) mod copying;
 pub mod retention;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::ErrorKind;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
@@ -17,8 +17,6 @@ use boot_ledger::Slots;
 use boot_store::layout;
 use cli::numbers::count;
 use cli::progress::Progress;
-use nix::errno::Errno;
-use nix::fcntl::{Flock, FlockArg};
 use profiles::resolved::KernelPin;
 use profiles::{Digest, Name};
 
@@ -212,26 +210,28 @@ pub(crate) fn make_slots(medium: &Path) -> Result<()> {
 /// What helps where the slots are none.
 pub(crate) const SLOTS: &str = "remove what has their name: `boot/a` and `boot/b` are files of the medium itself, and are made anew, with an empty count";
 
-/// Waits until nobody else changes this medium; flock(2) lets it go with the value or with the process.
+/// Waits until nobody else changes this medium; flock(2) lets it go with the file or with the process.
 ///
 /// # Errors
 /// The folder cannot be locked.
-pub(crate) fn hold(folder: &Path, report: &Report) -> Result<Flock<File>> {
-    lock(File::open(folder).map_err(Error::on(folder.display()))?, folder, report)
+pub(crate) fn hold(folder: &Path, report: &Report) -> Result<File> {
+    let file = File::open(folder).map_err(Error::on(folder.display()))?;
+    lock(&file, folder, report).map(|()| file)
 }
 
-/// The same of a file that is open; `path` names it.
+/// The same of a file that is open; `path` names it. Whoever else has this open file keeps others away too: a loop device has it for a moment
+/// after its user has ended.
 ///
 /// # Errors
 /// It cannot be locked.
-pub(crate) fn lock(file: File, path: &Path, report: &Report) -> Result<Flock<File>> {
-    let on = |errno: Errno| Error::caused(path.display(), errno);
-    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-        Ok(held) => Ok(held),
-        Err((file, Errno::EWOULDBLOCK)) => {
+pub(crate) fn lock(file: &File, path: &Path, report: &Report) -> Result<()> {
+    let locked = match file.try_lock() {
+        Err(TryLockError::WouldBlock) => {
             report.line(format_args!("{}: waiting for another command", path.display()));
-            Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, errno)| on(errno))
+            file.lock()
         }
-        Err((_, errno)) => Err(on(errno)),
-    }
+        Err(TryLockError::Error(error)) => Err(error),
+        Ok(()) => Ok(()),
+    };
+    locked.map_err(Error::on(path.display()))
 }

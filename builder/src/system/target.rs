@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use boot_store::layout::{self, DEFAULT_FOLDER};
 use disk_image::FatVolume;
-use nix::fcntl::Flock;
 
 use super::on_disk::{DiskCopies, MountedDisk};
 use super::room::Room;
@@ -118,7 +117,7 @@ impl Target {
     ///
     /// # Errors
     /// The folder cannot be locked.
-    pub fn hold(&self, report: &Report) -> Result<Flock<File>> {
+    pub fn hold(&self, report: &Report) -> Result<File> {
         medium::hold(&self.store, report)
     }
 }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use disk_image::format::container_of;
 use disk_image::read::DiskReader;
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, Flock, OFlag, fcntl};
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::libc;
 
 use crate::disk::device::{observe, open_exclusively, shown_by_loop};
@@ -21,7 +21,7 @@ use crate::report::Report;
 #[derive(Debug)]
 pub(super) enum Hold {
     /// Of a file: flock(2) against other commands, an open file description lock (fcntl(2)) against QEMU, which has some of its own.
-    Locked(Flock<File>),
+    Locked(File),
     /// Of a device: O_EXCL of open(2).
     Exclusive(File),
 }
@@ -37,8 +37,7 @@ pub struct OpenDisk {
 impl Hold {
     pub(super) fn file(&self) -> &File {
         match self {
-            Hold::Locked(file) => file,
-            Hold::Exclusive(file) => file,
+            Hold::Locked(file) | Hold::Exclusive(file) => file,
         }
     }
 }
@@ -125,14 +124,14 @@ fn lock(path: &Path, report: &Report) -> Result<Hold> {
         }
         _ => Error::on(path.display())(error),
     })?;
-    let held = medium::lock(file, path, report)?;
-    if let Some(device) = shown_by_loop(&held) {
+    medium::lock(&file, path, report)?;
+    if let Some(device) = shown_by_loop(&file) {
         return Err(Error::new(path.display(), format!("is shown by the loop device {device}")).remedy(format!(
             "unmount what is mounted of it and `losetup --detach /dev/{device}`; or give `--medium` and `--esp` where it is mounted"
         )));
     }
-    refuse_users(&*held, path)?;
-    Ok(Hold::Locked(held))
+    refuse_users(&file, path)?;
+    Ok(Hold::Locked(file))
 }
 
 /// QEMU holds locks on single bytes of an image that it uses (`raw_apply_lock_bytes` of its `block/file-posix.c`): one on all of them
