@@ -110,12 +110,17 @@ fn a_disk_is_written_compared_and_found_again() {
     let old = (0..300).filter(|mib| stick.bytes(mib * MIB, MIB) == vec![0xee; MIB as usize]).count();
     assert!(old > 60, "{old} MiB were left out");
 
-    let again = stick.create(shop.path(), &["--dry-run"]);
-    assert!(
-        told(&again).contains(&format!("{}p2: ", stick.name())) || told(&again).contains("web"),
-        "{}",
-        told(&again)
-    );
+    // `losetup` did not ask the kernel for partitions: what lies there is told all the same, and when its first copy is gone.
+    let shown = |table: &str| {
+        let said = told(&stick.create(shop.path(), &["--dry-run"]));
+        assert!(
+            said.contains(&format!("  {}: 300.0 MiB, a partition table, of which", stick.name())),
+            "{table}: {said}"
+        );
+    };
+    shown("whole");
+    File::options().write(true).open(&stick.file).unwrap().write_all(&[0; 1024]).unwrap();
+    shown("its second copy");
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use block_probe::partition_table::{self, Disk, GptCopy, GptFault};
 use block_probe::superblock;
 use boot_report::paths;
 use nix::fcntl::OFlag;
@@ -49,7 +50,7 @@ pub fn observe(path: &Path) -> Result<DeviceFacts> {
         sector: of_disk("queue/logical_block_size").unwrap_or(0),
         read_only: of_disk("ro").is_some_and(|value| value != 0),
         removable: of_disk("removable").is_some_and(|value| value != 0),
-        contents: parts.iter().filter_map(|part| content(part, &name)).collect(),
+        contents: parts.iter().filter_map(|part| content(part, &name, parts.len() == 1)).collect(),
         uses: uses(&parts),
         name,
     })
@@ -128,10 +129,12 @@ fn model(folder: &Path) -> Option<String> {
     Some(named).filter(|named| !named.is_empty()).or_else(|| words("loop/backing_file"))
 }
 
-fn content(part: &Part, disk: &str) -> Option<FoundContent> {
+/// `alone`: the kernel shows no partitions of the disk.
+fn content(part: &Part, disk: &str, alone: bool) -> Option<FoundContent> {
     let size = read_number(&Path::new(CLASS).join(&part.name).join("size"))?.saturating_mul(512);
     let (kind, label) = match probe(&node(&part.name)) {
         Ok(Some(found)) => (found.kind.to_owned(), found.label),
+        Ok(None) if alone && has_table(&node(&part.name), size) => (UNSHOWN.to_owned(), None),
         // Of the disk itself there is something to say only when it has no partitions, or something lies over them.
         Ok(None) if part.name == disk => return None,
         Ok(None) => (String::new(), None),
@@ -145,6 +148,20 @@ fn probe(node: &Path) -> io::Result<Option<superblock::Superblock>> {
     let mut file = File::open(node)?;
     Read::by_ref(&mut file).take(PROBED).read_to_end(&mut Vec::new())?;
     Ok(superblock::probe(&file))
+}
+
+/// What a kernel leaves that was not asked for partitions, or does not take the table for one.
+const UNSHOWN: &str = "a partition table, of which the kernel shows no partitions";
+
+/// Whether a table lies there, whole or not: both copies of a GPT are looked for, and a boot record with partitions.
+fn has_table(node: &Path, size: u64) -> bool {
+    let Ok(file) = File::open(node) else { return false };
+    let disk = Disk { size, sector: disk_image::SECTOR, force_gpt: false };
+    let no_header =
+        |copy: &Result<GptCopy, GptFault>| matches!(copy, Err(GptFault::NoHeader | GptFault::Unreadable));
+    partition_table::read(&file, &disk).is_some()
+        || partition_table::gpt_copies(&file, &disk)
+            .is_some_and(|it| !(no_header(&it.first) && no_header(&it.second)))
 }
 
 /// As far as the kernel tells, for people: what it does not tell here it says to [`open_exclusively`].
