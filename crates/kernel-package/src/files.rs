@@ -166,7 +166,10 @@ impl Files {
 
     pub fn read(&self, path: &str) -> io::Result<Vec<u8>> {
         match (self.by_path.get(path), &self.package) {
-            (Some(FileSource::InPackage(member)), Some(contents)) => contents.read(member),
+            (Some(FileSource::InPackage(member)), Some(contents)) => match member.kind {
+                Kind::File { length, .. } if length >= MOST_FILE_BYTES => Err(too_large()),
+                _ => contents.read(member),
+            },
             (Some(FileSource::OnDisk(path)), _) => read_limited(File::open(path)?),
             _ => Err(io::ErrorKind::NotFound.into()),
         }
@@ -215,9 +218,13 @@ pub fn refuse_special(path: &Path) -> Result<(), Error> {
 pub fn read_limited(source: impl Read) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     if source.take(MOST_FILE_BYTES).read_to_end(&mut bytes)? as u64 == MOST_FILE_BYTES {
-        return Err(io::Error::other("it is larger than 1 GiB"));
+        return Err(too_large());
     }
     Ok(bytes)
+}
+
+fn too_large() -> io::Error {
+    io::Error::other("it is larger than 1 GiB")
 }
 
 /// Collects files and links.
@@ -282,4 +289,32 @@ fn file_at<'a>(members: &Members<'a>, path: &str) -> Option<&'a Member> {
         _ => member,
     };
     matches!(member.kind, Kind::File { .. }).then_some(*member)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A package of some kilobytes can say so of its zeros: no memory is taken for them.
+    #[test]
+    fn a_file_of_a_package_is_no_larger_than_one_of_a_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        fs::create_dir_all(path("tree/DEBIAN")).unwrap();
+        fs::create_dir(path("tree/boot")).unwrap();
+        fs::write(path("tree/boot/vmlinuz-6.1"), "the kernel").unwrap();
+        let control = "Package: k\nVersion: 1\nArchitecture: all\nMaintainer: a <a@b>\nDescription: k\n";
+        fs::write(path("tree/DEBIAN/control"), control).unwrap();
+        let built = std::process::Command::new("dpkg-deb")
+            .arg("--build")
+            .args([path("tree"), path("k.deb")])
+            .output();
+        assert!(built.unwrap().status.success());
+        let mut files = Files::of_package(&path("k.deb")).unwrap();
+        assert_eq!(files.read("boot/vmlinuz-6.1").unwrap(), b"the kernel");
+        let Some(FileSource::InPackage(member)) = files.by_path.get_mut("boot/vmlinuz-6.1") else { panic!() };
+        member.kind = Kind::File { offset: 0, length: MOST_FILE_BYTES };
+        let error = files.read("boot/vmlinuz-6.1").unwrap_err().to_string();
+        assert_eq!(error, "it is larger than 1 GiB");
+    }
 }
