@@ -11,6 +11,9 @@ use crate::file_name::{EntryFileName, Tries};
 use crate::loader_conf::LoaderConf;
 use crate::parameter::{LONGEST_LINE, Parameter};
 
+/// Characters of a description that are shown. GRUB reads no menu with a word of more than 8192 bytes (`YYLMAX` of its lexer): it shows none then.
+const MOST_OF_DESCRIPTION: usize = 200;
+
 /// A generation of a profile that lies on the medium.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Generation {
@@ -230,6 +233,14 @@ pub fn place_of(sort_key: &str) -> Option<usize> {
     (group.len() == 1 && place <= LAST_PLACE && place_text(place) == text).then_some(place)
 }
 
+/// A description as much of a line of a menu as people read.
+fn shortened(text: String) -> String {
+    match text.char_indices().nth(MOST_OF_DESCRIPTION) {
+        None => text,
+        Some((end, _)) => format!("{} ...", text[..end].trim_end()),
+    }
+}
+
 impl Wanted<'_> {
     /// It depends on nothing but the profile's place and the generation's number, so that a new generation leaves the entries of others as
     /// they are. Newer generations come first: the number is counted down, and has the same length always.
@@ -250,7 +261,7 @@ impl Wanted<'_> {
         }
         let description = generation.description.as_deref().map(one_line).filter(|text| !text.is_empty());
         if let Some(description) = description {
-            title.push_str(&format!(": {description}"));
+            title.push_str(&format!(": {}", shortened(description)));
         }
         let fallbacks = self.before.into_iter().chain(rescue.filter(|rescue| *rescue != generation));
         let mut options = vec![Parameter::bound("lamina.profile", [generation].into_iter())];

@@ -241,3 +241,15 @@ fn judged_by_grub(script: &str) {
     std::io::Write::write_all(&mut child.stdin.take().unwrap(), script.as_bytes()).unwrap();
     assert!(child.wait().unwrap().success(), "{script}");
 }
+
+/// A description may be as long as a profile, and GRUB reads no menu with such a word.
+#[test]
+fn a_long_description_is_cut_and_keeps_no_loader_from_its_menu() {
+    let mut request = request();
+    request.profiles[0][0] = generation("web", 7, &"größer ' ".repeat(2000));
+    let menu = Menu::make(&request).unwrap();
+    let title = &menu.entries[0].1.title;
+    assert!(title.starts_with("web: größer ' größer") && title.ends_with(" ..."), "{title}");
+    assert!(title.chars().count() < 220, "{title}");
+    judged_by_grub(&menu.to_grub_menu().unwrap().script);
+}
