@@ -266,3 +266,30 @@ fn commands_wait_for_each_other() {
     judge(shop.folder.path(), "disk.img", false);
     assert!(no_loop_device_shows(&shop.path("disk.img")));
 }
+
+#[test]
+#[ignore = "takes root"]
+fn a_full_folder_of_copies_is_not_called_the_disk() {
+    let shop = Shop::new();
+    let place = shop.path("small");
+    fs::create_dir(&place).unwrap();
+    let in_small = |words: &str| {
+        let script = format!(
+            "mount -t tmpfs -o size=12k test {0} && TMPDIR={0} exec {1} {words}",
+            place.display(),
+            env!("CARGO_BIN_EXE_lamina")
+        );
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "sh", "-c", &script]).current_dir(shop.folder.path());
+        command.env("LAMINA_STORE", shop.path("store")).output().unwrap()
+    };
+    for words in
+        ["diff web/1 web/2 --files --disk disk.img", "copy copy.img --disk disk.img", "list --disk disk.img"]
+    {
+        let output = in_small(&format!("system {words}"));
+        let said = told(&output);
+        assert!(!output.status.success(), "{said}");
+        assert!(said.contains(&format!("{}: ", place.display())) && said.contains("set TMPDIR"), "{said}");
+        assert!(!said.contains("--store"), "{said}");
+    }
+}

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Component, Path, PathBuf};
 
 use boot_entry::paths::{BOOT_FILES, ENTRIES, GRUB, GRUB_CFG, LOADER_CONF, UEFI_PROGRAM};
@@ -103,8 +103,8 @@ impl DiskCopies {
             }
             let path = format!("/{}", inside.display());
             let mut source = store.open(path.as_str()).map_err(Error::on(&path))?;
-            let mut file = File::create(&target).map_err(Error::on(target.display()))?;
-            io::copy(&mut source, &mut file).map_err(Error::on(&path))?;
+            let mut file = File::create(&target).map_err(Error::on(target.display())).map_err(in_copies)?;
+            io::copy(&mut source, &mut file).map_err(Error::on(&path)).map_err(in_copies)?;
         }
         Ok(())
     }
@@ -117,8 +117,8 @@ impl DiskCopies {
         for path in paths {
             let target = below(&self.esp(), Path::new(&path))?;
             make_folder(target.parent().unwrap_or(Path::new("/")))?;
-            let mut file = File::create(&target).map_err(Error::on(target.display()))?;
-            self.esp.copy(&path, &mut file)?;
+            let mut file = File::create(&target).map_err(Error::on(target.display())).map_err(in_copies)?;
+            self.esp.copy(&path, &mut file).map_err(in_copies)?;
         }
         Ok(())
     }
@@ -262,21 +262,34 @@ impl Kind {
     }
 }
 
+/// The disk is read, and its copies are written: only those can have no room.
+fn in_copies(error: Error) -> Error {
+    let is_full = |said: &io::Error| matches!(said.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded);
+    match error.system_said().filter(is_full) {
+        None => error,
+        Some(said) => {
+            Error::new(std::env::temp_dir().display(), format!("copies of what the disk holds: {said}"))
+                .because_of(said)
+                .remedy("make room there, or set TMPDIR to a folder with room")
+        }
+    }
+}
+
 fn make_folder(folder: &Path) -> Result<()> {
-    fs::create_dir_all(folder).map_err(Error::on(folder.display()))
+    fs::create_dir_all(folder).map_err(Error::on(folder.display())).map_err(in_copies)
 }
 
 fn put(target: &Path, bytes: &[u8]) -> Result<()> {
     make_folder(target.parent().unwrap_or(Path::new("/")))?;
     let written = File::create(target).and_then(|mut file| file.write_all(bytes));
-    written.map_err(Error::on(target.display()))
+    written.map_err(Error::on(target.display())).map_err(in_copies)
 }
 
 /// A hole of a file.
 fn empty(target: &Path, length: u64) -> Result<()> {
     make_folder(target.parent().unwrap_or(Path::new("/")))?;
     let made = File::create(target).and_then(|file| file.set_len(length));
-    made.map_err(Error::on(target.display()))
+    made.map_err(Error::on(target.display())).map_err(in_copies)
 }
 
 #[cfg(test)]
