@@ -133,6 +133,14 @@ fn a_kernel_is_forgotten_when_no_profile_names_it_and_its_files_go_with_the_garb
     assert!(run(&["kernel", "remove"], 1).contains("names no kernel"));
     assert!(run(&["kernel", "remove", "linux-test", "--dry-run"], 0).contains("forget kernel linux-test"));
     assert!(record.exists());
+    // What is no record stops the command before it removes one.
+    fs::create_dir(shop.join("store/kernels/linux-folder.kdl")).unwrap();
+    for more in [&["--dry-run"][..], &[]] {
+        let refused = run(&[&["kernel", "remove", "linux-test", "linux-folder"], more].concat(), 1);
+        assert!(refused.contains("linux-folder.kdl: is a folder, and no record of a kernel"), "{refused}");
+        assert!(record.exists());
+    }
+    fs::remove_dir(shop.join("store/kernels/linux-folder.kdl")).unwrap();
     // A record that cannot be read is no reason to keep it.
     fs::write(&record, "rubbish").unwrap();
     run(&["kernel", "remove", "linux-test"], 0);

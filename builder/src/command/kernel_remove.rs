@@ -61,6 +61,11 @@ fn refuse_wanted(context: &Context, store: &Store, names: &[Name]) -> Result<()>
         if !store.has_kernel(name) {
             return Err(store.no_kernel(name)?);
         }
+        let record = store.kernel_record_path(name);
+        if record.is_dir() && !record.is_symlink() {
+            return Err(Error::new(record.display(), "is a folder, and no record of a kernel")
+                .remedy("no command has made it: remove it by hand"));
+        }
     }
     let wanted = match context.profiles() {
         Err(error) if context.names_a_tree() => return Err(error),
