@@ -290,8 +290,10 @@ fn an_initramfs_goes_through_a_fifo_and_standard_output_and_its_report_goes_else
     for name in ["-", "/dev/stdout"] {
         let output =
             command(&fixture, &[&PLAIN[..], &["--output", name]].concat()).output().expect("it runs");
-        assert!(output.status.success() && output.stdout == expected, "{name}");
         let report = String::from_utf8_lossy(&output.stderr);
+        let (found, length) = (output.stdout.len(), expected.len());
+        assert!(output.status.success(), "{name}: {}, {found} bytes of {length}: {report}", output.status);
+        assert!(output.stdout == expected, "{name}: {found} bytes, and not the {length} of the file");
         assert!(report.contains("PID 1") && report.contains(" compressed\n"), "{report}");
     }
     shell(fixture.folder.path(), "mkfifo fifo");
