@@ -256,6 +256,6 @@ fn grub_starts_what_was_started_last() -> Story {
 
     let mut guest = Guest::boot(&machine)?;
     guest.expect("*web: ")?;
-    guest.expect("lamina.profile=web@sha256:")?;
+    guest.expect("find the profile: web")?;
     Ok(())
 }
