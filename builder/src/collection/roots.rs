@@ -39,13 +39,12 @@ pub struct Roots {
 /// # Errors
 /// A recipe or a profile cannot be read: then nobody knows what is needed.
 pub fn graph_of_tree(recipes: &RecipeFolder, profiles: &ProfileFolder) -> Result<Graph> {
-    let name = |text: &String| Name::parse(text).map_err(Error::on(text));
     let mut wanted = Vec::new();
     for package in recipes.names()? {
-        wanted.push(Request::plain(name(&package)?));
+        wanted.push(Request::plain(Name::parse(&package).map_err(Error::on(&package))?));
     }
-    for profile in profiles.names()? {
-        wanted.extend(requests(&profiles.compose(&name(&profile)?)?)?);
+    for profile in profiles.compositions()? {
+        wanted.extend(requests(&profile)?);
     }
     Ok(Graph::resolve(recipes, &wanted)?.0)
 }

@@ -80,8 +80,8 @@ const MOST_TOLD: usize = 8;
 fn tell_missing(context: &Context, name: &Name, missing: &[String]) {
     let told = |text: &str| context.report.line(format_args!("kernel {name}: left out: {text}"));
     missing.iter().take(MOST_TOLD).for_each(|it| told(it));
-    if let Some(more) = missing.len().checked_sub(MOST_TOLD).filter(|more| *more > 0) {
-        told(&format!("{more} more"));
+    if missing.len() > MOST_TOLD {
+        told(&format!("{} more", missing.len() - MOST_TOLD));
     }
 }
 

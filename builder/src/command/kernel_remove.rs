@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use argh::{ArgsInfo, FromArgs};
 use profiles::Name;
+use profiles::written::Composition;
 
 use super::print;
 use crate::command::context::Context;
@@ -71,9 +72,13 @@ fn refuse_wanted(context: &Context, store: &Store, names: &[Name]) -> Result<()>
         Err(error) if context.names_a_tree() => return Err(error),
         // Where there is no tree, there are no written profiles.
         Err(_) => return Ok(()),
-        Ok(profiles) => profiles.kernels()?,
+        Ok(profiles) => profiles.compositions()?,
     };
-    match wanted.iter().find(|(_, kernel)| names.contains(kernel)) {
+    let boots_on = |profile: &Composition| {
+        let kernel = profile.kernel.as_ref().filter(|kernel| names.contains(&kernel.name))?;
+        Some((profile.name.clone(), kernel.name.clone()))
+    };
+    match wanted.iter().find_map(boots_on) {
         None => Ok(()),
         Some((profile, kernel)) => {
             let remedy =

@@ -108,22 +108,19 @@ fn fill(tree: &mut ModuleTree, package: &KernelPackage) -> Result<()> {
         package.modules().iter().map(|it| (it.file.as_str(), it)).collect();
     let in_modules = format!("lib/modules/{}/", package.release());
     let in_boot = format!("boot/config-{}", package.release());
+    let is_index_there = |rest: &str| !rest.contains('/') && is_index(rest);
     let mut config = None;
     for path in package.paths() {
         if let Some(module) = modules.get(path) {
             tree.add(&format!("{folder}/{}", module.path), &package.module_bytes(module)?)?;
             continue;
         }
-        let inside = path.strip_prefix("usr/").unwrap_or(path);
+        let inside = below_usr(path);
         if inside == in_boot {
             config = Some(path);
-        } else if let Some(rest) = inside.strip_prefix(&in_modules) {
-            let top = rest.split('/').next().unwrap_or_default();
-            let is_left_out = LEFT_OUT.contains(&top) || (rest == top && is_index(rest));
-            if !is_left_out {
-                tree.add(&format!("{folder}/{rest}"), &package.read(path)?)?;
-            }
-        } else if inside.starts_with("lib/firmware/") {
+        } else if is_wanted(inside, &in_modules)
+            && !inside.strip_prefix(&in_modules).is_some_and(is_index_there)
+        {
             tree.add(&format!("usr/{inside}"), &package.read(path)?)?;
         }
     }
@@ -131,23 +128,30 @@ fn fill(tree: &mut ModuleTree, package: &KernelPackage) -> Result<()> {
     if let Some(path) = config.filter(|_| !tree.has(&own)) {
         tree.add(&own, &package.read(path)?)?;
     }
-    let inside = |path: &'_ str| path.strip_prefix("usr/").unwrap_or(path).to_owned();
     package.links().try_for_each(|(path, to)| {
-        let (path, to) = (inside(path), inside(to));
-        tree.add_link(&format!("usr/{path}"), relative(&path, &to))
+        let (path, to) = (below_usr(path), below_usr(to));
+        tree.add_link(&format!("usr/{path}"), relative(path, to))
     })
+}
+
+/// A path of `lib`, in a system with one `/usr` and in one without.
+fn below_usr(path: &str) -> &str {
+    path.strip_prefix("usr/").unwrap_or(path)
+}
+
+/// Whether an image of modules has what lies there, of the folder of modules and of firmware; `inside` is a path [`below_usr`].
+fn is_wanted(inside: &str, in_modules: &str) -> bool {
+    let is_left_out = |rest: &str| LEFT_OUT.contains(&rest.split('/').next().unwrap_or_default());
+    match inside.strip_prefix(in_modules) {
+        Some(rest) => !is_left_out(rest),
+        None => inside.starts_with("lib/firmware/"),
+    }
 }
 
 /// What of its modules and firmware an image of the package does not have, with why: links that lead nowhere, and what is no file.
 fn missing(package: &KernelPackage) -> Vec<String> {
     let in_modules = format!("lib/modules/{}/", package.release());
-    let wanted = |path: &str| {
-        let inside = path.strip_prefix("usr/").unwrap_or(path);
-        let rest = inside.strip_prefix(&in_modules);
-        inside.starts_with("lib/firmware/")
-            || rest.is_some_and(|rest| !LEFT_OUT.contains(&rest.split('/').next().unwrap_or_default()))
-    };
-    let found = package.left_out().filter(|(path, _)| wanted(path));
+    let found = package.left_out().filter(|(path, _)| is_wanted(below_usr(path), &in_modules));
     found.map(|(path, why)| format!("{} {}", path.escape_debug(), why.escape_debug())).collect()
 }
 

@@ -50,18 +50,13 @@ impl ProfileFolder {
         Ok(names)
     }
 
-    /// The profiles that say themselves which kernel they boot on, or include one that does: their names, each with that of the kernel.
+    /// All profiles, each joined with its includes.
     ///
     /// # Errors
     /// One cannot be read.
-    pub fn kernels(&self) -> Result<Vec<(Name, Name)>> {
-        let mut found = Vec::new();
-        for name in self.names()? {
-            let name =
-                Name::parse(&name).map_err(Error::on(format!("{}/{name}.kdl", self.path.display())))?;
-            found.extend(self.compose(&name)?.kernel.map(|kernel| (name, kernel.name)));
-        }
-        Ok(found)
+    pub fn compositions(&self) -> Result<Vec<Composition>> {
+        let names = self.names()?;
+        names.iter().map(|name| self.compose(&Name::parse(name).map_err(Error::on(name))?)).collect()
     }
 
     /// The profile of this name, joined with its includes.

@@ -9,8 +9,8 @@ use boot_store::layout;
 use cli::numbers::human_size;
 use cli::progress::Progress;
 use disk_image::DiskFile;
-use profiles::Digest;
 
+use super::esp::digest_of_boot_file;
 use super::esp_files::EspFiles;
 use super::installed::Installed;
 use super::plan::SystemPlan;
@@ -160,8 +160,7 @@ fn read_boot_file(path: &str, target: &Target) -> Result<()> {
     let files = EspFiles::of(target);
     let shown = files.shown(path);
     let found = files.digest(path).map_err(|error| Error::on(&shown)(error).remedy(ANOTHER_KERNEL))?;
-    let meant = path.rsplit('-').next().and_then(|hex| Digest::parse(hex).ok());
-    match meant == Some(found) {
+    match digest_of_boot_file(path) == Some(found) {
         true => Ok(()),
         false => Err(Error::new(
             shown,

@@ -18,7 +18,7 @@ const DEEPEST: usize = 32;
 const FOLDERS: [&str; 5] = ["boot", "lib/modules", "usr/lib/modules", "lib/firmware", "usr/lib/firmware"];
 
 /// What lies below [`FOLDERS`], by its path from the root. A link to a file is that file, and one from firmware to firmware stays a link.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Files {
     package: Option<Contents>,
     by_path: BTreeMap<String, FileSource>,
@@ -44,7 +44,7 @@ impl Files {
                 .because_of(error)
         })?;
         let contents = Package::open(path).and_then(|package| package.contents(scratch)).map_err(unread)?;
-        let mut files = Files::new();
+        let mut files = Files::default();
         let (members, found) = files.add_members(contents.members());
         let source = |path: &str| Some(FileSource::InPackage(file_at(&members, path)?.clone()));
         files.add_links(found, |path| look_in(&members, path), |path| path.to_owned(), source);
@@ -54,7 +54,7 @@ impl Files {
 
     pub fn of_folder(root: &Path) -> Result<Files, Error> {
         let look = |path: &str| look_on_disk(&root.join(path));
-        let mut files = Files::new();
+        let mut files = Files::default();
         let mut found = Vec::new();
         // On systems with one /usr, `lib` is a link to `usr/lib`: the same files must not be seen twice.
         let mut seen: Vec<(String, &str)> = Vec::new();
@@ -76,11 +76,6 @@ impl Files {
         };
         files.add_links(found, look, known, |path| Some(FileSource::OnDisk(root.join(path))));
         Ok(files)
-    }
-
-    fn new() -> Files {
-        let (by_path, copies, links, left_out) = Default::default();
-        Files { package: None, by_path, copies, links, left_out }
     }
 
     /// Adds the files of a package. Gives all members by path, and the links with their targets.
@@ -122,7 +117,6 @@ impl Files {
         known: impl Fn(&str) -> String,
         source: impl Fn(&str) -> Option<FileSource>,
     ) {
-        let mut copies = Vec::new();
         for (path, target) in found {
             match follow(&path, &look) {
                 Some(End::File(end) | End::Folder(end))
@@ -130,14 +124,13 @@ impl Files {
                 {
                     self.links.insert(path, known(&end));
                 }
-                Some(End::File(end)) => copies.extend(source(&end).map(|source| (path, source))),
+                Some(End::File(end)) => {
+                    self.by_path.extend(source(&end).map(|source| (path.clone(), source)));
+                    self.copies.insert(path);
+                }
                 Some(End::Folder(end)) => self.leave_out(&path, format!("leads to the folder {end}")),
                 None => self.leave_out(&path, format!("leads to {target}, which is not there")),
             }
-        }
-        for (path, source) in copies {
-            self.add(&path, source);
-            self.copies.insert(path);
         }
     }
 

@@ -15,12 +15,10 @@ use super::mounts::make_folder;
 use super::{Held, RealKernel, put};
 use crate::error::Failure;
 use crate::modules::needs;
+use crate::paths;
 use crate::plan::Image;
 use crate::plan::executor::processors;
 use crate::report::LayerFacts;
-
-/// In the root, for its mount point: `mounts::mount_points` asks for it in all layers.
-const FIRST_LOOKED_UP: &str = "dev";
 
 impl Held {
     /// Compares its SHA-256.
@@ -148,7 +146,8 @@ impl RealKernel {
         let target = image.layer();
         make_folder(&target)?;
         mounted.show_at(&target)?;
-        mounted.look_up(FIRST_LOOKED_UP);
+        // What `mounts::mount_points` asks for first, in all layers.
+        mounted.look_up(paths::MOVED[0].trim_start_matches('/'));
         let facts = LayerFacts {
             file_system: kind.driver(),
             corrects_errors: held.verity.as_ref().is_some_and(VerityDevice::corrects_errors),
