@@ -262,7 +262,7 @@ fn look_on_disk(path: &Path) -> Node {
 /// In a package, where not every folder need be named.
 fn look_in(members: &Members<'_>, path: &str) -> Node {
     match members.get(path).map(|member| &member.kind) {
-        Some(Kind::File { .. } | Kind::HardLink(_)) => Node::File,
+        Some(Kind::File { .. } | Kind::HardLink(_)) if file_at(members, path).is_some() => Node::File,
         Some(Kind::Symlink(target)) => Node::Link(String::from_utf8_lossy(target).into_owned()),
         Some(Kind::Directory) => Node::Folder,
         Some(_) => Node::Nothing,
@@ -287,6 +287,28 @@ fn file_at<'a>(members: &Members<'a>, path: &str) -> Option<&'a Member> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_link_to_a_hard_link_of_nothing_is_left_out_and_told() {
+        let member = |path: &str, kind: Kind| Member {
+            path: path.as_bytes().to_vec(),
+            kind,
+            mode: 0o644,
+            uid: 0,
+            gid: 0,
+            mtime: 0,
+        };
+        let all = [
+            member("boot/hard", Kind::HardLink(b"boot/gone".to_vec())),
+            member("boot/soft", Kind::Symlink(b"hard".to_vec())),
+        ];
+        let mut files = Files::default();
+        let (members, found) = files.add_members(&all);
+        let source = |path: &str| Some(FileSource::InPackage(file_at(&members, path)?.clone()));
+        files.add_links(found, |path| look_in(&members, path), |path| path.to_owned(), source);
+        let left_out: Vec<&str> = files.left_out().keys().map(String::as_str).collect();
+        assert_eq!((left_out, files.paths().count()), (vec!["boot/hard", "boot/soft"], 0));
+    }
 
     /// A package of some kilobytes can say so of its zeros: no memory is taken for them.
     #[test]
