@@ -321,6 +321,20 @@ static void keep_processors_busy(void)
     }
 }
 
+/* Any order, the same in each contest: whoever comes after the shell, with its many processes, is slower, and this must not
+ * be the same contestant each time. */
+static void shuffle(int *order, int count)
+{
+    static unsigned long long state = 1;
+    for (int last = count - 1; last > 0; last--) {
+        /* Knuth's MMIX generator; its high bits are the good ones. */
+        state = state * 6364136223846793005ULL + 1442695040888963407ULL;
+        int other = (state >> 33) % (last + 1), kept = order[last];
+        order[last] = order[other];
+        order[other] = kept;
+    }
+}
+
 int main(int argc, char **argv)
 {
     struct contest contest = { 0 };
@@ -339,8 +353,10 @@ int main(int argc, char **argv)
     contest.stage = argv[1], contest.images = argv[2], contest.kind = argv[3], contest.verify = argv[4];
     contest.layers = atoi(argv[5]), contest.rounds = atoi(argv[6]);
     char **contestants = argv + 7;
-    int count = argc - 7, left[16];
-    for (int index = 0; index < count && index < 16; index++) {
+    int count = argc - 7, left[16], order[16];
+    must(count <= 16, "more than 16 contestants");
+    for (int index = 0; index < count; index++) {
+        order[index] = index;
         char *most = strchr(contestants[index], ':');
         left[index] = most ? atoi(most + 1) : contest.rounds;
         if (most)
@@ -349,10 +365,11 @@ int main(int argc, char **argv)
     if (contest.busy)
         keep_processors_busy();
     /* Another order each round, so that noise and what one leaves behind fall on all alike. */
-    for (int round = 0; round < contest.rounds; round++)
-        for (int turn = 0; turn < count && turn < 16; turn++) {
+    for (int round = 0; round < contest.rounds; round++) {
+        shuffle(order, count);
+        for (int turn = 0; turn < count; turn++) {
             static struct result result;
-            int index = (round + turn) % count;
+            int index = order[turn];
             if (left[index]-- <= 0)
                 continue;
             rest(&contest);
@@ -367,6 +384,7 @@ int main(int argc, char **argv)
             }
             fflush(stdout);
         }
+    }
     rest(&contest);
     return 0;
 }

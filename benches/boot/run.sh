@@ -33,7 +33,7 @@ facts() {
     echo "# The boot, measured on $(date -I) at commit $(git -C "$here" rev-parse --short HEAD 2>/dev/null || echo unknown)"
     echo
     echo "$(nproc) processors ($(sed -n 's/^model name[[:space:]]*: //p' /proc/cpuinfo | head -n 1)), Linux $(uname -r)," \
-        "load $(cut -d' ' -f1-3 /proc/loadavg) at the begin. Medians, in brackets the middle half of the runs. Contestants take turns."
+        "load $(cut -d' ' -f1-3 /proc/loadavg) at the begin. Medians, in brackets the middle half of the runs. Contestants take turns, in another order each round."
     echo "$(mksquashfs -version | head -n 1); $(mkfs.erofs 2>/dev/null | head -n 1); images of 60 kB, in the page cache."
 }
 
@@ -60,8 +60,8 @@ judge() { awk -v value="$1" -v goal="$2" 'BEGIN { printf "%.2f %s", value / goal
 plan() { # VERIFY
     local kind
     for kind in squashfs erofs; do
-        echo "$kind $1 1 $(share 100) init c c-2 c-4 shell"
-        echo "$kind $1 20 $(share 100) init c c-2 c-4 shell"
+        echo "$kind $1 1 $(share 160) init c c-2 c-4 shell:$(share 40)"
+        echo "$kind $1 20 $(share 160) init c c-2 c-4 shell:$(share 40)"
         echo "$kind $1 100 $(share 40) init c c-2 c-4 shell:5"
         echo "$kind $1 500 $(share 25) init c c-2 c-4 shell:3"
     done

@@ -21,6 +21,7 @@ pub fn panics_end_in_recovery() {
     std::panic::set_hook(Box::new(move |info: &PanicHookInfo<'_>| {
         let location = info.location().map_or_else(|| "an unknown place".to_owned(), ToString::to_string);
         let message = info.payload_as_str().unwrap_or("no message");
+        console::write_in_spite_of_a_panic();
         console::to_kernel_log(2, &format!("panic at {location}: {message}"));
         recovery::after_panic(&location, message, PANIC_TIMEOUT.get().copied().flatten(), began)
     }));

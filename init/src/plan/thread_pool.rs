@@ -28,6 +28,13 @@ impl ThreadPool {
         self.stays.as_ref().is_some_and(|stays| stays.send(Box::new(work)).is_ok())
     }
 
+    /// For whoever has small things to do now and then: gives them to the thread that stays, and says false when there is none. As long
+    /// as this is kept, so is the thread.
+    pub fn errands(&self) -> impl Fn(fn()) -> bool + Send + use<> {
+        let stays = self.stays.clone();
+        move |errand| stays.as_ref().is_some_and(|stays| stays.send(Box::new(errand)).is_ok())
+    }
+
     /// Has the thread that stays make a value. Whoever wants it before that makes it.
     pub fn make<T, F>(&self, value: &Arc<LazyLock<T, F>>)
     where

@@ -71,6 +71,9 @@ pub fn enter(error: &BootError, context: &Context) -> ! {
     if *SERVING.get_or_init(|| this) != this {
         sleep_for_ever()
     }
+    // What is still to be said would be written into the screen.
+    console::write_here();
+    console::flush();
     // Keyboards may need any of them, and whatever failed may have come before they were loaded.
     modules::load_all();
     Menu::new(error, context).serve()

@@ -13,7 +13,7 @@ use crate::error::BootError;
 use crate::modules::Left;
 use crate::recovery::Context;
 use crate::store::{Origin, ProfileSummary};
-use crate::{paths, plan, recovery};
+use crate::{console, paths, plan, recovery};
 
 /// The recovery screen comes also when the disk with the store, or the host that shares it, does not answer any more.
 const MOST_FOR_A_LOOK: Duration = Duration::from_secs(10);
@@ -38,9 +38,11 @@ impl Session {
     }
 
     /// Begins to leave the programs for the running system, as soon as `/run` is there: to copy a megabyte takes as long as to mount
-    /// several layers.
+    /// several layers. The same thread writes what is said from here on.
     pub fn leave_programs(&mut self) {
         self.thread_pool.start();
+        let errands = self.thread_pool.errands();
+        console::write_beside(move || errands(console::flush));
         self.thread_pool.make(&self.programs);
     }
 
@@ -61,7 +63,6 @@ impl Session {
                 failure.why
             ));
         }
-        self.thread_pool.stop();
         self.tell_of_damage();
         let kernel = &self.real_kernel;
         let left = kernel.modules.take_left();
@@ -70,6 +71,8 @@ impl Session {
             self.journal.layers(self.words.attempt_from(), layers);
         }
         self.journal.started(&profile.init, &summary);
+        console::write_here();
+        self.thread_pool.stop();
         // The root is mounted: a record that cannot be written must not take it away.
         let profile =
             fs::create_dir_all(paths::RUN).and_then(|()| fs::write(paths::PROFILE, &self.profile_bytes));
@@ -84,6 +87,7 @@ impl Session {
         if let Err(error) = report {
             self.journal.warn(format!("{} cannot be written: {error}", paths::REPORT));
         }
+        console::flush();
         left
     }
 

@@ -1,5 +1,7 @@
 //! Words for people: the console, and the kernel's log.
 
+mod queue;
+
 use std::fs::File;
 use std::io::{IsTerminal, Write};
 use std::os::fd::AsFd;
@@ -12,6 +14,8 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::{dup2_stderr, dup2_stdin, dup2_stdout};
 
+use queue::{Queue, Said};
+
 /// A console that takes nothing for so long is stuck: somebody pressed Ctrl-S, or a serial line with flow control waits for a
 /// terminal that is not there.
 pub const STUCK: Duration = Duration::from_secs(2);
@@ -19,12 +23,53 @@ pub const STUCK: Duration = Duration::from_secs(2);
 /// Whether the console was stuck once. It still gets what it takes at once, and is not waited for again.
 static GIVEN_UP: AtomicBool = AtomicBool::new(false);
 
+/// What is said on the way of a boot.
+static QUEUE: Queue = Queue::new();
+
 const BOLD_RED: &str = "\x1b[1;31m";
 const PLAIN: &str = "\x1b[0m";
 
-/// Standard error, which the kernel connects to the console before it starts PID 1; or the console itself where the
-/// initramfs had no node for it. The text goes out as it is: names of files, labels and the like must have been cleaned.
+/// From here on another thread writes lines and records: `ask` has it call [`flush`], and says false when it cannot.
+pub fn write_beside(ask: impl Fn() -> bool + Send + 'static) {
+    QUEUE.write_beside(ask);
+}
+
+/// From here on whoever says something writes it. What waits for the other thread still does: [`flush`] waits for that.
+pub fn write_here() {
+    QUEUE.write_here();
+}
+
+/// As [`write_here`], for a panic, which may have come in the middle of a line.
+pub fn write_in_spite_of_a_panic() {
+    QUEUE.panicked();
+}
+
+/// Sees that all that was said is written.
+pub fn flush() {
+    QUEUE.flush(put);
+}
+
+fn put(said: Said) {
+    match said {
+        Said::Console(text) => put_on_console(&text),
+        Said::Log(record) => {
+            if let Ok(mut log) = File::options().write(true).open("/dev/kmsg") {
+                let _ = log.write_all(record.as_bytes());
+            }
+        }
+    }
+}
+
+/// Writes to the console after all that was said before. The text goes out as it is: names of files, labels and the like must have been
+/// cleaned.
 pub fn write(text: &str) {
+    flush();
+    put_on_console(text);
+}
+
+/// Standard error, which the kernel connects to the console before it starts PID 1; or the console itself where the
+/// initramfs had no node for it.
+fn put_on_console(text: &str) {
     // A console that does not take the text must not stop the boot.
     let Some(console) = open() else {
         let mut stuck = false;
@@ -37,7 +82,7 @@ pub fn write(text: &str) {
     let mut stuck = false;
     write_patiently(&console, text.as_bytes(), &mut stuck);
     if stuck && !GIVEN_UP.swap(true, Ordering::Relaxed) {
-        to_kernel_log(4, "warning: the console takes nothing: it is not waited for any more");
+        put(record(4, "warning: the console takes nothing: it is not waited for any more"));
     }
 }
 
@@ -77,12 +122,12 @@ pub fn write_patiently(to: &impl AsFd, mut bytes: &[u8], stuck: &mut bool) {
 
 /// One line of ours. What is in it may come from anywhere: it is cleaned here, and nowhere else.
 pub fn write_line(line: &str) {
-    write(&format!("lamina: {}\n", one_line(line)));
+    QUEUE.say(Said::Console(format!("lamina: {}\n", one_line(line))), put);
 }
 
 /// The same in red.
 pub fn write_red_line(line: &str) {
-    write(&format!("{BOLD_RED}lamina: {}{PLAIN}\n", one_line(line)));
+    QUEUE.say(Said::Console(format!("{BOLD_RED}lamina: {}{PLAIN}\n", one_line(line))), put);
 }
 
 /// Names of files, processes, labels and descriptions may have anything in them: an escape sequence would be obeyed, and a line break
@@ -107,9 +152,11 @@ pub fn become_standard_streams() {
 /// One record in the kernel's log, `level` as in syslog(2). The kernel counts for each opening of the node by itself, of which it drops more
 /// than ten records in five seconds (`devkmsg_open` of its `kernel/printk/printk.c`).
 pub fn to_kernel_log(level: u8, line: &str) {
-    if let Ok(mut log) = File::options().write(true).open("/dev/kmsg") {
-        let _ = log.write_all(format!("<{level}>lamina: {}\n", one_line(line)).as_bytes());
-    }
+    QUEUE.say(record(level, line), put);
+}
+
+fn record(level: u8, line: &str) -> Said {
+    Said::Log(format!("<{level}>lamina: {}\n", one_line(line)))
 }
 
 #[cfg(test)]
