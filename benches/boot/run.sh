@@ -62,8 +62,8 @@ plan() { # VERIFY
     for kind in squashfs erofs; do
         echo "$kind $1 1 $(share 160) init c c-2 c-4 shell:$(share 40)"
         echo "$kind $1 20 $(share 160) init c c-2 c-4 shell:$(share 40)"
-        echo "$kind $1 100 $(share 40) init c c-2 c-4 shell:5"
-        echo "$kind $1 500 $(share 25) init c c-2 c-4 shell:3"
+        echo "$kind $1 100 $(share 80) init c c-2 c-4 shell:5"
+        echo "$kind $1 500 $(share 60) init c c-2 c-4 shell:3"
     done
 }
 # In the emulated machine all is ten times slower, and veritysetup 500 times in a row takes minutes: not run.

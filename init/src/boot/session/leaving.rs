@@ -56,6 +56,8 @@ impl Session {
             plan::total_size(profile),
             profile.verify
         );
+        // The other thread may still be at work on the programs: what it has not come to is written here meanwhile.
+        console::flush();
         // Without them the system runs all the same.
         if let Err(failure) = &**self.programs {
             self.journal.warn(format!(
