@@ -35,5 +35,6 @@ pub mod stacking;
 pub mod store;
 pub mod system;
 pub mod text_file;
+pub mod vm;
 
 pub use error::{Error, Result};

@@ -5,6 +5,8 @@ pub use initramfs_format::paths::{DESCRIPTION as INITRAMFS, KEYS, MODULES, PACKE
 
 /// Where the stack is joined, before it becomes `/`.
 pub const NEW_ROOT: &str = "/newroot";
+/// Where the system finds folders of the host (`/run/host` of container interfaces, file-hierarchy(7) of systemd).
+pub const HOST: &str = "/run/host";
 /// The rescue shell.
 pub const SHELL: &str = "/bin/sh";
 /// The mounts that move to the new root.

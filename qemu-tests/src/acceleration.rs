@@ -18,11 +18,12 @@ static ASKED: Mutex<()> = Mutex::new(());
 /// KVM when a probe guest has booted on it since the host was started, else emulation.
 pub fn best() -> Result<Acceleration, Failure> {
     let _one_asks = ASKED.lock().unwrap_or_else(PoisonError::into_inner);
-    kvm::best(&artifacts::cache().join("kvm-verdict"), probe, |answer| {
+    let verdict = kvm::best(&artifacts::cache().join("kvm-verdict"), probe, |answer| {
         eprintln!(
             "qemu-tests: /dev/kvm {answer}: guests run on it only when it works, else they are emulated"
         );
-    })
+    })?;
+    Ok(verdict.acceleration())
 }
 
 /// Whether init says its first word on KVM.

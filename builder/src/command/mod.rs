@@ -32,6 +32,7 @@ mod system_default;
 mod system_diff;
 mod system_update;
 mod told_apart;
+mod vm;
 
 use std::io::ErrorKind;
 use std::process::ExitCode;
@@ -97,6 +98,7 @@ enum Command {
     Source(source::SourceCommand),
     Store(store::StoreCommand),
     System(system::SystemCommand),
+    Vm(vm::VmCommand),
     Why(running::command::Why),
 }
 
@@ -139,6 +141,7 @@ fn run_in(context: &Context, command: Command) -> Result<ExitCode> {
         Command::Source(command) => command.run(context),
         Command::Store(command) => command.run(context),
         Command::System(command) => command.run(context),
+        Command::Vm(command) => command.run(context),
         Command::Why(command) => running_system::tell(command.run(&System::here())),
     }
 }

@@ -139,7 +139,7 @@ mod tests {
             linux: file("lamina/linux"),
             initrd: file("lamina/initramfs"),
             release: "6.1.0".to_owned(),
-            _open: Vec::new(),
+            open: Vec::new(),
         };
         DiskKernels { all: Some(all), ..DiskKernels::default() }
     }

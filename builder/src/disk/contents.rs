@@ -48,6 +48,18 @@ pub fn choose(
     names.iter().map(|name| of_profile(store, name, most, report)).collect()
 }
 
+/// The newest generation of a profile.
+///
+/// # Errors
+/// As [`choose`].
+pub fn newest(store: &Store, name: &Name, report: &Report) -> Result<DiskGeneration> {
+    let mut chosen = of_profile(store, name, NonZero::<usize>::MIN, report)?;
+    chosen.pop().ok_or_else(|| {
+        Error::new(format!("profile {name}"), "was never locked")
+            .remedy(format!("run `lamina profile lock {name}`"))
+    })
+}
+
 fn of_profile(
     store: &Store,
     name: &Name,

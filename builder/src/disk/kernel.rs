@@ -26,8 +26,8 @@ pub struct BootFiles {
     pub linux: DiskFile,
     /// The initramfs, `lamina/initrd-HEX`.
     pub initrd: DiskFile,
-    /// They are read from these.
-    pub(super) _open: Vec<MadeFile>,
+    /// They are read from these: the kernel, the initramfs.
+    pub(super) open: Vec<MadeFile>,
 }
 
 /// Where the kernel comes from.
@@ -51,6 +51,23 @@ pub enum InitramfsSource {
     },
 }
 
+impl InitramfsSource {
+    /// What `--initramfs` names, else one that is made with the init of `--init` or of this installation.
+    ///
+    /// # Errors
+    /// There is no init.
+    pub fn of_options(init: Option<&PathBuf>, initramfs: Option<&PathBuf>) -> Result<InitramfsSource> {
+        if let Some(file) = initramfs {
+            return Ok(InitramfsSource::File(file.clone()));
+        }
+        let init = init.cloned().or_else(own_init).ok_or_else(|| {
+            Error::new("init", "lies neither in ../lib/lamina nor beside this program")
+                .remedy("`make init` builds it; give it with `--init FILE`, or a whole initramfs with `--initramfs FILE`")
+        })?;
+        Ok(InitramfsSource::Made { init })
+    }
+}
+
 impl BootFiles {
     /// Those with these bytes, of a kernel of this release.
     pub fn of(release: String, linux: MadeFile, initrd: MadeFile) -> BootFiles {
@@ -58,7 +75,18 @@ impl BootFiles {
             release,
             linux: linux.on_disk(paths::linux(&linux.digest)),
             initrd: initrd.on_disk(paths::initrd(&initrd.digest)),
-            _open: vec![linux, initrd],
+            open: vec![linux, initrd],
+        }
+    }
+
+    /// The kernel and the initramfs, where another program finds them after this one has ended.
+    ///
+    /// # Errors
+    /// One of them was made, and could not be kept.
+    pub fn places(&self) -> Result<[&Path; 2]> {
+        match self.open.as_slice() {
+            [linux, initrd] => Ok([linux.place()?, initrd.place()?]),
+            _ => Err(Error::new("the kernel", "is on the medium alone").remedy("give one with `--kernel`")),
         }
     }
 

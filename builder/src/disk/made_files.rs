@@ -37,6 +37,8 @@ pub struct MadeFiles {
 #[derive(Debug)]
 pub struct MadeFile {
     file: File,
+    /// Where it lies, when it has a name that stays.
+    kept_at: Option<PathBuf>,
     /// SHA-256 of its bytes, which have been read.
     pub digest: Digest,
     /// Its length in bytes.
@@ -54,7 +56,7 @@ impl MadeFile {
         if length > MOST_BYTES {
             return Err(io::Error::new(ErrorKind::FileTooLarge, "is larger than 2 GiB, which is the limit"));
         }
-        Ok(MadeFile { file, digest, length })
+        Ok(MadeFile { file, kept_at: None, digest, length })
     }
 
     /// A file that somebody has named.
@@ -63,7 +65,23 @@ impl MadeFile {
     /// It is no regular file, is empty, or longer than [`MOST_BYTES`].
     pub fn given(path: &Path) -> Result<MadeFile> {
         let (file, _) = regular_file::open_bounded(path, MOST_BYTES)?;
-        MadeFile::new(file).map_err(Error::on(path.display()))
+        MadeFile::new(file).map(|made| made.kept(path)).map_err(Error::on(path.display()))
+    }
+
+    /// The same, which lies there.
+    pub fn kept(self, path: &Path) -> MadeFile {
+        MadeFile { kept_at: Some(path.to_owned()), ..self }
+    }
+
+    /// Where another program finds it after this one has ended.
+    ///
+    /// # Errors
+    /// It was made, and could not be kept.
+    pub fn place(&self) -> Result<&Path> {
+        self.kept_at.as_deref().ok_or_else(|| {
+            Error::new("cache", "what was made for the guest could not be kept there")
+                .remedy("set LAMINA_CACHE to a folder that can be written to")
+        })
     }
 
     /// A path by which other programs open it too, as long as this value lives.
@@ -100,10 +118,15 @@ impl MadeFiles {
         }
         let file = tempfile::tempfile().map_err(Error::on(std::env::temp_dir().display()))?;
         make(&file)?;
-        let made = MadeFile::new(file).map_err(Error::on("a temporary file"))?;
-        if let Err(why) = self.keep(&key, &made) {
+        let mut made = MadeFile::new(file).map_err(Error::on("a temporary file"))?;
+        match self.keep(&key, &made) {
+            Ok(path) => made.kept_at = path,
             // A disk can be made without, only more slowly the next time.
-            self.report.detail(format_args!("not kept for the next disk: {}: {}", why.object(), why.cause()));
+            Err(why) => self.report.detail(format_args!(
+                "not kept for the next disk: {}: {}",
+                why.object(),
+                why.cause()
+            )),
         }
         Ok(made)
     }
@@ -121,7 +144,7 @@ impl MadeFiles {
             {
                 // Somebody else's cache cannot be touched, and is read all the same.
                 let _ = found.file.set_times(FileTimes::new().set_modified(SystemTime::now()));
-                return Some(found);
+                return Some(found.kept(&path));
             }
             self.report.detail(format_args!("{}: is damaged, and made again", path.display()));
             let _ = fs::remove_file(&path);
@@ -129,8 +152,8 @@ impl MadeFiles {
         None
     }
 
-    fn keep(&self, key: &Digest, made: &MadeFile) -> Result<()> {
-        let Some(folder) = &self.folder else { return Ok(()) };
+    fn keep(&self, key: &Digest, made: &MadeFile) -> Result<Option<PathBuf>> {
+        let Some(folder) = &self.folder else { return Ok(None) };
         fs::create_dir_all(folder).map_err(Error::on(folder.display()))?;
         let path = folder.join(format!("{}-{}", key.hex(), made.digest.hex()));
         let unnamed = UnnamedFile::beside(&path)?;
@@ -141,7 +164,7 @@ impl MadeFiles {
         let mut all = entries(folder).map_err(Error::on(folder.display()))?;
         all.sort_by_key(|(used, _)| std::cmp::Reverse(*used));
         all.iter().skip(KEPT).for_each(|(_, path)| drop(fs::remove_file(path)));
-        Ok(())
+        Ok(Some(path))
     }
 }
 

@@ -133,7 +133,8 @@ fn boot_files(
 ) -> Result<BootFiles> {
     let path = store.require_kernel(pin)?;
     let linux = MadeFile::new(stack::beneath::regular_file(&path).map_err(Error::on(path.display()))?)
-        .map_err(Error::on(path.display()))?;
+        .map_err(Error::on(path.display()))?
+        .kept(&path);
     if linux.digest != pin.digest {
         let cause = format!("its SHA-256 is {}: the file was changed or damaged", linux.digest.hex());
         return Err(Error::new(path.display(), cause)

@@ -12,11 +12,12 @@ use std::process::Command;
 
 use ext4_view::Ext4;
 use profiles::Digest;
+use uuid::Uuid;
 
 use crate::ext4_blocks;
 use crate::ext4_journal::Replayed;
 use crate::identity::Identity;
-use crate::layout::Partition;
+use crate::layout::{Partition, PartitionKind};
 use crate::plan::{Content, DiskFile, folders};
 use crate::programs::{self, Scratch, asked, path_of, run};
 use crate::section::Section;
@@ -84,6 +85,27 @@ pub fn write(disk: &File, partition: &Partition, identity: &Identity, files: &[D
     compare(disk, partition, files)
 }
 
+/// Makes a file system that is all of a file, without a partition table around it, and writes the files.
+///
+/// # Errors
+/// As [`write`].
+pub fn write_alone(
+    disk: &File,
+    kind: PartitionKind,
+    identity: &Identity,
+    length: u64,
+    files: &[DiskFile],
+) -> Result<()> {
+    let partition = Partition { kind, uuid: Uuid::nil(), start: 0, length: length.next_multiple_of(MIB) };
+    disk.set_len(partition.length).map_err(|error| Error::caused("the image", error))?;
+    write(disk, &partition, identity, files)
+}
+
+/// The UUID of the file system, which `UUID=` finds.
+pub fn uuid(kind: PartitionKind, identity: &Identity) -> Uuid {
+    identity.uuid(&format!("{} file system", kind.name()))
+}
+
 /// Writes what is in files that have their blocks.
 fn write_large(disk: &File, partition: &Partition, files: &[&DiskFile]) -> Result<()> {
     let (mut questions, mut script) = (String::new(), String::new());
@@ -140,7 +162,7 @@ fn make(disk: &File, partition: &Partition, identity: &Identity) -> Result<()> {
             "size=4",
         ])
         .args(["-O", FEATURES, "-L", partition.kind.label()])
-        .args(["-U", &identity.uuid(&format!("{name} file system")).to_string()])
+        .args(["-U", &uuid(partition.kind, identity).to_string()])
         .args(["-E", &extended])
         .arg(path_of(disk))
         .arg(format!("{}k", partition.length / 1024));

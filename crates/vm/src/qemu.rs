@@ -1,7 +1,7 @@
 //! A running QEMU: started, given orders by its monitor, waited for.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, IsTerminal, Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
@@ -144,15 +144,31 @@ impl Drop for RunningMachine {
     }
 }
 
-/// Becomes QEMU, with this terminal as the guest's console: `Ctrl-A X` leaves. Returns only when that fails.
+/// The command line with which this terminal is the guest's console: `Ctrl-A X` leaves, and Ctrl-C is the guest's. Where standard input is
+/// no terminal, each byte of it is the guest's.
+///
+/// # Errors
+/// QEMU is not on PATH.
+pub fn command_line(
+    machine: &Machine,
+    acceleration: Acceleration,
+    has_terminal: bool,
+) -> Result<Vec<String>, Error> {
+    let mut words = vec![programs::find(programs::QEMU)?.display().to_string()];
+    words.extend(machine.arguments(acceleration));
+    let serial = if has_terminal { "mon:stdio" } else { "stdio" };
+    words.extend(["-serial", serial].map(str::to_owned));
+    Ok(words)
+}
+
+/// Becomes QEMU, with this terminal as the guest's console. Returns only when that fails.
 pub fn hand_over(machine: &Machine, acceleration: Acceleration) -> Error {
-    let qemu = match programs::find(programs::QEMU) {
-        Ok(qemu) => qemu,
+    let words = match command_line(machine, acceleration, io::stdin().is_terminal()) {
+        Ok(words) => words,
         Err(error) => return error,
     };
-    let arguments = machine.arguments(acceleration);
-    let error = Command::new(&qemu).args(arguments).args(["-serial", "mon:stdio"]).exec();
-    Error::caused(qemu.display(), error).remedy("it could not be started")
+    let error = Command::new(&words[0]).args(&words[1..]).exec();
+    Error::caused(&words[0], error).remedy("it could not be started")
 }
 
 /// A file as the monitor reads it: in quotes, with backslashes before quotes and backslashes. An order ends at the line's end.

@@ -51,6 +51,7 @@ fn boot(session: &mut Session) -> Result<Infallible, BootError> {
     let unreached = session.reach_store().err();
     let profile = trial::try_candidates(session, unreached)?;
 
+    session.mount_shares(&profile);
     let left = session.leave_records(&profile);
     // Irreversible, so never a step of a plan.
     switch_root::switch_root(&profile.init, std::env::args_os().skip(1), session.journal.began(), &left)

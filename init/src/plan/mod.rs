@@ -5,9 +5,12 @@
 pub mod executor;
 #[cfg(test)]
 mod golden;
+mod media;
 mod needs;
 pub mod real_kernel;
 pub mod thread_pool;
+
+pub use media::{medium, shared_folder};
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -19,10 +22,8 @@ use profiles::{TmpfsSize, Verify};
 
 use crate::paths;
 use crate::request::RootAccess;
-use crate::request::store_spec::{Protocol, Share};
 use crate::size::Size;
 use crate::step_name::StepName;
-use crate::store::medium::Medium;
 
 /// A file system to mount, as text only: it prints, and it compares.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -300,32 +301,6 @@ pub fn early() -> Vec<Stage> {
         mount("tmpfs", "/run", &["nosuid", "nodev", "strictatime", "mode=0755"]),
     ];
     vec![Stage::chain("early mounts", steps)]
-}
-
-/// How the medium comes to its place; nothing when the store is in the initramfs.
-pub fn medium(medium: &Medium) -> Vec<Stage> {
-    let mount = |kind, source: &str, options: &[&str]| {
-        let always = ["ro", "nosuid", "nodev", "noexec"];
-        let options = always.iter().chain(options).map(ToString::to_string).collect();
-        let step = BootStep::Mount(Mount { kind, source: source.to_owned(), options, target: paths::MEDIUM });
-        vec![Stage::chain("medium", vec![step])]
-    };
-    match medium {
-        Medium::Initramfs => Vec::new(),
-        Medium::Device { path, driver, write_protected } => {
-            let row = file_systems::of_driver(driver);
-            let always = row.map_or(&[][..], |row| row.medium_options);
-            // What the journal would have changed is read as it was, and images are checked anyway.
-            let without_replay = row.filter(|_| *write_protected).map_or(&[][..], |row| row.without_replay);
-            mount(driver, path, &[always, without_replay].concat())
-        }
-        Medium::Share(Share { protocol: Protocol::Virtiofs, tag }) => mount("virtiofs", tag, &[]),
-        // Nobody writes to the medium while it is mounted, so the loosest cache is right; the largest messages that
-        // virtio carries make one round trip of a read that would take sixty.
-        Medium::Share(Share { protocol: Protocol::NineP, tag }) => {
-            mount("9p", tag, &["trans=virtio", "version=9p2000.L", "msize=512000", "cache=loose"])
-        }
-    }
 }
 
 /// The images of a profile, bottom first. `store` is the folder that has `images/`.

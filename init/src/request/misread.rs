@@ -27,9 +27,8 @@ impl Stops {
         match parameter {
             "lamina.store" => Self::Store,
             "lamina.dir" => Self::Folder,
-            "lamina.timeout" | "lamina.debug" | "lamina.rescue" | "lamina.fallback" | "panic" => {
-                Self::Nothing
-            }
+            "lamina.timeout" | "lamina.debug" | "lamina.rescue" | "lamina.fallback" | "lamina.share"
+            | "panic" => Self::Nothing,
             _ => Self::Asked,
         }
     }

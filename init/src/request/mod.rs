@@ -3,6 +3,7 @@
 mod misread;
 pub mod overrides;
 pub mod seal;
+pub mod shared_folder;
 pub mod store_spec;
 
 use std::time::Duration;
@@ -14,6 +15,7 @@ use crate::error::Failure;
 use kernel_command_line::Parameter;
 use misread::Misreadings;
 use overrides::Overrides;
+use shared_folder::SharedFolder;
 use store_spec::StoreSpec;
 
 /// Slow USB disks are there after 10 seconds; a person waits half a minute.
@@ -27,7 +29,7 @@ enum Support {
     NotYet,
 }
 
-const KNOWN: [(&str, Support); 13] = [
+const KNOWN: [(&str, Support); 14] = [
     ("profile", Support::Yes),
     ("store", Support::Yes),
     ("dir", Support::Yes),
@@ -39,6 +41,7 @@ const KNOWN: [(&str, Support); 13] = [
     ("add", Support::Yes),
     ("without", Support::Yes),
     ("fallback", Support::Yes),
+    ("share", Support::Yes),
     ("toram", Support::NotYet),
     ("menu", Support::NotYet),
 ];
@@ -93,6 +96,8 @@ pub struct BootRequest {
     pub store: Option<StoreSpec>,
     /// `lamina.dir=`: the folder of the store on its medium, relative.
     pub folder: String,
+    /// `lamina.share=`: folders of the host; each one adds to those before.
+    pub shares: Vec<SharedFolder>,
     /// `init=`, in place of the profile's.
     pub init: Option<String>,
     /// `ro`, `rw`.
@@ -129,6 +134,7 @@ impl BootRequest {
             overrides: Overrides::default(),
             store: None,
             folder: layout::DEFAULT_FOLDER.to_owned(),
+            shares: Vec::new(),
             init: None,
             root_access: RootAccess::AsProfile,
             timeout: DEFAULT_TIMEOUT,
@@ -252,6 +258,7 @@ impl BootRequest {
             "add" | "without" | "verify" | "state" => self.overrides.take(name, text()?)?,
             "store" => self.store = Some(StoreSpec::parse(text()?)?),
             "dir" => self.folder = folder(text()?)?,
+            "share" => self.shares.push(SharedFolder::parse(text()?)?),
             "timeout" => self.timeout = seconds(text()?)?,
             "rescue" => self.rescue = true,
             // Stronger than `quiet`, in whatever order they come.

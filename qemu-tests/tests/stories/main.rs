@@ -36,3 +36,4 @@ mod static_init;
 mod stock_kernel;
 mod verity;
 mod verity_judge;
+mod vm_command;

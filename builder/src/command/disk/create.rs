@@ -14,7 +14,7 @@ use crate::command::context::Context;
 use crate::command::{at_most_one, kernel_named};
 use crate::disk::assembly::DiskRequest;
 use crate::disk::contents::{self, DiskGeneration};
-use crate::disk::kernel::{InitramfsSource, boot_files, kernel_of, own_init};
+use crate::disk::kernel::{InitramfsSource, boot_files, kernel_of};
 use crate::disk::loader::{Firmware, LoaderFolders, UefiLoader};
 use crate::disk::made_files::{MadeFile, MadeFiles};
 use crate::disk::pinned_kernel::{DiskKernels, PinnedKernels};
@@ -281,7 +281,7 @@ impl Create {
         // A listed one is fetched, with progress of its own.
         let source =
             (any || self.kernel.is_some()).then(|| kernel_named::source(context, named)).transpose()?;
-        let initramfs = self.initramfs_source()?;
+        let initramfs = InitramfsSource::of_options(self.init.as_ref(), self.initramfs.as_ref())?;
         let made = MadeFiles::of_this_user(&context.report);
         let _meter = context.report.progress().work("reading kernels and making initramfs files");
         for it in chosen.iter().flatten() {
@@ -294,16 +294,5 @@ impl Create {
             None => {}
         }
         Ok(kernels)
-    }
-
-    fn initramfs_source(&self) -> Result<InitramfsSource> {
-        if let Some(file) = &self.initramfs {
-            return Ok(InitramfsSource::File(file.clone()));
-        }
-        let init = self.init.clone().or_else(own_init).ok_or_else(|| {
-            Error::new("init", "lies neither in ../lib/lamina nor beside this program")
-                .remedy("`make init` builds it; give it with `--init FILE`, or a whole initramfs with `--initramfs FILE`")
-        })?;
-        Ok(InitramfsSource::Made { init })
     }
 }

@@ -10,9 +10,15 @@ use crate::share::Access;
 impl Machine {
     /// The arguments of `qemu-system-x86_64`, with the guest's first serial port on standard input and output (see qemu(1)).
     pub fn arguments(&self, acceleration: Acceleration) -> Vec<String> {
-        let mut arguments = words("-nodefaults -no-user-config -no-reboot -display none -smp");
+        let mut arguments = words("-nodefaults -no-user-config");
+        if !self.restarts {
+            arguments.extend(words("-no-reboot"));
+        }
+        if !self.window {
+            arguments.extend(words("-display none"));
+        }
         let possible = self.possible.map_or_else(String::new, |count| format!(",maxcpus={count}"));
-        arguments.push(format!("2{possible}"));
+        arguments.extend(["-smp".to_owned(), format!("{}{possible}", self.processors)]);
         arguments.extend(acceleration.arguments());
         arguments.extend(["-m".to_owned(), format!("{}M", self.memory_mib)]);
         arguments.extend(self.start_arguments());
@@ -25,7 +31,7 @@ impl Machine {
         }
         arguments.extend(self.late_disk.iter().flat_map(|image| late_disk(image)));
         arguments.extend(self.card.iter().flat_map(|card| drives(card)));
-        if self.screen {
+        if self.screen || self.window {
             arguments.extend(words("-vga std"));
         }
         if self.usb_keyboard {
@@ -72,7 +78,10 @@ impl Disk {
         let image = escaped(&self.image);
         let mut drive = match &self.log {
             Some(log) => logged(&image, &interface, log),
-            None => format!("file={image},{interface},format=raw,snapshot={snapshot}{read_only}"),
+            None => {
+                let format = self.format.word();
+                format!("file={image},{interface},format={format},snapshot={snapshot}{read_only}")
+            }
         };
         if let Some(bytes) = self.stops_after {
             drive += &format!(",throttling.bps-total=1,throttling.bps-total-max={bytes}");
@@ -151,6 +160,7 @@ fn escaped(path: &Path) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::DiskFormat;
     use super::*;
 
     fn machine() -> Machine {
@@ -191,6 +201,28 @@ mod tests {
         let wanted =
             "driver=blklogwrites,file.driver=file,file.filename=/d,log.driver=file,log.filename=/l,,og";
         assert!(arguments.contains(wanted) && !arguments.contains("format=raw"), "{arguments}");
+    }
+
+    #[test]
+    fn a_disk_is_read_as_its_name_says() {
+        for (name, format) in
+            [("d.qcow2", "qcow2"), ("d.VMDK", "vmdk"), ("d.vhdx", "vhdx"), ("d.img", "raw"), ("d", "raw")]
+        {
+            let path = Path::new(name);
+            let with = arguments(&machine().disk_of(path, DiskFormat::of_name(path), false));
+            assert!(with.contains(&format!("file={name},if=virtio,format={format},snapshot=off")), "{with}");
+        }
+    }
+
+    #[test]
+    fn a_window_has_the_kernels_words_too() {
+        let with = arguments(&machine().window().processors(4));
+        assert!(with.contains("-append console=tty0 console=ttyS0 "), "{with}");
+        assert!(
+            with.contains("-vga std") && with.contains("-smp 4 ") && !with.contains("-display"),
+            "{with}"
+        );
+        assert!(arguments(&machine()).contains("-display none -smp 2 "));
     }
 
     #[test]

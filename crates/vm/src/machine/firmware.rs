@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use fault::Error;
+
 use super::Machine;
 use super::arguments::{text, words};
 
@@ -16,6 +18,22 @@ pub enum Firmware {
 
 /// OVMF: its code, and its variables as they are on a new machine.
 const OVMF: [&str; 2] = ["/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"];
+
+impl Firmware {
+    /// Sees that it is on this machine.
+    ///
+    /// # Errors
+    /// OVMF is not, with the package that has it.
+    pub fn require(self) -> Result<(), Error> {
+        let files: &[&str] = if self == Self::Uefi { &OVMF } else { &[] };
+        match files.iter().find(|file| !Path::new(file).is_file()) {
+            None => Ok(()),
+            Some(missing) => {
+                Err(Error::new(missing, "is not there").remedy("install OVMF (Debian's package ovmf)"))
+            }
+        }
+    }
+}
 
 impl Machine {
     /// As [`Machine::new`], but what is started is what the firmware finds on the first disk: no kernel is handed to QEMU.

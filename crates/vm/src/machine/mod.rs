@@ -48,6 +48,43 @@ struct Disk {
     stops_after: Option<u64>,
     /// The file in which each write is remembered.
     log: Option<PathBuf>,
+    format: DiskFormat,
+}
+
+/// How the bytes of a disk lie in its file. Never guessed from the bytes: a guest could write the head of another format, which names
+/// files of the host (qemu(1), `-drive format=`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DiskFormat {
+    /// One after the other.
+    Raw,
+    /// QEMU's own.
+    Qcow2,
+    /// VMware's.
+    Vmdk,
+    /// Hyper-V's.
+    Vhdx,
+}
+
+impl DiskFormat {
+    /// By the ending of the file's name; raw, where it is none of the others.
+    pub fn of_name(file: &Path) -> Self {
+        let ending = file.extension().unwrap_or_default();
+        let known = [("qcow2", Self::Qcow2), ("vmdk", Self::Vmdk), ("vhdx", Self::Vhdx)];
+        known
+            .into_iter()
+            .find(|(it, _)| ending.eq_ignore_ascii_case(it))
+            .map_or(Self::Raw, |(_, format)| format)
+    }
+
+    /// As qemu(1) calls it.
+    fn word(self) -> &'static str {
+        match self {
+            Self::Raw => "raw",
+            Self::Qcow2 => "qcow2",
+            Self::Vmdk => "vmdk",
+            Self::Vhdx => "vhdx",
+        }
+    }
 }
 
 impl Disk {
@@ -59,6 +96,7 @@ impl Disk {
             access: Access::Write,
             stops_after: None,
             log: None,
+            format: DiskFormat::Raw,
         }
     }
 }
@@ -86,8 +124,13 @@ pub struct Machine {
     shares: Vec<Share>,
     ports: Option<Vec<ForwardedPort>>,
     memory_mib: u32,
-    /// How many processors there could be; two are there.
+    processors: u32,
+    /// How many processors there could be.
     possible: Option<u32>,
+    /// A window of QEMU's own shows the screen.
+    window: bool,
+    /// It starts again when the guest says so, in place of its end.
+    restarts: bool,
 }
 
 impl Machine {
@@ -116,7 +159,10 @@ impl Machine {
             shares: Vec::new(),
             ports: None,
             memory_mib: 512,
+            processors: 2,
             possible: None,
+            window: false,
+            restarts: false,
         }
     }
 
@@ -159,6 +205,20 @@ impl Machine {
     #[must_use]
     pub fn kept_disk(mut self, image: &Path) -> Self {
         self.disks.push(Disk { forgets: false, ..Disk::new(image) });
+        self
+    }
+
+    /// As [`Machine::disk`], of this format; what the guest writes is forgotten, or not.
+    #[must_use]
+    pub fn disk_of(mut self, image: &Path, format: DiskFormat, forgets: bool) -> Self {
+        self.disks.push(Disk { format, forgets, ..Disk::new(image) });
+        self
+    }
+
+    /// As [`Machine::disk_of`], a stick on USB.
+    #[must_use]
+    pub fn usb_stick_of(mut self, image: &Path, format: DiskFormat, forgets: bool) -> Self {
+        self.disks.push(Disk { format, forgets, bus: Bus::Usb, ..Disk::new(image) });
         self
     }
 
@@ -248,6 +308,29 @@ impl Machine {
     #[must_use]
     pub fn memory_mib(mut self, memory_mib: u32) -> Self {
         self.memory_mib = memory_mib;
+        self
+    }
+
+    /// Sets the number of processors.
+    #[must_use]
+    pub fn processors(mut self, count: u32) -> Self {
+        self.processors = count;
+        self
+    }
+
+    /// Shows the screen in a window, where a kernel that was handed to QEMU speaks too. The serial console stays.
+    #[must_use]
+    pub fn window(mut self) -> Self {
+        self.window = true;
+        // The last one is that of /dev/console, and the serial line is where the caller's terminal is.
+        self.command_line.insert(0, "console=tty0".to_owned());
+        self
+    }
+
+    /// Starts it again when the guest reboots; without this it ends.
+    #[must_use]
+    pub fn restarts(mut self) -> Self {
+        self.restarts = true;
         self
     }
 

@@ -4,9 +4,11 @@
 //! |---|---|
 //! | `learning` | the command line, the initramfs, the store |
 //! | `leaving` | what the running system gets, and the end of a boot that failed |
+//! | `shares` | folders of the host for the running system |
 
 mod learning;
 mod leaving;
+mod shares;
 
 use std::sync::{Arc, LazyLock};
 

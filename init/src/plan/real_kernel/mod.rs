@@ -38,6 +38,8 @@ mod at_fault;
 mod images;
 mod mounts;
 
+pub use mounts::mount_at;
+
 /// What carries out the steps of a boot. What one stage leaves to the next stands in maps, by the image's position in the stack.
 #[derive(Debug, Default)]
 pub struct RealKernel {

@@ -23,14 +23,19 @@ pub fn make_folder(path: &Path) -> Result<(), Failure> {
 
 pub fn mount(mount: &Mount) -> Result<(), Failure> {
     let target = Path::new(mount.target);
-    make_folder(target)?;
     // The kernel or a container may have mounted it before us.
     if paths::MOVED.contains(&mount.target) && is_mount_point(target) {
         return Ok(());
     }
+    mount_at(mount.kind, &mount.source, &mount.options, target)
+}
+
+/// Mounts a file system, with options as mount(8) has them, at a folder that is made when it is not there.
+pub fn mount_at(kind: &str, source: &str, words: &[String], target: &Path) -> Result<(), Failure> {
+    make_folder(target)?;
     let mut attributes = Attributes::empty();
     let (mut options, mut flags) = (Vec::new(), Vec::new());
-    for option in &mount.options {
+    for option in words {
         match (option.as_str(), option.split_once('=')) {
             (_, Some(pair)) => options.push(pair),
             ("nosuid", _) => attributes |= Attributes::MOUNT_ATTR_NOSUID,
@@ -45,7 +50,6 @@ pub fn mount(mount: &Mount) -> Result<(), Failure> {
             (flag, _) => flags.push(flag),
         }
     }
-    let (kind, source) = (mount.kind, mount.source.as_str());
     Ok(Filesystem { kind, source, options: &options, flags: &flags, attributes }.mount(target)?)
 }
 

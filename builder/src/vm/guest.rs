@@ -1,0 +1,106 @@
+//! All that was asked for, as a machine.
+
+use std::path::{Path, PathBuf};
+
+use profiles::resolved::BootProfile;
+use profiles::{Digest, WritableTop};
+use vm::machine::{DiskFormat, ForwardedPort, Machine};
+
+use super::medium::Medium;
+use super::share::SharedFolder;
+use super::state::StateFile;
+use crate::error::{Error, Result};
+
+/// What every guest has, whatever starts it.
+#[derive(Debug, Clone)]
+pub struct Hardware {
+    /// In MiB.
+    pub memory_mib: u32,
+    /// How many.
+    pub processors: u32,
+    /// Ports of the guest on 127.0.0.1; `None`: no network at all.
+    pub ports: Option<Vec<ForwardedPort>>,
+    /// Folders of the host.
+    pub shares: Vec<SharedFolder>,
+    /// Sticks on USB.
+    pub sticks: Vec<PathBuf>,
+    /// A window with the screen.
+    pub window: bool,
+    /// Whether what a guest writes to disks and sticks stays.
+    pub keeps: bool,
+}
+
+/// A profile that is started without a loader.
+#[derive(Debug)]
+pub struct DirectBoot<'a> {
+    /// What it says.
+    pub profile: &'a BootProfile,
+    /// SHA-256 of its file, which the command line binds.
+    pub digest: Digest,
+    /// The kernel.
+    pub linux: &'a Path,
+    /// The initramfs.
+    pub initrd: &'a Path,
+    /// Where its images are.
+    pub medium: &'a Medium,
+    /// What keeps changes.
+    pub state: Option<&'a StateFile>,
+    /// Kernel parameters, as a person writes them on a kernel command line.
+    pub append: &'a str,
+}
+
+impl DirectBoot<'_> {
+    /// The machine.
+    ///
+    /// # Errors
+    /// The profile does not take the state.
+    pub fn machine(&self, hardware: &Hardware) -> Result<Machine> {
+        let name = &self.profile.name;
+        let mut machine = Machine::new(name.as_str(), self.linux, self.initrd)
+            .parameter(&format!("lamina.store=UUID={}", self.medium.uuid))
+            .parameter(&format!("lamina.profile={name}@{}", self.digest))
+            .disk(&self.medium.path);
+        if let Some(state) = self.state {
+            if self.profile.sealed.is_some() || matches!(self.profile.root, WritableTop::None) {
+                let why = if self.profile.sealed.is_some() { "is sealed" } else { "has no writable top" };
+                return Err(Error::new(
+                    format!("profile {name}"),
+                    format!("{why}, and so takes no state of the command line"),
+                )
+                .remedy("leave --state out"));
+            }
+            machine = machine.kept_disk(&state.path).parameter(&format!("lamina.state=UUID={}", state.uuid));
+        } else if matches!(self.profile.root, WritableTop::State(_)) && self.profile.sealed.is_none() {
+            // It would be waited for.
+            machine = machine.parameter("lamina.state=tmpfs");
+        }
+        for parameter in kernel_command_line::all(self.append) {
+            let value = parameter.value.map_or_else(String::new, |value| format!("={value}"));
+            machine = machine.parameter(&format!("{}{value}", parameter.name));
+        }
+        for share in &hardware.shares {
+            machine = machine.parameter(&format!("lamina.share={}", share.parameter()));
+        }
+        Ok(hardware.of(machine))
+    }
+}
+
+impl Hardware {
+    /// The machine with all of this.
+    pub fn of(&self, mut machine: Machine) -> Machine {
+        machine = machine.memory_mib(self.memory_mib).processors(self.processors);
+        if self.window {
+            machine = machine.window();
+        }
+        if let Some(ports) = &self.ports {
+            machine = machine.network(ports);
+        }
+        for share in &self.shares {
+            machine = machine.nine_p(&share.tag, &share.folder, share.access);
+        }
+        for stick in &self.sticks {
+            machine = machine.usb_stick_of(stick, DiskFormat::of_name(stick), !self.keeps);
+        }
+        machine
+    }
+}
