@@ -24,7 +24,7 @@ use crate::disk::made_files::MadeFiles;
 use crate::disk::pinned_kernel::PinnedKernels;
 use crate::error::{Error, Result};
 use crate::shell_word::quote;
-use crate::vm::guest::{DirectBoot, Hardware};
+use crate::vm::guest::{DirectBoot, Hardware, takes_a_state};
 use crate::vm::share::SharedFolder;
 use crate::vm::state::{StateFile, USUAL_SIZE};
 use crate::vm::{forward, medium};
@@ -212,6 +212,9 @@ impl VmCommand {
             .map_err(|error| Error::caused(format!("'{profile}'"), error).remedy(remedy))?;
         let store = context.store()?;
         let generation = contents::newest(&store, &name, &context.report)?;
+        if self.state.is_some() {
+            takes_a_state(&generation.contents)?;
+        }
         let boot = self.kernel_of(context, &store, &generation)?;
         let [linux, initrd] = boot.places()?;
         let medium = medium::of(&store, &generation, &context.report)?;
@@ -227,7 +230,7 @@ impl VmCommand {
             append: &self.append,
         };
         let probe = Machine::new("kvm-probe", linux, initrd).parameter("lamina.store=initramfs");
-        Ok(Planned { machine: direct.machine(hardware)?, probe: Some(probe) })
+        Ok(Planned { machine: direct.machine(hardware), probe: Some(probe) })
     }
 
     /// The kernel that the profile names, else that of `--kernel`.

@@ -51,24 +51,13 @@ pub struct DirectBoot<'a> {
 
 impl DirectBoot<'_> {
     /// The machine.
-    ///
-    /// # Errors
-    /// The profile does not take the state.
-    pub fn machine(&self, hardware: &Hardware) -> Result<Machine> {
+    pub fn machine(&self, hardware: &Hardware) -> Machine {
         let name = &self.profile.name;
         let mut machine = Machine::new(name.as_str(), self.linux, self.initrd)
             .parameter(&format!("lamina.store=UUID={}", self.medium.uuid))
             .parameter(&format!("lamina.profile={name}@{}", self.digest))
             .disk(&self.medium.path);
         if let Some(state) = self.state {
-            if self.profile.sealed.is_some() || matches!(self.profile.root, WritableTop::None) {
-                let why = if self.profile.sealed.is_some() { "is sealed" } else { "has no writable top" };
-                return Err(Error::new(
-                    format!("profile {name}"),
-                    format!("{why}, and so takes no state of the command line"),
-                )
-                .remedy("leave --state out"));
-            }
             machine = machine.kept_disk(&state.path).parameter(&format!("lamina.state=UUID={}", state.uuid));
         } else if matches!(self.profile.root, WritableTop::State(_)) && self.profile.sealed.is_none() {
             // It would be waited for.
@@ -81,8 +70,22 @@ impl DirectBoot<'_> {
         for share in &hardware.shares {
             machine = machine.parameter(&format!("lamina.share={}", share.parameter()));
         }
-        Ok(hardware.of(machine))
+        hardware.of(machine)
     }
+}
+
+/// Sees that a state can take the place of a profile's own top.
+///
+/// # Errors
+/// It is sealed, or has none.
+pub fn takes_a_state(profile: &BootProfile) -> Result<()> {
+    let why = match (&profile.sealed, &profile.root) {
+        (Some(_), _) => "is sealed",
+        (None, WritableTop::None) => "has no writable top",
+        (None, WritableTop::Tmpfs { .. } | WritableTop::State(_)) => return Ok(()),
+    };
+    let cause = format!("{why}, and so takes no state of the command line");
+    Err(Error::new(format!("profile {}", profile.name), cause).remedy("leave --state out"))
 }
 
 impl Hardware {
