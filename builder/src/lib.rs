@@ -29,6 +29,7 @@ pub mod regular_file;
 mod removing;
 pub mod report;
 pub mod sandbox;
+pub mod scratch;
 pub mod settings;
 pub mod shell_word;
 pub mod stacking;

@@ -2,11 +2,13 @@
 
 mod program;
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
-use program::{lamina, site, told};
+use nix::fcntl::{Flock, FlockArg};
+use program::made_disk::Shop;
+use program::{lamina, lamina_with, site, told};
 
 /// Runs a script in namespaces of its own, where everybody may mount; `$LAMINA` is the program.
 fn in_private_mounts(folder: &Path, script: &str) -> Output {
@@ -83,4 +85,75 @@ fn looking_at_a_store_makes_no_folders() {
     assert_eq!(names(&folder.path().join("medium")), ["images"]);
     let said = succeeds(&lamina(folder.path(), &["store", "list"]));
     assert!(said.contains("store: there is no store yet") && !folder.path().join("store").exists(), "{said}");
+}
+
+/// What lies in the folder for temporary files.
+fn names(folder: &Path) -> Vec<std::ffi::OsString> {
+    fs::read_dir(folder).unwrap().map(|it| it.unwrap().file_name()).collect()
+}
+
+/// `lamina` with these words, which is killed as soon as it has something in `temporary`.
+fn killed_at_work(shop: &Shop, arguments: &[&str], temporary: &Path) {
+    for _ in 0..50 {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_lamina"))
+            .args(arguments)
+            .env("LAMINA_STORE", shop.path("store"))
+            .env("TMPDIR", temporary)
+            .current_dir(shop.folder.path())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        while names(temporary).is_empty() && command.try_wait().unwrap().is_none() {}
+        command.kill().unwrap();
+        command.wait().unwrap();
+        if !names(temporary).is_empty() {
+            return;
+        }
+    }
+    panic!("{arguments:?} is never seen at work");
+}
+
+#[test]
+fn what_a_killed_command_leaves_among_temporary_files_goes_with_the_next() {
+    let shop = Shop::new();
+    let temporary = shop.path("temporary");
+    fs::create_dir(&temporary).unwrap();
+    let next = |arguments: &[&str]| {
+        let temporary = temporary.to_str().unwrap();
+        let said = succeeds(&lamina_with(shop.folder.path(), arguments, &[("TMPDIR", temporary)]));
+        assert!(!said.contains("warning"), "{said}");
+    };
+    for words in
+        [&["system", "copy", "copy.img", "--disk", "disk.img"][..], &["system", "list", "--disk", "disk.img"]]
+    {
+        killed_at_work(&shop, words, &temporary);
+        next(&["store", "list"]);
+        assert!(names(&temporary).is_empty(), "{words:?}: {:?}", names(&temporary));
+    }
+    // What a command that is at work has stays. flock(1) holds it as another process would.
+    let entry = temporary.join(format!("lamina-{}/disk-0-0", rustix::process::geteuid().as_raw()));
+    fs::create_dir_all(&entry).unwrap();
+    let mut owner = Command::new("flock")
+        .arg("--no-fork")
+        .arg(&entry)
+        .args(["cat"])
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let is_held = || Flock::lock(File::open(&entry).unwrap(), FlockArg::LockExclusiveNonblock).is_err();
+    while !is_held() {
+        std::thread::yield_now();
+    }
+    next(&["system", "list", "--disk", "disk.img"]);
+    assert!(entry.is_dir());
+    drop(owner.stdin.take());
+    owner.wait().unwrap();
+    next(&["store", "list"]);
+    assert!(names(&temporary).is_empty());
+    // Where others may write, one of them can take the name. A link is not followed.
+    let taken = entry.parent().unwrap();
+    std::os::unix::fs::symlink(shop.folder.path(), taken).unwrap();
+    next(&["system", "list", "--disk", "disk.img"]);
+    assert_eq!(names(&temporary), [taken.file_name().unwrap()]);
+    assert!(shop.path("disk.img").is_file());
 }

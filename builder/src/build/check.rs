@@ -12,7 +12,8 @@ use crate::error::{Error, Result};
 use crate::graph::{Graph, Package};
 use crate::image::differences::differences;
 use crate::sandbox::Variation;
-use crate::store::{BuildLog, BuildRecord, Scratch, Store};
+use crate::scratch::Scratch;
+use crate::store::{BuildLog, BuildRecord, Store};
 
 /// So many differences are shown; the file has them all.
 const MOST_SHOWN: usize = 50;

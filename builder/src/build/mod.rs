@@ -34,7 +34,8 @@ use crate::new_folder::{self, Rule};
 use crate::recipe::{Making, STEP_NAMES, StepWork, feature_variable};
 use crate::report::Report;
 use crate::sandbox::{self, Bind, Policy, Spec, Step, Variation, Work};
-use crate::store::{BuildLog, BuildRecord, Dependency, Scratch, SourceRecord, Store, write_with_record};
+use crate::scratch::Scratch;
+use crate::store::{BuildLog, BuildRecord, Dependency, SourceRecord, Store, write_with_record};
 
 /// What the executor works with.
 #[derive(Debug)]

@@ -15,6 +15,7 @@ use crate::bootstrap::{DESCRIPTION_FILE, Description, PINS_FILE, Pins, solve};
 use crate::command::context::Context;
 use crate::error::{Error, Result};
 use crate::fetch::Archives;
+use crate::scratch::temporary::TemporaryFolder;
 
 /// Pin the Debian packages of the layer under every build.
 #[derive(FromArgs, ArgsInfo, Debug)]
@@ -57,7 +58,7 @@ impl PinPackages {
         let name = Name::parse(&self.recipe).map_err(Error::on(&self.recipe))?;
         let folder = context.recipes()?.load(&name)?.folder;
         let description = Description::load(&folder.join(DESCRIPTION_FILE))?;
-        let scratch = tempfile::tempdir().map_err(Error::on("a temporary folder"))?;
+        let scratch = TemporaryFolder::make("apt")?;
         let new = solve(&description, &Archives::of_this_machine(), scratch.path())?;
         let path = folder.join(PINS_FILE);
         // A lock that cannot be read is replaced like one that is not there.

@@ -45,6 +45,7 @@ pub use complete::complete;
 
 use crate::command::context::Context;
 use crate::error::{Error, Result};
+use crate::scratch::temporary;
 
 /// What its declaration does not say of the program.
 pub const PROGRAM: Program<'static> =
@@ -105,6 +106,9 @@ enum Command {
 /// Carries out a command line.
 pub fn run(lamina: Lamina) -> Result<ExitCode> {
     let context = Context::new(lamina.store, lamina.tree, lamina.verbose);
+    for left in temporary::sweep() {
+        context.report.line(format_args!("warning: {left}"));
+    }
     run_in(&context, lamina.command).map_err(naming_the_store)
 }
 

@@ -15,6 +15,7 @@ use verified_store::LockedProfile;
 
 use crate::error::{Error, Result};
 use crate::report::Report;
+use crate::scratch::temporary::TemporaryFolder;
 use crate::store::{Store, generations};
 
 /// A generation that goes onto the disk.
@@ -140,7 +141,7 @@ pub fn files(store: &Store, chosen: &[Vec<DiskGeneration>]) -> Result<Vec<DiskFi
 /// # Errors
 /// No room in the folder for temporary files.
 pub fn slots(ledger: Option<&Ledger>) -> Result<Vec<DiskFile>> {
-    let folder = tempfile::tempdir().map_err(Error::on("a temporary folder"))?;
+    let folder = TemporaryFolder::make("slots")?;
     let failed = || Error::on(folder.path().display());
     Slots::create(folder.path()).map_err(failed())?;
     if let (Some(ledger), Some(slots)) = (ledger, Slots::open(folder.path()).map_err(failed())?) {

@@ -14,6 +14,7 @@ use super::initramfs_facts::{describe, why_not};
 use super::kernel::{BootFiles, InitramfsSource, mkinitramfs_from};
 use super::made_files::{MadeFile, MadeFiles};
 use crate::error::{Error, Result};
+use crate::scratch::temporary::TemporaryFolder;
 use crate::store::{Store, modules_name};
 
 /// Kernels with their initramfs files, each made once, however many profiles share it.
@@ -147,7 +148,7 @@ fn boot_files(
             mkinitramfs_from(init, &sources, made, |run| {
                 let verity = profile.images.iter().find(|it| it.digest == modules).and_then(|it| it.verity);
                 let image = store.open_image(&modules, verity.as_ref())?;
-                let folder = tempfile::tempdir().map_err(Error::on(std::env::temp_dir().display()))?;
+                let folder = TemporaryFolder::make("modules")?;
                 let root = folder.path().join("root");
                 image.image().unpack(&root, &UnpackOptions::user()).map_err(Error::on(root.display()))?;
                 run(&root)

@@ -13,7 +13,8 @@ use super::module_tree::{ModuleTree, depmod_version, is_index};
 use crate::error::{Error, Result};
 use crate::graph::package_id::TARGET;
 use crate::image::format::ImageFormat;
-use crate::store::{BuildRecord, KERNEL_LICENSE, KernelRecord, MadeImage, Scratch, Store, modules_name};
+use crate::scratch::Scratch;
+use crate::store::{BuildRecord, KERNEL_LICENSE, KernelRecord, MadeImage, Store, modules_name};
 
 /// Raised when the same package begins to give another image.
 const FORMAT: u32 = 1;

@@ -17,7 +17,8 @@ use squashfs::{Content, Entry, Kind, Metadata, Tree};
 
 use crate::error::{Error, Result};
 use crate::image::format::SOURCE_DATE_EPOCH;
-use crate::store::{Scratch, Store};
+use crate::scratch::Scratch;
+use crate::store::Store;
 
 /// Where modules lie in a system with one `/usr`.
 pub const MODULES: &str = "usr/lib/modules";

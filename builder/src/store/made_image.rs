@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 
 use squashfs::Tree;
 
-use super::{BuildRecord, RECORD_FOLDER, Scratch, Store};
+use super::{BuildRecord, RECORD_FOLDER, Store};
 use crate::error::Result;
 use crate::image::format::ImageFormat;
 use crate::image::output;
 use crate::image::path_metadata::PathMetadata;
+use crate::scratch::Scratch;
 
 /// An image that lies in scratch and is gone with it, unless [`Store::publish_made`] takes it.
 #[derive(Debug)]

@@ -12,8 +12,6 @@ mod kernels;
 mod made_image;
 pub(crate) mod opening;
 mod record;
-mod removal;
-mod scratch;
 mod tree_stamp;
 mod trees;
 mod unpacked;
@@ -31,6 +29,7 @@ use profiles::Digest;
 
 use crate::error::{Error, Result};
 use crate::new_folder;
+use crate::scratch::{self, Scratch};
 use crate::text_file;
 
 pub use build_log::{BuildLog, LONGEST_LOG};
@@ -43,7 +42,6 @@ pub(crate) use opening::{make_shared_folder, share};
 pub use record::{
     BuildRecord, Dependency, INDEXES, KERNEL_LICENSE, PROFILE_LICENSE, RECORD_FOLDER, SYSTEM, SourceRecord,
 };
-pub use scratch::Scratch;
 pub(crate) use unpacked::refuse_overlay_marks;
 pub use verify::VerifyReport;
 
@@ -151,8 +149,8 @@ impl Store {
 
     /// A folder of this process under `tmp/`, gone when dropped; `label` is for people who look.
     pub fn scratch(&self, label: &str) -> Result<Scratch> {
-        opening::make_root(&self.root)?;
-        Scratch::make(&self.tmp(), label)
+        let tmp = self.tmp();
+        Scratch::make(&tmp, label, opening::ANOTHER_STORE, || self.folder(&tmp, scratch::PRIVATE).map(drop))
     }
 
     /// Makes `folder` and waits until no other process holds it; flock(2) lets it go with the value or with the process.

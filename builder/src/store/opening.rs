@@ -15,6 +15,9 @@ use crate::new_folder::{self, NoFolder, Rule};
 
 /// Of the folders of a store, whatever the umask: others read what they may stack, boot and copy.
 pub(super) const SHARED: u32 = 0o755;
+/// What helps where nothing can be made in a store.
+pub(super) const ANOTHER_STORE: &str =
+    "take a store that you may write to with `--store DIR` or LAMINA_STORE";
 /// Of the files that are published in it.
 const SHARED_FILE: u32 = 0o644;
 

@@ -15,13 +15,13 @@ use profiles::resolved::VerityRef;
 use rustix::fs::{CWD, renameat};
 use verified_store::CheckedImage;
 
-use super::scratch::{aside_name, is_there};
 use super::tree_stamp::{self, Stamp};
-use super::{Dependency, Scratch, Store, opening, trees};
+use super::{Dependency, Store, opening, trees};
 use crate::error::{Error, Result};
 use crate::image::overlay_marks;
 use crate::new_folder::{self, Rule};
 use crate::report::Report;
+use crate::scratch::{Scratch, aside_name, is_there};
 
 /// Of `trees/` and of each tree in it.
 const PRIVATE: u32 = 0o700;

@@ -94,7 +94,7 @@ impl Store {
         }
         report.findings.extend(damaged);
         report.findings.extend(profiles.findings);
-        report.findings.extend(super::scratch::set_aside(&self.tmp()));
+        report.findings.extend(crate::scratch::set_aside(&self.tmp()));
         report.findings.extend(self.look_at_kernels()?);
         for record in sound.iter().filter(|record| !self.image_path(&record.digest).exists()) {
             report.findings.push(
@@ -120,7 +120,7 @@ impl Store {
 
     fn look_at_tree(&self, path: &Path) -> Option<Error> {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        if name.starts_with(super::scratch::SET_ASIDE) {
+        if name.starts_with(crate::scratch::SET_ASIDE) {
             return Some(
                 Error::new(
                     format!("trees/{name}"),

@@ -17,6 +17,11 @@ pub fn lamina(folder: &Path, arguments: &[&str]) -> Output {
     run(&mut Command::new(LAMINA), folder, arguments)
 }
 
+/// The same, with these variables.
+pub fn lamina_with(folder: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Output {
+    run(Command::new(LAMINA).envs(variables.iter().copied()), folder, arguments)
+}
+
 /// The same where modes of files hold for it: root would pass them by (CAP_DAC_OVERRIDE of capabilities(7)).
 pub fn lamina_held_by_modes(folder: &Path, arguments: &[&str]) -> Output {
     if !rustix::process::geteuid().is_root() {

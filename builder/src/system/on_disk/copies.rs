@@ -14,6 +14,7 @@ use profiles::Digest;
 
 use super::opening;
 use crate::error::{Error, Result};
+use crate::scratch::temporary::TemporaryFolder;
 use crate::system::room::Room;
 
 /// More names of a folder are not read.
@@ -21,7 +22,7 @@ const MOST_NAMES: usize = 65_536;
 
 /// The folders that stand in for the two partitions of a disk: `fill_…` puts the bytes into a large file.
 pub struct DiskCopies {
-    folder: tempfile::TempDir,
+    folder: TemporaryFolder,
     /// `None` where the store is none of the copies.
     store: Option<Ext4>,
     esp: EspReader,
@@ -68,7 +69,7 @@ impl DiskCopies {
     pub fn of_esp(disk: &DiskReader) -> Result<DiskCopies> {
         let esp = disk.esp()?;
         let (free, cluster) = esp.room()?;
-        let folder = tempfile::tempdir().map_err(Error::on(std::env::temp_dir().display()))?;
+        let folder = TemporaryFolder::make("disk")?;
         let (esp_room, store_room) = (Room { free, cluster }, Room { free: 0, cluster: 1 });
         let copies = DiskCopies { folder, store: None, esp, esp_room, store_room, filled: BTreeSet::new() };
         copies.copy_esp()?;

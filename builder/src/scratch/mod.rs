@@ -1,4 +1,5 @@
-//! Folders of one process under `tmp/`, swept by the next command when that process is gone.
+//! Folders of one process under a folder for them, swept by the next command when that process is gone. A store has such a folder, `tmp/`,
+//! and so has each user where temporary files lie ([`temporary`]).
 //!
 //! An entry `NAME` is a folder whose file descriptor its owner holds locked (flock(2)); the kernel drops the lock when the
 //! owner dies, however it dies. `tmp/` itself is locked while an entry is made and while the sweep looks at one, so that an
@@ -8,6 +9,9 @@
 //! `tmp/` is its owner's alone (0700), unless somebody let a group write to it: what a build makes there, setuid files for example, is
 //! nobody else's to run. What cannot be removed is renamed to `set-aside-NAME`, tried again by every sweep, said once, and listed by
 //! `lamina store verify`; it never stops a command.
+
+mod removal;
+pub mod temporary;
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
@@ -19,17 +23,17 @@ use std::path::{Path, PathBuf};
 use nix::fcntl::{Flock, FlockArg, OFlag};
 use rustix::fs::AtFlags;
 
-use super::opening;
-use super::removal::{self, Stuck};
+use removal::Stuck;
+
 use crate::error::{Error, Result};
 use crate::new_folder::{self, Rule};
 
 /// What stands before the names of entries that could not be removed.
-pub(super) const SET_ASIDE: &str = "set-aside-";
+pub(crate) const SET_ASIDE: &str = "set-aside-";
 /// What earlier versions locked; it holds nothing.
 const EARLIER_LOCK: &str = ".lock";
 /// Of `tmp/` and its entries.
-const PRIVATE: u32 = 0o700;
+pub(crate) const PRIVATE: u32 = 0o700;
 
 /// A folder that is removed when this is dropped, or by the next command when the process was killed.
 #[derive(Debug)]
@@ -39,17 +43,25 @@ pub struct Scratch {
 }
 
 impl Scratch {
-    pub(super) fn make(tmp: &Path, label: &str) -> Result<Self> {
-        if let Some(root) = tmp.parent() {
-            opening::store_folder(root, tmp, PRIVATE)?;
-        }
-        let guard = lock_tmp(tmp)?;
+    /// Makes an entry of `tmp`, which `ready` makes where it is missing; `remedy` helps where nothing can be made in it.
+    pub(crate) fn make(
+        tmp: &Path,
+        label: &str,
+        remedy: &str,
+        ready: impl Fn() -> Result<()>,
+    ) -> Result<Self> {
+        let guard = loop {
+            ready()?;
+            let locked = lock_tmp(tmp);
+            // None: another process has just removed an empty one.
+            if let Some(guard) = locked.map_err(|error| Error::caused(tmp.display(), error).remedy(remedy))? {
+                break guard;
+            }
+        };
         let path = free_name(tmp, label)?;
         let made = new_folder::fresh(&path, Rule::NothingInherited(PRIVATE));
-        made.and_then(|()| open_to_its_owner(tmp, &path)).map_err(|error| {
-            Error::caused(path.display(), error)
-                .remedy("take a store that you may write to with `--store DIR` or LAMINA_STORE")
-        })?;
+        made.and_then(|()| open_to_its_owner(tmp, &path))
+            .map_err(|error| Error::caused(path.display(), error).remedy(remedy))?;
         let lock = lock_entry(&path)
             .map_err(Error::on(path.display()))?
             .ok_or_else(|| Error::new(path.display(), "another process has locked this new folder"))?;
@@ -90,7 +102,7 @@ fn free_name(tmp: &Path, label: &str) -> Result<PathBuf> {
 /// Removes the entries whose owner is gone. Gives what could not be removed, and is said for the first time.
 ///
 /// Nothing that goes wrong here is an error: a store that this process may only read has nothing to be swept by it.
-pub(super) fn sweep(tmp: &Path) -> Vec<Error> {
+pub(crate) fn sweep(tmp: &Path) -> Vec<Error> {
     let Ok(folder) = open_folder(tmp) else { return Vec::new() };
     close_to_others(&folder);
     let names = names_in(tmp).unwrap_or_default();
@@ -102,7 +114,7 @@ pub(super) fn sweep(tmp: &Path) -> Vec<Error> {
 }
 
 /// The entries that were set aside, for people.
-pub(super) fn set_aside(tmp: &Path) -> Vec<Error> {
+pub(crate) fn set_aside(tmp: &Path) -> Vec<Error> {
     let names = names_in(tmp).unwrap_or_default();
     let left = names.into_iter().filter(|name| name.to_string_lossy().starts_with(SET_ASIDE));
     left.map(|name| finding(&name, "an interrupted command left it, and it could not be removed", tmp))
@@ -111,7 +123,8 @@ pub(super) fn set_aside(tmp: &Path) -> Vec<Error> {
 
 fn finding(name: &OsStr, cause: &str, tmp: &Path) -> Error {
     let remedy = format!("remove it as its owner, or as root: rm -rf '{}'", tmp.join(name).display());
-    Error::new(format!("tmp/{}", name.to_string_lossy()), cause).remedy(remedy)
+    let folder = tmp.file_name().unwrap_or_default().to_string_lossy();
+    Error::new(format!("{folder}/{}", name.to_string_lossy()), cause).remedy(remedy)
 }
 
 /// The names in a folder, sorted; `.` and `..` are none.
@@ -125,7 +138,7 @@ fn names_in(folder: &Path) -> io::Result<Vec<OsString>> {
 
 fn sweep_entry(tmp: &Path, folder: &File, name: &OsStr) -> Option<Error> {
     let path = tmp.join(name);
-    let guard = lock_tmp(tmp).ok()?;
+    let guard = lock_tmp(tmp).ok()??;
     let lock = match lock_entry(&path) {
         Ok(Some(lock)) => Some(lock),
         // Somebody's work, or somebody else's, of whom nobody knows whether he is at work.
@@ -162,7 +175,7 @@ fn put_aside(tmp: &Path, folder: &File, name: &OsStr, stuck: &Stuck) -> Option<E
 }
 
 /// The first name that is free in `folder` for what cannot be removed from it.
-pub(super) fn aside_name(folder: &File, name: &OsStr) -> Option<OsString> {
+pub(crate) fn aside_name(folder: &File, name: &OsStr) -> Option<OsString> {
     let aside = |number: u32| {
         let mut aside = OsString::from(SET_ASIDE);
         aside.push(name);
@@ -175,7 +188,7 @@ pub(super) fn aside_name(folder: &File, name: &OsStr) -> Option<OsString> {
 }
 
 /// Whether something has this name, a link too.
-pub(super) fn is_there(folder: &File, name: &OsStr) -> bool {
+pub(crate) fn is_there(folder: &File, name: &OsStr) -> bool {
     rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW).is_ok()
 }
 
@@ -189,12 +202,16 @@ fn close_to_others(tmp: &File) {
     }
 }
 
-fn lock_tmp(tmp: &Path) -> Result<Flock<File>> {
-    let folder = open_folder(tmp).map_err(|error| {
-        Error::caused(tmp.display(), error)
-            .remedy("take a store that you may write to with `--store DIR` or LAMINA_STORE")
-    })?;
-    Flock::lock(folder, FlockArg::LockExclusive).map_err(|(_, errno)| Error::caused(tmp.display(), errno))
+/// The lock of `tmp`; `None` where that folder was removed while this waited for it.
+fn lock_tmp(tmp: &Path) -> io::Result<Option<Flock<File>>> {
+    let folder = match open_folder(tmp) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        folder => folder?,
+    };
+    let lock = Flock::lock(folder, FlockArg::LockExclusive).map_err(|(_, errno)| errno)?;
+    let identity = |found: &fs::Metadata| (found.dev(), found.ino());
+    let locked = identity(&lock.metadata()?);
+    Ok(fs::symlink_metadata(tmp).is_ok_and(|found| identity(&found) == locked).then_some(lock))
 }
 
 /// Opens `tmp/`, which is never a link: to sweep where a link leads would remove what is no leftover.
