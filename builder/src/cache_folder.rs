@@ -1,8 +1,16 @@
 //! Where files lie that can be had again: downloads, and what is made from them.
 
-use std::path::PathBuf;
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::Access;
 
 use crate::error::{Error, Result};
+use crate::new_folder::{self, Rule};
+
+/// What helps where it cannot be filled.
+const ELSEWHERE: &str = "set LAMINA_CACHE to a folder that you may write to, and that has room";
 
 /// A folder of the cache: `name` in `$LAMINA_CACHE`, else in `~/.cache/lamina` (`$XDG_CACHE_HOME/lamina` where that is set).
 ///
@@ -11,10 +19,46 @@ use crate::error::{Error, Result};
 pub fn of(name: &str) -> Result<PathBuf> {
     let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     variable("LAMINA_CACHE")
-        .or_else(|| variable("XDG_CACHE_HOME").map(|cache| cache.join("lamina")))
+        .or_else(|| {
+            // The XDG Base Directory Specification: a relative path is invalid, and ignored.
+            let cache = variable("XDG_CACHE_HOME").filter(|cache| cache.is_absolute());
+            cache.map(|cache| cache.join("lamina"))
+        })
         .or_else(|| variable("HOME").map(|home| home.join(".cache/lamina")))
         .map(|cache| cache.join(name))
         .ok_or_else(|| {
             Error::new("cache", "neither LAMINA_CACHE nor HOME is set").remedy("set LAMINA_CACHE to a folder")
         })
+}
+
+/// Makes a folder of the cache, with those above it, and looks whether it can be filled.
+///
+/// # Errors
+/// Something else is there; it cannot be made, or not be written to.
+pub(crate) fn make(folder: &Path) -> Result<()> {
+    let unusable = |error: io::Error, what: &str| {
+        Error::new(folder.display(), format!("the cache cannot be {what}: {error}"))
+            .because_of(error)
+            .remedy(ELSEWHERE)
+    };
+    let is_there = |path: &&Path| fs::symlink_metadata(path).is_ok();
+    if let Some(file) = folder.ancestors().find(is_there).filter(|nearest| !nearest.is_dir()) {
+        let cause = format!("the cache cannot be made: {} is no folder", file.display());
+        return Err(Error::new(folder.display(), cause).remedy(ELSEWHERE));
+    }
+    new_folder::with_parents(folder, Rule::Ordinary).map_err(|error| unusable(error, "made"))?;
+    let allowed = rustix::fs::access(folder, Access::WRITE_OK | Access::EXEC_OK);
+    allowed.map_err(|errno| unusable(errno.into(), "written to"))
+}
+
+/// What helps against an error of writing to the cache, where it is the place that is wrong.
+pub(crate) fn helped(error: Error) -> Error {
+    use ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    let kind = error.system_said().map(|said| said.kind());
+    match kind {
+        Some(StorageFull | QuotaExceeded | ReadOnlyFilesystem | PermissionDenied) => {
+            error.about("the cache").remedy(ELSEWHERE)
+        }
+        _ => error,
+    }
 }

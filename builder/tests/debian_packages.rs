@@ -88,7 +88,7 @@ fn bootstrap_packages(names: &[&str]) -> Vec<PathBuf> {
     let mut sources = Bootstrap::load(&folder).unwrap().sources();
     sources.retain(|source| names.iter().any(|name| source.file.starts_with(&format!("{name}_"))));
     assert_eq!(sources.len(), names.len());
-    let fetcher = Fetcher::new(Fetcher::default_cache().unwrap());
+    let fetcher = Fetcher::of_cache().unwrap();
     fetcher.fetch_all(&sources, &folder, &()).unwrap_or_else(|error| panic!("{error}"))
 }
 

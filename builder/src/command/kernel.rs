@@ -137,11 +137,7 @@ impl Fetch {
     fn run(self, context: &Context) -> Result<ExitCode> {
         let kernels = kernel_named::list(context)?;
         let kernel = listed::find(&kernels, &self.name)?;
-        let cached = Fetcher::new(Fetcher::default_cache()?).fetch(
-            &kernel.package,
-            Path::new("."),
-            &Console::new(),
-        )?;
+        let cached = Fetcher::of_cache()?.fetch(&kernel.package, Path::new("."), &Console::new())?;
         let path = match self.output {
             Some(output) => {
                 let output = PathBuf::from(output);

@@ -35,7 +35,7 @@ pub(super) fn source(context: &Context, kernel: &str) -> Result<(KernelSource, O
     }
     let all = list(context)?;
     let kernel = listed::find(&all, kernel)?;
-    let fetcher = Fetcher::new(Fetcher::default_cache()?);
+    let fetcher = Fetcher::of_cache()?;
     let path = fetcher.fetch(&kernel.package, Path::new("."), &Console::new())?;
     Ok((KernelSource { path, digest: Some(kernel.package.sha256) }, Some(kernel.name.clone())))
 }

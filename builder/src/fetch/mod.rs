@@ -36,8 +36,8 @@ use nix::fcntl::OFlag;
 use profiles::Digest;
 pub use source::Source;
 
+use crate::cache_folder;
 use crate::error::{Error, Result};
-use crate::new_folder::{self, Rule};
 use download::Download;
 use failure::{Failure, Kind, Tried};
 use location::Location;
@@ -54,6 +54,8 @@ type Candidate = (Mirror, Location);
 #[derive(Debug)]
 pub struct Fetcher {
     folder: PathBuf,
+    /// Whether `folder` is that of the cache, and no store's.
+    is_cache: bool,
     cache: Option<PathBuf>,
     archives: Archives,
     patience: Patience,
@@ -62,7 +64,16 @@ pub struct Fetcher {
 impl Fetcher {
     /// Sources go to `folder`, which is made when it is not there.
     pub fn new(folder: PathBuf) -> Self {
-        Fetcher { folder, cache: None, archives: Archives::of_this_machine(), patience: Patience::default() }
+        let (archives, patience) = (Archives::of_this_machine(), Patience::default());
+        Fetcher { folder, is_cache: false, cache: None, archives, patience }
+    }
+
+    /// Sources go to the cache of this user and to no store.
+    ///
+    /// # Errors
+    /// No variable says where it is.
+    pub fn of_cache() -> Result<Self> {
+        Ok(Fetcher { is_cache: true, ..Fetcher::new(Fetcher::default_cache()?) })
     }
 
     /// Looks in a second folder of the same form before any mirror, and leaves there what a mirror gave.
@@ -85,7 +96,7 @@ impl Fetcher {
 
     /// Where the cache is when nobody says: `sources` in [`cache_folder`](crate::cache_folder::of).
     pub fn default_cache() -> Result<PathBuf> {
-        crate::cache_folder::of("sources")
+        cache_folder::of("sources")
     }
 
     /// Where a source is once it was fetched.
@@ -104,8 +115,10 @@ impl Fetcher {
         folder_of_recipe: &Path,
         progress: &dyn Progress,
     ) -> Result<PathBuf> {
-        crate::store::make_shared_folder(&self.folder)?;
         let path = self.path_of(source);
+        if !self.is_cache {
+            crate::store::make_shared_folder(&self.folder)?;
+        }
         if is_there(&path, source)? {
             progress.report(&source.file, Event::Present);
             return Ok(path);
@@ -114,7 +127,11 @@ impl Fetcher {
             progress.report(&source.file, Event::Present);
             return Ok(path);
         }
-        self.take_from_mirrors(source, folder_of_recipe, progress)?;
+        if self.is_cache {
+            cache_folder::make(&self.folder)?;
+        }
+        let taken = self.take_from_mirrors(source, folder_of_recipe, progress);
+        taken.map_err(|error| if self.is_cache { cache_folder::helped(error) } else { error })?;
         Ok(path)
     }
 
@@ -244,11 +261,8 @@ impl Fetcher {
         crate::store::share(&complete.handle()?).map_err(Error::on(target.display()))?;
         complete.publish()?;
         if let Some(cache) = &self.cache {
-            new_folder::with_parents(cache, Rule::Ordinary).map_err(|error| {
-                Error::new(cache.display(), format!("cannot make this folder: {error}"))
-                    .remedy("set LAMINA_CACHE or LAMINA_STORE to a folder that you may write to")
-            })?;
-            copy(target, &cache.join(source.sha256.hex()))?;
+            cache_folder::make(cache)?;
+            copy(target, &cache.join(source.sha256.hex())).map_err(cache_folder::helped)?;
         }
         Ok(())
     }

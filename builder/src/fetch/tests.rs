@@ -49,6 +49,15 @@ fn the_cache_is_asked_first_and_filled() {
     fs::write(place.path("cache").join(without_mirror.sha256.hex()), b"damaged").unwrap();
     let error = fetcher("third").fetch(&without_mirror, place.folder.path(), &()).unwrap_err().to_string();
     assert!(error.contains(&format!("put it at {}/", place.path("cache").display())), "{error}");
+    let cache = place.path("original/cache");
+    let error = Fetcher::new(place.path("fourth")).with_cache(cache.clone());
+    let error = error.fetch(&with_mirror, place.folder.path(), &()).unwrap_err().to_string();
+    let (cache, file) = (cache.display(), place.path("original"));
+    assert!(
+        error.starts_with(&format!("{cache}: the cache cannot be made: {} is", file.display())),
+        "{error}"
+    );
+    assert!(error.contains("\nhelp: set LAMINA_CACHE to a folder"), "{error}");
 }
 
 #[test]

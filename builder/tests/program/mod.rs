@@ -19,25 +19,36 @@ pub fn lamina(folder: &Path, arguments: &[&str]) -> Output {
 
 /// The same, with these variables.
 pub fn lamina_with(folder: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Output {
-    run(Command::new(LAMINA).envs(variables.iter().copied()), folder, arguments)
+    run_with(&mut Command::new(LAMINA), folder, arguments, variables)
 }
 
 /// The same where modes of files hold for it: root would pass them by (CAP_DAC_OVERRIDE of capabilities(7)).
 pub fn lamina_held_by_modes(folder: &Path, arguments: &[&str]) -> Output {
+    lamina_held_by_modes_with(folder, arguments, &[])
+}
+
+/// The same, with these variables.
+pub fn lamina_held_by_modes_with(folder: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Output {
     if !rustix::process::geteuid().is_root() {
-        return lamina(folder, arguments);
+        return lamina_with(folder, arguments, variables);
     }
     let mut setpriv = Command::new("setpriv");
-    run(setpriv.args(["--bounding-set", "-dac_override,-dac_read_search", LAMINA]), folder, arguments)
+    let command = setpriv.args(["--bounding-set", "-dac_override,-dac_read_search", LAMINA]);
+    run_with(command, folder, arguments, variables)
 }
 
 fn run(command: &mut Command, folder: &Path, arguments: &[&str]) -> Output {
+    run_with(command, folder, arguments, &[])
+}
+
+fn run_with(command: &mut Command, folder: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Output {
     command
         .args(arguments)
         .env("LAMINA_STORE", folder.join("store"))
         .env("LAMINA_CACHE", folder.join("cache"))
         .env_remove("LAMINA_TREE")
         .env_remove("MINISIGN_PASSWORD")
+        .envs(variables.iter().copied())
         .current_dir(folder)
         .output()
         .unwrap()
