@@ -28,6 +28,7 @@ pub(crate) struct Files {
     links: BTreeMap<String, String>,
     /// What is neither a file nor a link that leads to something, with why.
     left_out: BTreeMap<String, String>,
+    folders: BTreeSet<String>,
 }
 
 #[derive(Debug, Clone)]
@@ -94,7 +95,7 @@ impl Files {
                 (Kind::Symlink(target), _) => {
                     links.push((path.clone(), String::from_utf8_lossy(target).into_owned()));
                 }
-                (Kind::Directory, _) => {}
+                (Kind::Directory, _) => _ = self.folders.insert(path.clone()),
                 _ => self.leave_out(path, NO_FILE),
             }
         }
@@ -147,6 +148,22 @@ impl Files {
     /// What is in neither of the two, by path, with why.
     pub fn left_out(&self) -> &BTreeMap<String, String> {
         &self.left_out
+    }
+
+    /// What lies at a path that no file has, as the end of a sentence; `None` where nothing does.
+    pub fn instead_of_file(&self, path: &str) -> Option<&str> {
+        let below = format!("{path}/");
+        let has_files =
+            self.by_path.range(below.clone()..).next().is_some_and(|(file, _)| file.starts_with(&below));
+        match has_files || self.folders.contains(path) {
+            true => Some("is a folder"),
+            false => self.left_out.get(path).map(String::as_str),
+        }
+    }
+
+    /// The paths that [`Files::instead_of_file`] may know, in no order.
+    pub fn no_files(&self) -> impl Iterator<Item = &str> {
+        self.folders.iter().chain(self.left_out.keys()).map(String::as_str)
     }
 
     pub fn paths(&self) -> impl Iterator<Item = &str> {
@@ -239,7 +256,10 @@ fn walk(
             continue;
         }
         match look_on_disk(&entry.path()) {
-            Node::Folder => walk(&entry.path(), &path, depth + 1, files, links)?,
+            Node::Folder => {
+                walk(&entry.path(), &path, depth + 1, files, links)?;
+                files.folders.insert(path);
+            }
             Node::File => files.add(&path, FileSource::OnDisk(entry.path())),
             Node::Link(target) => links.push((path, target)),
             Node::Nothing => files.leave_out(&path, NO_FILE),

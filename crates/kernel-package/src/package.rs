@@ -153,7 +153,8 @@ impl KernelPackage {
 
     fn read_builtin(&self) -> Result<Vec<String>, Error> {
         let places: Vec<String> = roots(&self.release).map(|root| format!("{root}/modules.builtin")).into();
-        if !places.iter().any(|place| self.files.has(place)) {
+        let is_there = |place: &String| self.files.has(place) || self.files.instead_of_file(place).is_some();
+        if !places.iter().any(is_there) {
             // A kernel without modules has no such list.
             return Ok(Vec::new());
         }
@@ -171,8 +172,15 @@ impl KernelPackage {
 
     fn read_first_of(&self, what: &str, places: &[String]) -> Result<Vec<u8>, Error> {
         let Some(place) = places.iter().find(|place| self.files.has(place)) else {
-            let text = format!("it has no {what}: looked for {}", places.join(", "));
-            return Err(Error::new(self.path.display(), text));
+            let instead = places.iter().find_map(|it| Some((it, self.files.instead_of_file(it)?)));
+            let why = match instead {
+                Some((place, why)) => format!("{} {why}", place.escape_debug()),
+                None => format!("looked for {}", places.join(", ")),
+            };
+            let remedy =
+                format!("a file must lie there: get the kernel's package again, which has its {what}");
+            let error = Error::new(self.path.display(), format!("it has no {what}: {why}"));
+            return Err(if instead.is_some() { error.remedy(remedy) } else { error });
         };
         self.files.read(place).map_err(|error| {
             Error::new(self.path.display(), format!("reading {place}: {error}")).because_of(error)
@@ -203,6 +211,13 @@ fn only_release(path: &Path, files: &Files) -> Result<String, Error> {
         [release] => Ok((*release).to_owned()),
         [] => {
             let why = "it holds no kernel: neither boot/vmlinuz-RELEASE nor lib/modules/RELEASE";
+            let is_image =
+                |path: &&str| path.strip_prefix("boot/vmlinuz-").is_some_and(|it| !it.contains('/'));
+            let instead = files.no_files().find(is_image);
+            let instead = instead.and_then(|it| Some((it, files.instead_of_file(it)?)));
+            let why = instead.map_or(why.to_owned(), |(path, instead)| {
+                format!("{why}; {} {instead}", path.escape_debug())
+            });
             Err(Error::new(path.display(), why)
                 .remedy("give a linux-image package, or the folder where one was unpacked"))
         }

@@ -65,6 +65,48 @@ fn what_holds_no_kernel_says_what_was_looked_for() {
     assert!(message(&folder.path().join("gone")).contains("gone: opening"));
 }
 
+/// In a package and in a folder, empty or not.
+#[test]
+fn what_lies_in_the_place_of_a_file_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let modules = format!("lib/modules/{RELEASE}");
+    let tree = make_kernel(folder.path(), &modules);
+    let package = folder.path().join("kernel.deb");
+    let (image, config) = (format!("boot/vmlinuz-{RELEASE}"), format!("boot/config-{RELEASE}"));
+    for place in [&image, &config] {
+        fs::remove_file(tree.join(place)).unwrap();
+        fs::create_dir(tree.join(place)).unwrap();
+    }
+    for full in [false, true] {
+        if full {
+            [&image, &config].iter().for_each(|place| fs::write(tree.join(place).join("x"), "x").unwrap());
+        }
+        build_package(&tree, &package);
+        for path in [&tree, &package] {
+            let kernel = KernelPackage::open(path).unwrap();
+            let (vmlinuz, text) = (kernel.vmlinuz().unwrap_err(), kernel.config_text().unwrap_err());
+            let meant = format!("{}: it has no kernel image: {image} is a folder\nhelp: ", path.display());
+            assert!(vmlinuz.to_string().starts_with(&meant), "{vmlinuz}");
+            assert!(text.to_string().contains(&format!("it has no config: {config} is a folder")), "{text}");
+        }
+    }
+    fs::remove_dir_all(tree.join(&image)).unwrap();
+    symlink("gone", tree.join(&image)).unwrap();
+    let error = KernelPackage::open(&tree).unwrap().vmlinuz().unwrap_err().to_string();
+    assert!(error.contains(&format!("{image} leads to gone, which is not there")), "{error}");
+    let builtin = tree.join(&modules).join("modules.builtin");
+    fs::remove_file(&builtin).unwrap();
+    fs::create_dir(&builtin).unwrap();
+    let error = KernelPackage::open(&tree).unwrap_err().to_string();
+    assert!(error.contains(&format!("{modules}/modules.builtin is a folder")), "{error}");
+    // All that is left of a kernel.
+    fs::remove_dir_all(tree.join("lib")).unwrap();
+    fs::remove_file(tree.join(&image)).unwrap();
+    fs::create_dir(tree.join(&image)).unwrap();
+    let error = KernelPackage::open(&tree).unwrap_err().to_string();
+    assert!(error.contains("it holds no kernel: ") && error.contains(&format!("; {image} is a folder")));
+}
+
 /// Firmware as distributions have it: second names, folders with two names, an alternative, and what leads out of the root or nowhere.
 #[test]
 fn links_of_firmware_stay_links_and_none_leads_out() {
