@@ -152,7 +152,7 @@ fn what_is_no_kernel_for_profiles_is_refused_with_what_helps() {
     assert!(refused(&["kernel"]).contains("a\\nb: has a name that no file of a kernel has"));
     fs::remove_file(modules.join("a\nb")).unwrap();
     fs::write(modules.join("kernel/lib/low.ko"), "twice").unwrap();
-    assert!(refused(&["kernel"]).contains("kernel/lib/low.ko: is there twice"));
+    assert!(refused(&["kernel"]).contains("kernel/lib/low.ko.xz: is there twice"));
     fs::remove_file(modules.join("kernel/lib/low.ko")).unwrap();
     fs::remove_file(shop.path().join("kernel/boot").join(format!("vmlinuz-{RELEASE}"))).unwrap();
     assert!(refused(&["kernel"]).contains("it has no kernel image"));

@@ -15,7 +15,7 @@ use crate::config::Config;
 #[derive(Debug)]
 pub enum Subject {
     /// A kernel with its modules.
-    Package(KernelPackage),
+    Package(Box<KernelPackage>),
     /// A configuration alone.
     Config(Config),
 }
@@ -33,13 +33,13 @@ impl Subject {
                 .because_of(error)
         };
         if path.is_dir() {
-            return KernelPackage::open(path).map(Subject::Package);
+            return KernelPackage::open(path).map(|kernel| Subject::Package(Box::new(kernel)));
         }
         refuse_special(path)?;
         let mut start = Vec::new();
         File::open(path).and_then(|file| file.take(8).read_to_end(&mut start)).map_err(failed)?;
         if start.starts_with(b"!<arch>") {
-            return KernelPackage::open(path).map(Subject::Package);
+            return KernelPackage::open(path).map(|kernel| Subject::Package(Box::new(kernel)));
         }
         let compression =
             if start.starts_with(&[0x1f, 0x8b]) { Compression::Gzip } else { Compression::None };

@@ -50,10 +50,7 @@ impl Imported {
         jobs: NonZero<usize>,
     ) -> Result<Imported> {
         let modules_name = modules_name(name)?;
-        let release = Name::parse(package.release()).map_err(|error| {
-            Error::caused(format!("release '{}'", package.release().escape_debug()), error)
-                .remedy("a kernel for profiles has a release of letters, digits and + - . _")
-        })?;
+        let release = release_of(package)?;
         let scratch = store.scratch("kernel")?;
         let bytes = package.vmlinuz()?;
         let (digest, size) = (Digest::of_bytes(&bytes), bytes.len() as u64);
@@ -69,7 +66,7 @@ impl Imported {
         let (modules, made) = match store.finished_build(&id)? {
             Some(record) => (record, None),
             None => {
-                tree.index()?;
+                tree.index().map_err(|error| error.about(package.path().display()))?;
                 let version = release.as_str().to_owned();
                 let record = BuildRecord::without_recipe(modules_name, version, id, KERNEL_LICENSE, TARGET);
                 let made = store.make_image(tree.tree(|_| true)?, record, ImageFormat::PACKAGE, jobs)?;
@@ -102,6 +99,35 @@ impl Imported {
     }
 }
 
+/// The release of a kernel, as profiles and depmod take it: this wants two numbers at its beginning (`is_version_number` of kmod's `depmod.c`).
+fn release_of(package: &KernelPackage) -> Result<Name> {
+    let release = package.release();
+    let refused = |why: String| {
+        let cause = format!("its release '{}': {why}", release.escape_debug());
+        Error::new(package.path().display(), cause).remedy(
+            "a kernel for profiles has a release of letters, digits and + - . _ that begins with two numbers, as 6.12",
+        )
+    };
+    let name = Name::parse(release).map_err(|error| refused(error.to_string()))?;
+    let is_number = |word: Option<&str>| word.is_some_and(|it| it.starts_with(|c: char| c.is_ascii_digit()));
+    let mut words = release.splitn(2, '.');
+    let major = words.next().filter(|it| it.bytes().all(|byte| byte.is_ascii_digit()));
+    match is_number(major) && is_number(words.next()) {
+        true => Ok(name),
+        false => Err(refused("it begins with no two numbers".to_owned())),
+    }
+}
+
+/// Names the package, and its file as it is called there, in place of the path that the file was to get.
+fn of_file(package: &KernelPackage, path: &str) -> impl FnOnce(Error) -> Error {
+    let object = format!("{}: {}", package.path().display(), path.escape_debug());
+    move |error| match error.known_remedy().filter(|_| error.system_said().is_none()) {
+        Some(remedy) => Error::new(object, error.cause().to_owned()).remedy(remedy),
+        // What the store has no room for is no fault of a file.
+        None => error,
+    }
+}
+
 /// Modules without their compressors, what lies beside them, the configuration, and firmware. Indexes are made anew.
 fn fill(tree: &mut ModuleTree, package: &KernelPackage) -> Result<()> {
     let folder = tree.folder();
@@ -113,7 +139,8 @@ fn fill(tree: &mut ModuleTree, package: &KernelPackage) -> Result<()> {
     let mut config = None;
     for path in package.paths() {
         if let Some(module) = modules.get(path) {
-            tree.add(&format!("{folder}/{}", module.path), &package.module_bytes(module)?)?;
+            let bytes = package.module_bytes(module)?;
+            tree.add(&format!("{folder}/{}", module.path), &bytes).map_err(of_file(package, path))?;
             continue;
         }
         let inside = below_usr(path);
@@ -122,16 +149,16 @@ fn fill(tree: &mut ModuleTree, package: &KernelPackage) -> Result<()> {
         } else if is_wanted(inside, &in_modules)
             && !inside.strip_prefix(&in_modules).is_some_and(is_index_there)
         {
-            tree.add(&format!("usr/{inside}"), &package.read(path)?)?;
+            tree.add(&format!("usr/{inside}"), &package.read(path)?).map_err(of_file(package, path))?;
         }
     }
     let own = format!("{folder}/config");
     if let Some(path) = config.filter(|_| !tree.has(&own)) {
-        tree.add(&own, &package.read(path)?)?;
+        tree.add(&own, &package.read(path)?).map_err(of_file(package, path))?;
     }
     package.links().try_for_each(|(path, to)| {
-        let (path, to) = (below_usr(path), below_usr(to));
-        tree.add_link(&format!("usr/{path}"), relative(path, to))
+        let (inside, to) = (below_usr(path), below_usr(to));
+        tree.add_link(&format!("usr/{inside}"), relative(inside, to)).map_err(of_file(package, path))
     })
 }
 

@@ -30,6 +30,10 @@ pub const ORDER: &str = "modules.order";
 /// All modules of Debian's kernel have 400 MB, and all of linux-firmware 1 GB: more is damage, or an attack.
 const MOST_BYTES: u64 = 4 << 30;
 const MOST_FILES: usize = 100_000;
+/// Bytes of a name on the file systems of Linux (NAME_MAX of limits.h), and of a path in a kernel: the longest of Debian's have 100, and the
+/// place that a path is written to must stay one that system calls take (PATH_MAX).
+const LONGEST_NAME: usize = 255;
+const LONGEST_PATH: usize = 1024;
 /// What compressors that depmod knows put behind the name of a module.
 const ENDINGS: [&str; 3] = [".xz", ".zst", ".gz"];
 
@@ -57,7 +61,7 @@ pub fn of_release(path: &[u8]) -> Option<(&[u8], &[u8])> {
 /// # Errors
 /// It is missing or cannot be run.
 pub fn depmod_version() -> Result<String> {
-    let said = run(depmod()?.arg("--version"))?;
+    let said = run(depmod()?.arg("--version"), "")?;
     Ok(said.lines().next().unwrap_or_default().to_owned())
 }
 
@@ -67,14 +71,15 @@ fn depmod() -> Result<Command> {
     Ok(command)
 }
 
-fn run(command: &mut Command) -> Result<String> {
+/// Runs a command; `scratch` stands before paths of the kernel in what it says, and says nothing to people.
+fn run(command: &mut Command, scratch: &str) -> Result<String> {
     let ended = command.stdin(Stdio::null()).output().map_err(Error::on("depmod"))?;
     match ended.status.success() {
         true => Ok(String::from_utf8_lossy(&ended.stdout).into_owned()),
         false => {
             let said = String::from_utf8_lossy(&ended.stderr);
             let last = said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("it said nothing");
-            Err(Error::new("depmod", format!("{}: {last}", ended.status))
+            Err(Error::new("depmod", format!("{}: {}", ended.status, last.replace(scratch, "")))
                 .remedy("a module of the kernel may be damaged: get the package again"))
         }
     }
@@ -155,13 +160,39 @@ impl ModuleTree {
         if path.split('/').any(is_strange) {
             return Err(refused(path, "has a name that no file of a kernel has"));
         }
+        if path.len() > LONGEST_PATH || path.split('/').any(|name| name.len() > LONGEST_NAME) {
+            let most = format!("{LONGEST_NAME} bytes of a name and {LONGEST_PATH} of its path");
+            return Err(refused(path, format!("is longer than a file of a kernel is called: {most}")));
+        }
+        if let Some(file) = self.in_the_place_of_a_folder(path) {
+            return Err(refused(path, format!("cannot lie in {file}, which is a file")));
+        }
+        let below = format!("{path}/");
+        let first = |it: Option<&String>| it.is_some_and(|it| it.starts_with(&below));
+        if first(self.files.range(below.clone()..).next().map(|it| it.0))
+            || first(self.links.range(below.clone()..).next().map(|it| it.0))
+        {
+            return Err(refused(path, "is a file, and a folder with files lies there too"));
+        }
         if self.files.len() + self.links.len() >= MOST_FILES {
             return Err(refused(path, format!("is more than a kernel has: {MOST_FILES} files")));
         }
         match self.files.contains_key(path) || self.links.contains_key(path) {
-            true => Err(refused(path, "is there twice")),
+            true => Err(refused(path, format!("is there twice: another file becomes {path} too"))),
             false => Ok(()),
         }
+    }
+
+    /// The file or link, there or still to be made, below which nothing can lie.
+    fn in_the_place_of_a_folder(&self, path: &str) -> Option<String> {
+        let inside = path.strip_prefix(&self.folder()).and_then(|rest| rest.strip_prefix('/'));
+        let top = inside.and_then(|inside| inside.split_once('/')).map(|(top, _)| top);
+        if let Some(list) = top.filter(|top| is_index(top) || INPUTS.contains(top)) {
+            return Some(format!("{list} of the modules"));
+        }
+        let mut above = path.match_indices('/').map(|(end, _)| &path[..end]);
+        let found = above.find(|it| self.files.contains_key(*it) || self.links.contains_key(*it));
+        found.map(|it| it.escape_debug().to_string())
     }
 
     fn write(&self, path: &str, bytes: &[u8]) -> Result<()> {
@@ -201,12 +232,9 @@ impl ModuleTree {
             .and_then(|()| fs::create_dir(base.join("no-settings")));
         links.map_err(Error::on(base.display()))?;
         // The settings of this machine are not those of the system.
-        run(depmod()?
-            .arg("-C")
-            .arg(base.join("no-settings"))
-            .arg("-b")
-            .arg(&base)
-            .arg(self.release.as_str()))?;
+        let (mut depmod, scratch) = (depmod()?, format!("{}/", base.display()));
+        depmod.arg("-C").arg(base.join("no-settings")).arg("-b").arg(&base).arg(self.release.as_str());
+        run(&mut depmod, &scratch)?;
         let folder = self.folder();
         let place = self.path(&folder);
         for entry in fs::read_dir(&place).map_err(Error::on(place.display()))? {
@@ -303,5 +331,28 @@ mod tests {
         assert_eq!(of_release(b"lib/modules/6.1/modules.dep"), Some((&b"6.1"[..], &b"modules.dep"[..])));
         assert_eq!(of_release(b"usr/lib/modules/6.1"), None);
         assert_eq!(of_release(b"usr/share/lib/modules/6.1/x"), None);
+    }
+
+    /// An archive can say what no file system holds.
+    #[test]
+    fn what_cannot_be_written_is_refused_before_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let mut tree = ModuleTree::new(&store, &Name::parse("6.1").unwrap()).unwrap();
+        tree.add("usr/lib/firmware/a", b"a").unwrap();
+        tree.add("usr/lib/firmware/b/c", b"c").unwrap();
+        tree.add_link("usr/lib/firmware/d", "a".to_owned()).unwrap();
+        for (path, why) in [
+            ("usr/lib/firmware/a/x".to_owned(), "cannot lie in usr/lib/firmware/a, which is a file"),
+            ("usr/lib/firmware/d/x".to_owned(), "cannot lie in usr/lib/firmware/d, which is a file"),
+            ("usr/lib/firmware/b".to_owned(), "is a file, and a folder with files lies there too"),
+            (format!("usr/lib/firmware/{}", "x".repeat(256)), "is longer than a file of a kernel is called"),
+            ("usr/lib/firmware/../x".to_owned(), "has a name that no file of a kernel has"),
+        ] {
+            for error in [tree.add(&path, b"x"), tree.add_link(&path, "a".to_owned())] {
+                let error = error.unwrap_err().to_string();
+                assert!(error.starts_with(&format!("{path}: {why}")), "{error}");
+            }
+        }
     }
 }

@@ -268,6 +268,6 @@ fn join(release: &Name, images: &[&Image], store: &Store) -> Result<ModuleTree> 
     for (path, image) in seen {
         tree.add(&path, &image.read(path.as_bytes()).map_err(on(&path))?)?;
     }
-    tree.index()?;
+    tree.index().map_err(|error| error.about(tree.folder()))?;
     Ok(tree)
 }
