@@ -220,16 +220,20 @@ fn a_disk_without_a_record_is_no_damaged_one() {
 fn what_others_have_there_is_no_damage() {
     let disk = Whole::new(&[]);
     let entry = "title Debian\nlinux /debian/vmlinuz\n";
+    // Its name has a digest, and nobody of us has given it.
+    let notes = format!("lamina/notes-{}", "a".repeat(64));
     fs::create_dir(disk.path("debian")).unwrap();
     fs::write(disk.path("debian/vmlinuz"), "a kernel").unwrap();
     let harms = [
         Harm::Replace("loader/entries/debian.conf", entry),
         Harm::Replace("loader/entries/._lamina-web-1.conf", "\u{1}"),
         Harm::Replace("loader/loader.conf", "default lamina-web-*.conf\n"),
+        Harm::Replace(&notes, "mine"),
     ];
     let said = disk.names(&harms, "loader/entries/debian.conf: /debian/vmlinuz is missing");
     assert_eq!(said.matches("damaged: ").count(), 1, "{said}");
     assert!(said.contains("unknown: what boots by itself: loader/loader.conf has a pattern"), "{said}");
+    assert!(said.contains(&format!("unknown: whether {notes} is what was written: ")), "{said}");
     // Now it is there.
     let copied = disk.mtool("mcopy", &["-s", disk.path("debian").to_str().unwrap(), "::/debian"]);
     assert!(copied.status.success(), "{}", told(&copied));

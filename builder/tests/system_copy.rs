@@ -58,6 +58,22 @@ fn a_copy_is_a_disk_of_its_own() {
     assert!(listed.lines().any(|it| it.starts_with("web/2 ") && it.contains("default")), "{listed}");
 }
 
+/// Of what somebody else has put beside ours, a digest in the name says nothing.
+#[test]
+fn a_file_of_others_is_copied_whatever_its_name_says() {
+    let shop = Shop::new();
+    let extra = format!("lamina/ucode-{}", "a".repeat(64));
+    fs::write(shop.path("esp").join(&extra), "microcode").unwrap();
+    for entry in fs::read_dir(shop.path("esp/loader/entries")).unwrap() {
+        let path = entry.unwrap().path();
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(&path, text.replacen("\ninitrd ", &format!("\ninitrd /{extra}\ninitrd "), 1)).unwrap();
+    }
+    shop.done(&["copy", "copy.img"]);
+    let found = inspected(&shop, "copy.img");
+    assert_eq!(found["boot_files"].as_array().unwrap().len(), 3, "{found}");
+}
+
 #[test]
 fn what_cannot_be_copied_is_refused() {
     let shop = Shop::new();

@@ -292,14 +292,14 @@ impl Inspection {
         let path = format!("{}/{name}", paths::BOOT_FILES);
         match esp.digest(&path) {
             Ok((digest, size)) => {
-                match name.rsplit_once('-').and_then(|(_, hex)| Digest::parse(hex).ok()) {
+                match paths::digest_of_boot_file(&path) {
                     Some(meant) if meant == digest => {}
                     Some(_) => {
                         self.damaged(&path, format!("is damaged: its SHA-256 is {}", digest.hex()), KERNEL);
                     }
                     None => self
                         .unknown
-                        .push(format!("whether {path} is what was written: its name is no digest")),
+                        .push(format!("whether {path} is what was written: its name has no digest of ours")),
                 }
                 self.boot_files.push(FoundFile { path, digest, size });
             }

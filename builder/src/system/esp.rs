@@ -8,7 +8,6 @@ use boot_entry::entry::listed_at;
 use boot_entry::grub_tries::NoBlock;
 use boot_entry::paths::{self, BOOT_FILES, ENTRIES, GRUB, GRUB_CFG, GRUB_LAST, GRUB_TRIES, LOADER_CONF};
 use boot_entry::{BootEntry, EntryFileName, GrubTries, LoaderConf, grub, grub_last, sector};
-use profiles::Digest;
 use stack::beneath::Folder;
 
 use super::room::Room;
@@ -280,13 +279,7 @@ impl Reader<'_> {
 
 /// Whether a path is that of a kernel or an initramfs of Lamina.
 pub fn is_boot_file(path: &str) -> bool {
-    digest_of_boot_file(path).is_some()
-}
-
-/// The SHA-256 that a kernel or an initramfs of Lamina has in its name; `None` of all other paths.
-pub fn digest_of_boot_file(path: &str) -> Option<Digest> {
-    let name = path.rsplit('/').next().unwrap_or_default();
-    Digest::parse(name.strip_prefix("linux-").or(name.strip_prefix("initrd-"))?).ok()
+    paths::digest_of_boot_file(path).is_some()
 }
 
 /// One byte more than `most`, where there is more.

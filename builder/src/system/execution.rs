@@ -5,12 +5,12 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use boot_entry::paths;
 use boot_store::layout;
 use cli::numbers::human_size;
 use cli::progress::Progress;
 use disk_image::DiskFile;
 
-use super::esp::digest_of_boot_file;
 use super::esp_files::EspFiles;
 use super::installed::Installed;
 use super::plan::SystemPlan;
@@ -160,7 +160,7 @@ fn read_boot_file(path: &str, target: &Target) -> Result<()> {
     let files = EspFiles::of(target);
     let shown = files.shown(path);
     let found = files.digest(path).map_err(|error| Error::on(&shown)(error).remedy(ANOTHER_KERNEL))?;
-    match digest_of_boot_file(path) == Some(found) {
+    match paths::digest_of_boot_file(path) == Some(found) {
         true => Ok(()),
         false => Err(Error::new(
             shown,

@@ -84,7 +84,7 @@ impl KernelChoice<'_> {
             // Further ones, as microcode, are somebody's own doing, and made for that entry.
             let [initrd] = &entry.initrd[..] else { continue };
             let place = self.target.esp.join(initrd.trim_start_matches('/'));
-            let meant = initrd.rsplit_once("initrd-").and_then(|(_, hex)| Digest::parse(hex).ok());
+            let meant = paths::digest_of_boot_file(initrd);
             let Some(there) = whole(&place, meant)? else { continue };
             let name = format!("{initrd} on the ESP");
             match check(profile, &open(&there.on_disk(initrd.clone()))?, name, NEW_ONE) {

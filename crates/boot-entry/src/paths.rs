@@ -35,3 +35,30 @@ pub fn linux(digest: &Digest) -> String {
 pub fn initrd(digest: &Digest) -> String {
     format!("{BOOT_FILES}/initrd-{}", digest.hex())
 }
+
+/// The SHA-256 that a kernel or an initramfs of Lamina has in its name; `None` of all other paths. Names are as [`linux`] and [`initrd`] give
+/// them, in whatever folder.
+pub fn digest_of_boot_file(path: &str) -> Option<Digest> {
+    let name = path.rsplit('/').next().unwrap_or_default();
+    Digest::parse(name.strip_prefix("linux-").or(name.strip_prefix("initrd-"))?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_digest_in_a_name_is_that_of_our_own_names_alone() {
+        let digest = Digest::of_bytes("a kernel");
+        for path in [linux(&digest), initrd(&digest), format!("/{}", initrd(&digest))] {
+            assert_eq!(digest_of_boot_file(&path), Some(digest), "{path}");
+        }
+        let hex = digest.hex();
+        for name in ["notes-", "x-initrd-", "initrd-linux-", "linux-linux-", "linux", "initrd-sha256-", ""] {
+            assert_eq!(digest_of_boot_file(&format!("{BOOT_FILES}/{name}{hex}")), None, "{name}");
+        }
+        for name in ["linux-6.12", "initrd-", "linux-ab/x"] {
+            assert_eq!(digest_of_boot_file(&format!("{BOOT_FILES}/{name}")), None, "{name}");
+        }
+    }
+}

@@ -163,8 +163,7 @@ impl CopiedGenerations<'_> {
         let file = |path: String| {
             let found = esp.file(Path::new(&path)).and_then(|file| file.metadata());
             let length = found.map_err(beneath(format!("{path} on the EFI system partition")))?.len();
-            let name = path.rsplit('-').next().unwrap_or_default();
-            let digest = profiles::Digest::parse(name).ok();
+            let digest = paths::digest_of_boot_file(&path);
             Ok(DiskFile { content: Content::File(target.esp.join(&path), length), path, digest })
         };
         boot_paths(menu).into_iter().map(file).collect()
