@@ -191,6 +191,45 @@ fn an_installation_keeps_the_initramfs_that_reads_the_profile_and_refuses_one_th
     assert!(said.contains("give it with `--init FILE`"), "{said}");
 }
 
+/// What a disk that nobody mounted has is found, too: nothing is made, for there is no init to make it of.
+fn the_initramfs_of_a_disk_is_found(changes: bool) {
+    let shop = shop();
+    let on_disk = |words: &[&str]| {
+        let output = lamina(shop.folder.path(), &[words, &["--disk", "new.img"]].concat());
+        assert!(output.status.success(), "{}", told(&output));
+        told(&output)
+    };
+    pin(&shop, "web", 2);
+    let create = ["disk", "create", "new.img", "--profile", "web", "--initramfs", "good"];
+    let made = lamina(shop.folder.path(), &create);
+    assert!(made.status.success(), "{}", told(&made));
+    shop.generation("web", 3);
+    pin(&shop, "web", 3);
+    let _ = fs::remove_dir_all(shop.path("cache"));
+    let plan = on_disk(&["system", "install", "web", "--dry-run"]);
+    assert!(plan.contains("check lamina/linux-") && !plan.contains("copy lamina/"), "{plan}");
+    if changes {
+        on_disk(&["system", "install", "web"]);
+        let found = json(shop.folder.path(), &["disk", "inspect", "new.img", "--json"]);
+        assert_eq!((found["boot_files"].as_array().unwrap().len(), &found["sound"]), (2, &true.into()));
+        let initrds: Vec<&serde_json::Value> =
+            found["entries"].as_array().unwrap().iter().map(|it| &it["initrd"]).collect();
+        assert!(initrds.len() == 2 && initrds[0] == initrds[1], "{found}");
+    }
+    assert!(!shop.path("cache/made").exists());
+}
+
+#[test]
+fn a_plan_for_a_disk_finds_its_initramfs() {
+    the_initramfs_of_a_disk_is_found(false);
+}
+
+#[test]
+#[ignore = "takes root"]
+fn an_installation_on_a_disk_finds_its_initramfs() {
+    the_initramfs_of_a_disk_is_found(true);
+}
+
 #[test]
 fn the_difference_of_two_generations_names_their_kernels() {
     let shop = shop();

@@ -70,7 +70,7 @@ pub(super) struct OpenTarget {
 enum Source {
     Folders,
     Running(#[expect(dead_code, reason = "it is dropped when the command ends")] OpenMedium),
-    Mounted(#[expect(dead_code, reason = "it is dropped when the command ends")] Box<MountedDisk>),
+    Mounted(Box<MountedDisk>),
     Copies(Box<DiskCopies>),
 }
 
@@ -95,6 +95,7 @@ impl OpenTarget {
     pub(super) fn bring_boot_files(&mut self, paths: impl IntoIterator<Item = String>) -> Result<()> {
         match &mut self.source {
             Source::Copies(copies) => copies.fill_on_esp(paths),
+            Source::Mounted(disk) => disk.copies.fill_on_esp(paths),
             _ => Ok(()),
         }
     }
@@ -275,19 +276,22 @@ pub(super) struct Bringing {
 }
 
 impl Bringing {
-    pub(super) fn run(self, context: &Context, target: &Target, doing: &Doing) -> Result<ExitCode> {
+    pub(super) fn run(self, context: &Context, mut target: OpenTarget, doing: &Doing) -> Result<ExitCode> {
         let store = context.store()?;
         let _held = target.hold(&context.report)?;
-        let installed = Installed::read(target)?;
-        let of_store = |name| NewGeneration::newest(&store, target, &installed, name);
+        let installed = Installed::read(&target)?;
+        let of_store = |name| NewGeneration::newest(&store, &target, &installed, name);
         let new = self.names.iter().map(of_store).collect::<Result<Vec<_>>>()?;
+        if self.kernel.is_none() && self.init.is_none() {
+            target.bring_boot_files(KernelChoice::looked_into(&installed, &new))?;
+        }
         let now = installed.default_generation().map(|it| &it.profile);
         let boots = new.iter().find(|it| self.first_boots || Some(&it.profile) == now);
         let default = boots.map(|it| (it.profile.clone(), it.number));
         let keep = Some((self.names.clone(), self.keep));
         let made = MadeFiles::of_this_user(&context.report);
         let choice = KernelChoice {
-            target,
+            target: &target,
             installed: &installed,
             store: &store,
             made: &made,
@@ -303,7 +307,7 @@ impl Bringing {
         let default = request.default.map(|(name, number)| format!("; {name}/{number} boots by itself"));
         let (medium, copied) = (&target.name, human_size(plan.bytes));
         let done = format!("{medium}: {}, {copied} copied{}", what.join(", "), default.unwrap_or_default());
-        doing.finish(context, target, &plan, &done)
+        doing.finish(context, &target, &plan, &done)
     }
 }
 

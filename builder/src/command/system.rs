@@ -237,7 +237,7 @@ impl Install {
         };
         let doing = Doing { dry_run: self.dry_run, json: self.json, reasons: false };
         Bringing { names, keep: self.keep, kernel, init: self.init, parameters, first_boots: true }
-            .run(context, &target, &doing)
+            .run(context, target, &doing)
     }
 }
 

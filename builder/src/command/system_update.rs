@@ -81,6 +81,6 @@ impl Update {
             parameters: Vec::new(),
             first_boots: false,
         }
-        .run(context, &target, &doing)
+        .run(context, target, &doing)
     }
 }

@@ -1,7 +1,7 @@
 //! What a new generation starts with whose profile is for one kernel: that kernel, and an initramfs whose init can read the profile. Where the
 //! partition has both, they stay; where its initramfs is of no use to the profile, the installation is refused unless a new one may be made.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -64,6 +64,14 @@ impl KernelChoice<'_> {
         Ok(own)
     }
 
+    /// The initramfs files of the partition that [`KernelChoice::of_new`] looks into: paths, each once. Of a disk that nobody mounted they have to
+    /// be brought first, where they are copies without bytes until then.
+    pub fn looked_into(installed: &Installed, new: &[NewGeneration]) -> BTreeSet<String> {
+        let pinned = new.iter().filter_map(|it| it.contents.kernel.as_ref());
+        let paths = pinned.flat_map(|pin| initrds_with(installed, pin)).map(|it| it.trim_start_matches('/'));
+        paths.filter(|path| installed.esp.has_boot_file(path)).map(str::to_owned).collect()
+    }
+
     fn initramfs(&self) -> Result<InitramfsSource> {
         let init = self.init.clone().or_else(own_init).ok_or_else(|| {
             Error::new(
@@ -77,17 +85,13 @@ impl KernelChoice<'_> {
 
     /// The kernel as the partition has it, with the initramfs of an entry that starts it; `None` where no entry does.
     fn there(&self, profile: &BootProfile, pin: &KernelPin) -> Result<Option<BootFiles>> {
-        let linux = paths::linux(&pin.digest);
-        let with_it = self.installed.own_entries().filter(|it| it.1.linux.trim_start_matches('/') == linux);
         let mut refused = None;
-        for (_, entry) in with_it {
-            // Further ones, as microcode, are somebody's own doing, and made for that entry.
-            let [initrd] = &entry.initrd[..] else { continue };
+        for initrd in initrds_with(self.installed, pin) {
             let place = self.target.esp.join(initrd.trim_start_matches('/'));
             let meant = paths::digest_of_boot_file(initrd);
             let Some(there) = whole(&place, meant)? else { continue };
             let name = format!("{initrd} on the ESP");
-            match check(profile, &open(&there.on_disk(initrd.clone()))?, name, NEW_ONE) {
+            match check(profile, &open(&there.on_disk(initrd.to_owned()))?, name, NEW_ONE) {
                 Ok(()) => {
                     let path = self.store.require_kernel(pin)?;
                     let kernel = MadeFile::given(&path)?;
@@ -98,6 +102,16 @@ impl KernelChoice<'_> {
         }
         refused.map_or(Ok(None), Err)
     }
+}
+
+/// The initramfs of each entry of the medium that starts this kernel. Further ones, as microcode, are somebody's own doing, and made for
+/// that entry.
+fn initrds_with<'a>(installed: &'a Installed, pin: &KernelPin) -> impl Iterator<Item = &'a str> + use<'a> {
+    let linux = paths::linux(&pin.digest);
+    installed.own_entries().filter_map(move |(_, entry)| match &entry.initrd[..] {
+        [initrd] if entry.linux.trim_start_matches('/') == linux => Some(initrd.as_str()),
+        _ => None,
+    })
 }
 
 /// An initramfs of the partition. One that is gone or damaged is as good as none; of one that cannot be read nobody knows.
