@@ -45,6 +45,14 @@ fn a_kernel_is_forgotten_when_no_profile_names_it_and_its_files_go_with_the_garb
     fs::remove_dir(shop.join("store/kernels/linux-folder.kdl")).unwrap();
     // A record that cannot be read is no reason to keep it.
     fs::write(&record, "rubbish").unwrap();
+    // It has its name all the same, for everybody who asks.
+    assert!(run(&["kernel", "remove", "linux-tset"], 1).contains("'linux-test'"));
+    fs::write(&profile, "profile \"web\" {\n    kernel \"linux-tset\"\n}\n").unwrap();
+    let refused = run(&["profile", "lock", "web"], 1);
+    assert!(refused.contains("did you mean 'linux-test'?"), "{refused}");
+    fs::write(&profile, "profile \"web\" {\n}\n").unwrap();
+    let offered = told(&lamina(shop, &["__complete", "kernel", "remove", ""]));
+    assert!(offered.contains("linux-test"), "{offered}");
     run(&["kernel", "remove", "linux-test"], 0);
     assert!(!record.exists());
     run(&["store", "gc", "--grace", "0"], 0);

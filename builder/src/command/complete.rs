@@ -184,9 +184,11 @@ fn offered(argument: Argument, context: &Context, cursor: &Cursor<'_>) -> BTreeM
             kernels.into_iter().map(|kernel| (kernel.name, kernel.release)).collect()
         }
         Argument::ImportedKernel => {
-            let kernels = context.store().and_then(|store| store.kernels()).unwrap_or_default();
-            let pins = kernels.into_iter().flatten().map(|kernel| kernel.pin);
-            pins.map(|pin| (pin.name.to_string(), pin.release.to_string())).collect()
+            let Ok(store) = context.store() else { return BTreeMap::new() };
+            // One whose record is damaged can be removed too.
+            let release = |name| Some(store.kernel(name).ok()??.pin.release.to_string());
+            let names = store.kernel_names().unwrap_or_default();
+            names.iter().map(|name| (name.to_string(), release(name).unwrap_or_default())).collect()
         }
         Argument::Shell => SHELLS.map(|shell| (shell.to_owned(), String::new())).into(),
     }

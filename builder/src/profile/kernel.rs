@@ -40,9 +40,8 @@ impl ProfileKernel {
         let Some(wanted) = &composition.kernel else { return Ok(None) };
         let name = &wanted.name;
         let Some(record) = store.kernel(name)? else {
-            let known: Vec<String> =
-                store.kernels()?.into_iter().flatten().map(|it| it.pin.name.to_string()).collect();
-            let known: Vec<&str> = known.iter().map(String::as_str).collect();
+            let known = store.kernel_names()?;
+            let known: Vec<&str> = known.iter().map(Name::as_str).collect();
             let bring = format!("`lamina kernel import KERNEL --name {name}` puts one into the store");
             let help = match known[..] {
                 [] => bring,

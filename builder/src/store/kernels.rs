@@ -188,15 +188,25 @@ impl Store {
         !found.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
     }
 
+    /// Every name that [`Store::has_kernel`] knows, sorted: a kernel whose record is damaged has its name too.
+    ///
+    /// # Errors
+    /// The folder of the kernels cannot be read.
+    pub fn kernel_names(&self) -> Result<Vec<Name>> {
+        let files = files_in(&self.root.join(KERNELS))?;
+        let name = |path: &PathBuf| path.file_name()?.to_str()?.strip_suffix(".kdl").map(Name::parse);
+        Ok(files.iter().filter_map(|path| name(path)?.ok()).collect())
+    }
+
     /// The error for a name that no kernel has.
     ///
     /// # Errors
     /// The folder of the kernels cannot be read.
     pub fn no_kernel(&self, name: &Name) -> Result<Error> {
-        let records = files_in(&self.root.join(KERNELS))?;
-        let known: Vec<&str> =
-            records.iter().filter_map(|path| path.file_name()?.to_str()?.strip_suffix(".kdl")).collect();
-        let remedy = suggest::remedy_or(name.as_str(), &known, "`lamina kernel list` shows which there are");
+        let usual = "`lamina kernel list` shows which there are";
+        let known = self.kernel_names()?;
+        let known: Vec<&str> = known.iter().map(Name::as_str).collect();
+        let remedy = suggest::remedy_or(name.as_str(), &known, usual);
         Ok(Error::new(format!("kernel {name}"), "no kernel was imported under this name").remedy(remedy))
     }
 
