@@ -160,6 +160,17 @@ fn all_scripts_of_a_service_are_switched() {
 }
 
 #[test]
+fn a_script_behind_many_others_is_read_too() {
+    let mut entries = busybox();
+    for number in 0..600 {
+        let path: &'static str = format!("etc/init.d/A{number}").leak();
+        entries.push((path, What::File(0o755, (0, 0), "#!/bin/sh\n")));
+    }
+    let plan = Stage::new(&entries).plan("hostname \"a\"");
+    assert!(plan.is_ok(), "{}", plan.unwrap_err());
+}
+
+#[test]
 fn two_lines_that_make_the_same_link_are_no_conflict() {
     let stage = Stage::new(&debian());
     let plan = stage.plan("network \"eth0\" dhcp=#true\nservice \"systemd-networkd\" on=#true");

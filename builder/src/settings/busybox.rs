@@ -14,8 +14,7 @@ const INTERFACES: &str = "/etc/network/interfaces";
 /// ifup runs what is in these, and fails where one is missing (execute_all() of busybox's networking/ifupdown.c).
 const HOOKS: [&str; 4] = ["if-pre-up.d", "if-up.d", "if-down.d", "if-post-down.d"];
 
-/// Scripts that are looked into, and bytes of one that are.
-const MOST_SCRIPTS: usize = 500;
+/// Bytes of a script that are looked into.
 const LARGEST: u64 = 1 << 20;
 
 /// Puts host name, networks and services into the plan.
@@ -89,7 +88,7 @@ fn is_read(path: &str, settings: &Settings, draft: &Draft<'_>) -> Read<bool> {
         let is_replaced = settings.files.iter().any(|it| it.path.as_str() == format!("{SCRIPTS}/{script}"));
         !is_replaced && !settings.services.iter().any(|it| is_meant(&it))
     };
-    for name in draft.target.joined.names(SCRIPTS.as_bytes())?.into_iter().take(MOST_SCRIPTS) {
+    for name in draft.target.joined.names(SCRIPTS.as_bytes())? {
         let name = String::from_utf8_lossy(&name);
         let Some(seen) = draft.find(&format!("{SCRIPTS}/{name}"))?.filter(|_| stays(&name)) else { continue };
         let text = draft.target.joined.read(&seen, LARGEST)?.unwrap_or_default();

@@ -162,8 +162,9 @@ impl EspReader {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
                 opened => opened?,
             };
-            let names = folder.iter().take(MOST_NAMES + 1).map(|entry| entry.map(|entry| entry.file_name()));
-            names.filter(|name| !matches!(name.as_deref(), Ok("." | ".."))).collect()
+            let names = folder.iter().map(|entry| entry.map(|entry| entry.file_name()));
+            let names = names.filter(|name| !matches!(name.as_deref(), Ok("." | "..")));
+            names.take(MOST_NAMES + 1).collect()
         };
         let mut names = self.in_folders(read).map_err(Error::on(folder))?;
         if names.len() > MOST_NAMES {
@@ -206,7 +207,7 @@ impl EspReader {
         let root = self.files.root_dir();
         let find = || -> io::Result<Option<u64>> {
             let folder = if folder.is_empty() { root } else { root.open_dir(folder)? };
-            for entry in folder.iter().take(MOST_NAMES) {
+            for entry in folder.iter() {
                 let entry = entry?;
                 if entry.file_name().eq_ignore_ascii_case(name) {
                     return Ok(entry.is_file().then(|| entry.len()));
@@ -268,5 +269,38 @@ impl EspReader {
     pub fn digest(&self, path: &str) -> Result<(Digest, u64)> {
         let file = self.open_file(path).map_err(Error::on(path))?;
         Digest::of(io::BufReader::with_capacity(1 << 18, file)).map_err(Error::on(path))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    /// Of a folder with more names than are listed, each file is found all the same.
+    #[test]
+    fn a_file_behind_many_others_is_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let (image, many) = (folder.path().join("image"), folder.path().join("many"));
+        std::fs::create_dir(&many).unwrap();
+        let names: Vec<String> = (0..=MOST_NAMES).map(|number| format!("{number}")).collect();
+        names.iter().for_each(|name| std::fs::write(many.join(name), "x").unwrap());
+        File::create(&image).unwrap().set_len(40 << 20).unwrap();
+        let mut make = Command::new(crate::programs::find_program("mkfs.vfat", "dosfstools").unwrap());
+        let made = make.args(["-F", "32", "-s", "1"]).arg(&image).stdout(Stdio::null()).status();
+        assert!(made.unwrap().success());
+        let mut copy = Command::new(crate::programs::find_program("mcopy", "mtools").unwrap());
+        let copied = copy.args(["-s", "-i"]).arg(&image).arg(&many).arg("::/many").status();
+        assert!(copied.unwrap().success());
+        let disk = File::open(&image).unwrap();
+        let section = Section::new(disk.try_clone().unwrap(), 0, 40 << 20);
+        let look = Arc::new(Look::new());
+        let files = FileSystem::new(section.for_looks(Arc::clone(&look)), FsOptions::new()).unwrap();
+        let esp = EspReader { files, look, disk, place: (0, 40 << 20) };
+        let last = esp.files.root_dir().open_dir("many").unwrap().iter().last().unwrap().unwrap().file_name();
+        assert_eq!(esp.length(&format!("many/{last}")).unwrap(), Some(1), "{last}");
+        let listed = esp.names("many").map(|names| names.len()).map_err(|error| error.to_string());
+        assert_eq!(listed, Err("many: has more than 4096 entries".to_owned()));
     }
 }

@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::scratch::temporary::TemporaryFolder;
 use crate::system::room::Room;
 
-/// More names of a folder are not read.
+/// A folder with more names is refused: each would become a file.
 const MOST_NAMES: usize = 65_536;
 
 /// The folders that stand in for the two partitions of a disk: `fill_…` puts the bytes into a large file.
@@ -138,7 +138,7 @@ impl DiskCopies {
     fn copy_store(&self, store: &Ext4) -> Result<()> {
         let profiles = Path::new(DEFAULT_FOLDER).join(layout::PROFILES);
         make_folder(&self.medium().join(&profiles))?;
-        for (profile, kind) in entries(store, &profiles)? {
+        for (profile, kind) in entries(store, &profiles, MOST_NAMES)? {
             let folder = profiles.join(&profile);
             match kind {
                 Kind::Folder => {
@@ -152,7 +152,7 @@ impl DiskCopies {
         }
         self.copy_texts(store, &Path::new(DEFAULT_FOLDER).join("boot"))?;
         let images = Path::new(DEFAULT_FOLDER).join(layout::IMAGES);
-        for (name, kind) in entries(store, &images)? {
+        for (name, kind) in entries(store, &images, MOST_NAMES)? {
             let path = images.join(name);
             match kind {
                 Kind::File(length) => empty(&below(&self.medium(), &path)?, length)?,
@@ -164,7 +164,7 @@ impl DiskCopies {
     }
 
     fn copy_texts(&self, store: &Ext4, folder: &Path) -> Result<()> {
-        for (name, kind) in entries(store, folder)? {
+        for (name, kind) in entries(store, folder, MOST_NAMES)? {
             let inside = folder.join(name);
             match kind {
                 Kind::Folder => make_folder(&below(&self.medium(), &inside)?)?,
@@ -227,22 +227,34 @@ fn below(folder: &Path, inside: &Path) -> Result<PathBuf> {
 /// What is in a folder of the store, but for names that are no text: Lamina has given none. Nothing where the folder is missing.
 ///
 /// One pass: to look a name up reads the folder from its beginning.
-fn entries(store: &Ext4, inside: &Path) -> Result<Vec<(String, Kind)>> {
+fn entries(store: &Ext4, inside: &Path, most: usize) -> Result<Vec<(String, Kind)>> {
     let path = format!("/{}", inside.display());
-    let read = || -> Result<Vec<_>, Ext4Error> {
-        let mut entries = Vec::new();
-        for entry in store.read_dir(path.as_str())?.take(MOST_NAMES) {
+    let read = || -> Result<Option<Vec<_>>, Ext4Error> {
+        let (mut entries, mut count) = (Vec::new(), 0);
+        for entry in store.read_dir(path.as_str())? {
             let entry = entry?;
-            match entry.file_name().as_str() {
-                Ok("." | "..") | Err(_) => {}
-                Ok(name) => entries.push((name.to_owned(), Kind::of(&entry.metadata()?))),
+            let name = entry.file_name();
+            if matches!(name.as_str(), Ok("." | "..")) {
+                continue;
+            }
+            count += 1;
+            if count > most {
+                return Ok(None);
+            }
+            if let Ok(name) = name.as_str() {
+                entries.push((name.to_owned(), Kind::of(&entry.metadata()?)));
             }
         }
-        Ok(entries)
+        Ok(Some(entries))
     };
     match read() {
+        Ok(Some(entries)) => Ok(entries),
+        Ok(None) => Err(Error::new(&path, format!("has more than {most} entries, too many to be copied"))
+            .remedy(
+                "mount the disk and remove what is no file of Lamina there, or give `--medium DIR --esp DIR`",
+            )),
         Err(Ext4Error::NotFound) => Ok(Vec::new()),
-        entries => entries.map_err(Error::on(&path)),
+        Err(error) => Err(Error::on(&path)(error)),
     }
 }
 
@@ -296,6 +308,28 @@ fn empty(target: &Path, length: u64) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_folder_with_too_many_names_is_refused_and_not_cut() {
+        let folder = tempfile::tempdir().unwrap();
+        let (files, image) = (folder.path().join("files"), folder.path().join("image"));
+        fs::create_dir_all(files.join("all")).unwrap();
+        (0..7).for_each(|number| fs::write(files.join(format!("all/{number}")), "x").unwrap());
+        let made =
+            std::process::Command::new(disk_image::programs::find_program("mkfs.ext4", "e2fsprogs").unwrap())
+                .args(["-q", "-d"])
+                .args([&files, &image])
+                .arg("1M")
+                .status();
+        assert!(made.unwrap().success());
+        let store = disk_image::ext4::open(&File::open(&image).unwrap(), 0, 1 << 20).unwrap();
+        let names = |most| entries(&store, Path::new("all"), most).map(|it| it.len());
+        assert_eq!((names(7).unwrap(), names(8).unwrap()), (7, 7));
+        for most in [0, 4, 6] {
+            let error = names(most).err().unwrap().to_string();
+            assert!(error.starts_with(&format!("/all: has more than {most} entries")), "{error}");
+        }
+    }
 
     #[test]
     fn nothing_that_a_disk_says_leads_out_of_the_copy() {
