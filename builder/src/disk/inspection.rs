@@ -11,7 +11,7 @@ use boot_ledger::{FILES, Ledger, SLOT_BYTES};
 use boot_store::layout;
 use disk_image::partition_table::FoundPartition;
 use disk_image::read::{DiskReader, EspReader, MOST_TEXT};
-use disk_image::{PartitionKind, ext4};
+use disk_image::{PartitionKind, SharedClusters, ext4};
 use ext4_view::{Ext4, Ext4Error};
 use nix::fcntl::OFlag;
 use profiles::Digest;
@@ -129,6 +129,10 @@ pub fn inspect(path: &Path) -> Result<Inspection> {
     if let Some(esp) = &esp {
         found.read_esp(esp);
         found.read_grub_tries(esp);
+        match esp.shared_clusters() {
+            Ok(shared) => found.damage.extend(shared.iter().map(SharedClusters::damage)),
+            Err(error) => found.damage.push(error.remedy(ANEW)),
+        }
     }
     if reader.partition(PartitionKind::Store).is_ok() {
         found.check_entries(known);

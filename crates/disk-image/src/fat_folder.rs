@@ -52,6 +52,11 @@ impl<'a> FatFolder<'a> {
         Ok(FatFolder { clusters, chain, bytes })
     }
 
+    /// Everything in it, `.` and `..` too.
+    pub(crate) fn all(&self) -> Vec<Found> {
+        fat_names::read(&self.bytes)
+    }
+
     pub(crate) fn find(&self, name: &str) -> Option<Found> {
         fat_names::read(&self.bytes).into_iter().find(|it| it.is_called(name))
     }

@@ -70,7 +70,7 @@ pub(crate) fn read(bytes: &[u8]) -> Vec<Found> {
                 let is_long = !units.is_empty() && checksum(&short) == sum;
                 let long: Vec<u16> =
                     units.iter().rev().flatten().copied().take_while(|unit| *unit != 0).collect();
-                let name = if is_long { String::from_utf16_lossy(&long) } else { shown(&short) };
+                let name = if is_long { String::from_utf16_lossy(&long) } else { in_case(&short, entry[12]) };
                 let half = |place: usize| u32::from(u16::from_le_bytes([entry[place], entry[place + 1]]));
                 if attributes & VOLUME == 0 {
                     all.push(Found {
@@ -178,6 +178,18 @@ fn shown(short: &[u8; 11]) -> String {
     if end.is_empty() { stem } else { format!("{stem}.{end}") }
 }
 
+/// A short name in the letters in which its file was called: DIR_NTRes has a bit for each part that is all in small ones (Windows NT and
+/// Linux; `fs/fat/dir.c`).
+fn in_case(short: &[u8; 11], flags: u8) -> String {
+    let (mut cased, parts) = (*short, [(0x08, 0..8), (0x10, 8..11)]);
+    for (flag, part) in parts {
+        if flags & flag != 0 {
+            cased[part].make_ascii_lowercase();
+        }
+    }
+    shown(&cased)
+}
+
 fn checksum(short: &[u8; 11]) -> u8 {
     short.iter().fold(0_u8, |sum, byte| sum.rotate_right(1).wrapping_add(*byte))
 }
@@ -202,6 +214,16 @@ mod tests {
         assert!(found.iter().all(|it| it.cluster == 0x0012_3456 && it.size == 77 && it.is_folder()));
         assert!(found[1].is_called("THIRTEEN.CONF") && found[1].is_called("thirte~1.con"));
         assert_eq!(found[1].places, 64..64 + 64);
+    }
+
+    #[test]
+    fn a_short_name_is_told_in_its_letters() {
+        let mut entry = short_entry(*b"README  TXT", 0, 3, 3);
+        let told = [(0, "README.TXT"), (0x08, "readme.TXT"), (0x10, "README.txt"), (0x18, "readme.txt")];
+        for (flags, name) in told {
+            entry[12] = flags;
+            assert_eq!(read(&entry)[0].name, name);
+        }
     }
 
     #[test]

@@ -54,22 +54,33 @@ impl FatTable {
 
     /// At most `most` clusters, and whether the chain ends with them.
     fn follow(&self, first: u32, most: u64) -> io::Result<(Vec<u32>, bool)> {
-        let mut chain = vec![self.checked(first)?];
+        let (mut chain, most) = (Vec::new(), most.min(u64::from(self.clusters)));
+        let ended = self.visit(first, |cluster| {
+            chain.push(cluster);
+            (chain.len() as u64) < most
+        })?;
+        Ok((chain, ended))
+    }
+
+    /// Tells each cluster of a chain, until `go_on` says no; whether the chain ends with the last one that was told.
+    pub(crate) fn visit(&self, first: u32, mut go_on: impl FnMut(u32) -> bool) -> io::Result<bool> {
+        let mut cluster = self.checked(first)?;
         let mut sector = (u64::MAX, [0; SECTOR as usize]);
         loop {
-            let at = u64::from(chain[chain.len() - 1]) * ENTRY;
+            let goes_on = go_on(cluster);
+            let at = u64::from(cluster) * ENTRY;
             if sector.0 != at / SECTOR {
                 sector.0 = at / SECTOR;
                 self.area.read(&mut sector.1, self.tables[0] + sector.0 * SECTOR)?;
             }
             let next = value(&sector.1, (at % SECTOR) as usize) & MASK;
             if next >= LAST {
-                return Ok((chain, true));
+                return Ok(true);
             }
-            if chain.len() as u64 >= most.min(u64::from(self.clusters)) {
-                return Ok((chain, false));
+            if !goes_on {
+                return Ok(false);
             }
-            chain.push(self.checked(next)?);
+            cluster = self.checked(next)?;
         }
     }
 

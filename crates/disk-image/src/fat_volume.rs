@@ -23,7 +23,7 @@ const PART: u64 = 1 << 18;
 /// A FAT32 in a part of a disk.
 #[derive(Debug)]
 pub struct FatVolume {
-    clusters: Clusters,
+    pub(crate) clusters: Clusters,
 }
 
 impl FatVolume {

@@ -15,6 +15,7 @@
 //! | [`fat`] | the EFI system partition |
 //! | [`fat_volume`] | files of a FAT that come, change and go one at a time, on a disk that is in use |
 //! | `fat_geometry`, `fat_table`, `fat_folder`, `fat_names` | its boot sector, its chains of clusters, its folders, their entries |
+//! | `fat_shared` | files of a FAT whose chains of clusters meet |
 //! | [`area`] | a part of a disk that is changed in place |
 //! | `fat_make` | a new FAT without other programs |
 //! | [`ext4`] | the partitions with ext4, by mke2fs and debugfs |
@@ -40,6 +41,7 @@ mod fat_folder;
 mod fat_geometry;
 mod fat_make;
 mod fat_names;
+mod fat_shared;
 mod fat_table;
 pub mod fat_volume;
 pub mod format;
@@ -54,6 +56,7 @@ mod section;
 pub mod write;
 
 pub use area::Storage;
+pub use fat_shared::SharedClusters;
 pub use fat_volume::FatVolume;
 pub use fault::{Error, Result};
 pub use format::DiskFormat;

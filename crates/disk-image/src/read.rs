@@ -13,6 +13,7 @@ use crate::SECTOR;
 use crate::bios::FoundBootCode;
 use crate::ext4;
 use crate::fat_geometry::{self, ESP};
+use crate::fat_shared::SharedClusters;
 use crate::fat_volume::FatVolume;
 use crate::layout::PartitionKind;
 use crate::partition_table::{self, FoundPartition, FoundTable};
@@ -196,6 +197,19 @@ impl EspReader {
         let stats = self.files.stats().map_err(Error::on(ESP))?;
         let cluster = u64::from(stats.cluster_size());
         Ok((u64::from(stats.free_clusters()) * cluster, cluster))
+    }
+
+    /// Files and folders that share clusters; nobody knows which of two is whole. Of a FAT32 alone: Lamina makes no other.
+    ///
+    /// # Errors
+    /// The disk cannot be read.
+    pub fn shared_clusters(&self) -> Result<Vec<SharedClusters>> {
+        let disk = self.disk.try_clone().map_err(Error::on(ESP))?;
+        match FatVolume::open(disk, self.place.0, self.place.1) {
+            Ok(volume) => volume.shared_clusters().map_err(Error::on(ESP)),
+            Err(error) if error.system_said().is_some() => Err(error),
+            Err(_) => Ok(Vec::new()),
+        }
     }
 
     /// The length of a file; `None` of what is none.

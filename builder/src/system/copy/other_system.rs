@@ -33,7 +33,7 @@ impl OtherSystem {
     /// # Errors
     /// Its partition has entries of Lamina, or cannot be read; what boots by itself there would become another entry.
     pub(super) fn read(disk: &DiskReader, path: &Path) -> Result<OtherSystem> {
-        let copies = DiskCopies::of_esp(disk)?;
+        let copies = DiskCopies::of_esp(disk).map_err(|error| error.about(path.display()))?;
         let menu = Esp::read(&copies.esp())?;
         refuse_entries(&menu, path)?;
         let files = disk.esp()?;

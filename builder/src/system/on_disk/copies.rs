@@ -65,10 +65,14 @@ impl DiskCopies {
     /// Reads the EFI system partition of a disk alone.
     ///
     /// # Errors
-    /// There is none, or it is damaged.
+    /// There is none, or it is damaged; files of it share clusters.
     pub fn of_esp(disk: &DiskReader) -> Result<DiskCopies> {
         let esp = disk.esp()?;
         let (free, cluster) = esp.room()?;
+        // What is read of such files is not what belongs to them, and to free what one of them has takes it from the other.
+        if let Some(shared) = esp.shared_clusters()?.first() {
+            return Err(shared.damage());
+        }
         let folder = TemporaryFolder::make("disk")?;
         let (esp_room, store_room) = (Room { free, cluster }, Room { free: 0, cluster: 1 });
         let copies = DiskCopies { folder, store: None, esp, esp_room, store_room, filled: BTreeSet::new() };

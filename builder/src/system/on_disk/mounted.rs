@@ -59,7 +59,7 @@ impl MountedDisk {
         let reader = disk.reader()?;
         let place = |kind| reader.partition(kind).map(|it| (it.start, it.length)).map_err(named);
         let (store, esp) = (place(PartitionKind::Store)?, place(PartitionKind::EfiSystem)?);
-        let copies = DiskCopies::of_esp(&reader)?;
+        let copies = DiskCopies::of_esp(&reader).map_err(named)?;
         let file = disk.file().try_clone().map_err(Error::on(disk.path.display()))?;
         let volume = Arc::new(FatVolume::open(file, esp.0, esp.1)?);
         own_mounts(&disk.path)?;
