@@ -34,6 +34,8 @@ impl TemporaryFolder {
             }
             let ready = || match new_folder::fresh(&place, Rule::NothingInherited(PRIVATE)) {
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+                // Another process has removed it between, for it was empty: it is made again.
+                Err(error) if error.kind() == ErrorKind::NotFound && is_above(&place) => Ok(()),
                 made => made.map_err(|error| failed(&place, error)),
             };
             let scratch = Scratch::make(&place, label, ELSEWHERE, ready)?;
@@ -95,11 +97,19 @@ fn is_free_or_own(place: &Path) -> io::Result<bool> {
             let found = found?;
             if is_own(&found) && found.mode() & 0o077 != 0 {
                 // It is no link, and nobody else may put one in the place of a folder of ours.
-                fs::set_permissions(place, fs::Permissions::from_mode(PRIVATE))?;
+                match fs::set_permissions(place, fs::Permissions::from_mode(PRIVATE)) {
+                    Err(error) if error.kind() == ErrorKind::NotFound => {}
+                    set => set?,
+                }
             }
             Ok(is_own(&found))
         }
     }
+}
+
+/// Whether there is a folder for temporary files at all.
+fn is_above(place: &Path) -> bool {
+    place.parent().is_some_and(Path::is_dir)
 }
 
 /// With the lock held, nobody is about to make an entry.
@@ -112,4 +122,26 @@ fn remove_empty(place: &Path) {
 fn failed(place: &Path, error: io::Error) -> Error {
     let folder = place.parent().unwrap_or(place);
     Error::caused(folder.display(), error).remedy(ELSEWHERE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The folder for all goes with the last of them, and comes with the next, at any moment.
+    #[test]
+    fn many_at_once_do_not_disturb_each_other() {
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for _ in 0..100 {
+                        let folder = TemporaryFolder::make("test").unwrap();
+                        fs::write(folder.path().join("file"), "x").unwrap();
+                        assert_eq!(sweep(), []);
+                        assert!(folder.path().join("file").exists());
+                    }
+                });
+            }
+        });
+    }
 }
