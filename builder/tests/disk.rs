@@ -164,7 +164,7 @@ fn a_refusal_names_a_remedy_and_leaves_nothing() {
         &["disk", "create", "x.img", "--profile", "web", "--kernel", "./none"],
         &["./none: does not exist", "lamina kernel list"],
     );
-    refused(&["disk", "inspect", "initramfs"], &["initramfs: is no GPT", "lamina disk create"]);
+    refused(&["disk", "inspect", "initramfs"], &["initramfs: holds no Lamina system", "lamina disk create"]);
 
     let image = image_of(shop.path());
     let mut bytes = fs::read(&image).unwrap();

@@ -18,6 +18,7 @@ use profiles::Digest;
 use profiles::resolved::{BootProfile, KernelPin};
 
 use super::loader_check::{self, ANEW, MENU};
+use super::other_disk::{self, OtherDisk};
 use crate::error::{Error, Result};
 use crate::medium::SLOTS;
 
@@ -79,6 +80,15 @@ pub struct Inspection {
     pub unknown: Vec<String>,
 }
 
+/// What a disk is.
+#[derive(Debug)]
+pub enum Found {
+    /// One of Lamina, whole or not.
+    System(Box<Inspection>),
+    /// One on which nothing is Lamina's.
+    Other(OtherDisk),
+}
+
 /// A damaged or missing file of the store.
 const BRING: &str = "`lamina system install PROFILE` puts it there again";
 /// An entry that is not of Lamina.
@@ -90,8 +100,8 @@ const KERNEL: &str =
 /// Looks at a disk or an image of one.
 ///
 /// # Errors
-/// It cannot be opened, or has no partition table. Whatever else is wrong stands in the result.
-pub fn inspect(path: &Path) -> Result<Inspection> {
+/// It cannot be opened, or has a partition table that cannot be read. Whatever else is wrong stands in the result.
+pub fn inspect(path: &Path) -> Result<Found> {
     // O_NONBLOCK: a FIFO must not hang it. It changes nothing for files and devices.
     let disk = File::options()
         .read(true)
@@ -103,13 +113,19 @@ pub fn inspect(path: &Path) -> Result<Inspection> {
         return Err(Error::new(path.display(), "is neither a file nor a block device")
             .remedy("name the image of a disk, or the device of one"));
     }
-    let reader = DiskReader::new(disk).map_err(|error| {
+    other_disk::refuse_container(&disk, path)?;
+    let read = disk.try_clone().map_err(Error::on(path.display())).map(DiskReader::new)?;
+    let named = |error: Error| {
         let named = Error::new(path.display(), error.cause().to_owned());
         match error.known_remedy() {
             Some(remedy) => named.remedy(remedy),
             None => named,
         }
-    })?;
+    };
+    if let Some(other) = other_disk::look(&disk, &read).map_err(named)? {
+        return Ok(Found::Other(other));
+    }
+    let reader = read.map_err(named)?;
     let mut found = Inspection {
         partitions: reader.table.partitions.clone(),
         damage: reader.table.damage.clone(),
@@ -137,7 +153,7 @@ pub fn inspect(path: &Path) -> Result<Inspection> {
     if reader.partition(PartitionKind::Store).is_ok() {
         found.check_entries(known);
     }
-    Ok(found)
+    Ok(Found::System(Box::new(found)))
 }
 
 impl Inspection {

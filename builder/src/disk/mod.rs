@@ -13,6 +13,7 @@
 //! | [`device`] | a device that a disk is written to: what is known of it, and whether it may be lost |
 //! | [`loader_record`] | what starts a disk, as a file on it |
 //! | [`loader_check`] | whether that is still there, and whole |
+//! | [`other_disk`] | what lies on a disk that is none of ours |
 //! | [`inspection`] | what lies on such a disk, and what is wrong with it |
 
 pub mod assembly;
@@ -25,5 +26,6 @@ pub mod loader;
 pub mod loader_check;
 pub mod loader_record;
 pub mod made_files;
+pub mod other_disk;
 pub mod pinned_kernel;
 pub mod planned;

@@ -11,11 +11,12 @@ use serde_json::{Value, json};
 
 use crate::command::kernel_named::pin_json;
 use crate::command::{print, print_json};
-use crate::disk::inspection::{self, Inspection};
+use crate::disk::inspection::{self, Found, Inspection};
+use crate::disk::other_disk::{FoundFileSystem, OtherDisk, OtherPartition};
 use crate::error::{Error, Result};
 
-/// List partitions, entries, kernels, generations and images of a disk, and say what is damaged; exit status 1 when something is.
-/// Every image is read and hashed.
+/// List partitions, entries, kernels, generations and images of a disk, and say what is damaged; exit status 1 when something is, and of
+/// a disk that holds no Lamina system. Every image is read and hashed.
 #[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(
     subcommand,
@@ -33,7 +34,10 @@ pub(super) struct Inspect {
 
 impl Inspect {
     pub(super) fn run(self) -> Result<ExitCode> {
-        let found = inspection::inspect(&self.image)?;
+        let found = match inspection::inspect(&self.image)? {
+            Found::System(found) => found,
+            Found::Other(other) => return self.tell_other(&other),
+        };
         if self.json {
             print_json(&as_json(&found))?;
         } else {
@@ -83,6 +87,41 @@ impl Inspect {
     }
 }
 
+impl Inspect {
+    /// Of a disk that is none of Lamina's.
+    fn tell_other(&self, other: &OtherDisk) -> Result<ExitCode> {
+        if self.json {
+            print_json(&other_as_json(other))?;
+            return Ok(ExitCode::FAILURE);
+        }
+        for OtherPartition { number, name, uuid, start, size, content } in &other.partitions {
+            let name = name.as_deref().filter(|name| !name.is_empty());
+            let name = name.map_or_else(String::new, |name| format!(" {}", clean(name)));
+            let what =
+                content.as_ref().map_or_else(|| "nothing that is known".to_owned(), ToString::to_string);
+            let (start, size) = (human_size(*start), human_size(*size));
+            print(format_args!("partition {number}{name} at {start}, {size}, {uuid}: {what}"))?;
+        }
+        Err(other.no_system(self.image.display()))
+    }
+}
+
+fn other_as_json(other: &OtherDisk) -> Value {
+    let content = |it: &Option<FoundFileSystem>| {
+        it.as_ref().map(|it| json!({ "kind": it.kind, "label": it.label, "store": it.has_store }))
+    };
+    let partitions = other.partitions.iter().map(|it| {
+        json!({
+            "number": it.number, "name": it.name, "uuid": it.uuid, "start": it.start, "size": it.size,
+            "content": content(&it.content),
+        })
+    });
+    json!({
+        "lamina": false, "holds": other.holds(), "table": other.table, "content": content(&other.content),
+        "partitions": partitions.collect::<Vec<_>>(),
+    })
+}
+
 fn sentence(damage: &Error) -> String {
     format!("{}: {}", damage.object(), damage.cause())
 }
@@ -119,7 +158,7 @@ fn as_json(found: &Inspection) -> Value {
         })
     });
     json!({
-        "sound": found.damage.is_empty(), "damage": found.damage.iter().map(sentence).collect::<Vec<_>>(),
+        "lamina": true, "sound": found.damage.is_empty(), "damage": found.damage.iter().map(sentence).collect::<Vec<_>>(),
         "remedies": found.damage.iter().map(remedy).collect::<Vec<_>>(), "unknown": found.unknown,
         "partitions": partitions.collect::<Vec<_>>(), "entries": entries.collect::<Vec<_>>(),
         "grub_tries": found.grub_tries.as_ref().map(|it| json!({ "entry": it.entry, "left": it.left })),

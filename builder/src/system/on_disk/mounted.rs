@@ -56,7 +56,7 @@ impl MountedDisk {
     /// A partition is missing, or its file system cannot be mounted; there are no loop devices.
     pub fn mount(disk: OpenDisk) -> Result<MountedDisk> {
         let named = |error: Error| error.about(disk.path.display());
-        let reader = disk.reader()?;
+        let reader = disk.system()?;
         let place = |kind| reader.partition(kind).map(|it| (it.start, it.length)).map_err(named);
         let (store, esp) = (place(PartitionKind::Store)?, place(PartitionKind::EfiSystem)?);
         let copies = DiskCopies::of_esp(&reader).map_err(named)?;

@@ -6,13 +6,13 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use disk_image::format::container_of;
 use disk_image::read::DiskReader;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::libc;
 
 use crate::disk::device::{observe, open_exclusively, shown_by_loop};
+use crate::disk::other_disk::{self, refuse_container};
 use crate::error::{Error, Result};
 use crate::medium;
 use crate::report::Report;
@@ -66,7 +66,15 @@ impl OpenDisk {
     /// There is no partition table.
     pub fn reader(&self) -> Result<DiskReader> {
         let file = self.hold.file().try_clone().map_err(Error::on(self.path.display()))?;
-        reader(file, &self.path)
+        named(DiskReader::new(file), &self.path)
+    }
+
+    /// The same of a disk with a system of Lamina.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn system(&self) -> Result<DiskReader> {
+        system_on(self.hold.file(), &self.path)
     }
 
     /// The disk itself.
@@ -78,7 +86,7 @@ impl OpenDisk {
 /// Opens a disk to be looked at; nothing keeps others away.
 ///
 /// # Errors
-/// It cannot be opened, or is no raw disk with a partition table.
+/// It cannot be opened, or is no raw disk with a system of Lamina.
 pub fn look(path: &Path) -> Result<DiskReader> {
     is_device(path)?;
     // O_NONBLOCK: a FIFO that came meanwhile must not hang it.
@@ -86,11 +94,20 @@ pub fn look(path: &Path) -> Result<DiskReader> {
     let file =
         File::options().read(true).custom_flags(flags).open(path).map_err(Error::on(path.display()))?;
     refuse_container(&file, path)?;
-    reader(file, path)
+    system_on(&file, path)
 }
 
-fn reader(file: File, path: &Path) -> Result<DiskReader> {
-    DiskReader::new(file).map_err(|error| {
+/// A disk with a system of Lamina, whole or not.
+fn system_on(file: &File, path: &Path) -> Result<DiskReader> {
+    let read = file.try_clone().map_err(Error::on(path.display())).map(DiskReader::new)?;
+    match other_disk::look(file, &read) {
+        Ok(Some(other)) => Err(other.no_system(path.display())),
+        _ => named(read, path),
+    }
+}
+
+fn named(read: Result<DiskReader>, path: &Path) -> Result<DiskReader> {
+    read.map_err(|error| {
         let remedy = error.known_remedy().unwrap_or("give a disk that `lamina disk create` wrote").to_owned();
         Error::new(path.display(), error.cause().to_owned()).remedy(remedy)
     })
@@ -104,14 +121,6 @@ fn is_device(path: &Path) -> Result<bool> {
         false => Err(Error::new(path.display(), "is neither a file nor a block device")
             .remedy("name the image of a disk, or the device of one")),
     }
-}
-
-fn refuse_container(file: &File, path: &Path) -> Result<()> {
-    let Some(kind) = container_of(file) else { return Ok(()) };
-    let cause = format!("is a {kind}: only a disk that is written down byte for byte can be worked on");
-    Err(Error::new(path.display(), cause).remedy(
-        "`qemu-img convert -O raw FILE disk.img` makes such a one of it, and `qemu-img convert -O FORMAT` turns that back",
-    ))
 }
 
 fn lock(path: &Path, report: &Report) -> Result<Hold> {

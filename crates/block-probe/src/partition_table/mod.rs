@@ -61,6 +61,11 @@ pub struct Entry {
 pub struct Table(Vec<Entry>);
 
 impl Table {
+    /// All partitions that the kernel makes of it, in the order of the table.
+    pub fn entries(&self) -> &[Entry] {
+        &self.0
+    }
+
     /// The names of the partition that the kernel made with that number, `size` bytes from `start` on; `None` when the table does
     /// not say the same: then the kernel made it from another one.
     pub fn partition(&self, number: u32, start: u64, size: u64) -> Option<Partition> {
