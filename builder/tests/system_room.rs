@@ -13,7 +13,7 @@ use builder::system::execution;
 use builder::system::installed::Installed;
 use builder::system::plan::SystemPlan;
 use builder::system::request::{NewGeneration, Request};
-use builder::system::room::Room;
+use builder::system::room::FreeRoom;
 use builder::system::step::Step;
 use builder::system::target::Target;
 use profiles::Name;
@@ -37,8 +37,8 @@ fn kernel(kind: &str) -> BootFiles {
     )
 }
 
-fn room(target: &Target) -> Room {
-    Room::of(&target.store).unwrap()
+fn room(target: &Target) -> FreeRoom {
+    FreeRoom::of(&target.store).unwrap()
 }
 
 /// Bytes that the partition takes, with these clusters.
@@ -64,7 +64,7 @@ fn a_full_partition_is_collected_by_freeing_first() {
     let mut installed = Installed::read(&target).unwrap();
     let full = taken(&target, cluster);
     for free in [0, cluster] {
-        installed.esp.room = Room { free, cluster };
+        installed.esp.room = FreeRoom { free, cluster };
         let names = vec![name("rescue"), name("web")];
         let request = Request { keep: Some((names, 1.try_into().unwrap())), ..Request::default() };
         let plan = SystemPlan::make(&installed, &request, room(&target)).unwrap();
@@ -94,7 +94,7 @@ fn an_installation_frees_only_what_the_default_does_not_need() {
     let (mut installed, mut request) = install(&shop, &target, "new");
     request.keep = Some((vec![name("web")], 1.try_into().unwrap()));
     let full = taken(&target, cluster);
-    installed.esp.room = Room { free: 0, cluster };
+    installed.esp.room = FreeRoom { free: 0, cluster };
     let plan = SystemPlan::make(&installed, &request, room(&target)).unwrap();
     let trial = shop.copy("trial");
     execution::carry_out(&plan, &trial, &Report::default(), &mut |step| {
@@ -118,7 +118,7 @@ fn what_a_damaged_menu_of_grub_names_does_not_go_first() {
     let mut installed = Installed::read(&target).unwrap();
     let mut planned = 0;
     for free in (0..64).map(|clusters| clusters * 512) {
-        installed.esp.room = Room { free, cluster: 512 };
+        installed.esp.room = FreeRoom { free, cluster: 512 };
         let names = vec![name("rescue"), name("web")];
         let request = Request { keep: Some((names, 1.try_into().unwrap())), ..Request::default() };
         let Ok(plan) = SystemPlan::make(&installed, &request, room(&target)) else { continue };
@@ -142,7 +142,7 @@ fn where_all_that_may_go_is_not_enough_the_remedy_says_what_more_there_is() {
     let (mut installed, mut request) = install(&shop, &target, &"large ".repeat(20_000));
     let mut refused = |keep: usize| {
         request.keep = Some((vec![name("web")], keep.try_into().unwrap()));
-        installed.esp.room = Room { free: 0, cluster: 512 };
+        installed.esp.room = FreeRoom { free: 0, cluster: 512 };
         SystemPlan::make(&installed, &request, room(&target)).unwrap_err().to_string()
     };
     let all = refused(9);
@@ -195,8 +195,9 @@ fn an_image_of_another_length_counts_as_one_that_comes() {
     fs::write(&image.files.1, "torn").unwrap();
     drop(installed);
     let installed = Installed::read(&target).unwrap();
-    let error =
-        SystemPlan::make(&installed, &request, Room { free: 4096, cluster: 4096 }).unwrap_err().to_string();
+    let error = SystemPlan::make(&installed, &request, FreeRoom { free: 4096, cluster: 4096 })
+        .unwrap_err()
+        .to_string();
     assert!(error.starts_with("the medium: has 4.0 KiB free, and the images take 16.0 KiB"), "{error}");
     let plan = SystemPlan::make(&installed, &request, room(&target)).unwrap();
     assert_eq!(plan.bytes, image.wanted.size);

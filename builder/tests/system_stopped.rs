@@ -15,7 +15,7 @@ use builder::system::execution;
 use builder::system::installed::Installed;
 use builder::system::plan::SystemPlan;
 use builder::system::request::{NewGeneration, Request};
-use builder::system::room::Room;
+use builder::system::room::FreeRoom;
 use builder::system::step::Step;
 use builder::system::target::Target;
 use profiles::Name;
@@ -59,7 +59,7 @@ fn whatever_step_it_stops_at_something_whole_boots_and_the_same_command_goes_on(
         let default = Some((web.clone(), new[0].number));
         let keep = Some((vec![web], 1.try_into().unwrap()));
         let request = Request { new, kernel: Some(kernel), default, keep, ..Request::default() };
-        let plan = SystemPlan::make(&installed, &request, Room::of(&target.store).unwrap()).unwrap();
+        let plan = SystemPlan::make(&installed, &request, FreeRoom::of(&target.store).unwrap()).unwrap();
         // Its files are those of the kernel: they are open as long as the request lives.
         (plan, request)
     };
@@ -110,12 +110,13 @@ fn a_partition_that_would_get_too_full_is_refused_before_anything_is_written() {
     let web = Name::parse("web").unwrap();
     let new = vec![NewGeneration::newest(&store, &target, &installed, &web).unwrap()];
     let request = Request { new, default: Some((web, 3)), ..Request::default() };
-    installed.esp.room = Room { free: 4 * 512, cluster: 512 };
+    installed.esp.room = FreeRoom { free: 4 * 512, cluster: 512 };
     let error =
-        SystemPlan::make(&installed, &request, Room::of(&target.store).unwrap()).unwrap_err().to_string();
+        SystemPlan::make(&installed, &request, FreeRoom::of(&target.store).unwrap()).unwrap_err().to_string();
     assert!(error.starts_with("the EFI system partition: has 2.0 KiB free, and "), "{error}");
     assert!(error.contains("help: "), "{error}");
-    let error =
-        SystemPlan::make(&installed, &request, Room { free: 4096, cluster: 4096 }).unwrap_err().to_string();
+    let error = SystemPlan::make(&installed, &request, FreeRoom { free: 4096, cluster: 4096 })
+        .unwrap_err()
+        .to_string();
     assert!(error.starts_with("the medium: has 4.0 KiB free, and the images take 16.0 KiB"), "{error}");
 }

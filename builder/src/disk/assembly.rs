@@ -1,6 +1,6 @@
 //! All that was chosen of a store for a new disk, as a plan.
 
-use boot_entry::{Choice, Menu, MenuRequest, Parameter};
+use boot_entry::{Choice, Menu, MenuRequest, Parameter, names};
 use disk_image::{Content, DiskFile, FatBy, Identity, PartitionKind};
 use profiles::{Digest, Name};
 
@@ -99,10 +99,10 @@ impl DiskRequest<'_> {
     }
 
     fn menu(&self, identity: &Identity) -> Result<Menu> {
-        let mut parameters = vec![names_partition("lamina.store", PartitionKind::Store, identity)?];
+        let mut parameters = vec![names_partition(names::STORE, PartitionKind::Store, identity)?];
         parameters.extend(self.parameters.iter().cloned());
         let state = match self.state {
-            Some(_) => Some(names_partition("lamina.state", PartitionKind::State, identity)?),
+            Some(_) => Some(names_partition(names::STATE, PartitionKind::State, identity)?),
             None => None,
         };
         let generation = |chosen: &DiskGeneration| {

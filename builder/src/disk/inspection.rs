@@ -6,7 +6,7 @@ use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 
 use boot_entry::entry::listed_at;
-use boot_entry::{BootEntry, EntryFileName, GrubTries, paths};
+use boot_entry::{BootEntry, EntryFileName, GrubTries, names, paths};
 use boot_ledger::{FILES, Ledger, SLOT_BYTES};
 use boot_store::layout;
 use disk_image::partition_table::FoundPartition;
@@ -346,7 +346,7 @@ impl Inspection {
                 wrong("names no profile".to_owned(), MENU);
             }
             let of_partitions =
-                entry.options.iter().filter(|it| ["lamina.store", "lamina.state"].contains(&it.name()));
+                entry.options.iter().filter(|it| [names::STORE, names::STATE].contains(&it.name()));
             let uuids = of_partitions.filter_map(|it| it.value()?.strip_prefix("PARTUUID="));
             for uuid in uuids.filter(|uuid| !partitions.contains(&uuid.to_ascii_lowercase())) {
                 wrong(format!("the partition {uuid} is not on this disk"), MENU);

@@ -10,7 +10,7 @@ use boot_entry::paths::{self, BOOT_FILES, ENTRIES, GRUB, GRUB_CFG, GRUB_LAST, GR
 use boot_entry::{BootEntry, EntryFileName, GrubTries, LoaderConf, grub, grub_last, sector};
 use stack::beneath::Folder;
 
-use super::room::Room;
+use super::room::FreeRoom;
 use crate::error::{Error, Result, beneath};
 
 /// More of an entry, or of a loader's file, is not read.
@@ -70,7 +70,7 @@ pub struct Esp {
     /// The files by which loaders choose that can be written in place, for they have the length of a sector.
     pub in_place: BTreeSet<&'static str>,
     /// How much fits.
-    pub room: Room,
+    pub room: FreeRoom,
 }
 
 impl Esp {
@@ -113,7 +113,7 @@ impl Esp {
             no_files: reader.no_files,
             unread: reader.unread,
             in_place,
-            room: Room::of(folder)?,
+            room: FreeRoom::of(folder)?,
         })
     }
 

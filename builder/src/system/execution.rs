@@ -14,7 +14,7 @@ use disk_image::DiskFile;
 use super::esp_files::EspFiles;
 use super::installed::Installed;
 use super::plan::SystemPlan;
-use super::room::Room;
+use super::room::FreeRoom;
 use super::step::{ANOTHER_KERNEL, Step};
 use super::target::Target;
 use crate::error::{Error, Result};
@@ -100,7 +100,7 @@ fn check_images(images: &[MediumImage], later: &[Step], target: &Target, report:
         let meter = report.progress().meter("checking images of the medium", bytes);
         damaged.extend(images.iter().filter(|image| copying::look(image, &meter) != copying::Found::Sound));
     }
-    // Room that nobody can tell of is not counted on.
+    // FreeRoom that nobody can tell of is not counted on.
     let length =
         |image: &&MediumImage| (image.wanted.size, fs::metadata(&image.files.1).map_or(0, |it| it.len()));
     let replaced: Vec<(u64, u64)> = damaged.iter().map(length).collect();
@@ -120,7 +120,7 @@ fn check_images(images: &[MediumImage], later: &[Step], target: &Target, report:
 
 /// Files that are damaged are put there again, each beside the damaged one (lengths of the new and of the old), and others come after them.
 fn refuse_without_room(
-    room: Room,
+    room: FreeRoom,
     (place, damaged): (&str, &str),
     replaced: &[(u64, u64)],
     coming: impl Iterator<Item = u64>,
@@ -177,7 +177,7 @@ mod tests {
     #[test]
     fn damage_without_the_room_to_mend_it_is_refused() {
         let refused = |free, replaced: &[(u64, u64)], coming: &[u64]| {
-            let room = Room { free, cluster: 512 };
+            let room = FreeRoom { free, cluster: 512 };
             refuse_without_room(room, ("the medium", "images/x"), replaced, coming.iter().copied())
         };
         assert!(refused(0, &[], &[512]).is_ok(), "the plan has counted it");

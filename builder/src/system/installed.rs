@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use boot_entry::BootEntry;
+use boot_entry::{BootEntry, names};
 use cli::numbers::count;
 use cli::safe_text::clean;
 use profiles::{Digest, Name};
@@ -225,5 +225,5 @@ fn booted_by(generations: &[InstalledGeneration], file: &EspEntry, entry: &BootE
 
 /// The store that an entry names.
 fn store_of(entry: &BootEntry) -> Option<&str> {
-    entry.options.iter().rfind(|it| it.name() == "lamina.store")?.value()
+    entry.options.iter().rfind(|it| it.name() == names::STORE)?.value()
 }

@@ -7,7 +7,7 @@ use std::num::NonZero;
 use boot_entry::menu::{LAST_PLACE, place_of};
 use boot_entry::{
     BootEntry, Choice, EntryFileName, Generation, LoaderConf, Menu, MenuRequest, Parameter, StartedWith,
-    Tries,
+    Tries, names,
 };
 use profiles::resolved::BootProfile;
 use profiles::{Digest, Name};
@@ -20,8 +20,7 @@ use crate::error::{Error, Result};
 use crate::medium::contents::InstalledGeneration;
 
 /// The parameters that each entry has for itself.
-const BINDING: [&str; 2] = ["lamina.profile", "lamina.fallback"];
-const STATE: &str = "lamina.state";
+const BINDING: [&str; 2] = [names::PROFILE, names::FALLBACK];
 /// How often a new entry may be tried on a medium whose menu counts, as the Boot Loader Specification has it in its examples.
 const TRIES: NonZero<u32> = NonZero::new(3).unwrap();
 
@@ -105,8 +104,9 @@ fn generation(
     let mut parameters: Vec<Parameter> =
         template.options.iter().filter(|it| !BINDING.contains(&it.name())).cloned().collect();
     if own.is_none() {
-        let state = installed.own_entries().find_map(|it| it.1.options.iter().find(|it| it.name() == STATE));
-        parameters.retain(|it| it.name() != STATE);
+        let state =
+            installed.own_entries().find_map(|it| it.1.options.iter().find(|it| it.name() == names::STATE));
+        parameters.retain(|it| it.name() != names::STATE);
         let takes = shown.contents.takes_a_state() && rescue != Some(shown.profile);
         parameters.extend(state.filter(|_| takes).cloned());
         let more = request.parameters.iter().filter(|_| shown.new);
@@ -213,7 +213,7 @@ fn named(installed: &Installed, request: &Request, menu: Menu, conf: &LoaderConf
         named.entries.push((name, entry));
     }
     // Somebody else's entry boots by itself, also one of another medium, and nobody asked for another.
-    let of_others = |id: &String| !is_ours(id) || is_of_another_medium(installed);
+    let of_others = |id: &String| !EntryFileName::is_our_id(id) || is_of_another_medium(installed);
     let foreign = conf.default.clone().filter(|id| request.default.is_none() && of_others(id));
     named.default = foreign.unwrap_or(named.default);
     named
@@ -222,10 +222,6 @@ fn named(installed: &Installed, request: &Request, menu: Menu, conf: &LoaderConf
 fn is_of_another_medium(installed: &Installed) -> bool {
     let default = installed.esp.default_entry().filter(|it| it.entry.is_ok());
     default.is_some_and(|it| installed.own_entries().all(|(own, _)| own.file != it.file))
-}
-
-fn is_ours(id: &str) -> bool {
-    EntryFileName { id: id.to_owned(), tries: None }.is_ours()
 }
 
 /// The file that has this text already, with the tries that were counted; else a name that no file has.

@@ -8,22 +8,22 @@ use crate::error::{Error, Result};
 
 /// Free space of a file system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Room {
+pub struct FreeRoom {
     /// In bytes.
     pub free: u64,
     /// What a file is rounded up to, in bytes.
     pub cluster: u64,
 }
 
-impl Room {
+impl FreeRoom {
     /// Of the file system of a folder.
     ///
     /// # Errors
     /// It cannot be asked.
-    pub fn of(folder: &Path) -> Result<Room> {
+    pub fn of(folder: &Path) -> Result<FreeRoom> {
         let found = statvfs(folder).map_err(Error::on(folder.display()))?;
         let cluster = found.fragment_size().max(1);
-        Ok(Room { free: found.blocks_available() * cluster, cluster })
+        Ok(FreeRoom { free: found.blocks_available() * cluster, cluster })
     }
 
     /// What a file of this length takes.
@@ -52,7 +52,7 @@ mod tests {
 
     #[test]
     fn what_is_replaced_needs_its_room_beside_the_old_one() {
-        let room = Room { free: 0, cluster: 512 };
+        let room = FreeRoom { free: 0, cluster: 512 };
         assert_eq!(room.most_taken(&[], [1, 513]), 512 + 1024);
         assert_eq!(room.most_taken(&[(1000, 1000), (400, 400)], []), 1024, "one after the other");
         assert_eq!(room.most_taken(&[(1000, 4)], [100]), 1024);

@@ -8,7 +8,7 @@ use boot_store::layout::{self, DEFAULT_FOLDER};
 use disk_image::FatVolume;
 
 use super::on_disk::{DiskCopies, MountedDisk};
-use super::room::Room;
+use super::room::FreeRoom;
 use crate::error::{Error, Result};
 use crate::medium;
 use crate::presence;
@@ -26,7 +26,7 @@ pub struct Target {
     /// The image or the device of the disk, where it was given.
     pub disk: Option<PathBuf>,
     /// Of copies that stand for a file system of a disk: how much fits into that; of the store, and of the partition.
-    rooms: (Option<Room>, Option<Room>),
+    rooms: (Option<FreeRoom>, Option<FreeRoom>),
     /// Changes the partition where its folder holds copies.
     pub(super) volume: Option<Arc<FatVolume>>,
 }
@@ -94,22 +94,22 @@ impl Target {
     ///
     /// # Errors
     /// Its file system cannot be asked.
-    pub fn room(&self) -> Result<Room> {
-        self.rooms.0.map_or_else(|| Room::of(&self.store), Ok)
+    pub fn room(&self) -> Result<FreeRoom> {
+        self.rooms.0.map_or_else(|| FreeRoom::of(&self.store), Ok)
     }
 
     /// How much fits onto the partition, as it is now.
     ///
     /// # Errors
     /// It cannot be asked.
-    pub(super) fn esp_room(&self) -> Result<Room> {
+    pub(super) fn esp_room(&self) -> Result<FreeRoom> {
         match (&self.volume, self.rooms.1) {
             (Some(volume), _) => {
                 let (free, cluster) = volume.room().map_err(Error::on("the EFI system partition"))?;
-                Ok(Room { free, cluster })
+                Ok(FreeRoom { free, cluster })
             }
             (None, Some(room)) => Ok(room),
-            (None, None) => Room::of(&self.esp),
+            (None, None) => FreeRoom::of(&self.esp),
         }
     }
 

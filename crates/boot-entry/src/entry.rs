@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use kernel_command_line::names;
 use profiles::{Digest, Name, is_misleading};
 
 use crate::file_name::{EntryFileName, Tries};
@@ -63,12 +64,12 @@ pub fn listed_at(name: &EntryFileName, entry: Option<&BootEntry>) -> impl Ord + 
 impl BootEntry {
     /// The profile that it boots, with the digest that it binds; `None` when it names none, or does not bind it.
     pub fn boots(&self) -> Option<(Name, Digest)> {
-        self.bound("lamina.profile").into_iter().next()
+        self.bound(names::PROFILE).into_iter().next()
     }
 
     /// What takes the place of that, in this order.
     pub fn fallbacks(&self) -> Vec<(Name, Digest)> {
-        self.bound("lamina.fallback")
+        self.bound(names::FALLBACK)
     }
 
     /// What `PROFILE@sha256:HEX,...` names; of a parameter that stands twice the last one counts, as for init.
@@ -98,8 +99,7 @@ impl BootEntry {
 
     /// The profiles that the entry may boot, each perhaps with `@sha256:HEX`: the one that it is for, then what may take its place.
     pub fn candidates(&self) -> impl Iterator<Item = &str> {
-        let named =
-            self.options.iter().filter(|it| ["lamina.profile", "lamina.fallback"].contains(&it.name()));
+        let named = self.options.iter().filter(|it| [names::PROFILE, names::FALLBACK].contains(&it.name()));
         let of_store = |word: &&str| Name::parse(word.split('@').next().unwrap_or_default()).is_ok();
         named.filter_map(Parameter::value).flat_map(|value| value.split(',')).filter(of_store)
     }

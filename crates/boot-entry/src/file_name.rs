@@ -49,7 +49,12 @@ impl EntryFileName {
 
     /// Whether this is the name of an entry of Lamina, and of nobody else's.
     pub fn is_ours(&self) -> bool {
-        self.id.starts_with(PREFIX)
+        EntryFileName::is_our_id(&self.id)
+    }
+
+    /// The same of an id alone.
+    pub fn is_our_id(id: &str) -> bool {
+        id.starts_with(PREFIX)
     }
 
     /// The number of the generation of a profile that this name is for, revised or not.

@@ -31,6 +31,7 @@ pub use entry::BootEntry;
 pub use file_name::{EntryFileName, Tries};
 pub use grub::GrubMenu;
 pub use grub_tries::GrubTries;
+pub use kernel_command_line::names;
 pub use loader_conf::LoaderConf;
 pub use menu::{Choice, Generation, Menu, MenuError, MenuRequest, StartedWith};
 pub use parameter::Parameter;

@@ -4,6 +4,7 @@
 use std::fmt;
 use std::num::NonZero;
 
+use kernel_command_line::names;
 use profiles::{Digest, Name};
 
 use crate::entry::{BootEntry, one_line};
@@ -264,8 +265,8 @@ impl Wanted<'_> {
             title.push_str(&format!(": {}", shortened(description)));
         }
         let fallbacks = self.before.into_iter().chain(rescue.filter(|rescue| *rescue != generation));
-        let mut options = vec![Parameter::bound("lamina.profile", [generation].into_iter())];
-        let fallback = Parameter::bound("lamina.fallback", fallbacks);
+        let mut options = vec![Parameter::bound(names::PROFILE, [generation].into_iter())];
+        let fallback = Parameter::bound(names::FALLBACK, fallbacks);
         options.extend((fallback.value() != Some("")).then_some(fallback));
         options.extend(request.parameters.iter().chain(&generation.parameters).cloned());
         let StartedWith { linux, initrd, version } = generation.started_with.clone();

@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use kernel_command_line::names;
+
 /// The longest command line that x86 takes, in bytes: `COMMAND_LINE_SIZE` of `arch/x86/include/asm/setup.h`, less the final NUL.
 pub const LONGEST_LINE: usize = 2047;
 
@@ -26,7 +28,7 @@ pub enum ParameterError {
 }
 
 /// What entries say of themselves; a second one would win, and the entry would boot something else than it shows.
-const OF_THE_ENTRY: [&str; 3] = ["lamina.profile", "lamina.fallback", "lamina.store"];
+const OF_THE_ENTRY: [&str; 3] = [names::PROFILE, names::FALLBACK, names::STORE];
 
 impl fmt::Display for ParameterError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {

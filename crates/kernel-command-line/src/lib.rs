@@ -2,7 +2,9 @@
 //!
 //! `Documentation/admin-guide/kernel-parameters.rst` and `next_arg` in the kernel's `lib/cmdline.c`: blanks separate
 //! parameters, double quotes protect blanks anywhere, quotes around a whole parameter or a whole value vanish, and
-//! what follows a lone `--` belongs to the real init.
+//! what follows a lone `--` belongs to the real init. What the parameters of Lamina are called is in [`names`].
+
+pub mod names;
 
 /// One parameter, `name` or `name=value`.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use boot_entry::{MenuRequest, paths};
+use boot_entry::{MenuRequest, names, paths};
 use boot_ledger::{Generation, Ledger};
 use boot_store::{BootStore, layout};
 use disk_image::{Content, DiskFile, Identity, PartitionKind};
@@ -22,10 +22,8 @@ use crate::system::menu::{self, Shown};
 use crate::system::request::Request;
 use crate::system::target::Target;
 
-const STORE: &str = "lamina.store";
-const STATE: &str = "lamina.state";
 /// What belongs to the medium, and is another one on the copy.
-const OF_THE_MEDIUM: [&str; 3] = [STORE, STATE, "lamina.dir"];
+const OF_THE_MEDIUM: [&str; 3] = [names::STORE, names::STATE, names::DIR];
 /// More of a loader is not read, in bytes.
 pub(super) const MOST_OF_LOADER: u64 = 64 << 20;
 
@@ -91,8 +89,8 @@ impl CopiedGenerations<'_> {
     /// # Errors
     /// No entry says how they are booted.
     pub fn menu(&self, installed: &Installed, identity: &Identity, state: bool) -> Result<MenuRequest> {
-        let store = names_partition(STORE, PartitionKind::Store, identity)?;
-        let kept = names_partition(STATE, PartitionKind::State, identity)?;
+        let store = names_partition(names::STORE, PartitionKind::Store, identity)?;
+        let kept = names_partition(names::STATE, PartitionKind::State, identity)?;
         let mut all: Vec<Shown<'_>> = self.generations.iter().filter_map(|it| shown(it)).collect();
         all.sort_by(|a, b| (a.profile.as_str(), b.number).cmp(&(b.profile.as_str(), a.number)));
         let mut wanted = menu::wanted(installed, &Request::default(), &all)?;
@@ -111,7 +109,7 @@ impl CopiedGenerations<'_> {
     /// Whether an entry of the medium keeps changes on it.
     pub fn has_state(&self, installed: &Installed) -> bool {
         let entries = self.generations.iter().filter_map(|it| installed.entry_of(it)?.entry.as_ref().ok());
-        entries.flat_map(|it| &it.options).any(|it| it.name() == STATE)
+        entries.flat_map(|it| &it.options).any(|it| it.name() == names::STATE)
     }
 
     /// The files of the store's partition: images, then profiles with their signatures, and slots that know what was good.

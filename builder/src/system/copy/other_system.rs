@@ -10,7 +10,7 @@ use super::contents::{MOST_OF_LOADER, is_systemd_boot};
 use crate::error::{Error, Result};
 use crate::system::esp::Esp;
 use crate::system::on_disk::DiskCopies;
-use crate::system::room::Room;
+use crate::system::room::FreeRoom;
 
 /// Where another system's systemd-boot is (bootctl(1)).
 const SYSTEMD_BOOT: &str = "EFI/systemd/systemd-bootx64.efi";
@@ -72,8 +72,8 @@ impl OtherSystem {
     /// By what a loader of our own chooses: the file that is there stays, unless a copy that was broken off, or is gone, has left it.
     pub(super) fn loader_conf(&self, menu: &Menu) -> Option<DiskFile> {
         let left = self.menu.loader_conf.as_ref().filter(|conf| {
-            let ours = |id: &String| EntryFileName { id: id.clone(), tries: None }.is_ours();
-            conf.default.as_ref().is_some_and(ours) && !menu.entries.iter().any(|(name, _)| conf.means(name))
+            let is_ours = conf.default.as_deref().is_some_and(EntryFileName::is_our_id);
+            is_ours && !menu.entries.iter().any(|(name, _)| conf.means(name))
         });
         let text = match left {
             Some(left) => menu.loader_conf().with_settings_of(left, true).to_text(),
@@ -89,7 +89,7 @@ impl OtherSystem {
     /// It does not, or nobody can tell.
     pub(super) fn refuse_without_room(&self, coming: &[DiskFile]) -> Result<()> {
         let (free, cluster) = self.files.room()?;
-        let room = Room { free, cluster };
+        let room = FreeRoom { free, cluster };
         let files: u64 = coming.iter().map(|it| room.taken_by(it.content.length())).sum();
         let needed = files + FOLDERS * cluster;
         if needed <= free {

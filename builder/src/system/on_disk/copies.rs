@@ -15,7 +15,7 @@ use profiles::Digest;
 use super::opening;
 use crate::error::{Error, Result};
 use crate::scratch::temporary::TemporaryFolder;
-use crate::system::room::Room;
+use crate::system::room::FreeRoom;
 
 /// A folder with more names is refused: each would become a file.
 const MOST_NAMES: usize = 65_536;
@@ -27,9 +27,9 @@ pub struct DiskCopies {
     store: Option<Ext4>,
     esp: EspReader,
     /// Of the EFI system partition.
-    pub esp_room: Room,
+    pub esp_room: FreeRoom,
     /// Of the store.
-    pub store_room: Room,
+    pub store_room: FreeRoom,
     filled: BTreeSet<PathBuf>,
 }
 
@@ -54,7 +54,7 @@ impl DiskCopies {
         let both = || -> Result<DiskCopies> {
             let (store, room) = (disk.store()?, disk.store_room()?);
             let mut copies = DiskCopies::of_esp(&disk)?;
-            copies.store_room = Room { free: room.0, cluster: room.1 };
+            copies.store_room = FreeRoom { free: room.0, cluster: room.1 };
             copies.copy_store(&store)?;
             copies.store = Some(store);
             Ok(copies)
@@ -74,7 +74,7 @@ impl DiskCopies {
             return Err(shared.damage());
         }
         let folder = TemporaryFolder::make("disk")?;
-        let (esp_room, store_room) = (Room { free, cluster }, Room { free: 0, cluster: 1 });
+        let (esp_room, store_room) = (FreeRoom { free, cluster }, FreeRoom { free: 0, cluster: 1 });
         let copies = DiskCopies { folder, store: None, esp, esp_room, store_room, filled: BTreeSet::new() };
         copies.copy_esp()?;
         Ok(copies)

@@ -8,7 +8,7 @@ use cli::numbers::human_size;
 use super::super::installed::Installed;
 use super::super::menu::Shown;
 use super::super::request::{NewGeneration, Request};
-use super::super::room::Room;
+use super::super::room::FreeRoom;
 use super::super::step::Step;
 use crate::error::{Error, Result};
 use crate::medium::MediumImage;
@@ -26,7 +26,7 @@ pub(super) struct Images {
 }
 
 /// Decides which images come. One of another length is damaged: it comes too, and until then lies beside the new one.
-pub(super) fn images(installed: &Installed, request: &Request, room: Room) -> Result<Images> {
+pub(super) fn images(installed: &Installed, request: &Request, room: FreeRoom) -> Result<Images> {
     let mut seen = BTreeSet::new();
     let mut images = Images { there: Vec::new(), coming: Vec::new(), bytes: 0 };
     let (mut replaced, mut missing) = (Vec::new(), Vec::new());

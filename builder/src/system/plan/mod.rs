@@ -22,7 +22,7 @@ use profiles::Name;
 use super::installed::Installed;
 use super::menu::{self, Shown};
 use super::request::Request;
-use super::room::Room;
+use super::room::FreeRoom;
 use super::step::Step;
 use crate::error::{Error, Result};
 use crate::medium::contents::InstalledGeneration;
@@ -48,7 +48,7 @@ impl SystemPlan {
     ///
     /// # Errors
     /// The medium or the partition has no room; something that is no file stands in the way of one; there is no menu to be made.
-    pub fn make(installed: &Installed, request: &Request, room: Room) -> Result<SystemPlan> {
+    pub fn make(installed: &Installed, request: &Request, room: FreeRoom) -> Result<SystemPlan> {
         let new = request.coming();
         let nothing = (Vec::new(), std::num::NonZero::<usize>::MIN);
         let (profiles, keep) = request.keep.as_ref().unwrap_or(&nothing);
