@@ -30,6 +30,7 @@ mod system;
 mod system_copy;
 mod system_default;
 mod system_diff;
+mod system_install;
 mod system_update;
 mod told_apart;
 mod vm;
