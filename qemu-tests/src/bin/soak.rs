@@ -126,6 +126,9 @@ struct UpdateStates {
     /// the number of the first one, to repeat one of a series (default 0)
     #[argh(option, default = "0")]
     first: u64,
+    /// of those only the ones whose name in the table has these words in it, as in `behind the end, mounted`
+    #[argh(option, default = "String::new()")]
+    only: String,
     /// stop after this many minutes
     #[argh(option, default = "60")]
     minutes: u64,
@@ -253,15 +256,15 @@ fn tell_wrong(seed: u64, flips: &[Flip], outcomes: &[Outcome]) {
 
 impl UpdateStates {
     fn run(&self) -> Result<bool, Failure> {
-        let &Self { count, seed, first, minutes, firmware, loader } = self;
+        let &Self { count, seed, first, minutes, firmware, loader, ref only } = self;
         let (title, flag) = if firmware { (" through the firmware", " --firmware") } else { ("", "") };
         println!("## Updates{title}\n");
         let mut updates = if firmware { Updates::record_for_firmware() } else { Updates::record() }?;
-        let summary = updates.all(Series { seed, first, count, deadline: deadline(minutes) })?;
+        let summary = updates.all(Series { seed, first, count, only, deadline: deadline(minutes) })?;
         let repeat =
             |state: &State| format!("soak updates{flag} --seed {seed} --first {} --count 1", state.number);
         println!("{}", summary.to_markdown(&updates.recordings, seed, &repeat));
-        let mut good = summary.bad.is_empty();
+        let mut good = summary.is_good();
         if loader && !firmware {
             updates.record_loader()?;
             let torn = updates.torn_superblocks(first + count, TORN_SUPERBLOCKS);
@@ -276,7 +279,7 @@ impl UpdateStates {
                 }
                 let summary = updates.each(&states, deadline(minutes))?;
                 println!("### {title}\n\n{}", summary.to_markdown(&updates.recordings, seed, &repeat));
-                good &= summary.bad.is_empty();
+                good &= summary.is_good();
             }
         }
         Ok(good)

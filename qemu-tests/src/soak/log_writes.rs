@@ -122,6 +122,18 @@ impl Cut {
 
     /// Changes `disk`, which holds what was there before the log began, into what the power cut leaves.
     pub fn apply(&self, entries: &[Entry], disk: &mut [u8]) {
+        self.each_piece(entries, |_, offset, data| write(disk, offset, data));
+    }
+
+    /// How many bytes of each entry before the moment have reached the disk; 0 of what is no write.
+    pub fn arrived(&self, entries: &[Entry]) -> Vec<usize> {
+        let mut arrived = vec![0; self.after];
+        self.each_piece(entries, |index, _, data| arrived[index] += data.len());
+        arrived
+    }
+
+    /// All that has reached the disk, in this order: number of the entry, offset on the disk, bytes.
+    fn each_piece(&self, entries: &[Entry], mut piece: impl FnMut(usize, usize, &[u8])) {
         let before = &entries[..self.after];
         let flushed = before.iter().rposition(|entry| *entry == Entry::Flush).unwrap_or(0);
         let mut random = Random::new(self.seed);
@@ -134,11 +146,11 @@ impl Cut {
                 Torn::Writes | Torn::Sectors => durable || random.once_in(2),
             };
             if whole {
-                write(disk, *offset, data);
+                piece(index, *offset, data);
             } else if self.torn == Torn::Sectors {
                 for (sector, bytes) in data.chunks(SECTOR).enumerate() {
                     if random.once_in(2) {
-                        write(disk, offset + sector * SECTOR, bytes);
+                        piece(index, offset + sector * SECTOR, bytes);
                     }
                 }
             }
@@ -202,6 +214,9 @@ mod tests {
         };
         assert_eq!(disk(Torn::Nothing), [1, 0, 3]);
         assert_eq!(disk(Torn::All), [1, 2, 3]);
+        let arrived = |torn| Cut { after: 4, torn, seed: 1 }.arrived(&entries);
+        assert_eq!(arrived(Torn::Nothing), [512, 0, 0, 512]);
+        assert_eq!(arrived(Torn::All), [512, 0, 512, 512]);
         let mut before = vec![0; 1536];
         Cut { after: 1, torn: Torn::Nothing, seed: 1 }.apply(&entries, &mut before);
         assert_eq!(before[0], 0);

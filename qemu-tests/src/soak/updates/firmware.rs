@@ -1,61 +1,55 @@
 //! A state that is started as a person starts it: the firmware of a virtual PC finds the loader on the disk, the loader chooses, and a
 //! real kernel starts init. Before each start the reader of entries says what will be chosen, and must be right.
 
+use std::fs;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use vm::machine::{Firmware, Machine};
 
 use super::loader::{Loader, Menu};
 use super::made_disk::MadeDisk;
-use super::trial::{ENDS, Ended, MOST_STARTS, Verdict, judge};
+use super::trial::{ENDS, Ended, Start, Trial, log_of};
 use crate::failure::Failure;
 use crate::guest::Guest;
 
 /// Under emulation, on a machine that does other things too.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(600);
 /// What is printed when a loader, or the first lines of a kernel, give up.
 const GIVEN_UP: [&str; 3] = ["System halted", "Error loading", "Failed to"];
 
-/// Starts `disk`, which may change, until something comes up.
-pub fn start(
-    made: &MadeDisk,
-    loader: Loader,
-    disk: &Path,
-    folder: &Path,
-    name: &str,
-) -> Result<Verdict, Failure> {
-    let mut happened = Vec::new();
-    for starts in 1..=MOST_STARTS {
+/// Starts `disk`, which may change, until something comes up. `folder` is for copies and for what the guests print.
+pub fn start(made: &MadeDisk, loader: Loader, disk: &Path, folder: &Path) -> Result<Trial, Failure> {
+    Trial::of(made, |number| {
         let started = Menu::read(loader, disk, made.esp, &folder.join("esp"))?.start();
-        let Some(started) = started.filter(|started| !started.by_hand) else {
-            return Ok(Verdict::Bad(format!(
-                "the menu has nothing that boots by itself; {}",
-                happened.join("; ")
-            )));
-        };
-        match boot(loader, disk, name)? {
-            Ended::Up(name, digest) => return Ok(judge(made, &started.entry, name, &digest, starts, false)),
-            Ended::Died(why) => happened.push(format!("{}: {why}", started.entry.id)),
-        }
-    }
-    Ok(Verdict::Bad(format!("nothing came up: {}", happened.join("; "))))
+        let Some(entry) = started.filter(|it| !it.by_hand).map(|it| it.entry) else { return Ok(None) };
+        let log = log_of(folder, number);
+        let (ended, took) = boot(loader, disk, &log)?;
+        let start = Start { entry: entry.id.clone(), ended, took, log };
+        Ok(Some((entry, start, false)))
+    })
 }
 
-fn boot(loader: Loader, disk: &Path, name: &str) -> Result<Ended, Failure> {
+fn boot(loader: Loader, disk: &Path, log: &Path) -> Result<(Ended, Duration), Failure> {
     let firmware = match loader {
         Loader::SystemdBoot => Firmware::Uefi,
         Loader::Grub => Firmware::Bios,
     };
-    let machine = Machine::from_firmware(&format!("update-{name}"), firmware).kept_disk(disk);
+    let folder = log.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy();
+    let machine = Machine::from_firmware(&format!("update-{folder}"), firmware).kept_disk(disk);
     let mut guest = Guest::boot(&machine)?;
+    let began = Instant::now();
     let ends: Vec<&str> = ENDS.into_iter().chain(GIVEN_UP).collect();
-    match guest.wait_for_any(&ends, PATIENCE) {
+    let ended = match guest.wait_for_any(&ends, PATIENCE) {
         Ok(0 | 1) => {
             // The line is complete when the machine goes off, and its disk is written then.
             guest.expect_off()?;
-            Ok(Ended::read(guest.text()))
+            Ended::read(guest.text())
         }
-        ended => Ok(Ended::Died(format!("{:?}", ended.map(|at| ends[at])))),
-    }
+        Ok(at) => Ended::Died(format!("{:?} was printed", ends[at])),
+        Err(missed) => Ended::without_end(&missed),
+    };
+    let took = began.elapsed();
+    fs::write(log, guest.text()).map_err(Failure::at(log))?;
+    Ok((ended, took))
 }

@@ -15,18 +15,22 @@
 //! | [`loader`] | what a loader starts |
 //! | [`firmware`] | the same by the firmware and the loaders themselves |
 //! | [`trial`] | one state, started until a system comes up |
+//! | [`verdict`] | what came of it, and what may |
+//! | [`kept`] | what is kept of one that was not good |
 //! | [`summary`] | the counts |
 
 pub mod contents;
 pub mod damage;
 pub mod ext4;
 pub mod firmware;
+pub mod kept;
 pub mod loader;
 pub mod made_disk;
 pub mod recording;
 pub mod state;
 pub mod summary;
 pub mod trial;
+pub mod verdict;
 
 use std::fs;
 use std::sync::Mutex;
@@ -34,15 +38,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Instant;
 
+use tempfile::TempDir;
+
 use crate::failure::Failure;
-use crate::soak::log_folder;
 use damage::Damage;
 use loader::Loader;
 use made_disk::{MadeDisk, Starter};
 use recording::{Recording, Way};
 use state::State;
 use summary::Summary;
-use trial::Verdict;
+use trial::Trial;
+use verdict::{Judged, Verdict};
 
 /// As many as may run at once on one machine.
 const WORKERS: usize = 2;
@@ -59,13 +65,15 @@ pub struct Updates {
 
 /// Which states.
 #[derive(Debug, Clone, Copy)]
-pub struct Series {
+pub struct Series<'a> {
     /// What all random choices follow from.
     pub seed: u64,
     /// The number of the first state.
     pub first: u64,
     /// How many.
     pub count: u64,
+    /// Of those only the ones whose name in the table has these words in it.
+    pub only: &'a str,
     /// No state is begun behind it.
     pub deadline: Instant,
 }
@@ -122,29 +130,49 @@ impl Updates {
         Ok(())
     }
 
-    /// Judges one state; with the number of its disk.
-    pub fn judge(&self, state: &State) -> Result<(u64, Verdict), Failure> {
-        let folder =
-            tempfile::tempdir_in(self.made.path("")).map_err(Failure::about("a temporary folder"))?;
+    /// Judges one state. Its disk is the same whenever it is written: what came of it once and not again came of the machine that
+    /// started it.
+    pub fn judge(&self, state: &State) -> Result<Judged, Failure> {
+        let (disk, first, folder) = self.start(state)?;
+        let Some(why) = first.verdict.why() else {
+            return Ok(Judged { disk, verdict: first.verdict, once: None });
+        };
+        let kept = kept::keep_state(state, &self.recordings, &self.made)?;
+        kept::keep_trial(&kept, "first", &first)?;
+        drop(folder);
+        let (_, second, _folder) = self.start(state)?;
+        kept::keep_trial(&kept, "again", &second)?;
+        let told = |why: &str| format!("{why}; kept in {}", kept.display());
+        let once = matches!(second.verdict, Verdict::Up { .. }).then(|| told(why));
+        let verdict = match second.verdict {
+            Verdict::Bad(why) => Verdict::Bad(told(&why)),
+            Verdict::TooSlow(why) => Verdict::TooSlow(told(&why)),
+            up => up,
+        };
+        Ok(Judged { disk, verdict, once })
+    }
+
+    /// Starts a state, with the number of its disk. The folder has what its guests printed.
+    fn start(&self, state: &State) -> Result<(u64, Trial, TempDir), Failure> {
+        let name = format!("state-{}", state.number);
+        let folder = tempfile::Builder::new().prefix(&name).rand_bytes(0).tempdir_in(self.made.path(""));
+        let folder = folder.map_err(Failure::about("a temporary folder"))?;
         let disk = folder.path().join("state.img");
         let number = state.write(&self.recordings, &self.made, &disk)?;
-        let name = state.number.to_string();
         let start = match self.made.starter {
             Starter::Uml => trial::start,
             Starter::Firmware => firmware::start,
         };
-        let verdict = start(&self.made, state.loader, &disk, folder.path(), &name)?;
-        if let Verdict::Bad(_) = verdict {
-            let kept = log_folder()?.join(format!("update-{name}.img"));
-            state.write(&self.recordings, &self.made, &kept)?;
-        }
-        Ok((number, verdict))
+        let mut trial = start(&self.made, state.loader, &disk, folder.path())?;
+        trial.verdict = trial.verdict.of_state(state, &self.recordings);
+        Ok((number, trial, folder))
     }
 
     /// Judges a series.
-    pub fn all(&self, series: Series) -> Result<Summary, Failure> {
-        let numbers = series.first..series.first + series.count;
-        let states: Vec<State> = numbers.map(|number| self.draw(series.seed, number)).collect();
+    pub fn all(&self, series: Series<'_>) -> Result<Summary, Failure> {
+        let states = (series.first..series.first + series.count).map(|number| self.draw(series.seed, number));
+        let states: Vec<State> =
+            states.filter(|state| state.kind(&self.recordings).contains(series.only)).collect();
         self.each(&states, series.deadline)
     }
 
@@ -171,12 +199,12 @@ impl Updates {
             loop {
                 let state = states.get(next.fetch_add(1, Ordering::Relaxed));
                 let Some(state) = state.filter(|_| Instant::now() < deadline) else { return Ok(()) };
-                let (disk, verdict) = self.judge(state)?;
+                let judged = self.judge(state)?;
                 let mut summary = summary.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-                if let Verdict::Bad(why) = &verdict {
+                for why in judged.verdict.why().into_iter().chain(judged.once.as_deref()) {
                     eprintln!("soak: state {}: {why}", state.number);
                 }
-                summary.add(&self.recordings, state, disk, verdict);
+                summary.add(&self.recordings, state, judged);
             }
         };
         thread::scope(|scope| {

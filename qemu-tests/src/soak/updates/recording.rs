@@ -234,6 +234,16 @@ impl Recording {
         Cut { after, torn: Torn::All, seed: 0 }
     }
 
+    /// Whether at this moment a command had said that it is done, and no other had begun.
+    pub fn is_behind_an_end(&self, cut: &Cut) -> bool {
+        let mut marks = self.entries[..cut.after].iter().rev().filter_map(|entry| match entry {
+            Entry::Mark(name) => Some(name.as_str()),
+            _ => None,
+        });
+        // The last one stands behind the end of everything.
+        marks.find(|name| *name != "end").is_some_and(|name| name.starts_with("done-"))
+    }
+
     /// Whether a command was refused.
     pub fn is_refused(&self) -> bool {
         self.entries.iter().any(|entry| matches!(entry, Entry::Mark(name) if name.starts_with("refused-")))

@@ -96,6 +96,9 @@ impl State {
         };
         match self.damage {
             Some(damage) => damage.name().to_owned(),
+            None if lived.is_behind_an_end(&self.cut) => {
+                format!("power cut behind the end, {}{full}", lived.way.name())
+            }
             None => format!("power cut, {}{full}", lived.way.name()),
         }
     }

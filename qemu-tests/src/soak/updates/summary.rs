@@ -2,10 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::made_disk::{PROFILE, RESCUE};
-use super::recording::{Recording, Way};
+use super::recording::Recording;
 use super::state::State;
-use super::trial::Verdict;
+use super::verdict::{Judged, Verdict, place};
 
 /// What came up, in the columns of the table.
 const COLUMNS: [&str; 4] = ["newest", "the one before", "rescue", "nothing, or what should not"];
@@ -21,33 +20,37 @@ pub struct Summary {
     again: usize,
     /// The states in which nothing came up, or something that should not.
     pub bad: Vec<(State, String)>,
+    /// Those that say nothing, since a guest came to no end in its time.
+    pub too_slow: Vec<(State, String)>,
+    /// What came of a disk when it was started once, and not when it was started again.
+    pub once: Vec<(State, String)>,
 }
 
 impl Summary {
-    /// Adds one state; `disk` is the number of its disk.
-    pub fn add(&mut self, recordings: &[Recording], state: &State, disk: u64, verdict: Verdict) {
-        self.disks.insert(disk);
-        let lived = &recordings[state.recording];
-        let allowed = lived.allowed(&state.cut);
-        // The firmware may lose an entry while it renames it.
-        let lies = state.damage.is_some() || lived.way == Way::Loader;
-        let column = match &verdict {
-            Verdict::Up { name, .. } => column(name, &allowed, lies),
-            Verdict::Bad(_) => None,
-        };
-        self.rows.entry(state.kind(recordings)).or_default()[column.unwrap_or(3)] += 1;
+    /// Adds one state.
+    pub fn add(&mut self, recordings: &[Recording], state: &State, judged: Judged) {
+        self.disks.insert(judged.disk);
         *self.loaders.entry(state.loader.name()).or_default() += 1;
         self.count += 1;
-        match verdict {
-            Verdict::Up { starts, by_hand, .. } if column.is_some() => {
+        self.once.extend(judged.once.map(|why| (state.clone(), why)));
+        let column = match judged.verdict {
+            Verdict::TooSlow(why) => return self.too_slow.push((state.clone(), why)),
+            Verdict::Bad(why) => {
+                self.bad.push((state.clone(), why));
+                None
+            }
+            Verdict::Up { name, starts, by_hand } => {
                 self.by_hand += usize::from(by_hand);
                 self.again += usize::from(starts > 1 && !by_hand);
+                place(&name, state, recordings)
             }
-            Verdict::Up { name, .. } => {
-                self.bad.push((state.clone(), format!("{name} came up, and not one of {allowed:?}")));
-            }
-            Verdict::Bad(why) => self.bad.push((state.clone(), why)),
-        }
+        };
+        self.rows.entry(state.kind(recordings)).or_default()[column.unwrap_or(3)] += 1;
+    }
+
+    /// Whether each state was judged, and none is bad.
+    pub fn is_good(&self) -> bool {
+        self.bad.is_empty() && self.too_slow.is_empty()
     }
 
     /// A Markdown section. `repeat` is the command that comes to a state again.
@@ -82,22 +85,21 @@ impl Summary {
             self.again,
             self.by_hand
         );
-        for (state, why) in &self.bad {
+        if !self.too_slow.is_empty() {
+            text += &format!(
+                "Not judged, since a guest came to no end in its time: **{}**.\n",
+                self.too_slow.len()
+            );
+        }
+        if !self.once.is_empty() {
+            text += &format!(
+                "Of the same disk came another end when it was started anew: {}.\n",
+                self.once.len()
+            );
+        }
+        for (state, why) in self.bad.iter().chain(&self.too_slow).chain(&self.once) {
             text += &format!("- `{}`: {state:?}: {why}\n", repeat(state));
         }
         text
-    }
-}
-
-/// Where nothing lies, the generation of before the command or the one that it brings comes up, and no other.
-fn column(name: &str, allowed: &[u64], lies: bool) -> Option<usize> {
-    if name.starts_with(RESCUE) {
-        return lies.then_some(2);
-    }
-    let number: u64 = name.strip_prefix(PROFILE)?.trim().parse().ok()?;
-    let newest = allowed.iter().max().copied().unwrap_or_default();
-    match number == newest {
-        true => Some(0),
-        false => (lies || allowed.contains(&number)).then_some(1),
     }
 }

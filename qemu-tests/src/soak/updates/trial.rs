@@ -1,36 +1,23 @@
 //! A state is started until a system comes up: the loader chooses an entry as its documents say, and user-mode Linux starts the
 //! initramfs and the command line of that entry on that disk. What dies is started again, as a person would.
 
-use std::fs;
+use std::fmt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use vm::console::Missed;
 
 use super::loader::{Entry, Loader, Menu};
 use super::made_disk::MadeDisk;
+use super::verdict::Verdict;
 use crate::failure::Failure;
-use crate::soak::log_folder;
 use crate::uml::Uml;
 
-const PATIENCE: Duration = Duration::from_secs(90);
+/// A boot takes a second or two where nothing else runs. What has not come to an end by now says nothing of the disk.
+const PATIENCE: Duration = Duration::from_secs(450);
 /// A generation has three tries of the loader and three of init, and there are the one before and the rescue: who has switched it on
 /// so often gives up.
 pub const MOST_STARTS: u32 = 9;
-
-/// What came of a state.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
-    /// A system came up.
-    Up {
-        /// What its own layer says that it is: `web 3`.
-        name: String,
-        /// How often the disk was started for that.
-        starts: u32,
-        /// Whether somebody had to choose another entry in the menu.
-        by_hand: bool,
-    },
-    /// It should not have come to this.
-    Bad(String),
-}
 
 /// How one start ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +26,8 @@ pub enum Ended {
     Up(String, String),
     /// Without one, for this reason.
     Died(String),
+    /// Not at all, in the time that it had.
+    TooSlow,
 }
 
 /// What a guest prints that has come to an end.
@@ -55,50 +44,115 @@ impl Ended {
         }
         Self::Died(line("soak: damaged: ").unwrap_or("no system came up").to_owned())
     }
-}
 
-/// Starts `disk`, which may change, until something comes up. `name` is for the log, and `folder` for copies.
-pub fn start(
-    made: &MadeDisk,
-    loader: Loader,
-    disk: &Path,
-    folder: &Path,
-    name: &str,
-) -> Result<Verdict, Failure> {
-    let mut menu = Menu::read(loader, disk, made.esp, &folder.join("esp"))?;
-    let log = log_folder()?.join(format!("update-{name}.log"));
-    let mut happened = Vec::new();
-    let mut by_hand = false;
-    for starts in 1..=MOST_STARTS {
-        let Some(started) = menu.start() else {
-            return Ok(Verdict::Bad(format!("the menu has nothing that boots; {}", happened.join("; "))));
-        };
-        by_hand |= started.by_hand;
-        let entry = started.entry;
-        if !menu.is_whole(&entry) {
-            happened.push(format!("{}: kernel or initramfs is not whole", entry.id));
-            continue;
-        }
-        match boot(&menu, &entry, disk, &log)? {
-            Ended::Up(name, digest) => {
-                fs::remove_file(&log).map_err(Failure::at(&log))?;
-                return Ok(judge(made, &entry, name, &digest, starts, by_hand));
-            }
-            Ended::Died(why) => happened.push(format!("{}: {why}", entry.id)),
+    /// What a guest that printed no end has come to.
+    pub fn without_end(missed: &Missed) -> Self {
+        match missed {
+            Missed::TimedOut => Self::TooSlow,
+            missed => Self::Died(format!("{missed:?}")),
         }
     }
-    Ok(Verdict::Bad(format!("nothing came up: {}; console: {}", happened.join("; "), log.display())))
+}
+
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Up(name, _) => write!(f, "{name} came up"),
+            Self::Died(why) => f.write_str(why),
+            Self::TooSlow => f.write_str("its time was over"),
+        }
+    }
+}
+
+/// One start of the disk.
+#[derive(Debug, Clone)]
+pub struct Start {
+    /// The id of the entry.
+    pub entry: String,
+    /// How it ended.
+    pub ended: Ended,
+    /// In so much time.
+    pub took: Duration,
+    /// All that it printed; there is no such file where nothing was started.
+    pub log: PathBuf,
+}
+
+impl fmt::Display for Start {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {} ({:.1} s)", self.entry, self.ended, self.took.as_secs_f32())
+    }
+}
+
+/// What came of a state, and how.
+#[derive(Debug, Clone)]
+pub struct Trial {
+    /// What came of it.
+    pub verdict: Verdict,
+    /// The starts that it took.
+    pub starts: Vec<Start>,
+}
+
+impl Trial {
+    /// Starts a disk, as often as it takes: `next` says which entry it is, and how that ends.
+    pub fn of(
+        made: &MadeDisk,
+        mut next: impl FnMut(u32) -> Result<Option<(Entry, Start, bool)>, Failure>,
+    ) -> Result<Self, Failure> {
+        let (mut starts, mut by_hand) = (Vec::<Start>::new(), false);
+        for number in 1..=MOST_STARTS {
+            let Some((entry, start, chosen)) = next(number)? else {
+                return Ok(Self::bad("the menu has nothing that boots by itself", starts));
+            };
+            by_hand |= chosen;
+            let ended = start.ended.clone();
+            starts.push(start);
+            match ended {
+                Ended::Up(name, digest) => {
+                    return Ok(Self { verdict: judge(made, &entry, name, &digest, number, by_hand), starts });
+                }
+                // What the loader would choose next was not this disk's doing.
+                Ended::TooSlow => {
+                    return Ok(Self { verdict: Verdict::TooSlow(told("no end", &starts)), starts });
+                }
+                Ended::Died(_) => {}
+            }
+        }
+        Ok(Self::bad("nothing came up", starts))
+    }
+
+    fn bad(what: &str, starts: Vec<Start>) -> Self {
+        Self { verdict: Verdict::Bad(told(what, &starts)), starts }
+    }
+}
+
+/// What happened, in one line.
+fn told(what: &str, starts: &[Start]) -> String {
+    let starts: Vec<String> = starts.iter().map(Start::to_string).collect();
+    format!("{what}: {}", starts.join("; "))
+}
+
+/// Starts `disk`, which may change, until something comes up. `folder` is for copies and for what the guests print.
+pub fn start(made: &MadeDisk, loader: Loader, disk: &Path, folder: &Path) -> Result<Trial, Failure> {
+    let mut menu = Menu::read(loader, disk, made.esp, &folder.join("esp"))?;
+    Trial::of(made, |number| {
+        let Some(started) = menu.start() else { return Ok(None) };
+        let (entry, log) = (started.entry, log_of(folder, number));
+        let (ended, took) = match menu.is_whole(&entry) {
+            true => boot(&menu, &entry, disk, &log)?,
+            false => (Ended::Died("kernel or initramfs is not whole".to_owned()), Duration::ZERO),
+        };
+        let start = Start { entry: entry.id.clone(), ended, took, log };
+        Ok(Some((entry, start, started.by_hand)))
+    })
+}
+
+/// What the start with this number printed.
+pub fn log_of(folder: &Path, number: u32) -> PathBuf {
+    folder.join(format!("boot-{number}.log"))
 }
 
 /// What came up is what its profile is, and was bound by the entry.
-pub fn judge(
-    made: &MadeDisk,
-    entry: &Entry,
-    name: String,
-    digest: &str,
-    starts: u32,
-    by_hand: bool,
-) -> Verdict {
+fn judge(made: &MadeDisk, entry: &Entry, name: String, digest: &str, starts: u32, by_hand: bool) -> Verdict {
     if !entry.bound().iter().any(|bound| bound == digest) {
         return Verdict::Bad(format!("{} has booted {name} ({digest}), which it does not bind", entry.id));
     }
@@ -108,20 +162,24 @@ pub fn judge(
     }
 }
 
-fn boot(menu: &Menu, entry: &Entry, disk: &Path, log: &Path) -> Result<Ended, Failure> {
+/// The time does not count the wait for other guests to end.
+fn boot(menu: &Menu, entry: &Entry, disk: &Path, log: &Path) -> Result<(Ended, Duration), Failure> {
     let files: Vec<PathBuf> = entry.initrd.iter().map(|path| menu.file(path)).collect();
     let [initramfs] = files.as_slice() else {
-        return Ok(Ended::Died(format!("{} initramfs files", files.len())));
+        return Ok((Ended::Died(format!("{} initramfs files", files.len())), Duration::ZERO));
     };
     let mut guest = Uml::new(initramfs).disk(disk).parameters(&entry.options).boot(log)?;
-    match guest.wait_for_any(&ENDS, PATIENCE) {
+    let began = Instant::now();
+    let ended = match guest.wait_for_any(&ENDS, PATIENCE) {
         Ok(0 | 1) => {
             let _ = guest.wait_for_any(&["\n"], PATIENCE);
             let ended = Ended::read(guest.text());
             // The disk is looked at and started again: what it has written must be there.
             let _ = guest.wait_for_end(PATIENCE);
-            Ok(ended)
+            ended
         }
-        ended => Ok(Ended::Died(format!("{ended:?}"))),
-    }
+        Ok(at) => Ended::Died(format!("{:?} was printed", ENDS[at])),
+        Err(missed) => Ended::without_end(&missed),
+    };
+    Ok((ended, began.elapsed()))
 }
