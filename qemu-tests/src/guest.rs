@@ -81,6 +81,11 @@ impl Guest {
         }
     }
 
+    /// The process of QEMU.
+    pub fn id(&self) -> u32 {
+        self.running.id()
+    }
+
     /// Waits until one of `wanted` is printed, and returns which. That none comes is no failure of the story.
     pub fn wait_for_any(&mut self, wanted: &[&str], timeout: Duration) -> Result<usize, Missed> {
         self.running.console.wait_for_any(wanted, timeout)

@@ -117,6 +117,11 @@ impl UmlGuest {
         self.console.wait_for_any(wanted, timeout)
     }
 
+    /// The first of its processes; all of them are in the group that is named after it.
+    pub fn id(&self) -> u32 {
+        self.linux.id()
+    }
+
     /// Waits until the machine has ended by itself.
     pub fn wait_for_end(&mut self, timeout: Duration) -> Result<(), Missed> {
         self.console.wait_for_end(timeout)

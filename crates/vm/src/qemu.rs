@@ -121,6 +121,11 @@ impl RunningMachine {
         Ok(())
     }
 
+    /// The process of QEMU.
+    pub fn id(&self) -> u32 {
+        self.qemu.id()
+    }
+
     /// Switches it off, as a power cut does.
     pub fn kill(&mut self) -> Result<(), Error> {
         // Fails only when QEMU has ended already, which is as good.

@@ -5,7 +5,9 @@ use qemu_tests::soak::fault_fixture::FaultFixture;
 use qemu_tests::soak::faults::{self, Extent};
 use qemu_tests::soak::flips::{FlipTarget, Opening, Outcome, Region, Table};
 use qemu_tests::soak::power::{Life, Recording, Summary};
-use qemu_tests::soak::updates::{Series, Updates};
+use qemu_tests::soak::updates::made_disk::{MadeDisk, Starter};
+use qemu_tests::soak::updates::recording::{Pace, Way};
+use qemu_tests::soak::updates::{Series, Updates, settled};
 use qemu_tests::{Failure, Story, artifacts};
 use std::time::{Duration, Instant};
 
@@ -107,5 +109,17 @@ fn something_whole_boots_whatever_an_interrupted_or_lying_update_leaves() -> Sto
     let torn = updates.torn_superblocks(20, 1);
     let summary = updates.each(&torn, deadline)?;
     assert!(summary.is_good(), "{:?} {:?}", summary.bad, summary.too_slow);
+    Ok(())
+}
+
+/// In between the kernel writes back whatever is dirty, so that what a command syncs is just being written by somebody else.
+#[test]
+fn what_a_command_says_that_it_did_is_on_the_disk() -> Story {
+    let made = MadeDisk::make(Starter::Uml)?;
+    for way in [Way::Mounted, Way::Unmounted] {
+        for pace in [Pace::Settled, Pace::SettledEagerly] {
+            assert_eq!(settled::lost(&made, way, pace)?, Vec::<String>::new(), "{way:?}, {pace:?}");
+        }
+    }
     Ok(())
 }

@@ -9,14 +9,16 @@ use vm::machine::{Firmware, Machine};
 
 use super::loader::{Loader, Menu};
 use super::made_disk::MadeDisk;
+use super::patience;
 use super::trial::{ENDS, Ended, Start, Trial, log_of};
 use crate::failure::Failure;
 use crate::guest::Guest;
 
-/// Under emulation, on a machine that does other things too.
-const PATIENCE: Duration = Duration::from_secs(600);
-/// What is printed when a loader, or the first lines of a kernel, give up.
-const GIVEN_UP: [&str; 3] = ["System halted", "Error loading", "Failed to"];
+/// Under emulation.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// What is printed when a loader, the firmware that it goes back to, or the first lines of a kernel give up.
+const GIVEN_UP: [&str; 5] =
+    ["System halted", "Error loading", "Failed to", "BdsDxe: failed to start", "!!!! X64 Exception Type"];
 
 /// Starts `disk`, which may change, until something comes up. `folder` is for copies and for what the guests print.
 pub fn start(made: &MadeDisk, loader: Loader, disk: &Path, folder: &Path) -> Result<Trial, Failure> {
@@ -40,14 +42,15 @@ fn boot(loader: Loader, disk: &Path, log: &Path) -> Result<(Ended, Duration), Fa
     let mut guest = Guest::boot(&machine)?;
     let began = Instant::now();
     let ends: Vec<&str> = ENDS.into_iter().chain(GIVEN_UP).collect();
-    let ended = match guest.wait_for_any(&ends, PATIENCE) {
+    let found = patience::wait_for(guest.id(), PATIENCE, |slice| guest.wait_for_any(&ends, slice));
+    let ended = match found {
         Ok(0 | 1) => {
             // The line is complete when the machine goes off, and its disk is written then.
             guest.expect_off()?;
             Ended::read(guest.text())
         }
         Ok(at) => Ended::Died(format!("{:?} was printed", ends[at])),
-        Err(missed) => Ended::without_end(&missed),
+        Err(unmet) => Ended::without_end(&unmet),
     };
     let took = began.elapsed();
     fs::write(log, guest.text()).map_err(Failure::at(log))?;

@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::made_disk::{Place, mtools};
+use super::copying::copy_out;
+use super::made_disk::Place;
 use crate::failure::Failure;
 use crate::store::sha256;
 
@@ -233,33 +234,6 @@ impl Menu {
             entry.left = Some(left);
         }
     }
-}
-
-/// Copies what loaders read. mtools ends at the first file that a power cut has left without its clusters; a loader that does not want
-/// that file never notices. So what cannot be read is left out.
-fn copy_out(disk: &Path, esp: Place, folder: &Path) -> Result<(), Failure> {
-    let about = Failure::about::<std::io::Error>;
-    let mut all = mtools("mcopy", disk, esp);
-    all.args(["-s", "-n", "-Q", "::/loader", "::/grub", "::/lamina"]).arg(folder);
-    if all.output().map_err(about("mcopy"))?.status.success() {
-        return Ok(());
-    }
-    fs::remove_dir_all(folder).map_err(Failure::at(folder))?;
-    fs::create_dir_all(folder).map_err(Failure::at(folder))?;
-    let listed = mtools("mdir", disk, esp).args(["-b", "-/", "::/"]).output().map_err(about("mdir"))?;
-    let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
-    for path in listed.lines().filter_map(|line| line.strip_prefix("::/")) {
-        let target = folder.join(path);
-        if path.ends_with('/') {
-            fs::create_dir_all(&target).map_err(Failure::at(&target))?;
-            continue;
-        }
-        let copied = mtools("mcopy", disk, esp).arg("-n").arg(format!("::/{path}")).arg(&target).output();
-        if !copied.map_err(about("mcopy"))?.status.success() {
-            let _ = fs::remove_file(&target);
-        }
-    }
-    Ok(())
 }
 
 fn read(path: &Path) -> String {

@@ -12,21 +12,27 @@
 //! | [`ext4`] | its store, changed by e2fsprogs |
 //! | [`damage`] | what lies |
 //! | [`state`] | one state, drawn from a seed |
+//! | [`copying`] | what loaders read, as it is on a disk |
 //! | [`loader`] | what a loader starts |
 //! | [`firmware`] | the same by the firmware and the loaders themselves |
+//! | [`patience`] | how long a guest is waited for |
 //! | [`trial`] | one state, started until a system comes up |
+//! | [`settled`] | what of a command is on the disk when it has ended |
 //! | [`verdict`] | what came of it, and what may |
 //! | [`kept`] | what is kept of one that was not good |
 //! | [`summary`] | the counts |
 
 pub mod contents;
+pub mod copying;
 pub mod damage;
 pub mod ext4;
 pub mod firmware;
 pub mod kept;
 pub mod loader;
 pub mod made_disk;
+pub mod patience;
 pub mod recording;
+pub mod settled;
 pub mod state;
 pub mod summary;
 pub mod trial;

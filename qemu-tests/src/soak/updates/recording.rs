@@ -75,6 +75,12 @@ impl Step {
         Ok(Self { name: number.to_string(), store: number, words, gives: number })
     }
 
+    /// Another command of `lamina system`, which brings nothing.
+    pub fn of(name: &str, words: &[&str]) -> Self {
+        let words = words.iter().map(|word| (*word).to_owned()).collect();
+        Self { name: name.to_owned(), store: FIRST, words, gives: FIRST }
+    }
+
     /// Goes back from a generation.
     pub fn rollback(from: u64) -> Self {
         let words = vec!["rollback".to_owned()];
@@ -97,6 +103,27 @@ pub enum Room {
     Enough,
     /// So much that only this many bytes are free.
     Free(u64),
+}
+
+/// What the kernel does with what is dirty.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pace {
+    /// As it is: it is written back when somebody syncs, or half a minute later.
+    Usual,
+    /// After each command everything is synced, and a mark says so.
+    Settled,
+    /// The same, and meanwhile all is written back at once: what a command changes and syncs, somebody else is just writing.
+    SettledEagerly,
+}
+
+impl Pace {
+    fn parameters(self) -> &'static str {
+        match self {
+            Self::Usual => "soak.settles=no soak.writeback=usual",
+            Self::Settled => "soak.settles=yes soak.writeback=usual",
+            Self::SettledEagerly => "soak.settles=yes soak.writeback=eager",
+        }
+    }
 }
 
 /// A life, and its log.
@@ -125,8 +152,13 @@ impl Recording {
             }
             steps.push(Step::install(made, number)?);
         }
+        Self::of_steps(made, way, steps, Pace::Usual)
+    }
+
+    /// These commands, on the disk as it was made.
+    pub fn of_steps(made: &MadeDisk, way: Way, steps: Vec<Step>, pace: Pace) -> Result<Self, Failure> {
         let base = fs::read(made.image()).map_err(Failure::about("the disk"))?;
-        let lived = Self::live(made, way, Room::Enough, base, FIRST, steps)?;
+        let lived = Self::live(made, (way, pace), Room::Enough, base, FIRST, steps)?;
         match lived.is_refused() {
             true => {
                 Err(Failure::new(format!("a command was refused: {}", log_of(way, Room::Enough)?.display())))
@@ -145,7 +177,8 @@ impl Recording {
         fill(&path, made, free)?;
         let base = fs::read(&path).map_err(Failure::at(&path))?;
         let step = Step::install(made, LAST)?;
-        let lived = Self::live(made, self.way, Room::Free(free), base, self.newest(), vec![step])?;
+        let way = (self.way, Pace::Usual);
+        let lived = Self::live(made, way, Room::Free(free), base, self.newest(), vec![step])?;
         if lived.is_refused() {
             let after = made.path("refused.img");
             write_sparse(&after, &lived.disk(&lived.end()))?;
@@ -183,7 +216,7 @@ impl Recording {
 
     fn live(
         made: &MadeDisk,
-        way: Way,
+        (way, pace): (Way, Pace),
         room: Room,
         base: Vec<u8>,
         newest: u64,
@@ -195,7 +228,7 @@ impl Recording {
         let lines = steps.iter().map(|step| step.line(made, way)).collect::<Result<String, _>>()?;
         let path = made.path("steps");
         fs::write(&path, lines).map_err(Failure::at(&path))?;
-        record(made, way, [&disk, &log], &log_of(way, room)?)?;
+        record(made, (way, pace), [&disk, &log], &log_of(way, room)?)?;
         let entries = log_writes::parse(&fs::read(&log).map_err(Failure::at(&log))?)?;
         let first = entries.iter().position(|entry| *entry == Entry::Mark("mounted".to_owned())).unwrap_or(0);
         Ok(Self { way, room, base, newest, steps, entries, first })
@@ -315,7 +348,7 @@ fn log_of(way: Way, room: Room) -> Result<PathBuf, Failure> {
 }
 
 /// One boot that logs and ends by itself.
-fn record(made: &MadeDisk, way: Way, disks: [&Path; 2], text: &Path) -> Result<(), Failure> {
+fn record(made: &MadeDisk, (way, pace): (Way, Pace), disks: [&Path; 2], text: &Path) -> Result<(), Failure> {
     let initramfs = made.path("recorder");
     let guest = artifacts::soak_guest()?;
     let guest = fs::read(&guest).map_err(Failure::at(&guest))?;
@@ -326,6 +359,7 @@ fn record(made: &MadeDisk, way: Way, disks: [&Path; 2], text: &Path) -> Result<(
         .memory(384)
         .disk(disks[0])
         .disk(disks[1])
+        .parameters(pace.parameters())
         .parameters("rdinit=/soak-guest soak_role=update soak.disk=ubda soak.log=ubdb panic=2")
         .parameters(
             &format!("soak.work={} soak.way={}", made.path("").display(), way.name()).replace("/ ", " "),

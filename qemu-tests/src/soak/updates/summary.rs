@@ -20,7 +20,7 @@ pub struct Summary {
     again: usize,
     /// The states in which nothing came up, or something that should not.
     pub bad: Vec<(State, String)>,
-    /// Those that say nothing, since a guest came to no end in its time.
+    /// Those that say nothing, since a guest was not given its time.
     pub too_slow: Vec<(State, String)>,
     /// What came of a disk when it was started once, and not when it was started again.
     pub once: Vec<(State, String)>,
@@ -87,7 +87,7 @@ impl Summary {
         );
         if !self.too_slow.is_empty() {
             text += &format!(
-                "Not judged, since a guest came to no end in its time: **{}**.\n",
+                "Not judged, since a guest was kept waiting for a processor: **{}**.\n",
                 self.too_slow.len()
             );
         }

@@ -5,16 +5,15 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use vm::console::Missed;
-
 use super::loader::{Entry, Loader, Menu};
 use super::made_disk::MadeDisk;
+use super::patience::{self, Unmet};
 use super::verdict::Verdict;
 use crate::failure::Failure;
 use crate::uml::Uml;
 
-/// A boot takes a second or two where nothing else runs. What has not come to an end by now says nothing of the disk.
-const PATIENCE: Duration = Duration::from_secs(450);
+/// A boot takes a second or two.
+const PATIENCE: Duration = Duration::from_secs(90);
 /// A generation has three tries of the loader and three of init, and there are the one before and the rescue: who has switched it on
 /// so often gives up.
 pub const MOST_STARTS: u32 = 9;
@@ -26,7 +25,7 @@ pub enum Ended {
     Up(String, String),
     /// Without one, for this reason.
     Died(String),
-    /// Not at all, in the time that it had.
+    /// It was not given the time for it.
     TooSlow,
 }
 
@@ -46,10 +45,11 @@ impl Ended {
     }
 
     /// What a guest that printed no end has come to.
-    pub fn without_end(missed: &Missed) -> Self {
-        match missed {
-            Missed::TimedOut => Self::TooSlow,
-            missed => Self::Died(format!("{missed:?}")),
+    pub fn without_end(unmet: &Unmet) -> Self {
+        match unmet {
+            Unmet::TooSlow => Self::TooSlow,
+            Unmet::Hangs => Self::Died("hangs".to_owned()),
+            Unmet::Ended(missed) => Self::Died(format!("{missed:?}")),
         }
     }
 }
@@ -59,7 +59,7 @@ impl fmt::Display for Ended {
         match self {
             Self::Up(name, _) => write!(f, "{name} came up"),
             Self::Died(why) => f.write_str(why),
-            Self::TooSlow => f.write_str("its time was over"),
+            Self::TooSlow => f.write_str("was kept waiting for a processor"),
         }
     }
 }
@@ -170,7 +170,8 @@ fn boot(menu: &Menu, entry: &Entry, disk: &Path, log: &Path) -> Result<(Ended, D
     };
     let mut guest = Uml::new(initramfs).disk(disk).parameters(&entry.options).boot(log)?;
     let began = Instant::now();
-    let ended = match guest.wait_for_any(&ENDS, PATIENCE) {
+    let found = patience::wait_for(guest.id(), PATIENCE, |slice| guest.wait_for_any(&ENDS, slice));
+    let ended = match found {
         Ok(0 | 1) => {
             let _ = guest.wait_for_any(&["\n"], PATIENCE);
             let ended = Ended::read(guest.text());
@@ -179,7 +180,7 @@ fn boot(menu: &Menu, entry: &Entry, disk: &Path, log: &Path) -> Result<(Ended, D
             ended
         }
         Ok(at) => Ended::Died(format!("{:?} was printed", ENDS[at])),
-        Err(missed) => Ended::without_end(&missed),
+        Err(unmet) => Ended::without_end(&unmet),
     };
     Ok((ended, began.elapsed()))
 }

@@ -18,7 +18,7 @@ pub enum Verdict {
     },
     /// It should not have come to this.
     Bad(String),
-    /// A guest came to no end in its time, which says nothing of the disk.
+    /// A guest was not given its time, which says nothing of the disk.
     TooSlow(String),
 }
 
