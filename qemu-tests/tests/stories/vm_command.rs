@@ -109,13 +109,13 @@ fn a_profile_boots_with_a_folder_a_port_and_a_state_of_its_own() -> Story {
     assert_eq!(guest.run("nproc")?.trim(), "1");
     let page = outside::fetch_page(port, "/")?;
     assert!(page.contains("<html"), "{page}");
-    guest.run("echo kept > /root/kept && sync")?;
+    guest.run("echo kept > /var/kept && sync")?;
     guest.power_off()?;
     assert_eq!(fs::read_to_string(shared.join("from-guest")).ok().as_deref(), Some("from the guest\n"));
 
     let mut again = CommandedGuest::start("vm-command-again", &["web", "--state", &state, "--no-network"])?;
     again.expect("web:~# ")?;
-    assert!(again.run("cat /root/kept")?.contains("kept"));
+    assert!(again.run("cat /var/kept")?.contains("kept"));
     assert!(!again.run("ls /sys/class/net")?.contains("eth"));
     again.power_off()
 }
@@ -136,7 +136,7 @@ fn a_made_disk_starts_by_its_firmware_and_forgets_what_it_was_told() -> Story {
     let mut guest =
         CommandedGuest::start("vm-disk", &["--disk", &disk, "--firmware", "bios", "--memory", "512M"])?;
     guest.expect("console:~# ")?;
-    guest.run("echo forgotten > /root/x && sync")?;
+    guest.run("echo forgotten > /var/x && sync")?;
     guest.power_off()?;
     assert!(fs::read(&disk).is_ok_and(|after| after == before), "the disk was written to");
     Ok(())
