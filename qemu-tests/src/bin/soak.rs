@@ -265,6 +265,16 @@ impl UpdateStates {
             |state: &State| format!("soak updates{flag} --seed {seed} --first {} --count 1", state.number);
         println!("{}", summary.to_markdown(&updates.recordings, seed, &repeat));
         let mut good = summary.is_good();
+        // A series that goes on where another ended says nothing new of this.
+        if !firmware && first == 0 {
+            let lost = updates.lost_at_the_end()?;
+            println!(
+                "What a command had said that it did and was not on the disk by then: **{}**.\n",
+                lost.len()
+            );
+            lost.iter().for_each(|line| println!("- {line}"));
+            good &= lost.is_empty();
+        }
         if loader && !firmware {
             updates.record_loader()?;
             let torn = updates.torn_superblocks(first + count, TORN_SUPERBLOCKS);

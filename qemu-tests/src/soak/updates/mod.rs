@@ -50,7 +50,7 @@ use crate::failure::Failure;
 use damage::Damage;
 use loader::Loader;
 use made_disk::{MadeDisk, Starter};
-use recording::{Recording, Way};
+use recording::{Pace, Recording, Way};
 use state::State;
 use summary::Summary;
 use trial::Trial;
@@ -134,6 +134,17 @@ impl Updates {
         let counted = lived.of_loader(&self.made)?;
         self.recordings.push(counted);
         Ok(())
+    }
+
+    /// What was not on the disk when a command had ended: mounted and not, and however the kernel writes back what is dirty.
+    pub fn lost_at_the_end(&self) -> Result<Vec<String>, Failure> {
+        let mut lost = Vec::new();
+        for way in [Way::Mounted, Way::Unmounted] {
+            for pace in [Pace::Settled, Pace::SettledEagerly] {
+                lost.extend(settled::lost(&self.made, way, pace)?);
+            }
+        }
+        Ok(lost)
     }
 
     /// Judges one state. Its disk is the same whenever it is written: what came of it once and not again came of the machine that

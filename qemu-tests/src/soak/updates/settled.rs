@@ -38,12 +38,17 @@ pub fn lost(made: &MadeDisk, way: Way, pace: Pace) -> Result<Vec<String>, Failur
         let settled = Entry::Mark(format!("settled-{step}"));
         let settled = lived.entries.iter().position(|entry| *entry == settled);
         let settled = settled.ok_or_else(|| Failure::new(format!("{step}: nothing was synced after it")))?;
-        let files = |after: usize, torn: Torn| -> Result<BTreeMap<PathBuf, String>, Failure> {
-            let disk = made.path("settled.img");
-            write_sparse(&disk, &lived.disk(&Cut { after, torn, seed: 0 }))?;
-            contents(&disk, made)
+        let then = lived.disk(&Cut { after: at + 1, torn: Torn::Nothing, seed: 0 });
+        let later = lived.disk(&Cut { after: settled + 1, torn: Torn::All, seed: 0 });
+        if then == later {
+            continue;
+        }
+        let files = |disk: &[u8]| -> Result<BTreeMap<PathBuf, String>, Failure> {
+            let path = made.path("settled.img");
+            write_sparse(&path, disk)?;
+            contents(&path, made)
         };
-        let (then, later) = (files(at + 1, Torn::Nothing)?, files(settled + 1, Torn::All)?);
+        let (then, later) = (files(&then)?, files(&later)?);
         let all = then.keys().chain(later.keys().filter(|path| !then.contains_key(*path)));
         let differ = all.filter(|path| then.get(*path) != later.get(*path));
         lost.extend(differ.map(|path| {
