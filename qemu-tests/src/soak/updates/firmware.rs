@@ -32,7 +32,7 @@ pub fn start(made: &MadeDisk, loader: Loader, disk: &Path, folder: &Path) -> Res
     })
 }
 
-fn boot(loader: Loader, disk: &Path, log: &Path) -> Result<(Ended, Duration), Failure> {
+fn boot(loader: Loader, disk: &Path, log: &Path) -> Result<(Ended, (Duration, Duration)), Failure> {
     let firmware = match loader {
         Loader::SystemdBoot => Firmware::Uefi,
         Loader::Grub => Firmware::Bios,
@@ -42,7 +42,7 @@ fn boot(loader: Loader, disk: &Path, log: &Path) -> Result<(Ended, Duration), Fa
     let mut guest = Guest::boot(&machine)?;
     let began = Instant::now();
     let ends: Vec<&str> = ENDS.into_iter().chain(GIVEN_UP).collect();
-    let found = patience::wait_for(guest.id(), PATIENCE, |slice| guest.wait_for_any(&ends, slice));
+    let (found, kept) = patience::wait_for(guest.id(), PATIENCE, |slice| guest.wait_for_any(&ends, slice));
     let ended = match found {
         Ok(0 | 1) => {
             // The line is complete when the machine goes off, and its disk is written then.
@@ -52,7 +52,7 @@ fn boot(loader: Loader, disk: &Path, log: &Path) -> Result<(Ended, Duration), Fa
         Ok(at) => Ended::Died(format!("{:?} was printed", ends[at])),
         Err(unmet) => Ended::without_end(&unmet),
     };
-    let took = began.elapsed();
+    let took = (began.elapsed(), kept);
     fs::write(log, guest.text()).map_err(Failure::at(log))?;
     Ok((ended, took))
 }

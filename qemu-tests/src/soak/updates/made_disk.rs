@@ -212,10 +212,10 @@ impl MadeDisk {
         run(command.env("LAMINA_CACHE", artifacts::cache())).map(drop)
     }
 
-    /// What entries say to the kernel beside what they boot.
+    /// What entries say to the kernel beside what they boot. The store is there whatever was torn: that it comes late is this machine's doing.
     fn options(&self) -> &'static [&'static str] {
         match self.starter {
-            Starter::Uml => &["console=tty0", "panic=2", "lamina.timeout=2"],
+            Starter::Uml => &["console=tty0", "panic=2", "lamina.timeout=60"],
             // As in every machine of these stories; a kernel that panics ends it.
             Starter::Firmware => &[
                 "console=ttyS0",
@@ -224,7 +224,7 @@ impl MadeDisk {
                 "nohz=off",
                 "highres=off",
                 "panic=-1",
-                "lamina.timeout=5",
+                "lamina.timeout=60",
             ],
         }
     }

@@ -23,29 +23,26 @@ pub enum Unmet {
     Ended(Missed),
 }
 
-/// Waits, a slice at a time, until the processes of the group or the process `leader` have had so much time.
-///
-/// # Errors
-/// What was waited for did not come.
+/// Waits, a slice at a time, until the processes of the group or the process `leader` have had so much time. With what came of it: how
+/// long they were kept waiting for a processor meanwhile.
 pub fn wait_for<T>(
     leader: u32,
     patience: Duration,
     mut wait: impl FnMut(Duration) -> Result<T, Missed>,
-) -> Result<T, Unmet> {
-    let (began, mut kept) = (Instant::now(), BTreeMap::new());
+) -> (Result<T, Unmet>, Duration) {
+    let (began, mut threads) = (Instant::now(), BTreeMap::new());
     loop {
-        match wait(SLICE) {
-            Ok(found) => return Ok(found),
+        let found = wait(SLICE);
+        waiting(leader, &mut threads);
+        let (passed, kept) = (began.elapsed(), threads.values().sum());
+        match found {
+            Ok(found) => return (Ok(found), kept),
+            Err(Missed::TimedOut) if passed.saturating_sub(kept) > patience => {
+                return (Err(Unmet::Hangs), kept);
+            }
+            Err(Missed::TimedOut) if passed > patience * MOST_TIMES => return (Err(Unmet::TooSlow), kept),
             Err(Missed::TimedOut) => {}
-            Err(missed) => return Err(Unmet::Ended(missed)),
-        }
-        waiting(leader, &mut kept);
-        let passed = began.elapsed();
-        if passed.saturating_sub(kept.values().sum()) > patience {
-            return Err(Unmet::Hangs);
-        }
-        if passed > patience * MOST_TIMES {
-            return Err(Unmet::TooSlow);
+            Err(missed) => return (Err(Unmet::Ended(missed)), kept),
         }
     }
 }
@@ -94,9 +91,9 @@ mod tests {
         });
         idle.kill().unwrap();
         idle.wait().unwrap();
-        assert_eq!(waited, Err(Unmet::Hangs));
-        assert_eq!(wait_for(1, SLICE, |_| Ok(7)), Ok(7));
-        assert!(matches!(wait_for::<()>(1, SLICE, |_| Err(Missed::Closed)), Err(Unmet::Ended(_))));
+        assert_eq!(waited.0, Err(Unmet::Hangs));
+        assert_eq!(wait_for(1, SLICE, |_| Ok(7)).0, Ok(7));
+        assert!(matches!(wait_for::<()>(1, SLICE, |_| Err(Missed::Closed)).0, Err(Unmet::Ended(_))));
     }
 
     #[test]

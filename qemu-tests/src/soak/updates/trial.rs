@@ -8,12 +8,16 @@ use std::time::{Duration, Instant};
 use super::loader::{Entry, Loader, Menu};
 use super::made_disk::MadeDisk;
 use super::patience::{self, Unmet};
+use super::recording::Recording;
+use super::state::State;
 use super::verdict::Verdict;
 use crate::failure::Failure;
 use crate::uml::Uml;
 
 /// A boot takes a second or two.
 const PATIENCE: Duration = Duration::from_secs(90);
+/// init and the kernel give up on some things after a few seconds. A guest that was kept from them for longer may be none the worse.
+const MOST_KEPT: Duration = Duration::from_secs(1);
 /// A generation has three tries of the loader and three of init, and there are the one before and the rescue: who has switched it on
 /// so often gives up.
 pub const MOST_STARTS: u32 = 9;
@@ -71,15 +75,23 @@ pub struct Start {
     pub entry: String,
     /// How it ended.
     pub ended: Ended,
-    /// In so much time.
-    pub took: Duration,
+    /// In so much time, of which it was kept waiting for a processor for the second one.
+    pub took: (Duration, Duration),
     /// All that it printed; there is no such file where nothing was started.
     pub log: PathBuf,
 }
 
+impl Start {
+    /// Whether it died, and clocks of its own may have run out while it could do nothing.
+    fn died_waiting(&self) -> bool {
+        matches!(self.ended, Ended::Died(_)) && self.took.1 > MOST_KEPT
+    }
+}
+
 impl fmt::Display for Start {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {} ({:.1} s)", self.entry, self.ended, self.took.as_secs_f32())
+        let [took, kept] = [self.took.0, self.took.1].map(|it| it.as_secs_f32());
+        write!(f, "{}: {} ({took:.1} s, {kept:.1} s of them without a processor)", self.entry, self.ended)
     }
 }
 
@@ -125,6 +137,20 @@ impl Trial {
     }
 }
 
+impl Trial {
+    /// What comes of a state. Where a guest died that had to wait for a processor, that another entry was chosen says nothing bad of it.
+    #[must_use]
+    pub fn of_state(mut self, state: &State, recordings: &[Recording]) -> Self {
+        self.verdict = match self.verdict.of_state(state, recordings) {
+            Verdict::Bad(why) if self.starts.iter().any(Start::died_waiting) => {
+                Verdict::TooSlow(told(&why, &self.starts))
+            }
+            verdict => verdict,
+        };
+        self
+    }
+}
+
 /// What happened, in one line.
 fn told(what: &str, starts: &[Start]) -> String {
     let starts: Vec<String> = starts.iter().map(Start::to_string).collect();
@@ -139,7 +165,9 @@ pub fn start(made: &MadeDisk, loader: Loader, disk: &Path, folder: &Path) -> Res
         let (entry, log) = (started.entry, log_of(folder, number));
         let (ended, took) = match menu.is_whole(&entry) {
             true => boot(&menu, &entry, disk, &log)?,
-            false => (Ended::Died("kernel or initramfs is not whole".to_owned()), Duration::ZERO),
+            false => {
+                (Ended::Died("kernel or initramfs is not whole".to_owned()), (Duration::ZERO, Duration::ZERO))
+            }
         };
         let start = Start { entry: entry.id.clone(), ended, took, log };
         Ok(Some((entry, start, started.by_hand)))
@@ -163,14 +191,22 @@ fn judge(made: &MadeDisk, entry: &Entry, name: String, digest: &str, starts: u32
 }
 
 /// The time does not count the wait for other guests to end.
-fn boot(menu: &Menu, entry: &Entry, disk: &Path, log: &Path) -> Result<(Ended, Duration), Failure> {
+fn boot(
+    menu: &Menu,
+    entry: &Entry,
+    disk: &Path,
+    log: &Path,
+) -> Result<(Ended, (Duration, Duration)), Failure> {
     let files: Vec<PathBuf> = entry.initrd.iter().map(|path| menu.file(path)).collect();
     let [initramfs] = files.as_slice() else {
-        return Ok((Ended::Died(format!("{} initramfs files", files.len())), Duration::ZERO));
+        return Ok((
+            Ended::Died(format!("{} initramfs files", files.len())),
+            (Duration::ZERO, Duration::ZERO),
+        ));
     };
     let mut guest = Uml::new(initramfs).disk(disk).parameters(&entry.options).boot(log)?;
     let began = Instant::now();
-    let found = patience::wait_for(guest.id(), PATIENCE, |slice| guest.wait_for_any(&ENDS, slice));
+    let (found, kept) = patience::wait_for(guest.id(), PATIENCE, |slice| guest.wait_for_any(&ENDS, slice));
     let ended = match found {
         Ok(0 | 1) => {
             let _ = guest.wait_for_any(&["\n"], PATIENCE);
@@ -182,5 +218,5 @@ fn boot(menu: &Menu, entry: &Entry, disk: &Path, log: &Path) -> Result<(Ended, D
         Ok(at) => Ended::Died(format!("{:?} was printed", ENDS[at])),
         Err(unmet) => Ended::without_end(&unmet),
     };
-    Ok((ended, began.elapsed()))
+    Ok((ended, (began.elapsed(), kept)))
 }
