@@ -262,14 +262,13 @@ impl VmCommand {
 
     /// Whether KVM works; where no guest can be tried, what is known.
     fn verdict(&self, context: &Context, probe: Option<&Machine>) -> Result<Verdict> {
-        let folder = cache_folder::of("vm")?;
-        let kept = folder.join("kvm-verdict");
+        let kept = cache_folder::of("kvm-verdict")?;
         match probe.filter(|_| !self.dry_run) {
             None => kvm::known(&kept),
             Some(machine) => {
                 let try_it = || {
                     let _meter = context.report.progress().work("trying a guest on KVM");
-                    kvm::guest_boots(machine, "lamina", &folder.join("kvm-probe.log"))
+                    kvm::guest_boots(machine, "lamina", &cache_folder::of("vm")?.join("kvm-probe.log"))
                 };
                 kvm::best(&kept, try_it, |_| {})
             }

@@ -259,3 +259,19 @@ fn grub_starts_what_was_started_last() -> Story {
     guest.expect("find the profile: web")?;
     Ok(())
 }
+
+/// As last time, by systemd-boot: the firmware keeps what was started, as long as the machine has power.
+#[test]
+fn systemd_boot_starts_what_was_started_last() -> Story {
+    let disk = MadeDisk::new("disk-uefi-last", &["--firmware", "uefi", "--timeout", "20", "--last"])?;
+    let machine = Machine::from_firmware("disk-uefi-last", Firmware::Uefi).restarts().disk(&disk.path());
+    let mut guest = Guest::boot(&machine)?;
+    guest.expect("Boot in ")?;
+    guest.send_noise(DOWN)?;
+    guest.expect("web: ")?;
+    guest.send_noise(b"\r")?;
+    guest.expect(&format!("web{PROMPT}"))?;
+    guest.type_line("reboot")?;
+    guest.expect("Boot in ")?;
+    expect_profile(&mut guest, "web", "/dev/vda2")
+}
