@@ -22,6 +22,10 @@ const LINUX: &str = "linux.uml";
 /// Where the package has the modules, in a folder named after the release.
 const MODULES: &str = "/usr/lib/uml/modules";
 
+/// What the kernel prints when dm-verity wants SHA-256 and it counts as broken. On a busy host this kernel fails now and then to start a
+/// thread as it boots (a warning in `crypto_wait_for_test`), and the algorithm that the thread was to try is refused from then on.
+pub const NOT_SOUND: &str = "Cannot initialize hash function (-ELIBBAD)";
+
 /// What makes a boot three times as fast. This kernel measures for a second which of its RAID-6 and XOR routines, which nothing
 /// here uses, is the fastest, and how long its delay loop takes (Documentation/admin-guide/kernel-parameters.txt).
 const QUICKLY: [&str; 2] = ["initcall_blacklist=raid6_select_algo,calibrate_xor_blocks", "lpj=24000000"];

@@ -70,7 +70,7 @@ pub struct Flip {
 /// More flips than this are shared out over several boots.
 const MOST_IN_ONE_BOOT: usize = 2_500;
 
-/// What the guest says when its kernel has no sound SHA-256.
+/// What the guest says when its kernel has no sound SHA-256 ([`NOT_SOUND`](crate::uml::NOT_SOUND) on its own console).
 const ELIBBAD: &str = "(os error 80)";
 /// More boots of that kind in a row are no accident.
 const MOST_UNSOUND_BOOTS: u32 = 4;
@@ -177,8 +177,7 @@ impl FlipTarget {
         Ok(boots.collect::<Result<Vec<_>, _>>()?.concat())
     }
 
-    /// On a busy host user-mode Linux fails now and then to start a thread as it boots, and the algorithm that the thread was
-    /// to try counts as broken from then on: ELIBBAD. Nothing was judged in such a boot, so it is done again.
+    /// Nothing was judged in a boot whose kernel is not sound, so it is done again.
     fn run_in_a_sound_boot(&self, opening: Opening, flips: &[Flip]) -> Result<Vec<Outcome>, Failure> {
         let mut unsound = 0;
         loop {

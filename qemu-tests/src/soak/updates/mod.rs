@@ -164,7 +164,7 @@ impl Updates {
             let (_, trial, _folder) = self.start(state)?;
             kept::keep_trial(&kept, &format!("trial-{number}"), &trial)?;
             second = trial;
-            if !matches!(second.verdict, Verdict::TooSlow(_)) {
+            if !matches!(second.verdict, Verdict::Unjudged(_)) {
                 break;
             }
         }
@@ -172,7 +172,7 @@ impl Updates {
         let once = matches!(second.verdict, Verdict::Up { .. }).then(|| told(&why));
         let verdict = match second.verdict {
             Verdict::Bad(why) => Verdict::Bad(told(&why)),
-            Verdict::TooSlow(why) => Verdict::TooSlow(told(&why)),
+            Verdict::Unjudged(why) => Verdict::Unjudged(told(&why)),
             up => up,
         };
         Ok(Judged { disk, verdict, once })

@@ -20,8 +20,8 @@ pub struct Summary {
     again: usize,
     /// The states in which nothing came up, or something that should not.
     pub bad: Vec<(State, String)>,
-    /// Those that say nothing, since a guest was not given its time.
-    pub too_slow: Vec<(State, String)>,
+    /// Those that say nothing: a guest was not given its time, or its kernel was not sound.
+    pub unjudged: Vec<(State, String)>,
     /// What came of a disk when it was started once, and not when it was started again.
     pub once: Vec<(State, String)>,
 }
@@ -34,7 +34,7 @@ impl Summary {
         self.count += 1;
         self.once.extend(judged.once.map(|why| (state.clone(), why)));
         let column = match judged.verdict {
-            Verdict::TooSlow(why) => return self.too_slow.push((state.clone(), why)),
+            Verdict::Unjudged(why) => return self.unjudged.push((state.clone(), why)),
             Verdict::Bad(why) => {
                 self.bad.push((state.clone(), why));
                 None
@@ -50,7 +50,7 @@ impl Summary {
 
     /// Whether each state was judged, and none is bad.
     pub fn is_good(&self) -> bool {
-        self.bad.is_empty() && self.too_slow.is_empty()
+        self.bad.is_empty() && self.unjudged.is_empty()
     }
 
     /// A Markdown section. `repeat` is the command that comes to a state again.
@@ -85,10 +85,10 @@ impl Summary {
             self.again,
             self.by_hand
         );
-        if !self.too_slow.is_empty() {
+        if !self.unjudged.is_empty() {
             text += &format!(
-                "Not judged, since a guest was kept waiting for a processor: **{}**.\n",
-                self.too_slow.len()
+                "Not judged, since a guest was kept waiting for a processor or its kernel was not sound: **{}**.\n",
+                self.unjudged.len()
             );
         }
         if !self.once.is_empty() {
@@ -97,7 +97,7 @@ impl Summary {
                 self.once.len()
             );
         }
-        for (state, why) in self.bad.iter().chain(&self.too_slow).chain(&self.once) {
+        for (state, why) in self.bad.iter().chain(&self.unjudged).chain(&self.once) {
             text += &format!("- `{}`: {state:?}: {why}\n", repeat(state));
         }
         text

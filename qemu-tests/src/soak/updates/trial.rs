@@ -12,7 +12,7 @@ use super::recording::Recording;
 use super::state::State;
 use super::verdict::Verdict;
 use crate::failure::Failure;
-use crate::uml::Uml;
+use crate::uml::{NOT_SOUND, Uml};
 
 /// A boot takes a second or two.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -31,6 +31,8 @@ pub enum Ended {
     Died(String),
     /// It was not given the time for it.
     TooSlow,
+    /// In whatever way, after its kernel could not do what each other can.
+    NotSound,
 }
 
 /// What a guest prints that has come to an end.
@@ -39,6 +41,10 @@ pub const ENDS: [&str; 4] = ["soak: whole: ", "soak: damaged: ", "[p] power off"
 impl Ended {
     /// Reads what a guest printed; the last line is complete.
     pub fn read(text: &str) -> Self {
+        // Whatever came up is what init takes in the place of what it could not open.
+        if text.contains(NOT_SOUND) {
+            return Self::NotSound;
+        }
         let line =
             |mark: &str| text.split_once(mark).and_then(|(_, rest)| rest.lines().next()).map(str::trim);
         if let Some(found) = line("soak: whole: ").and_then(|line| line.strip_suffix('.')) {
@@ -64,6 +70,7 @@ impl fmt::Display for Ended {
             Self::Up(name, _) => write!(f, "{name} came up"),
             Self::Died(why) => f.write_str(why),
             Self::TooSlow => f.write_str("was kept waiting for a processor"),
+            Self::NotSound => f.write_str("its kernel had no sound SHA-256"),
         }
     }
 }
@@ -123,8 +130,8 @@ impl Trial {
                     return Ok(Self { verdict: judge(made, &entry, name, &digest, number, by_hand), starts });
                 }
                 // What the loader would choose next was not this disk's doing.
-                Ended::TooSlow => {
-                    return Ok(Self { verdict: Verdict::TooSlow(told("no end", &starts)), starts });
+                Ended::TooSlow | Ended::NotSound => {
+                    return Ok(Self { verdict: Verdict::Unjudged(told("not judged", &starts)), starts });
                 }
                 Ended::Died(_) => {}
             }
@@ -143,7 +150,7 @@ impl Trial {
     pub fn of_state(mut self, state: &State, recordings: &[Recording]) -> Self {
         self.verdict = match self.verdict.of_state(state, recordings) {
             Verdict::Bad(why) if self.starts.iter().any(Start::died_waiting) => {
-                Verdict::TooSlow(told(&why, &self.starts))
+                Verdict::Unjudged(told(&why, &self.starts))
             }
             verdict => verdict,
         };
@@ -215,8 +222,22 @@ fn boot(
             let _ = guest.wait_for_end(PATIENCE);
             ended
         }
+        Ok(_) if guest.text().contains(NOT_SOUND) => Ended::NotSound,
         Ok(at) => Ended::Died(format!("{:?} was printed", ENDS[at])),
         Err(unmet) => Ended::without_end(&unmet),
     };
     Ok((ended, (began.elapsed(), kept)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_comes_up_in_place_of_what_an_unsound_kernel_could_not_open_says_nothing() {
+        let whole = "\nsoak: whole: web 3 00ff.\n";
+        assert_eq!(Ended::read(whole), Ended::Up("web 3".to_owned(), "00ff".to_owned()));
+        let line = "device-mapper: table: 254:0: verity: Cannot initialize hash function (-ELIBBAD)";
+        assert_eq!(Ended::read(&format!("{line}{whole}")), Ended::NotSound);
+    }
 }

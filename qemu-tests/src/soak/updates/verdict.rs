@@ -18,8 +18,8 @@ pub enum Verdict {
     },
     /// It should not have come to this.
     Bad(String),
-    /// A guest was not given its time, which says nothing of the disk.
-    TooSlow(String),
+    /// A guest was not given its time, or its kernel was not sound, which says nothing of the disk.
+    Unjudged(String),
 }
 
 /// A state that was judged.
@@ -50,7 +50,7 @@ impl Verdict {
     pub fn why(&self) -> Option<&str> {
         match self {
             Self::Up { .. } => None,
-            Self::Bad(why) | Self::TooSlow(why) => Some(why),
+            Self::Bad(why) | Self::Unjudged(why) => Some(why),
         }
     }
 }
