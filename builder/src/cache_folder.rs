@@ -1,8 +1,9 @@
 //! Where files lie that can be had again: downloads, and what is made from them.
 
-use std::fs;
+use std::fs::{self, File, FileTimes};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use rustix::fs::Access;
 
@@ -61,4 +62,28 @@ pub(crate) fn helped(error: Error) -> Error {
         }
         _ => error,
     }
+}
+
+/// Notes that a file of the cache is used now. Somebody else's cannot be touched, and is read all the same.
+pub(crate) fn note_use(file: &File) {
+    let _ = file.set_times(FileTimes::new().set_modified(SystemTime::now()));
+}
+
+/// Removes all of these files but the `most` that were used last. Another process may have one open, which keeps its bytes.
+pub(crate) fn keep_newest(folder: &Path, most: usize, is_one: impl Fn(&Path) -> bool) -> io::Result<()> {
+    let mut all = entries(folder)?;
+    all.retain(|(_, path)| is_one(path));
+    all.sort_by_key(|(used, _)| std::cmp::Reverse(*used));
+    all.iter().skip(most).for_each(|(_, path)| drop(fs::remove_file(path)));
+    Ok(())
+}
+
+/// Each file of the folder, with the time of its last use, but for those that another process removes meanwhile.
+pub(crate) fn entries(folder: &Path) -> io::Result<Vec<(SystemTime, PathBuf)>> {
+    let of = |entry: io::Result<fs::DirEntry>| {
+        let entry = entry.ok()?;
+        let found = entry.metadata().ok().filter(fs::Metadata::is_file)?;
+        Some((found.modified().ok()?, entry.path()))
+    };
+    Ok(fs::read_dir(folder)?.filter_map(of).collect())
 }

@@ -4,16 +4,16 @@
 //! Such a file is called `KEY-DIGEST`. KEY is the SHA-256 of a text that names all that it is made from, DIGEST that of its bytes:
 //! both stand in one name, which appears in one step, and a file that is not what its name says is made again.
 
-use std::fs::{self, File, FileTimes};
+use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Seek};
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 use atomic_file::UnnamedFile;
 use disk_image::{Content, DiskFile};
 use profiles::Digest;
 
+use crate::cache_folder::{entries, keep_newest, note_use};
 use crate::error::{Error, Result};
 use crate::regular_file;
 use crate::report::Report;
@@ -142,8 +142,7 @@ impl MadeFiles {
             if let Ok(found) = read
                 && found.digest.hex() == hex
             {
-                // Somebody else's cache cannot be touched, and is read all the same.
-                let _ = found.file.set_times(FileTimes::new().set_modified(SystemTime::now()));
+                note_use(&found.file);
                 return Some(found.kept(&path));
             }
             self.report.detail(format_args!("{}: is damaged, and made again", path.display()));
@@ -160,28 +159,16 @@ impl MadeFiles {
         let mut source = File::open(made.path()).map_err(Error::on("a temporary file"))?;
         io::copy(&mut source, &mut unnamed.handle()?).map_err(Error::on(folder.display()))?;
         unnamed.publish()?;
-        // Another process may have this one open, which keeps its bytes.
-        let mut all = entries(folder).map_err(Error::on(folder.display()))?;
-        all.sort_by_key(|(used, _)| std::cmp::Reverse(*used));
-        all.iter().skip(KEPT).for_each(|(_, path)| drop(fs::remove_file(path)));
+        keep_newest(folder, KEPT, |_| true).map_err(Error::on(folder.display()))?;
         Ok(Some(path))
     }
 }
 
-/// Each file of the folder, with the time of its last use, but for those that another process removes meanwhile.
-fn entries(folder: &Path) -> io::Result<Vec<(SystemTime, PathBuf)>> {
-    let of = |entry: io::Result<fs::DirEntry>| {
-        let entry = entry.ok()?;
-        let found = entry.metadata().ok().filter(fs::Metadata::is_file)?;
-        Some((found.modified().ok()?, entry.path()))
-    };
-    Ok(fs::read_dir(folder)?.filter_map(of).collect())
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs::FileTimes;
     use std::io::Write;
-    use std::time::Duration;
+    use std::time::{Duration, SystemTime};
 
     use super::*;
 

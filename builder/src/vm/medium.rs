@@ -1,10 +1,9 @@
 //! The disk with a profile and its images, as QEMU shows it to a guest: ext4 without a partition table. It stays in the cache of this user,
 //! named by what is on it; what a guest writes to it is forgotten.
 
-use std::fs::{self, File, FileTimes};
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 use atomic_file::UnnamedFile;
 use disk_image::{Content, DiskFile, Identity, PartitionKind, ext4};
@@ -38,19 +37,17 @@ pub fn of(store: &Store, generation: &DiskGeneration, report: &Report) -> Result
     let identity = identity(&files);
     let uuid = ext4::uuid(PartitionKind::Store, &identity).to_string();
     let folder = cache_folder::of("vm")?;
-    fs::create_dir_all(&folder).map_err(Error::on(folder.display()))?;
     let path = folder.join(format!("{uuid}.ext4"));
     if let Ok(found) = File::open(&path) {
-        // Somebody else's cache cannot be touched, and is read all the same.
-        let _ = found.set_times(FileTimes::new().set_modified(SystemTime::now()));
+        cache_folder::note_use(&found);
         return Ok(Medium { path, uuid });
     }
+    cache_folder::make(&folder)?;
     let _meter = report.progress().work("making the disk of the guest");
     let unnamed = UnnamedFile::beside(&path)?;
     let length = ext4::room_for(&files);
     ext4::write_alone(&unnamed.handle()?, PartitionKind::Store, &identity, length, &files)?;
     unnamed.publish()?;
-    // A guest that is running has its disk open, and keeps it.
     forget_old(&folder).map_err(Error::on(folder.display()))?;
     Ok(Medium { path, uuid })
 }
@@ -69,23 +66,14 @@ fn identity(files: &[DiskFile]) -> Identity {
 }
 
 fn forget_old(folder: &Path) -> io::Result<()> {
-    let mut all: Vec<(SystemTime, PathBuf)> = Vec::new();
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        if entry.path().extension().is_some_and(|ending| ending == "ext4") {
-            all.push((entry.metadata()?.modified()?, entry.path()));
-        }
-    }
-    all.sort_by_key(|(used, _)| std::cmp::Reverse(*used));
-    // Another process may have removed it meanwhile.
-    all.iter().skip(KEPT).for_each(|(_, path)| drop(fs::remove_file(path)));
-    Ok(())
+    cache_folder::keep_newest(folder, KEPT, |path| path.extension().is_some_and(|ending| ending == "ext4"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
+    use std::fs::{self, FileTimes};
+    use std::time::{Duration, SystemTime};
 
     #[test]
     fn media_that_were_not_used_for_longest_go_and_nothing_else() {
