@@ -120,6 +120,14 @@ fn a_guest_gets_more_where_more_is_asked_for() {
 }
 
 #[test]
+fn words_for_the_real_init_stay_behind_all_that_is_inits() {
+    let shop = shop();
+    let line = command(shop.path(), &vm(&["--share", ".:ro", "--append", "quiet -- single"]));
+    let (before, behind) = line.split_once(" -- single").unwrap();
+    assert!(before.contains(" quiet lamina.share=9p:") && !behind.contains("lamina.share"), "{line}");
+}
+
+#[test]
 fn a_disk_is_started_by_its_firmware() {
     let shop = shop();
     fs::write(shop.path().join("disk.img"), "").unwrap();

@@ -63,12 +63,17 @@ impl DirectBoot<'_> {
             // It would be waited for.
             machine = machine.parameter("lamina.state=tmpfs");
         }
-        for parameter in kernel_command_line::all(self.append) {
+        for parameter in kernel_command_line::parse(self.append) {
             let value = parameter.value.map_or_else(String::new, |value| format!("={value}"));
             machine = machine.parameter(&format!("{}{value}", parameter.name));
         }
         for share in &hardware.shares {
             machine = machine.parameter(&format!("lamina.share={}", share.parameter()));
+        }
+        // What comes behind it is none of init's.
+        let of_the_real_init = kernel_command_line::for_init(self.append);
+        if !of_the_real_init.is_empty() {
+            machine = machine.parameters(&format!("-- {}", of_the_real_init.join(" ")));
         }
         hardware.of(machine)
     }
