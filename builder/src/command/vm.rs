@@ -23,7 +23,7 @@ use crate::disk::kernel::{BootFiles, InitramfsSource, boot_files};
 use crate::disk::made_files::MadeFiles;
 use crate::disk::pinned_kernel::PinnedKernels;
 use crate::error::{Error, Result};
-use crate::shell_word::quote;
+use crate::shell_word;
 use crate::vm::guest::{DirectBoot, Hardware, takes_a_state};
 use crate::vm::share::SharedFolder;
 use crate::vm::state::{StateFile, USUAL_SIZE};
@@ -281,12 +281,7 @@ impl VmCommand {
             let kvm = verdict.acceleration() == Acceleration::Kvm;
             print_json(&json!({ "command": words, "kvm": kvm, "why": verdict.to_string() }))?;
         } else {
-            let is_plain = |word: &str| {
-                !word.is_empty()
-                    && word.bytes().all(|it| it.is_ascii_alphanumeric() || b"-_./:,=@%+".contains(&it))
-            };
-            let word = |it: &String| if is_plain(it) { it.clone() } else { quote(it) };
-            print(words.iter().map(word).collect::<Vec<_>>().join(" "))?;
+            print(words.iter().map(|it| shell_word::plain(it)).collect::<Vec<_>>().join(" "))?;
         }
         Ok(ExitCode::SUCCESS)
     }
