@@ -66,7 +66,7 @@ build: deps
 	@ln -f $(target-dir)/release/lamina $(target-dir)/release/mkinitramfs $(target-dir)/release/boot $(LAMINA_OUT)/
 
 install: build init
-	@.ci/put '$(LAMINA_OUT)' '$(LAMINA_OUT)/init' '$(DESTDIR)$(PREFIX)'
+	@.ci/put '$(LAMINA_OUT)' '$(LAMINA_OUT)' '$(DESTDIR)$(PREFIX)'
 
 # One archive for any distribution, in out/release. RELEASE_KEY=FILE signs it with minisign.
 release: init

@@ -1,7 +1,7 @@
 //! Where things are, in the initramfs and in what init leaves behind: the formats of ARCHITECTURE.md as constants.
 
 pub use boot_report::paths::{LAMINA, LAYERS, MEDIUM, PROFILE, REPORT, RUN, STATE, TOP};
-pub use initramfs_format::paths::{DESCRIPTION as INITRAMFS, KEYS, MODULES, PACKED_STORE};
+pub use initramfs_format::paths::{BESIDE, DESCRIPTION as INITRAMFS, KEYS, MODULES, PACKED_STORE};
 
 /// Where the stack is joined, before it becomes `/`.
 pub const NEW_ROOT: &str = "/newroot";

@@ -236,7 +236,12 @@ fn beside(name: &str) -> Option<PathBuf> {
     fs::canonicalize("/proc/self/exe").ok()?.parent().map(|folder| folder.join(name))
 }
 
-/// The init that belongs to this program: `make` puts it beside, and an installation into `../lib/lamina`.
+/// The init that belongs to this program.
 pub fn own_init() -> Option<PathBuf> {
-    ["../lib/lamina/init", "init"].into_iter().filter_map(beside).find(|path| path.is_file())
+    own_part("init")
+}
+
+/// A program for guests that belongs to this one: `make` puts it beside, and an installation into `../lib/lamina`.
+pub fn own_part(name: &str) -> Option<PathBuf> {
+    [&format!("../lib/lamina/{name}"), name].into_iter().filter_map(beside).find(|path| path.is_file())
 }

@@ -41,6 +41,8 @@ pub struct DirectBoot<'a> {
     pub linux: &'a Path,
     /// The initramfs.
     pub initrd: &'a Path,
+    /// Nobody sits at it: where its init has a recovery screen, or its kernel panics, it ends.
+    pub is_attended: bool,
     /// Where its images are.
     pub medium: &'a Medium,
     /// What keeps changes.
@@ -62,6 +64,9 @@ impl DirectBoot<'_> {
         } else if matches!(self.profile.root, WritableTop::State(_)) && self.profile.sealed.is_none() {
             // It would be waited for.
             machine = machine.parameter("lamina.state=tmpfs");
+        }
+        if self.is_attended {
+            machine = machine.parameter("panic=-1");
         }
         for parameter in kernel_command_line::parse(self.append) {
             let value = parameter.value.map_or_else(String::new, |value| format!("={value}"));

@@ -6,12 +6,20 @@
 //! | [`state`] | the file that keeps what a guest changes |
 //! | [`share`] | folders of the host |
 //! | [`forward`] | ports of the guest on this machine |
+//! | [`job`] | what is done in a guest that nobody sits at, and what became of it |
+//! | [`beside`] | the initramfs with the agent that does it |
+//! | [`attended`] | such a guest, from its start to its end |
+//! | [`junit`] | what became of tests, for other programs |
 //! | [`guest`] | all that was asked for, as a machine |
 //!
 //! The crate `vm` starts QEMU; nothing of that is here.
 
+pub mod attended;
+pub mod beside;
 pub mod forward;
 pub mod guest;
+pub mod job;
+pub mod junit;
 pub mod medium;
 pub mod share;
 pub mod state;

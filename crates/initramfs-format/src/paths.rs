@@ -6,6 +6,8 @@ pub const MODULES: &str = "/etc/lamina/modules";
 pub const DESCRIPTION: &str = "/etc/lamina/initramfs.kdl";
 /// Minisign public keys, one a file, `NAME.pub`.
 pub const KEYS: &str = "/etc/lamina/keys";
+/// A static program that init starts beside the real init, where it is there: `lamina vm --run` packs one.
+pub const BESIDE: &str = "/lib/lamina/beside";
 /// The store that is packed into the initramfs, below `/`. `lamina.dir=` has no say in it.
 pub const PACKED_STORE: &str = "lamina";
 

@@ -83,6 +83,11 @@ impl Console {
         }
     }
 
+    /// Takes in what has been printed by now, without waiting.
+    pub fn take_in(&mut self) {
+        while self.receive(Duration::ZERO).is_ok() {}
+    }
+
     /// Types on the guest's keyboard.
     pub fn send(&mut self, bytes: &[u8]) -> Result<(), Error> {
         self.input.write_all(bytes).and_then(|()| self.input.flush()).map_err(|error| {

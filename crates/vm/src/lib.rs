@@ -6,12 +6,14 @@
 //! | [`acceleration`] | KVM or emulation: [`kvm`] asks a guest whether KVM really works |
 //! | [`qemu`] | QEMU as a process: started, given orders, waited for |
 //! | [`console`] | the guest's serial port: everything it printed, and waiting for words with a timeout |
+//! | [`agent`] | commands that run in a guest, and what they print |
 //! | [`share`] | folders of the host in the guest |
 //!
 //! Nothing here asserts, and nothing panics: a [`fault::Error`] names the object, the cause and the remedy. A QEMU ends with the value
 //! that started it, and with the process, however that ends.
 
 pub mod acceleration;
+pub mod agent;
 pub mod console;
 pub mod kvm;
 pub mod machine;

@@ -126,6 +126,11 @@ impl RunningMachine {
         self.qemu.id()
     }
 
+    /// Whether QEMU has ended.
+    pub fn is_off(&mut self) -> bool {
+        !matches!(self.qemu.try_wait(), Ok(None))
+    }
+
     /// Switches it off, as a power cut does.
     pub fn kill(&mut self) -> Result<(), Error> {
         // Fails only when QEMU has ended already, which is as good.

@@ -1,6 +1,7 @@
 //! The story of a boot. Decisions are pure functions (`request`, `store`, `plan`), what acts is in `plan::real_kernel` and `switch_root`,
 //! and every failure ends in `recovery`, which never returns.
 
+mod beside;
 mod boot_counter;
 mod chain;
 mod panic_hook;

@@ -17,6 +17,7 @@ use nix::sys::stat::{Mode, fstatat};
 use nix::sys::statfs::{FsType, TMPFS_MAGIC, fstatfs};
 use nix::unistd::{UnlinkatFlags, chdir, chroot, getpid, unlinkat};
 
+use crate::boot::beside::Beside;
 use crate::error::{BootError, Failure};
 use crate::modules::Left;
 use crate::shutdown::handover;
@@ -38,9 +39,11 @@ pub fn switch_root(
     began: Duration,
     left: &Left,
 ) -> Result<Infallible, BootError> {
+    let beside = Beside::open();
     enter_new_root().map_err(|failure| failure.at(STEP, paths::NEW_ROOT))?;
     load_aside(left);
     descriptors::as_before();
+    beside.start();
     console::become_standard_streams();
     // What is left is a new program in this process: exec returns only when it fails.
     let mut command = Command::new(init);

@@ -41,6 +41,10 @@ impl Machine {
             arguments.push("-monitor".to_owned());
             arguments.push(format!("unix:{},server=on,wait=off", escaped(monitor)));
         }
+        if let Some(agent) = &self.agent {
+            arguments.extend(["-chardev".to_owned(), format!("socket,id=agent,path={}", escaped(agent))]);
+            arguments.extend(words("-device isa-serial,chardev=agent,index=1"));
+        }
         for share in &self.shares {
             arguments.extend(share.arguments());
         }

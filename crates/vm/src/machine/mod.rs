@@ -121,6 +121,8 @@ pub struct Machine {
     usb_keyboard: bool,
     /// The socket of the monitor that takes orders while the machine runs.
     monitor: Option<PathBuf>,
+    /// The socket of the second serial port.
+    agent: Option<PathBuf>,
     shares: Vec<Share>,
     ports: Option<Vec<ForwardedPort>>,
     memory_mib: u32,
@@ -156,6 +158,7 @@ impl Machine {
             screen: false,
             usb_keyboard: false,
             monitor: None,
+            agent: None,
             shares: Vec::new(),
             ports: None,
             memory_mib: 512,
@@ -324,6 +327,13 @@ impl Machine {
         self.window = true;
         // The last one is that of /dev/console, and the serial line is where the caller's terminal is.
         self.command_line.insert(0, "console=tty0".to_owned());
+        self
+    }
+
+    /// Adds a second serial port, at whose other end a [`crate::agent::Agent`] listens.
+    #[must_use]
+    pub fn agent(mut self, socket: &Path) -> Self {
+        self.agent = Some(socket.to_owned());
         self
     }
 

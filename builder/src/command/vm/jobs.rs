@@ -1,0 +1,207 @@
+//! `lamina vm --run` and `--test`: what is done in a guest that nobody sits at, and how it is told.
+
+use std::io::{self, ErrorKind, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use atomic_file::{Form, Output};
+use guest_agent::message::Stream;
+use serde_json::{Value, json};
+use vm::acceleration::Acceleration;
+
+use super::VmCommand;
+use super::planned::Planned;
+use crate::command::context::Context;
+use crate::command::{at_most_one, print, print_json};
+use crate::error::{Error, Result};
+use crate::vm::attended::AttendedGuest;
+use crate::vm::job::{GuestJob, Outcome};
+use crate::vm::junit;
+
+/// Of docker(1) and timeout(1): not the program has failed, but what runs it.
+pub(super) const OWN_FAILURE: u8 = 125;
+/// So much of what a failed test has printed is shown, of each stream.
+const LINES: usize = 40;
+
+/// What became of all jobs.
+struct Told {
+    outcomes: Vec<Outcome>,
+    /// The guest was lost while it did this one.
+    lost: Option<(String, Error)>,
+}
+
+impl VmCommand {
+    /// What is to be done; nothing, where a person sits at the guest.
+    pub(super) fn jobs(&self) -> Result<Vec<GuestJob>> {
+        let given = [("--run", self.run.is_some()), ("--test", !self.test.is_empty())];
+        at_most_one(&given)?;
+        if given.iter().any(|(_, given)| *given) {
+            return self.jobs_that_are_given();
+        }
+        let alone = [
+            ("--timeout", self.timeout.is_some()),
+            ("--junit", self.junit.is_some()),
+            ("--report", self.report.is_some()),
+            ("--log", self.log.is_some()),
+        ];
+        match alone.into_iter().find(|(_, given)| *given) {
+            Some((option, _)) => Err(Error::new(option, "is for a guest that nobody sits at")
+                .remedy("add `--run COMMAND` or `--test SCRIPT`, or leave it out")),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    fn jobs_that_are_given(&self) -> Result<Vec<GuestJob>> {
+        if self.disk.is_some() {
+            let cause = "needs a profile: a disk starts with the initramfs that is on it";
+            return Err(Error::new("--run", cause).remedy("give the profile in place of `--disk`"));
+        }
+        if self.dry_run {
+            let cause = "and --dry-run exclude each other: a command runs in a guest that is there";
+            return Err(Error::new("--run", cause).remedy("leave one of them out"));
+        }
+        match &self.run {
+            Some(words) => Ok(vec![GuestJob::of_words(words)]),
+            None => self.test.iter().map(|path| GuestJob::of_file(path)).collect(),
+        }
+    }
+
+    /// Starts the guest, does all jobs, and tells what became of them.
+    pub(super) fn attend(
+        &self,
+        context: &Context,
+        planned: &Planned,
+        acceleration: Acceleration,
+        jobs: &[GuestJob],
+    ) -> Result<ExitCode> {
+        let new = |path: &Path| Output::create(path, Form::Text);
+        let report = self.report.as_deref().map(new).transpose()?;
+        let junit = self.junit.as_deref().map(new).transpose()?;
+        let told = self.do_all(context, planned, acceleration, jobs, report)?;
+        if let Some(output) = junit {
+            let lost = told.lost.as_ref().map(|(name, error)| (name.as_str(), error));
+            let text = junit::text(&planned.machine.name, &told.outcomes, lost);
+            write(output, text.map_err(|error| Error::new("--junit", error.to_string()))?.as_bytes())?;
+        }
+        if self.json {
+            print_json(&told.outcomes.iter().map(as_json).collect::<Vec<_>>())?;
+        }
+        match (told.lost, self.run.is_some()) {
+            (Some((_, error)), _) => Err(error),
+            (None, true) => Ok(told.outcomes.first().map_or(ExitCode::SUCCESS, |it| it.status().into())),
+            (None, false) => {
+                let failed = told.outcomes.iter().filter(|it| !it.passed()).count();
+                if !self.json {
+                    print(format_args!("{} passed, {failed} failed", told.outcomes.len() - failed))?;
+                }
+                Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+            }
+        }
+    }
+
+    fn do_all(
+        &self,
+        context: &Context,
+        planned: &Planned,
+        acceleration: Acceleration,
+        jobs: &[GuestJob],
+        report: Option<Output>,
+    ) -> Result<Told> {
+        let folder = planned.scratch.as_ref().map_or(Path::new("."), |it| it.path());
+        let (socket, log) = (folder.join("agent"), folder.join("console.log"));
+        let log = self.log.as_deref().unwrap_or(&log);
+        let at_most = std::time::Duration::from_secs(self.timeout.unwrap_or(super::TIMEOUT).into());
+        let starting = context.report.progress().work("waiting for the system in the guest");
+        let mut guest = AttendedGuest::start(&planned.machine, acceleration, (&socket, log), at_most)?;
+        drop(starting);
+        if let Some(output) = report {
+            write(output, &guest.report()?)?;
+        }
+        let mut told = Told { outcomes: Vec::new(), lost: None };
+        for job in jobs {
+            match self.do_one(&mut guest, job) {
+                Ok(outcome) => told.outcomes.push(outcome),
+                Err(error) => {
+                    told.lost = Some((job.name.clone(), error));
+                    return Ok(told);
+                }
+            }
+        }
+        // What else it has written is forgotten, and it need not be asked.
+        if self.state.is_some() || self.keep {
+            guest.power_off()?;
+        }
+        Ok(told)
+    }
+
+    fn do_one(&self, guest: &mut AttendedGuest, job: &GuestJob) -> Result<Outcome> {
+        let streams = self.run.is_some() && !self.json;
+        let outcome = guest.run(job, |stream, bytes| {
+            if streams {
+                show(stream, bytes);
+            }
+        })?;
+        if self.run.is_some() {
+            if !self.json
+                && !matches!(outcome.done, vm::agent::Done::Ended(guest_agent::message::End::Exited(_)))
+            {
+                cli::progress::line(format_args!("lamina: {}: {outcome}", shown(&job.name)));
+            }
+        } else if !self.json {
+            tell(&outcome)?;
+        }
+        Ok(outcome)
+    }
+}
+
+/// The bytes of a program in the guest go where they would go if it ran here.
+fn show(stream: Stream, bytes: &[u8]) {
+    let written = match stream {
+        Stream::Output => io::stdout().write_all(bytes).and_then(|()| io::stdout().flush()),
+        Stream::Error => io::stderr().write_all(bytes),
+    };
+    // A reader that went away (`| head`) ends the program without a word, and the guest with it.
+    if written.is_err_and(|error| error.kind() == ErrorKind::BrokenPipe) {
+        std::process::exit(0);
+    }
+}
+
+fn tell(outcome: &Outcome) -> Result<()> {
+    let word = if outcome.passed() { "ok    " } else { "FAILED" };
+    print(format_args!("{word} {}: {outcome}", shown(&outcome.name)))?;
+    if outcome.passed() {
+        return Ok(());
+    }
+    for (name, words) in [("standard output", &outcome.output), ("standard error", &outcome.error)] {
+        let text = words.clone().text();
+        let lines: Vec<&str> = text.lines().collect();
+        if !lines.is_empty() {
+            print(format_args!("       {name}:"))?;
+        }
+        for line in &lines[lines.len().saturating_sub(LINES)..] {
+            print(format_args!("         {}", cli::safe_text::as_shown(line)))?;
+        }
+    }
+    Ok(())
+}
+
+fn shown(name: &str) -> String {
+    cli::safe_text::clean(name)
+}
+
+fn as_json(outcome: &Outcome) -> Value {
+    json!({
+        "name": outcome.name,
+        "passed": outcome.passed(),
+        "status": outcome.status(),
+        "end": outcome.to_string(),
+        "milliseconds": u64::try_from(outcome.took.as_millis()).unwrap_or(u64::MAX),
+        "standard_output": outcome.output.clone().text(),
+        "standard_error": outcome.error.clone().text(),
+    })
+}
+
+fn write(output: Output, bytes: &[u8]) -> Result<()> {
+    output.handle()?.write_all(bytes).map_err(Error::on("what was asked for beside"))?;
+    output.publish()
+}

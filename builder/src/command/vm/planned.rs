@@ -1,0 +1,181 @@
+//! What `lamina vm` is asked for, as a machine.
+
+use std::path::Path;
+use std::rc::Rc;
+
+use profiles::Name;
+use vm::kvm::{self, Verdict};
+use vm::machine::{DiskFormat, Firmware, Machine};
+
+use super::VmCommand;
+use crate::cache_folder;
+use crate::command::context::Context;
+use crate::command::{at_most_one, kernel_named};
+use crate::disk::contents;
+use crate::disk::contents::DiskGeneration;
+use crate::disk::kernel::{BootFiles, InitramfsSource, boot_files, own_part};
+use crate::disk::made_files::MadeFiles;
+use crate::disk::pinned_kernel::PinnedKernels;
+use crate::error::{Error, Result};
+use crate::scratch::temporary::TemporaryFolder;
+use crate::vm::guest::{DirectBoot, Hardware, takes_a_state};
+use crate::vm::share::SharedFolder;
+use crate::vm::state::{StateFile, USUAL_SIZE};
+use crate::vm::{beside, medium};
+
+/// Of profiles that name none, when nobody says: made for virtual machines, and small.
+const KERNEL: &str = "6.1";
+/// The same with drivers for all hardware, and with 9p.
+const KERNEL_WITH_9P: &str = "6.1-all";
+
+/// Of a guest that nobody sits at, in its scratch.
+const INITRAMFS: &str = "initramfs";
+
+/// A folder with the initramfs and, behind it, the agent.
+fn with_agent(initrd: &Path) -> Result<TemporaryFolder> {
+    let agent = own_part("guest-agent").ok_or_else(|| {
+        Error::new("guest-agent", "lies neither in ../lib/lamina nor beside this program")
+            .remedy("`make init` builds it; without it a guest takes no --run and no --test")
+    })?;
+    let scratch = TemporaryFolder::make("vm")?;
+    beside::write(initrd, &agent, &scratch.path().join(INITRAMFS))?;
+    Ok(scratch)
+}
+
+/// A guest as it will be started.
+pub(super) struct Planned {
+    pub(super) machine: Machine,
+    /// Boots at once, to see whether KVM works.
+    pub(super) probe: Option<Machine>,
+    /// What is gone when the command ends, of a guest that nobody sits at.
+    pub(super) scratch: Option<TemporaryFolder>,
+}
+
+impl VmCommand {
+    pub(super) fn hardware(&self) -> Result<Hardware> {
+        at_most_one(&[("--no-network", self.no_network), ("--forward", !self.forward.is_empty())])?;
+        let memory_mib = u32::try_from(self.memory >> 20).unwrap_or(u32::MAX);
+        if !(64..=1 << 20).contains(&memory_mib) {
+            return Err(Error::new("--memory", format!("{memory_mib} MiB are no size for a guest"))
+                .remedy("give a number from 64M to 1024G"));
+        }
+        for image in self.usb.iter().chain(&self.disk) {
+            stack::beneath::regular_file(image).map_err(Error::on(image.display()))?;
+        }
+        Ok(Hardware {
+            memory_mib,
+            processors: self.processors,
+            ports: (!self.no_network).then(|| self.forward.clone()),
+            shares: SharedFolder::parse_all(&self.share)?,
+            sticks: self.usb.clone(),
+            window: self.display,
+            keeps: self.keep,
+        })
+    }
+
+    /// The firmware finds all that `of_profile` says by itself.
+    pub(super) fn of_disk(&self, disk: &Path, hardware: &Hardware) -> Result<Planned> {
+        let of_profiles = [
+            ("--kernel", self.kernel.is_some()),
+            ("--init", self.init.is_some()),
+            ("--initramfs", self.initramfs.is_some()),
+            ("--append", !self.append.is_empty()),
+            ("--state", self.state.is_some()),
+            ("--state-size", self.state_size.is_some()),
+        ];
+        if let Some((option, _)) = of_profiles.into_iter().find(|(_, given)| *given) {
+            return Err(Error::new(option, "is for a profile: what a disk boots with stands on the disk")
+                .remedy("leave it out, or give a profile in place of `--disk`"));
+        }
+        let firmware = self.firmware.unwrap_or(Firmware::Uefi);
+        let name = disk.file_name().unwrap_or_default().to_string_lossy();
+        firmware.require()?;
+        let format = DiskFormat::of_name(disk);
+        let machine = Machine::from_firmware(&name, firmware).restarts().disk_of(disk, format, !self.keep);
+        Ok(Planned { machine: hardware.of(machine), probe: None, scratch: None })
+    }
+
+    /// `is_attended`: an agent goes into the initramfs.
+    pub(super) fn of_profile(
+        &self,
+        context: &Context,
+        profile: &str,
+        hardware: &Hardware,
+        is_attended: bool,
+    ) -> Result<Planned> {
+        if self.firmware.is_some() || (self.keep && self.usb.is_empty()) {
+            let option = if self.firmware.is_some() { "--firmware" } else { "--keep" };
+            return Err(Error::new(option, "is for a disk, and a profile is started without one")
+                .remedy("make one with `lamina disk create`, and give it with `--disk`"));
+        }
+        let remedy = "`lamina profile list` says which there are";
+        let name = Name::parse(profile)
+            .map_err(|error| Error::caused(format!("'{profile}'"), error).remedy(remedy))?;
+        let store = context.store()?;
+        let generation = contents::newest(&store, &name, &context.report)?;
+        if self.state.is_some() {
+            takes_a_state(&generation.contents)?;
+        }
+        let boot = self.kernel_of(context, &store, &generation)?;
+        let [linux, initrd] = boot.places()?;
+        let medium = medium::of(&store, &generation, &context.report)?;
+        let size = self.state_size.unwrap_or(USUAL_SIZE);
+        let state = self.state.as_ref().map(|path| StateFile::open_or_make(path, size)).transpose()?;
+        let scratch = is_attended.then(|| with_agent(initrd)).transpose()?;
+        let own = scratch.as_ref().map(|folder| folder.path().join(INITRAMFS));
+        let direct = DirectBoot {
+            profile: &generation.contents,
+            digest: generation.digest,
+            linux,
+            initrd: own.as_deref().unwrap_or(initrd),
+            is_attended,
+            medium: &medium,
+            state: state.as_ref(),
+            append: &self.append,
+        };
+        let probe = Machine::new("kvm-probe", linux, initrd).parameter("lamina.store=initramfs");
+        Ok(Planned { machine: direct.machine(hardware), probe: Some(probe), scratch })
+    }
+
+    /// The kernel that the profile names, else that of `--kernel`.
+    fn kernel_of(
+        &self,
+        context: &Context,
+        store: &crate::store::Store,
+        generation: &DiskGeneration,
+    ) -> Result<Rc<BootFiles>> {
+        let initramfs = InitramfsSource::of_options(self.init.as_ref(), self.initramfs.as_ref())?;
+        let made = MadeFiles::of_this_user(&context.report);
+        let _meter = context.report.progress().work("reading the kernel and its initramfs");
+        let pinned = PinnedKernels::default().of(&generation.contents, store, &initramfs, &made)?;
+        match (pinned, &self.kernel, &generation.contents.kernel) {
+            (Some(_), Some(given), Some(pin)) if pin.name.as_str() != given => {
+                let cause =
+                    format!("the profile {} is for {} ({})", generation.profile, pin.release, pin.name);
+                Err(Error::new(format!("--kernel {given}"), cause)
+                    .remedy("leave --kernel out; or take `kernel` out of the profile, and lock it again"))
+            }
+            (Some(own), ..) => Ok(own),
+            (None, given, _) => {
+                let usual = if self.share.is_empty() { KERNEL } else { KERNEL_WITH_9P };
+                let (source, _) = kernel_named::source(context, given.as_deref().unwrap_or(usual))?;
+                boot_files(&source, &initramfs, &made).map(Rc::new)
+            }
+        }
+    }
+
+    /// Whether KVM works; where no guest can be tried, what is known.
+    pub(super) fn verdict(&self, context: &Context, probe: Option<&Machine>) -> Result<Verdict> {
+        let kept = cache_folder::of("kvm-verdict")?;
+        match probe.filter(|_| !self.dry_run) {
+            None => kvm::known(&kept),
+            Some(machine) => {
+                let try_it = || {
+                    let _meter = context.report.progress().work("trying a guest on KVM");
+                    kvm::guest_boots(machine, "lamina", &cache_folder::of("vm")?.join("kvm-probe.log"))
+                };
+                kvm::best(&kept, try_it, |_| {})
+            }
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! A guest that nobody sits at: it comes up, does what it is asked, and is switched off.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use guest_agent::message::Stream;
+use vm::acceleration::Acceleration;
+use vm::agent::{Agent, Lost};
+use vm::machine::Machine;
+use vm::qemu::RunningMachine;
+
+use super::job::{GuestJob, LastWords, Outcome};
+use crate::error::{Error, Result};
+
+/// The last lines of a console that tell why a guest did not come up: the recovery screen has about so many.
+const LINES: usize = 24;
+/// A system that ends by itself stops its services first.
+const MOST_FOR_THE_END: Duration = Duration::from_secs(90);
+
+/// A guest whose system is up.
+#[derive(Debug)]
+pub struct AttendedGuest {
+    name: String,
+    machine: RunningMachine,
+    agent: Agent,
+    at_most: Duration,
+}
+
+impl AttendedGuest {
+    /// Starts a machine and waits until its system is up: so long, and so long for each job later. All that it prints goes to the file
+    /// `log`; `socket` must not be there yet.
+    ///
+    /// # Errors
+    /// QEMU does not start; the system does not come up in time, or ends.
+    pub fn start(
+        machine: &Machine,
+        acceleration: Acceleration,
+        (socket, log): (&Path, &Path),
+        at_most: Duration,
+    ) -> Result<Self> {
+        let mut agent = Agent::listen(socket)?;
+        let mut running = RunningMachine::start(&machine.clone().agent(socket), acceleration, log)?;
+        let name = format!("the guest {}", machine.name);
+        match agent.wait(&mut running, at_most) {
+            Ok(_) => Ok(Self { name, machine: running, agent, at_most }),
+            Err(lost) => {
+                let cause = match lost {
+                    Lost::Ended => "ended before its system was up".to_owned(),
+                    Lost::TimedOut => format!("was not up within {} s", at_most.as_secs()),
+                    Lost::Wrong(error) => error.to_string(),
+                };
+                Err(of_a_lost_guest(&name, cause, running.console.text(), log))
+            }
+        }
+    }
+
+    /// Does one job, and shows what it prints.
+    ///
+    /// # Errors
+    /// The guest is lost.
+    pub fn run(&mut self, job: &GuestJob, mut see: impl FnMut(Stream, &[u8])) -> Result<Outcome> {
+        let (begin, mut output, mut error) = (Instant::now(), LastWords::default(), LastWords::default());
+        let see = |stream, bytes: &[u8]| {
+            LastWords::of(stream, &mut output, &mut error).add(bytes);
+            see(stream, bytes);
+        };
+        let done = self.agent.run(&mut self.machine, (job.kind, &job.text), self.at_most, see);
+        let done = done.map_err(|lost| self.lost(&lost, &format!("while it ran {}", job.name)))?;
+        Ok(Outcome { name: job.name.clone(), took: begin.elapsed(), done, output, error })
+    }
+
+    /// The boot report, as JSON.
+    ///
+    /// # Errors
+    /// The guest is lost.
+    pub fn report(&mut self) -> Result<Vec<u8>> {
+        self.agent
+            .report(&mut self.machine)
+            .map_err(|lost| self.lost(&lost, "when it was asked for its report"))
+    }
+
+    /// Ends it as the system itself does, so that what it has written is whole.
+    ///
+    /// # Errors
+    /// It stays on, and is switched off.
+    pub fn power_off(mut self) -> Result<()> {
+        self.agent.power_off(&mut self.machine, MOST_FOR_THE_END).map_err(|_| {
+            let cause = format!("did not end within {} s, and was switched off", MOST_FOR_THE_END.as_secs());
+            Error::new(&self.name, cause).remedy("what it wrote last may be missing")
+        })
+    }
+
+    fn lost(&self, lost: &Lost, when: &str) -> Error {
+        let console = last_lines(self.machine.console.text());
+        Error::new(&self.name, format!("was lost {when}: {lost}{console}"))
+    }
+}
+
+fn of_a_lost_guest(name: &str, cause: String, console: &str, log: &Path) -> Error {
+    let shown = match console.trim().is_empty() {
+        // QEMU's own words go there.
+        true => std::fs::read_to_string(log).unwrap_or_default(),
+        false => console.to_owned(),
+    };
+    Error::new(name, format!("{cause}{}", last_lines(&shown)))
+        .remedy("try it without --run, with its console on this terminal; `--timeout` gives it more time")
+}
+
+fn last_lines(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
+    let last = &lines[lines.len().saturating_sub(LINES)..];
+    last.iter().map(|line| format!("\n    {}", cli::safe_text::clean(line))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_lines_of_a_console_are_shown_as_plain_text() {
+        let text: String = (0..100).map(|number| format!("line {number}\u{1b}[2J\n\n")).collect();
+        let shown = last_lines(&text);
+        assert_eq!(shown.lines().count(), LINES + 1);
+        assert!(shown.ends_with("line 99\\u{1b}[2J"), "{shown}");
+    }
+}

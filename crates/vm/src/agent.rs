@@ -1,0 +1,207 @@
+//! The host's side of the agent in a guest (the crate `guest-agent`): commands run there without a network and without a login.
+
+use std::io;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use fault::Error;
+use guest_agent::message::{End, Event, Job, PIECE, Program, Request, Stream};
+
+use crate::qemu::RunningMachine;
+
+/// How often it is seen whether the machine is on, and what its console says.
+const LOOK: Duration = Duration::from_millis(50);
+/// A piece is taken, and a report read, at once; an emulated guest on a busy host takes its time.
+const AT_ONCE: Duration = Duration::from_secs(60);
+/// What a guest may need beyond the time of a job to say that it is over.
+const GRACE: Duration = Duration::from_secs(30);
+/// A boot report of 500 layers has 600 KB.
+const LONGEST_REPORT: usize = 16 << 20;
+
+/// Why an agent did not answer.
+#[derive(Debug)]
+pub enum Lost {
+    /// The machine has ended.
+    Ended,
+    /// Nothing came in time.
+    TimedOut,
+    /// What came was none of its answers.
+    Wrong(io::Error),
+}
+
+/// What became of a job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Done {
+    /// It ran.
+    Ended(End),
+    /// It could not be started, and why.
+    Refused(String),
+}
+
+/// The other end of the second serial port of [`crate::machine::Machine::agent`].
+#[derive(Debug)]
+pub struct Agent {
+    events: Receiver<io::Result<Event>>,
+    to: Receiver<UnixStream>,
+    port: Option<UnixStream>,
+}
+
+impl Agent {
+    /// Listens for a machine that is not started yet.
+    ///
+    /// # Errors
+    /// There can be no socket at this path: it is there already, or longer than 107 bytes (unix(7)).
+    pub fn listen(socket: &Path) -> Result<Self, Error> {
+        let listener = UnixListener::bind(socket)
+            .map_err(|error| Error::caused(socket.display(), error).remedy("set TMPDIR to a shorter path"))?;
+        let ((sender, events), (give, to)) = (channel(), channel());
+        thread::spawn(move || {
+            if let Err(error) = hear(&listener, &give, &sender) {
+                // Nobody listens any more where this fails.
+                let _ = sender.send(Err(error));
+            }
+        });
+        Ok(Self { events, to, port: None })
+    }
+
+    /// Waits until the system in the guest is up; returns how the agent knows.
+    ///
+    /// # Errors
+    /// It does not come up.
+    pub fn wait(&mut self, machine: &mut RunningMachine, at_most: Duration) -> Result<String, Lost> {
+        match self.next(machine, Instant::now() + at_most)? {
+            Event::Up(how) => Ok(how),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Runs a program in the guest, and shows what it prints.
+    ///
+    /// # Errors
+    /// The guest ends, or says nothing for longer than the program may run.
+    pub fn run(
+        &mut self,
+        machine: &mut RunningMachine,
+        (kind, program): (Program, &[u8]),
+        at_most: Duration,
+        mut see: impl FnMut(Stream, &[u8]),
+    ) -> Result<Done, Lost> {
+        for piece in program.chunks(PIECE) {
+            self.ask(&Request::Piece(piece.to_vec()))?;
+            match self.next(machine, Instant::now() + AT_ONCE)? {
+                Event::Taken => {}
+                other => return Err(unexpected(&other)),
+            }
+        }
+        self.ask(&Request::Run(Job { program: kind, at_most }))?;
+        let deadline = Instant::now() + at_most + GRACE;
+        loop {
+            match self.next(machine, deadline)? {
+                Event::Output(stream, bytes) => see(stream, &bytes),
+                Event::Ended(end) => return Ok(Done::Ended(end)),
+                Event::Refused(why) => return Ok(Done::Refused(why)),
+                other => return Err(unexpected(&other)),
+            }
+        }
+    }
+
+    /// The boot report of the guest, as JSON; empty where there is none.
+    ///
+    /// # Errors
+    /// The guest ends, or does not answer.
+    pub fn report(&mut self, machine: &mut RunningMachine) -> Result<Vec<u8>, Lost> {
+        self.ask(&Request::Report)?;
+        let (deadline, mut report) = (Instant::now() + AT_ONCE, Vec::new());
+        loop {
+            match self.next(machine, deadline)? {
+                Event::Report(part) if part.is_empty() => return Ok(report),
+                Event::Report(part) if report.len() + part.len() <= LONGEST_REPORT => report.extend(part),
+                other => return Err(unexpected(&other)),
+            }
+        }
+    }
+
+    /// Has the system end as it does by itself, and waits until the machine is off.
+    ///
+    /// # Errors
+    /// It stays on.
+    pub fn power_off(&mut self, machine: &mut RunningMachine, at_most: Duration) -> Result<(), Lost> {
+        self.ask(&Request::PowerOff)?;
+        let deadline = Instant::now() + at_most;
+        loop {
+            match self.next(machine, deadline) {
+                Err(Lost::Ended) => return Ok(()),
+                Err(lost) => return Err(lost),
+                Ok(_) => {}
+            }
+        }
+    }
+
+    fn ask(&mut self, request: &Request) -> Result<(), Lost> {
+        if self.port.is_none() {
+            self.port = self.to.try_recv().ok();
+        }
+        let port = self.port.as_mut().ok_or(Lost::Ended)?;
+        request.send(port).map_err(|_| Lost::Ended)
+    }
+
+    fn next(&mut self, machine: &mut RunningMachine, deadline: Instant) -> Result<Event, Lost> {
+        loop {
+            machine.console.take_in();
+            // Asked before, so that what it has said at last is heard.
+            let is_off = machine.is_off();
+            match self.events.recv_timeout(LOOK.min(deadline.saturating_duration_since(Instant::now()))) {
+                Ok(event) => return event.map_err(Lost::Wrong),
+                Err(RecvTimeoutError::Timeout) if Instant::now() < deadline && !is_off => {}
+                Err(RecvTimeoutError::Timeout) if !is_off => return Err(Lost::TimedOut),
+                Err(_) => {
+                    machine.console.take_in();
+                    return Err(Lost::Ended);
+                }
+            }
+        }
+    }
+}
+
+/// Tells what comes from the one machine that connects, until it ends.
+fn hear(
+    listener: &UnixListener,
+    give: &Sender<UnixStream>,
+    sender: &Sender<io::Result<Event>>,
+) -> io::Result<()> {
+    let (mut port, _) = listener.accept()?;
+    if give.send(port.try_clone()?).is_err() {
+        return Ok(());
+    }
+    while let Some(event) = Event::receive(&mut port)? {
+        if sender.send(Ok(event)).is_err() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn unexpected(event: &Event) -> Lost {
+    let kind = match event {
+        Event::Up(_) => "that it is up",
+        Event::Taken => "that it has a piece",
+        Event::Output(..) => "what a job prints",
+        Event::Ended(_) => "that a job has ended",
+        Event::Refused(_) => "that a job was refused",
+        Event::Report(_) => "a boot report",
+    };
+    Lost::Wrong(io::Error::other(format!("the agent in the guest says {kind}, which nobody has asked for")))
+}
+
+impl std::fmt::Display for Lost {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Ended => f.write_str("it has ended"),
+            Self::TimedOut => f.write_str("nothing came from it in time"),
+            Self::Wrong(error) => error.fmt(f),
+        }
+    }
+}
