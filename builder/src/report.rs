@@ -9,9 +9,26 @@ use cli::progress::Progress;
 pub struct Report {
     /// Say also what was decided and why.
     pub verbose: bool,
+    /// Who is told how far a work came.
+    progress: Progress,
 }
 
 impl Report {
+    /// To standard error.
+    pub fn new(verbose: bool) -> Report {
+        Report { verbose, progress: Progress::on_stderr() }
+    }
+
+    /// Where standard error is that of another program: only a line that is gone when the work is done.
+    #[must_use]
+    pub fn beside_a_program(self) -> Report {
+        let progress = match self.progress {
+            Progress::Log => Progress::Silent,
+            other => other,
+        };
+        Report { progress, ..self }
+    }
+
     /// One line of progress. A closed standard error is no reason to stop a build.
     pub fn line(&self, text: fmt::Arguments) {
         cli::progress::line(text);
@@ -19,7 +36,7 @@ impl Report {
 
     /// Who is told how far a work came.
     pub fn progress(&self) -> Progress {
-        Progress::on_stderr()
+        self.progress
     }
 
     /// One line that only `--verbose` shows.

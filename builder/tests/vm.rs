@@ -185,3 +185,29 @@ fn what_makes_no_sense_is_refused_with_what_helps() {
     );
     assert!(!shop.path().join("new").exists(), "a state was made for nobody");
 }
+
+#[test]
+fn a_guest_that_nobody_sits_at_is_refused_where_it_makes_no_sense() {
+    let shop = shop();
+    fs::write(shop.path().join("disk.img"), "").unwrap();
+    fs::write(shop.path().join("empty"), "").unwrap();
+    let refused = |arguments: &[&str], status: i32, wanted: &str| {
+        let output = lamina(shop.path(), arguments);
+        assert_eq!(output.status.code(), Some(status), "{arguments:?}: {}", told(&output));
+        assert!(told(&output).contains(wanted), "{arguments:?}: {wanted:?} is not in {}", told(&output));
+        assert!(output.stdout.is_empty());
+    };
+    let web = ["vm", "web", "--kernel", "kernel", "--initramfs", "initramfs"];
+    let with = |more: &[&'static str]| [&web[..], more].concat();
+    refused(&with(&["--run", "true", "--test", "empty"]), 125, "--run: and --test exclude each other");
+    refused(&with(&["--run", "true", "--dry-run"]), 125, "--run: and --dry-run exclude each other");
+    refused(&["vm", "--disk", "disk.img", "--run", "true"], 125, "--run: needs a profile");
+    refused(&with(&["--test", "none"]), 125, "none: ");
+    refused(&with(&["--test", "empty"]), 125, "empty: is empty");
+    refused(&with(&["--test", "."]), 125, "is a folder");
+    refused(&with(&["--run", "true", "--timeout", "0"]), 2, "'0' is no number of seconds");
+    refused(&with(&["--junit", "junit.xml"]), 1, "--junit: is for a guest that nobody sits at");
+    refused(&with(&["--log", "log"]), 1, "--log: is for a guest that nobody sits at");
+    refused(&with(&["--run", "true", "--report", "none/report.json"]), 125, "none");
+    assert!(!shop.path().join("junit.xml").exists());
+}

@@ -27,7 +27,7 @@ pub struct Context {
 impl Context {
     /// From `--store`, `--tree` and `--verbose`.
     pub fn new(store: Option<String>, tree: Option<String>, verbose: bool) -> Self {
-        Context { store, tree, only_reading: false, report: Report { verbose } }
+        Context { store, tree, only_reading: false, report: Report::new(verbose) }
     }
 
     /// For what must never write, also not to clean up.

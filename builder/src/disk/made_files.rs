@@ -103,7 +103,7 @@ impl MadeFiles {
 
     /// In this folder, which is made when it is needed.
     pub fn below(folder: PathBuf) -> MadeFiles {
-        MadeFiles { folder: Some(folder), report: Report { verbose: false } }
+        MadeFiles { folder: Some(folder), report: Report::default() }
     }
 
     /// The file that is made from what `sources` names; `make` writes it into an open, empty file when it is not there. Everything

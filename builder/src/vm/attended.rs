@@ -59,13 +59,15 @@ impl AttendedGuest {
     /// # Errors
     /// The guest is lost.
     pub fn run(&mut self, job: &GuestJob, mut see: impl FnMut(Stream, &[u8])) -> Result<Outcome> {
+        let when = format!("while it ran {}", cli::safe_text::clean(&job.name));
+        self.agent.give(&mut self.machine, &job.text).map_err(|lost| self.lost(&lost, &when))?;
         let (begin, mut output, mut error) = (Instant::now(), LastWords::default(), LastWords::default());
         let see = |stream, bytes: &[u8]| {
             LastWords::of(stream, &mut output, &mut error).add(bytes);
             see(stream, bytes);
         };
-        let done = self.agent.run(&mut self.machine, (job.kind, &job.text), self.at_most, see);
-        let done = done.map_err(|lost| self.lost(&lost, &format!("while it ran {}", job.name)))?;
+        let done = self.agent.run(&mut self.machine, job.kind, self.at_most, see);
+        let done = done.map_err(|lost| self.lost(&lost, &when))?;
         Ok(Outcome { name: job.name.clone(), took: begin.elapsed(), done, output, error })
     }
 

@@ -78,17 +78,11 @@ impl Agent {
         }
     }
 
-    /// Runs a program in the guest, and shows what it prints.
+    /// Gives the guest a program: some 60 KB a second, where it is emulated.
     ///
     /// # Errors
-    /// The guest ends, or says nothing for longer than the program may run.
-    pub fn run(
-        &mut self,
-        machine: &mut RunningMachine,
-        (kind, program): (Program, &[u8]),
-        at_most: Duration,
-        mut see: impl FnMut(Stream, &[u8]),
-    ) -> Result<Done, Lost> {
+    /// The guest ends, or does not take it.
+    pub fn give(&mut self, machine: &mut RunningMachine, program: &[u8]) -> Result<(), Lost> {
         for piece in program.chunks(PIECE) {
             self.ask(&Request::Piece(piece.to_vec()))?;
             match self.next(machine, Instant::now() + AT_ONCE)? {
@@ -96,6 +90,20 @@ impl Agent {
                 other => return Err(unexpected(&other)),
             }
         }
+        Ok(())
+    }
+
+    /// Runs the program that was given, and shows what it prints.
+    ///
+    /// # Errors
+    /// The guest ends, or says nothing for longer than the program may run.
+    pub fn run(
+        &mut self,
+        machine: &mut RunningMachine,
+        kind: Program,
+        at_most: Duration,
+        mut see: impl FnMut(Stream, &[u8]),
+    ) -> Result<Done, Lost> {
         self.ask(&Request::Run(Job { program: kind, at_most }))?;
         let deadline = Instant::now() + at_most + GRACE;
         loop {

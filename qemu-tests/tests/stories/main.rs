@@ -37,3 +37,4 @@ mod stock_kernel;
 mod verity;
 mod verity_judge;
 mod vm_command;
+mod vm_jobs;

@@ -25,6 +25,7 @@ const WORK: [&[&str]; 5] = [
         "/kernel.deb",
         "--init",
         "/release/lib/lamina/init",
+        "/release/lib/lamina/guest-agent",
         "--output",
         "/made.img",
     ],

@@ -1,13 +1,14 @@
 //! `lamina vm --run` and `--test`: what is done in a guest that nobody sits at, and how it is told.
 
 use std::io::{self, ErrorKind, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use atomic_file::{Form, Output};
-use guest_agent::message::Stream;
+use guest_agent::message::{End, Stream};
 use serde_json::{Value, json};
 use vm::acceleration::Acceleration;
+use vm::agent::Done;
 
 use super::VmCommand;
 use super::planned::Planned;
@@ -23,6 +24,15 @@ pub(super) const OWN_FAILURE: u8 = 125;
 /// So much of what a failed test has printed is shown, of each stream.
 const LINES: usize = 40;
 
+/// What a guest that nobody sits at is there for.
+pub(super) struct Work {
+    jobs: Vec<GuestJob>,
+    /// Where the boot report goes.
+    report: Option<Output>,
+    /// Where the XML goes.
+    junit: Option<Output>,
+}
+
 /// What became of all jobs.
 struct Told {
     outcomes: Vec<Outcome>,
@@ -32,11 +42,14 @@ struct Told {
 
 impl VmCommand {
     /// What is to be done; nothing, where a person sits at the guest.
-    pub(super) fn jobs(&self) -> Result<Vec<GuestJob>> {
+    pub(super) fn work(&self) -> Result<Option<Work>> {
         let given = [("--run", self.run.is_some()), ("--test", !self.test.is_empty())];
         at_most_one(&given)?;
         if given.iter().any(|(_, given)| *given) {
-            return self.jobs_that_are_given();
+            let new = |path: &PathBuf| Output::create(path, Form::Text);
+            let (report, junit) = (self.report.as_ref().map(new), self.junit.as_ref().map(new));
+            let jobs = self.jobs()?;
+            return Ok(Some(Work { jobs, report: report.transpose()?, junit: junit.transpose()? }));
         }
         let alone = [
             ("--timeout", self.timeout.is_some()),
@@ -47,23 +60,25 @@ impl VmCommand {
         match alone.into_iter().find(|(_, given)| *given) {
             Some((option, _)) => Err(Error::new(option, "is for a guest that nobody sits at")
                 .remedy("add `--run COMMAND` or `--test SCRIPT`, or leave it out")),
-            None => Ok(Vec::new()),
+            None => Ok(None),
         }
     }
 
-    fn jobs_that_are_given(&self) -> Result<Vec<GuestJob>> {
-        if self.disk.is_some() {
-            let cause = "needs a profile: a disk starts with the initramfs that is on it";
-            return Err(Error::new("--run", cause).remedy("give the profile in place of `--disk`"));
-        }
-        if self.dry_run {
-            let cause = "and --dry-run exclude each other: a command runs in a guest that is there";
-            return Err(Error::new("--run", cause).remedy("leave one of them out"));
-        }
-        match &self.run {
-            Some(words) => Ok(vec![GuestJob::of_words(words)]),
-            None => self.test.iter().map(|path| GuestJob::of_file(path)).collect(),
-        }
+    fn jobs(&self) -> Result<Vec<GuestJob>> {
+        let (cause, remedy) = match self {
+            Self { disk: Some(_), .. } => (
+                "needs a profile: a disk starts with the initramfs that is on it",
+                "give the profile in place of `--disk`",
+            ),
+            Self { dry_run: true, .. } => (
+                "and --dry-run exclude each other: a command runs in a guest that is there",
+                "leave one of them out",
+            ),
+            Self { run: Some(words), .. } => return Ok(vec![GuestJob::of_words(words)]),
+            Self { test, .. } => return test.iter().map(|path| GuestJob::of_file(path)).collect(),
+        };
+        let option = if self.run.is_some() { "--run" } else { "--test" };
+        Err(Error::new(option, cause).remedy(remedy))
     }
 
     /// Starts the guest, does all jobs, and tells what became of them.
@@ -72,12 +87,9 @@ impl VmCommand {
         context: &Context,
         planned: &Planned,
         acceleration: Acceleration,
-        jobs: &[GuestJob],
+        Work { jobs, report, junit }: Work,
     ) -> Result<ExitCode> {
-        let new = |path: &Path| Output::create(path, Form::Text);
-        let report = self.report.as_deref().map(new).transpose()?;
-        let junit = self.junit.as_deref().map(new).transpose()?;
-        let told = self.do_all(context, planned, acceleration, jobs, report)?;
+        let told = self.do_all(context, planned, acceleration, &jobs, report)?;
         if let Some(output) = junit {
             let lost = told.lost.as_ref().map(|(name, error)| (name.as_str(), error));
             let text = junit::text(&planned.machine.name, &told.outcomes, lost);
@@ -141,14 +153,11 @@ impl VmCommand {
                 show(stream, bytes);
             }
         })?;
-        if self.run.is_some() {
-            if !self.json
-                && !matches!(outcome.done, vm::agent::Done::Ended(guest_agent::message::End::Exited(_)))
-            {
-                cli::progress::line(format_args!("lamina: {}: {outcome}", shown(&job.name)));
-            }
-        } else if !self.json {
-            tell(&outcome)?;
+        match (&self.run, &outcome.done) {
+            _ if self.json => {}
+            (None, _) => tell(&outcome)?,
+            (Some(_), Done::Ended(End::Exited(_))) => {}
+            (Some(_), _) => cli::progress::line(format_args!("lamina: {}: {outcome}", shown(&job.name))),
         }
         Ok(outcome)
     }

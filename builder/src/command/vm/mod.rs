@@ -105,7 +105,7 @@ pub struct VmCommand {
     #[argh(option, arg_name = "script")]
     test: Vec<PathBuf>,
     /// seconds until the system must be up, and that --run or a --test may take (default: 300)
-    #[argh(option, arg_name = "seconds")]
+    #[argh(option, arg_name = "seconds", from_str_fn(seconds))]
     timeout: Option<u32>,
     /// write what became of --test or --run, as JUnit's XML
     #[argh(option, arg_name = "file")]
@@ -140,13 +140,24 @@ fn processors(text: &str) -> Result<u32, String> {
     }
 }
 
+fn seconds(text: &str) -> Result<u32, String> {
+    match text.parse() {
+        Ok(seconds @ 1..) => Ok(seconds),
+        _ => Err(format!("'{}' is no number of seconds", text.escape_debug())),
+    }
+}
+
 /// Seconds, when nobody says: an emulated guest with systemd on a busy machine takes one minute.
 const TIMEOUT: u32 = 300;
 
 impl VmCommand {
     pub(super) fn run(self, context: &Context) -> Result<ExitCode> {
         let is_attended = self.run.is_some() || !self.test.is_empty();
-        match self.start(context) {
+        let mut context = context.clone();
+        if is_attended {
+            context.report = context.report.beside_a_program();
+        }
+        match self.start(&context) {
             Err(error) if is_attended => {
                 cli::progress::line(format_args!("lamina: {error}"));
                 Ok(jobs::OWN_FAILURE.into())
@@ -156,9 +167,9 @@ impl VmCommand {
     }
 
     fn start(&self, context: &Context) -> Result<ExitCode> {
-        let (jobs, hardware) = (self.jobs()?, self.hardware()?);
+        let (work, hardware) = (self.work()?, self.hardware()?);
         let planned = match (&self.profile, &self.disk) {
-            (Some(profile), None) => self.of_profile(context, profile, &hardware, !jobs.is_empty())?,
+            (Some(profile), None) => self.of_profile(context, profile, &hardware, work.is_some())?,
             (None, Some(disk)) => self.of_disk(disk, &hardware)?,
             _ => {
                 return Err(Error::new("vm", "boots one thing: a profile or a disk")
@@ -169,9 +180,9 @@ impl VmCommand {
         if self.dry_run {
             return self.tell(&planned.machine, verdict);
         }
-        if !jobs.is_empty() {
+        if let Some(work) = work {
             context.report.detail(format_args!("the guest is {verdict}"));
-            return self.attend(context, &planned, verdict.acceleration(), &jobs);
+            return self.attend(context, &planned, verdict.acceleration(), work);
         }
         context.report.line(format_args!("the guest is {verdict}; Ctrl-A X ends it"));
         for share in &hardware.shares {

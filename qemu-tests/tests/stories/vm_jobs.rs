@@ -1,0 +1,131 @@
+//! `lamina vm --run` and `--test`: guests that nobody sits at, as in somebody's continuous integration.
+
+use std::fs;
+use std::path::Path;
+use std::process::Output;
+
+use qemu_tests::debian_root::{self, SYSTEMD};
+use qemu_tests::programs::lamina;
+use qemu_tests::store::{Layer, ProfileText, TestStore};
+use qemu_tests::{Failure, Story, artifacts, vm_slots};
+
+/// The command, run to its end.
+fn vm(store: &Path, folder: &Path, arguments: &[&str]) -> Result<Output, Failure> {
+    let _slot = vm_slots::take()?;
+    let mut command = lamina(store);
+    command.current_dir(folder).arg("vm").args(arguments);
+    command.output().map_err(Failure::about("lamina vm"))
+}
+
+fn streams(output: &Output) -> (String, String, Option<i32>) {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (text(&output.stdout), text(&output.stderr), output.status.code())
+}
+
+#[test]
+fn a_command_in_a_guest_is_as_one_that_runs_here() -> Story {
+    let folder = artifacts::scratch("vm-run")?;
+    let command =
+        "echo \"$HOME $(id -u) $(tty)\"; cat /proc/1/comm; echo told >&2; echo kept > /var/kept; exit 7";
+    let store = artifacts::store();
+    let first =
+        vm(&store, folder.path(), &["web", "--state", "state", "--run", command, "--report", "report.json"])?;
+    let expected = ("/root 0 not a tty\ninit\n".to_owned(), "told\n".to_owned(), Some(7));
+    assert_eq!(streams(&first), expected);
+    let report = fs::read(folder.path().join("report.json")).map_err(Failure::about("report.json"))?;
+    let report: serde_json::Value = serde_json::from_slice(&report).map_err(Failure::about("report.json"))?;
+    assert_eq!((&report["outcome"]["state"], &report["profile"]["name"]), (&"started".into(), &"web".into()));
+
+    // The guest was ended as a person would end it: what it wrote is there, and the web server answers as soon as a command runs.
+    let words = "cat /var/kept; wget -qO- http://127.0.0.1/ | grep -c '<html'; kill -TERM $$";
+    let again =
+        vm(&store, folder.path(), &["web", "--state", "state", "--run", words, "--log", "console.log"])?;
+    let (output, errors, status) = streams(&again);
+    assert_eq!((output.as_str(), status), ("kept\n1\n", Some(128 + 15)), "{errors}");
+    assert!(errors.contains("was killed by signal 15"), "{errors}");
+    let console = fs::read(folder.path().join("console.log")).map_err(Failure::about("console.log"))?;
+    assert!(String::from_utf8_lossy(&console).contains("starting /sbin/init"));
+    Ok(())
+}
+
+#[test]
+fn tests_in_a_guest_are_told_one_by_one() -> Story {
+    let folder = artifacts::scratch("vm-test")?;
+    let script = |name: &str, text: &str| {
+        fs::write(folder.path().join(name), text).map_err(Failure::about("a script"))
+    };
+    script("passes", "#!/bin/sh\necho \"$0\"\nsleep 1000 &\n")?;
+    script("fails", "#!/bin/sh\necho why it failed >&2\nexit 3\n")?;
+    script("hangs", "#!/bin/sh\nsleep 1000\n")?;
+    script("no-program", "echo one\n")?;
+    // More than a serial port holds, and every byte of it counts.
+    let padding = "#".repeat(1 << 17);
+    let long = |length: usize| format!("#!/bin/sh\n{padding}\ntest \"$(wc -c < $0)\" -eq {length}\n");
+    script("long", &long(long(1 << 17).len()))?;
+    let names = ["passes", "fails", "hangs", "no-program", "long"];
+    let arguments: Vec<&str> = names.iter().flat_map(|name| ["--test", name]).collect();
+    let all = [&["console", "--timeout", "40", "--junit", "junit.xml"], &arguments[..]].concat();
+    let (output, errors, status) = streams(&vm(&artifacts::store(), folder.path(), &all)?);
+    let beginnings = [
+        "ok     passes: passed in ",
+        "FAILED fails: failed with exit status 3\n       standard error:\n         why it failed\n",
+        "FAILED hangs: did not end within 40 s, and was killed\n",
+        "FAILED no-program: could not be started: it is no program, and has no #! in its first line\n",
+        "ok     long: passed in ",
+        "2 passed, 3 failed\n",
+    ];
+    let mut rest = output.as_str();
+    for beginning in beginnings {
+        let place = rest.find(beginning);
+        assert!(place.is_some(), "{beginning:?} is not where it belongs in {output}{errors}");
+        rest = &rest[place.unwrap_or(0)..];
+    }
+    assert_eq!(status, Some(1), "{output}{errors}");
+    let xml = fs::read_to_string(folder.path().join("junit.xml")).map_err(Failure::about("junit.xml"))?;
+    assert!(xml.contains(r#"tests="5" skipped="0" failures="2" errors="1""#), "{xml}");
+    Ok(())
+}
+
+#[test]
+fn a_guest_that_does_not_come_up_says_why() -> Story {
+    let folder = artifacts::scratch("vm-lost")?;
+    let arguments = ["console", "--append", "lamina.profile=nobody", "--run", "true"];
+    let (output, errors, status) = streams(&vm(&artifacts::store(), folder.path(), &arguments)?);
+    assert_eq!((output.as_str(), status), ("", Some(125)), "{errors}");
+    for wanted in
+        ["ended before its system was up", "the store has no profile `nobody`", "help: try it without --run"]
+    {
+        assert!(errors.contains(wanted), "{wanted} is not in {errors}");
+    }
+    // One that is lost later.
+    let arguments = ["console", "--test", "off", "--test", "never", "--junit", "junit.xml"];
+    for (name, text) in [("off", "#!/bin/sh\npoweroff -f\nsleep 1000\n"), ("never", "#!/bin/sh\n")] {
+        fs::write(folder.path().join(name), text).map_err(Failure::about("a script"))?;
+    }
+    let (_, errors, status) = streams(&vm(&artifacts::store(), folder.path(), &arguments)?);
+    assert_eq!(status, Some(125), "{errors}");
+    assert!(errors.contains("the guest console: was lost while it ran off: it has ended"), "{errors}");
+    let xml = fs::read_to_string(folder.path().join("junit.xml")).map_err(Failure::about("junit.xml"))?;
+    assert!(xml.contains(r#"<testcase name="off" classname="console""#) && xml.contains("was lost"), "{xml}");
+    Ok(())
+}
+
+#[test]
+fn systemd_says_itself_when_it_is_up() -> Story {
+    let folder = artifacts::scratch("vm-systemd")?;
+    let store = TestStore::create(&folder.path().join("store"))?;
+    let (kept, mut images) = debian_root::images(&SYSTEMD)?;
+    images.iter().try_for_each(|image| store.take(image, &kept))?;
+    let layer = Layer::new("story").file("/etc/machine-id", "6c616d696e61400080000000000000aa\n")?;
+    images.push(store.add(&layer)?);
+    store.profile(&ProfileText::new("debian", &images).verify("none"))?;
+    let run = "systemctl is-system-running; readlink /proc/1/exe";
+    let arguments = ["debian", "--memory", "1G", "--run", run];
+    let (output, errors, status) = streams(&vm(&folder.path().join("store"), folder.path(), &arguments)?);
+    let lines: Vec<&str> = output.lines().collect();
+    let [state, init] = lines[..] else { panic!("{output}{errors}") };
+    assert!(["running", "degraded"].contains(&state), "{output}{errors}");
+    assert!(init.ends_with("/systemd"), "{output}{errors}");
+    assert_eq!(status, Some(0), "{errors}");
+    Ok(())
+}
