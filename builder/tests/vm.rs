@@ -117,6 +117,11 @@ fn a_guest_gets_more_where_more_is_asked_for() {
     assert!(judged.status.success(), "{}", told(&judged));
 
     assert!(!command(shop.path(), &vm(&["--no-network"])).contains("-nic"));
+    let on_lan = command(shop.path(), &vm(&["--network", "lab"]));
+    assert!(
+        on_lan.contains("-nic user") && on_lan.contains("-netdev socket,id=lan,mcast=239.255."),
+        "{on_lan}"
+    );
 }
 
 #[test]
@@ -206,6 +211,10 @@ fn a_guest_that_nobody_sits_at_is_refused_where_it_makes_no_sense() {
     refused(&with(&["--test", "empty"]), 125, "empty: is empty");
     refused(&with(&["--test", "."]), 125, "is a folder");
     refused(&with(&["--run", "true", "--timeout", "0"]), 2, "'0' is no number of seconds");
+    refused(&with(&["--screenshot", "a.jpg"]), 125, "--screenshot a.jpg: ends neither in .png nor in .ppm");
+    refused(&["vm", "--disk", "disk.img", "--screenshot", "a.png"], 125, "--screenshot: needs a profile");
+    refused(&with(&["--tpm", "--dry-run"]), 1, "--tpm: and --dry-run exclude each other");
+    refused(&with(&["--network", "a b", "--dry-run"]), 1, "--network a b: is no name for a network");
     refused(&with(&["--junit", "junit.xml"]), 1, "--junit: is for a guest that nobody sits at");
     refused(&with(&["--log", "log"]), 1, "--log: is for a guest that nobody sits at");
     refused(&with(&["--run", "true", "--report", "none/report.json"]), 125, "none");

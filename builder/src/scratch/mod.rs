@@ -20,7 +20,7 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use nix::fcntl::{Flock, FlockArg, OFlag};
+use nix::fcntl::{FcntlArg, FdFlag, Flock, FlockArg, OFlag, fcntl};
 use rustix::fs::AtFlags;
 
 use removal::Stuck;
@@ -39,7 +39,7 @@ pub(crate) const PRIVATE: u32 = 0o700;
 #[derive(Debug)]
 pub struct Scratch {
     path: PathBuf,
-    _lock: Flock<File>,
+    lock: Flock<File>,
 }
 
 impl Scratch {
@@ -66,12 +66,19 @@ impl Scratch {
             .map_err(Error::on(path.display()))?
             .ok_or_else(|| Error::new(path.display(), "another process has locked this new folder"))?;
         drop(guard);
-        Ok(Scratch { path, _lock: lock })
+        Ok(Scratch { path, lock })
     }
 
     /// The folder, absolute when the store's path is.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Leaves it to the program that this process becomes: the lock, and with it the folder, lasts as long as that one.
+    pub(crate) fn leave_to_next_program(self) -> io::Result<()> {
+        let scratch = std::mem::ManuallyDrop::new(self);
+        fcntl(&*scratch.lock, FcntlArg::F_SETFD(FdFlag::empty()))?;
+        Ok(())
     }
 }
 

@@ -47,6 +47,14 @@ impl TemporaryFolder {
             .remedy("set TMPDIR to a folder of your own, or have root remove those of them that nobody uses"))
     }
 
+    /// Leaves it to the program that this process becomes; the first command after the end of that one removes it.
+    ///
+    /// # Errors
+    /// fcntl(2).
+    pub fn leave_to_next_program(mut self) -> io::Result<()> {
+        self.scratch.take().map_or(Ok(()), Scratch::leave_to_next_program)
+    }
+
     /// Its path, absolute.
     pub fn path(&self) -> &Path {
         self.scratch.as_ref().map_or(&self.place, Scratch::path)

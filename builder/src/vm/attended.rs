@@ -71,6 +71,14 @@ impl AttendedGuest {
         Ok(Outcome { name: job.name.clone(), took: begin.elapsed(), done, output, error })
     }
 
+    /// Writes what its screen shows to `file`, which must end in `.png` or `.ppm`.
+    ///
+    /// # Errors
+    /// The machine has no screen, or is off; QEMU cannot write there.
+    pub fn take_picture(&mut self, file: &Path) -> Result<()> {
+        self.machine.take_picture(file)
+    }
+
     /// The boot report, as JSON.
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use profiles::resolved::BootProfile;
 use profiles::{Digest, WritableTop};
-use vm::machine::{DiskFormat, ForwardedPort, Machine};
+use vm::machine::{DiskFormat, ForwardedPort, Lan, Machine};
 
 use super::medium::Medium;
 use super::share::SharedFolder;
@@ -20,14 +20,29 @@ pub struct Hardware {
     pub processors: u32,
     /// Ports of the guest on 127.0.0.1; `None`: no network at all.
     pub ports: Option<Vec<ForwardedPort>>,
+    /// A card on a network of guests.
+    pub lan: Option<Lan>,
+    /// The socket of a TPM.
+    pub tpm: Option<PathBuf>,
     /// Folders of the host.
     pub shares: Vec<SharedFolder>,
     /// Sticks on USB.
     pub sticks: Vec<PathBuf>,
-    /// A window with the screen.
-    pub window: bool,
+    /// What shows the screen.
+    pub screen: Screen,
     /// Whether what a guest writes to disks and sticks stays.
     pub keeps: bool,
+}
+
+/// What shows a guest's screen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Screen {
+    /// It has none.
+    None,
+    /// A window.
+    Window,
+    /// Pictures, which are asked for at this socket.
+    Pictures(PathBuf),
 }
 
 /// A profile that is started without a loader.
@@ -102,11 +117,19 @@ impl Hardware {
     /// The machine with all of this.
     pub fn of(&self, mut machine: Machine) -> Machine {
         machine = machine.memory_mib(self.memory_mib).processors(self.processors);
-        if self.window {
-            machine = machine.window();
-        }
+        machine = match &self.screen {
+            Screen::None => machine,
+            Screen::Window => machine.window(),
+            Screen::Pictures(monitor) => machine.screen(monitor).speaks_on_screen(),
+        };
         if let Some(ports) = &self.ports {
             machine = machine.network(ports);
+        }
+        if let Some(lan) = self.lan {
+            machine = machine.lan(lan);
+        }
+        if let Some(socket) = &self.tpm {
+            machine = machine.tpm(socket);
         }
         for share in &self.shares {
             machine = machine.nine_p(&share.tag, &share.folder, share.access);

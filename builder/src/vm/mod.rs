@@ -5,6 +5,7 @@
 //! | [`medium`] | the disk with a profile and its images, made once for each content |
 //! | [`state`] | the file that keeps what a guest changes |
 //! | [`share`] | folders of the host |
+//! | [`lan`] | guests on one network |
 //! | [`forward`] | ports of the guest on this machine |
 //! | [`job`] | what is done in a guest that nobody sits at, and what became of it |
 //! | [`beside`] | the initramfs with the agent that does it |
@@ -20,6 +21,7 @@ pub mod forward;
 pub mod guest;
 pub mod job;
 pub mod junit;
+pub mod lan;
 pub mod medium;
 pub mod share;
 pub mod state;

@@ -8,6 +8,7 @@
 //! | [`console`] | the guest's serial port: everything it printed, and waiting for words with a timeout |
 //! | [`agent`] | commands that run in a guest, and what they print |
 //! | [`share`] | folders of the host in the guest |
+//! | [`tpm`] | a TPM for the guest |
 //!
 //! Nothing here asserts, and nothing panics: a [`fault::Error`] names the object, the cause and the remedy. A QEMU ends with the value
 //! that started it, and with the process, however that ends.
@@ -20,3 +21,4 @@ pub mod machine;
 mod programs;
 pub mod qemu;
 pub mod share;
+pub mod tpm;

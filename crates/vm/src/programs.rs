@@ -7,6 +7,8 @@ use fault::Error;
 
 /// The emulator.
 pub const QEMU: &str = "qemu-system-x86_64";
+/// A TPM of software.
+pub const SWTPM: &str = "swtpm";
 /// setpriv(1) starts the others so that the kernel ends them when this process ends, however it ends.
 pub const SETPRIV: &str = "setpriv";
 
@@ -20,6 +22,7 @@ fn find_in(path: &std::ffi::OsStr, program: &str) -> Result<PathBuf, Error> {
     found.ok_or_else(|| {
         let package = match program {
             QEMU => "qemu-system-x86",
+            SWTPM => "swtpm",
             _ => "util-linux",
         };
         Error::new(program, "is not on PATH").remedy(format_args!("install it (Debian's package {package})"))

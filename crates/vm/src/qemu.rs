@@ -96,9 +96,10 @@ impl RunningMachine {
         self.order(&format!("sendkey {key}\n"))
     }
 
-    /// Writes what the screen of [`Machine::screen`] shows into a PPM file.
+    /// Writes what the screen of [`Machine::screen`] shows into a file: PNG where its name ends so, else PPM.
     pub fn take_picture(&mut self, file: &Path) -> Result<(), Error> {
-        self.order(&format!("screendump {}\n", quoted(file)?))
+        let png = file.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("png"));
+        self.order(&format!("screendump {}{}\n", quoted(file)?, if png { " -f png" } else { "" }))
     }
 
     fn order(&mut self, order: &str) -> Result<(), Error> {

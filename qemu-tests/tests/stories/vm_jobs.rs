@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Output;
+use std::process::{Child, Output, Stdio};
 
 use qemu_tests::debian_root::{self, SYSTEMD};
 use qemu_tests::programs::lamina;
@@ -107,6 +107,36 @@ fn a_guest_that_does_not_come_up_says_why() -> Story {
     assert!(errors.contains("the guest console: was lost while it ran off: it has ended"), "{errors}");
     let xml = fs::read_to_string(folder.path().join("junit.xml")).map_err(Failure::about("junit.xml"))?;
     assert!(xml.contains(r#"<testcase name="off" classname="console""#) && xml.contains("was lost"), "{xml}");
+    Ok(())
+}
+
+#[test]
+fn a_guest_has_a_tpm_a_screen_and_neighbours() -> Story {
+    let folder = artifacts::scratch("vm-neighbours")?;
+    let store = artifacts::store();
+    let network = format!("story-{}", std::process::id());
+    let server = "ifconfig eth1 10.9.0.1 up && echo from the neighbour | nc -l -p 7 -w 120";
+    let client =
+        "ifconfig eth1 10.9.0.2 up; for n in $(seq 60); do nc 10.9.0.1 7 < /dev/null && break; sleep 1; done
+        ls /sys/firmware/acpi/tables/TPM2; echo SEEN > /dev/tty1";
+    // Both are one guest for the slots: each waits for the other.
+    let _slot = vm_slots::take()?;
+    let start = |arguments: &[&str]| {
+        let mut command = lamina(&store);
+        command.current_dir(folder.path()).args(["vm", "console", "--network", &network]).args(arguments);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().map_err(Failure::about("lamina vm"))
+    };
+    let neighbour = start(&["--run", server])?;
+    let guest = start(&["--tpm", "--screenshot", "screen.ppm", "--run", client])?;
+    let end = |child: Child| child.wait_with_output().map_err(Failure::about("lamina vm"));
+    let (output, errors, status) = streams(&end(guest)?);
+    let (_, of_neighbour, _) = streams(&end(neighbour)?);
+    assert_eq!(output, "from the neighbour\n/sys/firmware/acpi/tables/TPM2\n", "{errors}{of_neighbour}");
+    assert_eq!(status, Some(0), "{errors}");
+    let picture = fs::read(folder.path().join("screen.ppm")).map_err(Failure::about("screen.ppm"))?;
+    let (head, pixels) = picture.split_at(15);
+    assert_eq!(head, b"P6\n720 400\n255\n");
+    assert!(pixels.iter().any(|byte| *byte != 0), "the screen is black");
     Ok(())
 }
 

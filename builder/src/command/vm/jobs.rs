@@ -15,6 +15,7 @@ use super::planned::Planned;
 use crate::command::context::Context;
 use crate::command::{at_most_one, print, print_json};
 use crate::error::{Error, Result};
+use crate::scratch::temporary::TemporaryFolder;
 use crate::vm::attended::AttendedGuest;
 use crate::vm::job::{GuestJob, Outcome};
 use crate::vm::junit;
@@ -31,6 +32,8 @@ pub(super) struct Work {
     report: Option<Output>,
     /// Where the XML goes.
     junit: Option<Output>,
+    /// Where the picture goes.
+    picture: Option<Output>,
 }
 
 /// What became of all jobs.
@@ -41,15 +44,17 @@ struct Told {
 }
 
 impl VmCommand {
+    /// Whether the guest is there for something that it does by itself.
+    pub(super) fn nobody_sits_at_it(&self) -> bool {
+        self.run.is_some() || !self.test.is_empty() || self.screenshot.is_some()
+    }
+
     /// What is to be done; nothing, where a person sits at the guest.
     pub(super) fn work(&self) -> Result<Option<Work>> {
-        let given = [("--run", self.run.is_some()), ("--test", !self.test.is_empty())];
-        at_most_one(&given)?;
-        if given.iter().any(|(_, given)| *given) {
-            let new = |path: &PathBuf| Output::create(path, Form::Text);
-            let (report, junit) = (self.report.as_ref().map(new), self.junit.as_ref().map(new));
-            let jobs = self.jobs()?;
-            return Ok(Some(Work { jobs, report: report.transpose()?, junit: junit.transpose()? }));
+        at_most_one(&[("--run", self.run.is_some()), ("--test", !self.test.is_empty())])?;
+        at_most_one(&[("--tpm", self.tpm), ("--dry-run", self.dry_run)])?;
+        if self.nobody_sits_at_it() {
+            return self.work_that_is_given().map(Some);
         }
         let alone = [
             ("--timeout", self.timeout.is_some()),
@@ -62,6 +67,25 @@ impl VmCommand {
                 .remedy("add `--run COMMAND` or `--test SCRIPT`, or leave it out")),
             None => Ok(None),
         }
+    }
+
+    fn work_that_is_given(&self) -> Result<Work> {
+        let new = |path: &PathBuf| Output::create(path, Form::Text);
+        if let Some(file) = &self.screenshot
+            && picture_kind(file).is_none()
+        {
+            return Err(Error::new(
+                format!("--screenshot {}", file.display()),
+                "ends neither in .png nor in .ppm",
+            )
+            .remedy("its ending says what kind of picture it is"));
+        }
+        Ok(Work {
+            jobs: self.jobs()?,
+            report: self.report.as_ref().map(new).transpose()?,
+            junit: self.junit.as_ref().map(new).transpose()?,
+            picture: self.screenshot.as_ref().map(|path| Output::create(path, Form::Stream)).transpose()?,
+        })
     }
 
     fn jobs(&self) -> Result<Vec<GuestJob>> {
@@ -77,7 +101,11 @@ impl VmCommand {
             Self { run: Some(words), .. } => return Ok(vec![GuestJob::of_words(words)]),
             Self { test, .. } => return test.iter().map(|path| GuestJob::of_file(path)).collect(),
         };
-        let option = if self.run.is_some() { "--run" } else { "--test" };
+        let option = match (&self.run, self.test.as_slice()) {
+            (Some(_), _) => "--run",
+            (None, []) => "--screenshot",
+            _ => "--test",
+        };
         Err(Error::new(option, cause).remedy(remedy))
     }
 
@@ -85,12 +113,12 @@ impl VmCommand {
     pub(super) fn attend(
         &self,
         context: &Context,
-        planned: &Planned,
+        (planned, scratch): (&Planned, &TemporaryFolder),
         acceleration: Acceleration,
-        Work { jobs, report, junit }: Work,
+        mut work: Work,
     ) -> Result<ExitCode> {
-        let told = self.do_all(context, planned, acceleration, &jobs, report)?;
-        if let Some(output) = junit {
+        let told = self.do_all(context, (planned, scratch.path()), acceleration, &mut work)?;
+        if let Some(output) = work.junit {
             let lost = told.lost.as_ref().map(|(name, error)| (name.as_str(), error));
             let text = junit::text(&planned.machine.name, &told.outcomes, lost);
             write(output, text.map_err(|error| Error::new("--junit", error.to_string()))?.as_bytes())?;
@@ -101,6 +129,7 @@ impl VmCommand {
         match (told.lost, self.run.is_some()) {
             (Some((_, error)), _) => Err(error),
             (None, true) => Ok(told.outcomes.first().map_or(ExitCode::SUCCESS, |it| it.status().into())),
+            (None, false) if told.outcomes.is_empty() => Ok(ExitCode::SUCCESS),
             (None, false) => {
                 let failed = told.outcomes.iter().filter(|it| !it.passed()).count();
                 if !self.json {
@@ -114,23 +143,21 @@ impl VmCommand {
     fn do_all(
         &self,
         context: &Context,
-        planned: &Planned,
+        (planned, folder): (&Planned, &Path),
         acceleration: Acceleration,
-        jobs: &[GuestJob],
-        report: Option<Output>,
+        work: &mut Work,
     ) -> Result<Told> {
-        let folder = planned.scratch.as_ref().map_or(Path::new("."), |it| it.path());
         let (socket, log) = (folder.join("agent"), folder.join("console.log"));
         let log = self.log.as_deref().unwrap_or(&log);
         let at_most = std::time::Duration::from_secs(self.timeout.unwrap_or(super::TIMEOUT).into());
         let starting = context.report.progress().work("waiting for the system in the guest");
         let mut guest = AttendedGuest::start(&planned.machine, acceleration, (&socket, log), at_most)?;
         drop(starting);
-        if let Some(output) = report {
+        if let Some(output) = work.report.take() {
             write(output, &guest.report()?)?;
         }
         let mut told = Told { outcomes: Vec::new(), lost: None };
-        for job in jobs {
+        for job in &work.jobs {
             match self.do_one(&mut guest, job) {
                 Ok(outcome) => told.outcomes.push(outcome),
                 Err(error) => {
@@ -138,6 +165,13 @@ impl VmCommand {
                     return Ok(told);
                 }
             }
+        }
+        if let Some((output, kind)) =
+            work.picture.take().zip(self.screenshot.as_deref().and_then(picture_kind))
+        {
+            let picture = folder.join(format!("picture.{kind}"));
+            guest.take_picture(&picture)?;
+            write(output, &std::fs::read(&picture).map_err(Error::on(picture.display()))?)?;
         }
         // What else it has written is forgotten, and it need not be asked.
         if self.state.is_some() || self.keep {
@@ -161,6 +195,12 @@ impl VmCommand {
         }
         Ok(outcome)
     }
+}
+
+/// PNG or PPM, by the ending of the name.
+fn picture_kind(file: &Path) -> Option<&'static str> {
+    let ending = file.extension()?;
+    ["png", "ppm"].into_iter().find(|kind| ending.eq_ignore_ascii_case(kind))
 }
 
 /// The bytes of a program in the guest go where they would go if it ran here.

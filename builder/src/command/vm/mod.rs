@@ -13,11 +13,13 @@ use vm::acceleration::Acceleration;
 use vm::kvm::Verdict;
 use vm::machine::{Firmware, ForwardedPort, Machine};
 use vm::qemu;
+use vm::tpm::TpmDaemon;
 
 use super::disk::create::bytes;
 use super::{print, print_json};
 use crate::command::context::Context;
 use crate::error::{Error, Result};
+use crate::scratch::temporary::TemporaryFolder;
 use crate::shell_word;
 use crate::vm::forward;
 
@@ -44,7 +46,7 @@ in /root, and the guest ends with them. What happens in it goes to --log.",
         126,
         "With --run: the command could not be started. Else the exit status is that of the command, or 128 and the number of a signal."
     ),
-    note = "Needs QEMU (Debian's qemu-system-x86), for --firmware uefi also OVMF (ovmf)."
+    note = "Needs QEMU (Debian's qemu-system-x86), for --firmware uefi also OVMF (ovmf), for --tpm also swtpm."
 )]
 pub struct VmCommand {
     /// a profile that was locked
@@ -83,6 +85,12 @@ pub struct VmCommand {
     /// give the guest no network
     #[argh(switch)]
     no_network: bool,
+    /// a network with all other guests of this user that name it; its card comes behind the first one
+    #[argh(option, arg_name = "name")]
+    network: Option<String>,
+    /// give the guest a TPM 2.0 that knows nothing yet
+    #[argh(switch)]
+    tpm: bool,
     /// DIR, or DIR:ro: a folder for the guest, below /run/host there; may be given several times
     #[argh(option, arg_name = "dir")]
     share: Vec<String>,
@@ -116,6 +124,9 @@ pub struct VmCommand {
     /// write all that the guest of --run or --test prints on its console
     #[argh(option, arg_name = "file")]
     log: Option<PathBuf>,
+    /// write what the guest's screen shows, a .png or .ppm, when its system is up and --run or --test are done
+    #[argh(option, arg_name = "file")]
+    screenshot: Option<PathBuf>,
     /// print QEMU's command line, and start nothing; files that it names are made
     #[argh(switch, short = 'n')]
     dry_run: bool,
@@ -152,7 +163,7 @@ const TIMEOUT: u32 = 300;
 
 impl VmCommand {
     pub(super) fn run(self, context: &Context) -> Result<ExitCode> {
-        let is_attended = self.run.is_some() || !self.test.is_empty();
+        let is_attended = self.nobody_sits_at_it();
         let mut context = context.clone();
         if is_attended {
             context.report = context.report.beside_a_program();
@@ -167,9 +178,14 @@ impl VmCommand {
     }
 
     fn start(&self, context: &Context) -> Result<ExitCode> {
-        let (work, hardware) = (self.work()?, self.hardware()?);
+        let work = self.work()?;
+        let scratch = (work.is_some() || self.tpm).then(|| TemporaryFolder::make("vm")).transpose()?;
+        let tpm = scratch.as_ref().filter(|_| self.tpm);
+        let tpm = tpm.map(|scratch| TpmDaemon::start(scratch.path())).transpose()?;
+        let hardware = self.hardware(tpm.as_ref(), scratch.as_ref())?;
+        let for_agent = scratch.as_ref().filter(|_| work.is_some());
         let planned = match (&self.profile, &self.disk) {
-            (Some(profile), None) => self.of_profile(context, profile, &hardware, work.is_some())?,
+            (Some(profile), None) => self.of_profile(context, profile, &hardware, for_agent)?,
             (None, Some(disk)) => self.of_disk(disk, &hardware)?,
             _ => {
                 return Err(Error::new("vm", "boots one thing: a profile or a disk")
@@ -180,9 +196,9 @@ impl VmCommand {
         if self.dry_run {
             return self.tell(&planned.machine, verdict);
         }
-        if let Some(work) = work {
+        if let Some((work, scratch)) = work.zip(scratch.as_ref()) {
             context.report.detail(format_args!("the guest is {verdict}"));
-            return self.attend(context, &planned, verdict.acceleration(), work);
+            return self.attend(context, (&planned, scratch), verdict.acceleration(), work);
         }
         context.report.line(format_args!("the guest is {verdict}; Ctrl-A X ends it"));
         for share in &hardware.shares {
@@ -191,6 +207,9 @@ impl VmCommand {
                 Some(_) => format!("in the guest: {}", share.how_to_mount()),
             };
             context.report.line(format_args!("{}: {there}", share.folder.display()));
+        }
+        if let Some(scratch) = scratch {
+            scratch.leave_to_next_program().map_err(Error::on("the folder of the guest"))?;
         }
         Err(qemu::hand_over(&planned.machine, verdict.acceleration()))
     }

@@ -1,11 +1,12 @@
 //! What `lamina vm` is asked for, as a machine.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use profiles::Name;
 use vm::kvm::{self, Verdict};
 use vm::machine::{DiskFormat, Firmware, Machine};
+use vm::tpm::TpmDaemon;
 
 use super::VmCommand;
 use crate::cache_folder;
@@ -18,10 +19,10 @@ use crate::disk::made_files::MadeFiles;
 use crate::disk::pinned_kernel::PinnedKernels;
 use crate::error::{Error, Result};
 use crate::scratch::temporary::TemporaryFolder;
-use crate::vm::guest::{DirectBoot, Hardware, takes_a_state};
+use crate::vm::guest::{DirectBoot, Hardware, Screen, takes_a_state};
 use crate::vm::share::SharedFolder;
 use crate::vm::state::{StateFile, USUAL_SIZE};
-use crate::vm::{beside, medium};
+use crate::vm::{beside, lan, medium};
 
 /// Of profiles that name none, when nobody says: made for virtual machines, and small.
 const KERNEL: &str = "6.1";
@@ -31,15 +32,15 @@ const KERNEL_WITH_9P: &str = "6.1-all";
 /// Of a guest that nobody sits at, in its scratch.
 const INITRAMFS: &str = "initramfs";
 
-/// A folder with the initramfs and, behind it, the agent.
-fn with_agent(initrd: &Path) -> Result<TemporaryFolder> {
+/// The initramfs and, behind it, the agent.
+fn with_agent(initrd: &Path, scratch: &TemporaryFolder) -> Result<PathBuf> {
     let agent = own_part("guest-agent").ok_or_else(|| {
         Error::new("guest-agent", "lies neither in ../lib/lamina nor beside this program")
             .remedy("`make init` builds it; without it a guest takes no --run and no --test")
     })?;
-    let scratch = TemporaryFolder::make("vm")?;
-    beside::write(initrd, &agent, &scratch.path().join(INITRAMFS))?;
-    Ok(scratch)
+    let output = scratch.path().join(INITRAMFS);
+    beside::write(initrd, &agent, &output)?;
+    Ok(output)
 }
 
 /// A guest as it will be started.
@@ -47,12 +48,15 @@ pub(super) struct Planned {
     pub(super) machine: Machine,
     /// Boots at once, to see whether KVM works.
     pub(super) probe: Option<Machine>,
-    /// What is gone when the command ends, of a guest that nobody sits at.
-    pub(super) scratch: Option<TemporaryFolder>,
 }
 
 impl VmCommand {
-    pub(super) fn hardware(&self) -> Result<Hardware> {
+    /// `tpm`: the socket of one that is there.
+    pub(super) fn hardware(
+        &self,
+        tpm: Option<&TpmDaemon>,
+        scratch: Option<&TemporaryFolder>,
+    ) -> Result<Hardware> {
         at_most_one(&[("--no-network", self.no_network), ("--forward", !self.forward.is_empty())])?;
         let memory_mib = u32::try_from(self.memory >> 20).unwrap_or(u32::MAX);
         if !(64..=1 << 20).contains(&memory_mib) {
@@ -67,8 +71,14 @@ impl VmCommand {
             processors: self.processors,
             ports: (!self.no_network).then(|| self.forward.clone()),
             shares: SharedFolder::parse_all(&self.share)?,
+            lan: self.network.as_deref().map(lan::card).transpose()?,
+            tpm: tpm.map(|daemon| daemon.socket().to_owned()),
             sticks: self.usb.clone(),
-            window: self.display,
+            screen: match (&self.screenshot, scratch) {
+                (Some(_), Some(scratch)) => Screen::Pictures(scratch.path().join("monitor")),
+                _ if self.display => Screen::Window,
+                _ => Screen::None,
+            },
             keeps: self.keep,
         })
     }
@@ -92,16 +102,16 @@ impl VmCommand {
         firmware.require()?;
         let format = DiskFormat::of_name(disk);
         let machine = Machine::from_firmware(&name, firmware).restarts().disk_of(disk, format, !self.keep);
-        Ok(Planned { machine: hardware.of(machine), probe: None, scratch: None })
+        Ok(Planned { machine: hardware.of(machine), probe: None })
     }
 
-    /// `is_attended`: an agent goes into the initramfs.
+    /// `scratch`, of a guest that nobody sits at: the initramfs with its agent lies there.
     pub(super) fn of_profile(
         &self,
         context: &Context,
         profile: &str,
         hardware: &Hardware,
-        is_attended: bool,
+        scratch: Option<&TemporaryFolder>,
     ) -> Result<Planned> {
         if self.firmware.is_some() || (self.keep && self.usb.is_empty()) {
             let option = if self.firmware.is_some() { "--firmware" } else { "--keep" };
@@ -121,20 +131,19 @@ impl VmCommand {
         let medium = medium::of(&store, &generation, &context.report)?;
         let size = self.state_size.unwrap_or(USUAL_SIZE);
         let state = self.state.as_ref().map(|path| StateFile::open_or_make(path, size)).transpose()?;
-        let scratch = is_attended.then(|| with_agent(initrd)).transpose()?;
-        let own = scratch.as_ref().map(|folder| folder.path().join(INITRAMFS));
+        let own = scratch.map(|scratch| with_agent(initrd, scratch)).transpose()?;
         let direct = DirectBoot {
             profile: &generation.contents,
             digest: generation.digest,
             linux,
             initrd: own.as_deref().unwrap_or(initrd),
-            is_attended,
+            is_attended: own.is_some(),
             medium: &medium,
             state: state.as_ref(),
             append: &self.append,
         };
         let probe = Machine::new("kvm-probe", linux, initrd).parameter("lamina.store=initramfs");
-        Ok(Planned { machine: direct.machine(hardware), probe: Some(probe), scratch })
+        Ok(Planned { machine: direct.machine(hardware), probe: Some(probe) })
     }
 
     /// The kernel that the profile names, else that of `--kernel`.

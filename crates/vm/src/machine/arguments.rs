@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 use std::path::Path;
 
-use super::{Bus, Disk, ForwardedPort, Machine, Share};
+use super::{Bus, Disk, ForwardedPort, Lan, Machine, Share};
 use crate::acceleration::Acceleration;
 use crate::share::Access;
 
@@ -51,6 +51,8 @@ impl Machine {
         if let Some(ports) = &self.ports {
             arguments.extend(["-nic".to_owned(), nic(ports)]);
         }
+        arguments.extend(self.lan.iter().flat_map(card));
+        arguments.extend(self.tpm.iter().flat_map(|socket| tpm(socket)));
         arguments
     }
 
@@ -149,6 +151,20 @@ fn nic(ports: &[ForwardedPort]) -> String {
     nic
 }
 
+fn card(Lan { group, port, mac }: &Lan) -> Vec<String> {
+    let mac = mac.map(|byte| format!("{byte:02x}")).join(":");
+    let group = format!("socket,id=lan,mcast={group}:{port},localaddr={}", Ipv4Addr::LOCALHOST);
+    let card = format!("virtio-net-pci,netdev=lan,mac={mac}");
+    vec!["-netdev".to_owned(), group, "-device".to_owned(), card]
+}
+
+fn tpm(socket: &Path) -> Vec<String> {
+    let mut arguments =
+        vec!["-chardev".to_owned(), format!("socket,id=tpm,path={}", escaped(socket)), "-tpmdev".to_owned()];
+    arguments.extend(words("emulator,id=tpm0,chardev=tpm -device tpm-tis,tpmdev=tpm0"));
+    arguments
+}
+
 pub(super) fn words(text: &str) -> Vec<String> {
     text.split_whitespace().map(str::to_owned).collect()
 }
@@ -234,6 +250,15 @@ mod tests {
         assert!(!arguments(&machine()).contains("-nic"));
         let with = arguments(&machine().network(&[ForwardedPort { host: 8080, guest: 80 }]));
         assert!(with.contains("-nic user,model=virtio-net-pci,hostfwd=tcp:127.0.0.1:8080-:80"), "{with}");
+    }
+
+    #[test]
+    fn a_second_card_and_a_tpm_come_behind_the_first() {
+        let lan = Lan { group: Ipv4Addr::new(239, 255, 1, 2), port: 20_001, mac: [0x52, 0x54, 0, 1, 2, 255] };
+        let with = arguments(&machine().network(&[]).lan(lan).tpm(Path::new("/s,t")));
+        let wanted = "-nic user,model=virtio-net-pci -netdev socket,id=lan,mcast=239.255.1.2:20001,localaddr=127.0.0.1 \
+-device virtio-net-pci,netdev=lan,mac=52:54:00:01:02:ff -chardev socket,id=tpm,path=/s,,t -tpmdev emulator,id=tpm0,chardev=tpm -device tpm-tis,tpmdev=tpm0";
+        assert!(with.contains(wanted), "{with}");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What a virtual machine has; [`Machine::arguments`] says how QEMU is told.
 
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
 use crate::share::Access;
@@ -15,6 +16,17 @@ pub struct ForwardedPort {
     pub host: u16,
     /// Port in the guest.
     pub guest: u16,
+}
+
+/// A network card whose packets go to a multicast group of this machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lan {
+    /// The group.
+    pub group: Ipv4Addr,
+    /// Its UDP port.
+    pub port: u16,
+    /// The card's address; two of one network must differ.
+    pub mac: [u8; 6],
 }
 
 /// Where the guest finds a folder of the host.
@@ -125,6 +137,9 @@ pub struct Machine {
     agent: Option<PathBuf>,
     shares: Vec<Share>,
     ports: Option<Vec<ForwardedPort>>,
+    lan: Option<Lan>,
+    /// The socket of a TPM.
+    tpm: Option<PathBuf>,
     memory_mib: u32,
     processors: u32,
     /// How many processors there could be.
@@ -161,6 +176,8 @@ impl Machine {
             agent: None,
             shares: Vec::new(),
             ports: None,
+            lan: None,
+            tpm: None,
             memory_mib: 512,
             processors: 2,
             possible: None,
@@ -307,6 +324,20 @@ impl Machine {
         self
     }
 
+    /// Adds a card on a network with other guests of this machine, behind that of [`Machine::network`].
+    #[must_use]
+    pub fn lan(mut self, lan: Lan) -> Self {
+        self.lan = Some(lan);
+        self
+    }
+
+    /// Adds the TPM that listens on `socket` ([`crate::tpm::TpmDaemon`]).
+    #[must_use]
+    pub fn tpm(mut self, socket: &Path) -> Self {
+        self.tpm = Some(socket.to_owned());
+        self
+    }
+
     /// Sets the memory, in MiB.
     #[must_use]
     pub fn memory_mib(mut self, memory_mib: u32) -> Self {
@@ -325,6 +356,12 @@ impl Machine {
     #[must_use]
     pub fn window(mut self) -> Self {
         self.window = true;
+        self.speaks_on_screen()
+    }
+
+    /// Has the kernel speak on the screen, too.
+    #[must_use]
+    pub fn speaks_on_screen(mut self) -> Self {
         // The last one is that of /dev/console, and the serial line is where the caller's terminal is.
         self.command_line.insert(0, "console=tty0".to_owned());
         self
