@@ -215,6 +215,17 @@ fn a_guest_that_nobody_sits_at_is_refused_where_it_makes_no_sense() {
     refused(&["vm", "--disk", "disk.img", "--screenshot", "a.png"], 125, "--screenshot: needs a profile");
     refused(&with(&["--tpm", "--dry-run"]), 1, "--tpm: and --dry-run exclude each other");
     refused(&with(&["--network", "a b", "--dry-run"]), 1, "--network a b: is no name for a network");
+    for other in [
+        &["--state", "state"][..],
+        &["--share", "."],
+        &["--usb", "disk.img"],
+        &["--network", "lab"],
+        &["--tpm"],
+    ] {
+        let cause = format!("--snapshot: and {} exclude each other", other[0]);
+        refused(&[&web[..], &["--run", "true", "--snapshot"], other].concat(), 125, &cause);
+    }
+    refused(&with(&["--snapshot"]), 1, "--snapshot: is for a guest that nobody sits at");
     refused(&with(&["--junit", "junit.xml"]), 1, "--junit: is for a guest that nobody sits at");
     refused(&with(&["--log", "log"]), 1, "--log: is for a guest that nobody sits at");
     refused(&with(&["--run", "true", "--report", "none/report.json"]), 125, "none");

@@ -1,6 +1,7 @@
 //! A guest that nobody sits at: it comes up, does what it is asked, and is switched off.
 
 use std::path::Path;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use guest_agent::message::Stream;
@@ -14,6 +15,8 @@ use crate::error::{Error, Result};
 
 /// The last lines of a console that tell why a guest did not come up: the recovery screen has about so many.
 const LINES: usize = 24;
+/// To read the memory of a machine out of a file.
+const MOST_TO_COME_BACK: Duration = Duration::from_secs(60);
 /// A system that ends by itself stops its services first.
 const MOST_FOR_THE_END: Duration = Duration::from_secs(90);
 
@@ -52,6 +55,44 @@ impl AttendedGuest {
                 Err(of_a_lost_guest(&name, cause, running.console.text(), log))
             }
         }
+    }
+
+    /// Has one go on that was kept in `file`; see [`AttendedGuest::start`].
+    ///
+    /// # Errors
+    /// QEMU does not take it, or the guest does not answer.
+    pub fn come_back(
+        machine: &Machine,
+        acceleration: Acceleration,
+        (socket, log): (&Path, &Path),
+        file: &Path,
+        at_most: Duration,
+    ) -> Result<Self> {
+        let mut agent = Agent::listen(socket)?;
+        let machine = machine.clone().agent(socket).kept_in(file);
+        let mut running = RunningMachine::start(&machine, acceleration, log)?;
+        let name = format!("the guest {}", machine.name);
+        let deadline = Instant::now() + MOST_TO_COME_BACK;
+        // What the port is told before is lost.
+        while !running.runs() {
+            if running.is_off() || Instant::now() > deadline {
+                let said = std::fs::read_to_string(log).unwrap_or_default();
+                return Err(Error::new(name, format!("does not go on{}", last_lines(&said))));
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        match agent.greet(&mut running) {
+            Ok(()) => Ok(Self { name, machine: running, agent, at_most }),
+            Err(lost) => Err(Error::new(name, format!("does not go on: {lost}"))),
+        }
+    }
+
+    /// Writes it as it is now into `file`, and lets it go on.
+    ///
+    /// # Errors
+    /// It cannot be kept; the file cannot be written.
+    pub fn keep_as(&mut self, file: &Path) -> Result<()> {
+        self.machine.keep_as(file)
     }
 
     /// Does one job, and shows what it prints.

@@ -30,6 +30,8 @@ pub struct Hardware {
     pub sticks: Vec<PathBuf>,
     /// What shows the screen.
     pub screen: Screen,
+    /// The monitor of one that is kept as it runs.
+    pub kept_by: Option<PathBuf>,
     /// Whether what a guest writes to disks and sticks stays.
     pub keeps: bool,
 }
@@ -124,6 +126,9 @@ impl Hardware {
         };
         if let Some(ports) = &self.ports {
             machine = machine.network(ports);
+        }
+        if let Some(monitor) = &self.kept_by {
+            machine = machine.can_be_kept(monitor);
         }
         if let Some(lan) = self.lan {
             machine = machine.lan(lan);

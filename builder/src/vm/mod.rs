@@ -10,6 +10,7 @@
 //! | [`job`] | what is done in a guest that nobody sits at, and what became of it |
 //! | [`beside`] | the initramfs with the agent that does it |
 //! | [`attended`] | such a guest, from its start to its end |
+//! | [`snapshot`] | where it is kept, so that the next one need not boot |
 //! | [`junit`] | what became of tests, for other programs |
 //! | [`guest`] | all that was asked for, as a machine |
 //!
@@ -24,4 +25,5 @@ pub mod junit;
 pub mod lan;
 pub mod medium;
 pub mod share;
+pub mod snapshot;
 pub mod state;

@@ -1,6 +1,6 @@
 //! What host and agent say to each other.
 //!
-//! The agent begins with [`Event::Up`]. From then on the host asks, and waits for the answer before it asks again: [`Event::Taken`] for each
+//! The agent begins with [`Event::Up`]. From then on the host asks, and waits for the answer before it asks again: [`Event::Up`] for a greeting, [`Event::Taken`] for each
 //! piece of a program, [`Event::Ended`] or [`Event::Refused`] for a job, with what it prints before that. The pieces are answered because a serial
 //! port has no way to say "wait".
 
@@ -19,6 +19,8 @@ pub const PIECE: usize = 1 << 14;
 /// What the host wants.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Request {
+    /// The guest goes on after a time in which it was not there: what the time is now, as CLOCK_REALTIME has it, to the second.
+    Greeting(Duration),
     /// More of the program of the next job.
     Piece(Vec<u8>),
     /// Run it.
@@ -96,6 +98,7 @@ impl Request {
     /// Those of writing.
     pub fn send(&self, to: &mut impl Write) -> io::Result<()> {
         let (kind, bytes) = match self {
+            Self::Greeting(now) => (b'g', now.as_secs().to_le_bytes().to_vec()),
             Self::Piece(bytes) => (b'p', bytes.clone()),
             Self::Run(Job { program, at_most }) => {
                 let kind = if *program == Program::Words { b'w' } else { b'f' };
@@ -120,6 +123,10 @@ impl Request {
             Ok::<_, io::Error>(Self::Run(Job { program, at_most }))
         };
         Ok(Some(match (frame.kind, frame.bytes.len()) {
+            (b'g', _) => {
+                let seconds = frame.bytes.as_slice().try_into().map_err(|_| wrong(&frame))?;
+                Self::Greeting(Duration::from_secs(u64::from_le_bytes(seconds)))
+            }
             (b'p', ..=PIECE) => Self::Piece(frame.bytes),
             (b'w', _) => job(Program::Words)?,
             (b'f', _) => job(Program::File)?,
@@ -200,6 +207,7 @@ mod tests {
     fn requests_come_out_as_they_went_in() {
         let at_most = Duration::from_secs(90);
         let requests = [
+            Request::Greeting(Duration::from_secs(1 << 33)),
             Request::Piece(b"echo".to_vec()),
             Request::Run(Job { program: Program::Words, at_most }),
             Request::Run(Job { program: Program::File, at_most }),

@@ -5,7 +5,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use fault::Error;
 use guest_agent::message::{End, Event, Job, PIECE, Program, Request, Stream};
@@ -16,6 +16,8 @@ use crate::qemu::RunningMachine;
 const LOOK: Duration = Duration::from_millis(50);
 /// A piece is taken, and a report read, at once; an emulated guest on a busy host takes its time.
 const AT_ONCE: Duration = Duration::from_secs(60);
+/// QEMU connects before it does anything else.
+const CONNECTED: Duration = Duration::from_secs(5);
 /// What a guest may need beyond the time of a job to say that it is over.
 const GRACE: Duration = Duration::from_secs(30);
 /// A boot report of 500 layers has 600 KB.
@@ -74,6 +76,19 @@ impl Agent {
     pub fn wait(&mut self, machine: &mut RunningMachine, at_most: Duration) -> Result<String, Lost> {
         match self.next(machine, Instant::now() + at_most)? {
             Event::Up(how) => Ok(how),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Greets a guest that goes on where it was kept, and waits for its answer.
+    ///
+    /// # Errors
+    /// None comes.
+    pub fn greet(&mut self, machine: &mut RunningMachine) -> Result<(), Lost> {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        self.ask(&Request::Greeting(now))?;
+        match self.next(machine, Instant::now() + AT_ONCE)? {
+            Event::Up(_) => Ok(()),
             other => Err(unexpected(&other)),
         }
     }
@@ -150,7 +165,7 @@ impl Agent {
 
     fn ask(&mut self, request: &Request) -> Result<(), Lost> {
         if self.port.is_none() {
-            self.port = self.to.try_recv().ok();
+            self.port = self.to.recv_timeout(CONNECTED).ok();
         }
         let port = self.port.as_mut().ok_or(Lost::Ended)?;
         request.send(port).map_err(|_| Lost::Ended)

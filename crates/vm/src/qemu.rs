@@ -3,18 +3,24 @@
 use std::fs::File;
 use std::io::{self, IsTerminal, Read, Write};
 use std::net::Shutdown;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use fault::Error;
 
 use crate::acceleration::Acceleration;
 use crate::console::Console;
-use crate::machine::{Machine, PLUG_IN};
+use crate::machine::{Machine, PLUG_IN, of_a_shell};
 use crate::programs;
 use crate::share::VirtioFsDaemon;
+
+/// To write the memory of a machine into a file.
+const MOST_TO_KEEP: Duration = Duration::from_secs(300);
 
 /// A machine that is on. Dropping it switches it off at once; so does the end of this process.
 #[derive(Debug)]
@@ -102,7 +108,41 @@ impl RunningMachine {
         self.order(&format!("screendump {}{}\n", quoted(file)?, if png { " -f png" } else { "" }))
     }
 
+    /// Writes the machine as it is into `file`, which [`Machine::kept_in`] takes; it stands still meanwhile, and goes on.
+    ///
+    /// # Errors
+    /// It has something that cannot be moved; the file cannot be written.
+    pub fn keep_as(&mut self, file: &Path) -> Result<(), Error> {
+        let command = format!("exec:exec cat > {}", of_a_shell(file));
+        self.order(&format!("migrate {}\n", quoted(Path::new(&command))?))?;
+        let deadline = Instant::now() + MOST_TO_KEEP;
+        loop {
+            let state = self.asked("info migrate\n")?;
+            if state.contains("Migration status: completed") {
+                break;
+            }
+            let goes_on =
+                ["active", "setup", "device"].iter().any(|it| state.contains(&format!("status: {it}")));
+            if !goes_on || Instant::now() > deadline {
+                return Err(Error::new(&self.name, format!("could not be kept: {}", state.trim()))
+                    .remedy(format!("is there room for {}?", file.display())));
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        self.order("cont\n")
+    }
+
+    /// Whether it runs, and does not wait for its own state.
+    pub fn runs(&mut self) -> bool {
+        self.asked("info status\n").is_ok_and(|state| state.contains("VM status: running"))
+    }
+
     fn order(&mut self, order: &str) -> Result<(), Error> {
+        self.asked(order).map(drop)
+    }
+
+    /// Gives an order to the monitor, and returns what it says.
+    fn asked(&mut self, order: &str) -> Result<String, Error> {
         let Some(monitor) = &self.monitor else {
             let remedy = "give it `screen`, `drives` or `late_disk`, which take the path of one";
             return Err(Error::new(&self.name, "the machine has no monitor").remedy(remedy));
@@ -119,7 +159,7 @@ impl RunningMachine {
             let remedy = format!("the order was `{}`", order.trim_end());
             return Err(Error::new(&self.name, format!("the monitor answers: {answer}")).remedy(remedy));
         }
-        Ok(())
+        Ok(answer)
     }
 
     /// The process of QEMU.
@@ -153,6 +193,16 @@ impl Drop for RunningMachine {
         let _ = self.qemu.kill();
         let _ = self.qemu.wait();
     }
+}
+
+/// Tells one QEMU from another: its path, its length, and the time of its last change.
+///
+/// # Errors
+/// It is not on PATH.
+pub fn identity() -> Result<String, Error> {
+    let program = programs::find(programs::QEMU)?;
+    let found = program.metadata().map_err(|error| Error::caused(program.display(), error))?;
+    Ok(format!("{} {} {}", program.display(), found.len(), found.mtime()))
 }
 
 /// The command line with which this terminal is the guest's console: `Ctrl-A X` leaves, and Ctrl-C is the guest's. Where standard input is

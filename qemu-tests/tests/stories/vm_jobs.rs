@@ -1,8 +1,10 @@
 //! `lamina vm --run` and `--test`: guests that nobody sits at, as in somebody's continuous integration.
 
 use std::fs;
-use std::path::Path;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Output, Stdio};
+use std::time::SystemTime;
 
 use qemu_tests::debian_root::{self, SYSTEMD};
 use qemu_tests::programs::lamina;
@@ -107,6 +109,56 @@ fn a_guest_that_does_not_come_up_says_why() -> Story {
     assert!(errors.contains("the guest console: was lost while it ran off: it has ended"), "{errors}");
     let xml = fs::read_to_string(folder.path().join("junit.xml")).map_err(Failure::about("junit.xml"))?;
     assert!(xml.contains(r#"<testcase name="off" classname="console""#) && xml.contains("was lost"), "{xml}");
+    Ok(())
+}
+
+#[test]
+fn a_guest_comes_back_as_it_was_when_its_system_was_up() -> Story {
+    let folder = artifacts::scratch("vm-snapshot")?;
+    let cache = folder.path().join("cache");
+    let run = "cat /proc/sys/kernel/random/uuid /tmp/mark; date +%s; echo here > /tmp/mark; wget -qO- http://127.0.0.1/ | grep -c '<html'";
+    let call = || -> Result<(Vec<String>, String), Failure> {
+        let _slot = vm_slots::take()?;
+        let mut command = lamina(&artifacts::store());
+        command.env("LAMINA_CACHE", &cache).args(["vm", "web", "--snapshot", "--run", run, "--verbose"]);
+        let (output, errors, status) = streams(&command.output().map_err(Failure::about("lamina vm"))?);
+        assert_eq!(status, Some(0), "{output}{errors}");
+        Ok((output.lines().map(str::to_owned).collect(), errors))
+    };
+    let kept = || -> Result<Vec<PathBuf>, Failure> {
+        let snapshots = cache.join("vm-snapshots");
+        let entries = fs::read_dir(&snapshots).map_err(Failure::at(&snapshots))?;
+        Ok(entries.flatten().map(|entry| entry.path()).collect())
+    };
+    let (first, errors) = call()?;
+    // Only the number, the time and the page: nobody has left a mark.
+    let [number, _, page] = &first[..] else { panic!("{first:?} {errors}") };
+    assert_eq!(page, "1");
+    let [snapshot] = &kept()?[..] else { panic!("{:?}", kept()) };
+    let made = fs::metadata(snapshot).and_then(|it| it.created()).map_err(Failure::at(snapshot))?;
+    assert_eq!(fs::metadata(snapshot).map_or(0, |it| it.permissions().mode() & 0o777), 0o600);
+
+    let (second, errors) = call()?;
+    let [other_number, time, page] = &second[..] else { panic!("{second:?} {errors}") };
+    assert_ne!(number, other_number, "two guests have the same random numbers");
+    assert_eq!(page, "1");
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |it| it.as_secs());
+    let time: u64 = time.parse().map_err(Failure::about("the guest's time"))?;
+    assert!(now.abs_diff(time) < 600, "it is {now}, and {time} in the guest");
+    assert!(fs::metadata(snapshot).and_then(|it| it.created()).is_ok_and(|it| it == made), "it booted again");
+
+    // What is damaged is made again.
+    let length = fs::metadata(snapshot).map_or(0, |it| it.len());
+    fs::File::options()
+        .write(true)
+        .open(snapshot)
+        .and_then(|it| it.set_len(length / 2))
+        .map_err(Failure::at(snapshot))?;
+    let (third, errors) = call()?;
+    assert_eq!(third.len(), 3, "{errors}");
+    assert!(errors.contains("does not go on"), "{errors}");
+    assert_eq!(kept()?, [snapshot.clone()]);
+    assert!(fs::metadata(snapshot).is_ok_and(|it| it.len() > length / 2));
     Ok(())
 }
 

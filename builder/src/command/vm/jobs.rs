@@ -3,6 +3,7 @@
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use atomic_file::{Form, Output};
 use guest_agent::message::{End, Stream};
@@ -19,6 +20,7 @@ use crate::scratch::temporary::TemporaryFolder;
 use crate::vm::attended::AttendedGuest;
 use crate::vm::job::{GuestJob, Outcome};
 use crate::vm::junit;
+use crate::vm::snapshot::Snapshot;
 
 /// Of docker(1) and timeout(1): not the program has failed, but what runs it.
 pub(super) const OWN_FAILURE: u8 = 125;
@@ -57,6 +59,7 @@ impl VmCommand {
             return self.work_that_is_given().map(Some);
         }
         let alone = [
+            ("--snapshot", self.snapshot),
             ("--timeout", self.timeout.is_some()),
             ("--junit", self.junit.is_some()),
             ("--report", self.report.is_some()),
@@ -80,12 +83,25 @@ impl VmCommand {
             )
             .remedy("its ending says what kind of picture it is"));
         }
+        self.refuse_what_cannot_be_kept()?;
         Ok(Work {
             jobs: self.jobs()?,
             report: self.report.as_ref().map(new).transpose()?,
             junit: self.junit.as_ref().map(new).transpose()?,
             picture: self.screenshot.as_ref().map(|path| Output::create(path, Form::Stream)).transpose()?,
         })
+    }
+
+    /// A guest that comes back finds its disks and folders as they were, or they break.
+    fn refuse_what_cannot_be_kept(&self) -> Result<()> {
+        let changing = [
+            ("--state", self.state.is_some()),
+            ("--share", !self.share.is_empty()),
+            ("--usb", !self.usb.is_empty()),
+            ("--network", self.network.is_some()),
+            ("--tpm", self.tpm),
+        ];
+        changing.into_iter().try_for_each(|other| at_most_one(&[("--snapshot", self.snapshot), other]))
     }
 
     fn jobs(&self) -> Result<Vec<GuestJob>> {
@@ -147,12 +163,7 @@ impl VmCommand {
         acceleration: Acceleration,
         work: &mut Work,
     ) -> Result<Told> {
-        let (socket, log) = (folder.join("agent"), folder.join("console.log"));
-        let log = self.log.as_deref().unwrap_or(&log);
-        let at_most = std::time::Duration::from_secs(self.timeout.unwrap_or(super::TIMEOUT).into());
-        let starting = context.report.progress().work("waiting for the system in the guest");
-        let mut guest = AttendedGuest::start(&planned.machine, acceleration, (&socket, log), at_most)?;
-        drop(starting);
+        let mut guest = self.guest(context, (planned, folder), acceleration)?;
         if let Some(output) = work.report.take() {
             write(output, &guest.report()?)?;
         }
@@ -178,6 +189,37 @@ impl VmCommand {
             guest.power_off()?;
         }
         Ok(told)
+    }
+
+    /// One that is up: it comes back, or boots, and is kept then.
+    fn guest(
+        &self,
+        context: &Context,
+        (planned, folder): (&Planned, &Path),
+        acceleration: Acceleration,
+    ) -> Result<AttendedGuest> {
+        let usual = folder.join("console.log");
+        let (log, machine) = (self.log.as_deref().unwrap_or(&usual), &planned.machine);
+        let at_most = Duration::from_secs(self.timeout.unwrap_or(super::TIMEOUT).into());
+        let place = || Snapshot::of(machine, acceleration, folder, &planned.files);
+        let snapshot = self.snapshot.then(place).transpose()?;
+        if let Some((snapshot, file)) = snapshot.as_ref().and_then(|it| Some((it, it.found()?))) {
+            let _meter = context.report.progress().work("the guest comes back");
+            match AttendedGuest::come_back(machine, acceleration, (&folder.join("again"), log), file, at_most)
+            {
+                Ok(guest) => return Ok(guest),
+                Err(error) => context.report.detail(format_args!("{}: {}", error.object(), error.cause())),
+            }
+            snapshot.forget();
+        }
+        let starting = context.report.progress().work("waiting for the system in the guest");
+        let mut guest = AttendedGuest::start(machine, acceleration, (&folder.join("agent"), log), at_most)?;
+        drop(starting);
+        if let Some(snapshot) = snapshot {
+            let _meter = context.report.progress().work("keeping the guest");
+            snapshot.keep(&mut guest)?;
+        }
+        Ok(guest)
     }
 
     fn do_one(&self, guest: &mut AttendedGuest, job: &GuestJob) -> Result<Outcome> {

@@ -112,6 +112,9 @@ pub struct VmCommand {
     /// run this script or static program in the guest, and say whether it ended with 0; may be given several times
     #[argh(option, arg_name = "script")]
     test: Vec<PathBuf>,
+    /// do not boot, but go on from where --run or --test begin: the first call keeps the guest there, and each begins with it again
+    #[argh(switch)]
+    snapshot: bool,
     /// seconds until the system must be up, and that --run or a --test may take (default: 300)
     #[argh(option, arg_name = "seconds", from_str_fn(seconds))]
     timeout: Option<u32>,

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use profiles::Name;
+use profiles::{Digest, Name};
 use vm::kvm::{self, Verdict};
 use vm::machine::{DiskFormat, Firmware, Machine};
 use vm::tpm::TpmDaemon;
@@ -12,6 +12,7 @@ use super::VmCommand;
 use crate::cache_folder;
 use crate::command::context::Context;
 use crate::command::{at_most_one, kernel_named};
+use crate::digest::digest_file;
 use crate::disk::contents;
 use crate::disk::contents::DiskGeneration;
 use crate::disk::kernel::{BootFiles, InitramfsSource, boot_files, own_part};
@@ -31,6 +32,8 @@ const KERNEL_WITH_9P: &str = "6.1-all";
 
 /// Of a guest that nobody sits at, in its scratch.
 const INITRAMFS: &str = "initramfs";
+/// QEMU's monitor, in the same place.
+const MONITOR: &str = "monitor";
 
 /// The initramfs and, behind it, the agent.
 fn with_agent(initrd: &Path, scratch: &TemporaryFolder) -> Result<PathBuf> {
@@ -48,6 +51,8 @@ pub(super) struct Planned {
     pub(super) machine: Machine,
     /// Boots at once, to see whether KVM works.
     pub(super) probe: Option<Machine>,
+    /// SHA-256 of what it boots from, where no name of a file says so.
+    pub(super) files: Vec<Digest>,
 }
 
 impl VmCommand {
@@ -74,8 +79,9 @@ impl VmCommand {
             lan: self.network.as_deref().map(lan::card).transpose()?,
             tpm: tpm.map(|daemon| daemon.socket().to_owned()),
             sticks: self.usb.clone(),
+            kept_by: scratch.filter(|_| self.snapshot).map(|scratch| scratch.path().join(MONITOR)),
             screen: match (&self.screenshot, scratch) {
-                (Some(_), Some(scratch)) => Screen::Pictures(scratch.path().join("monitor")),
+                (Some(_), Some(scratch)) => Screen::Pictures(scratch.path().join(MONITOR)),
                 _ if self.display => Screen::Window,
                 _ => Screen::None,
             },
@@ -102,7 +108,7 @@ impl VmCommand {
         firmware.require()?;
         let format = DiskFormat::of_name(disk);
         let machine = Machine::from_firmware(&name, firmware).restarts().disk_of(disk, format, !self.keep);
-        Ok(Planned { machine: hardware.of(machine), probe: None })
+        Ok(Planned { machine: hardware.of(machine), probe: None, files: Vec::new() })
     }
 
     /// `scratch`, of a guest that nobody sits at: the initramfs with its agent lies there.
@@ -131,7 +137,11 @@ impl VmCommand {
         let medium = medium::of(&store, &generation, &context.report)?;
         let size = self.state_size.unwrap_or(USUAL_SIZE);
         let state = self.state.as_ref().map(|path| StateFile::open_or_make(path, size)).transpose()?;
+        let mut files: Vec<Digest> = [&boot.linux, &boot.initrd].iter().filter_map(|it| it.digest).collect();
         let own = scratch.map(|scratch| with_agent(initrd, scratch)).transpose()?;
+        if let Some(own) = own.as_deref().filter(|_| self.snapshot) {
+            files.push(digest_file(own)?.0);
+        }
         let direct = DirectBoot {
             profile: &generation.contents,
             digest: generation.digest,
@@ -143,7 +153,7 @@ impl VmCommand {
             append: &self.append,
         };
         let probe = Machine::new("kvm-probe", linux, initrd).parameter("lamina.store=initramfs");
-        Ok(Planned { machine: direct.machine(hardware), probe: Some(probe) })
+        Ok(Planned { machine: direct.machine(hardware), probe: Some(probe), files })
     }
 
     /// The kernel that the profile names, else that of `--kernel`.

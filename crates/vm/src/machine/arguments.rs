@@ -3,7 +3,8 @@
 use std::net::Ipv4Addr;
 use std::path::Path;
 
-use super::{Bus, Disk, ForwardedPort, Lan, Machine, Share};
+use super::disk::{Bus, Disk};
+use super::{ForwardedPort, Lan, Machine, Share};
 use crate::acceleration::Acceleration;
 use crate::share::Access;
 
@@ -53,6 +54,12 @@ impl Machine {
         }
         arguments.extend(self.lan.iter().flat_map(card));
         arguments.extend(self.tpm.iter().flat_map(|socket| tpm(socket)));
+        if self.can_be_kept {
+            arguments.extend(words("-device vmgenid,guid=auto"));
+        }
+        if let Some(file) = &self.kept_in {
+            arguments.extend(["-incoming".to_owned(), format!("exec:exec cat {}", of_a_shell(file))]);
+        }
         arguments
     }
 
@@ -173,6 +180,11 @@ pub(super) fn text(path: &Path) -> String {
     path.to_string_lossy().into_owned()
 }
 
+/// QEMU 7 moves a machine into and out of a file by a command for sh(1) alone.
+pub(crate) fn of_a_shell(file: &Path) -> String {
+    format!("'{}'", text(file).replace('\'', r"'\''"))
+}
+
 /// QEMU splits options at commas and takes two of them for one.
 fn escaped(path: &Path) -> String {
     text(path).replace(',', ",,")
@@ -259,6 +271,14 @@ mod tests {
         let wanted = "-nic user,model=virtio-net-pci -netdev socket,id=lan,mcast=239.255.1.2:20001,localaddr=127.0.0.1 \
 -device virtio-net-pci,netdev=lan,mac=52:54:00:01:02:ff -chardev socket,id=tpm,path=/s,,t -tpmdev emulator,id=tpm0,chardev=tpm -device tpm-tis,tpmdev=tpm0";
         assert!(with.contains(wanted), "{with}");
+    }
+
+    #[test]
+    fn a_machine_goes_on_from_a_file_whatever_that_is_called() {
+        let with = machine().can_be_kept(Path::new("/m")).kept_in(Path::new("/it's, kept"));
+        let all = with.arguments(Acceleration::Emulated);
+        assert_eq!(all.last().map(String::as_str), Some(r"exec:exec cat '/it'\''s, kept'"));
+        assert!(all.join(" ").contains("-device vmgenid,guid=auto -incoming"), "{all:?}");
     }
 
     #[test]

@@ -4,9 +4,13 @@ use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
 use crate::share::Access;
+pub(crate) use arguments::of_a_shell;
+pub use disk::DiskFormat;
+use disk::{Bus, Disk};
 pub use firmware::Firmware;
 
 mod arguments;
+mod disk;
 mod firmware;
 
 /// A forwarded TCP port: the host's `host` on the loopback address reaches the guest's `guest`.
@@ -39,80 +43,6 @@ enum Share {
 /// The order that plugs in the disk of [`Machine::late_disk`] (qemu(1), `device_add`).
 pub(crate) const PLUG_IN: &str = "device_add virtio-blk-pci,drive=late,bus=lateport\n";
 
-/// How a disk is attached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Bus {
-    Virtio,
-    /// A stick on xHCI, as its mass storage class has it (`usb-storage` of qemu(1)).
-    Usb,
-}
-
-/// A disk of the machine.
-#[derive(Debug, Clone)]
-struct Disk {
-    image: PathBuf,
-    bus: Bus,
-    /// Whether what the guest writes is forgotten when it ends.
-    forgets: bool,
-    /// Whether the guest can write at all.
-    access: Access,
-    /// Stops to answer after so many bytes.
-    stops_after: Option<u64>,
-    /// The file in which each write is remembered.
-    log: Option<PathBuf>,
-    format: DiskFormat,
-}
-
-/// How the bytes of a disk lie in its file. Never guessed from the bytes: a guest could write the head of another format, which names
-/// files of the host (qemu(1), `-drive format=`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DiskFormat {
-    /// One after the other.
-    Raw,
-    /// QEMU's own.
-    Qcow2,
-    /// VMware's.
-    Vmdk,
-    /// Hyper-V's.
-    Vhdx,
-}
-
-impl DiskFormat {
-    /// By the ending of the file's name; raw, where it is none of the others.
-    pub fn of_name(file: &Path) -> Self {
-        let ending = file.extension().unwrap_or_default();
-        let known = [("qcow2", Self::Qcow2), ("vmdk", Self::Vmdk), ("vhdx", Self::Vhdx)];
-        known
-            .into_iter()
-            .find(|(it, _)| ending.eq_ignore_ascii_case(it))
-            .map_or(Self::Raw, |(_, format)| format)
-    }
-
-    /// As qemu(1) calls it.
-    fn word(self) -> &'static str {
-        match self {
-            Self::Raw => "raw",
-            Self::Qcow2 => "qcow2",
-            Self::Vmdk => "vmdk",
-            Self::Vhdx => "vhdx",
-        }
-    }
-}
-
-impl Disk {
-    fn new(image: &Path) -> Self {
-        Self {
-            image: image.to_owned(),
-            bus: Bus::Virtio,
-            forgets: true,
-            access: Access::Write,
-            stops_after: None,
-            log: None,
-            format: DiskFormat::Raw,
-        }
-    }
-}
-
 /// A machine that is not running yet. Everything is named by the caller; nothing depends on the host.
 #[derive(Debug, Clone)]
 pub struct Machine {
@@ -140,6 +70,10 @@ pub struct Machine {
     lan: Option<Lan>,
     /// The socket of a TPM.
     tpm: Option<PathBuf>,
+    /// Has what a machine needs that goes on somewhere else.
+    can_be_kept: bool,
+    /// The file that it goes on from.
+    kept_in: Option<PathBuf>,
     memory_mib: u32,
     processors: u32,
     /// How many processors there could be.
@@ -178,6 +112,8 @@ impl Machine {
             ports: None,
             lan: None,
             tpm: None,
+            can_be_kept: false,
+            kept_in: None,
             memory_mib: 512,
             processors: 2,
             possible: None,
@@ -335,6 +271,22 @@ impl Machine {
     #[must_use]
     pub fn tpm(mut self, socket: &Path) -> Self {
         self.tpm = Some(socket.to_owned());
+        self
+    }
+
+    /// Lets [`crate::qemu::RunningMachine::keep_as`] keep it as it runs. The kernel learns by a number that it goes on a second time, and
+    /// makes its random numbers anew (VMGENID of qemu(1)).
+    #[must_use]
+    pub fn can_be_kept(mut self, monitor: &Path) -> Self {
+        self.can_be_kept = true;
+        self.monitor = Some(monitor.to_owned());
+        self
+    }
+
+    /// Goes on from such a file in place of a start. The machine must be the same.
+    #[must_use]
+    pub fn kept_in(mut self, file: &Path) -> Self {
+        self.kept_in = Some(file.to_owned());
         self
     }
 
