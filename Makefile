@@ -117,6 +117,7 @@ lint: deps-test
 bench: deps-test build init profiles kernels
 	@benches/image/run.sh
 	@benches/disk/run.sh $(LAMINA_OUT)
+	@benches/vm/run.sh $(LAMINA_OUT)
 	@benches/build/run.sh
 	@benches/build/planning.sh
 	@benches/build/sandbox.sh
