@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -11,9 +11,8 @@ use fault::Error;
 
 use crate::links::{End, Node, follow};
 use crate::package_files::PackageFiles;
+use crate::reading::{MOST_FILE_BYTES, read_limited, too_large};
 
-/// A kernel image or a module is far smaller; more is damage or an attack.
-const MOST_FILE_BYTES: u64 = 1 << 30;
 /// Kernel folders are nested about ten deep.
 const DEEPEST: usize = 32;
 /// Where kernels put their files.
@@ -237,37 +236,6 @@ fn is_firmware(path: &str) -> bool {
 
 fn is_below(path: &str, folder: &str) -> bool {
     path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'))
-}
-
-/// Refuses what may never end: a FIFO would wait for a writer, and a device such as /dev/zero has no end.
-///
-/// # Errors
-/// Something lies at `path` that is not a regular file.
-pub fn refuse_special(path: &Path) -> Result<(), Error> {
-    match fs::metadata(path) {
-        Ok(found) if !found.is_file() => {
-            Err(Error::new(path.display(), "is neither a regular file nor a folder")
-                .remedy("give a kernel package, or the folder where one was unpacked"))
-        }
-        // What cannot be looked at is told when it is opened.
-        _ => Ok(()),
-    }
-}
-
-/// Reads all of `source`, and refuses more than a kernel's file can have.
-///
-/// # Errors
-/// It cannot be read, or has 1 GiB and more.
-pub fn read_limited(source: impl Read) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    if source.take(MOST_FILE_BYTES).read_to_end(&mut bytes)? as u64 == MOST_FILE_BYTES {
-        return Err(too_large());
-    }
-    Ok(bytes)
-}
-
-fn too_large() -> io::Error {
-    io::Error::other("it is larger than 1 GiB")
 }
 
 /// Collects files and links.

@@ -14,7 +14,7 @@ use atomic_file::UnnamedFile;
 use deb::{Kind, Member};
 use fault::{Error, Result};
 
-use crate::files::read_limited;
+use crate::reading::read_limited;
 
 const MAGIC: &[u8] = b"lamina kernel, what was read of it, 1\n";
 /// Of as many packages: those of the two or three kernels of a machine, and one that is tried.

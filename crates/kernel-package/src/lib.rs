@@ -7,7 +7,8 @@ mod links;
 mod package;
 mod package_files;
 mod place;
+mod reading;
 
-pub use files::{read_limited, refuse_special};
 pub use links::relative;
 pub use package::{KernelPackage, Module, Opening};
+pub use reading::{read_limited, refuse_special};

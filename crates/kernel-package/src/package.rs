@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use decompress::Compression;
 use fault::Error;
 
-use crate::files::{Files, read_limited, refuse_special};
+use crate::files::Files;
 use crate::place::{Place, no_such};
+use crate::reading::{read_limited, refuse_special};
 
 /// A kernel read from a Debian package or from the root folder of an unpacked one.
 ///
