@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use initramfs_format::module_list::{self, Line};
+use initramfs_format::pattern;
 
-use super::pattern;
 use crate::error::Failure;
 use crate::paths;
 
@@ -51,7 +51,7 @@ impl Lazy {
         lazy
     }
 
-    /// Its aliases: patterns as in [`super::pattern`].
+    /// Its aliases: patterns as in [`pattern`].
     fn aliases(&self) -> impl Iterator<Item = &str> {
         self.aliases.split('\t').filter(|alias| !alias.is_empty())
     }
