@@ -1,0 +1,145 @@
+//! The firmware that modules ask the kernel for, put where the kernel looks for it
+//! (kernel: Documentation/driver-api/firmware/fw_search_path.rst).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use decompress::Compression;
+use initramfs_format::pattern;
+
+use crate::contents::{Contents, Source};
+use crate::kernel_modules::Picked;
+use fault::Error;
+
+/// Where this machine has it.
+pub(crate) const FOLDER: &str = "/lib/firmware";
+/// Where it lies in the initramfs.
+const INSIDE: &str = "lib/firmware";
+/// The largest of linux-firmware has 40 MB.
+const MOST_BYTES: u64 = 256 << 20;
+/// As the kernel takes them, one after the other (drivers/base/firmware_loader/main.c).
+const ENDINGS: [&str; 3] = ["", ".zst", ".xz"];
+/// So many names stand in the warning.
+const NAMED: usize = 3;
+
+/// Firmware that went in, and what is not there.
+#[derive(Debug, Default)]
+pub(crate) struct Firmware {
+    /// Paths in the initramfs, with the modules that ask for each.
+    pub files: Vec<(String, String)>,
+    /// What was not found.
+    pub warning: Option<String>,
+}
+
+/// Adds what the modules name and `folder` has, decompressed: any kernel reads it then.
+///
+/// # Errors
+/// `folder` was named and is none; a file in it cannot be read.
+pub(crate) fn add(
+    contents: &mut Contents,
+    picked: &[Picked],
+    release: &str,
+    folder: Option<&Path>,
+) -> Result<Firmware, Error> {
+    if let Some(named) = folder.filter(|folder| !folder.is_dir()) {
+        return Err(Error::new(named.display(), "is not a folder")
+            .remedy("--firmware takes a folder with firmware, as /lib/firmware"));
+    }
+    let folder = folder.unwrap_or(Path::new(FOLDER));
+    let mut firmware = Firmware::default();
+    let mut missing = BTreeSet::new();
+    for (name, modules) in asked_for(picked) {
+        let found = find(folder, release, &name);
+        if found.is_empty() {
+            missing.insert(name);
+            continue;
+        }
+        for (name, path) in found {
+            let inside = format!("{INSIDE}/{name}");
+            if contents.get(&inside).is_some() {
+                continue;
+            }
+            let bytes = read(&path).map_err(|error| Error::caused(path.display(), error))?;
+            contents.add(&inside, 0o644, Source::Bytes(bytes))?;
+            firmware.files.push((inside, modules.join(", ")));
+        }
+    }
+    firmware.warning = warning(folder, &missing);
+    Ok(firmware)
+}
+
+/// What the modules name, each once, with who does. A path that leaves the folder is nobody's firmware.
+fn asked_for(picked: &[Picked]) -> BTreeMap<String, Vec<String>> {
+    let mut asked: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for module in picked {
+        let stays = |name: &&String| name.split('/').all(|part| !["", ".", ".."].contains(&part));
+        for name in module.firmware.iter().filter(stays) {
+            let modules = asked.entry(name.clone()).or_default();
+            if !modules.contains(&module.name) {
+                modules.push(module.name.clone());
+            }
+        }
+    }
+    asked
+}
+
+/// The files behind a name or a pattern of names, with the name that each has without its compression.
+fn find(folder: &Path, release: &str, name: &str) -> Vec<(String, PathBuf)> {
+    let folders = [
+        folder.join("updates").join(release),
+        folder.join("updates"),
+        folder.join(release),
+        folder.to_owned(),
+    ];
+    if !name.contains(['*', '?', '[']) {
+        let places = ENDINGS
+            .iter()
+            .flat_map(|ending| folders.iter().map(move |it| it.join(format!("{name}{ending}"))));
+        return places.filter(|path| path.is_file()).take(1).map(|path| (name.to_owned(), path)).collect();
+    }
+    // A pattern stands for files of one folder.
+    let (below, last) = name.rsplit_once('/').unwrap_or(("", name));
+    let mut names = BTreeSet::new();
+    for entry in folders.iter().filter_map(|it| fs::read_dir(it.join(below)).ok()).flatten().flatten() {
+        let Ok(file) = entry.file_name().into_string() else { continue };
+        let plain = ENDINGS[1..].iter().find_map(|ending| file.strip_suffix(ending)).unwrap_or(&file);
+        if pattern::matches(last, plain) {
+            names.insert(if below.is_empty() { plain.to_owned() } else { format!("{below}/{plain}") });
+        }
+    }
+    let plain = |name: &String| !name.contains(['*', '?', '[']);
+    names.iter().filter(|name| plain(name)).flat_map(|name| find(folder, release, name)).collect()
+}
+
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let compression = match path.extension().and_then(|ending| ending.to_str()) {
+        Some("zst") => Compression::Zstd,
+        Some("xz") => Compression::Xz,
+        _ => Compression::None,
+    };
+    let mut bytes = Vec::new();
+    compression.reader(File::open(path)?)?.take(MOST_BYTES).read_to_end(&mut bytes)?;
+    match bytes.len() as u64 == MOST_BYTES {
+        true => {
+            Err(io::Error::new(io::ErrorKind::FileTooLarge, "is larger than 256 MiB, which no firmware is"))
+        }
+        false => Ok(bytes),
+    }
+}
+
+fn warning(folder: &Path, missing: &BTreeSet<String>) -> Option<String> {
+    let named: Vec<&str> = missing.iter().map(String::as_str).take(NAMED).collect();
+    let more = match missing.len().saturating_sub(NAMED) {
+        _ if named.is_empty() => return None,
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let folder = folder.display();
+    Some(format!(
+        "firmware that modules name is not in {folder}: {}{more}; devices that need it may not work: install it, or name its folder with \
+         --firmware",
+        named.join(", ")
+    ))
+}
