@@ -52,7 +52,7 @@ impl Lazy {
     }
 
     /// Its aliases: patterns as in [`pattern`].
-    fn aliases(&self) -> impl Iterator<Item = &str> {
+    pub fn aliases(&self) -> impl Iterator<Item = &str> {
         self.aliases.split('\t').filter(|alias| !alias.is_empty())
     }
 }
