@@ -79,7 +79,7 @@ impl Disk {
         let read_only = if self.access == Access::Read { ",readonly=on" } else { "" };
         let interface = match self.bus {
             Bus::Virtio => "if=virtio".to_owned(),
-            Bus::Usb => format!("if=none,id=stick{number}"),
+            Bus::Usb | Bus::Behind(_) => format!("if=none,id=stick{number}"),
         };
         let image = escaped(&self.image);
         let mut drive = match &self.log {
@@ -93,8 +93,12 @@ impl Disk {
             drive += &format!(",throttling.bps-total=1,throttling.bps-total-max={bytes}");
         }
         let mut arguments = vec!["-drive".to_owned(), drive];
-        if self.bus == Bus::Usb {
-            arguments.extend(words(&format!("-device usb-storage,drive=stick{number},removable=on")));
+        match self.bus {
+            Bus::Virtio => {}
+            Bus::Usb => {
+                arguments.extend(words(&format!("-device usb-storage,drive=stick{number},removable=on")));
+            }
+            Bus::Behind(controller) => arguments.extend(controller.devices(&format!("stick{number}"))),
         }
         arguments
     }
@@ -180,7 +184,7 @@ fn escaped(path: &Path) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::DiskFormat;
+    use super::super::{Controller, DiskFormat};
     use super::*;
 
     fn machine() -> Machine {
@@ -213,6 +217,14 @@ mod tests {
             "file=/a,if=none,id=stick0,format=raw,snapshot=on -device usb-storage,drive=stick0,removable=on";
         assert!(arguments.contains(told), "{arguments}");
         assert!(arguments.contains("file=/b,if=virtio"), "{arguments}");
+    }
+
+    #[test]
+    fn a_disk_stands_behind_the_controller_that_was_asked_for() {
+        let machine = machine().disk_behind(Path::new("/a"), Controller::MegaRaid);
+        let told =
+            "file=/a,if=none,id=stick0,format=raw,snapshot=on -device megasas -device scsi-hd,drive=stick0";
+        assert!(arguments(&machine).contains(told), "{}", arguments(&machine));
     }
 
     #[test]

@@ -4,9 +4,11 @@ use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
 use crate::share::Access;
+pub use controller::Controller;
 pub use firmware::Firmware;
 
 mod arguments;
+mod controller;
 mod firmware;
 
 /// A forwarded TCP port: the host's `host` on the loopback address reaches the guest's `guest`.
@@ -45,6 +47,8 @@ enum Bus {
     Virtio,
     /// A stick on xHCI, as its mass storage class has it (`usb-storage` of qemu(1)).
     Usb,
+    /// Alone behind one of these.
+    Behind(Controller),
 }
 
 /// A disk of the machine.
@@ -211,6 +215,13 @@ impl Machine {
     #[must_use]
     pub fn usb_stick(mut self, image: &Path) -> Self {
         self.disks.push(Disk { bus: Bus::Usb, ..Disk::new(image) });
+        self
+    }
+
+    /// As [`Machine::disk`], alone behind a controller that another hypervisor or computer has.
+    #[must_use]
+    pub fn disk_behind(mut self, image: &Path, controller: Controller) -> Self {
+        self.disks.push(Disk { bus: Bus::Behind(controller), ..Disk::new(image) });
         self
     }
 
