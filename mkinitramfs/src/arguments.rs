@@ -74,7 +74,8 @@ pub struct Arguments {
     #[argh(option, arg_name = "folder")]
     pub sysfs: Option<PathBuf>,
 
-    /// the folder with the firmware that modules name (default: /lib/firmware for --generic, --host, --add-group and --module, else none)
+    /// the folder with the firmware that modules name (default: for --generic, --host, --add-group and --module that of the system where
+    /// the kernel lies, /lib/firmware for a package; else none)
     #[argh(option, arg_name = "folder")]
     pub firmware: Option<PathBuf>,
 

@@ -68,7 +68,7 @@ impl Asked<'_> {
         match self.firmware {
             Some(folder) => Firmwares::Of(folder.to_owned()),
             None if is_usual => Firmwares::None,
-            None => Firmwares::OfThisMachine,
+            None => Firmwares::OfItsSystem,
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::kernel_modules::Picked;
 use fault::Error;
 
 /// Where this machine has it.
-pub(crate) const FOLDER: &str = "/lib/firmware";
+const FOLDER: &str = "/lib/firmware";
 /// Where it lies in the initramfs.
 const INSIDE: &str = "lib/firmware";
 /// The largest of linux-firmware has 40 MB.
@@ -33,21 +33,34 @@ pub(crate) struct Firmware {
     pub warning: Option<String>,
 }
 
+/// The folder of the system with this root, and of this machine where that has none.
+pub(crate) fn of_system(root: Option<&Path>) -> PathBuf {
+    let own = root.map(|root| root.join(INSIDE)).filter(|folder| folder.is_dir());
+    own.unwrap_or_else(|| FOLDER.into())
+}
+
+/// A folder that somebody named.
+///
+/// # Errors
+/// It is none.
+pub(crate) fn named(folder: &Path) -> Result<PathBuf, Error> {
+    match folder.is_dir() {
+        true => Ok(folder.to_owned()),
+        false => Err(Error::new(folder.display(), "is not a folder")
+            .remedy("--firmware takes a folder with firmware, as /lib/firmware")),
+    }
+}
+
 /// Adds what the modules name and `folder` has, decompressed: any kernel reads it then.
 ///
 /// # Errors
-/// `folder` was named and is none; a file in it cannot be read.
+/// A file of the folder cannot be read.
 pub(crate) fn add(
     contents: &mut Contents,
     picked: &[Picked],
     release: &str,
-    folder: Option<&Path>,
+    folder: &Path,
 ) -> Result<Firmware, Error> {
-    if let Some(named) = folder.filter(|folder| !folder.is_dir()) {
-        return Err(Error::new(named.display(), "is not a folder")
-            .remedy("--firmware takes a folder with firmware, as /lib/firmware"));
-    }
-    let folder = folder.unwrap_or(Path::new(FOLDER));
     let mut firmware = Firmware::default();
     let mut missing = BTreeSet::new();
     for (name, modules) in asked_for(picked) {

@@ -77,8 +77,8 @@ pub enum Firmwares {
     /// None: the same input gives the same bytes, whatever this machine has. The virtual machines of the default groups need none.
     #[default]
     None,
-    /// What this machine has of that which the modules name.
-    OfThisMachine,
+    /// What the system of the kernel, or for a package this machine, has of that which the modules name.
+    OfItsSystem,
     /// What this folder has.
     Of(PathBuf),
 }
@@ -161,7 +161,7 @@ impl Request {
         let about = rules::description(made_for, &keys, self.allow_shell, &self.allowed_profiles)?;
         contents.add(paths::entry(paths::DESCRIPTION), 0o644, Source::Bytes(about.to_kdl().into_bytes()))?;
         add_modules(&mut contents, kernel.release(), &mut modules)?;
-        let firmware = self.add_firmware(&mut contents, &modules, kernel.release())?;
+        let firmware = self.add_firmware(&mut contents, &modules, &kernel)?;
         keys.add(&mut contents)?;
         if let Some(busybox) = &self.busybox {
             rescue::add(&mut contents, busybox)?;
@@ -201,14 +201,14 @@ impl Request {
         &self,
         contents: &mut Contents,
         modules: &Selection,
-        release: &str,
+        kernel: &KernelPackage,
     ) -> Result<Firmware, Error> {
         let folder = match &self.firmware {
             Firmwares::None => return Ok(Firmware::default()),
-            Firmwares::OfThisMachine => None,
-            Firmwares::Of(folder) => Some(folder.as_path()),
+            Firmwares::OfItsSystem => firmware::of_system(kernel.root()),
+            Firmwares::Of(folder) => firmware::named(folder)?,
         };
-        firmware::add(contents, &modules.picked, release, folder)
+        firmware::add(contents, &modules.picked, kernel.release(), &folder)
     }
 }
 

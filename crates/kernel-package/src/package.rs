@@ -23,6 +23,7 @@ use crate::reading::{read_limited, refuse_special};
 #[derive(Debug)]
 pub struct KernelPackage {
     path: PathBuf,
+    root: Option<PathBuf>,
     release: String,
     files: Files,
     modules: Vec<Module>,
@@ -55,12 +56,12 @@ impl Opening<'_> {
     /// # Errors
     /// Those of [`KernelPackage::open`]; the kernel that is meant is not there.
     pub fn open(self, path: &Path) -> Result<KernelPackage, Error> {
-        let (files, release) = if path.is_dir() {
+        let (files, release, root) = if path.is_dir() {
             let place = Place::of(path, self.release)?;
-            (Files::of_folder(&place.root, place.release.as_deref())?, place.release)
+            (Files::of_folder(&place.root, place.release.as_deref())?, place.release, Some(place.root))
         } else {
             refuse_special(path)?;
-            (Files::of_package(path, self.cache)?, None)
+            (Files::of_package(path, self.cache)?, None, None)
         };
         let release = release.map_or_else(|| only_release(path, &files), Ok)?;
         if let Some(wanted) = self.release.filter(|wanted| *wanted != release) {
@@ -69,7 +70,7 @@ impl Opening<'_> {
         let modules = find_modules(&files, &release);
         refuse_two(path, &release, &modules)?;
         let mut kernel =
-            KernelPackage { path: path.to_owned(), release, files, modules, builtin: Vec::new() };
+            KernelPackage { path: path.to_owned(), root, release, files, modules, builtin: Vec::new() };
         kernel.builtin = kernel.read_builtin()?;
         Ok(kernel)
     }
@@ -88,6 +89,11 @@ impl KernelPackage {
     /// The package or folder that was opened.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The root of the system that it lies in; a package is in none.
+    pub fn root(&self) -> Option<&Path> {
+        self.root.as_deref()
     }
 
     /// The kernel's release as `uname -r` prints it: `6.1.0-50-cloud-amd64`.

@@ -228,6 +228,11 @@ fn firmware_goes_where_the_kernel_looks_and_what_is_missing_is_said_once() {
     let warning =
         format!("warning: firmware that modules name is not in {}: gone.fw; ", fixture.path("fw").display());
     assert!(report.contains(&warning) && report.contains("firmware of odd"), "{report}");
+    // That of the system which the kernel is from, not of this machine.
+    fixture.put("kernel/lib/firmware/gone.fw", b"found");
+    request.firmware = Firmwares::OfItsSystem;
+    let plan = request.plan().expect("a plan");
+    assert_eq!(plan.firmware, [("lib/firmware/gone.fw".to_owned(), "odd".to_owned())]);
     request.firmware = Firmwares::None;
     let plan = request.plan().expect("a plan");
     assert!(plan.firmware.is_empty() && plan.warnings.is_empty(), "{plan}");
