@@ -21,8 +21,6 @@ const INSIDE: &str = "lib/firmware";
 const MOST_BYTES: u64 = 256 << 20;
 /// As the kernel takes them, one after the other (drivers/base/firmware_loader/main.c).
 const ENDINGS: [&str; 3] = ["", ".zst", ".xz"];
-/// So many names stand in the warning.
-const NAMED: usize = 3;
 
 /// Firmware that went in, and what is not there.
 #[derive(Debug, Default)]
@@ -62,11 +60,11 @@ pub(crate) fn add(
     folder: &Path,
 ) -> Result<Firmware, Error> {
     let mut firmware = Firmware::default();
-    let mut missing = BTreeSet::new();
+    let mut missing = BTreeMap::new();
     for (name, modules) in asked_for(picked) {
         let found = find(folder, release, &name);
         if found.is_empty() {
-            missing.insert(name);
+            missing.insert(name, modules);
             continue;
         }
         for (name, path) in found {
@@ -142,17 +140,17 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
     }
 }
 
-fn warning(folder: &Path, missing: &BTreeSet<String>) -> Option<String> {
-    let named: Vec<&str> = missing.iter().map(String::as_str).take(NAMED).collect();
-    let more = match missing.len().saturating_sub(NAMED) {
-        _ if named.is_empty() => return None,
+/// In one line: drivers name the firmware of all devices that they know, and a machine has few of them.
+fn warning(folder: &Path, missing: &BTreeMap<String, Vec<String>>) -> Option<String> {
+    let first = missing.keys().next()?;
+    let more = match missing.len() - 1 {
         0 => String::new(),
         more => format!(" and {more} more"),
     };
-    let folder = folder.display();
+    let modules: BTreeSet<&str> = missing.values().flatten().map(String::as_str).collect();
+    let modules = modules.into_iter().collect::<Vec<_>>().join(", ");
     Some(format!(
-        "firmware that modules name is not in {folder}: {}{more}; devices that need it may not work: install it, or name its folder with \
-         --firmware",
-        named.join(", ")
+        "firmware is not in {}: {first}{more}, named by {modules}; what needs it may not work: install it, or name its folder with --firmware",
+        folder.display()
     ))
 }

@@ -14,24 +14,19 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// Takes `ROOT`, or `ROOT/lib/modules/RELEASE`, of which the root follows; `release` chooses one of several.
+    /// Takes `ROOT`, `ROOT/lib/modules`, or `ROOT/lib/modules/RELEASE`, from which the root follows; `release` chooses one of several.
     ///
     /// # Errors
     /// The folder of one kernel's modules, and another release; a release that is not there.
     pub fn of(path: &Path, release: Option<&str>) -> Result<Place, Error> {
-        let place =
-            |release: Option<&str>| Place { root: path.to_owned(), release: release.map(str::to_owned) };
-        let (found, wanted) = match (of_modules(path), release) {
-            (Some(found), None) => return Ok(found),
-            (None, None) => return Ok(place(None)),
-            (found, Some(wanted)) => (found, wanted),
-        };
-        let all = match &found {
-            Some(found) => found.release.iter().cloned().collect(),
-            None => releases(path),
+        let place = of_modules(path).unwrap_or_else(|| Place { root: path.to_owned(), release: None });
+        let Some(wanted) = release else { return Ok(place) };
+        let all = match &place.release {
+            Some(only) => BTreeSet::from([only.clone()]),
+            None => releases(&place.root),
         };
         match all.contains(wanted) {
-            true => Ok(found.unwrap_or_else(|| place(release))),
+            true => Ok(Place { release: Some(wanted.to_owned()), ..place }),
             false => Err(no_such(path, wanted, &all)),
         }
     }
@@ -46,16 +41,19 @@ pub(crate) fn no_such<'a>(path: &Path, wanted: &str, there: impl IntoIterator<It
         .remedy("name a release as `uname -r` prints it, one of those that are there")
 }
 
-/// `ROOT/lib/modules/RELEASE` or `ROOT/usr/lib/modules/RELEASE`, by where the folder really lies.
+/// `ROOT/lib/modules` or `ROOT/usr/lib/modules`, or the folder of one release in it, by where the folder really lies.
 fn of_modules(path: &Path) -> Option<Place> {
     if ["boot", "lib/modules", "usr/lib/modules"].iter().any(|folder| path.join(folder).is_dir()) {
         return None;
     }
     let real = fs::canonicalize(path).ok()?;
-    let lib = real.parent().filter(|it| it.ends_with("lib/modules"))?.parent()?;
-    let above = lib.parent()?;
+    let (modules, release) = match real.ends_with("lib/modules") {
+        true => (real.as_path(), None),
+        false => (real.parent().filter(|it| it.ends_with("lib/modules"))?, Some(real.file_name()?.to_str()?)),
+    };
+    let above = modules.parent()?.parent()?;
     let root = if above.ends_with("usr") { above.parent()? } else { above };
-    Some(Place { root: root.to_owned(), release: Some(real.file_name()?.to_str()?.to_owned()) })
+    Some(Place { root: root.to_owned(), release: release.map(str::to_owned) })
 }
 
 /// The kernels with modules below a root.

@@ -203,6 +203,12 @@ fn one_of_several_kernels_is_chosen_by_its_release_or_its_folder() {
             );
         }
     }
+    for folder in ["lib/modules", "usr/lib/modules"].map(|folder| tree.join(folder)) {
+        let error = KernelPackage::open(&folder).unwrap_err().to_string();
+        assert!(error.contains(&format!("it holds several kernels: {RELEASE}, 6.2-other")), "{error}");
+        let chosen = Opening { release: Some("6.2-other"), cache: None }.open(&folder).unwrap();
+        assert_eq!(chosen.release(), "6.2-other");
+    }
     let error = of("6.3").unwrap_err().to_string();
     let none = format!("it holds no kernel 6.3; there is: {RELEASE}, 6.2-other\nhelp: name a release");
     assert!(error.contains(&none), "{error}");

@@ -226,7 +226,7 @@ fn firmware_goes_where_the_kernel_looks_and_what_is_missing_is_said_once() {
     );
     let report = plan.to_string();
     let warning =
-        format!("warning: firmware that modules name is not in {}: gone.fw; ", fixture.path("fw").display());
+        format!("warning: firmware is not in {}: gone.fw, named by odd; ", fixture.path("fw").display());
     assert!(report.contains(&warning) && report.contains("firmware of odd"), "{report}");
     // That of the system which the kernel is from, not of this machine.
     fixture.put("kernel/lib/firmware/gone.fw", b"found");
@@ -270,7 +270,8 @@ fn the_command_takes_the_choices_and_refuses_two_of_them() {
     let (_, report, _) = run(&["--host", "--sysfs", "sys", "--firmware", "fw", "--output", "out.img"]);
     assert!(report.contains("asked for by the device pci:v00008086d0000100E"), "{report}");
     assert!(
-        report.contains("lib/firmware/card/a.fw ") && report.contains("not in fw: card/gone.fw;"),
+        report.contains("lib/firmware/card/a.fw ")
+            && report.contains("not in fw: card/gone.fw, named by card;"),
         "{report}"
     );
     let (_, report, _) =
@@ -278,4 +279,31 @@ fn the_command_takes_the_choices_and_refuses_two_of_them() {
     assert!(report.contains("\"i915\"") && report.contains("\"megaraid_sas\""), "{report}");
     let (_, report, _) = run(&["--release", RELEASE, "--dry-run"]);
     assert!(report.starts_with("kernel 6.1.0-test\n") && !report.contains("megaraid_sas"), "{report}");
+}
+
+/// As `make install` puts them: `bin/mkinitramfs` and `lib/lamina/init`.
+#[test]
+fn the_init_of_the_installation_goes_in_when_none_is_named() {
+    let fixture = Fixture::new();
+    fs::create_dir(fixture.path("bin")).expect("a folder");
+    fs::copy(env!("CARGO_BIN_EXE_mkinitramfs"), fixture.path("bin/mkinitramfs")).expect("copied");
+    let run = |arguments: &[&str]| {
+        let mut command = Command::new(fixture.path("bin/mkinitramfs"));
+        let output = command.args(arguments).current_dir(fixture.folder.path()).output().expect("it runs");
+        (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let arguments = ["--kernel", "kernel", "-o", "out.img"];
+    let (_, error) = run(&arguments);
+    assert_eq!(
+        error,
+        "mkinitramfs: init: lies neither in ../lib/lamina nor beside this program\n\
+         help: `make init` makes out/init; name it with --init FILE\n"
+    );
+    fixture.put("lib/lamina/init", &fs::read(fixture.path("init")).expect("the init"));
+    let (is_success, error) = run(&arguments);
+    assert!(is_success && fixture.path("out.img").exists(), "{error}");
+    // Of a release that nobody has: the folder is named, and what helps.
+    let (is_success, error) = run(&["--release", "0.0-nobody", "-o", "out.img"]);
+    let expected = "mkinitramfs: /lib/modules/0.0-nobody: there is no such folder: no kernel of this release is installed\nhelp: ";
+    assert!(!is_success && error.starts_with(expected), "{error}");
 }
