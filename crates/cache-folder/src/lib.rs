@@ -3,6 +3,7 @@
 
 use std::fs::{self, File, FileTimes};
 use std::io::{self, ErrorKind};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -61,6 +62,12 @@ pub fn helped(error: Error) -> Error {
         }
         _ => error,
     }
+}
+
+/// Whether this user wrote a file of the cache: what nothing else vouches for is taken from nobody else, as under sudo with the cache of the
+/// caller.
+pub fn is_own(file: &File) -> bool {
+    file.metadata().is_ok_and(|found| found.uid() == rustix::process::geteuid().as_raw())
 }
 
 /// Notes that a file of the cache is used now. Somebody else's cannot be touched, and is read all the same.

@@ -2,7 +2,7 @@
 //! package, with the list of all members and the bytes of those that were read.
 //!
 //! The format is this program's own, and belongs to nobody else: [`MAGIC`], the members, the bytes, and the BLAKE3 of all that. A file that
-//! is damaged or of another version is as good as none.
+//! is damaged, of another version or another user's is as good as none.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -52,7 +52,7 @@ impl KeptPlace {
 
     /// What lies there.
     pub fn read(&self) -> Option<Kept> {
-        let file = File::open(&self.path).ok()?;
+        let file = File::open(&self.path).ok().filter(cache_folder::is_own)?;
         let kept = Kept::parse(read_limited(&file).ok()?)?;
         cache_folder::note_use(&file);
         Some(kept)
@@ -239,6 +239,10 @@ mod tests {
             let mut damaged = whole.clone();
             damaged[at] ^= 1;
             assert!(Kept::parse(damaged).is_none(), "byte {at}");
+        }
+        // Only root can give a file away.
+        if std::os::unix::fs::chown(&place.path, Some(65_534), None).is_ok() {
+            assert!(place.read().is_none(), "it is another user's");
         }
     }
 }
