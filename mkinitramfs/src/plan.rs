@@ -253,7 +253,7 @@ pub struct Plan {
     progress: Progress,
 }
 
-/// The tables by which matches are found have 64 MiB at the default level, for windows that are fuller than 14 MB of modules make them; with
+/// The tables by which matches are found have 64 MiB at these levels, for windows that are fuller than 14 MB of modules make them; with
 /// 16 MiB for each of the two the result is 0.3 % longer. Who asks for a higher level has the memory.
 fn tables(level: i32) -> Vec<CParameter> {
     match level {
