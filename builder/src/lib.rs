@@ -9,7 +9,6 @@
 
 pub mod bootstrap;
 pub mod build;
-pub mod cache_folder;
 pub mod collection;
 pub mod command;
 pub mod digest;

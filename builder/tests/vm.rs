@@ -32,14 +32,9 @@ fn command(folder: &Path, arguments: &[&str]) -> String {
 fn a_guest_gets_what_was_asked_for_and_its_disk_is_made_once() {
     let shop = shop();
     let plain = command(shop.path(), &vm(&[]));
-    for wanted in [
-        "-m 512M",
-        "-smp 2 ",
-        "-nic user,model=virtio-net-pci ",
-        "-display none",
-        "-no-reboot",
-        "-serial stdio",
-    ] {
+    for wanted in
+        ["-m 512M", "-smp 2 ", "-netdev user,id=nat ", "-display none", "-no-reboot", "-serial stdio"]
+    {
         assert!(plain.contains(wanted), "{wanted}: {plain}");
     }
     let digest =
@@ -116,10 +111,10 @@ fn a_guest_gets_more_where_more_is_asked_for() {
         .unwrap();
     assert!(judged.status.success(), "{}", told(&judged));
 
-    assert!(!command(shop.path(), &vm(&["--no-network"])).contains("-nic"));
+    assert!(!command(shop.path(), &vm(&["--no-network"])).contains("-netdev"));
     let on_lan = command(shop.path(), &vm(&["--network", "lab"]));
     assert!(
-        on_lan.contains("-nic user") && on_lan.contains("-netdev socket,id=lan,mcast=239.255."),
+        on_lan.contains("-netdev user,id=nat ") && on_lan.contains("-netdev socket,id=lan,mcast=239.255."),
         "{on_lan}"
     );
 }

@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use kernel_config::{Group, fragment};
+use kernel_config::{Group, fragment, place};
 
 fn main() -> std::io::Result<()> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fragments");
-    std::fs::create_dir_all(&folder)?;
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    std::fs::create_dir_all(folder.join("fragments/machines"))?;
     for group in Group::ALL {
-        std::fs::write(folder.join(format!("{}.config", group.name())), fragment(group))?;
+        std::fs::write(folder.join(place(group)), fragment(group))?;
     }
     Ok(())
 }

@@ -63,7 +63,8 @@ impl fmt::Display for Finding {
     }
 }
 
-/// Compares a configuration with the table: nothing when every line is met, the missing before the limiting.
+/// Compares a configuration with the table: nothing when every line is met, the missing before the limiting. What only some machines
+/// have is nothing that a kernel lacks.
 pub fn check(config: &Config) -> Vec<Finding> {
     findings(|requirement| match (config.get(requirement.symbol), requirement.form) {
         (Setting::BuiltIn, _) | (Setting::Module, Form::Module(_)) => None,
@@ -90,6 +91,7 @@ pub fn check_package(kernel: &KernelPackage) -> Result<Vec<Finding>, Error> {
 fn findings(problem_of: impl Fn(&Requirement) -> Option<Problem>) -> Vec<Finding> {
     let mut found: Vec<Finding> = REQUIREMENTS
         .iter()
+        .filter(|requirement| !requirement.group.is_of_some_machines())
         .filter_map(|requirement| {
             let severity = match requirement.need {
                 Need::Required => Severity::Missing,

@@ -5,7 +5,13 @@ use std::fmt::Write as _;
 
 use crate::table::{Form, Group, Need, REQUIREMENTS};
 
-/// The fragment of a group, as it stands in `fragments/NAME.config`. Everything is built in: such a kernel needs no modules.
+/// Where the fragment of a group lies. Those of some machines lie apart: nobody wants all of them in one kernel.
+pub fn place(group: Group) -> String {
+    let folder = if group.is_of_some_machines() { "fragments/machines" } else { "fragments" };
+    format!("{folder}/{}.config", group.name())
+}
+
+/// The fragment of a group, as it stands in [`place`]. Everything is built in: such a kernel needs no modules.
 pub fn fragment(group: Group) -> String {
     let mut text = format!(
         "# {}: {}.\n# Made from the table in kernel-config/src/table.rs: cargo run -p kernel-config --example fragments\n",

@@ -15,6 +15,6 @@ pub mod table;
 
 pub use check::{Finding, Severity, check, check_package};
 pub use config::{Config, Setting};
-pub use fragment::fragment;
+pub use fragment::{fragment, place};
 pub use subject::Subject;
 pub use table::{Form, Group, Need, Requirement, modules};

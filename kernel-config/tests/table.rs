@@ -3,12 +3,12 @@
 use std::path::Path;
 
 use kernel_config::table::REQUIREMENTS;
-use kernel_config::{Config, Finding, Group, Need, Severity, check, fragment};
+use kernel_config::{Config, Finding, Group, Need, Severity, check, fragment, place};
 
 #[test]
 fn fragments_are_up_to_date() {
     for group in Group::ALL {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("fragments/{}.config", group.name()));
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(place(group));
         assert_eq!(
             std::fs::read_to_string(&path).unwrap_or_default(),
             fragment(group),
@@ -53,6 +53,16 @@ fn debian_kernels_boot_stacks_and_their_limits_are_named() {
     assert!(!lost(&newer).contains(&"EROFS_FS_BACKED_BY_FILE"), "{newer:?}");
     for found in findings("debian-6.1-cloud").iter().chain(&newer) {
         assert_eq!(found.severity, Severity::Limited, "{found}");
+    }
+}
+
+/// A kernel of a cloud has no driver for the card readers of laptops, and lacks nothing there.
+#[test]
+fn what_some_machines_have_is_nothing_that_a_kernel_lacks() {
+    let of_machines = |found: &&Finding| found.requirement.group.is_of_some_machines();
+    assert_eq!(findings("tiny").iter().find(of_machines), None);
+    for group in [Group::Drives, Group::Input, Group::Display, Group::Cards, Group::Graphics] {
+        assert!(kernel_config::modules(group).next().is_some(), "{}", group.name());
     }
 }
 

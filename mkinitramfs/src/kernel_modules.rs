@@ -10,6 +10,7 @@ use profiles::StateFileSystem;
 use serde::Serialize;
 
 use crate::aliases::{self, Aliases};
+use crate::host::{self, Devices, Drivers, Wanted};
 use crate::modinfo::ModInfo;
 use fault::Error;
 
@@ -23,6 +24,9 @@ pub struct Selection {
     pub picked: Vec<Picked>,
     /// Wanted parts that this kernel has neither as modules nor built in.
     pub absent: Vec<Absent>,
+    /// What devices ask for and no boot needs, sorted: what for, and the module.
+    #[serde(skip)]
+    pub not_for_a_boot: BTreeSet<(&'static str, String)>,
 }
 
 /// A module that goes in, or that the kernel has built in.
@@ -39,9 +43,19 @@ pub struct Picked {
     /// What asks for it: patterns of devices, file systems, algorithms.
     #[serde(skip)]
     pub aliases: Vec<String>,
+    /// What it asks the kernel for below `lib/firmware`.
+    #[serde(skip)]
+    pub firmware: Vec<String>,
     /// The decompressed module, until it lies in what goes into the archive.
     #[serde(skip)]
     pub bytes: Vec<u8>,
+}
+
+impl Picked {
+    fn built_in(name: String, reason: Reason) -> Picked {
+        let (needs, aliases, firmware, bytes) = Default::default();
+        Picked { name, reason, path: None, needs, aliases, firmware, bytes }
+    }
 }
 
 /// Why a module goes in.
@@ -60,6 +74,11 @@ pub enum Reason {
         /// The other module.
         module: String,
     },
+    /// A device of the machine asked for it.
+    Device {
+        /// What the device says it is.
+        modalias: String,
+    },
     /// The command line asked for it.
     AskedFor,
 }
@@ -75,31 +94,42 @@ pub struct Absent {
     pub why: &'static str,
 }
 
-/// Picks what the table wants for `groups`, the drivers of `file_systems`, what `extra` names, and all that these need.
+/// What modules are picked for.
+pub(crate) struct Wishes<'a> {
+    /// Groups of the table.
+    pub groups: &'a [Group],
+    /// File systems by whose drivers a kernel is refused that has none.
+    pub file_systems: &'a [StateFileSystem],
+    /// Modules that were named.
+    pub extra: &'a [String],
+    /// A machine, for which the file systems of any medium go in too.
+    pub host: Option<&'a Devices>,
+}
+
+/// Picks what the table wants for the groups, the drivers of file systems, what was named, what devices ask for, and all that these need.
 ///
 /// # Errors
 /// A required or named module, or one that another needs, is missing; a module is damaged or made for another kernel.
-pub(crate) fn pick(
-    kernel: &KernelPackage,
-    groups: &[Group],
-    file_systems: &[StateFileSystem],
-    extra: &[String],
-) -> Result<Selection, Error> {
+pub(crate) fn pick(kernel: &KernelPackage, wishes: &Wishes<'_>) -> Result<Selection, Error> {
     let mut picker =
         Picker { kernel, selection: Selection::default(), state: BTreeMap::new(), aliases: OnceCell::new() };
-    let drivers = file_systems.iter().filter_map(|wanted| wanted.file_system().kernel.first());
+    let drivers = wishes.file_systems.iter().filter_map(|wanted| wanted.file_system().kernel.first());
     let drivers: Vec<&str> = drivers.filter_map(|part| part.module).collect();
     for row in REQUIREMENTS.iter() {
         let Form::Module(name) = row.form else { continue };
         if drivers.contains(&name) {
             picker.pick_driver(row, name)?;
-        } else if groups.contains(&row.group) {
+        } else if wishes.groups.contains(&row.group) || wishes.host.is_some() && row.is_of_a_file_system() {
             picker.pick_row(row, name)?;
         }
     }
-    for name in extra {
+    if let Some(devices) = wishes.host {
+        picker.pick_for(devices)?;
+    }
+    for name in wishes.extra {
         let name = name.replace('-', "_");
         if !picker.has(&name) {
+            picker.refuse_promised(&name)?;
             let cause = format!("the kernel {} has no such module", kernel.release());
             return Err(Error::new(format!("--module {name}"), cause).remedy(
                 "'modinfo FILE.ko' shows a module's name; a driver that is built in needs no module",
@@ -132,6 +162,30 @@ impl Picker<'_> {
         self.kernel.module(name).is_some() || self.kernel.is_builtin(name)
     }
 
+    /// What the devices of a machine ask for, but for what no boot needs.
+    fn pick_for(&mut self, devices: &Devices) -> Result<(), Error> {
+        for Wanted { module, device } in Drivers::read(self.kernel)?.for_devices(devices) {
+            match self.kernel.module(&module) {
+                Some(found) => match host::not_for_a_boot(&found.path) {
+                    Some(what) => _ = self.selection.not_for_a_boot.insert((what, module)),
+                    None => self.pick(&module, &Reason::Device { modalias: device })?,
+                },
+                None => self.refuse_promised(&module)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// A module that `modules.dep` names is no part that the kernel does not have.
+    fn refuse_promised(&self, name: &str) -> Result<(), Error> {
+        let Some(file) = self.kernel.promised(name) else { return Ok(()) };
+        let cause = format!("modules.dep names the module {file}, which is not there");
+        Err(Error::new(self.kernel.path().display(), cause).remedy(format!(
+            "the kernel is incomplete: install its package again; if it shall be without the module, run 'depmod {}'",
+            self.kernel.release()
+        )))
+    }
+
     fn pick_row(&mut self, row: &'static Requirement, name: &str) -> Result<(), Error> {
         if self.has(name) {
             if USELESS_ALONE.iter().any(|(alone, with)| *alone == name && !self.has(with)) {
@@ -139,7 +193,11 @@ impl Picker<'_> {
             }
             return self.pick(name, &Reason::Table { symbol: row.symbol, why: row.why });
         }
-        if row.need == Need::Required && !self.is_always_built_in(row) {
+        if self.is_always_built_in(row) {
+            return Ok(());
+        }
+        self.refuse_promised(name)?;
+        if row.need == Need::Required {
             let cause = format!(
                 "the module {name} (CONFIG_{}) is neither there nor built in, and without it no stack boots: {}",
                 row.symbol, row.why
@@ -147,9 +205,7 @@ impl Picker<'_> {
             return Err(Error::new(self.kernel.path().display(), cause)
                 .remedy("take a kernel that has it; 'lamina kernel check' says what else is missing"));
         }
-        if !self.is_always_built_in(row) {
-            self.selection.absent.push(Absent { name: name.to_owned(), symbol: row.symbol, why: row.why });
-        }
+        self.selection.absent.push(Absent { name: name.to_owned(), symbol: row.symbol, why: row.why });
         Ok(())
     }
 
@@ -187,14 +243,14 @@ impl Picker<'_> {
         }
         let (name, reason) = (name.to_owned(), reason.clone());
         let picked = match self.kernel.module(&name) {
-            None => {
-                Picked { name, reason, path: None, needs: Vec::new(), aliases: Vec::new(), bytes: Vec::new() }
-            }
+            None => Picked::built_in(name, reason),
             Some(module) => {
                 let bytes = aliases::bytes(self.kernel, module)?;
                 let info = self.info(&name, &bytes)?;
                 let needs = self.pick_dependencies(&name, &info)?;
-                Picked { name, reason, path: Some(module.path.clone()), needs, aliases: info.aliases, bytes }
+                let path = Some(module.path.clone());
+                let ModInfo { aliases, firmware, .. } = info;
+                Picked { name, reason, path, needs, aliases, firmware, bytes }
             }
         };
         self.state.insert(picked.name.clone(), State::Done);
@@ -217,6 +273,7 @@ impl Picker<'_> {
         let mut before = Vec::new();
         for needed in &info.depends {
             if !self.has(needed) {
+                self.refuse_promised(needed)?;
                 let cause = format!(
                     "the module {name} needs the module {needed}, which is neither there nor built in"
                 );

@@ -1,6 +1,8 @@
 //! `mkinitramfs`: the command.
 
 mod arguments;
+mod choice;
+mod values;
 
 use std::io::Write;
 use std::path::Path;
@@ -102,6 +104,8 @@ fn to_json(plan: &Plan, written: Option<Written>) -> String {
     let report = json!({
         "kernel": plan.release,
         "modules": plan.modules.picked,
+        "not_for_a_boot": plan.modules.not_for_a_boot.iter().map(|(_, module)| module).collect::<Vec<_>>(),
+        "firmware": plan.firmware.iter().map(|(path, _)| path).collect::<Vec<_>>(),
         "absent": plan.modules.absent,
         "profiles": plan.profiles,
         "warnings": plan.warnings,

@@ -12,6 +12,8 @@ pub(crate) struct ModInfo {
     pub(crate) wanted_before: Vec<String>,
     /// Other names that it answers to, as they stand: algorithms, file systems, patterns of devices (`alias=crypto-crc32c`).
     pub(crate) aliases: Vec<String>,
+    /// Files that it asks the kernel for, below the folders of firmware (`firmware=rtl_nic/rtl8168g-2.fw`); some are patterns.
+    pub(crate) firmware: Vec<String>,
     /// The kernel release it was made for: the first word of `vermagic=`.
     pub(crate) release: String,
 }
@@ -32,6 +34,7 @@ impl ModInfo {
             match line.split_once('=') {
                 Some(("depends", names)) => info.depends.extend(names.split(',').filter_map(name)),
                 Some(("alias", text)) => info.aliases.push(text.trim().to_owned()),
+                Some(("firmware", text)) => info.firmware.push(text.trim().to_owned()),
                 Some(("softdep", text)) => info.wanted_before.extend(before(text)),
                 Some(("vermagic", text)) => {
                     info.release = text.split_whitespace().next().unwrap_or_default().to_owned();
@@ -71,11 +74,12 @@ mod tests {
     #[test]
     fn reads_dependencies_of_both_kinds() {
         let section = b"license=GPL\0alias=crypto-crc32c\0softdep=pre: sha256 lib-crc post: late\0depends=netfs,9p-net\0\
-            vermagic=6.1.0-50-cloud-amd64 SMP preempt mod_unload modversions \0\0softdep=post: x\0";
+            firmware=rtl_nic/a.fw\0vermagic=6.1.0-50-cloud-amd64 SMP preempt mod_unload modversions \0\0softdep=post: x\0";
         let info = ModInfo::parse(section);
         assert_eq!(info.depends, ["netfs", "9p_net"]);
         assert_eq!(info.wanted_before, ["sha256", "lib_crc"]);
         assert_eq!(info.aliases, ["crypto-crc32c"]);
+        assert_eq!(info.firmware, ["rtl_nic/a.fw"]);
         assert_eq!(info.release, "6.1.0-50-cloud-amd64");
         assert_eq!(ModInfo::parse(b"depends=\0"), ModInfo::default());
     }

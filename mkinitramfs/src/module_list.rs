@@ -56,6 +56,7 @@ mod tests {
             path,
             needs: texts(needs),
             aliases: texts(aliases),
+            firmware: Vec::new(),
             bytes: Vec::new(),
         }
     }
@@ -77,7 +78,7 @@ mod tests {
                         sha256\tlib/modules/6.1/kernel/sha256.ko\t\tcrypto-sha256\n\
                         virtio_mmio\tlib/modules/6.1/kernel/virtio_mmio.ko\tvirtio\tacpi*:LNRO0005:*\tfs-x\tof:N*T*Cvirtio,mmio\n\
                         ext4\tbuiltin\n";
-        assert_eq!(text("6.1", &Selection { picked, absent: Vec::new() }), expected);
+        assert_eq!(text("6.1", &Selection { picked, ..Selection::default() }), expected);
     }
 
     #[test]
@@ -88,7 +89,7 @@ mod tests {
             module("named", Reason::AskedFor, &["below"], &["pci:v1"]),
             module("other", TABLE, &["deep"], &[]),
         ];
-        let list = text("6.1", &Selection { picked, absent: Vec::new() });
+        let list = text("6.1", &Selection { picked, ..Selection::default() });
         let fields: Vec<usize> = list.lines().skip(1).map(|line| line.split('\t').count()).collect();
         assert_eq!(fields, [2, 2, 2, 3], "{list}");
     }

@@ -1,5 +1,6 @@
 //! Decides what goes in, then writes it.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io::BufWriter;
 use std::ops::RangeInclusive;
@@ -10,14 +11,16 @@ use cli::numbers::{count, human_size};
 use cli::progress::Progress;
 use initramfs_format::paths;
 use kernel_config::Group;
-use kernel_package::KernelPackage;
+use kernel_package::{KernelPackage, Opening};
 use profiles::resolved::format_read_by;
 use profiles::{Name, StateFileSystem};
 use zstd::stream::raw::CParameter;
 
 use crate::contents::{Contents, Source};
 use crate::file_system_maker::{FileSystemMaker, MakerFile};
-use crate::kernel_modules::{self, Reason, Selection};
+use crate::firmware::{self, Firmware};
+use crate::host::Devices;
+use crate::kernel_modules::{self, Reason, Selection, Wishes};
 use crate::keys::Keys;
 use crate::rules::{self, AllowedProfile};
 use crate::{archive, elf, file_system_maker, host_file, module_list, rescue, store};
@@ -29,12 +32,18 @@ pub const LEVELS: RangeInclusive<i32> = 1..=19;
 /// What an initramfs is made of.
 #[derive(Debug, Clone)]
 pub struct Request {
-    /// A Debian kernel package, or the folder where one was unpacked.
+    /// A Debian kernel package, the folder where one was unpacked, `lib/modules/RELEASE`, or a root with several kernels.
     pub kernel: PathBuf,
+    /// Which kernel of [`Request::kernel`] is meant, where there are several.
+    pub release: Option<String>,
     /// The static program that becomes `/init`.
     pub init: PathBuf,
     /// The groups of `kernel-config`'s table whose modules go in.
     pub groups: Vec<Group>,
+    /// Where sysfs describes a machine: what its devices ask for goes in, beside the groups and the file systems of media.
+    pub host: Option<PathBuf>,
+    /// The folder with the firmware that modules name.
+    pub firmware: Firmwares,
     /// More modules, by name.
     pub modules: Vec<String>,
     /// File systems besides ext4 that can keep what was changed. They are large (Debian's 6.1: XFS 4.3 MB, Btrfs 4.5 MB with
@@ -56,8 +65,22 @@ pub struct Request {
     pub store: Option<PathBuf>,
     /// The profiles of the store to pack, with their images; all when none is named.
     pub profiles: Vec<Name>,
+    /// The folder of a cache for what is read of a kernel package.
+    pub cache: Option<PathBuf>,
     /// Who is told how far reading and writing came.
     pub progress: Progress,
+}
+
+/// Which firmware goes in.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Firmwares {
+    /// None: the same input gives the same bytes, whatever this machine has. The virtual machines of the default groups need none.
+    #[default]
+    None,
+    /// What the system of the kernel, or for a package this machine, has of that which the modules name.
+    OfItsSystem,
+    /// What this folder has.
+    Of(PathBuf),
 }
 
 impl Request {
@@ -72,12 +95,32 @@ impl Request {
         Group::Console,
     ];
 
+    /// The groups for any machine: all but network cards and graphics cards of some makers, whose drivers are large.
+    pub const GENERIC: [Group; 11] = [
+        Group::Core,
+        Group::Media,
+        Group::Keyboard,
+        Group::Vm,
+        Group::Network,
+        Group::Verity,
+        Group::State,
+        Group::Console,
+        Group::Drives,
+        Group::Input,
+        Group::Display,
+    ];
+    /// The groups for one machine, whose devices ask for the rest.
+    pub const HOST: [Group; 2] = [Group::Core, Group::Verity];
+
     /// A plain initramfs: `init` and the modules of the default groups.
     pub fn new(kernel: impl Into<PathBuf>, init: impl Into<PathBuf>) -> Request {
         Request {
             kernel: kernel.into(),
             init: init.into(),
+            release: None,
             groups: Request::GROUPS.to_vec(),
+            host: None,
+            firmware: Firmwares::None,
             modules: Vec::new(),
             state_file_systems: Vec::new(),
             busybox: None,
@@ -88,6 +131,7 @@ impl Request {
             allowed_profiles: Vec::new(),
             store: None,
             profiles: Vec::new(),
+            cache: None,
             progress: Progress::Silent,
         }
     }
@@ -100,10 +144,9 @@ impl Request {
         // The kernel last: it takes seconds, and what is wrong with the others shows at once.
         let (init, keys) = (read_init(&self.init)?, Keys::read(&self.keys, self.require_signatures)?);
         let reading = self.progress.work(format_args!("reading {}", self.kernel.display()));
-        let kernel = KernelPackage::open(&self.kernel)?;
-        let makers = self.make_file_systems.iter().map(|maker| maker.kind);
-        let file_systems: Vec<_> = self.state_file_systems.iter().copied().chain(makers).collect();
-        let mut modules = kernel_modules::pick(&kernel, &self.groups, &file_systems, &self.modules)?;
+        let opening = Opening { release: self.release.as_deref(), cache: self.cache.as_deref() };
+        let kernel = opening.open(&self.kernel)?;
+        let mut modules = self.pick(&kernel)?;
         drop(reading);
         let mut contents = Contents::default();
         for folder in ["dev", "newroot", "proc", "run", "sys"] {
@@ -118,6 +161,7 @@ impl Request {
         let about = rules::description(made_for, &keys, self.allow_shell, &self.allowed_profiles)?;
         contents.add(paths::entry(paths::DESCRIPTION), 0o644, Source::Bytes(about.to_kdl().into_bytes()))?;
         add_modules(&mut contents, kernel.release(), &mut modules)?;
+        let firmware = self.add_firmware(&mut contents, &modules, &kernel)?;
         keys.add(&mut contents)?;
         if let Some(busybox) = &self.busybox {
             rescue::add(&mut contents, busybox)?;
@@ -132,9 +176,39 @@ impl Request {
         let (release, progress) = (kernel.release().to_owned(), self.progress);
         let shell = rules::about_shell(&keys, self.busybox.is_some(), self.allow_shell).map(str::to_owned);
         let rescue = rules::about_rescue(&keys, &profiles.unsealed, self.allow_shell);
-        let (warnings, profiles) =
-            (shell.into_iter().chain(rescue).chain(profiles.mended).collect(), profiles.taken);
-        Ok(Plan { release, contents, modules, makers, profiles, warnings, progress })
+        let warnings = shell.into_iter().chain(rescue).chain(firmware.warning).chain(profiles.mended);
+        let (warnings, profiles, firmware) = (warnings.collect(), profiles.taken, firmware.files);
+        Ok(Plan { release, contents, modules, firmware, makers, profiles, warnings, progress })
+    }
+
+    fn pick(&self, kernel: &KernelPackage) -> Result<Selection, Error> {
+        let makers = self.make_file_systems.iter().map(|maker| maker.kind);
+        let file_systems: Vec<_> = self.state_file_systems.iter().copied().chain(makers).collect();
+        let host = self.host.as_deref().map(Devices::read).transpose()?;
+        let wishes = Wishes {
+            groups: &self.groups,
+            file_systems: &file_systems,
+            extra: &self.modules,
+            host: host.as_ref(),
+        };
+        let modules = kernel_modules::pick(kernel, &wishes)?;
+        // Without it the next one takes longer, and is the same.
+        let _ = kernel.keep();
+        Ok(modules)
+    }
+
+    fn add_firmware(
+        &self,
+        contents: &mut Contents,
+        modules: &Selection,
+        kernel: &KernelPackage,
+    ) -> Result<Firmware, Error> {
+        let folder = match &self.firmware {
+            Firmwares::None => return Ok(Firmware::default()),
+            Firmwares::OfItsSystem => firmware::of_system(kernel.root()),
+            Firmwares::Of(folder) => firmware::named(folder)?,
+        };
+        firmware::add(contents, &modules.picked, kernel.release(), &folder)
     }
 }
 
@@ -168,6 +242,8 @@ pub struct Plan {
     pub contents: Contents,
     /// The modules, with their reasons.
     pub modules: Selection,
+    /// Firmware by its path in the initramfs, with the modules that name it.
+    pub firmware: Vec<(String, String)>,
     /// The programs that make file systems, with their libraries.
     pub makers: Vec<MakerFile>,
     /// The packed profiles, as `NAME generation N`.
@@ -177,7 +253,7 @@ pub struct Plan {
     progress: Progress,
 }
 
-/// The tables by which matches are found have 64 MiB at the default level, for windows that are fuller than 14 MB of modules make them; with
+/// The tables by which matches are found have 64 MiB at these levels, for windows that are fuller than 14 MB of modules make them; with
 /// 16 MiB for each of the two the result is 0.3 % longer. Who asks for a higher level has the memory.
 fn tables(level: i32) -> Vec<CParameter> {
     match level {
@@ -247,6 +323,14 @@ impl fmt::Display for Plan {
             let lost = format!("not in this kernel (CONFIG_{}): {}", absent.symbol, absent.why);
             writeln!(f, "  {:24} {:>10}  {lost}", absent.name, "-")?;
         }
+        for (path, modules) in &self.firmware {
+            writeln!(f, "  {path:24} {:>10}  firmware of {modules}", size(path))?;
+        }
+        let left_out = &self.modules.not_for_a_boot;
+        for what in left_out.iter().map(|(what, _)| *what).collect::<BTreeSet<_>>() {
+            let names = left_out.iter().filter(|(of, _)| *of == what).map(|(_, name)| name.as_str());
+            writeln!(f, "not for a boot: {what}: {}", names.collect::<Vec<_>>().join(", "))?;
+        }
         if self.contents.get("bin/busybox").is_some() {
             writeln!(f, "  {:24} {:>10}  the rescue shell", "bin/busybox", size("bin/busybox"))?;
         }
@@ -272,6 +356,7 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Reason::Table { why, .. } => f.write_str(why),
+            Reason::Device { modalias } => write!(f, "asked for by the device {modalias}"),
             Reason::NeededBy { module } => write!(f, "needed by {module}"),
             Reason::AskedFor => f.write_str("asked for with --module"),
         }

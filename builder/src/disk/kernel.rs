@@ -1,6 +1,6 @@
 //! The kernel and the initramfs that serve all profiles of a disk.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use boot_entry::{StartedWith, paths};
 use disk_image::DiskFile;
 use disk_image::programs::find_program;
+use installation::{beside, own_init};
 use kernel_package::KernelPackage;
 use profiles::Digest;
 
@@ -229,19 +230,4 @@ fn make(program: &Path, package: &Path, init: &Path, file: &File) -> Result<()> 
             Err(Error::new(program.display(), said.trim().trim_start_matches("mkinitramfs: ")))
         }
     }
-}
-
-/// A file that is called so in the folder of this program.
-fn beside(name: &str) -> Option<PathBuf> {
-    fs::canonicalize("/proc/self/exe").ok()?.parent().map(|folder| folder.join(name))
-}
-
-/// The init that belongs to this program.
-pub fn own_init() -> Option<PathBuf> {
-    own_part("init")
-}
-
-/// A program for guests that belongs to this one: `make` puts it beside, and an installation into `../lib/lamina`.
-pub fn own_part(name: &str) -> Option<PathBuf> {
-    [&format!("../lib/lamina/{name}"), name].into_iter().filter_map(beside).find(|path| path.is_file())
 }

@@ -10,10 +10,10 @@ use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 
 use atomic_file::UnnamedFile;
+use cache_folder::{entries, keep_newest, note_use};
 use disk_image::{Content, DiskFile};
 use profiles::Digest;
 
-use crate::cache_folder::{entries, keep_newest, note_use};
 use crate::error::{Error, Result};
 use crate::regular_file;
 use crate::report::Report;
@@ -98,7 +98,7 @@ impl MadeFile {
 impl MadeFiles {
     /// Those of this user; where there is no place for them, nothing is kept.
     pub fn of_this_user(report: &Report) -> MadeFiles {
-        MadeFiles { folder: crate::cache_folder::of("made").ok(), report: *report }
+        MadeFiles { folder: cache_folder::of("made").ok(), report: *report }
     }
 
     /// In this folder, which is made when it is needed.

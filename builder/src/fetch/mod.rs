@@ -36,7 +36,6 @@ use nix::fcntl::OFlag;
 use profiles::Digest;
 pub use source::Source;
 
-use crate::cache_folder;
 use crate::error::{Error, Result};
 use download::Download;
 use failure::{Failure, Kind, Tried};
@@ -94,7 +93,7 @@ impl Fetcher {
         self
     }
 
-    /// Where the cache is when nobody says: `sources` in [`cache_folder`](crate::cache_folder::of).
+    /// Where the cache is when nobody says: `sources` in [`cache_folder`](cache_folder::of).
     pub fn default_cache() -> Result<PathBuf> {
         cache_folder::of("sources")
     }

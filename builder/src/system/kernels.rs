@@ -9,13 +9,14 @@ use std::rc::Rc;
 
 use boot_entry::paths;
 use disk_image::{Content, DiskFile};
+use installation::own_init;
 use profiles::resolved::{BootProfile, KernelPin};
 use profiles::{Digest, Name};
 
 use super::installed::Installed;
 use super::request::NewGeneration;
 use super::target::Target;
-use crate::disk::kernel::{BootFiles, InitramfsSource, own_init};
+use crate::disk::kernel::{BootFiles, InitramfsSource};
 use crate::disk::made_files::{MadeFile, MadeFiles};
 use crate::disk::pinned_kernel::{PinnedKernels, check};
 use crate::error::{Error, Result};

@@ -9,7 +9,6 @@ use atomic_file::UnnamedFile;
 use disk_image::{Content, DiskFile, Identity, PartitionKind, ext4};
 use profiles::Digest;
 
-use crate::cache_folder;
 use crate::disk::contents;
 use crate::disk::contents::DiskGeneration;
 use crate::error::{Error, Result};

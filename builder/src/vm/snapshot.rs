@@ -12,7 +12,6 @@ use vm::machine::Machine;
 use vm::qemu;
 
 use super::attended::AttendedGuest;
-use crate::cache_folder;
 use crate::error::{Error, Result};
 
 /// So many stay, those that were used last: a file has what the guest used of its memory.

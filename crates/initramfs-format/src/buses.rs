@@ -12,12 +12,16 @@ pub struct Bus {
 }
 
 /// All of them. Aliases of processors and the like ask for nothing that a boot needs: their algorithms come where they are used.
-pub const BUSES: [Bus; 8] = [
+pub const BUSES: [Bus; 12] = [
     Bus { name: "pci", looked_into: true, why: "controllers of disks, of USB and of virtio" },
     Bus { name: "virtio", looked_into: true, why: "the devices of virtual machines" },
     Bus { name: "usb", looked_into: true, why: "sticks and keyboards" },
     Bus { name: "scsi", looked_into: true, why: "the disks behind SCSI, SATA and USB" },
     Bus { name: "hid", looked_into: true, why: "keyboards" },
+    Bus { name: "i2c", looked_into: true, why: "the built-in keyboards of some laptops" },
+    Bus { name: "mmc", looked_into: true, why: "SD cards and eMMC" },
+    Bus { name: "vmbus", looked_into: true, why: "what Hyper-V gives its guests" },
+    Bus { name: "xen", looked_into: true, why: "what Xen gives its guests" },
     Bus { name: "platform", looked_into: true, why: "what is soldered on" },
     // Both kinds of device appear on the platform bus, with aliases that begin with these words.
     Bus {
@@ -56,6 +60,9 @@ mod tests {
             assert!(!names_a_device(alias), "{alias}");
         }
         let looked_into: Vec<_> = looked_into().collect();
-        assert_eq!(looked_into, ["pci", "virtio", "usb", "scsi", "hid", "platform"]);
+        assert_eq!(
+            looked_into,
+            ["pci", "virtio", "usb", "scsi", "hid", "i2c", "mmc", "vmbus", "xen", "platform"]
+        );
     }
 }

@@ -6,10 +6,12 @@
 //! | [`Description`] | `initramfs.kdl`: for which kernel it was made, and what it lets boot |
 //! | [`module_list`] | the kernel modules, one a line |
 //! | [`buses`] | the buses whose devices ask for modules |
+//! | [`pattern`] | whether an alias of a module is meant |
 
 pub mod buses;
 mod description;
 pub mod module_list;
 pub mod paths;
+pub mod pattern;
 
 pub use description::{AllowedProfile, Description, DescriptionError, FORMAT, REMEDY};

@@ -2,16 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
-use deb::{Contents, Kind, Member, Package};
+use deb::{Kind, Member};
 use fault::Error;
 
 use crate::links::{End, Node, follow};
+use crate::package_files::PackageFiles;
+use crate::reading::{MOST_FILE_BYTES, read_limited, too_large};
 
-/// A kernel image or a module is far smaller; more is damage or an attack.
-const MOST_FILE_BYTES: u64 = 1 << 30;
 /// Kernel folders are nested about ten deep.
 const DEEPEST: usize = 32;
 /// Where kernels put their files.
@@ -20,7 +21,7 @@ const FOLDERS: [&str; 5] = ["boot", "lib/modules", "usr/lib/modules", "lib/firmw
 /// What lies below [`FOLDERS`], by its path from the root. A link to a file is that file, and one from firmware to firmware stays a link.
 #[derive(Debug, Default)]
 pub(crate) struct Files {
-    package: Option<Contents>,
+    package: Option<PackageFiles>,
     by_path: BTreeMap<String, FileSource>,
     /// Those of `by_path` that are links there.
     copies: BTreeSet<String>,
@@ -38,44 +39,44 @@ enum FileSource {
 }
 
 impl Files {
-    pub fn of_package(path: &Path) -> Result<Files, Error> {
-        let scratch = tempfile::tempfile().map_err(|error| {
-            Error::new(path.display(), format!("making a scratch file to unpack it: {error}"))
-                .remedy("set TMPDIR to a folder with room")
-                .because_of(error)
-        })?;
-        let contents = Package::open(path).and_then(|package| package.contents(scratch)).map_err(unread)?;
+    pub fn of_package(path: &Path, cache: Option<&Path>) -> Result<Files, Error> {
+        let package = PackageFiles::open(path, cache)?;
         let mut files = Files::default();
-        let (members, found) = files.add_members(contents.members());
+        let (members, found) = files.add_members(package.members());
         let source = |path: &str| Some(FileSource::InPackage(file_at(&members, path)?.clone()));
         files.add_links(found, |path| look_in(&members, path), |path| path.to_owned(), source);
-        files.package = Some(contents);
+        files.package = Some(package);
         Ok(files)
     }
 
-    pub fn of_folder(root: &Path) -> Result<Files, Error> {
+    /// The files below a root; with a release only those of this kernel, and no firmware, which belongs to all of them.
+    pub fn of_folder(root: &Path, release: Option<&str>) -> Result<Files, Error> {
         let look = |path: &str| look_on_disk(&root.join(path));
         let mut files = Files::default();
         let mut found = Vec::new();
         // On systems with one /usr, `lib` is a link to `usr/lib`: the same files must not be seen twice.
-        let mut seen: Vec<(String, &str)> = Vec::new();
-        for folder in FOLDERS {
-            let Some(End::Folder(real)) = follow(folder, look) else { continue };
+        let mut seen: Vec<(String, String)> = Vec::new();
+        for folder in folders(release) {
+            let Some(End::Folder(real)) = follow(&folder, look) else { continue };
             if !seen.iter().any(|(known, _)| *known == real) {
-                walk(&root.join(&real), folder, 0, &mut files, &mut found).map_err(|error| {
-                    Error::new(root.join(folder).display(), format!("reading the folder: {error}"))
+                walk(&root.join(&real), &folder, 0, &mut files, &mut found).map_err(|error| {
+                    Error::new(root.join(&folder).display(), format!("reading the folder: {error}"))
                         .because_of(error)
                 })?;
                 seen.push((real, folder));
             }
         }
         let known = |path: &str| {
-            let below = |(real, folder): &(String, &str)| {
+            let below = |(real, folder): &(String, String)| {
                 Some(format!("{folder}/{}", path.strip_prefix(real)?.strip_prefix('/')?))
             };
             seen.iter().find_map(below).unwrap_or_else(|| path.to_owned())
         };
         files.add_links(found, look, known, |path| Some(FileSource::OnDisk(root.join(path))));
+        if let Some(release) = release {
+            let is_other = |path: &str| path.starts_with("boot/") && !path.ends_with(&format!("-{release}"));
+            files.by_path.retain(|path, _| !is_other(path));
+        }
         Ok(files)
     }
 
@@ -175,15 +176,50 @@ impl Files {
     }
 
     pub fn read(&self, path: &str) -> io::Result<Vec<u8>> {
+        self.bytes(path, PackageFiles::read)
+    }
+
+    /// The same of a file that is not wanted again.
+    pub fn look_at(&self, path: &str) -> io::Result<Vec<u8>> {
+        self.bytes(path, PackageFiles::look_at)
+    }
+
+    fn bytes(
+        &self,
+        path: &str,
+        read: impl Fn(&PackageFiles, &Member) -> io::Result<Vec<u8>>,
+    ) -> io::Result<Vec<u8>> {
         match (self.by_path.get(path), &self.package) {
-            (Some(FileSource::InPackage(member)), Some(contents)) => match member.kind {
+            (Some(FileSource::InPackage(member)), Some(package)) => match member.kind {
                 Kind::File { length, .. } if length >= MOST_FILE_BYTES => Err(too_large()),
-                _ => contents.read(member),
+                _ => read(package, member),
             },
             (Some(FileSource::OnDisk(path)), _) => read_limited(File::open(path)?),
             _ => Err(io::ErrorKind::NotFound.into()),
         }
     }
+
+    /// When a file of a folder was changed; `None` for those of a package.
+    pub fn changed(&self, path: &str) -> Option<SystemTime> {
+        let FileSource::OnDisk(path) = self.by_path.get(path)? else { return None };
+        fs::metadata(path).and_then(|found| found.modified()).ok()
+    }
+
+    /// Keeps what was read of a package for the next time.
+    pub fn keep(&self) -> Result<(), Error> {
+        self.package.as_ref().map_or(Ok(()), PackageFiles::keep)
+    }
+}
+
+/// Where the files of all kernels lie, or of one.
+fn folders(release: Option<&str>) -> Vec<String> {
+    let Some(release) = release else { return FOLDERS.map(str::to_owned).into() };
+    let of_one = |folder: &&str| match folder.rsplit('/').next() {
+        Some("firmware") => None,
+        Some("modules") => Some(format!("{folder}/{release}")),
+        _ => Some((*folder).to_owned()),
+    };
+    FOLDERS.iter().filter_map(of_one).collect()
 }
 
 /// Why a device, a FIFO or a socket is left out.
@@ -200,41 +236,6 @@ fn is_firmware(path: &str) -> bool {
 
 fn is_below(path: &str, folder: &str) -> bool {
     path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'))
-}
-
-fn unread(error: deb::Error) -> Error {
-    Error::new(error.path().display(), error.cause()).remedy(error.remedy()).because_of(error)
-}
-
-/// Refuses what may never end: a FIFO would wait for a writer, and a device such as /dev/zero has no end.
-///
-/// # Errors
-/// Something lies at `path` that is not a regular file.
-pub fn refuse_special(path: &Path) -> Result<(), Error> {
-    match fs::metadata(path) {
-        Ok(found) if !found.is_file() => {
-            Err(Error::new(path.display(), "is neither a regular file nor a folder")
-                .remedy("give a kernel package, or the folder where one was unpacked"))
-        }
-        // What cannot be looked at is told when it is opened.
-        _ => Ok(()),
-    }
-}
-
-/// Reads all of `source`, and refuses more than a kernel's file can have.
-///
-/// # Errors
-/// It cannot be read, or has 1 GiB and more.
-pub fn read_limited(source: impl Read) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    if source.take(MOST_FILE_BYTES).read_to_end(&mut bytes)? as u64 == MOST_FILE_BYTES {
-        return Err(too_large());
-    }
-    Ok(bytes)
-}
-
-fn too_large() -> io::Error {
-    io::Error::other("it is larger than 1 GiB")
 }
 
 /// Collects files and links.
@@ -345,7 +346,7 @@ mod tests {
             .args([path("tree"), path("k.deb")])
             .output();
         assert!(built.unwrap().status.success());
-        let mut files = Files::of_package(&path("k.deb")).unwrap();
+        let mut files = Files::of_package(&path("k.deb"), None).unwrap();
         assert_eq!(files.read("boot/vmlinuz-6.1").unwrap(), b"the kernel");
         let Some(FileSource::InPackage(member)) = files.by_path.get_mut("boot/vmlinuz-6.1") else { panic!() };
         member.kind = Kind::File { offset: 0, length: MOST_FILE_BYTES };

@@ -2,9 +2,13 @@
 //! of its configuration and its modules.
 
 mod files;
+mod kept;
 mod links;
 mod package;
+mod package_files;
+mod place;
+mod reading;
 
-pub use files::{read_limited, refuse_special};
 pub use links::relative;
-pub use package::{KernelPackage, Module};
+pub use package::{KernelPackage, Module, Opening};
+pub use reading::{read_limited, refuse_special};

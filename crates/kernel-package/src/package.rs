@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use decompress::Compression;
 use fault::Error;
 
-use crate::files::{Files, read_limited, refuse_special};
+use crate::files::Files;
+use crate::place::{Place, no_such};
+use crate::reading::{read_limited, refuse_special};
 
 /// A kernel read from a Debian package or from the root folder of an unpacked one.
 ///
@@ -21,6 +23,7 @@ use crate::files::{Files, read_limited, refuse_special};
 #[derive(Debug)]
 pub struct KernelPackage {
     path: PathBuf,
+    root: Option<PathBuf>,
     release: String,
     files: Files,
     modules: Vec<Module>,
@@ -38,29 +41,59 @@ pub struct Module {
     pub file: String,
 }
 
+/// How a kernel is opened.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Opening<'a> {
+    /// Which kernel is meant, where there are several.
+    pub release: Option<&'a str>,
+    /// The folder of a cache for what is read of a package ([`KernelPackage::keep`]); without it a package is unpacked each time.
+    pub cache: Option<&'a Path>,
+}
+
+impl Opening<'_> {
+    /// Opens what [`KernelPackage::open`] does.
+    ///
+    /// # Errors
+    /// Those of [`KernelPackage::open`]; the kernel that is meant is not there.
+    pub fn open(self, path: &Path) -> Result<KernelPackage, Error> {
+        let (files, release, root) = if path.is_dir() {
+            let place = Place::of(path, self.release)?;
+            (Files::of_folder(&place.root, place.release.as_deref())?, place.release, Some(place.root))
+        } else {
+            refuse_special(path)?;
+            (Files::of_package(path, self.cache)?, None, None)
+        };
+        let release = release.map_or_else(|| only_release(path, &files), Ok)?;
+        if let Some(wanted) = self.release.filter(|wanted| *wanted != release) {
+            return Err(no_such(path, wanted, [&release]));
+        }
+        let modules = find_modules(&files, &release);
+        refuse_two(path, &release, &modules)?;
+        let mut kernel =
+            KernelPackage { path: path.to_owned(), root, release, files, modules, builtin: Vec::new() };
+        kernel.builtin = kernel.read_builtin()?;
+        Ok(kernel)
+    }
+}
+
 impl KernelPackage {
-    /// Opens the Debian package, or the folder with `boot` and `lib/modules` (or `usr/lib/modules`) in it, at `path`.
+    /// Opens the Debian package, or the folder with `boot` and `lib/modules` (or `usr/lib/modules`) in it, or one of `lib/modules/RELEASE`
+    /// itself, at `path`.
     ///
     /// # Errors
     /// It is neither a regular file nor a folder, cannot be read, holds no kernel, or holds more than one.
     pub fn open(path: &Path) -> Result<KernelPackage, Error> {
-        let files = if path.is_dir() {
-            Files::of_folder(path)?
-        } else {
-            refuse_special(path)?;
-            Files::of_package(path)?
-        };
-        let release = only_release(path, &files)?;
-        let modules = find_modules(&files, &release);
-        let mut kernel =
-            KernelPackage { path: path.to_owned(), release, files, modules, builtin: Vec::new() };
-        kernel.builtin = kernel.read_builtin()?;
-        Ok(kernel)
+        Opening::default().open(path)
     }
 
     /// The package or folder that was opened.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The root of the system that it lies in; a package is in none.
+    pub fn root(&self) -> Option<&Path> {
+        self.root.as_deref()
     }
 
     /// The kernel's release as `uname -r` prints it: `6.1.0-50-cloud-amd64`.
@@ -117,10 +150,52 @@ impl KernelPackage {
         &self.modules
     }
 
-    /// The module with this name; dashes and underscores are the same.
+    /// The module with this name; dashes and underscores are the same. Of two, the one in the folder `updates` goes before, as for
+    /// depmod(8).
     pub fn module(&self, name: &str) -> Option<&Module> {
         let name = name.replace('-', "_");
-        self.modules.iter().find(|module| module.name == name)
+        let first = self.modules.partition_point(|module| module.name < name);
+        let same = || self.modules[first..].iter().take_while(|module| module.name == name);
+        same().find(|module| module.path.starts_with("updates/")).or_else(|| same().next())
+    }
+
+    /// The file that `modules.dep` names for a module which is not there: the kernel is incomplete.
+    pub fn promised(&self, name: &str) -> Option<String> {
+        let name = name.replace('-', "_");
+        let index = self.index("modules.dep")?;
+        let mut paths = index.lines().filter_map(|line| Some(line.split_once(':')?.0));
+        let is_it = |path: &&str| {
+            module_compression(path).and_then(|(stem, _)| module_name(stem)) == Some(name.clone())
+        };
+        paths.find(is_it).map(str::to_owned)
+    }
+
+    /// One of the tables that depmod(8) writes; a package has none.
+    pub fn index(&self, name: &str) -> Option<String> {
+        let place = self.index_place(name)?;
+        let bytes = self.files.look_at(&place).ok()?;
+        Some(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// A module that is newer than this table of depmod(8), which then does not know what that module says.
+    pub fn newer_than(&self, index: &str) -> Option<&Module> {
+        let made = self.files.changed(&self.index_place(index)?)?;
+        self.modules.iter().find(|module| self.files.changed(&module.file).is_some_and(|it| it > made))
+    }
+
+    fn index_place(&self, name: &str) -> Option<String> {
+        roots(&self.release)
+            .map(|root| format!("{root}/{name}"))
+            .into_iter()
+            .find(|place| self.files.has(place))
+    }
+
+    /// Keeps what was read of a package where [`Opening::cache`] says, so that the next one who reads it need not unpack it.
+    ///
+    /// # Errors
+    /// The cache cannot be written to.
+    pub fn keep(&self) -> Result<(), Error> {
+        self.files.keep()
     }
 
     /// The bytes of a module, decompressed where the package has it as `.ko.xz`, `.ko.zst` or `.ko.gz`.
@@ -128,15 +203,27 @@ impl KernelPackage {
     /// # Errors
     /// It cannot be read or decompressed.
     pub fn module_bytes(&self, module: &Module) -> Result<Vec<u8>, Error> {
-        let failed = |error: std::io::Error| {
-            Error::new(self.path.display(), format!("reading the module {}: {error}", module.file))
-                .because_of(error)
-        };
-        let bytes = self.files.read(&module.file).map_err(failed)?;
-        match module_compression(&module.file) {
+        self.decompressed(module, self.files.read(&module.file))
+    }
+
+    /// The same of a module that is looked at and not taken: [`KernelPackage::keep`] leaves it out.
+    ///
+    /// # Errors
+    /// Those of [`KernelPackage::module_bytes`].
+    pub fn look_at(&self, module: &Module) -> Result<Vec<u8>, Error> {
+        self.decompressed(module, self.files.look_at(&module.file))
+    }
+
+    fn decompressed(&self, module: &Module, bytes: std::io::Result<Vec<u8>>) -> Result<Vec<u8>, Error> {
+        let plain = bytes.and_then(|bytes| match module_compression(&module.file) {
             None | Some((_, Compression::None)) => Ok(bytes),
-            Some((_, compression)) => compression.reader(&bytes[..]).and_then(read_limited).map_err(failed),
-        }
+            Some((_, compression)) => compression.reader(&bytes[..]).and_then(read_limited),
+        });
+        plain.map_err(|error| {
+            Error::new(self.path.display(), format!("reading the module {}: {error}", module.file))
+                .remedy("the kernel is damaged: install its package again, or take another")
+                .because_of(error)
+        })
     }
 
     /// The lines of `modules.builtin`: the paths that parts of the kernel would have as modules, such as
@@ -223,9 +310,24 @@ fn only_release(path: &Path, files: &Files) -> Result<String, Error> {
         }
         _ => {
             let all = releases.into_iter().collect::<Vec<_>>().join(", ");
-            Err(Error::new(path.display(), format!("it holds several kernels: {all}"))
-                .remedy("give a package or a folder with one"))
+            Err(Error::new(path.display(), format!("it holds several kernels: {all}")).remedy(
+                "choose one: --release NAME of mkinitramfs, or its folder lib/modules/NAME as the kernel",
+            ))
         }
+    }
+}
+
+/// Where `lib` is no link, one release can lie there and below `usr`: nobody can tell which modules are those of the kernel.
+fn refuse_two(path: &Path, release: &str, modules: &[Module]) -> Result<(), Error> {
+    let roots = roots(release);
+    let has = |root: &&String| modules.iter().any(|module| module.file.starts_with(&format!("{root}/")));
+    match roots.iter().filter(has).count() {
+        2 => Err(Error::new(
+            path.display(),
+            format!("it holds the kernel {release} twice: {}", roots.join(" and ")),
+        )
+        .remedy("remove one of the two folders")),
+        _ => Ok(()),
     }
 }
 

@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use kernel_package::KernelPackage;
+use kernel_package::{KernelPackage, Opening};
 
 const RELEASE: &str = "6.1.0-1-sample";
 
@@ -175,7 +175,149 @@ fn a_link_is_the_kernel_and_no_second_kernel() {
     assert_eq!((kernel.release(), kernel.vmlinuz().unwrap()), (RELEASE, b"the kernel".to_vec()));
 }
 
+/// As on a machine where kernels are installed.
+#[test]
+fn one_of_several_kernels_is_chosen_by_its_release_or_its_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let tree = make_kernel(folder.path(), &format!("usr/lib/modules/{RELEASE}"));
+    make_kernel_of(folder.path(), "usr/lib/modules/6.2-other", "6.2-other");
+    symlink("usr/lib", tree.join("lib")).unwrap();
+    let error = KernelPackage::open(&tree).unwrap_err().to_string();
+    let several =
+        format!("{}: it holds several kernels: {RELEASE}, 6.2-other\nhelp: choose one: ", tree.display());
+    assert!(error.starts_with(&several), "{error}");
+    let of = |release| Opening { release: Some(release), cache: None }.open(&tree);
+    let by_folder = |path: &str| KernelPackage::open(&tree.join(path)).unwrap();
+    for release in [RELEASE, "6.2-other"] {
+        for kernel in [
+            of(release).unwrap(),
+            by_folder(&format!("lib/modules/{release}")),
+            by_folder(&format!("usr/lib/modules/{release}")),
+        ] {
+            assert_eq!((kernel.release(), kernel.modules().len()), (release, 3));
+            assert!(kernel.config_text().unwrap().contains("CONFIG_OVERLAY_FS=m"));
+            assert!(
+                kernel.paths().all(|path| path.contains(release)),
+                "{:?}",
+                kernel.paths().collect::<Vec<_>>()
+            );
+        }
+    }
+    for folder in ["lib/modules", "usr/lib/modules"].map(|folder| tree.join(folder)) {
+        let error = KernelPackage::open(&folder).unwrap_err().to_string();
+        assert!(error.contains(&format!("it holds several kernels: {RELEASE}, 6.2-other")), "{error}");
+        let chosen = Opening { release: Some("6.2-other"), cache: None }.open(&folder).unwrap();
+        assert_eq!(chosen.release(), "6.2-other");
+    }
+    let error = of("6.3").unwrap_err().to_string();
+    let none = format!("it holds no kernel 6.3; there is: {RELEASE}, 6.2-other\nhelp: name a release");
+    assert!(error.contains(&none), "{error}");
+    let error = Opening { release: Some("6.3"), cache: None }.open(&tree.join("lib/modules/6.2-other"));
+    assert!(error.unwrap_err().to_string().contains("it holds no kernel 6.3; there is: 6.2-other"));
+}
+
+#[test]
+fn two_folders_of_one_release_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let tree = make_kernel(folder.path(), &format!("lib/modules/{RELEASE}"));
+    make_kernel(folder.path(), &format!("usr/lib/modules/{RELEASE}"));
+    let error = KernelPackage::open(&tree).unwrap_err().to_string();
+    let twice = format!(
+        "it holds the kernel {RELEASE} twice: lib/modules/{RELEASE} and usr/lib/modules/{RELEASE}\nhelp: remove one"
+    );
+    assert!(error.contains(&twice), "{error}");
+}
+
+/// As depmod(8) chooses: a module that was built on this machine goes before the kernel's own.
+#[test]
+fn of_two_modules_with_one_name_the_update_counts() {
+    let folder = tempfile::tempdir().unwrap();
+    let modules = format!("lib/modules/{RELEASE}");
+    let tree = make_kernel(folder.path(), &modules);
+    fs::create_dir_all(tree.join(&modules).join("updates/dkms")).unwrap();
+    fs::write(tree.join(&modules).join("updates/dkms/loop.ko"), "newer").unwrap();
+    let kernel = KernelPackage::open(&tree).unwrap();
+    assert_eq!(kernel.module("loop").unwrap().path, "updates/dkms/loop.ko");
+}
+
+#[test]
+fn a_module_that_only_modules_dep_has_is_known_as_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    let modules = format!("lib/modules/{RELEASE}");
+    let tree = make_kernel(folder.path(), &modules);
+    let kernel = KernelPackage::open(&tree).unwrap();
+    assert_eq!((kernel.promised("9pnet-rdma"), kernel.newer_than("modules.dep")), (None, None));
+    let index = tree.join(&modules).join("modules.dep");
+    fs::write(&index, "kernel/net/9p/9pnet-rdma.ko.xz: kernel/net/9p/9pnet.ko.xz\n").unwrap();
+    let kernel = KernelPackage::open(&tree).unwrap();
+    assert_eq!(kernel.promised("9pnet-rdma").unwrap(), "kernel/net/9p/9pnet-rdma.ko.xz");
+    assert_eq!(kernel.promised("9pnet"), None, "what is needed is not what is promised");
+    assert_eq!(kernel.newer_than("modules.dep"), None);
+    let old = fs::FileTimes::new().set_modified(std::time::UNIX_EPOCH);
+    fs::File::open(&index).unwrap().set_times(old).unwrap();
+    assert!(KernelPackage::open(&tree).unwrap().newer_than("modules.dep").is_some());
+}
+
+#[test]
+fn modules_of_every_compression_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let modules = format!("lib/modules/{RELEASE}");
+    let tree = make_kernel(folder.path(), &modules);
+    let at = |name: &str| tree.join(&modules).join("kernel").join(name);
+    for (program, ending) in [("gzip", "gz"), ("xz", "xz"), ("zstd", "zst")] {
+        fs::write(at("it.ko"), ending).unwrap();
+        let packed = Command::new(program).args(["-q", "-c"]).arg(at("it.ko")).output().unwrap();
+        fs::remove_file(at("it.ko")).unwrap();
+        fs::write(at(&format!("{ending}.ko.{ending}")), packed.stdout).unwrap();
+    }
+    let kernel = KernelPackage::open(&tree).unwrap();
+    for name in ["gz", "xz", "zst"] {
+        assert_eq!(kernel.module_bytes(kernel.module(name).unwrap()).unwrap(), name.as_bytes());
+    }
+    fs::write(at("xz.ko.xz"), "no xz").unwrap();
+    let kernel = KernelPackage::open(&tree).unwrap();
+    let error = kernel.module_bytes(kernel.module("xz").unwrap()).unwrap_err().to_string();
+    assert!(error.contains("reading the module lib/modules/6.1.0-1-sample/kernel/xz.ko.xz: "), "{error}");
+    assert!(error.contains("help: the kernel is damaged"), "{error}");
+}
+
+/// The second time, what was read the first time needs no unpacking: here nothing that could be unpacked is there any more.
+#[test]
+fn what_was_read_of_a_package_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let tree = make_kernel(folder.path(), &format!("lib/modules/{RELEASE}"));
+    let (package, cache) = (folder.path().join("kernel.deb"), folder.path().join("cache"));
+    build_package(&tree, &package);
+    let open = || Opening { release: None, cache: Some(&cache) }.open(&package).unwrap();
+    let squashfs = |kernel: &KernelPackage| kernel.module_bytes(kernel.module("squashfs").unwrap()).unwrap();
+    let first = open();
+    let (paths, bytes) = (first.paths().map(str::to_owned).collect::<Vec<_>>(), squashfs(&first));
+    first.keep().unwrap();
+    let kept: Vec<PathBuf> = fs::read_dir(&cache).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let length = fs::metadata(&kept[0]).unwrap().len();
+    let second = open();
+    fs::rename(&package, folder.path().join("gone")).unwrap();
+    assert_eq!(
+        (second.paths().collect::<Vec<_>>(), squashfs(&second)),
+        (paths.iter().map(String::as_str).collect(), bytes)
+    );
+    let loop_module = second.module("loop").unwrap();
+    assert!(second.module_bytes(loop_module).is_err(), "this one was not read the first time");
+    fs::rename(folder.path().join("gone"), &package).unwrap();
+    assert_eq!(second.module_bytes(loop_module).unwrap(), b"\x7fELF loop");
+    second.keep().unwrap();
+    assert_eq!(fs::read_dir(&cache).unwrap().count(), 1);
+    assert!(fs::metadata(&kept[0]).unwrap().len() > length);
+    // A cache that was damaged is as good as none.
+    fs::write(&kept[0], "rubbish").unwrap();
+    assert_eq!(squashfs(&open()), b"\x7fELF squashfs");
+}
+
 fn make_kernel(folder: &Path, modules: &str) -> PathBuf {
+    make_kernel_of(folder, modules, RELEASE)
+}
+
+fn make_kernel_of(folder: &Path, modules: &str, release: &str) -> PathBuf {
     let tree = folder.join("tree");
     let write = |path: String, bytes: &[u8]| {
         let path = tree.join(path);
@@ -186,8 +328,8 @@ fn make_kernel(folder: &Path, modules: &str) -> PathBuf {
         "DEBIAN/control".into(),
         b"Package: kernel\nVersion: 1\nArchitecture: all\nMaintainer: A <a@example.org>\nDescription: x\n",
     );
-    write(format!("boot/vmlinuz-{RELEASE}"), b"the kernel");
-    write(format!("boot/config-{RELEASE}"), b"CONFIG_BLK_DEV_LOOP=m\nCONFIG_OVERLAY_FS=m\n");
+    write(format!("boot/vmlinuz-{release}"), b"the kernel");
+    write(format!("boot/config-{release}"), b"CONFIG_BLK_DEV_LOOP=m\nCONFIG_OVERLAY_FS=m\n");
     write(format!("{modules}/modules.builtin"), b"kernel/fs/ext4/ext4.ko\nkernel/crypto/sha256-generic.ko\n");
     write(format!("{modules}/kernel/drivers/block/loop.ko"), b"\x7fELF loop");
     write(format!("{modules}/kernel/crypto/sha256-ssse3.ko"), b"\x7fELF sha");

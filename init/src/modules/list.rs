@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use initramfs_format::module_list::{self, Line};
+use initramfs_format::pattern;
 
-use super::pattern;
 use crate::error::Failure;
 use crate::paths;
 
@@ -51,8 +51,8 @@ impl Lazy {
         lazy
     }
 
-    /// Its aliases: patterns as in [`super::pattern`].
-    fn aliases(&self) -> impl Iterator<Item = &str> {
+    /// Its aliases: patterns as in [`pattern`].
+    pub fn aliases(&self) -> impl Iterator<Item = &str> {
         self.aliases.split('\t').filter(|alias| !alias.is_empty())
     }
 }

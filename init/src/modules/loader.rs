@@ -9,7 +9,7 @@ use nix::errno::Errno;
 use nix::kmod::{ModuleInitFlags, finit_module};
 
 use super::blacklist::Blacklist;
-use super::list::Module;
+use super::list::{Lazy, Module};
 use super::needs::Need;
 use crate::clock::{micros, now};
 use crate::devices::uevents::Uevents;
@@ -156,8 +156,27 @@ impl Loader {
         let needed: Vec<usize> =
             module.lazy.iter().flat_map(|lazy| &lazy.needs).filter_map(|name| self.find(name)).collect();
         let because = format!("needed by {}", module.name);
-        needed.into_iter().for_each(|needed| self.load(needed, &because));
-        self.insert(index, why);
+        needed.iter().for_each(|needed| self.load(*needed, &because));
+        match needed.into_iter().any(|needed| self.is_without_hardware(needed)) {
+            true => self.fail(index, NO_HARDWARE),
+            false => self.insert(index, why),
+        }
+    }
+
+    /// Whether a module was refused since this machine has none of its devices, so that what needs it only fails with words about its symbols:
+    /// the disks of Hyper-V without Hyper-V. Algorithms have stand-ins, for other processors.
+    fn is_without_hardware(&self, index: usize) -> bool {
+        self.list.get(index).is_some_and(|module| {
+            let has_stand_ins =
+                module.lazy.iter().flat_map(Lazy::aliases).any(|alias| alias.starts_with("crypto-"));
+            !has_stand_ins && self.record.failed.contains(&format!("{}: {NO_HARDWARE}", module.name))
+        })
+    }
+
+    fn fail(&mut self, index: usize, why: &str) {
+        if let Some(module) = self.list.get(index) {
+            self.record.failed.push(format!("{}: {why}", module.name));
+        }
     }
 
     fn find(&self, name: &str) -> Option<usize> {
@@ -271,6 +290,24 @@ mod tests {
         loader.load_left("the recovery screen");
         assert_eq!(kept_out(&loader, "t_overlay"), 1);
         assert!(loader.take_left().is_empty());
+    }
+
+    /// As on a machine without Hyper-V, whose bus refuses first.
+    #[test]
+    fn what_needs_hardware_that_is_not_there_is_not_tried() {
+        let list = "t_bus\tno/bus.ko\t\tacpi*:VMBUS:*\n\
+                    t_sum\tno/sum.ko\t\tcrypto-sum\n\
+                    t_disk\tno/disk.ko\tt_bus\tvmbus:x\n\
+                    t_fs\tno/fs.ko\tt_sum\tfs-t\n";
+        let mut loader = Loader::new(list::parse(list).unwrap(), Vec::new());
+        for (index, name) in ["t_bus", "t_sum"].into_iter().enumerate() {
+            loader.done[index] = true;
+            loader.record.failed.push(format!("{name}: {NO_HARDWARE}"));
+        }
+        loader.load_left("the recovery screen");
+        let others = &loader.record.failed[2..];
+        assert_eq!(others[0], format!("t_disk: {NO_HARDWARE}"));
+        assert!(others[1].starts_with("t_fs: ") && !others[1].contains(NO_HARDWARE), "{others:?}");
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `list` | reads the list that mkinitramfs wrote |
 //! | `needs` | what a boot wants modules for; pure |
-//! | `devices`, `pattern` | which devices there are, and which module drives them |
+//! | `devices` | which devices there are; `initramfs_format::pattern` says which module drives them |
 //! | `blacklist` | what the kernel command line keeps out |
 //! | `loader` | loads |
 //!
@@ -16,7 +16,6 @@ mod devices;
 mod list;
 mod loader;
 pub mod needs;
-mod pattern;
 
 use std::fs;
 use std::io;

@@ -4,6 +4,7 @@ mod command;
 mod contents;
 mod fixture;
 mod list;
+mod machines;
 mod makers;
 mod modules;
 mod store;

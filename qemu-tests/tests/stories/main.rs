@@ -1,6 +1,7 @@
 //! Real boots, each test a story. They are one program, so that two guests run at any time: with a program each, the last story of
 //! each ran alone.
 
+mod any_machine;
 mod blessing;
 mod broken_media;
 mod chain;

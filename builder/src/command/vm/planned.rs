@@ -3,19 +3,19 @@
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use installation::own_part;
 use profiles::{Digest, Name};
 use vm::kvm::{self, Verdict};
 use vm::machine::{DiskFormat, Firmware, Machine};
 use vm::tpm::TpmDaemon;
 
 use super::VmCommand;
-use crate::cache_folder;
 use crate::command::context::Context;
 use crate::command::{at_most_one, kernel_named};
 use crate::digest::digest_file;
 use crate::disk::contents;
 use crate::disk::contents::DiskGeneration;
-use crate::disk::kernel::{BootFiles, InitramfsSource, boot_files, own_part};
+use crate::disk::kernel::{BootFiles, InitramfsSource, boot_files};
 use crate::disk::made_files::MadeFiles;
 use crate::disk::pinned_kernel::PinnedKernels;
 use crate::error::{Error, Result};

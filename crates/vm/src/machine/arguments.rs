@@ -4,6 +4,7 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 
 use super::disk::{Bus, Disk};
+use super::option::{escaped, of_a_shell, words};
 use super::{ForwardedPort, Lan, Machine, Share};
 use crate::acceleration::Acceleration;
 use crate::share::Access;
@@ -50,7 +51,8 @@ impl Machine {
             arguments.extend(share.arguments());
         }
         if let Some(ports) = &self.ports {
-            arguments.extend(["-nic".to_owned(), nic(ports)]);
+            arguments.extend(["-netdev".to_owned(), nat(ports)]);
+            arguments.extend(words(&format!("-device {CARD},netdev=nat")));
         }
         arguments.extend(self.lan.iter().flat_map(card));
         arguments.extend(self.tpm.iter().flat_map(|socket| tpm(socket)));
@@ -86,7 +88,7 @@ impl Disk {
         let read_only = if self.access == Access::Read { ",readonly=on" } else { "" };
         let interface = match self.bus {
             Bus::Virtio => "if=virtio".to_owned(),
-            Bus::Usb => format!("if=none,id=stick{number}"),
+            Bus::Usb | Bus::Behind(_) => format!("if=none,id=stick{number}"),
         };
         let image = escaped(&self.image);
         let mut drive = match &self.log {
@@ -100,8 +102,12 @@ impl Disk {
             drive += &format!(",throttling.bps-total=1,throttling.bps-total-max={bytes}");
         }
         let mut arguments = vec!["-drive".to_owned(), drive];
-        if self.bus == Bus::Usb {
-            arguments.extend(words(&format!("-device usb-storage,drive=stick{number},removable=on")));
+        match self.bus {
+            Bus::Virtio => {}
+            Bus::Usb => {
+                arguments.extend(words(&format!("-device usb-storage,drive=stick{number},removable=on")));
+            }
+            Bus::Behind(controller) => arguments.extend(controller.devices(&format!("stick{number}"))),
         }
         arguments
     }
@@ -150,18 +156,21 @@ impl Share {
     }
 }
 
-fn nic(ports: &[ForwardedPort]) -> String {
-    let mut nic = "user,model=virtio-net-pci".to_owned();
+/// Without the program for booting from a network, which a firmware runs for half a second where it finds one.
+const CARD: &str = "virtio-net-pci,romfile=";
+
+fn nat(ports: &[ForwardedPort]) -> String {
+    let mut nat = "user,id=nat".to_owned();
     for port in ports {
-        nic += &format!(",hostfwd=tcp:{}:{}-:{}", Ipv4Addr::LOCALHOST, port.host, port.guest);
+        nat += &format!(",hostfwd=tcp:{}:{}-:{}", Ipv4Addr::LOCALHOST, port.host, port.guest);
     }
-    nic
+    nat
 }
 
 fn card(Lan { group, port, mac }: &Lan) -> Vec<String> {
     let mac = mac.map(|byte| format!("{byte:02x}")).join(":");
     let group = format!("socket,id=lan,mcast={group}:{port},localaddr={}", Ipv4Addr::LOCALHOST);
-    let card = format!("virtio-net-pci,netdev=lan,mac={mac}");
+    let card = format!("{CARD},netdev=lan,mac={mac}");
     vec!["-netdev".to_owned(), group, "-device".to_owned(), card]
 }
 
@@ -172,27 +181,9 @@ fn tpm(socket: &Path) -> Vec<String> {
     arguments
 }
 
-pub(super) fn words(text: &str) -> Vec<String> {
-    text.split_whitespace().map(str::to_owned).collect()
-}
-
-pub(super) fn text(path: &Path) -> String {
-    path.to_string_lossy().into_owned()
-}
-
-/// QEMU 7 moves a machine into and out of a file by a command for sh(1) alone.
-pub(crate) fn of_a_shell(file: &Path) -> String {
-    format!("'{}'", text(file).replace('\'', r"'\''"))
-}
-
-/// QEMU splits options at commas and takes two of them for one.
-fn escaped(path: &Path) -> String {
-    text(path).replace(',', ",,")
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::DiskFormat;
+    use super::super::{Controller, DiskFormat};
     use super::*;
 
     fn machine() -> Machine {
@@ -228,6 +219,14 @@ mod tests {
     }
 
     #[test]
+    fn a_disk_stands_behind_the_controller_that_was_asked_for() {
+        let machine = machine().disk_behind(Path::new("/a"), Controller::MegaRaid);
+        let told =
+            "file=/a,if=none,id=stick0,format=raw,snapshot=on -device megasas -device scsi-hd,drive=stick0";
+        assert!(arguments(&machine).contains(told), "{}", arguments(&machine));
+    }
+
+    #[test]
     fn writes_are_remembered_where_they_are_asked_for() {
         let arguments = arguments(&machine().logged_disk(Path::new("/d"), Path::new("/l,og")));
         let wanted =
@@ -259,17 +258,17 @@ mod tests {
 
     #[test]
     fn no_network_card_unless_asked_for() {
-        assert!(!arguments(&machine()).contains("-nic"));
+        assert!(!arguments(&machine()).contains("-netdev"));
         let with = arguments(&machine().network(&[ForwardedPort { host: 8080, guest: 80 }]));
-        assert!(with.contains("-nic user,model=virtio-net-pci,hostfwd=tcp:127.0.0.1:8080-:80"), "{with}");
+        assert!(with.contains("-netdev user,id=nat,hostfwd=tcp:127.0.0.1:8080-:80 -device virtio-net-pci,romfile=,netdev=nat"), "{with}");
     }
 
     #[test]
     fn a_second_card_and_a_tpm_come_behind_the_first() {
         let lan = Lan { group: Ipv4Addr::new(239, 255, 1, 2), port: 20_001, mac: [0x52, 0x54, 0, 1, 2, 255] };
         let with = arguments(&machine().network(&[]).lan(lan).tpm(Path::new("/s,t")));
-        let wanted = "-nic user,model=virtio-net-pci -netdev socket,id=lan,mcast=239.255.1.2:20001,localaddr=127.0.0.1 \
--device virtio-net-pci,netdev=lan,mac=52:54:00:01:02:ff -chardev socket,id=tpm,path=/s,,t -tpmdev emulator,id=tpm0,chardev=tpm -device tpm-tis,tpmdev=tpm0";
+        let wanted = "-netdev user,id=nat -device virtio-net-pci,romfile=,netdev=nat -netdev socket,id=lan,mcast=239.255.1.2:20001,localaddr=127.0.0.1 \
+-device virtio-net-pci,romfile=,netdev=lan,mac=52:54:00:01:02:ff -chardev socket,id=tpm,path=/s,,t -tpmdev emulator,id=tpm0,chardev=tpm -device tpm-tis,tpmdev=tpm0";
         assert!(with.contains(wanted), "{with}");
     }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use fault::Error;
 
 use super::Machine;
-use super::arguments::{text, words};
+use super::option::{text, words};
 
 /// What finds the loader on a disk of the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

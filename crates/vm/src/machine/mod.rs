@@ -4,14 +4,18 @@ use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
 use crate::share::Access;
-pub(crate) use arguments::of_a_shell;
-pub use disk::DiskFormat;
+pub use controller::Controller;
 use disk::{Bus, Disk};
+pub use disk_format::DiskFormat;
 pub use firmware::Firmware;
+pub(crate) use option::of_a_shell;
 
 mod arguments;
+mod controller;
 mod disk;
+mod disk_format;
 mod firmware;
+mod option;
 
 /// A forwarded TCP port: the host's `host` on the loopback address reaches the guest's `guest`.
 #[derive(Debug, Clone, Copy)]
@@ -147,6 +151,13 @@ impl Machine {
     #[must_use]
     pub fn usb_stick(mut self, image: &Path) -> Self {
         self.disks.push(Disk { bus: Bus::Usb, ..Disk::new(image) });
+        self
+    }
+
+    /// As [`Machine::disk`], alone behind a controller that another hypervisor or computer has.
+    #[must_use]
+    pub fn disk_behind(mut self, image: &Path, controller: Controller) -> Self {
+        self.disks.push(Disk { bus: Bus::Behind(controller), ..Disk::new(image) });
         self
     }
 

@@ -1,14 +1,14 @@
-//! Where files lie that can be had again: downloads, and what is made from them.
+//! Where files lie that can be had again: downloads, what is made from them, and what was read of a kernel. Each kind has a folder of its
+//! own, and who fills it removes what was not used for longest ([`keep_newest`]).
 
 use std::fs::{self, File, FileTimes};
 use std::io::{self, ErrorKind};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use fault::{Error, Result};
 use rustix::fs::Access;
-
-use crate::error::{Error, Result};
-use crate::new_folder::{self, Rule};
 
 /// What helps where it cannot be filled.
 const ELSEWHERE: &str = "set LAMINA_CACHE to a folder that you may write to, and that has room";
@@ -36,7 +36,7 @@ pub fn of(name: &str) -> Result<PathBuf> {
 ///
 /// # Errors
 /// Something else is there; it cannot be made, or not be written to.
-pub(crate) fn make(folder: &Path) -> Result<()> {
+pub fn make(folder: &Path) -> Result<()> {
     let unusable = |error: io::Error, what: &str| {
         Error::new(folder.display(), format!("the cache cannot be {what}: {error}"))
             .because_of(error)
@@ -47,13 +47,13 @@ pub(crate) fn make(folder: &Path) -> Result<()> {
         let cause = format!("the cache cannot be made: {} is no folder", file.display());
         return Err(Error::new(folder.display(), cause).remedy(ELSEWHERE));
     }
-    new_folder::with_parents(folder, Rule::Ordinary).map_err(|error| unusable(error, "made"))?;
+    fs::create_dir_all(folder).map_err(|error| unusable(error, "made"))?;
     let allowed = rustix::fs::access(folder, Access::WRITE_OK | Access::EXEC_OK);
     allowed.map_err(|errno| unusable(errno.into(), "written to"))
 }
 
 /// What helps against an error of writing to the cache, where it is the place that is wrong.
-pub(crate) fn helped(error: Error) -> Error {
+pub fn helped(error: Error) -> Error {
     use ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
     let kind = error.system_said().map(|said| said.kind());
     match kind {
@@ -64,13 +64,22 @@ pub(crate) fn helped(error: Error) -> Error {
     }
 }
 
+/// Whether this user wrote a file of the cache: what nothing else vouches for is taken from nobody else, as under sudo with the cache of the
+/// caller.
+pub fn is_own(file: &File) -> bool {
+    file.metadata().is_ok_and(|found| found.uid() == rustix::process::geteuid().as_raw())
+}
+
 /// Notes that a file of the cache is used now. Somebody else's cannot be touched, and is read all the same.
-pub(crate) fn note_use(file: &File) {
+pub fn note_use(file: &File) {
     let _ = file.set_times(FileTimes::new().set_modified(SystemTime::now()));
 }
 
 /// Removes all of these files but the `most` that were used last. Another process may have one open, which keeps its bytes.
-pub(crate) fn keep_newest(folder: &Path, most: usize, is_one: impl Fn(&Path) -> bool) -> io::Result<()> {
+///
+/// # Errors
+/// The folder cannot be listed.
+pub fn keep_newest(folder: &Path, most: usize, is_one: impl Fn(&Path) -> bool) -> io::Result<()> {
     let mut all = entries(folder)?;
     all.retain(|(_, path)| is_one(path));
     all.sort_by_key(|(used, _)| std::cmp::Reverse(*used));
@@ -79,7 +88,10 @@ pub(crate) fn keep_newest(folder: &Path, most: usize, is_one: impl Fn(&Path) -> 
 }
 
 /// Each file of the folder, with the time of its last use, but for those that another process removes meanwhile.
-pub(crate) fn entries(folder: &Path) -> io::Result<Vec<(SystemTime, PathBuf)>> {
+///
+/// # Errors
+/// The folder cannot be listed.
+pub fn entries(folder: &Path) -> io::Result<Vec<(SystemTime, PathBuf)>> {
     let of = |entry: io::Result<fs::DirEntry>| {
         let entry = entry.ok()?;
         let found = entry.metadata().ok().filter(fs::Metadata::is_file)?;

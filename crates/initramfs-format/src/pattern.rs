@@ -1,7 +1,7 @@
 //! The patterns in the aliases of modules: those of fnmatch(3) without flags, as modprobe uses it: `*`, `?`, `[0-9A]`.
 
 /// Whether the whole text matches.
-pub(super) fn matches(pattern: &str, text: &str) -> bool {
+pub fn matches(pattern: &str, text: &str) -> bool {
     let (mut pattern, mut text) = (pattern.as_bytes(), text.as_bytes());
     // Where to go on when it does not fit: behind the last star, which then takes one more character.
     let mut retry: Option<(&[u8], &[u8])> = None;

@@ -1,0 +1,65 @@
+//! Which kernel of a folder is meant: the folder may be the root of a system with several, or the modules of one of them.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use fault::Error;
+
+/// A root folder, and the release of one of its kernels where that is named.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub root: PathBuf,
+    pub release: Option<String>,
+}
+
+impl Place {
+    /// Takes `ROOT`, `ROOT/lib/modules`, or `ROOT/lib/modules/RELEASE`, from which the root follows; `release` chooses one of several.
+    ///
+    /// # Errors
+    /// The folder of one kernel's modules, and another release; a release that is not there.
+    pub fn of(path: &Path, release: Option<&str>) -> Result<Place, Error> {
+        let place = of_modules(path).unwrap_or_else(|| Place { root: path.to_owned(), release: None });
+        let Some(wanted) = release else { return Ok(place) };
+        let all = match &place.release {
+            Some(only) => BTreeSet::from([only.clone()]),
+            None => releases(&place.root),
+        };
+        match all.contains(wanted) {
+            true => Ok(Place { release: Some(wanted.to_owned()), ..place }),
+            false => Err(no_such(path, wanted, &all)),
+        }
+    }
+}
+
+/// A release that was asked for, and that is not among those that are there.
+pub(crate) fn no_such<'a>(path: &Path, wanted: &str, there: impl IntoIterator<Item = &'a String>) -> Error {
+    let there = there.into_iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+    let there = if there.is_empty() { "none".to_owned() } else { there };
+    let cause = format!("it holds no kernel {}; there is: {there}", wanted.escape_debug());
+    Error::new(path.display(), cause)
+        .remedy("name a release as `uname -r` prints it, one of those that are there")
+}
+
+/// `ROOT/lib/modules` or `ROOT/usr/lib/modules`, or the folder of one release in it, by where the folder really lies.
+fn of_modules(path: &Path) -> Option<Place> {
+    if ["boot", "lib/modules", "usr/lib/modules"].iter().any(|folder| path.join(folder).is_dir()) {
+        return None;
+    }
+    let real = fs::canonicalize(path).ok()?;
+    let (modules, release) = match real.ends_with("lib/modules") {
+        true => (real.as_path(), None),
+        false => (real.parent().filter(|it| it.ends_with("lib/modules"))?, Some(real.file_name()?.to_str()?)),
+    };
+    let above = modules.parent()?.parent()?;
+    let root = if above.ends_with("usr") { above.parent()? } else { above };
+    Some(Place { root: root.to_owned(), release: release.map(str::to_owned) })
+}
+
+/// The kernels with modules below a root.
+fn releases(root: &Path) -> BTreeSet<String> {
+    let folders = ["lib/modules", "usr/lib/modules"].map(|folder| root.join(folder));
+    let entries = folders.iter().filter_map(|folder| fs::read_dir(folder).ok()).flatten().flatten();
+    let folders = entries.filter(|entry| entry.path().is_dir());
+    folders.filter_map(|entry| entry.file_name().into_string().ok()).collect()
+}
