@@ -11,19 +11,23 @@ use kernel_config::Group;
 use mkinitramfs::{AllowedProfile, FileSystemMaker, LEVELS, Request, Task as Use};
 use profiles::{Name, StateFileSystem, suggest};
 
+use crate::commands::Other;
+
 /// The zstd level when none is given.
 const LEVEL: i32 = 15;
 
-/// Makes an initramfs with Lamina's init and the kernel modules it needs, or lists one.
+/// Makes an initramfs with Lamina's init and the kernel modules it needs; lists, compares and explains those of anybody.
 #[derive(FromArgs, ArgsInfo)]
 #[argh(
     example = "mkinitramfs --kernel linux-image-6.1.0-50-cloud-amd64.deb --init out/init --output out/initramfs.img",
     example = "mkinitramfs --kernel out/kernels/6.1.deb --init out/init --busybox busybox --store STORE --profile rescue --output rescue.img",
     example = "mkinitramfs list out/initramfs.img",
+    example = "mkinitramfs diff /boot/initrd.img-6.1.0-50-amd64 out/initramfs.img",
+    example = "mkinitramfs why virtio_blk out/initramfs.img",
     note = "--level=3 works as --level 3. `mkinitramfs completions SHELL` and `mkinitramfs man DIR` write completions and the manual \
 pages; `make install` puts them in place.",
     note = "Environment: NO_COLOR, no colours on a terminal; TERM=dumb, none and no lines that move.",
-    note = "Older names that still work: --key for --public-key; --list, --man and --completions for the commands.",
+    note = "Older names that still work: --key for --public-key; --list, --why, --man and --completions for the commands.",
     error_code(1, "The command failed; standard error says what, why, and what to do."),
     error_code(2, "The command line was not understood.")
 )]
@@ -111,53 +115,6 @@ pub struct Arguments {
     pub other: Option<Other>,
 }
 
-/// What it does besides making an initramfs.
-#[derive(FromArgs, ArgsInfo)]
-#[argh(subcommand)]
-pub enum Other {
-    Completions(Completions),
-    List(List),
-    Man(Man),
-}
-
-/// List what is in an initramfs.
-#[derive(FromArgs, ArgsInfo)]
-#[argh(
-    subcommand,
-    name = "list",
-    example = "mkinitramfs list out/initramfs.img\nmkinitramfs list out/initramfs.img --json"
-)]
-pub struct List {
-    /// the initramfs
-    #[argh(positional)]
-    pub file: PathBuf,
-    /// print JSON
-    #[argh(switch)]
-    pub json: bool,
-}
-
-/// Write a completion script for a shell to standard output.
-#[derive(FromArgs, ArgsInfo)]
-#[argh(
-    subcommand,
-    name = "completions",
-    example = "mkinitramfs completions bash > ~/.local/share/bash-completion/completions/mkinitramfs"
-)]
-pub struct Completions {
-    /// bash, zsh or fish
-    #[argh(positional)]
-    pub shell: String,
-}
-
-/// Write manual pages: mkinitramfs.1, mkinitramfs-list.1 and so on.
-#[derive(FromArgs, ArgsInfo)]
-#[argh(subcommand, name = "man", example = "mkinitramfs man ~/.local/share/man/man1 && man mkinitramfs")]
-pub struct Man {
-    /// the folder to write to; made when missing
-    #[argh(positional)]
-    pub dir: PathBuf,
-}
-
 /// What its declaration does not say of the command.
 pub const PROGRAM: Program<'static> = Program {
     name: "mkinitramfs",
@@ -166,6 +123,7 @@ pub const PROGRAM: Program<'static> = Program {
         // Of `lamina profile sign`, --key is a secret key; here it was a public one.
         ("--key", "--public-key"),
         ("--list", "list"),
+        ("--why", "why"),
         ("--man", "man"),
         ("--completions", "completions"),
     ],
@@ -232,8 +190,10 @@ impl Arguments {
             Some(Other::Man(it)) => ("man", Task::Manual(&it.dir)),
             // The option may stand before the command.
             Some(Other::List(it)) => ("list", Task::List(&it.file, it.json || self.json)),
+            Some(Other::Diff(it)) => ("diff", Task::Diff(&it.first, &it.second, it.json || self.json)),
+            Some(Other::Why(it)) => ("why", Task::Why(&it.module, &it.file, it.json || self.json)),
         };
-        let json = matches!(task, Task::List(..));
+        let json = matches!(task, Task::List(..) | Task::Diff(..) | Task::Why(..));
         match self.options_of_making().or((self.json && !json).then_some("--json")) {
             Some(other) => Err(format!("{name}: and {other} exclude each other\nhelp: give one of them")),
             None => Ok(task),
@@ -264,6 +224,11 @@ impl Arguments {
         given.into_iter().find(|(_, given)| *given).map(|(name, _)| name)
     }
 
+    /// The exit status of a failure. `diff` keeps 1 for a difference, as diff(1) does.
+    pub fn failure(&self) -> u8 {
+        if matches!(self.other, Some(Other::Diff(_))) { 2 } else { 1 }
+    }
+
     /// The zstd level.
     ///
     /// # Errors
@@ -287,6 +252,10 @@ pub enum Task<'a> {
     Make,
     /// Lists the initramfs in this file, as JSON or for people.
     List(&'a Path, bool),
+    /// Compares these two.
+    Diff(&'a Path, &'a Path, bool),
+    /// Says why the initramfs in this file has this module.
+    Why(&'a str, &'a Path, bool),
     /// Writes the completion script for this shell.
     Completions(&'a str),
     /// Writes the manual pages into this folder.

@@ -2,11 +2,12 @@
 //!
 //! [`Request::plan`] reads the kernel, init and the store, and decides what goes in and why; it writes nothing.
 //! [`Plan::write`] puts it into one file: a newc archive, compressed with zstd, the same bytes for the same input.
-//! [`list()`] reads such a file back.
+//! [`list()`] reads such a file back, and that of anybody else; [`diff()`] compares two, and [`why()`] says what asks for a module.
 
 mod aliases;
 mod archive;
 mod contents;
+mod diff;
 mod elf;
 mod file_system_maker;
 mod host_file;
@@ -20,11 +21,14 @@ mod rescue;
 mod rules;
 mod shared_libraries;
 mod store;
+mod why;
 
 pub use contents::{Contents, Entry, Source};
+pub use diff::{Changed, Difference, diff};
 pub use fault::Error;
 pub use file_system_maker::{FileSystemMaker, MakerFile, Task};
 pub use kernel_modules::{Absent, Picked, Reason, Selection};
-pub use list::{Listed, list};
+pub use list::{Listed, Listing, list};
 pub use plan::{LEVELS, Plan, Request, Written};
 pub use rules::AllowedProfile;
+pub use why::{Wanted, Why, why};

@@ -1,10 +1,13 @@
-//! mkinitramfs from the outside. No test needs root; GNU `cpio` and `zstd` must be installed.
+//! mkinitramfs from the outside. No test needs root; GNU `cpio`, `zstd` and `lz4` must be installed.
 
+mod archives;
 mod command;
 mod contents;
+mod diff;
 mod fixture;
 mod list;
 mod makers;
 mod modules;
 mod store;
 mod trust;
+mod why;
