@@ -21,6 +21,7 @@ const LEVEL: i32 = 15;
 #[argh(
     example = "mkinitramfs --kernel linux-image-6.1.0-50-cloud-amd64.deb --init out/init --output out/initramfs.img",
     example = "mkinitramfs --kernel out/kernels/6.1.deb --init out/init --busybox busybox --store STORE --profile rescue --output rescue.img",
+    example = "mkinitramfs --kernel kernel.deb --init out/init --microcode /lib/firmware/intel-ucode --output initramfs.img",
     example = "mkinitramfs list out/initramfs.img",
     example = "mkinitramfs diff /boot/initrd.img-6.1.0-50-amd64 out/initramfs.img",
     example = "mkinitramfs why virtio_blk out/initramfs.img",
@@ -86,6 +87,11 @@ pub struct Arguments {
     /// let init open the rescue shell although signatures are required
     #[argh(switch)]
     pub allow_shell: bool,
+
+    /// microcode for Intel's or AMD's processors, put in front of the initramfs, where the kernel looks for it: a file, or a folder such as
+    /// /lib/firmware/intel-ucode; may be repeated
+    #[argh(option, arg_name = "file-or-folder")]
+    pub microcode: Vec<PathBuf>,
 
     /// a store whose profiles and images are packed, for lamina.store=initramfs
     #[argh(option, arg_name = "folder")]
@@ -216,6 +222,7 @@ impl Arguments {
             ("--require-signatures", self.require_signatures),
             ("--allow-profile", !self.allow_profile.is_empty()),
             ("--allow-shell", self.allow_shell),
+            ("--microcode", !self.microcode.is_empty()),
             ("--store", self.store.is_some()),
             ("--profile", !self.profile.is_empty()),
             ("--level", self.level.is_some()),
@@ -292,6 +299,7 @@ pub fn request(arguments: &Arguments) -> Result<Request, String> {
         require_signatures: arguments.require_signatures,
         allow_shell: arguments.allow_shell,
         allowed_profiles: arguments.allow_profile.clone(),
+        microcode: arguments.microcode.clone(),
         store: arguments.store.clone(),
         profiles: arguments.profile.clone(),
         progress: Progress::on_stderr(),

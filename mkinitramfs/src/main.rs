@@ -124,6 +124,7 @@ fn to_json(plan: &Plan, written: Option<Written>) -> String {
         "modules": plan.modules.picked,
         "absent": plan.modules.absent,
         "profiles": plan.profiles,
+        "microcode": plan.early.as_ref().map(|early| &early.files),
         "warnings": plan.warnings,
         "files": files,
         "written": written,

@@ -1,7 +1,7 @@
 //! Decides what goes in, then writes it.
 
 use std::fmt;
-use std::io::BufWriter;
+use std::io::{BufWriter, Write};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
@@ -19,6 +19,7 @@ use crate::contents::{Contents, Source};
 use crate::file_system_maker::{FileSystemMaker, MakerFile};
 use crate::kernel_modules::{self, Reason, Selection};
 use crate::keys::Keys;
+use crate::microcode::{self, Early};
 use crate::rules::{self, AllowedProfile};
 use crate::{archive, elf, file_system_maker, host_file, module_list, rescue, store};
 use fault::Error;
@@ -52,6 +53,8 @@ pub struct Request {
     pub allow_shell: bool,
     /// The only profiles of a medium that boot; all when none is named.
     pub allowed_profiles: Vec<AllowedProfile>,
+    /// Files of microcode, and folders with such.
+    pub microcode: Vec<PathBuf>,
     /// A store to pack.
     pub store: Option<PathBuf>,
     /// The profiles of the store to pack, with their images; all when none is named.
@@ -86,6 +89,7 @@ impl Request {
             require_signatures: false,
             allow_shell: false,
             allowed_profiles: Vec::new(),
+            microcode: Vec::new(),
             store: None,
             profiles: Vec::new(),
             progress: Progress::Silent,
@@ -99,6 +103,7 @@ impl Request {
     pub fn plan(&self) -> Result<Plan, Error> {
         // The kernel last: it takes seconds, and what is wrong with the others shows at once.
         let (init, keys) = (read_init(&self.init)?, Keys::read(&self.keys, self.require_signatures)?);
+        let early = microcode::early(&self.microcode)?;
         let reading = self.progress.work(format_args!("reading {}", self.kernel.display()));
         let kernel = KernelPackage::open(&self.kernel)?;
         let makers = self.make_file_systems.iter().map(|maker| maker.kind);
@@ -134,7 +139,7 @@ impl Request {
         let rescue = rules::about_rescue(&keys, &profiles.unsealed, self.allow_shell);
         let (warnings, profiles) =
             (shell.into_iter().chain(rescue).chain(profiles.mended).collect(), profiles.taken);
-        Ok(Plan { release, contents, modules, makers, profiles, warnings, progress })
+        Ok(Plan { release, early, contents, modules, makers, profiles, warnings, progress })
     }
 }
 
@@ -164,6 +169,8 @@ fn add_modules(contents: &mut Contents, release: &str, modules: &mut Selection) 
 pub struct Plan {
     /// The kernel's release.
     pub release: String,
+    /// What goes in front: microcode.
+    pub early: Option<Early>,
     /// The files.
     pub contents: Contents,
     /// The modules, with their reasons.
@@ -213,7 +220,9 @@ impl Plan {
         }
         let failed = |error: std::io::Error| Error::caused(output.display(), error);
         let file = Output::create(output, Form::Stream)?;
-        let buffer = BufWriter::with_capacity(1 << 17, archive::Counted::new(file.handle()?));
+        let mut buffer = BufWriter::with_capacity(1 << 17, archive::Counted::new(file.handle()?));
+        let early = self.early.as_ref().map_or(&[][..], |early| &early.bytes);
+        buffer.write_all(early).map_err(|error| archive::full(output, error))?;
         let mut encoder = zstd::Encoder::new(buffer, level).map_err(failed)?;
         // The kernel checks the sum when it unpacks, and `--list` when it reads.
         encoder.include_checksum(true).map_err(failed)?;
@@ -235,6 +244,7 @@ impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let size = |path: &str| human_size(self.contents.get(path).map_or(0, |entry| entry.source.size()));
         writeln!(f, "kernel {}", self.release)?;
+        self.early.iter().flat_map(|early| &early.files).try_for_each(|file| writeln!(f, "{file}"))?;
         writeln!(f, "  {:24} {:>10}  PID 1", "init", size("init"))?;
         for module in &self.modules.picked {
             let size = match &module.path {

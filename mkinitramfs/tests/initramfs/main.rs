@@ -7,6 +7,7 @@ mod diff;
 mod fixture;
 mod list;
 mod makers;
+mod microcode;
 mod modules;
 mod store;
 mod trust;
