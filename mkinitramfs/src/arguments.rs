@@ -12,6 +12,7 @@ use mkinitramfs::{AllowedProfile, FileSystemMaker, LEVELS, Request};
 use profiles::{Name, StateFileSystem};
 
 use crate::choice::{self, Asked};
+use crate::commands::Other;
 use crate::values::{
     allowed_profile, file_system_checker, file_system_maker, named_group, profile, state_file_system,
 };
@@ -20,18 +21,21 @@ use crate::values::{
 /// where 3 makes 1,960 in 0.03 s, 12 makes 1,733 in 0.24 s, 15 makes 1,729 in 0.68 s, and 19 makes 1,575 in 2.3 s.
 const LEVEL: i32 = 10;
 
-/// Makes an initramfs with Lamina's init and the kernel modules it needs, or lists one.
+/// Makes an initramfs with Lamina's init and the kernel modules it needs; lists, compares and explains those of anybody.
 #[derive(FromArgs, ArgsInfo)]
 #[argh(
     example = "mkinitramfs --kernel linux-image-6.1.0-50-cloud-amd64.deb --init out/init --output out/initramfs.img",
     example = "mkinitramfs --kernel out/kernels/6.1.deb --init out/init --busybox busybox --store STORE --profile rescue --output rescue.img",
     example = "mkinitramfs --generic --output initramfs.img",
+    example = "mkinitramfs --kernel kernel.deb --init out/init --microcode /lib/firmware/intel-ucode --output initramfs.img",
     example = "mkinitramfs list out/initramfs.img",
+    example = "mkinitramfs diff /boot/initrd.img-6.1.0-50-amd64 out/initramfs.img",
+    example = "mkinitramfs why virtio_blk out/initramfs.img",
     note = "--level=3 works as --level 3. `mkinitramfs completions SHELL` and `mkinitramfs man DIR` write completions and the manual \
 pages; `make install` puts them in place.",
     note = "What was read of a kernel package is kept in $LAMINA_CACHE/kernels, else ~/.cache/lamina/kernels, of the last four packages.",
     note = "Environment: NO_COLOR, no colours on a terminal; TERM=dumb, none and no lines that move.",
-    note = "Older names that still work: --key for --public-key; --list, --man and --completions for the commands.",
+    note = "Older names that still work: --key for --public-key; --list, --why, --man and --completions for the commands.",
     error_code(1, "The command failed; standard error says what, why, and what to do."),
     error_code(2, "The command line was not understood.")
 )]
@@ -118,6 +122,11 @@ pub struct Arguments {
     #[argh(switch)]
     pub allow_shell: bool,
 
+    /// microcode for Intel's or AMD's processors, put in front of the initramfs, where the kernel looks for it: a file, or a folder such as
+    /// /lib/firmware/intel-ucode; may be repeated
+    #[argh(option, arg_name = "file-or-folder")]
+    pub microcode: Vec<PathBuf>,
+
     /// a store whose profiles and images are packed, for lamina.store=initramfs
     #[argh(option, arg_name = "folder")]
     pub store: Option<PathBuf>,
@@ -146,53 +155,6 @@ pub struct Arguments {
     pub other: Option<Other>,
 }
 
-/// What it does besides making an initramfs.
-#[derive(FromArgs, ArgsInfo)]
-#[argh(subcommand)]
-pub enum Other {
-    Completions(Completions),
-    List(List),
-    Man(Man),
-}
-
-/// List what is in an initramfs.
-#[derive(FromArgs, ArgsInfo)]
-#[argh(
-    subcommand,
-    name = "list",
-    example = "mkinitramfs list out/initramfs.img\nmkinitramfs list out/initramfs.img --json"
-)]
-pub struct List {
-    /// the initramfs
-    #[argh(positional)]
-    pub file: PathBuf,
-    /// print JSON
-    #[argh(switch)]
-    pub json: bool,
-}
-
-/// Write a completion script for a shell to standard output.
-#[derive(FromArgs, ArgsInfo)]
-#[argh(
-    subcommand,
-    name = "completions",
-    example = "mkinitramfs completions bash > ~/.local/share/bash-completion/completions/mkinitramfs"
-)]
-pub struct Completions {
-    /// bash, zsh or fish
-    #[argh(positional)]
-    pub shell: String,
-}
-
-/// Write manual pages: mkinitramfs.1, mkinitramfs-list.1 and so on.
-#[derive(FromArgs, ArgsInfo)]
-#[argh(subcommand, name = "man", example = "mkinitramfs man ~/.local/share/man/man1 && man mkinitramfs")]
-pub struct Man {
-    /// the folder to write to; made when missing
-    #[argh(positional)]
-    pub dir: PathBuf,
-}
-
 /// What its declaration does not say of the command.
 pub const PROGRAM: Program<'static> = Program {
     name: "mkinitramfs",
@@ -201,6 +163,7 @@ pub const PROGRAM: Program<'static> = Program {
         // Of `lamina profile sign`, --key is a secret key; here it was a public one.
         ("--key", "--public-key"),
         ("--list", "list"),
+        ("--why", "why"),
         ("--man", "man"),
         ("--completions", "completions"),
     ],
@@ -228,8 +191,10 @@ impl Arguments {
             Some(Other::Man(it)) => ("man", Task::Manual(&it.dir)),
             // The option may stand before the command.
             Some(Other::List(it)) => ("list", Task::List(&it.file, it.json || self.json)),
+            Some(Other::Diff(it)) => ("diff", Task::Diff(&it.first, &it.second, it.json || self.json)),
+            Some(Other::Why(it)) => ("why", Task::Why(&it.module, &it.file, it.json || self.json)),
         };
-        let json = matches!(task, Task::List(..));
+        let json = matches!(task, Task::List(..) | Task::Diff(..) | Task::Why(..));
         match self.options_of_making().or((self.json && !json).then_some("--json")) {
             Some(other) => Err(format!("{name}: and {other} exclude each other\nhelp: give one of them")),
             None => Ok(task),
@@ -258,12 +223,18 @@ impl Arguments {
             ("--require-signatures", self.require_signatures),
             ("--allow-profile", !self.allow_profile.is_empty()),
             ("--allow-shell", self.allow_shell),
+            ("--microcode", !self.microcode.is_empty()),
             ("--store", self.store.is_some()),
             ("--profile", !self.profile.is_empty()),
             ("--level", self.level.is_some()),
             ("--dry-run", self.dry_run),
         ];
         given.into_iter().find(|(_, given)| *given).map(|(name, _)| name)
+    }
+
+    /// The exit status of a failure. `diff` keeps 1 for a difference, as diff(1) does.
+    pub fn failure(&self) -> u8 {
+        if matches!(self.other, Some(Other::Diff(_))) { 2 } else { 1 }
     }
 
     /// The zstd level.
@@ -289,6 +260,10 @@ pub enum Task<'a> {
     Make,
     /// Lists the initramfs in this file, as JSON or for people.
     List(&'a Path, bool),
+    /// Compares these two.
+    Diff(&'a Path, &'a Path, bool),
+    /// Says why the initramfs in this file has this module.
+    Why(&'a str, &'a Path, bool),
     /// Writes the completion script for this shell.
     Completions(&'a str),
     /// Writes the manual pages into this folder.
@@ -336,6 +311,7 @@ pub fn request(arguments: &Arguments) -> Result<Request, String> {
         require_signatures: arguments.require_signatures,
         allow_shell: arguments.allow_shell,
         allowed_profiles: arguments.allow_profile.clone(),
+        microcode: arguments.microcode.clone(),
         store: arguments.store.clone(),
         profiles: arguments.profile.clone(),
         progress: Progress::on_stderr(),

@@ -2,11 +2,12 @@
 //!
 //! [`Request::plan`] reads the kernel, init and the store, and decides what goes in and why; it writes nothing.
 //! [`Plan::write`] puts it into one file: a newc archive, compressed with zstd, the same bytes for the same input.
-//! [`list()`] reads such a file back.
+//! [`list()`] reads such a file back, and that of anybody else; [`diff()`] compares two, and [`why()`] says what asks for a module.
 
 mod aliases;
 mod archive;
 mod contents;
+mod diff;
 mod elf;
 mod file_system_maker;
 mod firmware;
@@ -15,6 +16,7 @@ mod host_file;
 mod kernel_modules;
 mod keys;
 mod list;
+mod microcode;
 mod modinfo;
 mod module_list;
 mod plan;
@@ -23,12 +25,16 @@ mod rules;
 mod running_kernel;
 mod shared_libraries;
 mod store;
+mod why;
 
 pub use contents::{Contents, Entry, Source};
+pub use diff::{Changed, Difference, diff};
 pub use fault::Error;
 pub use file_system_maker::{FileSystemMaker, MakerFile, Task};
 pub use kernel_modules::{Absent, Picked, Reason, Selection};
-pub use list::{Listed, list};
+pub use list::{Listed, Listing, list};
+pub use microcode::{Early, EarlyFile};
 pub use plan::{Firmwares, LEVELS, Plan, Request, Written};
 pub use rules::AllowedProfile;
 pub use running_kernel::modules_of_running_kernel;
+pub use why::{Wanted, Why, why};

@@ -2,6 +2,7 @@
 
 mod arguments;
 mod choice;
+mod commands;
 mod values;
 
 use std::io::Write;
@@ -9,7 +10,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use argh::ArgsInfo;
-use mkinitramfs::{Error, Plan, Written, list};
+use mkinitramfs::{Error, Plan, Written, diff, list, why};
 use profiles::suggest;
 use serde_json::json;
 
@@ -21,18 +22,25 @@ fn main() -> ExitCode {
         Err(status) => return status,
     };
     let result = arguments.task().and_then(|task| match task {
-        Task::Make => make(&arguments),
-        Task::List(path, json) => show_list(path, json),
-        Task::Completions(shell) => completions(shell),
-        Task::Manual(folder) => manual(folder),
+        Task::Make => make(&arguments).map(good),
+        Task::List(path, json) => show_list(path, json).map(good),
+        Task::Diff(first, second, json) => show_difference(first, second, json),
+        Task::Why(module, path, json) => show_why(module, path, json).map(good),
+        Task::Completions(shell) => completions(shell).map(good),
+        Task::Manual(folder) => manual(folder).map(good),
     });
-    match result.and_then(|text| print(&text)) {
-        Ok(()) => ExitCode::SUCCESS,
+    match result.and_then(|(text, status)| print(&text).map(|()| status)) {
+        Ok(status) => status,
         Err(error) => {
             cli::progress::line(format_args!("mkinitramfs: {error}"));
-            ExitCode::FAILURE
+            arguments.failure().into()
         }
     }
+}
+
+/// What a command prints, and that all is well.
+fn good(text: String) -> (String, ExitCode) {
+    (text, ExitCode::SUCCESS)
 }
 
 /// A reader that had enough, such as `head`, is no error.
@@ -48,9 +56,21 @@ fn print(text: &str) -> Result<(), String> {
 fn show_list(path: &Path, as_json: bool) -> Result<String, String> {
     let listed = list(path).map_err(|error| error.to_string())?;
     if as_json {
-        return Ok(format!("{:#}\n", json!(listed)));
+        return Ok(format!("{:#}\n", json!(listed.entries)));
     }
-    Ok(listed.iter().map(|entry| format!("{entry}\n")).collect())
+    Ok(listed.to_string())
+}
+
+fn show_difference(first: &Path, second: &Path, as_json: bool) -> Result<(String, ExitCode), String> {
+    let difference = diff(first, second).map_err(|error| error.to_string())?;
+    let status = if difference.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    let text = if as_json { format!("{:#}\n", json!(difference)) } else { difference.to_string() };
+    Ok((text, status))
+}
+
+fn show_why(module: &str, path: &Path, as_json: bool) -> Result<String, String> {
+    let why = why(module, path).map_err(|error| error.to_string())?;
+    Ok(if as_json { format!("{:#}\n", json!(why)) } else { why.to_string() })
 }
 
 fn make(arguments: &Arguments) -> Result<String, String> {
@@ -108,6 +128,7 @@ fn to_json(plan: &Plan, written: Option<Written>) -> String {
         "firmware": plan.firmware.iter().map(|(path, _)| path).collect::<Vec<_>>(),
         "absent": plan.modules.absent,
         "profiles": plan.profiles,
+        "microcode": plan.early.as_ref().map(|early| &early.files),
         "warnings": plan.warnings,
         "files": files,
         "written": written,

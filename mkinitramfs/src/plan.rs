@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::io::BufWriter;
+use std::io::{BufWriter, Write};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
@@ -22,6 +22,7 @@ use crate::firmware::{self, Firmware};
 use crate::host::Devices;
 use crate::kernel_modules::{self, Reason, Selection, Wishes};
 use crate::keys::Keys;
+use crate::microcode::{self, Early};
 use crate::rules::{self, AllowedProfile};
 use crate::{archive, elf, file_system_maker, host_file, module_list, rescue, store};
 use fault::Error;
@@ -61,6 +62,8 @@ pub struct Request {
     pub allow_shell: bool,
     /// The only profiles of a medium that boot; all when none is named.
     pub allowed_profiles: Vec<AllowedProfile>,
+    /// Files of microcode, and folders with such.
+    pub microcode: Vec<PathBuf>,
     /// A store to pack.
     pub store: Option<PathBuf>,
     /// The profiles of the store to pack, with their images; all when none is named.
@@ -129,6 +132,7 @@ impl Request {
             require_signatures: false,
             allow_shell: false,
             allowed_profiles: Vec::new(),
+            microcode: Vec::new(),
             store: None,
             profiles: Vec::new(),
             cache: None,
@@ -143,6 +147,7 @@ impl Request {
     pub fn plan(&self) -> Result<Plan, Error> {
         // The kernel last: it takes seconds, and what is wrong with the others shows at once.
         let (init, keys) = (read_init(&self.init)?, Keys::read(&self.keys, self.require_signatures)?);
+        let early = microcode::early(&self.microcode)?;
         let reading = self.progress.work(format_args!("reading {}", self.kernel.display()));
         let opening = Opening { release: self.release.as_deref(), cache: self.cache.as_deref() };
         let kernel = opening.open(&self.kernel)?;
@@ -178,7 +183,7 @@ impl Request {
         let rescue = rules::about_rescue(&keys, &profiles.unsealed, self.allow_shell);
         let warnings = shell.into_iter().chain(rescue).chain(firmware.warning).chain(profiles.mended);
         let (warnings, profiles, firmware) = (warnings.collect(), profiles.taken, firmware.files);
-        Ok(Plan { release, contents, modules, firmware, makers, profiles, warnings, progress })
+        Ok(Plan { release, early, contents, modules, firmware, makers, profiles, warnings, progress })
     }
 
     fn pick(&self, kernel: &KernelPackage) -> Result<Selection, Error> {
@@ -238,6 +243,8 @@ fn add_modules(contents: &mut Contents, release: &str, modules: &mut Selection) 
 pub struct Plan {
     /// The kernel's release.
     pub release: String,
+    /// What goes in front: microcode.
+    pub early: Option<Early>,
     /// The files.
     pub contents: Contents,
     /// The modules, with their reasons.
@@ -289,7 +296,9 @@ impl Plan {
         }
         let failed = |error: std::io::Error| Error::caused(output.display(), error);
         let file = Output::create(output, Form::Stream)?;
-        let buffer = BufWriter::with_capacity(1 << 17, archive::Counted::new(file.handle()?));
+        let mut buffer = BufWriter::with_capacity(1 << 17, archive::Counted::new(file.handle()?));
+        let early = self.early.as_ref().map_or(&[][..], |early| &early.bytes);
+        buffer.write_all(early).map_err(|error| archive::full(output, error))?;
         let mut encoder = zstd::Encoder::new(buffer, level).map_err(failed)?;
         // The kernel checks the sum when it unpacks, and `--list` when it reads.
         encoder.include_checksum(true).map_err(failed)?;
@@ -311,6 +320,7 @@ impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let size = |path: &str| human_size(self.contents.get(path).map_or(0, |entry| entry.source.size()));
         writeln!(f, "kernel {}", self.release)?;
+        self.early.iter().flat_map(|early| &early.files).try_for_each(|file| writeln!(f, "{file}"))?;
         writeln!(f, "  {:24} {:>10}  PID 1", "init", size("init"))?;
         for module in &self.modules.picked {
             let size = match &module.path {

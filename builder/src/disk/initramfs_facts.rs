@@ -1,13 +1,13 @@
 //! What an initramfs says of itself: for which kernel it was made, and which profiles its init can read. Whoever installs a profile looks
 //! first, for an init that cannot read it never comes to the point of taking another one.
 //!
-//! The file is a newc archive (Documentation/driver-api/early-userspace/buffer-format.rst of the kernel), compressed or not, or several of
-//! them one behind the other, as with microcode in front.
+//! The file has newc archives, each compressed or not, as with microcode in front of the initramfs itself: the crate `initramfs-archive`.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::ops::ControlFlow;
 
-use decompress::Compression;
+use initramfs_archive::{Limits, walk};
 use initramfs_format::{Description, paths};
 use profiles::resolved::BootProfile;
 
@@ -16,12 +16,7 @@ use crate::error::Error;
 /// `mkinitramfs` writes entries by path, and the description before modules and images: what lies behind so much is not looked for.
 const MOST_BYTES: u64 = 256 << 20;
 /// More of a description is not read.
-const MOST_TEXT: u64 = 1 << 20;
-/// Of an entry: magic number, 13 numbers of eight hexadecimal digits.
-const HEADER: usize = 110;
-/// The longest name, the zero byte behind it included: PATH_MAX of linux/limits.h.
-const LONGEST_NAME: u64 = 4096;
-const TRAILER: &[u8] = b"TRAILER!!!";
+const MOST_TEXT: u32 = 1 << 20;
 
 /// What an initramfs says; `None` where it says nothing: it has no description, or its bytes are those of something else.
 ///
@@ -42,88 +37,18 @@ fn system_said(error: io::Error) -> Option<io::Error> {
 
 fn text_of(mut file: &File) -> io::Result<Option<Vec<u8>>> {
     file.seek(SeekFrom::Start(0))?;
-    let mut input = BufReader::with_capacity(1 << 16, file.take(MOST_BYTES));
-    // One archive after another: the kernel takes zero bytes between them, and each may be compressed.
-    loop {
-        let first = input.fill_buf()?;
-        let zeros = first.iter().take_while(|byte| **byte == 0).count();
-        match Compression::of_magic(first) {
-            Compression::None if first.is_empty() => return Ok(None),
-            Compression::None if zeros > 0 => input.consume(zeros),
-            Compression::None => {
-                if let Some(text) = find(&mut input)? {
-                    return Ok(Some(text));
-                }
-            }
-            compression => return in_compressed(compression.reader(input)?),
+    let limits = Limits { unpacked: MOST_BYTES, ..Limits::default() };
+    let mut found = None;
+    let walked = walk(file.take(MOST_BYTES), limits, &mut |entry, data| {
+        if entry.path != paths::entry(paths::DESCRIPTION) || entry.size > MOST_TEXT {
+            return Ok(ControlFlow::Continue(()));
         }
-    }
-}
-
-/// The same of what a decompressor yields, behind which nothing else is looked for.
-fn in_compressed(inside: impl Read) -> io::Result<Option<Vec<u8>>> {
-    let mut inside = BufReader::new(inside.take(MOST_BYTES));
-    loop {
-        let zeros = inside.fill_buf()?.iter().take_while(|byte| **byte == 0).count();
-        inside.consume(zeros);
-        if zeros > 0 {
-            continue;
-        }
-        if let Some(text) = find(&mut inside)? {
-            return Ok(Some(text));
-        }
-    }
-}
-
-/// Reads an archive up to the description, or to its end.
-fn find(input: &mut impl Read) -> io::Result<Option<Vec<u8>>> {
-    let wanted = paths::entry(paths::DESCRIPTION);
-    loop {
-        let mut header = [0; HEADER];
-        input.read_exact(&mut header)?;
-        if !header.starts_with(b"070701") && !header.starts_with(b"070702") {
-            return Err(io::ErrorKind::InvalidData.into());
-        }
-        let number = |place: usize| {
-            let digits =
-                header.get(6 + 8 * place..14 + 8 * place).and_then(|it| std::str::from_utf8(it).ok());
-            digits.and_then(|it| u64::from_str_radix(it, 16).ok()).ok_or(io::ErrorKind::InvalidData)
-        };
-        let (size, name_size) = (number(6)?, number(11)?);
-        if name_size > LONGEST_NAME {
-            return Err(io::ErrorKind::InvalidData.into());
-        }
-        let mut name = bytes(input, name_size)?;
-        skip(input, padding(HEADER as u64 + name_size))?;
-        name.pop();
-        if name == TRAILER {
-            return Ok(None);
-        }
-        if name == wanted.as_bytes() && size <= MOST_TEXT {
-            return bytes(input, size).map(Some);
-        }
-        skip(input, size + padding(size))?;
-    }
-}
-
-/// Zero bytes up to the next multiple of four.
-fn padding(length: u64) -> u64 {
-    length.next_multiple_of(4) - length
-}
-
-fn bytes(input: &mut impl Read, length: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    match input.take(length).read_to_end(&mut bytes)? as u64 == length {
-        true => Ok(bytes),
-        false => Err(io::ErrorKind::UnexpectedEof.into()),
-    }
-}
-
-fn skip(input: &mut impl Read, length: u64) -> io::Result<()> {
-    match io::copy(&mut input.take(length), &mut io::sink())? == length {
-        true => Ok(()),
-        false => Err(io::ErrorKind::UnexpectedEof.into()),
-    }
+        let mut text = Vec::new();
+        data.read_to_end(&mut text)?;
+        found = Some(text);
+        Ok(ControlFlow::Break(()))
+    });
+    walked.map(|_| found).map_err(|damage| damage.cause)
 }
 
 /// Why the init of an initramfs would not boot this profile, as far as both say; `None` where it would. What says nothing of itself is taken

@@ -4,8 +4,9 @@
 //! to limit.
 
 mod gzip;
+mod lz4_legacy;
 
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read};
 
 use liblzma::read::XzDecoder;
 use liblzma::stream::{CONCATENATED, Stream};
@@ -28,6 +29,8 @@ pub enum Compression {
     Lzma,
     /// `.zst` (RFC 8878)
     Zstd,
+    /// What `lz4 -l` writes and the kernel reads; its other frames are not known here.
+    Lz4Legacy,
 }
 
 impl Compression {
@@ -55,6 +58,7 @@ impl Compression {
             [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Compression::Xz,
             // A frame, or one to be skipped.
             [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Compression::Zstd,
+            _ if first.starts_with(&lz4_legacy::MAGIC) => Compression::Lz4Legacy,
             _ if is_lzma_header(first) => Compression::Lzma,
             _ => Compression::None,
         }
@@ -78,7 +82,44 @@ impl Compression {
                 Box::new(XzDecoder::new_stream(compressed, stream))
             }
             Compression::Zstd => Box::new(zstd::Decoder::new(compressed)?),
+            Compression::Lz4Legacy => Box::new(lz4_legacy::Blocks::new(BufReader::new(compressed))),
         })
+    }
+
+    /// As [`Compression::reader`], of the first stream alone: behind its end, `compressed` stands at what follows it. (lz4's legacy frames
+    /// have no end but zeros, of which four are taken, and the end of `compressed`.)
+    ///
+    /// # Errors
+    /// The decompressor cannot be set up.
+    pub fn one_stream<'a>(self, compressed: impl BufRead + 'a) -> io::Result<Box<dyn Read + 'a>> {
+        Ok(match self {
+            Compression::None => Box::new(compressed),
+            Compression::Gzip => Box::new(flate2::bufread::GzDecoder::new(compressed)),
+            Compression::Bzip2 => Box::new(bzip2::bufread::BzDecoder::new(compressed)),
+            Compression::Xz => {
+                let stream = Stream::new_stream_decoder(MOST_XZ_MEMORY, 0)?;
+                Box::new(liblzma::bufread::XzDecoder::new_stream(compressed, stream))
+            }
+            Compression::Lzma => {
+                let stream = Stream::new_lzma_decoder(MOST_XZ_MEMORY)?;
+                Box::new(liblzma::bufread::XzDecoder::new_stream(compressed, stream))
+            }
+            Compression::Zstd => Box::new(zstd::Decoder::with_buffer(compressed)?.single_frame()),
+            Compression::Lz4Legacy => Box::new(lz4_legacy::Blocks::new(compressed)),
+        })
+    }
+
+    /// As people call it: `zstd`; `plain` for [`Compression::None`].
+    pub fn name(self) -> &'static str {
+        match self {
+            Compression::None => "plain",
+            Compression::Gzip => "gzip",
+            Compression::Bzip2 => "bzip2",
+            Compression::Xz => "xz",
+            Compression::Lzma => "lzma",
+            Compression::Zstd => "zstd",
+            Compression::Lz4Legacy => "lz4",
+        }
     }
 }
 
@@ -106,6 +147,37 @@ mod tests {
         assert_eq!(Compression::of("data.tar", "data.tar"), Some(Compression::None));
         for name in ["data.tar.bz", "data.tar.xz.gz", "data.tarxz", "control.tar.gz"] {
             assert_eq!(Compression::of(name, "data.tar"), None, "{name}");
+        }
+    }
+
+    /// The end of a stream is found to the byte, whatever the buffer holds of what follows.
+    #[test]
+    fn one_stream_takes_no_byte_of_what_follows_it() {
+        let packed = |mut encoder: Box<dyn Read>| {
+            let mut bytes = Vec::new();
+            encoder.read_to_end(&mut bytes).unwrap();
+            bytes
+        };
+        let text: &[u8] = b"some text, some text";
+        let lzma = liblzma::stream::LzmaOptions::new_preset(6).unwrap();
+        let lzma = Stream::new_lzma_encoder(&lzma).unwrap();
+        for (compression, bytes) in [
+            (Compression::Gzip, packed(Box::new(flate2::read::GzEncoder::new(text, Default::default())))),
+            (Compression::Bzip2, packed(Box::new(bzip2::read::BzEncoder::new(text, Default::default())))),
+            (Compression::Xz, packed(Box::new(liblzma::read::XzEncoder::new(text, 6)))),
+            (Compression::Lzma, packed(Box::new(liblzma::read::XzEncoder::new_stream(text, lzma)))),
+            (Compression::Zstd, zstd::encode_all(text, 3).unwrap()),
+        ] {
+            assert_eq!(Compression::of_magic(&bytes), compression);
+            for behind in [&b""[..], b"070701", &bytes] {
+                let both = [&bytes[..], behind].concat();
+                let mut rest = &both[..];
+                let mut plain = Vec::new();
+                compression.one_stream(&mut rest).unwrap().read_to_end(&mut plain).unwrap();
+                assert_eq!((&plain[..], rest), (text, behind), "{}", compression.name());
+                let cut = &bytes[..bytes.len() - 1];
+                assert!(compression.one_stream(cut).unwrap().read_to_end(&mut Vec::new()).is_err());
+            }
         }
     }
 

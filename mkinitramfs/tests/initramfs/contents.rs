@@ -62,7 +62,7 @@ fn our_list_agrees_with_cpio() {
     let fixture = Fixture::new();
     fixture.request().plan().expect("a plan").write(1, &fixture.path("out.img")).expect("written");
     let ours: Vec<String> =
-        list(&fixture.path("out.img")).expect("listed").into_iter().map(|entry| entry.path).collect();
+        list(&fixture.path("out.img")).expect("listed").entries.into_iter().map(|entry| entry.path).collect();
     let theirs = shell(fixture.folder.path(), "zstd -dcq out.img | cpio --quiet -t");
     assert_eq!(ours, theirs.lines().collect::<Vec<_>>());
 }

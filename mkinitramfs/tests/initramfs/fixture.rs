@@ -110,9 +110,12 @@ pub fn static_program() -> Vec<u8> {
 
 /// Runs a line of shell in `folder` and returns what it printed.
 pub fn shell(folder: &Path, line: &str) -> String {
-    for tool in ["zstd", "cpio"] {
+    for tool in ["zstd", "cpio", "lz4"] {
         let found = Command::new(tool).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
-        assert!(found.is_ok(), "{tool} judges the archives: install it (Debian: apt-get install zstd cpio)");
+        assert!(
+            found.is_ok(),
+            "{tool} judges the archives: install it (Debian: apt-get install zstd cpio lz4)"
+        );
     }
     let output = Command::new("sh").args(["-ec", line]).current_dir(folder).output().expect("sh runs");
     assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));

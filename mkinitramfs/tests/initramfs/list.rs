@@ -62,7 +62,7 @@ fn plain_archives_of_others_are_read() {
         fixture.folder.path(),
         "mkdir t && cd t && echo hello > file && ln -s file link && find . | sort | cpio --quiet -o -H newc > ../plain.img",
     );
-    let listed = list(&fixture.path("plain.img")).expect("listed");
+    let listed = list(&fixture.path("plain.img")).expect("listed").entries;
     assert_eq!(listed.iter().map(|entry| entry.path.as_str()).collect::<Vec<_>>(), [".", "file", "link"]);
     assert_eq!((listed[1].size, listed[2].target.as_deref()), (6, Some("file")));
 }

@@ -1,11 +1,15 @@
-//! mkinitramfs from the outside. No test needs root; GNU `cpio` and `zstd` must be installed.
+//! mkinitramfs from the outside. No test needs root; GNU `cpio`, `zstd` and `lz4` must be installed.
 
+mod archives;
 mod command;
 mod contents;
+mod diff;
 mod fixture;
 mod list;
 mod machines;
 mod makers;
+mod microcode;
 mod modules;
 mod store;
 mod trust;
+mod why;

@@ -39,7 +39,7 @@ fn the_newest_generations_go_in_with_their_images_once() {
     assert_eq!(plan.profiles, ["console generation 1", "web generation 10"]);
     plan.write(1, &fixture.path("out.img")).expect("written");
     let listed: Vec<_> =
-        list(&fixture.path("out.img")).expect("listed").into_iter().map(|entry| entry.path).collect();
+        list(&fixture.path("out.img")).expect("listed").entries.into_iter().map(|entry| entry.path).collect();
     let packed: Vec<&str> = listed
         .iter()
         .map(String::as_str)
