@@ -1,8 +1,8 @@
 //! `--snapshot`: a guest as it was when its system was up, kept in the cache of this user, so that the next one need not boot.
 
-use std::fs::{self, File, Permissions};
+use std::fs::{self, Metadata, Permissions};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use atomic_file::UnnamedFile;
@@ -44,9 +44,12 @@ impl Snapshot {
         Ok(Snapshot { path: cache_folder::of("vm-snapshots")?.join(format!("{name}.{ENDING}")) })
     }
 
-    /// Where the guest is kept, if it is.
+    /// Where the guest is kept, if it is, and by this user: QEMU believes what is in it.
     pub fn found(&self) -> Option<&Path> {
-        let file = File::open(&self.path).ok()?;
+        let file = stack::beneath::regular_file(&self.path).ok()?;
+        if !is_own(&file.metadata().ok()?, nix::unistd::geteuid().as_raw()) {
+            return None;
+        }
         cache_folder::note_use(&file);
         Some(&self.path)
     }
@@ -74,9 +77,26 @@ impl Snapshot {
     }
 }
 
+/// Whether nobody but `user` and root could have written it.
+fn is_own(found: &Metadata, user: u32) -> bool {
+    found.uid() == user && found.mode() & 0o022 == 0
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_others_could_have_written_is_not_gone_on_from() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let own = nix::unistd::geteuid().as_raw();
+        let seen = |mode: u32, user: u32| {
+            file.as_file().set_permissions(Permissions::from_mode(mode)).unwrap();
+            is_own(&file.as_file().metadata().unwrap(), user)
+        };
+        assert!(seen(0o600, own) && seen(0o644, own));
+        assert!(!seen(0o600, own + 1) && !seen(0o620, own) && !seen(0o602, own));
+    }
 
     #[test]
     fn another_kernel_or_memory_is_another_guest_and_another_scratch_is_not() {

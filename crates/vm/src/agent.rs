@@ -3,7 +3,7 @@
 use std::io;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -20,6 +20,8 @@ const AT_ONCE: Duration = Duration::from_secs(60);
 const CONNECTED: Duration = Duration::from_secs(5);
 /// What a guest may need beyond the time of a job to say that it is over.
 const GRACE: Duration = Duration::from_secs(30);
+/// A guest waits when it has said so much that nobody has heard.
+const UNHEARD: usize = 64;
 /// A boot report of 500 layers has 600 KB.
 const LONGEST_REPORT: usize = 16 << 20;
 
@@ -59,7 +61,7 @@ impl Agent {
     pub fn listen(socket: &Path) -> Result<Self, Error> {
         let listener = UnixListener::bind(socket)
             .map_err(|error| Error::caused(socket.display(), error).remedy("set TMPDIR to a shorter path"))?;
-        let ((sender, events), (give, to)) = (channel(), channel());
+        let ((sender, events), (give, to)) = (sync_channel(UNHEARD), channel());
         thread::spawn(move || {
             if let Err(error) = hear(&listener, &give, &sender) {
                 // Nobody listens any more where this fails.
@@ -193,7 +195,7 @@ impl Agent {
 fn hear(
     listener: &UnixListener,
     give: &Sender<UnixStream>,
-    sender: &Sender<io::Result<Event>>,
+    sender: &SyncSender<io::Result<Event>>,
 ) -> io::Result<()> {
     let (mut port, _) = listener.accept()?;
     if give.send(port.try_clone()?).is_err() {

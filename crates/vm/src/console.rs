@@ -12,6 +12,11 @@ use fault::Error;
 /// A kernel that says this will never say anything else.
 const PANIC: &str = "Kernel panic - not syncing";
 
+/// So much of what a guest prints is remembered, its end; all of it goes to the log.
+const MOST: usize = 32 << 20;
+/// A guest waits when it has printed so many pieces, of at most 4 KiB, that nobody has taken.
+const UNREAD: usize = 4096;
+
 /// Why waiting for a text on the console ended without it.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Missed {
@@ -111,12 +116,25 @@ impl Console {
         let _ = self.log.write_all(&bytes);
         append_plain(&mut self.text, &bytes);
         self.bytes.extend(bytes);
+        self.forget_beyond(MOST);
         Ok(())
+    }
+
+    /// Forgets the first half of what is longer than `most`.
+    fn forget_beyond(&mut self, most: usize) {
+        if self.text.len() > most {
+            let lost = self.text.floor_char_boundary(self.text.len() / 2);
+            self.text.drain(..lost);
+            self.read_to = self.read_to.saturating_sub(lost);
+        }
+        if self.bytes.len() > most {
+            self.bytes.drain(..self.bytes.len() / 2);
+        }
     }
 }
 
 fn pump(mut output: ChildStdout) -> Receiver<Vec<u8>> {
-    let (sender, receiver) = mpsc::channel();
+    let (sender, receiver) = mpsc::sync_channel(UNREAD);
     thread::spawn(move || {
         let mut buffer = [0; 4096];
         loop {
@@ -154,6 +172,7 @@ fn append_plain(text: &mut String, bytes: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::process::{Command, Stdio};
 
     fn plain(reads: &[&str]) -> String {
         let mut text = String::new();
@@ -166,6 +185,21 @@ mod tests {
     #[test]
     fn colours_and_carriage_returns_are_removed() {
         assert_eq!(plain(&["\u{1b}[1;31mred\u{1b}[0m\r\nplain"]), "red\nplain");
+    }
+
+    #[test]
+    fn of_endless_words_the_last_are_remembered() {
+        let mut cat = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let (output, input) = (cat.stdout.take().unwrap(), cat.stdin.take().unwrap());
+        let mut console = Console::new(output, input, tempfile::tempfile().unwrap());
+        console.text = "a".repeat(60) + "end";
+        console.bytes = vec![0; 63];
+        console.read_to = 60;
+        console.forget_beyond(40);
+        assert_eq!((console.text.len(), console.bytes.len(), console.read_to), (32, 32, 29));
+        assert_eq!(console.wait_for("end", Duration::ZERO).unwrap(), "");
+        drop(console);
+        assert!(cat.wait().unwrap().success());
     }
 
     #[test]
