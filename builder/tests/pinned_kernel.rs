@@ -231,6 +231,21 @@ fn an_installation_on_a_disk_finds_its_initramfs() {
 }
 
 #[test]
+fn a_guest_takes_the_file_of_its_own_kernel_and_refuses_another() {
+    let shop = shop();
+    pin(&shop, "web", 2);
+    other_kernel(&shop);
+    let vm = |kernel: &str| {
+        lamina(shop.folder.path(), &["vm", "web", "--kernel", kernel, "--initramfs", "good", "--dry-run"])
+    };
+    let same = vm("kernel");
+    assert!(same.status.success(), "{}", told(&same));
+    let refused = vm("other");
+    let wanted = "--kernel other: is 6.12.0, and the profile web is for 6.1.0-test (linux-test)\nhelp: leave --kernel out";
+    assert!(!refused.status.success() && told(&refused).contains(wanted), "{}", told(&refused));
+}
+
+#[test]
 fn the_difference_of_two_generations_names_their_kernels() {
     let shop = shop();
     pin(&shop, "web", 2);

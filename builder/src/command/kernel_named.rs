@@ -6,7 +6,9 @@ use profiles::resolved::KernelPin;
 use serde_json::{Value, json};
 
 use crate::command::context::Context;
+use crate::disk::contents::DiskGeneration;
 use crate::disk::kernel::KernelSource;
+use crate::disk::made_files::MadeFile;
 use crate::error::{Error, Result};
 use crate::fetch::{Console, Fetcher};
 use crate::kernel::listed::{self, ListedKernel};
@@ -19,6 +21,25 @@ pub(super) fn list(context: &Context) -> Result<Vec<ListedKernel>> {
         Ok(path) if path.exists() => listed::load(&path),
         Err(error) if context.names_a_tree() => Err(error),
         _ => listed::built_in(),
+    }
+}
+
+/// All these profiles name kernels, and `--kernel` another one: its bytes are those of none.
+pub(super) fn refuse_other<'a>(
+    named: &str,
+    (release, linux): &(String, MadeFile),
+    chosen: impl Iterator<Item = &'a DiskGeneration>,
+) -> Result<()> {
+    let pins: Vec<_> = chosen.filter_map(|it| Some((&it.profile, it.contents.kernel.as_ref()?))).collect();
+    match pins.first() {
+        Some((profile, pin)) if pins.iter().all(|(_, pin)| pin.digest != linux.digest) => {
+            let cause =
+                format!("is {release}, and the profile {profile} is for {} ({})", pin.release, pin.name);
+            Err(Error::new(format!("--kernel {named}"), cause).remedy(
+                "leave --kernel out: it is for profiles that name no kernel; or take `kernel` out of the profile",
+            ))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -16,7 +16,7 @@ use crate::disk::assembly::DiskRequest;
 use crate::disk::contents::{self, DiskGeneration};
 use crate::disk::kernel::{InitramfsSource, boot_files, kernel_of};
 use crate::disk::loader::{Firmware, LoaderFolders, UefiLoader};
-use crate::disk::made_files::{MadeFile, MadeFiles};
+use crate::disk::made_files::MadeFiles;
 use crate::disk::pinned_kernel::{DiskKernels, PinnedKernels};
 use crate::error::{Error, Result};
 use crate::store::Store;
@@ -135,27 +135,6 @@ pub(in crate::command) fn bytes(text: &str) -> Result<u64, String> {
 
 /// The kernel of profiles that name none, when nobody says.
 const KERNEL: &str = "6.1-all";
-
-/// All profiles name kernels, and `--kernel` another one.
-fn refuse_other_kernel(
-    named: &str,
-    given: &(String, MadeFile),
-    chosen: &[Vec<DiskGeneration>],
-) -> Result<()> {
-    let (release, linux) = given;
-    let pins: Vec<_> =
-        chosen.iter().flatten().filter_map(|it| Some((&it.profile, it.contents.kernel.as_ref()?))).collect();
-    match pins.first() {
-        Some((profile, pin)) if pins.iter().all(|(_, pin)| pin.digest != linux.digest) => {
-            let cause =
-                format!("is {release}, and the profile {profile} is for {} ({})", pin.release, pin.name);
-            Err(Error::new(format!("--kernel {named}"), cause).remedy(
-                "leave --kernel out: it is for profiles that name no kernel; or take `kernel` out of the profile",
-            ))
-        }
-        _ => Ok(()),
-    }
-}
 
 /// A rescue that is for one kernel takes the place of nothing that starts with another.
 fn rescue_warnings(chosen: &[Vec<DiskGeneration>], rescue: Option<&Name>, boot: &DiskKernels) -> Vec<String> {
@@ -290,7 +269,9 @@ impl Create {
         }
         match source {
             Some((source, _)) if any => kernels.all = Some(boot_files(&source, &initramfs, &made)?),
-            Some((source, _)) => refuse_other_kernel(named, &kernel_of(&source, &made)?, chosen)?,
+            Some((source, _)) => {
+                kernel_named::refuse_other(named, &kernel_of(&source, &made)?, chosen.iter().flatten())?
+            }
             None => {}
         }
         Ok(kernels)

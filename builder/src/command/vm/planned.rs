@@ -15,7 +15,7 @@ use crate::command::{at_most_one, kernel_named};
 use crate::digest::digest_file;
 use crate::disk::contents;
 use crate::disk::contents::DiskGeneration;
-use crate::disk::kernel::{BootFiles, InitramfsSource, boot_files};
+use crate::disk::kernel::{BootFiles, InitramfsSource, boot_files, kernel_of};
 use crate::disk::made_files::MadeFiles;
 use crate::disk::pinned_kernel::PinnedKernels;
 use crate::error::{Error, Result};
@@ -167,15 +167,14 @@ impl VmCommand {
         let made = MadeFiles::of_this_user(&context.report);
         let _meter = context.report.progress().work("reading the kernel and its initramfs");
         let pinned = PinnedKernels::default().of(&generation.contents, store, &initramfs, &made)?;
-        match (pinned, &self.kernel, &generation.contents.kernel) {
-            (Some(_), Some(given), Some(pin)) if pin.name.as_str() != given => {
-                let cause =
-                    format!("the profile {} is for {} ({})", generation.profile, pin.release, pin.name);
-                Err(Error::new(format!("--kernel {given}"), cause)
-                    .remedy("leave --kernel out; or take `kernel` out of the profile, and lock it again"))
+        match (pinned, &self.kernel) {
+            (Some(own), None) => Ok(own),
+            (Some(own), Some(given)) => {
+                let (source, _) = kernel_named::source(context, given)?;
+                kernel_named::refuse_other(given, &kernel_of(&source, &made)?, [generation].into_iter())?;
+                Ok(own)
             }
-            (Some(own), ..) => Ok(own),
-            (None, given, _) => {
+            (None, given) => {
                 let usual = if self.share.is_empty() { KERNEL } else { KERNEL_WITH_9P };
                 let (source, _) = kernel_named::source(context, given.as_deref().unwrap_or(usual))?;
                 boot_files(&source, &initramfs, &made).map(Rc::new)
