@@ -24,6 +24,8 @@ pub struct Finding {
     pub severity: Severity,
     /// The line of the table that is not met.
     pub requirement: &'static Requirement,
+    /// What of a profile does not boot without it; see [`raise`].
+    pub of_profile: Option<String>,
     problem: Problem,
 }
 
@@ -63,6 +65,17 @@ impl fmt::Display for Finding {
     }
 }
 
+/// Says of findings that they are about something which a profile cannot do without: `why` knows what that is, by the symbol.
+pub fn raise(findings: &mut [Finding], why: impl Fn(&str) -> Option<String>) {
+    for finding in findings.iter_mut() {
+        finding.of_profile = why(finding.requirement.symbol);
+        if finding.of_profile.is_some() {
+            finding.severity = Severity::Missing;
+        }
+    }
+    findings.sort_by_key(|finding| finding.severity);
+}
+
 /// Compares a configuration with the table: nothing when every line is met, the missing before the limiting. What only some machines
 /// have is nothing that a kernel lacks.
 pub fn check(config: &Config) -> Vec<Finding> {
@@ -97,7 +110,12 @@ fn findings(problem_of: impl Fn(&Requirement) -> Option<Problem>) -> Vec<Finding
                 Need::Required => Severity::Missing,
                 Need::Optional => Severity::Limited,
             };
-            problem_of(requirement).map(|problem| Finding { severity, requirement, problem })
+            problem_of(requirement).map(|problem| Finding {
+                severity,
+                requirement,
+                of_profile: None,
+                problem,
+            })
         })
         .collect();
     found.sort_by_key(|finding| finding.severity);

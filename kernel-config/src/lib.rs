@@ -13,7 +13,7 @@ mod fragment;
 mod subject;
 pub mod table;
 
-pub use check::{Finding, Severity, check, check_package};
+pub use check::{Finding, Severity, check, check_package, raise};
 pub use config::{Config, Setting};
 pub use fragment::{fragment, place};
 pub use subject::Subject;

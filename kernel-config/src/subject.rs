@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use decompress::Compression;
 use fault::Error;
@@ -50,6 +50,22 @@ impl Subject {
             Error::new(path.display(), text)
         })?;
         Config::parse(path, &text).map(Subject::Config)
+    }
+
+    /// The kernel that runs on this machine, by what it says of itself (`/proc/config.gz`, where it was made with IKCONFIG_PROC), else by what
+    /// is installed: `/lib/modules/RELEASE`, or `/boot/config-RELEASE` alone. Its path is the second.
+    ///
+    /// # Errors
+    /// None of these is there; or it cannot be read.
+    pub fn running(root: &Path, release: &str) -> Result<(Subject, PathBuf), Error> {
+        let places = ["proc/config.gz", &format!("lib/modules/{release}"), &format!("boot/config-{release}")];
+        let mut places = places.map(|place| root.join(place)).into_iter().filter(|place| place.exists());
+        let place = places.next().ok_or_else(|| {
+            let cause = format!("{release} runs here, and says nothing of how it was made");
+            Error::new("the running kernel", cause)
+                .remedy("name a kernel package, the folder of an unpacked one, or a configuration")
+        })?;
+        Ok((Subject::open(&place)?, place))
     }
 
     /// What the kernel lacks; see [`check`] and [`check_package`].

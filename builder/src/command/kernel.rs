@@ -5,7 +5,8 @@ use std::process::ExitCode;
 
 use argh::{ArgsInfo, FromArgs};
 use cli::numbers::human_size;
-use kernel_config::{Finding, Severity, Subject};
+use kernel_config::{Finding, Severity, Subject, raise};
+use profiles::Name;
 use serde_json::json;
 
 use super::kernel_import::Import;
@@ -13,9 +14,11 @@ use super::kernel_named;
 use super::kernel_remove::Remove;
 use super::{print, print_json};
 use crate::command::context::Context;
+use crate::disk::contents;
 use crate::error::{Error, Result};
 use crate::fetch::{self, Console, Fetcher};
 use crate::kernel::listed::{self, ListedKernel};
+use crate::kernel::needs::{self, Needs};
 use crate::store::KernelRecord;
 
 /// Get kernels, and check what they lack.
@@ -40,17 +43,21 @@ enum Action {
     Remove(Remove),
 }
 
-/// Say in sentences what a kernel lacks; exit status 1 when no stack would boot on it.
+/// Say in sentences what a kernel lacks, and which symbol of its configuration to set; exit status 1 when no stack, or not the profile, would
+/// boot on it.
 #[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(
     subcommand,
     name = "check",
-    example = "lamina kernel check linux-image.deb\nlamina kernel check .config --json"
+    example = "lamina kernel check\nlamina kernel check linux-image.deb --profile web\nlamina kernel check .config --json"
 )]
 struct Check {
-    /// a kernel package, the folder of an unpacked one, or a configuration (also /proc/config.gz)
+    /// a kernel package, the folder of an unpacked one, or a configuration (also /proc/config.gz); default: the kernel that runs
     #[argh(positional)]
-    kernel: String,
+    kernel: Option<String>,
+    /// what this locked profile cannot do without counts as missing: dm-verity, EROFS, the file system of its state
+    #[argh(option, arg_name = "name")]
+    profile: Option<String>,
     /// write JSON
     #[argh(switch)]
     json: bool,
@@ -85,7 +92,7 @@ struct List {
 impl KernelCommand {
     pub(super) fn run(self, context: &Context) -> Result<ExitCode> {
         match self.action {
-            Action::Check(check) => check.run(),
+            Action::Check(check) => check.run(context),
             Action::Fetch(fetch) => fetch.run(context),
             Action::Import(import) => import.run(context),
             Action::List(list) => list.run(context),
@@ -152,20 +159,42 @@ impl Fetch {
 }
 
 impl Check {
-    fn run(self) -> Result<ExitCode> {
-        let findings = Subject::open(self.kernel.as_ref()).and_then(|kernel| kernel.check())?;
+    fn run(self, context: &Context) -> Result<ExitCode> {
+        let (subject, kernel) = match &self.kernel {
+            Some(kernel) => (Subject::open(kernel.as_ref())?, kernel.clone()),
+            None => {
+                let running = rustix::system::uname();
+                let running = running.release().to_string_lossy();
+                let (subject, place) = Subject::running(Path::new("/"), &running)?;
+                (subject, format!("{running}, which runs here ({})", place.display()))
+            }
+        };
+        let mut findings = subject.check()?;
+        if let Some(profile) = &self.profile {
+            let needs = needs_of(context, profile)?;
+            raise(&mut findings, |symbol| needs.get(symbol).map(|why| format!("profile {profile}, {why}")));
+        }
         let boots = findings.iter().all(|finding| finding.severity != Severity::Missing);
         if self.json {
             let list: Vec<_> = findings.iter().map(finding_as_json).collect();
             print_json(&json!({ "boots": boots, "findings": list }))?;
         } else {
             for finding in &findings {
-                print(format_args!("{}: {finding}", word(finding.severity)))?;
+                let of_profile = finding.of_profile.iter().map(|why| format!(" ({why})")).collect::<String>();
+                print(format_args!("{}{of_profile}: {finding}", word(finding.severity)))?;
             }
-            print(verdict(&self.kernel, &findings))?;
+            print(verdict(&kernel, self.profile.as_deref(), &findings))?;
         }
         Ok(if boots { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
+}
+
+fn needs_of(context: &Context, profile: &str) -> Result<Needs> {
+    let name = Name::parse(profile).map_err(|error| {
+        Error::caused(format!("'{profile}'"), error).remedy("`lamina profile list` says which there are")
+    })?;
+    let store = context.store()?;
+    needs::of(&contents::newest(&store, &name, &context.report)?.contents, &store)
 }
 
 fn word(severity: Severity) -> &'static str {
@@ -175,13 +204,16 @@ fn word(severity: Severity) -> &'static str {
     }
 }
 
-fn verdict(kernel: &str, findings: &[Finding]) -> String {
+fn verdict(kernel: &str, profile: Option<&str>, findings: &[Finding]) -> String {
     let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
+    let boot = profile.map_or_else(|| "stacks boot".to_owned(), |name| format!("the profile {name} boots"));
+    let none = profile
+        .map_or_else(|| "no stack boots".to_owned(), |name| format!("the profile {name} does not boot"));
     match (count(Severity::Missing), count(Severity::Limited)) {
-        (0, 0) => format!("{kernel}: stacks boot on this kernel, and it lacks nothing"),
-        (0, limits) => format!("{kernel}: stacks boot on this kernel, within the limits above ({limits})"),
+        (0, 0) => format!("{kernel}: {boot} on this kernel, and it lacks nothing"),
+        (0, limits) => format!("{kernel}: {boot} on this kernel, within the limits above ({limits})"),
         (missing, _) => {
-            format!("{kernel}: no stack boots on this kernel: it lacks what is missing above ({missing})")
+            format!("{kernel}: {none} on this kernel: it lacks what is missing above ({missing})")
         }
     }
 }
@@ -191,6 +223,7 @@ fn finding_as_json(finding: &Finding) -> serde_json::Value {
         "severity": word(finding.severity),
         "symbol": finding.requirement.symbol,
         "group": finding.requirement.group.name(),
+        "of_profile": finding.of_profile,
         "text": finding.to_string(),
     })
 }

@@ -4,8 +4,10 @@
 //! |---|---|
 //! | [`listed`] | kernel packages with a short name, which can be fetched |
 //! | [`module_tree`] | modules and firmware as files of one tree, with the indexes that depmod makes of them |
+//! | [`needs`] | what a profile needs of a kernel |
 //! | [`import`] | a package becomes a kernel of the store |
 
 pub mod import;
 pub mod listed;
 pub mod module_tree;
+pub mod needs;
