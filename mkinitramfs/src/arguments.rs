@@ -28,6 +28,7 @@ const LEVEL: i32 = 10;
     example = "mkinitramfs --kernel out/kernels/6.1.deb --init out/init --busybox busybox --store STORE --profile rescue --output rescue.img",
     example = "mkinitramfs --generic --output initramfs.img",
     example = "mkinitramfs --kernel kernel.deb --init out/init --microcode /lib/firmware/intel-ucode --output initramfs.img",
+    example = "mkinitramfs --kernel kernel.deb --init out/init --drop-in site/serial-tools --output initramfs.img",
     example = "mkinitramfs list out/initramfs.img",
     example = "mkinitramfs diff /boot/initrd.img-6.1.0-50-amd64 out/initramfs.img",
     example = "mkinitramfs why virtio_blk out/initramfs.img",
@@ -78,7 +79,7 @@ pub struct Arguments {
     #[argh(option, arg_name = "folder")]
     pub sysfs: Option<PathBuf>,
 
-    /// the folder with the firmware that modules name (default: for --generic, --host, --add-group and --module that of the system where
+    /// the folder with the firmware that modules name (default: for --generic, --host, --add-group, --module and --drop-in that of the system where
     /// the kernel lies, /lib/firmware for a package; else none)
     #[argh(option, arg_name = "folder")]
     pub firmware: Option<PathBuf>,
@@ -126,6 +127,11 @@ pub struct Arguments {
     /// /lib/firmware/intel-ucode; may be repeated
     #[argh(option, arg_name = "file-or-folder")]
     pub microcode: Vec<PathBuf>,
+
+    /// a folder of additions: files/ goes in as it is, modules names kernel modules, and programs those of this machine that go in with
+    /// their shared libraries; may be repeated
+    #[argh(option, arg_name = "folder")]
+    pub drop_in: Vec<PathBuf>,
 
     /// a store whose profiles and images are packed, for lamina.store=initramfs
     #[argh(option, arg_name = "folder")]
@@ -224,6 +230,7 @@ impl Arguments {
             ("--allow-profile", !self.allow_profile.is_empty()),
             ("--allow-shell", self.allow_shell),
             ("--microcode", !self.microcode.is_empty()),
+            ("--drop-in", !self.drop_in.is_empty()),
             ("--store", self.store.is_some()),
             ("--profile", !self.profile.is_empty()),
             ("--level", self.level.is_some()),
@@ -286,6 +293,7 @@ pub fn request(arguments: &Arguments) -> Result<Request, String> {
         groups: &arguments.group,
         more_groups: &arguments.add_group,
         modules: &arguments.module,
+        drop_ins: &arguments.drop_in,
         sysfs: arguments.sysfs.as_deref(),
         firmware: arguments.firmware.as_deref(),
     };
@@ -312,6 +320,7 @@ pub fn request(arguments: &Arguments) -> Result<Request, String> {
         allow_shell: arguments.allow_shell,
         allowed_profiles: arguments.allow_profile.clone(),
         microcode: arguments.microcode.clone(),
+        drop_ins: arguments.drop_in.clone(),
         store: arguments.store.clone(),
         profiles: arguments.profile.clone(),
         progress: Progress::on_stderr(),

@@ -17,6 +17,8 @@ pub struct Asked<'a> {
     /// Beside those that go in anyway.
     pub more_groups: &'a [Group],
     pub modules: &'a [String],
+    /// They may name modules.
+    pub drop_ins: &'a [PathBuf],
     pub sysfs: Option<&'a Path>,
     pub firmware: Option<&'a Path>,
 }
@@ -64,7 +66,11 @@ impl Asked<'_> {
 
     /// The usual groups are for virtual machines, which need none: the same input gives the same bytes there, whatever this machine has.
     fn firmware(&self) -> Firmwares {
-        let is_usual = !self.generic && !self.host && self.more_groups.is_empty() && self.modules.is_empty();
+        let is_usual = !self.generic
+            && !self.host
+            && self.more_groups.is_empty()
+            && self.modules.is_empty()
+            && self.drop_ins.is_empty();
         match self.firmware {
             Some(folder) => Firmwares::Of(folder.to_owned()),
             None if is_usual => Firmwares::None,

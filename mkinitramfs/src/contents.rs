@@ -73,6 +73,14 @@ impl Contents {
         Ok(())
     }
 
+    /// Adds a folder, unless there is one already.
+    pub(crate) fn add_folder(&mut self, path: &str, mode: u32) -> Result<(), Error> {
+        match self.get(path).map(|entry| &entry.source) {
+            Some(Source::Folder) => Ok(()),
+            _ => self.add(path, mode, Source::Folder),
+        }
+    }
+
     /// All entries, sorted by path.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Entry)> {
         self.entries.iter().map(|(path, entry)| (path.as_str(), entry))

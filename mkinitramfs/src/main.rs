@@ -129,6 +129,7 @@ fn to_json(plan: &Plan, written: Option<Written>) -> String {
         "absent": plan.modules.absent,
         "profiles": plan.profiles,
         "microcode": plan.early.as_ref().map(|early| &early.files),
+        "drop_ins": plan.drop_ins,
         "warnings": plan.warnings,
         "files": files,
         "written": written,

@@ -1,13 +1,10 @@
 //! Decides what goes in, then writes it.
 
-use std::collections::BTreeSet;
-use std::fmt;
 use std::io::{BufWriter, Write};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use atomic_file::{Form, Output};
-use cli::numbers::{count, human_size};
 use cli::progress::Progress;
 use initramfs_format::paths;
 use kernel_config::Group;
@@ -17,12 +14,14 @@ use profiles::{Name, StateFileSystem};
 use zstd::stream::raw::CParameter;
 
 use crate::contents::{Contents, Source};
-use crate::file_system_maker::{FileSystemMaker, MakerFile};
+use crate::drop_in::{Added, DropIns};
+use crate::file_system_maker::FileSystemMaker;
 use crate::firmware::{self, Firmware};
 use crate::host::Devices;
-use crate::kernel_modules::{self, Reason, Selection, Wishes};
+use crate::kernel_modules::{self, Selection, Wishes};
 use crate::keys::Keys;
 use crate::microcode::{self, Early};
+use crate::programs::{Libraries, MakerFile};
 use crate::rules::{self, AllowedProfile};
 use crate::{archive, elf, file_system_maker, host_file, module_list, rescue, store};
 use fault::Error;
@@ -64,6 +63,8 @@ pub struct Request {
     pub allowed_profiles: Vec<AllowedProfile>,
     /// Files of microcode, and folders with such.
     pub microcode: Vec<PathBuf>,
+    /// Folders of additions.
+    pub drop_ins: Vec<PathBuf>,
     /// A store to pack.
     pub store: Option<PathBuf>,
     /// The profiles of the store to pack, with their images; all when none is named.
@@ -133,6 +134,7 @@ impl Request {
             allow_shell: false,
             allowed_profiles: Vec::new(),
             microcode: Vec::new(),
+            drop_ins: Vec::new(),
             store: None,
             profiles: Vec::new(),
             cache: None,
@@ -147,11 +149,11 @@ impl Request {
     pub fn plan(&self) -> Result<Plan, Error> {
         // The kernel last: it takes seconds, and what is wrong with the others shows at once.
         let (init, keys) = (read_init(&self.init)?, Keys::read(&self.keys, self.require_signatures)?);
-        let early = microcode::early(&self.microcode)?;
+        let (early, drop_ins) = (microcode::early(&self.microcode)?, DropIns::read(&self.drop_ins)?);
         let reading = self.progress.work(format_args!("reading {}", self.kernel.display()));
         let opening = Opening { release: self.release.as_deref(), cache: self.cache.as_deref() };
         let kernel = opening.open(&self.kernel)?;
-        let mut modules = self.pick(&kernel)?;
+        let mut modules = self.pick(&kernel, &drop_ins.modules(&kernel, &self.modules)?)?;
         drop(reading);
         let mut contents = Contents::default();
         for folder in ["dev", "newroot", "proc", "run", "sys"] {
@@ -171,31 +173,41 @@ impl Request {
         if let Some(busybox) = &self.busybox {
             rescue::add(&mut contents, busybox)?;
         }
-        let makers = file_system_maker::add(&mut contents, &self.make_file_systems)?;
+        let mut libraries = Libraries::default();
+        let mut makers = file_system_maker::add(&mut contents, &self.make_file_systems, &mut libraries)?;
         let profiles = match &self.store {
             Some(store) => {
                 store::add(&mut contents, store, (&self.profiles, made_for), &keys, self.progress)?
             }
             None => store::Packed::default(),
         };
+        let drop_ins = drop_ins.add(&mut contents, &mut libraries)?;
+        makers.extend(libraries.put(&mut contents)?);
         let (release, progress) = (kernel.release().to_owned(), self.progress);
         let shell = rules::about_shell(&keys, self.busybox.is_some(), self.allow_shell).map(str::to_owned);
         let rescue = rules::about_rescue(&keys, &profiles.unsealed, self.allow_shell);
         let warnings = shell.into_iter().chain(rescue).chain(firmware.warning).chain(profiles.mended);
         let (warnings, profiles, firmware) = (warnings.collect(), profiles.taken, firmware.files);
-        Ok(Plan { release, early, contents, modules, firmware, makers, profiles, warnings, progress })
+        Ok(Plan {
+            release,
+            early,
+            contents,
+            modules,
+            firmware,
+            makers,
+            drop_ins,
+            profiles,
+            warnings,
+            progress,
+        })
     }
 
-    fn pick(&self, kernel: &KernelPackage) -> Result<Selection, Error> {
+    fn pick(&self, kernel: &KernelPackage, named: &[String]) -> Result<Selection, Error> {
         let makers = self.make_file_systems.iter().map(|maker| maker.kind);
         let file_systems: Vec<_> = self.state_file_systems.iter().copied().chain(makers).collect();
         let host = self.host.as_deref().map(Devices::read).transpose()?;
-        let wishes = Wishes {
-            groups: &self.groups,
-            file_systems: &file_systems,
-            extra: &self.modules,
-            host: host.as_ref(),
-        };
+        let wishes =
+            Wishes { groups: &self.groups, file_systems: &file_systems, extra: named, host: host.as_ref() };
         let modules = kernel_modules::pick(kernel, &wishes)?;
         // Without it the next one takes longer, and is the same.
         let _ = kernel.keep();
@@ -251,8 +263,10 @@ pub struct Plan {
     pub modules: Selection,
     /// Firmware by its path in the initramfs, with the modules that name it.
     pub firmware: Vec<(String, String)>,
-    /// The programs that make file systems, with their libraries.
+    /// The programs that make file systems, and the libraries of all programs.
     pub makers: Vec<MakerFile>,
+    /// What drop-ins brought.
+    pub drop_ins: Vec<Added>,
     /// The packed profiles, as `NAME generation N`.
     pub profiles: Vec<String>,
     /// What whoever makes this should know, one sentence each.
@@ -313,69 +327,5 @@ impl Plan {
         let to_standard_output = file.is_standard_output();
         file.publish()?;
         Ok(Written { entries: self.contents.iter().count(), unpacked, packed, to_standard_output })
-    }
-}
-
-impl fmt::Display for Plan {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let size = |path: &str| human_size(self.contents.get(path).map_or(0, |entry| entry.source.size()));
-        writeln!(f, "kernel {}", self.release)?;
-        self.early.iter().flat_map(|early| &early.files).try_for_each(|file| writeln!(f, "{file}"))?;
-        writeln!(f, "  {:24} {:>10}  PID 1", "init", size("init"))?;
-        for module in &self.modules.picked {
-            let size = match &module.path {
-                Some(path) => size(&format!("lib/modules/{}/{path}", self.release)),
-                None => "built in".to_owned(),
-            };
-            writeln!(f, "  {:24} {size:>10}  {}", module.name, module.reason)?;
-        }
-        for absent in &self.modules.absent {
-            let lost = format!("not in this kernel (CONFIG_{}): {}", absent.symbol, absent.why);
-            writeln!(f, "  {:24} {:>10}  {lost}", absent.name, "-")?;
-        }
-        for (path, modules) in &self.firmware {
-            writeln!(f, "  {path:24} {:>10}  firmware of {modules}", size(path))?;
-        }
-        let left_out = &self.modules.not_for_a_boot;
-        for what in left_out.iter().map(|(what, _)| *what).collect::<BTreeSet<_>>() {
-            let names = left_out.iter().filter(|(of, _)| *of == what).map(|(_, name)| name.as_str());
-            writeln!(f, "not for a boot: {what}: {}", names.collect::<Vec<_>>().join(", "))?;
-        }
-        if self.contents.get("bin/busybox").is_some() {
-            writeln!(f, "  {:24} {:>10}  the rescue shell", "bin/busybox", size("bin/busybox"))?;
-        }
-        for MakerFile { path, reason } in &self.makers {
-            let name = path.rsplit('/').next().unwrap_or(path);
-            writeln!(f, "  {name:24} {:>10}  {reason}", size(path))?;
-        }
-        let keys = self
-            .contents
-            .iter()
-            .filter_map(|(path, _)| path.strip_prefix(paths::entry(paths::KEYS))?.strip_prefix('/'));
-        for key in keys {
-            writeln!(f, "  key {key}, whose signatures of profiles are accepted")?;
-        }
-        for profile in &self.profiles {
-            writeln!(f, "  profile {profile}, with its images")?;
-        }
-        self.warnings.iter().try_for_each(|warning| writeln!(f, "warning: {warning}"))
-    }
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Reason::Table { why, .. } => f.write_str(why),
-            Reason::Device { modalias } => write!(f, "asked for by the device {modalias}"),
-            Reason::NeededBy { module } => write!(f, "needed by {module}"),
-            Reason::AskedFor => f.write_str("asked for with --module"),
-        }
-    }
-}
-
-impl fmt::Display for Written {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let entries = count(self.entries, "entry");
-        write!(f, "{} in {entries}, {} compressed", human_size(self.unpacked), human_size(self.packed))
     }
 }

@@ -4,6 +4,7 @@ mod archives;
 mod command;
 mod contents;
 mod diff;
+mod drop_ins;
 mod fixture;
 mod list;
 mod machines;
