@@ -1,4 +1,4 @@
-//! mkinitramfs from the outside. No test needs root; GNU `cpio`, `zstd` and `lz4` must be installed.
+//! mkinitramfs from the outside. One test needs root, and is ignored elsewhere; GNU `cpio`, `zstd` and `lz4` must be installed.
 
 mod archives;
 mod command;
@@ -6,6 +6,7 @@ mod contents;
 mod diff;
 mod drop_ins;
 mod fixture;
+mod hooks;
 mod list;
 mod machines;
 mod makers;
