@@ -175,10 +175,10 @@ impl Why {
         if !self.needs.is_empty() {
             writeln!(f, "{room}  needs {}", self.needs.join(", "))?;
         }
-        for other in &self.needed_by {
+        if !self.needed_by.is_empty() {
             writeln!(f, "{room}  needed by")?;
-            other.write(f, depth + 2)?;
         }
+        self.needed_by.iter().try_for_each(|other| other.write(f, depth + 2))?;
         Ok(())
     }
 }
