@@ -251,3 +251,29 @@ fn bootctl_reads_the_menu() {
         });
     });
 }
+
+#[test]
+#[ignore = "takes root"]
+fn a_guest_starts_from_a_device_and_writes_to_none_that_is_in_use() {
+    let shop = shop();
+    let stick = Stick::new(shop.path(), 22, &[]);
+    let vm = |more: &[&str]| {
+        let words = ["vm", "--disk", &stick.node, "--firmware", "bios", "--dry-run"];
+        lamina(shop.path(), &[&words[..], more].concat())
+    };
+    let wanted = |keeps: &str| format!("file={},if=virtio,format=raw,snapshot={keeps}", stick.node);
+    for (more, keeps) in [(&[][..], "on"), (&["--keep"], "off")] {
+        let output = vm(more);
+        assert!(String::from_utf8_lossy(&output.stdout).contains(&wanted(keeps)), "{}", told(&output));
+    }
+    run("mke2fs", &["-q", "-F", &stick.node]);
+    let place = shop.path().join("place");
+    fs::create_dir(&place).unwrap();
+    in_namespace(|| {
+        mount(Some(stick.node.as_str()), &place, Some("ext4"), MsFlags::MS_RDONLY, None::<&str>).unwrap();
+        assert!(vm(&[]).status.success(), "what the guest writes is forgotten");
+        let refused = vm(&["--keep"]);
+        let cause = format!("{} is mounted at {}", stick.name(), place.display());
+        assert!(!refused.status.success() && told(&refused).contains(&cause), "{}", told(&refused));
+    });
+}

@@ -52,7 +52,7 @@ pub struct VmCommand {
     /// a profile that was locked
     #[argh(positional)]
     profile: Option<String>,
-    /// boot this disk in place of a profile: raw, or what its ending says (qcow2, vmdk, vhdx)
+    /// boot this disk in place of a profile: a device, or a file that is raw or what its ending says (qcow2, vmdk, vhdx)
     #[argh(option, arg_name = "image")]
     disk: Option<PathBuf>,
     /// what starts --disk: uefi or bios (default: uefi)

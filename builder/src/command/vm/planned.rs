@@ -1,5 +1,7 @@
 //! What `lamina vm` is asked for, as a machine.
 
+use std::fs::{self, File};
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -15,10 +17,12 @@ use crate::command::{at_most_one, kernel_named};
 use crate::digest::digest_file;
 use crate::disk::contents;
 use crate::disk::contents::DiskGeneration;
+use crate::disk::device;
 use crate::disk::kernel::{BootFiles, InitramfsSource, boot_files, kernel_of};
 use crate::disk::made_files::MadeFiles;
 use crate::disk::pinned_kernel::PinnedKernels;
 use crate::error::{Error, Result};
+use crate::regular_file;
 use crate::scratch::temporary::TemporaryFolder;
 use crate::vm::guest::{DirectBoot, Hardware, Screen, takes_a_state};
 use crate::vm::share::SharedFolder;
@@ -34,6 +38,21 @@ const KERNEL_WITH_9P: &str = "6.1-all";
 const INITRAMFS: &str = "initramfs";
 /// QEMU's monitor, in the same place.
 const MONITOR: &str = "monitor";
+
+/// Sees that an image or a device can be a disk of a guest; one that the guest writes to, `keeps`, is nobody else's.
+fn can_be_a_disk(image: &Path, keeps: bool) -> Result<()> {
+    let is_device = fs::metadata(image).is_ok_and(|found| found.file_type().is_block_device());
+    if !is_device {
+        return regular_file::open(image).map(drop);
+    }
+    if keeps {
+        let found = device::observe(image)?;
+        found.judge()?;
+        return device::open_exclusively(&found).map(drop);
+    }
+    let open = File::open(image).map(drop);
+    open.map_err(|error| Error::caused(image.display(), error).remedy("only root may read most devices"))
+}
 
 /// The initramfs and, behind it, the agent.
 fn with_agent(initrd: &Path, scratch: &TemporaryFolder) -> Result<PathBuf> {
@@ -69,7 +88,7 @@ impl VmCommand {
                 .remedy("give a number from 64M to 1024G"));
         }
         for image in self.usb.iter().chain(&self.disk) {
-            stack::beneath::regular_file(image).map_err(Error::on(image.display()))?;
+            can_be_a_disk(image, self.keep)?;
         }
         Ok(Hardware {
             memory_mib,

@@ -111,7 +111,7 @@ impl DeviceFacts {
             return Err(refused(format!(
                 "is a partition of {disk}, and a disk has a partition table of its own"
             ))
-            .remedy(format!("give the whole disk: `--device /dev/{disk}`")));
+            .remedy(format!("give the whole disk, /dev/{disk}")));
         }
         if let Some(first) = self.uses.first() {
             let all = self.uses.iter().map(Use::to_string).collect::<Vec<_>>().join("; ");
