@@ -220,6 +220,14 @@ fn a_guest_that_nobody_sits_at_is_refused_where_it_makes_no_sense() {
         let cause = format!("--snapshot: and {} exclude each other", other[0]);
         refused(&[&web[..], &["--run", "true", "--snapshot"], other].concat(), 125, &cause);
     }
+    refused(&with(&["--run", "true", "--junit", "-"]), 125, "--junit: cannot be standard output");
+    refused(
+        &with(&["--display", "--screenshot", "a.png"]),
+        125,
+        "--display: and --screenshot exclude each other",
+    );
+    refused(&with(&["--json"]), 1, "--json: is for a guest that nobody sits at");
+    refused(&with(&["--dry-run", "--state-size", "64M"]), 1, "--state-size: is for a --state");
     refused(&with(&["--snapshot"]), 1, "--snapshot: is for a guest that nobody sits at");
     refused(&with(&["--junit", "junit.xml"]), 1, "--junit: is for a guest that nobody sits at");
     refused(&with(&["--log", "log"]), 1, "--log: is for a guest that nobody sits at");

@@ -11,7 +11,7 @@ use crate::table::{Form, Need, REQUIREMENTS, Requirement};
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
-    /// No stack boots on this kernel.
+    /// No stack boots on this kernel; or not the profile that was asked about ([`raise`]).
     Missing,
     /// Stacks boot, but one ability is lost.
     Limited,

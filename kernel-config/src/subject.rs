@@ -59,8 +59,8 @@ impl Subject {
     /// None of these is there; or it cannot be read.
     pub fn running(root: &Path, release: &str) -> Result<(Subject, PathBuf), Error> {
         let places = ["proc/config.gz", &format!("lib/modules/{release}"), &format!("boot/config-{release}")];
-        let mut places = places.map(|place| root.join(place)).into_iter().filter(|place| place.exists());
-        let place = places.next().ok_or_else(|| {
+        let mut places = places.map(|place| root.join(place)).into_iter();
+        let place = places.find(|place| place.exists()).ok_or_else(|| {
             let cause = format!("{release} runs here, and says nothing of how it was made");
             Error::new("the running kernel", cause)
                 .remedy("name a kernel package, the folder of an unpacked one, or a configuration")

@@ -180,7 +180,8 @@ impl Check {
             print_json(&json!({ "boots": boots, "findings": list }))?;
         } else {
             for finding in &findings {
-                let of_profile = finding.of_profile.iter().map(|why| format!(" ({why})")).collect::<String>();
+                let of_profile =
+                    finding.of_profile.as_ref().map_or_else(String::new, |why| format!(" ({why})"));
                 print(format_args!("{}{of_profile}: {finding}", word(finding.severity)))?;
             }
             print(verdict(&kernel, self.profile.as_deref(), &findings))?;

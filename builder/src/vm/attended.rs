@@ -1,6 +1,9 @@
 //! A guest that nobody sits at: it comes up, does what it is asked, and is switched off.
 
-use std::path::Path;
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -15,6 +18,8 @@ use crate::error::{Error, Result};
 
 /// The last lines of a console that tell why a guest did not come up: the recovery screen has about so many.
 const LINES: usize = 24;
+/// What is looked at of a log, in bytes.
+const MOST_OF_A_LOG: u64 = 64 << 10;
 /// To read the memory of a machine out of a file.
 const MOST_TO_COME_BACK: Duration = Duration::from_secs(60);
 /// A system that ends by itself stops its services first.
@@ -65,19 +70,18 @@ impl AttendedGuest {
         machine: &Machine,
         acceleration: Acceleration,
         (socket, log): (&Path, &Path),
-        file: &Path,
+        file: &File,
         at_most: Duration,
     ) -> Result<Self> {
         let mut agent = Agent::listen(socket)?;
-        let machine = machine.clone().agent(socket).kept_in(file);
+        let machine = machine.clone().agent(socket).kept_in(&open_place(file));
         let mut running = RunningMachine::start(&machine, acceleration, log)?;
         let name = format!("the guest {}", machine.name);
         let deadline = Instant::now() + MOST_TO_COME_BACK;
         // What the port is told before is lost.
         while !running.runs() {
             if running.is_off() || Instant::now() > deadline {
-                let said = std::fs::read_to_string(log).unwrap_or_default();
-                return Err(Error::new(name, format!("does not go on{}", last_lines(&said))));
+                return Err(Error::new(name, format!("does not go on{}", last_lines(&beginning(log)))));
             }
             thread::sleep(Duration::from_millis(10));
         }
@@ -91,8 +95,8 @@ impl AttendedGuest {
     ///
     /// # Errors
     /// It cannot be kept; the file cannot be written.
-    pub fn keep_as(&mut self, file: &Path) -> Result<()> {
-        self.machine.keep_as(file)
+    pub fn keep_as(&mut self, file: &File) -> Result<()> {
+        self.machine.keep_as(&open_place(file))
     }
 
     /// Does one job, and shows what it prints.
@@ -147,14 +151,27 @@ impl AttendedGuest {
     }
 }
 
+/// Where QEMU finds an open file, whatever its name means by now.
+fn open_place(file: &File) -> PathBuf {
+    PathBuf::from(format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd()))
+}
+
 fn of_a_lost_guest(name: &str, cause: String, console: &str, log: &Path) -> Error {
     let shown = match console.trim().is_empty() {
         // QEMU's own words go there.
-        true => std::fs::read_to_string(log).unwrap_or_default(),
+        true => beginning(log),
         false => console.to_owned(),
     };
     Error::new(name, format!("{cause}{}", last_lines(&shown)))
         .remedy("try it without --run, with its console on this terminal; `--timeout` gives it more time")
+}
+
+/// What QEMU itself has said in a log, where it was refused.
+fn beginning(log: &Path) -> String {
+    let mut bytes = Vec::new();
+    let read =
+        stack::beneath::regular_file(log).and_then(|file| file.take(MOST_OF_A_LOG).read_to_end(&mut bytes));
+    read.map_or_else(|error| error.to_string(), |_| String::from_utf8_lossy(&bytes).into_owned())
 }
 
 fn last_lines(text: &str) -> String {

@@ -24,7 +24,8 @@ pub fn write(kept: &Path, agent: &Path, output: &Path) -> Result<()> {
     let (mut program, length) = regular_file::open_bounded(agent, LONGEST_AGENT)?;
     let mut from = File::open(kept).map_err(Error::on(kept.display()))?;
     let mut to = File::create(output).map_err(unwritable)?;
-    let copied = io::copy(&mut from, &mut to).map_err(unwritable)?;
+    let copied = io::copy(&mut from, &mut to)
+        .map_err(|error| Error::caused(format!("{} to {}", kept.display(), output.display()), error))?;
     to.write_all(&[0; ALIGNED as usize][..(copied.next_multiple_of(ALIGNED) - copied) as usize])
         .map_err(unwritable)?;
     append(&mut to, &mut program, length).map_err(unwritable)

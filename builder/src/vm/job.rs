@@ -4,21 +4,19 @@ use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
-use guest_agent::message::{End, Program, Stream};
+use guest_agent::message::{End, LONGEST_PROGRAM, Program, Stream};
 use vm::agent::Done;
 
 use crate::error::Result;
 use crate::regular_file;
 
-/// The longest script, in bytes.
-const LONGEST_SCRIPT: u64 = 64 << 20;
 /// So much of each stream of a test is kept, its end.
 const KEPT: usize = 1 << 20;
 
 /// One command for a guest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GuestJob {
-    /// What people call it: the words, or the name of the file.
+    /// What people call it: the words, or the path of the file.
     pub name: String,
     /// What `text` is.
     pub kind: Program,
@@ -37,9 +35,8 @@ impl GuestJob {
     /// # Errors
     /// It cannot be read, or is longer than 64 MiB.
     pub fn of_file(path: &Path) -> Result<GuestJob> {
-        let text = regular_file::read(path, LONGEST_SCRIPT)?;
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        Ok(GuestJob { name, kind: Program::File, text })
+        let text = regular_file::read(path, LONGEST_PROGRAM as u64)?;
+        Ok(GuestJob { name: path.display().to_string(), kind: Program::File, text })
     }
 }
 

@@ -8,20 +8,22 @@ use vm::agent::Done;
 use super::job::Outcome;
 use crate::error::Error;
 
-/// The tests of a guest; `lost` is why the others did not run.
+/// The tests of a guest. `left` did not end, all for the reason `lost`; where none is left, the guest itself is told as one.
 ///
 /// # Errors
 /// The XML cannot be made.
 pub fn text(
     guest: &str,
     outcomes: &[Outcome],
-    lost: Option<(&str, &Error)>,
+    left: &[&str],
+    lost: Option<&Error>,
 ) -> Result<String, quick_junit::SerializeError> {
     let mut suite = TestSuite::new(guest);
     for outcome in outcomes {
         suite.add_test_case(case(guest, outcome));
     }
-    if let Some((name, error)) = lost {
+    let without_end = if left.is_empty() { &["the guest"][..] } else { left };
+    for (name, error) in without_end.iter().flat_map(|name| Some((name, lost?))) {
         let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
         status.set_message(error.to_string());
         suite.add_test_case(named(guest, name, status, Duration::ZERO));
@@ -72,10 +74,10 @@ mod tests {
             outcome("three", Done::Refused("no interpreter".to_owned()), b""),
         ];
         let error = Error::new("the guest web", "ended");
-        let xml = text("web", &outcomes, Some(("four", &error))).unwrap();
+        let xml = text("web", &outcomes, &["four", "five"], Some(&error)).unwrap();
         for wanted in [
-            r#"<testsuite name="web" tests="4" "#,
-            r#"errors="2" failures="1""#,
+            r#"<testsuite name="web" tests="5" "#,
+            r#"errors="3" failures="1""#,
             r#"<testcase name="a&lt;b" classname="web" time="1.500">"#,
             r#"<failure message="failed with exit status 3""#,
             r#"<error message="could not be started: no interpreter""#,
@@ -83,6 +85,10 @@ mod tests {
         ] {
             assert!(xml.contains(wanted), "{wanted} is not in {xml}");
         }
+        assert_eq!(xml.matches("the guest web: ended").count(), 2);
+        let alone = text("web", &[], &[], Some(&error)).unwrap();
+        assert!(alone.contains(r#"<testcase name="the guest" classname="web""#), "{alone}");
+        assert!(!text("web", &[], &[], None).unwrap().contains("<testcase"));
         assert!(!xml.contains('\0') && !xml.contains('\u{1b}') && !xml.contains("]]>"), "{xml}");
     }
 }

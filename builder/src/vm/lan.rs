@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 
 /// The longest name.
 const LONGEST: usize = 64;
-/// Ports from here on are nobody's (RFC 6335), and those that the kernel gives out begin later (`ip_local_port_range`).
+/// The ports that the kernel gives out begin later (`ip_local_port_range`).
 const FIRST_PORT: u16 = 20_000;
 
 /// A card on the network of this name.

@@ -1,7 +1,6 @@
 //! `--snapshot`: a guest as it was when its system was up, kept in the cache of this user, so that the next one need not boot.
 
-use std::fs::{self, Metadata, Permissions};
-use std::os::fd::AsRawFd;
+use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -36,22 +35,18 @@ impl Snapshot {
         scratch: &Path,
         files: &[Digest],
     ) -> Result<Self> {
-        let scratch = scratch.display().to_string();
-        let arguments = machine.arguments(acceleration).join("\n").replace(&scratch, "SCRATCH");
-        let mut key = vec!["lamina vm snapshot 1".to_owned(), qemu::identity()?, arguments];
-        key.extend(files.iter().map(ToString::to_string));
-        let name = Digest::of_bytes(key.join("\n")).hex();
+        let name = name(&qemu::identity()?, &machine.arguments(acceleration), scratch, files);
         Ok(Snapshot { path: cache_folder::of("vm-snapshots")?.join(format!("{name}.{ENDING}")) })
     }
 
     /// Where the guest is kept, if it is, and by this user: QEMU believes what is in it.
-    pub fn found(&self) -> Option<&Path> {
+    pub fn found(&self) -> Option<File> {
         let file = stack::beneath::regular_file(&self.path).ok()?;
-        if !is_own(&file.metadata().ok()?, nix::unistd::geteuid().as_raw()) {
+        if !cache_folder::is_own(&file) || others_may_write(&file) {
             return None;
         }
         cache_folder::note_use(&file);
-        Some(&self.path)
+        Some(file)
     }
 
     /// Keeps a guest, which goes on. Only this user may read the file: it has all of the guest's memory.
@@ -64,7 +59,7 @@ impl Snapshot {
         let unnamed = UnnamedFile::beside(&self.path)?;
         let handle = unnamed.handle()?;
         handle.set_permissions(Permissions::from_mode(0o600)).map_err(Error::on(folder.display()))?;
-        guest.keep_as(Path::new(&format!("/proc/{}/fd/{}", std::process::id(), handle.as_raw_fd())))?;
+        guest.keep_as(&handle)?;
         unnamed.publish()?;
         let is_one = |path: &Path| path.extension().is_some_and(|ending| ending == ENDING);
         cache_folder::keep_newest(folder, KEPT, is_one).map_err(Error::on(folder.display()))
@@ -77,9 +72,20 @@ impl Snapshot {
     }
 }
 
-/// Whether nobody but `user` and root could have written it.
-fn is_own(found: &Metadata, user: u32) -> bool {
-    found.uid() == user && found.mode() & 0o022 == 0
+/// Tells one guest from another.
+fn name(qemu: &str, arguments: &[String], scratch: &Path, files: &[Digest]) -> String {
+    // As a path, and as it stands in an option of QEMU's.
+    let scratch = scratch.display().to_string();
+    let arguments =
+        arguments.join("\n").replace(&scratch.replace(',', ",,"), "SCRATCH").replace(&scratch, "SCRATCH");
+    let mut key = vec!["lamina vm snapshot 1".to_owned(), qemu.to_owned(), arguments];
+    key.extend(files.iter().map(ToString::to_string));
+    Digest::of_bytes(key.join("\n")).hex()
+}
+
+/// [`Snapshot::keep`] leaves none that they may.
+fn others_may_write(file: &File) -> bool {
+    file.metadata().is_ok_and(|found| found.mode() & 0o022 != 0)
 }
 
 #[cfg(test)]
@@ -88,14 +94,17 @@ mod tests {
 
     #[test]
     fn what_others_could_have_written_is_not_gone_on_from() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        let own = nix::unistd::geteuid().as_raw();
-        let seen = |mode: u32, user: u32| {
-            file.as_file().set_permissions(Permissions::from_mode(mode)).unwrap();
-            is_own(&file.as_file().metadata().unwrap(), user)
-        };
-        assert!(seen(0o600, own) && seen(0o644, own));
-        assert!(!seen(0o600, own + 1) && !seen(0o620, own) && !seen(0o602, own));
+        let folder = tempfile::tempdir().unwrap();
+        let snapshot = Snapshot { path: folder.path().join("guest.snapshot") };
+        assert!(snapshot.found().is_none());
+        fs::write(&snapshot.path, "memory").unwrap();
+        for (mode, is_found) in [(0o600, true), (0o644, true), (0o620, false), (0o602, false)] {
+            fs::set_permissions(&snapshot.path, Permissions::from_mode(mode)).unwrap();
+            assert_eq!(snapshot.found().is_some(), is_found, "{mode:o}");
+        }
+        let link = Snapshot { path: folder.path().join("link.snapshot") };
+        std::os::unix::fs::symlink("/dev/zero", &link.path).unwrap();
+        assert!(link.found().is_none());
     }
 
     #[test]
@@ -106,16 +115,12 @@ mod tests {
                 .can_be_kept(Path::new(&monitor))
         };
         let of = |machine: &Machine, scratch: &str, files: &[Digest]| {
-            let place = Snapshot::of(machine, Acceleration::Emulated, Path::new(scratch), files);
-            // QEMU may not be installed where only these tests run.
-            place.map(|it| it.path.file_name().unwrap().to_owned())
+            name("qemu", &machine.arguments(Acceleration::Emulated), Path::new(scratch), files)
         };
-        let Ok(first) = of(&machine("/a"), "/a", &[]) else {
-            assert!(qemu::identity().is_err());
-            return;
-        };
-        assert_eq!(of(&machine("/b"), "/b", &[]).unwrap(), first);
-        assert_ne!(of(&machine("/a"), "/a", &[Digest::of_bytes("another kernel")]).unwrap(), first);
-        assert_ne!(of(&machine("/a").memory_mib(256), "/a", &[]).unwrap(), first);
+        let first = of(&machine("/a"), "/a", &[]);
+        assert_eq!(of(&machine("/b"), "/b", &[]), first);
+        assert_eq!(of(&machine("/c,d"), "/c,d", &[]), first);
+        assert_ne!(of(&machine("/a"), "/a", &[Digest::of_bytes("another kernel")]), first);
+        assert_ne!(of(&machine("/a").memory_mib(256), "/a", &[]), first);
     }
 }

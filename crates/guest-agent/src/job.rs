@@ -6,7 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -17,16 +17,19 @@ use crate::message::{End, Event, Job, Program, Stream};
 
 /// Where a file lies that is started: `/tmp` may be missing, or not let programs start.
 const FOLDER: &str = "/run/lamina/agent";
+const HOME: &str = "/root";
 /// As login(1) sets them for root; the agent itself has none.
 pub(crate) const ENVIRONMENT: [(&str, &str); 6] = [
     ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
-    ("HOME", "/root"),
+    ("HOME", HOME),
     ("USER", "root"),
     ("LOGNAME", "root"),
     ("SHELL", "/bin/sh"),
     ("TERM", "dumb"),
 ];
-/// A daemon that it has started may keep its streams open for ever: what comes within this time of the last output is still its own.
+/// So many pieces wait to be told, of at most 4 KiB: a program that prints faster than the serial line waits for it.
+const UNTOLD: usize = 16;
+/// A daemon that it has started may keep its streams open for ever: what comes within this time of its end is still its own.
 const LAST_WORDS: Duration = Duration::from_millis(200);
 
 /// What one of the threads beside has seen.
@@ -51,7 +54,7 @@ fn run_in(
     mut tell: impl FnMut(&Event) -> io::Result<()>,
 ) -> io::Result<()> {
     match start(folder, job.program, program) {
-        Err(error) => tell(&Event::Refused(why(job.program, &error))),
+        Err(error) => tell(&Event::Refused(why(job.program, program, &error))),
         Ok(child) => {
             let end = follow(child, job.at_most, &mut tell)?;
             tell(&end.map_or_else(|error| Event::Refused(error.to_string()), Event::Ended))
@@ -59,11 +62,14 @@ fn run_in(
     }
 }
 
-fn why(program: Program, error: &io::Error) -> String {
-    match (program, error.kind()) {
+fn why(kind: Program, program: &[u8], error: &io::Error) -> String {
+    match (kind, error.kind()) {
         (Program::Words, ErrorKind::NotFound) => "the system in the guest has no /bin/sh".to_owned(),
-        (Program::File, ErrorKind::NotFound) => {
+        (Program::File, ErrorKind::NotFound) if program.starts_with(b"#!") => {
             "the interpreter that its first line names is not in the guest".to_owned()
+        }
+        (Program::File, ErrorKind::NotFound) => {
+            "the loader of its shared libraries is not in the guest: give a static program".to_owned()
         }
         (Program::File, _) if error.raw_os_error() == Some(nix::libc::ENOEXEC) => {
             "it is no program, and has no #! in its first line".to_owned()
@@ -79,11 +85,14 @@ fn start(folder: &Path, kind: Program, program: &[u8]) -> io::Result<Child> {
             shell.arg("-c").arg(std::str::from_utf8(program).map_err(|_| ErrorKind::InvalidData)?);
             shell
         }
-        Program::File => Command::new(put(folder, program)?),
+        Program::File => {
+            let failed =
+                |error| io::Error::other(format!("{} cannot be written to: {error}", folder.display()));
+            Command::new(put(folder, program).map_err(failed)?)
+        }
     };
     command.env_clear().envs(ENVIRONMENT).process_group(0);
-    let home = ENVIRONMENT[1].1;
-    command.current_dir(if Path::new(home).is_dir() { home } else { "/" });
+    command.current_dir(if Path::new(HOME).is_dir() { HOME } else { "/" });
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()
 }
 
@@ -107,30 +116,26 @@ fn follow(
     tell: &mut impl FnMut(&Event) -> io::Result<()>,
 ) -> io::Result<io::Result<End>> {
     let group = Pid::from_raw(child.id().cast_signed());
-    let (sender, seen) = channel();
+    let (sender, seen) = sync_channel(UNTOLD);
     let output = child.stdout.take().map(|it| pump(it, Stream::Output, sender.clone()));
     let error = child.stderr.take().map(|it| pump(it, Stream::Error, sender.clone()));
     let mut open = usize::from(output.is_some()) + usize::from(error.is_some());
     thread::spawn(move || sender.send(Seen::Ended(child.wait().map(end))));
     let (mut deadline, mut ended, mut late) = (Instant::now() + at_most, None, false);
-    while open > 0 || ended.is_none() {
+    while ended.is_none() || (open > 0 && Instant::now() < deadline) {
         match next(&seen, deadline) {
             Some(Seen::Printed(stream, bytes)) => tell(&Event::Output(stream, bytes))?,
             Some(Seen::Closed) => open -= 1,
-            Some(Seen::Ended(end)) => ended = Some(end),
+            Some(Seen::Ended(end)) => (ended, deadline) = (Some(end), Instant::now() + LAST_WORDS),
             None if ended.is_some() => break,
-            None if late => {
-                return Ok(Err(io::Error::other("its time was up, and it did not end when it was killed")));
-            }
+            // Something keeps the kernel from ending it.
+            None if late => return Ok(Ok(End::TimedOut)),
             None => {
                 late = true;
                 // Fails only where it has just ended.
                 let _ = killpg(group, Signal::SIGKILL);
                 deadline = Instant::now() + Duration::from_secs(5);
             }
-        }
-        if ended.is_some() {
-            deadline = Instant::now() + LAST_WORDS;
         }
     }
     let end = ended.unwrap_or_else(|| Err(io::Error::other("nobody knows how it ended")));
@@ -141,7 +146,7 @@ fn next(seen: &Receiver<Seen>, deadline: Instant) -> Option<Seen> {
     seen.recv_timeout(deadline.saturating_duration_since(Instant::now())).ok()
 }
 
-fn pump(mut from: impl Read + Send + 'static, stream: Stream, sender: Sender<Seen>) {
+fn pump(mut from: impl Read + Send + 'static, stream: Stream, sender: SyncSender<Seen>) {
     thread::spawn(move || {
         let mut buffer = [0; 4096];
         loop {
@@ -151,7 +156,9 @@ fn pump(mut from: impl Read + Send + 'static, stream: Stream, sender: Sender<See
                 Ok(_) | Err(_) => Seen::Closed,
             };
             let last = matches!(seen, Seen::Closed);
-            if sender.send(seen).is_err() || last {
+            // Where nobody listens any more, a daemon still has somebody who reads.
+            let _ = sender.send(seen);
+            if last {
                 return;
             }
         }
@@ -209,6 +216,11 @@ mod tests {
         assert!(refused(b"#!/no/such/interpreter\n").contains("the interpreter that its first line names"));
         assert!(refused(b"echo one\n").contains("has no #!"));
         assert!(refused(b"").contains("has no #!"));
+        // A program of this machine whose loader has another name.
+        let mut shell = fs::read("/bin/sh").unwrap();
+        let loader = shell.windows(5).position(|it| it == b"/lib6" || it == b"/lib/").unwrap();
+        shell[loader + 1..loader + 4].copy_from_slice(b"xyz");
+        assert!(refused(&shell).contains("give a static program"));
     }
 
     #[test]
@@ -224,5 +236,18 @@ mod tests {
         assert_eq!(end, Event::Ended(End::Exited(0)));
         let daemon = Pid::from_raw(output.trim().parse().unwrap());
         nix::sys::signal::kill(daemon, Signal::SIGKILL).unwrap();
+    }
+
+    #[test]
+    fn a_daemon_that_prints_for_ever_neither_keeps_the_job_nor_is_killed_by_its_end() {
+        let words = b"(while echo one two three; do :; done) & echo pid $!";
+        let begin = Instant::now();
+        let (output, _, end) = told(Program::Words, words, LONG);
+        assert_eq!(end, Event::Ended(End::Exited(0)));
+        assert!(begin.elapsed() < LONG / 2, "it was waited for");
+        let pid = output.lines().find_map(|line| line.strip_prefix("pid ")).unwrap();
+        let daemon = Pid::from_raw(pid.parse().unwrap());
+        thread::sleep(Duration::from_millis(300));
+        nix::sys::signal::kill(daemon, Signal::SIGKILL).expect("it still runs");
     }
 }

@@ -16,6 +16,9 @@ pub const VERSION: u8 = 1;
 /// 64 KiB).
 pub const PIECE: usize = 1 << 14;
 
+/// The longest program, in bytes.
+pub const LONGEST_PROGRAM: usize = 64 << 20;
+
 /// What the host wants.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Request {
@@ -174,7 +177,7 @@ impl Event {
     /// What comes is none, or of another version; or reading fails.
     pub fn receive(from: &mut impl Read) -> io::Result<Option<Self>> {
         let Some(frame) = Frame::read(from)? else { return Ok(None) };
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let text = |bytes: &[u8]| short(&String::from_utf8_lossy(bytes)).to_owned();
         Ok(Some(match (frame.kind, frame.bytes.as_slice()) {
             (b'u', [VERSION, how @ ..]) => Self::Up(text(how)),
             (b'u', _) => {

@@ -9,12 +9,10 @@ use std::time::Duration;
 use nix::time::{ClockId, clock_settime};
 
 use crate::job::{self, ENVIRONMENT};
-use crate::message::{Event, Request};
+use crate::message::{Event, LONGEST_PROGRAM, Request};
 
 /// Where init leaves the boot report.
 const REPORT: &str = "/run/lamina/report.json";
-/// The longest program, in bytes.
-const LONGEST_PROGRAM: usize = 64 << 20;
 /// How systems are told to end, the first that works.
 const POWER_OFF: [&[&str]; 2] = [&["systemctl", "poweroff"], &["poweroff"]];
 

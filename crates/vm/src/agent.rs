@@ -1,6 +1,6 @@
 //! The host's side of the agent in a guest (the crate `guest-agent`): commands run there without a network and without a login.
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
@@ -63,7 +63,10 @@ impl Agent {
             .map_err(|error| Error::caused(socket.display(), error).remedy("set TMPDIR to a shorter path"))?;
         let ((sender, events), (give, to)) = (sync_channel(UNHEARD), channel());
         thread::spawn(move || {
-            if let Err(error) = hear(&listener, &give, &sender) {
+            // Whatever else ends the connection is the end of the machine.
+            if let Err(error) = hear(&listener, &give, &sender)
+                && error.kind() == ErrorKind::InvalidData
+            {
                 // Nobody listens any more where this fails.
                 let _ = sender.send(Err(error));
             }
@@ -113,7 +116,7 @@ impl Agent {
     /// Runs the program that was given, and shows what it prints.
     ///
     /// # Errors
-    /// The guest ends, or says nothing for longer than the program may run.
+    /// The guest ends, or has not said that the program is over some time after it should be.
     pub fn run(
         &mut self,
         machine: &mut RunningMachine,
@@ -178,10 +181,13 @@ impl Agent {
             machine.console.take_in();
             // Asked before, so that what it has said at last is heard.
             let is_off = machine.is_off();
-            match self.events.recv_timeout(LOOK.min(deadline.saturating_duration_since(Instant::now()))) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() && !is_off {
+                return Err(Lost::TimedOut);
+            }
+            match self.events.recv_timeout(LOOK.min(left)) {
                 Ok(event) => return event.map_err(Lost::Wrong),
-                Err(RecvTimeoutError::Timeout) if Instant::now() < deadline && !is_off => {}
-                Err(RecvTimeoutError::Timeout) if !is_off => return Err(Lost::TimedOut),
+                Err(RecvTimeoutError::Timeout) if !is_off => {}
                 Err(_) => {
                     machine.console.take_in();
                     return Err(Lost::Ended);
@@ -198,6 +204,8 @@ fn hear(
     sender: &SyncSender<io::Result<Event>>,
 ) -> io::Result<()> {
     let (mut port, _) = listener.accept()?;
+    // A guest that takes nothing does not keep its host.
+    port.set_write_timeout(Some(AT_ONCE))?;
     if give.send(port.try_clone()?).is_err() {
         return Ok(());
     }

@@ -19,6 +19,8 @@ use crate::machine::{Machine, PLUG_IN, of_a_shell};
 use crate::programs;
 use crate::share::VirtioFsDaemon;
 
+/// For the monitor of a machine that reads its own state it is all of that.
+const MOST_TO_ANSWER: Duration = Duration::from_secs(60);
 /// To write the memory of a machine into a file.
 const MOST_TO_KEEP: Duration = Duration::from_secs(300);
 
@@ -108,13 +110,16 @@ impl RunningMachine {
         self.order(&format!("screendump {}{}\n", quoted(file)?, if png { " -f png" } else { "" }))
     }
 
-    /// Writes the machine as it is into `file`, which [`Machine::kept_in`] takes; it stands still meanwhile, and goes on.
+    /// Writes the machine as it is into `file`, which [`Machine::kept_in`] takes; it stands still for the most of that, and goes on.
     ///
     /// # Errors
     /// It has something that cannot be moved; the file cannot be written.
     pub fn keep_as(&mut self, file: &Path) -> Result<(), Error> {
         let command = format!("exec:exec cat > {}", of_a_shell(file));
-        self.order(&format!("migrate {}\n", quoted(Path::new(&command))?))?;
+        // It may stand still as long as it takes, so that it does not write faster than it is read.
+        self.order("migrate_set_parameter downtime-limit 1000000\n")?;
+        self.order("migrate_set_parameter max-bandwidth 100G\n")?;
+        self.order(&format!("migrate -d {}\n", quoted(Path::new(&command))?))?;
         let deadline = Instant::now() + MOST_TO_KEEP;
         loop {
             let state = self.asked("info migrate\n")?;
@@ -124,6 +129,7 @@ impl RunningMachine {
             let goes_on =
                 ["active", "setup", "device"].iter().any(|it| state.contains(&format!("status: {it}")));
             if !goes_on || Instant::now() > deadline {
+                let _ = self.order("migrate_cancel\n");
                 return Err(Error::new(&self.name, format!("could not be kept: {}", state.trim()))
                     .remedy(format!("is there room for {}?", file.display())));
             }
@@ -144,18 +150,21 @@ impl RunningMachine {
     /// Gives an order to the monitor, and returns what it says.
     fn asked(&mut self, order: &str) -> Result<String, Error> {
         let Some(monitor) = &self.monitor else {
-            let remedy = "give it `screen`, `drives` or `late_disk`, which take the path of one";
+            let remedy =
+                "give it `screen`, `drives`, `late_disk` or `can_be_kept`, which take the path of one";
             return Err(Error::new(&self.name, "the machine has no monitor").remedy(remedy));
         };
         let lost =
             |error: io::Error| Error::caused(monitor.display(), error).remedy("is the machine still on?");
         let mut stream = UnixStream::connect(monitor).map_err(lost)?;
+        stream.set_read_timeout(Some(MOST_TO_ANSWER)).map_err(lost)?;
         stream.write_all(order.as_bytes()).map_err(lost)?;
         // QEMU drops what it has not read when the connection ends, so its prompt after the order is waited for.
         stream.shutdown(Shutdown::Write).map_err(lost)?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).map_err(lost)?;
-        if answer.contains("Error") {
+        // The order itself is said once more, and may name a folder that is called so.
+        if answer.lines().any(|line| line.starts_with("Error")) {
             let remedy = format!("the order was `{}`", order.trim_end());
             return Err(Error::new(&self.name, format!("the monitor answers: {answer}")).remedy(remedy));
         }

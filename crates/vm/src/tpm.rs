@@ -34,7 +34,7 @@ impl TpmDaemon {
             .arg(format!("type=unixio,path={}", socket.display()))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            .stderr(Stdio::inherit())
             .spawn()
             .map_err(|error| Error::caused(programs::SETPRIV, error).remedy("it starts swtpm"))?;
         let mut daemon = Self { process, socket };
@@ -52,7 +52,7 @@ impl TpmDaemon {
         while !self.socket.exists() {
             if let Ok(Some(status)) = self.process.try_wait() {
                 let cause = format!("ended with {status} before it listened");
-                return Err(Error::new(programs::SWTPM, cause).remedy("set TMPDIR to a shorter path"));
+                return Err(Error::new(programs::SWTPM, cause).remedy("it says above why"));
             }
             if Instant::now() > deadline {
                 return Err(Error::new(programs::SWTPM, "did not listen within 20 s"));
@@ -60,5 +60,13 @@ impl TpmDaemon {
             thread::sleep(Duration::from_millis(5));
         }
         Ok(())
+    }
+}
+
+impl Drop for TpmDaemon {
+    fn drop(&mut self) {
+        // Both fail only when it has ended already, which is as good.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
     }
 }

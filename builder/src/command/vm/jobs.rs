@@ -34,15 +34,8 @@ pub(super) struct Work {
     report: Option<Output>,
     /// Where the XML goes.
     junit: Option<Output>,
-    /// Where the picture goes.
-    picture: Option<Output>,
-}
-
-/// What became of all jobs.
-struct Told {
-    outcomes: Vec<Outcome>,
-    /// The guest was lost while it did this one.
-    lost: Option<(String, Error)>,
+    /// Where the picture goes, and the ending that says of which kind it is.
+    picture: Option<(Output, &'static str)>,
 }
 
 impl VmCommand {
@@ -55,6 +48,7 @@ impl VmCommand {
     pub(super) fn work(&self) -> Result<Option<Work>> {
         at_most_one(&[("--run", self.run.is_some()), ("--test", !self.test.is_empty())])?;
         at_most_one(&[("--tpm", self.tpm), ("--dry-run", self.dry_run)])?;
+        at_most_one(&[("--display", self.display), ("--screenshot", self.screenshot.is_some())])?;
         if self.nobody_sits_at_it() {
             return self.work_that_is_given().map(Some);
         }
@@ -64,6 +58,7 @@ impl VmCommand {
             ("--junit", self.junit.is_some()),
             ("--report", self.report.is_some()),
             ("--log", self.log.is_some()),
+            ("--json", self.json && !self.dry_run),
         ];
         match alone.into_iter().find(|(_, given)| *given) {
             Some((option, _)) => Err(Error::new(option, "is for a guest that nobody sits at")
@@ -73,22 +68,24 @@ impl VmCommand {
     }
 
     fn work_that_is_given(&self) -> Result<Work> {
-        let new = |path: &PathBuf| Output::create(path, Form::Text);
-        if let Some(file) = &self.screenshot
-            && picture_kind(file).is_none()
-        {
-            return Err(Error::new(
-                format!("--screenshot {}", file.display()),
-                "ends neither in .png nor in .ppm",
-            )
-            .remedy("its ending says what kind of picture it is"));
+        let files = [
+            ("--report", &self.report),
+            ("--junit", &self.junit),
+            ("--screenshot", &self.screenshot),
+            ("--log", &self.log),
+        ];
+        if let Some((option, _)) = files.iter().find(|(_, file)| file.as_deref() == Some(Path::new("-"))) {
+            return Err(Error::new(*option, "cannot be standard output, which is that of the command")
+                .remedy("give a file"));
         }
+        let picture = self.screenshot.as_deref().map(picture).transpose()?;
         self.refuse_what_cannot_be_kept()?;
+        let text = |path: &PathBuf| Output::create(path, Form::Text);
         Ok(Work {
             jobs: self.jobs()?,
-            report: self.report.as_ref().map(new).transpose()?,
-            junit: self.junit.as_ref().map(new).transpose()?,
-            picture: self.screenshot.as_ref().map(|path| Output::create(path, Form::Stream)).transpose()?,
+            report: self.report.as_ref().map(text).transpose()?,
+            junit: self.junit.as_ref().map(text).transpose()?,
+            picture,
         })
     }
 
@@ -125,7 +122,7 @@ impl VmCommand {
         Err(Error::new(option, cause).remedy(remedy))
     }
 
-    /// Starts the guest, does all jobs, and tells what became of them.
+    /// Starts the guest, does all jobs, and tells what became of them, however far that went.
     pub(super) fn attend(
         &self,
         context: &Context,
@@ -133,23 +130,29 @@ impl VmCommand {
         acceleration: Acceleration,
         mut work: Work,
     ) -> Result<ExitCode> {
-        let told = self.do_all(context, (planned, scratch.path()), acceleration, &mut work)?;
+        let mut outcomes = Vec::new();
+        let ended = self.do_all(context, (planned, scratch.path()), acceleration, &mut work, &mut outcomes);
         if let Some(output) = work.junit {
-            let lost = told.lost.as_ref().map(|(name, error)| (name.as_str(), error));
-            let text = junit::text(&planned.machine.name, &told.outcomes, lost);
-            write(output, text.map_err(|error| Error::new("--junit", error.to_string()))?.as_bytes())?;
+            let left: Vec<&str> =
+                work.jobs.iter().skip(outcomes.len()).map(|job| job.name.as_str()).collect();
+            let text = junit::text(&planned.machine.name, &outcomes, &left, ended.as_ref().err());
+            write(
+                "--junit",
+                output,
+                text.map_err(|error| Error::new("--junit", error.to_string()))?.as_bytes(),
+            )?;
         }
         if self.json {
-            print_json(&told.outcomes.iter().map(as_json).collect::<Vec<_>>())?;
+            print_json(&outcomes.iter().map(as_json).collect::<Vec<_>>())?;
         }
-        match (told.lost, self.run.is_some()) {
-            (Some((_, error)), _) => Err(error),
-            (None, true) => Ok(told.outcomes.first().map_or(ExitCode::SUCCESS, |it| it.status().into())),
-            (None, false) if told.outcomes.is_empty() => Ok(ExitCode::SUCCESS),
-            (None, false) => {
-                let failed = told.outcomes.iter().filter(|it| !it.passed()).count();
+        ended?;
+        let failed = outcomes.iter().filter(|it| !it.passed()).count();
+        match (&self.run, outcomes.as_slice()) {
+            (_, []) => Ok(ExitCode::SUCCESS),
+            (Some(_), [only, ..]) => Ok(only.status().into()),
+            (None, all) => {
                 if !self.json {
-                    print(format_args!("{} passed, {failed} failed", told.outcomes.len() - failed))?;
+                    print(format_args!("{} passed, {failed} failed", all.len() - failed))?;
                 }
                 Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
             }
@@ -162,33 +165,25 @@ impl VmCommand {
         (planned, folder): (&Planned, &Path),
         acceleration: Acceleration,
         work: &mut Work,
-    ) -> Result<Told> {
+        outcomes: &mut Vec<Outcome>,
+    ) -> Result<()> {
         let mut guest = self.guest(context, (planned, folder), acceleration)?;
         if let Some(output) = work.report.take() {
-            write(output, &guest.report()?)?;
+            write("--report", output, &guest.report()?)?;
         }
-        let mut told = Told { outcomes: Vec::new(), lost: None };
         for job in &work.jobs {
-            match self.do_one(&mut guest, job) {
-                Ok(outcome) => told.outcomes.push(outcome),
-                Err(error) => {
-                    told.lost = Some((job.name.clone(), error));
-                    return Ok(told);
-                }
-            }
+            outcomes.push(self.do_one(&mut guest, job)?);
         }
-        if let Some((output, kind)) =
-            work.picture.take().zip(self.screenshot.as_deref().and_then(picture_kind))
-        {
+        if let Some((output, kind)) = work.picture.take() {
             let picture = folder.join(format!("picture.{kind}"));
             guest.take_picture(&picture)?;
-            write(output, &std::fs::read(&picture).map_err(Error::on(picture.display()))?)?;
+            write("--screenshot", output, &std::fs::read(&picture).map_err(Error::on(picture.display()))?)?;
         }
         // What else it has written is forgotten, and it need not be asked.
         if self.state.is_some() || self.keep {
             guest.power_off()?;
         }
-        Ok(told)
+        Ok(())
     }
 
     /// One that is up: it comes back, or boots, and is kept then.
@@ -205,8 +200,13 @@ impl VmCommand {
         let snapshot = self.snapshot.then(place).transpose()?;
         if let Some((snapshot, file)) = snapshot.as_ref().and_then(|it| Some((it, it.found()?))) {
             let _meter = context.report.progress().work("the guest comes back");
-            match AttendedGuest::come_back(machine, acceleration, (&folder.join("again"), log), file, at_most)
-            {
+            match AttendedGuest::come_back(
+                machine,
+                acceleration,
+                (&folder.join("again"), log),
+                &file,
+                at_most,
+            ) {
                 Ok(guest) => return Ok(guest),
                 Err(error) => context.report.detail(format_args!("{}: {}", error.object(), error.cause())),
             }
@@ -223,12 +223,13 @@ impl VmCommand {
     }
 
     fn do_one(&self, guest: &mut AttendedGuest, job: &GuestJob) -> Result<Outcome> {
-        let streams = self.run.is_some() && !self.json;
+        let (streams, mut shown_all) = (self.run.is_some() && !self.json, Ok(()));
         let outcome = guest.run(job, |stream, bytes| {
-            if streams {
-                show(stream, bytes);
+            if streams && shown_all.is_ok() {
+                shown_all = show(stream, bytes);
             }
         })?;
+        shown_all?;
         match (&self.run, &outcome.done) {
             _ if self.json => {}
             (None, _) => tell(&outcome)?,
@@ -239,27 +240,35 @@ impl VmCommand {
     }
 }
 
-/// PNG or PPM, by the ending of the name.
-fn picture_kind(file: &Path) -> Option<&'static str> {
-    let ending = file.extension()?;
-    ["png", "ppm"].into_iter().find(|kind| ending.eq_ignore_ascii_case(kind))
+/// A picture, PNG or PPM, by the ending of its name.
+fn picture(file: &Path) -> Result<(Output, &'static str)> {
+    let ending = file.extension().unwrap_or_default();
+    let kind =
+        ["png", "ppm"].into_iter().find(|kind| ending.eq_ignore_ascii_case(kind)).ok_or_else(|| {
+            Error::new(format!("--screenshot {}", file.display()), "ends neither in .png nor in .ppm")
+                .remedy("its ending says what kind of picture it is")
+        })?;
+    Ok((Output::create(file, Form::Stream)?, kind))
 }
 
 /// The bytes of a program in the guest go where they would go if it ran here.
-fn show(stream: Stream, bytes: &[u8]) {
-    let written = match stream {
-        Stream::Output => io::stdout().write_all(bytes).and_then(|()| io::stdout().flush()),
-        Stream::Error => io::stderr().write_all(bytes),
+fn show(stream: Stream, bytes: &[u8]) -> Result<()> {
+    let (written, name) = match stream {
+        Stream::Output => {
+            (io::stdout().write_all(bytes).and_then(|()| io::stdout().flush()), "standard output")
+        }
+        Stream::Error => (io::stderr().write_all(bytes), "standard error"),
     };
-    // A reader that went away (`| head`) ends the program without a word, and the guest with it.
-    if written.is_err_and(|error| error.kind() == ErrorKind::BrokenPipe) {
-        std::process::exit(0);
+    match written {
+        // A reader that went away (`| head`) ends the program without a word, and the guest with it; a shell says so of one that ran here.
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => std::process::exit(128 + nix::libc::SIGPIPE),
+        outcome => outcome.map_err(Error::on(name)),
     }
 }
 
 fn tell(outcome: &Outcome) -> Result<()> {
     let word = if outcome.passed() { "ok    " } else { "FAILED" };
-    print(format_args!("{word} {}: {outcome}", shown(&outcome.name)))?;
+    print(format_args!("{word} {}: {}", shown(&outcome.name), shown(&outcome.to_string())))?;
     if outcome.passed() {
         return Ok(());
     }
@@ -292,7 +301,7 @@ fn as_json(outcome: &Outcome) -> Value {
     })
 }
 
-fn write(output: Output, bytes: &[u8]) -> Result<()> {
-    output.handle()?.write_all(bytes).map_err(Error::on("what was asked for beside"))?;
+fn write(option: &'static str, output: Output, bytes: &[u8]) -> Result<()> {
+    output.handle()?.write_all(bytes).map_err(Error::on(option))?;
     output.publish()
 }

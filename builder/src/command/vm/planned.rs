@@ -154,6 +154,11 @@ impl VmCommand {
         let boot = self.kernel_of(context, &store, &generation)?;
         let [linux, initrd] = boot.places()?;
         let medium = medium::of(&store, &generation, &context.report)?;
+        if self.state_size.is_some() && self.state.is_none() {
+            return Err(
+                Error::new("--state-size", "is for a --state").remedy("add `--state FILE`, or leave it out")
+            );
+        }
         let size = self.state_size.unwrap_or(USUAL_SIZE);
         let state = self.state.as_ref().map(|path| StateFile::open_or_make(path, size)).transpose()?;
         let mut files: Vec<Digest> = [&boot.linux, &boot.initrd].iter().filter_map(|it| it.digest).collect();
