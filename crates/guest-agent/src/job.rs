@@ -122,20 +122,27 @@ fn follow(
     let mut open = usize::from(output.is_some()) + usize::from(error.is_some());
     thread::spawn(move || sender.send(Seen::Ended(child.wait().map(end))));
     let (mut deadline, mut ended, mut late) = (Instant::now() + at_most, None, false);
-    while ended.is_none() || (open > 0 && Instant::now() < deadline) {
+    // A program that prints without an end leaves no moment in which there is nothing to tell.
+    while open > 0 || ended.is_none() {
+        let is_time = Instant::now() >= deadline;
+        if is_time && ended.is_some() {
+            break;
+        }
+        if is_time && late {
+            // Something keeps the kernel from ending it.
+            return Ok(Ok(End::TimedOut));
+        }
+        if is_time {
+            late = true;
+            // Fails only where it has just ended.
+            let _ = killpg(group, Signal::SIGKILL);
+            deadline = Instant::now() + Duration::from_secs(5);
+        }
         match next(&seen, deadline) {
             Some(Seen::Printed(stream, bytes)) => tell(&Event::Output(stream, bytes))?,
             Some(Seen::Closed) => open -= 1,
             Some(Seen::Ended(end)) => (ended, deadline) = (Some(end), Instant::now() + LAST_WORDS),
-            None if ended.is_some() => break,
-            // Something keeps the kernel from ending it.
-            None if late => return Ok(Ok(End::TimedOut)),
-            None => {
-                late = true;
-                // Fails only where it has just ended.
-                let _ = killpg(group, Signal::SIGKILL);
-                deadline = Instant::now() + Duration::from_secs(5);
-            }
+            None => {}
         }
     }
     let end = ended.unwrap_or_else(|| Err(io::Error::other("nobody knows how it ended")));
@@ -228,6 +235,13 @@ mod tests {
         let (output, _, end) =
             told(Program::Words, b"echo begun; sleep 1000 & sleep 1000", Duration::from_millis(500));
         assert_eq!((output.as_str(), end), ("begun\n", Event::Ended(End::TimedOut)));
+    }
+
+    #[test]
+    fn it_ends_when_its_time_is_up_also_where_it_prints_without_an_end() {
+        let (output, _, end) = told(Program::Words, b"exec yes", Duration::from_millis(300));
+        assert!(output.starts_with("y\ny\n"));
+        assert_eq!(end, Event::Ended(End::TimedOut));
     }
 
     #[test]
