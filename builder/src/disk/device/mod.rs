@@ -208,7 +208,7 @@ mod tests {
         stick().judge().unwrap();
         let mounted = Use::Mounted("sdb1".to_owned(), "/mnt/a b".into());
         let cases = [
-            (DeviceFacts { partition_of: Some("sdb".into()), ..stick() }, "`--device /dev/sdb`"),
+            (DeviceFacts { partition_of: Some("sdb".into()), ..stick() }, "the whole disk, /dev/sdb"),
             (DeviceFacts { size: 0, ..stick() }, "has no medium"),
             (DeviceFacts { read_only: true, ..stick() }, "is write-protected"),
             (DeviceFacts { sector: 4096, ..stick() }, "has sectors of 4096 bytes"),
