@@ -94,6 +94,9 @@ pub fn kernel(named: Option<&Path>, release: Option<&str>) -> Result<PathBuf, St
 /// There is none.
 pub fn init(named: Option<&Path>) -> Result<PathBuf, String> {
     named.map(Path::to_owned).or_else(installation::own_init).ok_or_else(|| {
-        "init: lies neither in ../lib/lamina nor beside this program\nhelp: `make init` makes out/init; name it with --init FILE".to_owned()
+        format!(
+            "init: {}\nhelp: `make init` makes out/init; name it with --init FILE",
+            installation::NOT_FOUND
+        )
     })
 }

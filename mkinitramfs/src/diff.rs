@@ -8,8 +8,8 @@ use std::path::Path;
 
 use decompress::Compression;
 use initramfs_archive::{Entry, Kind};
+use profiles::Digest;
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 
 use crate::list;
 use fault::Error;
@@ -196,21 +196,8 @@ fn file(entry: &Entry, data: &mut dyn Read) -> io::Result<File> {
 }
 
 fn digest(data: &mut dyn Read) -> io::Result<(u64, String)> {
-    let mut hash = Sha256::new();
-    let mut buffer = vec![0; 1 << 16];
-    let mut size = 0;
-    loop {
-        let count = match data.read(&mut buffer) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            read => read?,
-        };
-        if count == 0 {
-            let digest = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-            return Ok((size, digest));
-        }
-        hash.update(&buffer[..count]);
-        size += count as u64;
-    }
+    let (digest, size) = Digest::of(data)?;
+    Ok((size, digest.hex()))
 }
 
 /// Of the module inside; of the bytes as they stand there when they cannot be unpacked.

@@ -6,12 +6,12 @@ use std::process::ExitCode;
 use argh::{ArgsInfo, FromArgs};
 use cli::numbers::human_size;
 use kernel_config::{Finding, Severity, Subject, raise};
-use profiles::Name;
 use serde_json::json;
 
 use super::kernel_import::Import;
 use super::kernel_named;
 use super::kernel_remove::Remove;
+use super::profile_named;
 use super::{print, print_json};
 use crate::command::context::Context;
 use crate::disk::contents;
@@ -191,10 +191,7 @@ impl Check {
 }
 
 fn needs_of(context: &Context, profile: &str) -> Result<Needs> {
-    let name = Name::parse(profile).map_err(|error| {
-        Error::caused(format!("'{profile}'"), error).remedy("`lamina profile list` says which there are")
-    })?;
-    let store = context.store()?;
+    let (name, store) = (profile_named::name(profile)?, context.store()?);
     needs::of(&contents::newest(&store, &name, &context.report)?.contents, &store)
 }
 

@@ -6,11 +6,11 @@ use std::process::ExitCode;
 
 use argh::{ArgsInfo, FromArgs};
 use cli::numbers::{count, human_size};
-use profiles::Name;
 use serde_json::json;
 
 use super::{print, print_json};
 use crate::command::context::Context;
+use crate::command::profile_named;
 use crate::error::{Error, Result};
 use crate::medium::MediumPlan;
 
@@ -75,11 +75,8 @@ impl Create {
         if self.profile.is_empty() {
             return Err(Error::new("medium", "no profile is named").remedy("give `--profile NAME`"));
         }
-        let parse = |name: &String| {
-            let remedy = "`lamina profile list` says which there are";
-            Name::parse(name).map_err(|error| Error::caused(format!("'{name}'"), error).remedy(remedy))
-        };
-        let mut names = self.profile.iter().map(parse).collect::<Result<Vec<_>>>()?;
+        let names = self.profile.iter().map(|text| profile_named::name(text));
+        let mut names = names.collect::<Result<Vec<_>>>()?;
         names.sort();
         names.dedup();
         let plan = MediumPlan::make(&context.store()?, &self.dir, &names, self.keep.unwrap_or(KEPT))?;

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::build::builds;
 use super::kernel_named::pin_json as kernel_json;
-use super::profile_named::{compose, what_works};
+use super::profile_named::{self, compose, what_works};
 use super::{locked, print, print_json, profile_list};
 use crate::build::plan::Plan;
 use crate::command::context::{Context, jobs_or_processors};
@@ -281,7 +281,8 @@ impl Sign {
             context.report.line(format_args!("warning: {warning}"));
         }
         for name in &self.name {
-            let signed = signature::sign(&store, &parse(name)?, &self.key, super::key::password())?;
+            let signed =
+                signature::sign(&store, &profile_named::name(name)?, &self.key, super::key::password())?;
             context.report.line(format_args!("{}: {}", signed.path.display(), signed.comment));
         }
         Ok(ExitCode::SUCCESS)
@@ -293,7 +294,8 @@ impl Verify {
         require(&self.name)?;
         let store = context.store()?;
         let verify = |name: &String| {
-            signature::verify(&store, &parse(name)?, &self.public_key).map(|signed| (name.clone(), signed))
+            signature::verify(&store, &profile_named::name(name)?, &self.public_key)
+                .map(|signed| (name.clone(), signed))
         };
         let (signed, status) = what_works(context, self.name.iter().map(verify));
         if self.json {
@@ -311,11 +313,6 @@ impl Verify {
         }
         Ok(status)
     }
-}
-
-fn parse(name: &str) -> Result<Name> {
-    let remedy = "`lamina profile list` says which there are";
-    Name::parse(name).map_err(|error| Error::caused(format!("'{name}'"), error).remedy(remedy))
 }
 
 fn require(names: &[String]) -> Result<()> {

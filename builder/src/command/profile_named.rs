@@ -2,11 +2,19 @@
 
 use std::process::ExitCode;
 
+use profiles::Name;
 use profiles::written::Composition;
 
 use crate::command::context::Context;
 use crate::error::{Error, Result};
 use crate::profile::named::{self, Meaning, Named};
+
+/// The word of a command line as the name of a profile.
+pub(super) fn name(text: &str) -> Result<Name> {
+    Name::parse(text).map_err(|error| {
+        Error::caused(format!("'{text}'"), error).remedy("`lamina profile list` says which there are")
+    })
+}
 
 /// Reads the profile `name` with all that it includes.
 pub(super) fn compose(context: &Context, name: &str) -> Result<Composition> {

@@ -11,6 +11,7 @@ use profiles::Name;
 use super::at_most_one;
 use super::on_medium::{Bringing, Doing, KEPT, Where, access, target};
 use crate::command::context::Context;
+use crate::command::profile_named;
 use crate::disk::kernel::{InitramfsSource, KernelSource, boot_files};
 use crate::disk::made_files::MadeFiles;
 use crate::error::{Error, Result};
@@ -74,9 +75,7 @@ impl Install {
         }
         let mut names: Vec<Name> = Vec::new();
         for text in &self.profile {
-            let remedy = "`lamina profile list` says which there are";
-            let name = Name::parse(text)
-                .map_err(|error| Error::caused(format!("'{text}'"), error).remedy(remedy))?;
+            let name = profile_named::name(text)?;
             names.extend((!names.contains(&name)).then_some(name));
         }
         let parameter =

@@ -62,7 +62,7 @@ impl InitramfsSource {
             return Ok(InitramfsSource::File(file.clone()));
         }
         let init = init.cloned().or_else(own_init).ok_or_else(|| {
-            Error::new("init", "lies neither in ../lib/lamina nor beside this program")
+            Error::new("init", installation::NOT_FOUND)
                 .remedy("`make init` builds it; give it with `--init FILE`, or a whole initramfs with `--initramfs FILE`")
         })?;
         Ok(InitramfsSource::Made { init })

@@ -75,11 +75,8 @@ impl KernelChoice<'_> {
 
     fn initramfs(&self) -> Result<InitramfsSource> {
         let init = self.init.clone().or_else(own_init).ok_or_else(|| {
-            Error::new(
-                "init",
-                "lies neither in ../lib/lamina nor beside this program, and an initramfs has to be made",
-            )
-            .remedy("`make init` builds it; give it with `--init FILE`")
+            Error::new("init", format!("{}, and an initramfs has to be made", installation::NOT_FOUND))
+                .remedy("`make init` builds it; give it with `--init FILE`")
         })?;
         Ok(InitramfsSource::Made { init })
     }

@@ -139,9 +139,13 @@ impl AttendedGuest {
     /// # Errors
     /// It stays on, and is switched off.
     pub fn power_off(mut self) -> Result<()> {
-        self.agent.power_off(&mut self.machine, MOST_FOR_THE_END).map_err(|_| {
-            let cause = format!("did not end within {} s, and was switched off", MOST_FOR_THE_END.as_secs());
-            Error::new(&self.name, cause).remedy("what it wrote last may be missing")
+        self.agent.power_off(&mut self.machine, MOST_FOR_THE_END).map_err(|lost| match lost {
+            Lost::TimedOut => {
+                let cause =
+                    format!("did not end within {} s, and was switched off", MOST_FOR_THE_END.as_secs());
+                Error::new(&self.name, cause).remedy("what it wrote last may be missing")
+            }
+            lost => self.lost(&lost, "when it was to end"),
         })
     }
 

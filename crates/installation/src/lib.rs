@@ -9,6 +9,9 @@ pub fn beside(name: &str) -> Option<PathBuf> {
     folder().map(|folder| folder.join(name))
 }
 
+/// Why [`own_part`] has none, for people.
+pub const NOT_FOUND: &str = "lies neither in ../lib/lamina nor beside this program";
+
 /// The init that belongs to this program.
 pub fn own_init() -> Option<PathBuf> {
     own_part("init")

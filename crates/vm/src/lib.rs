@@ -16,6 +16,7 @@
 pub mod acceleration;
 pub mod agent;
 pub mod console;
+mod daemon;
 pub mod kvm;
 pub mod machine;
 mod programs;

@@ -1,12 +1,12 @@
 //! A folder of the host, shared over virtiofs, and who may write to a share.
 
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::path::Path;
+use std::process::Command;
 
 use fault::Error;
 use nix::unistd::{getgid, getuid};
+
+use crate::daemon::Daemon;
 
 /// The daemon: Debian 13's `virtiofsd` and later, Debian 12's `qemu-system-common`.
 const DAEMONS: [&str; 2] = ["/usr/libexec/virtiofsd", "/usr/lib/qemu/virtiofsd"];
@@ -36,11 +36,7 @@ pub enum Access {
 
 /// A running virtiofsd. Dropping it ends it.
 #[derive(Debug)]
-pub struct VirtioFsDaemon {
-    process: Child,
-    socket: PathBuf,
-    program: &'static str,
-}
+pub struct VirtioFsDaemon(Daemon);
 
 impl VirtioFsDaemon {
     /// Shares `folder` through a socket made in the folder `scratch`. It does not run as root: in a user namespace of its own the
@@ -57,7 +53,8 @@ impl VirtioFsDaemon {
         let in_namespace =
             format!("{protect}mount -t tmpfs tmpfs /run && exec setpriv --pdeathsig KILL \"$@\"");
         let (program, shared) = daemon(folder);
-        let process = without_other_groups()
+        let mut command = without_other_groups();
+        command
             .args([
                 "unshare",
                 "--map-root-user",
@@ -73,35 +70,13 @@ impl VirtioFsDaemon {
             .arg(format!("--socket-path={}", socket.display()))
             .args(shared)
             // The default, 1000000, is above what an ordinary user may ask for.
-            .arg("--rlimit-nofile=1024")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::inherit())
-            .spawn()
-            .map_err(|error| Error::caused(program, error).remedy(REMEDY))?;
-        let mut daemon = Self { process, socket, program };
-        daemon.wait_for_socket()?;
-        Ok(daemon)
+            .arg("--rlimit-nofile=1024");
+        Daemon::start(&mut command, program, socket, REMEDY).map(Self)
     }
 
     /// Where QEMU reaches the daemon.
     pub fn socket(&self) -> &Path {
-        &self.socket
-    }
-
-    fn wait_for_socket(&mut self) -> Result<(), Error> {
-        let deadline = Instant::now() + Duration::from_secs(20);
-        while !self.socket.exists() {
-            if let Ok(Some(status)) = self.process.try_wait() {
-                let cause = format!("ended with {status} before it listened");
-                return Err(Error::new(self.program, cause).remedy(REMEDY));
-            }
-            if Instant::now() > deadline {
-                return Err(Error::new(self.program, "did not listen within 20 s").remedy(REMEDY));
-            }
-            thread::sleep(Duration::from_millis(20));
-        }
-        Ok(())
+        self.0.socket()
     }
 }
 
@@ -113,13 +88,4 @@ fn without_other_groups() -> Command {
     let mut command = Command::new(program);
     command.args(first).arg("--clear-groups").arg(format!("--reuid={user}")).arg(format!("--regid={group}"));
     command
-}
-
-impl Drop for VirtioFsDaemon {
-    fn drop(&mut self) {
-        // It ends by itself when QEMU closes the socket; before that, sudo cannot be killed by the user who called it.
-        if self.process.kill().is_ok() {
-            let _ = self.process.wait();
-        }
-    }
 }

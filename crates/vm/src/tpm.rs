@@ -1,21 +1,17 @@
 //! A TPM 2.0 of software for one machine (swtpm(8)).
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::path::Path;
+use std::process::Command;
 
 use fault::Error;
 
+use crate::daemon::Daemon;
 use crate::programs;
 
 /// It ends by itself when QEMU does, and with the process that started it when QEMU has never come.
 #[derive(Debug)]
-pub struct TpmDaemon {
-    process: Child,
-    socket: PathBuf,
-}
+pub struct TpmDaemon(Daemon);
 
 impl TpmDaemon {
     /// Starts one that knows nothing yet; what it learns is kept in `folder`, which must be there.
@@ -25,48 +21,19 @@ impl TpmDaemon {
     pub fn start(folder: &Path) -> Result<Self, Error> {
         let (state, socket) = (folder.join("tpm"), folder.join("tpm.socket"));
         fs::create_dir(&state).map_err(|error| Error::caused(state.display(), error))?;
-        let process = Command::new(programs::find(programs::SETPRIV)?)
+        let mut command = Command::new(programs::find(programs::SETPRIV)?);
+        command
             .args(["--pdeathsig", "KILL"])
             .arg(programs::find(programs::SWTPM)?)
             .args(["socket", "--tpm2", "--terminate", "--tpmstate"])
             .arg(format!("dir={}", state.display()))
             .arg("--ctrl")
-            .arg(format!("type=unixio,path={}", socket.display()))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::inherit())
-            .spawn()
-            .map_err(|error| Error::caused(programs::SETPRIV, error).remedy("it starts swtpm"))?;
-        let mut daemon = Self { process, socket };
-        daemon.wait_for_socket()?;
-        Ok(daemon)
+            .arg(format!("type=unixio,path={}", socket.display()));
+        Daemon::start(&mut command, programs::SWTPM, socket, "it says above why").map(Self)
     }
 
     /// Where QEMU reaches it.
     pub fn socket(&self) -> &Path {
-        &self.socket
-    }
-
-    fn wait_for_socket(&mut self) -> Result<(), Error> {
-        let deadline = Instant::now() + Duration::from_secs(20);
-        while !self.socket.exists() {
-            if let Ok(Some(status)) = self.process.try_wait() {
-                let cause = format!("ended with {status} before it listened");
-                return Err(Error::new(programs::SWTPM, cause).remedy("it says above why"));
-            }
-            if Instant::now() > deadline {
-                return Err(Error::new(programs::SWTPM, "did not listen within 20 s"));
-            }
-            thread::sleep(Duration::from_millis(5));
-        }
-        Ok(())
-    }
-}
-
-impl Drop for TpmDaemon {
-    fn drop(&mut self) {
-        // Both fail only when it has ended already, which is as good.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        self.0.socket()
     }
 }

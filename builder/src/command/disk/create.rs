@@ -11,7 +11,7 @@ use profiles::{Name, TmpfsSize};
 
 use super::destination::{Destination, Writing};
 use crate::command::context::Context;
-use crate::command::{at_most_one, kernel_named};
+use crate::command::{at_most_one, kernel_named, profile_named};
 use crate::disk::assembly::DiskRequest;
 use crate::disk::contents::{self, DiskGeneration};
 use crate::disk::kernel::{InitramfsSource, boot_files, kernel_of};
@@ -205,13 +205,9 @@ impl Create {
 
     /// The profiles in the order of the menu, each once, and which of them is the rescue.
     fn names(&self) -> Result<(Vec<Name>, Option<Name>)> {
-        let parse = |name: &String| {
-            let remedy = "`lamina profile list` says which there are";
-            Name::parse(name).map_err(|error| Error::caused(format!("'{name}'"), error).remedy(remedy))
-        };
         let mut names: Vec<Name> = Vec::new();
-        for name in self.profile.iter().chain(&self.rescue).map(parse) {
-            let name = name?;
+        for text in self.profile.iter().chain(&self.rescue) {
+            let name = profile_named::name(text)?;
             if !names.contains(&name) {
                 names.push(name);
             }
@@ -219,7 +215,7 @@ impl Create {
         if names.is_empty() {
             return Err(Error::new("disk", "no profile is named").remedy("give `--profile NAME`"));
         }
-        let rescue = self.rescue.as_ref().map(parse).transpose()?;
+        let rescue = self.rescue.as_deref().map(profile_named::name).transpose()?;
         let usual = names.iter().find(|name| name.as_str() == "rescue").cloned();
         Ok((names, rescue.or(usual)))
     }

@@ -102,24 +102,20 @@ impl VmCommand {
     }
 
     fn jobs(&self) -> Result<Vec<GuestJob>> {
-        let (cause, remedy) = match self {
-            Self { disk: Some(_), .. } => (
-                "needs a profile: a disk starts with the initramfs that is on it",
-                "give the profile in place of `--disk`",
-            ),
-            Self { dry_run: true, .. } => (
-                "and --dry-run exclude each other: a command runs in a guest that is there",
-                "leave one of them out",
-            ),
-            Self { run: Some(words), .. } => return Ok(vec![GuestJob::of_words(words)]),
-            Self { test, .. } => return test.iter().map(|path| GuestJob::of_file(path)).collect(),
-        };
         let option = match (&self.run, self.test.as_slice()) {
             (Some(_), _) => "--run",
             (None, []) => "--screenshot",
             _ => "--test",
         };
-        Err(Error::new(option, cause).remedy(remedy))
+        if self.disk.is_some() {
+            let cause = "needs a profile: a disk starts with the initramfs that is on it";
+            return Err(Error::new(option, cause).remedy("give the profile in place of `--disk`"));
+        }
+        at_most_one(&[(option, true), ("--dry-run", self.dry_run)])?;
+        match &self.run {
+            Some(words) => Ok(vec![GuestJob::of_words(words)]),
+            None => self.test.iter().map(|path| GuestJob::of_file(path)).collect(),
+        }
     }
 
     /// Starts the guest, does all jobs, and tells what became of them, however far that went.

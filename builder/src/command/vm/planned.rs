@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use installation::own_part;
-use profiles::{Digest, Name};
+use profiles::Digest;
 use vm::kvm::{self, Verdict};
 use vm::machine::{DiskFormat, Firmware, Machine};
 use vm::tpm::TpmDaemon;
 
 use super::VmCommand;
 use crate::command::context::Context;
-use crate::command::{at_most_one, kernel_named};
+use crate::command::{at_most_one, kernel_named, profile_named};
 use crate::digest::digest_file;
 use crate::disk::contents;
 use crate::disk::contents::DiskGeneration;
@@ -57,7 +57,7 @@ fn can_be_a_disk(image: &Path, keeps: bool) -> Result<()> {
 /// The initramfs and, behind it, the agent.
 fn with_agent(initrd: &Path, scratch: &TemporaryFolder) -> Result<PathBuf> {
     let agent = own_part("guest-agent").ok_or_else(|| {
-        Error::new("guest-agent", "lies neither in ../lib/lamina nor beside this program")
+        Error::new("guest-agent", installation::NOT_FOUND)
             .remedy("`make init` builds it; without it a guest takes no --run and no --test")
     })?;
     let output = scratch.path().join(INITRAMFS);
@@ -143,10 +143,7 @@ impl VmCommand {
             return Err(Error::new(option, "is for a disk, and a profile is started without one")
                 .remedy("make one with `lamina disk create`, and give it with `--disk`"));
         }
-        let remedy = "`lamina profile list` says which there are";
-        let name = Name::parse(profile)
-            .map_err(|error| Error::caused(format!("'{profile}'"), error).remedy(remedy))?;
-        let store = context.store()?;
+        let (name, store) = (profile_named::name(profile)?, context.store()?);
         let generation = contents::newest(&store, &name, &context.report)?;
         if self.state.is_some() {
             takes_a_state(&generation.contents)?;
