@@ -19,11 +19,15 @@ pub const PIECE: usize = 1 << 14;
 /// The longest program, in bytes.
 pub const LONGEST_PROGRAM: usize = 64 << 20;
 
+/// Bytes of a greeting: the key of the kernel's generator has as many.
+pub const RANDOM: usize = 32;
+
 /// What the host wants.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Request {
-    /// The guest goes on after a time in which it was not there: what the time is now, as CLOCK_REALTIME has it, to the second.
-    Greeting(Duration),
+    /// The guest goes on after a time in which it was not there: what the time is now, as CLOCK_REALTIME has it, to the second; and
+    /// random bytes that no other guest has.
+    Greeting(Duration, [u8; RANDOM]),
     /// More of the program of the next job.
     Piece(Vec<u8>),
     /// Run it.
@@ -101,7 +105,7 @@ impl Request {
     /// Those of writing.
     pub fn send(&self, to: &mut impl Write) -> io::Result<()> {
         let (kind, bytes) = match self {
-            Self::Greeting(now) => (b'g', now.as_secs().to_le_bytes().to_vec()),
+            Self::Greeting(now, random) => (b'g', [&now.as_secs().to_le_bytes()[..], random].concat()),
             Self::Piece(bytes) => (b'p', bytes.clone()),
             Self::Run(Job { program, at_most }) => {
                 let kind = if *program == Program::Words { b'w' } else { b'f' };
@@ -127,8 +131,11 @@ impl Request {
         };
         Ok(Some(match (frame.kind, frame.bytes.len()) {
             (b'g', _) => {
-                let seconds = frame.bytes.as_slice().try_into().map_err(|_| wrong(&frame))?;
-                Self::Greeting(Duration::from_secs(u64::from_le_bytes(seconds)))
+                let parts = frame.bytes.split_first_chunk().and_then(|(seconds, random)| {
+                    Some((u64::from_le_bytes(*seconds), random.try_into().ok()?))
+                });
+                let (seconds, random) = parts.ok_or_else(|| wrong(&frame))?;
+                Self::Greeting(Duration::from_secs(seconds), random)
             }
             (b'p', ..=PIECE) => Self::Piece(frame.bytes),
             (b'w', _) => job(Program::Words)?,
@@ -210,7 +217,7 @@ mod tests {
     fn requests_come_out_as_they_went_in() {
         let at_most = Duration::from_secs(90);
         let requests = [
-            Request::Greeting(Duration::from_secs(1 << 33)),
+            Request::Greeting(Duration::from_secs(1 << 33), [7; RANDOM]),
             Request::Piece(b"echo".to_vec()),
             Request::Run(Job { program: Program::Words, at_most }),
             Request::Run(Job { program: Program::File, at_most }),

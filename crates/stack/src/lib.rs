@@ -53,6 +53,7 @@ pub mod mount_table;
 #[cfg(all(feature = "pid-1", target_env = "musl", panic = "abort", not(test)))]
 mod no_unwinder;
 pub mod overlay;
+pub mod random;
 #[cfg(feature = "pid-1")]
 pub mod restart;
 pub mod swap;

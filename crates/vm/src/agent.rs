@@ -1,6 +1,7 @@
 //! The host's side of the agent in a guest (the crate `guest-agent`): commands run there without a network and without a login.
 
-use std::io::{self, ErrorKind};
+use std::fs::File;
+use std::io::{self, ErrorKind, Read};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
@@ -8,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use fault::Error;
-use guest_agent::message::{End, Event, Job, PIECE, Program, Request, Stream};
+use guest_agent::message::{End, Event, Job, PIECE, Program, RANDOM, Request, Stream};
 
 use crate::qemu::RunningMachine;
 
@@ -91,7 +92,9 @@ impl Agent {
     /// None comes.
     pub fn greet(&mut self, machine: &mut RunningMachine) -> Result<(), Lost> {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        self.ask(&Request::Greeting(now))?;
+        let mut random = [0; RANDOM];
+        File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut random)).map_err(Lost::Wrong)?;
+        self.ask(&Request::Greeting(now, random))?;
         match self.next(machine, Instant::now() + AT_ONCE)? {
             Event::Up(_) => Ok(()),
             other => Err(unexpected(&other)),

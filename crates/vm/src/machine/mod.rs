@@ -285,8 +285,8 @@ impl Machine {
         self
     }
 
-    /// Lets [`crate::qemu::RunningMachine::keep_as`] keep it as it runs. The kernel learns by a number that it goes on a second time, and
-    /// makes its random numbers anew (VMGENID of qemu(1)).
+    /// Lets [`crate::qemu::RunningMachine::keep_as`] keep it as it runs. A kernel that looks there learns by a number that it goes on a
+    /// second time (VMGENID of qemu(1)); Debian's 6.1 does not, and the agent tells it.
     #[must_use]
     pub fn can_be_kept(mut self, monitor: &Path) -> Self {
         self.can_be_kept = true;
