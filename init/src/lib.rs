@@ -46,6 +46,7 @@ mod size;
 mod state;
 mod step_name;
 mod store;
+mod subprocess;
 mod unmount;
 mod waiting;
 

@@ -13,6 +13,8 @@ pub enum StepName {
     ReadKeys,
     /// Loads the kernel modules that the devices of this machine ask for.
     LoadModules,
+    /// Runs a program of a drop-in.
+    RunHook,
     /// Waits for the medium with the store.
     FindStore,
     /// Looks for the wanted generation of the profile in the store.
@@ -63,6 +65,7 @@ impl StepName {
             Self::CheckInitramfs => "check the initramfs",
             Self::ReadKeys => "read keys",
             Self::LoadModules => "load modules",
+            Self::RunHook => "run hook",
             Self::FindStore => "find the store",
             Self::FindProfile => "find the profile",
             Self::ReadProfile => "read the profile",
@@ -116,7 +119,8 @@ mod tests {
             StepName::ReadCommandLine => StepName::CheckInitramfs,
             StepName::CheckInitramfs => StepName::ReadKeys,
             StepName::ReadKeys => StepName::LoadModules,
-            StepName::LoadModules => StepName::FindStore,
+            StepName::LoadModules => StepName::RunHook,
+            StepName::RunHook => StepName::FindStore,
             StepName::FindStore => StepName::FindProfile,
             StepName::FindProfile => StepName::ReadProfile,
             StepName::ReadProfile => StepName::OpenState,

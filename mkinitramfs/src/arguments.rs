@@ -13,6 +13,7 @@ use profiles::{Name, StateFileSystem};
 
 use crate::choice::{self, Asked};
 use crate::commands::Other;
+use crate::kernels::{Kernel, Named};
 use crate::values::{
     allowed_profile, file_system_checker, file_system_maker, named_group, profile, state_file_system,
 };
@@ -27,6 +28,7 @@ const LEVEL: i32 = 10;
     example = "mkinitramfs --kernel linux-image-6.1.0-50-cloud-amd64.deb --init out/init --output out/initramfs.img",
     example = "mkinitramfs --kernel out/kernels/6.1.deb --init out/init --busybox busybox --store STORE --profile rescue --output rescue.img",
     example = "mkinitramfs --generic --output initramfs.img",
+    example = "mkinitramfs --host --release all --output /boot/lamina-RELEASE.img",
     example = "mkinitramfs --kernel kernel.deb --init out/init --microcode /lib/firmware/intel-ucode --output initramfs.img",
     example = "mkinitramfs --kernel kernel.deb --init out/init --drop-in site/serial-tools --output initramfs.img",
     example = "mkinitramfs list out/initramfs.img",
@@ -46,9 +48,10 @@ pub struct Arguments {
     #[argh(option, arg_name = "file-or-folder")]
     pub kernel: Option<PathBuf>,
 
-    /// which kernel is meant, where there are several, as `uname -r` prints it
+    /// which kernel is meant, where there are several, as `uname -r` prints it, or `all`; may be repeated: --output then has the word
+    /// RELEASE where that belongs
     #[argh(option, arg_name = "name")]
-    pub release: Option<String>,
+    pub release: Vec<String>,
 
     /// the static program that becomes /init (default: that of this installation, ../lib/lamina/init, or init beside this program)
     #[argh(option, arg_name = "file")]
@@ -128,8 +131,8 @@ pub struct Arguments {
     #[argh(option, arg_name = "file-or-folder")]
     pub microcode: Vec<PathBuf>,
 
-    /// a folder of additions: files/ goes in as it is, modules names kernel modules, and programs those of this machine that go in with
-    /// their shared libraries; may be repeated
+    /// a folder of additions: files/ goes in as it is, hooks/ has programs that init starts, modules names kernel modules, and programs
+    /// those of this machine that go in with their shared libraries; may be repeated
     #[argh(option, arg_name = "folder")]
     pub drop_in: Vec<PathBuf>,
 
@@ -213,7 +216,7 @@ impl Arguments {
             ("--kernel", self.kernel.is_some()),
             ("--init", self.init.is_some()),
             ("--output", self.output.is_some()),
-            ("--release", self.release.is_some()),
+            ("--release", !self.release.is_empty()),
             ("--group", !self.group.is_empty()),
             ("--add-group", !self.add_group.is_empty()),
             ("--generic", self.generic),
@@ -277,8 +280,17 @@ pub enum Task<'a> {
     Manual(&'a Path),
 }
 
-/// What is asked for.
-pub fn request(arguments: &Arguments) -> Result<Request, String> {
+/// The kernels that are asked for.
+pub fn kernels(arguments: &Arguments) -> Named<'_> {
+    Named {
+        path: arguments.kernel.as_deref(),
+        releases: &arguments.release,
+        output: arguments.output.as_deref().filter(|_| !arguments.dry_run),
+    }
+}
+
+/// What is asked for with one of them.
+pub fn request(arguments: &Arguments, kernel: &Kernel) -> Result<Request, String> {
     if arguments.output.is_none() && !arguments.dry_run {
         return Err(
             "--output is missing\nhelp: say where to write, or --dry-run to see what would go in".to_owned()
@@ -298,10 +310,9 @@ pub fn request(arguments: &Arguments) -> Result<Request, String> {
         firmware: arguments.firmware.as_deref(),
     };
     let chosen = asked.choice()?;
-    let kernel = choice::kernel(arguments.kernel.as_deref(), arguments.release.as_deref())?;
-    let plain = Request::new(kernel, choice::init(arguments.init.as_deref())?);
+    let plain = Request::new(kernel.path.clone(), choice::init(arguments.init.as_deref())?);
     Ok(Request {
-        release: arguments.release.clone(),
+        release: kernel.release.clone(),
         groups: chosen.groups,
         host: chosen.host,
         firmware: chosen.firmware,

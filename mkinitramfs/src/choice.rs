@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use kernel_config::Group;
-use mkinitramfs::{Firmwares, Request, modules_of_running_kernel};
+use mkinitramfs::{Firmwares, Request};
 
 /// Where sysfs describes this machine.
 const SYSFS: &str = "/sys";
@@ -77,15 +77,6 @@ impl Asked<'_> {
             None => Firmwares::OfItsSystem,
         }
     }
-}
-
-/// The kernel that was named, else the one that is running, or of the release that was named.
-///
-/// # Errors
-/// Its modules are not here.
-pub fn kernel(named: Option<&Path>, release: Option<&str>) -> Result<PathBuf, String> {
-    let running = || modules_of_running_kernel(Path::new("/"), release).map_err(|error| error.to_string());
-    named.map_or_else(running, |named| Ok(named.to_owned()))
 }
 
 /// The init that was named, else the one that belongs to this program.

@@ -1,5 +1,6 @@
-//! Additions of others: a folder with `files/`, `modules` and `programs`, as docs/initramfs.md promises it.
+//! Additions of others: a folder with `files/`, `hooks/`, `modules` and `programs`, as docs/initramfs.md promises it.
 
+mod hooks;
 mod links;
 mod tree;
 
@@ -16,13 +17,24 @@ use crate::contents::{Contents, Source};
 use crate::host_file;
 use crate::programs::{self, Libraries};
 use fault::Error;
+use hooks::Hook;
 
 /// What a drop-in may have. A README is for people.
-const PARTS: [&str; 3] = ["files", "modules", "programs"];
+const PARTS: [&str; 4] = ["files", "hooks", "modules", "programs"];
 const FOR_PEOPLE: [&str; 2] = ["README", "README.md"];
 /// What is init's own, with all that is below; and what it mounts something over, so that nobody would see what lies there.
-const INITS_OWN: [&str; 9] =
-    ["dev", "etc/lamina", "init", "lamina", "lib/modules", "newroot", "proc", "run", "sys"];
+const INITS_OWN: [&str; 10] = [
+    "dev",
+    "etc/lamina",
+    "init",
+    "lamina",
+    "lib/lamina/hooks",
+    "lib/modules",
+    "newroot",
+    "proc",
+    "run",
+    "sys",
+];
 
 /// The drop-ins of an initramfs.
 pub(crate) struct DropIns(Vec<DropIn>);
@@ -31,6 +43,7 @@ struct DropIn {
     folder: PathBuf,
     modules: Vec<Line>,
     programs: Vec<Line>,
+    hooks: Vec<Hook>,
     has_files: bool,
 }
 
@@ -52,6 +65,8 @@ pub struct Added {
     pub modules: Vec<String>,
     /// The programs that it names, by their paths in the initramfs.
     pub programs: Vec<String>,
+    /// Its hooks, in the same way.
+    pub hooks: Vec<String>,
 }
 
 impl DropIns {
@@ -94,6 +109,7 @@ impl DropIns {
         for (path, host) in self.0.iter().filter(|it| it.has_files).flat_map(|it| tree::links(&it.folder)) {
             links::check_end(contents, &path).map_err(|error| error.about(host.display()))?;
         }
+        self.0.iter().try_for_each(|drop_in| hooks::check_interpreters(&drop_in.hooks, contents))?;
         Ok(added)
     }
 }
@@ -110,8 +126,9 @@ impl DropIn {
             }
         }
         if found.is_empty() {
-            return Err(Error::new(folder.display(), "is a drop-in with nothing in it")
-                .remedy("it has the folder files, and the lists modules and programs, or one of them"));
+            return Err(Error::new(folder.display(), "is a drop-in with nothing in it").remedy(
+                "it has the folders files and hooks, and the lists modules and programs, or one of them",
+            ));
         }
         let list = |name: &str| match found.iter().any(|it| it == name) {
             true => lines(&folder.join(name)),
@@ -120,8 +137,9 @@ impl DropIn {
         let (modules, programs) = (list("modules")?, list("programs")?);
         modules.iter().try_for_each(check_module)?;
         programs.iter().try_for_each(check_program)?;
-        let has_files = found.iter().any(|name| name == "files");
-        Ok(DropIn { folder: folder.to_owned(), modules, programs, has_files })
+        let has = |part: &str| found.iter().any(|name| name == part);
+        let hooks = if has("hooks") { hooks::read(folder)? } else { Vec::new() };
+        Ok(DropIn { folder: folder.to_owned(), modules, programs, hooks, has_files: has("files") })
     }
 
     fn add(&self, contents: &mut Contents, libraries: &mut Libraries) -> Result<Added, Error> {
@@ -140,16 +158,13 @@ impl DropIn {
             programs.push(path);
         }
         let modules = self.modules.iter().map(|line| line.text.replace('-', "_")).collect();
-        Ok(Added { folder: self.folder.clone(), files, modules, programs })
+        let hooks = hooks::add(&self.hooks, contents, libraries)?;
+        Ok(Added { folder: self.folder.clone(), files, modules, programs, hooks })
     }
 }
 
 /// Whether something in a drop-in is one of its parts, and of the right kind.
 fn check_part(path: &Path, name: &str) -> Result<(), Error> {
-    if name == "hooks" {
-        return Err(Error::new(path.display(), "init runs no hooks: nobody would run what lies here")
-            .remedy("take the folder away; a drop-in has files, modules and programs"));
-    }
     if !PARTS.contains(&name) {
         return Err(
             Error::new(path.display(), "is no part of a drop-in").remedy(suggest::remedy(name, &PARTS))
@@ -157,10 +172,9 @@ fn check_part(path: &Path, name: &str) -> Result<(), Error> {
     }
     let kind = fs::symlink_metadata(path).map_err(Error::on(path.display()))?.file_type();
     match (name, kind.is_dir(), kind.is_file()) {
-        ("files", true, _) | ("modules" | "programs", _, true) => Ok(()),
-        ("files", ..) => {
-            Err(Error::new(path.display(), "is no folder").remedy("files is a folder; no link is followed"))
-        }
+        ("files" | "hooks", true, _) | ("modules" | "programs", _, true) => Ok(()),
+        ("files" | "hooks", ..) => Err(Error::new(path.display(), "is no folder")
+            .remedy(format!("{name} is a folder; no link is followed"))),
         _ => Err(Error::new(path.display(), "is no regular file")
             .remedy("it is a list, one name a line; no link is followed")),
     }
@@ -208,7 +222,7 @@ fn check_free(path: &str) -> Result<(), Error> {
 impl fmt::Display for Added {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "  drop-in {}: {}", self.folder.display(), count(self.files, "file"))?;
-        let lists = [("modules", &self.modules), ("programs", &self.programs)];
+        let lists = [("modules", &self.modules), ("programs", &self.programs), ("hooks", &self.hooks)];
         let mut lists = lists.into_iter().filter(|(_, list)| !list.is_empty());
         lists.try_for_each(|(name, list)| write!(f, ", {name} {}", list.join(" ")))
     }

@@ -3,6 +3,7 @@
 mod arguments;
 mod choice;
 mod commands;
+mod kernels;
 mod values;
 
 use std::io::Write;
@@ -12,9 +13,10 @@ use std::process::ExitCode;
 use argh::ArgsInfo;
 use mkinitramfs::{Error, Plan, Written, diff, list, why};
 use profiles::suggest;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use arguments::{Arguments, Task};
+use kernels::Kernel;
 
 fn main() -> ExitCode {
     let arguments = match arguments::arguments() {
@@ -22,7 +24,7 @@ fn main() -> ExitCode {
         Err(status) => return status,
     };
     let result = arguments.task().and_then(|task| match task {
-        Task::Make => make(&arguments).map(good),
+        Task::Make => make(&arguments).map(|()| good(String::new())),
         Task::List(path, json) => show_list(path, json).map(good),
         Task::Diff(first, second, json) => show_difference(first, second, json),
         Task::Why(module, path, json) => show_why(module, path, json).map(good),
@@ -73,22 +75,49 @@ fn show_why(module: &str, path: &Path, as_json: bool) -> Result<String, String> 
     Ok(if as_json { format!("{:#}\n", json!(why)) } else { why.to_string() })
 }
 
-fn make(arguments: &Arguments) -> Result<String, String> {
-    let (request, level) = (arguments::request(arguments)?, arguments.level()?);
+/// All is decided before the first is written, and each is told at once: those that are made when a later one fails.
+fn make(arguments: &Arguments) -> Result<(), String> {
+    let named = arguments::kernels(arguments);
+    let level = arguments.level()?;
+    let planned = named.kernels()?.into_iter().map(|kernel| Ok((plan(arguments, &kernel, level)?, kernel)));
+    let planned = planned.collect::<Result<Vec<_>, String>>()?;
+    let mut reports = Vec::new();
+    let mut aside = false;
+    for (plan, kernel) in planned {
+        let output = kernel.output.as_deref();
+        let written = output.map(|output| plan.write(level, output)).transpose();
+        let written = written.map_err(|error: Error| error.to_string())?;
+        aside = written.is_some_and(|written| written.to_standard_output);
+        match arguments.json {
+            true => reports.push(to_json(&plan, written)),
+            false => tell(&to_text(&plan, written, output), aside)?,
+        }
+    }
+    match (arguments.json, named.is_plural(), reports.pop()) {
+        (true, false, Some(only)) => tell(&format!("{only:#}\n"), aside),
+        (true, _, last) => {
+            tell(&format!("{:#}\n", reports.into_iter().chain(last).collect::<Value>()), aside)
+        }
+        (false, ..) => Ok(()),
+    }
+}
+
+/// Where the initramfs itself takes standard output, it is told on standard error.
+fn tell(text: &str, aside: bool) -> Result<(), String> {
+    if aside {
+        eprint!("{text}");
+        return Ok(());
+    }
+    print(text)
+}
+
+fn plan(arguments: &Arguments, kernel: &Kernel, level: i32) -> Result<Plan, String> {
+    let request = arguments::request(arguments, kernel)?;
     if arguments.verbose {
         let groups = request.groups.iter().map(|group| group.name()).collect::<Vec<_>>().join(", ");
         cli::progress::line(format_args!("groups of modules: {groups}; zstd level {level}"));
     }
-    let plan = request.plan().map_err(|error| error.to_string())?;
-    let output = arguments.output.as_deref().filter(|_| !arguments.dry_run);
-    let written = output.map(|output| plan.write(level, output)).transpose();
-    let written = written.map_err(|error: Error| error.to_string())?;
-    let text = if arguments.json { to_json(&plan, written) } else { to_text(&plan, written, arguments) };
-    if written.is_some_and(|written| written.to_standard_output) {
-        eprint!("{text}");
-        return Ok(String::new());
-    }
-    Ok(text)
+    request.plan().map_err(|error| error.to_string())
 }
 
 fn completions(shell: &str) -> Result<String, String> {
@@ -104,15 +133,15 @@ fn manual(folder: &Path) -> Result<String, String> {
         .map_err(|error| error.to_string())
 }
 
-fn to_text(plan: &Plan, written: Option<Written>, arguments: &Arguments) -> String {
-    let path = arguments.output.as_deref().unwrap_or(Path::new("")).display();
+fn to_text(plan: &Plan, written: Option<Written>, output: Option<&Path>) -> String {
+    let path = output.unwrap_or(Path::new("")).display();
     match written {
         Some(written) => format!("{plan}{path}: {written}\n"),
         None => format!("{plan}nothing was written: --dry-run\n"),
     }
 }
 
-fn to_json(plan: &Plan, written: Option<Written>) -> String {
+fn to_json(plan: &Plan, written: Option<Written>) -> Value {
     let files: Vec<_> = plan
         .contents
         .iter()
@@ -121,7 +150,7 @@ fn to_json(plan: &Plan, written: Option<Written>) -> String {
     let written = written.map(
         |written| json!({"entries": written.entries, "unpacked": written.unpacked, "packed": written.packed}),
     );
-    let report = json!({
+    json!({
         "kernel": plan.release,
         "modules": plan.modules.picked,
         "not_for_a_boot": plan.modules.not_for_a_boot.iter().map(|(_, module)| module).collect::<Vec<_>>(),
@@ -133,6 +162,5 @@ fn to_json(plan: &Plan, written: Option<Written>) -> String {
         "warnings": plan.warnings,
         "files": files,
         "written": written,
-    });
-    format!("{report:#}\n")
+    })
 }

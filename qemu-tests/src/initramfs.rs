@@ -101,6 +101,10 @@ impl Initramfs {
             if file.is_file() {
                 hash.update(fs::read(file).map_err(Failure::at(file))?);
             }
+            for file in files_below(file) {
+                hash.update(file.as_os_str().as_encoded_bytes());
+                hash.update(fs::read(&file).map_err(Failure::at(&file))?);
+            }
         }
         for path in self.store.iter().flat_map(|store| files_below(store)) {
             hash.update(path.to_string_lossy().as_bytes());

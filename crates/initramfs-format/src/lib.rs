@@ -5,11 +5,13 @@
 //! | [`paths`] | what lies where |
 //! | [`Description`] | `initramfs.kdl`: for which kernel it was made, and what it lets boot |
 //! | [`module_list`] | the kernel modules, one a line |
+//! | [`hook`] | programs that run at points of a boot |
 //! | [`buses`] | the buses whose devices ask for modules |
 //! | [`pattern`] | whether an alias of a module is meant |
 
 pub mod buses;
 mod description;
+pub mod hook;
 pub mod module_list;
 pub mod paths;
 pub mod pattern;

@@ -11,4 +11,5 @@ mod reading;
 
 pub use links::relative;
 pub use package::{KernelPackage, Module, Opening};
+pub use place::installed;
 pub use reading::{read_limited, refuse_special};

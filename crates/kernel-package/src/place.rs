@@ -41,6 +41,35 @@ pub(crate) fn no_such<'a>(path: &Path, wanted: &str, there: impl IntoIterator<It
         .remedy("name a release as `uname -r` prints it, one of those that are there")
 }
 
+/// The kernels whose modules are installed at `path`: the root of a system, its `lib/modules`, or the folder of one of them. What
+/// depmod(8) made for a kernel that was removed is none.
+///
+/// # Errors
+/// There is none.
+pub fn installed(path: &Path) -> Result<BTreeSet<String>, Error> {
+    let place = of_modules(path).unwrap_or_else(|| Place { root: path.to_owned(), release: None });
+    // It comes with the kernel: Documentation/kbuild/kbuild.rst.
+    let is_whole = |release: &String| {
+        let lists = ["lib/modules", "usr/lib/modules"]
+            .map(|it| place.root.join(it).join(release).join("modules.builtin"));
+        lists.iter().any(|list| list.exists())
+    };
+    let all: BTreeSet<String> = match &place.release {
+        Some(only) => BTreeSet::from([only.clone()]),
+        None => releases(&place.root).into_iter().filter(is_whole).collect(),
+    };
+    match all.is_empty() {
+        false => Ok(all),
+        true => Err(Error::new(
+            path.display(),
+            "it holds no kernel with modules: no lib/modules/RELEASE with a modules.builtin",
+        )
+        .remedy(
+            "name the root of a system with --kernel; a package holds one kernel, and needs no --release",
+        )),
+    }
+}
+
 /// `ROOT/lib/modules` or `ROOT/usr/lib/modules`, or the folder of one release in it, by where the folder really lies.
 fn of_modules(path: &Path) -> Option<Place> {
     if ["boot", "lib/modules", "usr/lib/modules"].iter().any(|folder| path.join(folder).is_dir()) {

@@ -11,6 +11,7 @@ mod trial;
 
 use std::convert::Infallible;
 
+use initramfs_format::hook::Point;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -48,11 +49,13 @@ fn boot(session: &mut Session) -> Result<Infallible, BootError> {
         return Err(recovery::on_purpose());
     }
 
+    session.run_hooks(Point::BeforeStore);
     // A store that is not there does not end the boot yet: the initramfs may have a profile `rescue`.
     let unreached = session.reach_store().err();
     let profile = trial::try_candidates(session, unreached)?;
 
     session.mount_shares(&profile);
+    session.run_hooks(Point::BeforeSwitch);
     let left = session.leave_records(&profile);
     // Irreversible, so never a step of a plan.
     switch_root::switch_root(&profile.init, std::env::args_os().skip(1), session.journal.began(), &left)

@@ -8,9 +8,9 @@ use std::time::Duration;
 use file_systems::Checker;
 use nix::mount::umount;
 
-use super::subprocess::{self, Ended};
 use crate::console;
 use crate::error::Failure;
+use crate::subprocess::{self, Ended};
 
 /// What it found, when the state can be used; the report has its word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,11 +10,11 @@ use file_systems::PLACES;
 use profiles::{DeviceSpec, StateFileSystem};
 
 use super::marker;
-use super::subprocess::{self, Ended};
 use crate::console;
 use crate::devices::block_devices::BlockDevice;
 use crate::error::Failure;
 use crate::size::Size;
+use crate::subprocess::{self, Ended};
 
 /// The label when the device was not named by one.
 const LABEL: &str = "lamina-state";

@@ -4,7 +4,6 @@
 //! |---|---|
 //! | `device` | which device it is, and whether it is empty; pure |
 //! | `marker`, `make` | makes the file system at first use, so that a power cut meanwhile does no harm |
-//! | `subprocess` | runs the program that makes it, for as long as that may take |
 //! | `check` | looks at all of it with the file system's own program |
 //! | `decide` | what becomes of the folder that was found; pure |
 //! | `fresh` | gives a new top the attributes of the root |
@@ -41,7 +40,6 @@ mod make;
 mod marker;
 mod overlay_marks;
 mod stamp;
-mod subprocess;
 pub mod top_size;
 
 use check::Checked;

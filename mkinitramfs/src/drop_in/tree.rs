@@ -50,11 +50,20 @@ pub(super) fn links(folder: &Path) -> Vec<(String, PathBuf)> {
     links
 }
 
-fn is_folder(host: &Path) -> Result<bool, Error> {
+/// What a folder has, by name.
+pub(super) fn entries(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+    let on = || Error::on(folder.display());
+    let entries = fs::read_dir(folder).map_err(on())?.map(|entry| entry.map(|entry| entry.path()));
+    let mut entries = entries.collect::<Result<Vec<_>, _>>().map_err(on())?;
+    entries.sort();
+    Ok(entries)
+}
+
+pub(super) fn is_folder(host: &Path) -> Result<bool, Error> {
     Ok(fs::symlink_metadata(host).map_err(Error::on(host.display()))?.is_dir())
 }
 
-fn name(host: &Path) -> Result<&str, Error> {
+pub(super) fn name(host: &Path) -> Result<&str, Error> {
     let name = host.file_name().and_then(|name| name.to_str());
     name.filter(|name| !name.contains(char::is_control)).ok_or_else(|| {
         let shown = host.to_string_lossy().escape_debug().to_string();

@@ -53,12 +53,8 @@ fn files_modules_and_programs_go_in() {
 fn what_is_no_drop_in_is_refused_with_its_place() {
     let fixture = Fixture::new();
     for (line, expected) in [
-        ("true", "DIR/d: is a drop-in with nothing in it\nhelp: it has the folder files"),
+        ("true", "DIR/d: is a drop-in with nothing in it\nhelp: it has the folders files and hooks"),
         ("echo for people > README", "DIR/d: is a drop-in with nothing in it"),
-        (
-            "mkdir -p hooks/pre-mount",
-            "DIR/d/hooks: init runs no hooks: nobody would run what lies here\nhelp: take",
-        ),
         ("mkdir module", "DIR/d/module: is no part of a drop-in\nhelp: did you mean 'modules'?"),
         ("ln -s / files", "DIR/d/files: is no folder\nhelp: files is a folder; no link is followed"),
         ("ln -s /etc/passwd modules", "DIR/d/modules: is no regular file"),
@@ -159,4 +155,54 @@ fn a_device_node_is_refused_where_one_can_be_made() {
         refusal.contains("DIR/d/files/null: is a ") && refusal.contains("which a drop-in cannot bring"),
         "{refusal}"
     );
+}
+
+#[test]
+fn hooks_go_in_where_init_looks_for_them() {
+    let fixture = Fixture::new();
+    let line = "mkdir -p hooks/before-store hooks/before-switch; printf '#!/bin/app -x\\n' > hooks/before-store/10-app; \
+        cp /usr/sbin/mkfs.ext4 hooks/before-switch/20-make; mkdir -p files/bin; echo > files/bin/app; \
+        chmod 755 hooks/*/* files/bin/app";
+    let plan = with(&fixture, line).plan().expect("a plan");
+    let report = plan.to_string();
+    let expected = ", hooks lib/lamina/hooks/before-store/10-app lib/lamina/hooks/before-switch/20-make\n";
+    assert!(report.contains(expected) && report.contains("needed by 20-make"), "{report}");
+    let mode = |path: &str| plan.contents.get(path).map(|entry| entry.mode);
+    assert_eq!(mode("lib/lamina/hooks/before-store/10-app"), Some(0o755));
+
+    let points = "DIR/d/hooks/before-stor: is no point of a boot at which init runs hooks\nhelp: did you mean 'before-store'?";
+    let hook = "DIR/d/hooks/before-store/a";
+    for (line, expected) in [
+        ("mkdir -p hooks/before-stor", points),
+        ("mkdir hooks; touch hooks/before-store", "DIR/d/hooks/before-store: is no folder\nhelp: "),
+        ("touch hooks", "DIR/d/hooks: is no folder\nhelp: hooks is a folder"),
+        ("mkdir -p hooks/before-store/a", &format!("{hook}: is no regular file\nhelp: ")),
+        (
+            "mkdir -p hooks/before-store; ln -s /bin/true hooks/before-store/a",
+            &format!("{hook}: is no regular file"),
+        ),
+        (
+            "mkdir -p hooks/before-store; touch hooks/before-store/a",
+            &format!("{hook}: may not be executed\nhelp: "),
+        ),
+        (
+            "mkdir -p hooks/before-store; echo true > hooks/before-store/a; chmod 755 hooks/*/a",
+            &format!(
+                "{hook}: is not a 64-bit ELF program\nhelp: a hook is a program of this machine, or a script"
+            ),
+        ),
+        (
+            "mkdir -p hooks/before-store; echo '#!/bin/sh' > hooks/before-store/a; chmod 755 hooks/*/a",
+            &format!(
+                "{hook}: is read by /bin/sh, which is not in the initramfs\nhelp: a shell comes with --busybox"
+            ),
+        ),
+        (
+            "mkdir -p files/lib/lamina/hooks/before-store; echo > files/lib/lamina/hooks/before-store/a",
+            "DIR/d/files/lib/lamina/hooks: lib/lamina/hooks: /lib/lamina/hooks of the initramfs belongs to init",
+        ),
+    ] {
+        let refusal = fixture.refusal(&with(&fixture, line));
+        assert!(refusal.starts_with(expected), "{line}: {refusal}");
+    }
 }

@@ -18,6 +18,7 @@ fn put_other_kernel(fixture: &Fixture) {
         fixture.put(&path, &module("", "", "6.2.0-other"));
     }
     fixture.put("kernel/boot/config-6.2.0-other", b"CONFIG_BLK_DEV_LOOP=m\n");
+    fixture.put("kernel/lib/modules/6.2.0-other/modules.builtin", b"kernel/fs/ext4/ext4.ko\n");
 }
 
 #[test]
@@ -40,6 +41,43 @@ fn one_of_several_installed_kernels_is_chosen() {
     assert!(fixture.refusal(&request).starts_with(&format!(
         "DIR/kernel: it holds no kernel 6.3; there is: {RELEASE}, 6.2.0-other\nhelp: name a release"
     )));
+}
+
+#[test]
+fn one_call_makes_the_initramfs_of_every_kernel() {
+    let fixture = Fixture::new();
+    put_other_kernel(&fixture);
+    let run = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mkinitramfs"));
+        let command = command.args(["--kernel", "kernel", "--init", "init"]).args(arguments);
+        let output = command.current_dir(fixture.folder.path()).output().expect("it runs");
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
+        (output.status.success(), text(output.stdout), text(output.stderr))
+    };
+    let (is_success, _, error) = run(&["--release", "all", "-o", "out.img"]);
+    assert!(
+        !is_success && error.contains("out.img: several initramfs cannot be one file\nhelp: "),
+        "{error}"
+    );
+    let (is_success, report, error) = run(&["--release", "all", "-o", "RELEASE.img"]);
+    assert!(is_success, "{error}");
+    for release in [RELEASE, "6.2.0-other"] {
+        assert!(report.contains(&format!("kernel {release}\n")), "{report}");
+        assert!(
+            shell(fixture.folder.path(), &format!("zstd -dc {release}.img | cpio -t --quiet"))
+                .contains(release)
+        );
+    }
+    let (_, report, _) = run(&["--release", "6.2.0-other", "--release", "all", "--dry-run", "--json"]);
+    let reports: serde_json::Value = serde_json::from_str(&report).expect("JSON");
+    let kernels: Vec<_> = reports.as_array().expect("a list").iter().map(|it| &it["kernel"]).collect();
+    assert_eq!(kernels, ["6.2.0-other", RELEASE]);
+    // One that fails leaves nothing half done: all is decided first.
+    fixture.put("kernel/lib/modules/6.2.0-other/kernel/loop.ko", &module("gone", "", "6.2.0-other"));
+    fs::remove_file(fixture.path(&format!("{RELEASE}.img"))).expect("it was there");
+    let (is_success, report, error) = run(&["--release", "all", "-o", "RELEASE.img"]);
+    assert!(!is_success && report.is_empty() && error.contains("loop"), "{error}");
+    assert!(!fixture.path(&format!("{RELEASE}.img")).exists());
 }
 
 /// Debian 13, Ubuntu, Fedora and Arch have them compressed, each in its way.

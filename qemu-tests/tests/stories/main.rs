@@ -9,6 +9,7 @@ mod consoles;
 mod disks;
 mod drives;
 mod generations;
+mod hooks;
 mod init_systems;
 mod kexec;
 mod layers;

@@ -6,6 +6,7 @@
 //! | `leaving` | what the running system gets, and the end of a boot that failed |
 //! | `shares` | folders of the host for the running system |
 
+mod hooks;
 mod learning;
 mod leaving;
 mod shares;

@@ -24,8 +24,18 @@ pub struct Limits {
     most: Duration,
     /// And after so long it is left behind: a process that waits for a disk dies when the disk has answered.
     after_kill: Duration,
-    /// Whether its standard output is heard as well.
-    all_words: bool,
+    /// What is heard of it.
+    heard: Heard,
+}
+
+/// Which words of a program are kept; all others go where its command says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Heard {
+    /// It speaks to a person.
+    Nothing,
+    Errors,
+    /// Standard output as well.
+    All,
 }
 
 /// For making a file system. `mke2fs` with lazy tables takes seconds on a disk of terabytes, and minutes on a bad USB stick.
@@ -33,11 +43,14 @@ pub const MAKING: Limits = Limits {
     every: Duration::from_secs(10),
     most: Duration::from_secs(600),
     after_kill: Duration::from_secs(5),
-    all_words: false,
+    heard: Heard::Errors,
 };
 
 /// For checking one, which reads all of its metadata: e2fsck needs some ten minutes for a disk of many terabytes.
-pub const CHECKING: Limits = Limits { most: Duration::from_secs(1800), all_words: true, ..MAKING };
+pub const CHECKING: Limits = Limits { most: Duration::from_secs(1800), heard: Heard::All, ..MAKING };
+
+/// For a hook, which may wait for a person to type a passphrase.
+pub const HOOK: Limits = Limits { most: Duration::from_secs(300), heard: Heard::Nothing, ..MAKING };
 
 /// A program that ended by itself.
 #[derive(Debug)]
@@ -67,7 +80,7 @@ impl fmt::Display for Failed {
             Self::Stuck(time) => {
                 write!(
                     f,
-                    "had not ended after {} s, and cannot be killed: the disk does not answer",
+                    "had not ended after {} s, and cannot be killed: the kernel does not let it go, as where a disk does not answer",
                     time.as_secs()
                 )
             }
@@ -77,15 +90,21 @@ impl fmt::Display for Failed {
 
 /// Runs it. `still` is called every now and then, with the time that it has taken so far.
 pub fn run(command: &mut Command, limits: &Limits, mut still: impl FnMut(Duration)) -> Result<Ended, Failed> {
-    let began = Instant::now();
-    let (words, to) = io::pipe().map_err(Failed::Start)?;
-    if limits.all_words {
-        command.stdout(to.try_clone().map_err(Failed::Start)?);
+    let mut errors = None;
+    if limits.heard != Heard::Nothing {
+        let (words, to) = io::pipe().map_err(Failed::Start)?;
+        if limits.heard == Heard::All {
+            command.stdout(to.try_clone().map_err(Failed::Start)?);
+        }
+        command.stderr(to);
+        errors = Some(words);
     }
-    let mut child = command.stderr(to).spawn().map_err(Failed::Start)?;
-    // The ends that this process has go, so that the program's end is the end of the pipe.
-    command.stdout(Stdio::null()).stderr(Stdio::null());
-    let mut errors = Some(words);
+    let mut child = command.spawn().map_err(Failed::Start)?;
+    let began = Instant::now();
+    if errors.is_some() {
+        // The ends that this process has go, so that the program's end is the end of the pipe.
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+    }
     let mut said = Vec::new();
     let mut told = 0;
     loop {
@@ -186,12 +205,12 @@ mod tests {
         // As when it waits for a disk, silent or not.
         for script in ["exec sleep 1000", "exec 2>&-; exec sleep 1000", "while :; do echo x >&2; done"] {
             let mut told = 0;
-            let failed = run(&mut shell(script), &limits(20, 200), |time| {
+            let failed = run(&mut shell(script), &limits(20, 1000), |time| {
                 assert!(time >= Duration::from_millis(20));
                 told += 1;
             });
             assert!(matches!(failed, Err(Failed::Killed(_))), "{failed:?}");
-            assert!((1..=9).contains(&told), "{told}");
+            assert!((1..=49).contains(&told), "{told}");
         }
         let failed = Failed::Killed(Duration::from_secs(600)).to_string();
         assert_eq!(failed, "had not ended after 600 s, and was killed");

@@ -1,0 +1,141 @@
+//! The kernels of one call, and where the initramfs of each goes.
+
+use std::path::{Path, PathBuf};
+
+use mkinitramfs::{modules_of_running_kernel, releases};
+
+/// As a release: each kernel that is installed there.
+const ALL: &str = "all";
+/// In the path of the output: the place of the release, as in the configuration of the hooks.
+const PLACE: &str = "RELEASE";
+
+/// A kernel to make an initramfs for.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Kernel {
+    /// The package or folder that has it.
+    pub path: PathBuf,
+    /// Which one there.
+    pub release: Option<String>,
+    /// Where its initramfs goes; nowhere in a dry run.
+    pub output: Option<PathBuf>,
+}
+
+/// What the command line says of them.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Named<'a> {
+    /// `--kernel`.
+    pub path: Option<&'a Path>,
+    /// `--release`, each time.
+    pub releases: &'a [String],
+    /// `--output`.
+    pub output: Option<&'a Path>,
+}
+
+impl Named<'_> {
+    /// Whether more than one may be meant, however many there are.
+    pub fn is_plural(&self) -> bool {
+        self.releases.len() > 1 || self.releases.iter().any(|release| release == ALL)
+    }
+
+    /// The kernels in the order in which they were named.
+    ///
+    /// # Errors
+    /// One that is not there; several, and an output without a place for the release.
+    pub fn kernels(&self) -> Result<Vec<Kernel>, String> {
+        if self.releases.is_empty() {
+            let output = self.output.map(Path::to_owned);
+            return Ok(vec![Kernel { path: self.holder(None)?, release: None, output }]);
+        }
+        if let Some(output) = self.output.filter(|it| self.is_plural() && !has_place(it)) {
+            return Err(format!(
+                "{}: several initramfs cannot be one file\nhelp: write {PLACE} where the kernel's release belongs: --output /boot/lamina-{PLACE}.img",
+                output.display()
+            ));
+        }
+        let releases = self.each_release()?;
+        let kernel = |release: String| {
+            let output = self.output.map(|output| placed(output, &release));
+            Ok(Kernel { path: self.holder(Some(&release))?, release: Some(release), output })
+        };
+        releases.into_iter().map(kernel).collect()
+    }
+
+    /// The kernel that was named, else the one that is running, or of the release that was named.
+    fn holder(&self, release: Option<&str>) -> Result<PathBuf, String> {
+        let running =
+            || modules_of_running_kernel(Path::new("/"), release).map_err(|error| error.to_string());
+        self.path.map_or_else(running, |named| Ok(named.to_owned()))
+    }
+
+    /// Each of them once.
+    fn each_release(&self) -> Result<Vec<String>, String> {
+        let mut each: Vec<String> = Vec::new();
+        for release in self.releases {
+            let named = match release == ALL {
+                true => releases(self.path.unwrap_or(Path::new("/"))).map_err(|error| error.to_string())?,
+                false => [release.clone()].into(),
+            };
+            for release in named {
+                if !each.contains(&release) {
+                    each.push(release);
+                }
+            }
+        }
+        Ok(each)
+    }
+}
+
+fn has_place(output: &Path) -> bool {
+    output.to_str().is_some_and(|output| output.contains(PLACE))
+}
+
+fn placed(output: &Path, release: &str) -> PathBuf {
+    output.to_str().map_or_else(|| output.to_owned(), |output| output.replacen(PLACE, release, 1).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn several_kernels_have_an_output_each() {
+        let root = tempfile::tempdir().expect("a folder");
+        for release in ["6.1.0-1", "6.12.9"] {
+            let folder = root.path().join("usr/lib/modules").join(release);
+            fs::create_dir_all(&folder).expect("a folder of modules");
+            fs::write(folder.join("modules.builtin"), "").expect("its list");
+        }
+        // A removed kernel leaves what was made for it.
+        fs::create_dir_all(root.path().join("usr/lib/modules/5.10.0")).expect("a folder that was left");
+        let all = ["6.12.9".to_owned(), ALL.to_owned()];
+        let output = Path::new("/boot/RELEASE/initramfs");
+        let named = Named { path: Some(root.path()), releases: &all, output: Some(output) };
+        let outputs: Vec<_> =
+            named.kernels().expect("two").into_iter().map(|it| it.output.expect("one")).collect();
+        assert_eq!(outputs, [Path::new("/boot/6.12.9/initramfs"), Path::new("/boot/6.1.0-1/initramfs")]);
+
+        let error =
+            Named { output: Some(Path::new("/boot/one.img")), ..named }.kernels().expect_err("one file");
+        assert!(
+            error.starts_with("/boot/one.img: several initramfs cannot be one file\nhelp: write RELEASE "),
+            "{error}"
+        );
+        let none = tempfile::tempdir().expect("a folder");
+        let error = Named { path: Some(none.path()), ..named }.kernels().expect_err("no kernel");
+        assert!(error.contains("it holds no kernel with modules"), "{error}");
+    }
+
+    #[test]
+    fn one_release_has_its_place_and_needs_none() {
+        let one = ["6.1".to_owned()];
+        let output = |name: &'static str| {
+            let named =
+                Named { path: Some(Path::new("/srv")), releases: &one, output: Some(Path::new(name)) };
+            named.kernels().expect("one")[0].output.clone().expect("its output")
+        };
+        assert_eq!(output("a-RELEASE.img"), Path::new("a-6.1.img"));
+        assert_eq!(output("a.img"), Path::new("a.img"));
+    }
+}
