@@ -118,6 +118,7 @@ bench: deps-test build init profiles kernels
 	@benches/image/run.sh
 	@benches/disk/run.sh $(LAMINA_OUT)
 	@benches/vm/run.sh $(LAMINA_OUT)
+	@$(if $(filter 0,$(shell id -u)),,sudo env LAMINA_CACHE=$(LAMINA_CACHE)) benches/initramfs/run.sh $(LAMINA_OUT)
 	@benches/build/run.sh
 	@benches/build/planning.sh
 	@benches/build/sandbox.sh
