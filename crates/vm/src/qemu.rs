@@ -15,7 +15,7 @@ use fault::Error;
 
 use crate::acceleration::Acceleration;
 use crate::console::Console;
-use crate::machine::{Machine, PLUG_IN, of_a_shell};
+use crate::machine::{Machine, of_a_shell};
 use crate::programs;
 use crate::share::VirtioFsDaemon;
 
@@ -33,6 +33,8 @@ pub struct RunningMachine {
     qemu: Child,
     /// The socket of QEMU's monitor, when the machine has one.
     monitor: Option<PathBuf>,
+    /// The order that plugs in what comes late, when something does.
+    plug_in: Option<&'static str>,
     /// What serves it folders, and ends with it.
     daemons: Vec<VirtioFsDaemon>,
 }
@@ -70,6 +72,7 @@ impl RunningMachine {
             name: machine.name.clone(),
             qemu,
             monitor: machine.monitor().map(Path::to_owned),
+            plug_in: machine.plug_in(),
             daemons: Vec::new(),
         })
     }
@@ -84,9 +87,13 @@ impl RunningMachine {
         !self.daemons.is_empty()
     }
 
-    /// Plugs in the disk of [`Machine::late_disk`].
+    /// Plugs in the disk of [`Machine::late_disk`] or [`Machine::late_stick`].
     pub fn plug_in(&mut self) -> Result<(), Error> {
-        self.order(PLUG_IN)
+        let missing = || {
+            Error::new(&self.name, "nothing is kept at hand to be plugged in")
+                .remedy("give it `late_disk` or `late_stick`")
+        };
+        self.order(self.plug_in.ok_or_else(missing)?)
     }
 
     /// Puts a medium into the drive `disc` or `card` of [`Machine::drives`], in place of what is in it.

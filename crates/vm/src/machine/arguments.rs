@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 use std::path::Path;
 
-use super::disk::{Bus, Disk};
+use super::disk::{Bus, Disk, LateDisk};
 use super::option::{escaped, of_a_shell, words};
 use super::{ForwardedPort, Lan, Machine, Share};
 use crate::acceleration::Acceleration;
@@ -25,13 +25,15 @@ impl Machine {
         arguments.extend(["-m".to_owned(), format!("{}M", self.memory_mib)]);
         arguments.extend(self.start_arguments());
         arguments.extend(self.machine_arguments());
-        if self.usb_keyboard || self.disks.iter().any(|disk| disk.bus == Bus::Usb) {
+        let has_stick = self.late_disk.as_ref().is_some_and(|disk| disk.is_stick)
+            || self.disks.iter().any(|disk| disk.bus == Bus::Usb);
+        if self.usb_keyboard || has_stick {
             arguments.extend(words("-device qemu-xhci"));
         }
         for (number, disk) in self.disks.iter().enumerate() {
             arguments.extend(disk.arguments(number));
         }
-        arguments.extend(self.late_disk.iter().flat_map(|image| late_disk(image)));
+        arguments.extend(self.late_disk.iter().flat_map(LateDisk::arguments));
         arguments.extend(self.card.iter().flat_map(|card| drives(card)));
         if self.screen || self.window {
             arguments.extend(words("-vga std"));
@@ -118,13 +120,6 @@ fn logged(image: &str, interface: &str, log: &Path) -> String {
     let files =
         format!("file.driver=file,file.filename={image},log.driver=file,log.filename={}", escaped(log));
     format!("{interface},driver=blklogwrites,{files},log-super-update-interval=1")
-}
-
-fn late_disk(image: &Path) -> Vec<String> {
-    // The root bus of q35 takes no devices while it runs; a root port has a slot that does.
-    let mut arguments = words("-device pcie-root-port,id=lateport,chassis=1 -drive");
-    arguments.push(format!("file={},if=none,id=late,format=raw,snapshot=on", escaped(image)));
-    arguments
 }
 
 fn drives(card: &Path) -> Vec<String> {
@@ -216,6 +211,17 @@ mod tests {
             "file=/a,if=none,id=stick0,format=raw,snapshot=on -device usb-storage,drive=stick0,removable=on";
         assert!(arguments.contains(told), "{arguments}");
         assert!(arguments.contains("file=/b,if=virtio"), "{arguments}");
+    }
+
+    #[test]
+    fn what_comes_late_finds_a_slot_or_a_port() {
+        let disk = machine().late_disk(Path::new("/a"), Path::new("/m"));
+        assert!(arguments(&disk).contains("pcie-root-port,id=lateport"), "{}", arguments(&disk));
+        assert!(disk.plug_in().is_some_and(|order| order.contains("bus=lateport")));
+        let stick = machine().late_stick(Path::new("/a"), Path::new("/m"));
+        let told = "-device qemu-xhci -drive file=/a,if=none,id=late,format=raw,snapshot=on";
+        assert!(arguments(&stick).contains(told), "{}", arguments(&stick));
+        assert!(stick.plug_in().is_some_and(|order| order.contains("usb-storage,drive=late")));
     }
 
     #[test]

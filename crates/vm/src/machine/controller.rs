@@ -5,8 +5,16 @@ use super::option::words;
 /// What a disk is behind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Controller {
+    /// virtio-blk, as [`super::Machine::disk`] has it: each disk its own device.
+    VirtioBlk,
+    /// virtio-scsi: one device for all disks.
+    VirtioScsi,
     /// AHCI, which q35 has by itself.
     Sata,
+    /// A disc in a drive on AHCI.
+    SataDisc,
+    /// A stick on USB (mass storage, bulk only).
+    UsbStick,
     /// An NVMe drive.
     Nvme,
     /// A fast USB drive (USB Attached SCSI).
@@ -22,21 +30,16 @@ pub enum Controller {
 }
 
 impl Controller {
-    /// All of them.
-    pub const ALL: [Controller; 7] = [
-        Controller::Sata,
-        Controller::Nvme,
-        Controller::Uas,
-        Controller::MegaRaid,
-        Controller::Lsi53c895a,
-        Controller::PvScsi,
-        Controller::SdCard,
-    ];
-
     /// The devices between the machine and the drive `drive` (qemu(1); `-device help`).
     pub(super) fn devices(self, drive: &str) -> Vec<String> {
         let behind_scsi = |adapter: &str| words(&format!("-device {adapter} -device scsi-hd,drive={drive}"));
         match self {
+            Controller::VirtioBlk => words(&format!("-device virtio-blk-pci,drive={drive}")),
+            Controller::VirtioScsi => behind_scsi("virtio-scsi-pci"),
+            Controller::SataDisc => words(&format!("-device ide-cd,drive={drive}")),
+            Controller::UsbStick => {
+                words(&format!("-device qemu-xhci -device usb-storage,drive={drive},removable=on"))
+            }
             Controller::Sata => words(&format!("-device ide-hd,drive={drive}")),
             Controller::Nvme => words(&format!("-device nvme,serial=1,drive={drive}")),
             Controller::Uas => words(&format!(

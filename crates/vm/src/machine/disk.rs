@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::option::{escaped, words};
 use super::{Controller, DiskFormat};
 use crate::share::Access;
 
@@ -42,5 +43,33 @@ impl Disk {
             log: None,
             format: DiskFormat::Raw,
         }
+    }
+}
+
+/// A disk that is put into the running machine.
+#[derive(Debug, Clone)]
+pub(super) struct LateDisk {
+    pub(super) image: PathBuf,
+    pub(super) is_stick: bool,
+}
+
+impl LateDisk {
+    /// The order that plugs it in (qemu(1), `device_add`).
+    pub(super) fn order(&self) -> &'static str {
+        match self.is_stick {
+            true => "device_add usb-storage,drive=late,removable=on\n",
+            false => "device_add virtio-blk-pci,drive=late,bus=lateport\n",
+        }
+    }
+
+    pub(super) fn arguments(&self) -> Vec<String> {
+        // The root bus of q35 takes no devices while it runs; a root port has a slot that does.
+        let mut arguments = match self.is_stick {
+            true => Vec::new(),
+            false => words("-device pcie-root-port,id=lateport,chassis=1"),
+        };
+        let drive = format!("file={},if=none,id=late,format=raw,snapshot=on", escaped(&self.image));
+        arguments.extend(["-drive".to_owned(), drive]);
+        arguments
     }
 }

@@ -38,17 +38,21 @@ impl Firmware {
 impl Machine {
     /// As [`Machine::new`], but what is started is what the firmware finds on the first disk: no kernel is handed to QEMU.
     pub fn from_firmware(name: &str, firmware: Firmware) -> Self {
-        Self { firmware: Some(firmware), ..Self::new(name, Path::new(""), Path::new("")) }
+        let machine = Self::new(name, Path::new(""), Path::new(""));
+        Self { firmware: Some(firmware), from_disk: true, ..machine }
     }
 
+    /// Has this firmware start the kernel that was handed to QEMU, in place of SeaBIOS: UEFI leaves it a framebuffer.
+    #[must_use]
+    pub fn firmware(mut self, firmware: Firmware) -> Self {
+        self.firmware = Some(firmware);
+        self
+    }
+
+    /// The firmware, and the kernel that was handed over, whichever of the two there is.
     pub(super) fn start_arguments(&self) -> Vec<String> {
-        match self.firmware {
-            None => [("-kernel", text(&self.kernel)), ("-initrd", text(&self.initramfs))]
-                .into_iter()
-                .chain([("-append", self.command_line.join(" "))])
-                .flat_map(|(option, value)| [option.to_owned(), value])
-                .collect(),
-            Some(Firmware::Bios) => Vec::new(),
+        let mut arguments = match self.firmware {
+            None | Some(Firmware::Bios) => Vec::new(),
             Some(Firmware::Uefi) => {
                 let [code, variables] = OVMF;
                 let flash = "if=pflash,format=raw";
@@ -56,7 +60,16 @@ impl Machine {
                     "-drive {flash},readonly=on,file={code} -drive {flash},snapshot=on,file={variables}"
                 ))
             }
+        };
+        if !self.from_disk {
+            let handed = [
+                ("-kernel", text(&self.kernel)),
+                ("-initrd", text(&self.initramfs)),
+                ("-append", self.command_line.join(" ")),
+            ];
+            arguments.extend(handed.into_iter().flat_map(|(option, value)| [option.to_owned(), value]));
         }
+        arguments
     }
 }
 
@@ -66,7 +79,7 @@ mod tests {
     use crate::acceleration::Acceleration;
 
     #[test]
-    fn firmware_starts_what_is_on_the_disk() {
+    fn firmware_starts_what_is_on_the_disk_or_was_handed_over() {
         let started = |firmware| {
             let machine = Machine::from_firmware("m", firmware).disk(Path::new("/d")).parameter("never.seen");
             machine.arguments(Acceleration::Emulated).join(" ")
@@ -76,6 +89,12 @@ mod tests {
             assert!(!["-kernel", "-initrd", "-append", "never.seen"].iter().any(|it| started.contains(it)));
             assert!(started.contains("file=/d,if=virtio"), "{started}");
         }
+        let handed = Machine::new("m", Path::new("/k"), Path::new("/i")).firmware(Firmware::Uefi);
+        let handed = handed.arguments(Acceleration::Emulated).join(" ");
+        assert!(
+            handed.contains("OVMF_CODE") && handed.contains("-kernel /k -initrd /i -append "),
+            "{handed}"
+        );
         assert!(uefi.contains("OVMF_CODE") && !bios.contains("OVMF"), "{uefi}");
     }
 }

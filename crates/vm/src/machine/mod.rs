@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::share::Access;
 pub use controller::Controller;
-use disk::{Bus, Disk};
+use disk::{Bus, Disk, LateDisk};
 pub use disk_format::DiskFormat;
 pub use firmware::Firmware;
 pub(crate) use option::of_a_shell;
@@ -44,9 +44,6 @@ enum Share {
     VirtioFs { tag: String, socket: PathBuf },
 }
 
-/// The order that plugs in the disk of [`Machine::late_disk`] (qemu(1), `device_add`).
-pub(crate) const PLUG_IN: &str = "device_add virtio-blk-pci,drive=late,bus=lateport\n";
-
 /// A machine that is not running yet. Everything is named by the caller; nothing depends on the host.
 #[derive(Debug, Clone)]
 pub struct Machine {
@@ -55,11 +52,13 @@ pub struct Machine {
     kernel: PathBuf,
     initramfs: PathBuf,
     command_line: Vec<String>,
-    /// Starts the first disk, in place of the kernel.
+    /// SeaBIOS where none is named.
     firmware: Option<Firmware>,
+    /// The firmware starts what is on the first disk, and no kernel is handed over.
+    from_disk: bool,
     disks: Vec<Disk>,
     /// A disk that is not plugged in yet.
-    late_disk: Option<PathBuf>,
+    late_disk: Option<LateDisk>,
     screen: bool,
     /// The card in a card reader, beside an empty disc drive.
     card: Option<PathBuf>,
@@ -105,6 +104,7 @@ impl Machine {
                 .map(str::to_owned)
                 .to_vec(),
             firmware: None,
+            from_disk: false,
             disks: Vec::new(),
             late_disk: None,
             card: None,
@@ -208,9 +208,22 @@ impl Machine {
     /// Keeps a virtio disk at hand that [`crate::qemu::RunningMachine::plug_in`] puts into a slot of the running machine.
     #[must_use]
     pub fn late_disk(mut self, image: &Path, monitor: &Path) -> Self {
-        self.late_disk = Some(image.to_owned());
+        self.late_disk = Some(LateDisk { image: image.to_owned(), is_stick: false });
         self.monitor = Some(monitor.to_owned());
         self
+    }
+
+    /// As [`Machine::late_disk`], a stick on USB.
+    #[must_use]
+    pub fn late_stick(mut self, image: &Path, monitor: &Path) -> Self {
+        self.late_disk = Some(LateDisk { image: image.to_owned(), is_stick: true });
+        self.monitor = Some(monitor.to_owned());
+        self
+    }
+
+    /// The order to the monitor that plugs in what comes late.
+    pub(crate) fn plug_in(&self) -> Option<&'static str> {
+        self.late_disk.as_ref().map(LateDisk::order)
     }
 
     /// Adds an empty disc drive (`/dev/sr0`) and a card reader (`/dev/sda`) with this card, both on SCSI;
