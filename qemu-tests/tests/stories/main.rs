@@ -2,6 +2,7 @@
 //! each ran alone.
 
 mod any_machine;
+mod any_screen;
 mod blessing;
 mod broken_media;
 mod chain;
