@@ -58,7 +58,8 @@ impl Devices {
                 let _ = self.walk(&entry.path(), depth + 1);
             } else if kind.is_file() && entry.file_name() == "modalias" {
                 let text = fs::read_to_string(entry.path()).unwrap_or_default();
-                self.add(text.trim_end());
+                // sysfs says that every file has 4096 bytes, and tar(1) fills its copies up to them with zeros.
+                self.add(text.trim_end_matches(|end: char| end == '\0' || end.is_whitespace()));
             }
         }
         Ok(())
@@ -220,6 +221,15 @@ mod tests {
         put("elsewhere/modalias", "pci:v2\n");
         std::os::unix::fs::symlink("..", sys.path().join("devices/pci0000:00/up")).expect("a link");
         assert_eq!(Devices::read(sys.path()).expect("read"), devices(&["pci:v1", "virtio:d2v1"]));
+    }
+
+    #[test]
+    fn a_copy_that_tar_filled_up_with_zeros_is_read() {
+        let sys = tempfile::tempdir().expect("a folder");
+        let folder = sys.path().join("devices/0000:00:03.0");
+        fs::create_dir_all(&folder).expect("made");
+        fs::write(folder.join("modalias"), format!("pci:v1\n{}", "\0".repeat(4_089))).expect("written");
+        assert_eq!(Devices::read(sys.path()).expect("read"), devices(&["pci:v1"]));
     }
 
     #[test]
