@@ -16,6 +16,7 @@
 pub mod acceleration;
 pub mod artifacts;
 pub mod debian_root;
+pub mod documents;
 pub mod failure;
 pub mod fixture;
 pub mod guest;

@@ -18,6 +18,7 @@ mod media;
 mod memory;
 mod modules;
 mod overrides;
+mod own_machine;
 mod own_medium;
 mod panics;
 mod partition_tables;
