@@ -125,3 +125,20 @@ fn a_chain_of_packages_that_is_too_long_is_refused_and_not_an_overflow() {
         assert!(said.contains("there is no ") && said.contains("p1500/recipe.kdl"), "{said}");
     }
 }
+
+#[test]
+fn what_is_apart_is_planned_when_somebody_names_it_or_needs_it() {
+    let (tree, store) = (Tree::new(), tempfile::tempdir().unwrap());
+    let install = "step \"install\" \"true\"";
+    tree.recipe("small", &format!("version \"1\"\n{install}"));
+    tree.recipe("large", &format!("version \"1\"\napart\n{install}"));
+    // The word alone does not make it so.
+    tree.recipe("parts", &format!("version \"1\"\n// stands apart\n{install}"));
+    let planned = |targets: &[&str]| plan(&tree, store.path(), targets).0;
+    let all = planned(&["--all"]);
+    assert!(all.contains("build small 1") && all.contains("build parts 1"), "{all}");
+    assert!(!all.contains("large"), "{all}");
+    assert!(planned(&["large"]).contains("build large 1"));
+    tree.recipe("needs", &format!("version \"1\"\nbuild-depends {{ large; }}\n{install}"));
+    assert!(planned(&["--all"]).contains("build large 1"));
+}

@@ -77,7 +77,7 @@ pub fn raise(findings: &mut [Finding], why: impl Fn(&str) -> Option<String>) {
 }
 
 /// Compares a configuration with the table: nothing when every line is met, the missing before the limiting. What only some machines
-/// have is nothing that a kernel lacks.
+/// have, and what only a kernel of one's own must be told, is nothing that a kernel lacks.
 pub fn check(config: &Config) -> Vec<Finding> {
     findings(|requirement| match (config.get(requirement.symbol), requirement.form) {
         (Setting::BuiltIn, _) | (Setting::Module, Form::Module(_)) => None,
@@ -104,7 +104,9 @@ pub fn check_package(kernel: &KernelPackage) -> Result<Vec<Finding>, Error> {
 fn findings(problem_of: impl Fn(&Requirement) -> Option<Problem>) -> Vec<Finding> {
     let mut found: Vec<Finding> = REQUIREMENTS
         .iter()
-        .filter(|requirement| !requirement.group.is_of_some_machines())
+        .filter(|requirement| {
+            !requirement.group.is_of_some_machines() && !requirement.group.is_of_own_kernels()
+        })
         .filter_map(|requirement| {
             let severity = match requirement.need {
                 Need::Required => Severity::Missing,

@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 
 use crate::table::{Form, Group, Need, REQUIREMENTS};
 
-/// Where the fragment of a group lies. Those of some machines lie apart: nobody wants all of them in one kernel.
+/// Where the fragment of a group lies below the recipe of the kernel, `packages/linux`. Those of some machines lie apart: nobody wants all
+/// of them in one kernel.
 pub fn place(group: Group) -> String {
     let folder = if group.is_of_some_machines() { "fragments/machines" } else { "fragments" };
     format!("{folder}/{}.config", group.name())

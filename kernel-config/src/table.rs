@@ -2,6 +2,7 @@
 
 mod everywhere;
 mod machines;
+mod own_kernel;
 
 use std::sync::LazyLock;
 
@@ -9,7 +10,8 @@ use file_systems::{FILE_SYSTEMS, Packed};
 
 use Form::{BuiltIn, Module};
 use Group::{
-    Cards, Console, Core, Display, Drives, Graphics, Input, Keyboard, Media, Network, State, Verity, Vm,
+    Cards, Console, Core, Display, Drives, Graphics, Hardening, Hardware, Input, Keyboard, Media, Network,
+    Programs, State, Verity, Vm,
 };
 use Need::Optional;
 use everywhere::{CONSOLE, FROM_DRIVES_ON, UP_TO_PARTITIONS};
@@ -78,16 +80,29 @@ pub enum Group {
     Cards,
     /// Graphics cards whose drivers are large, and want firmware.
     Graphics,
+    /// Processors, buses and timers, which every kernel of a distribution knows and one of one's own must be told.
+    Hardware,
+    /// The same for what programs ask of a kernel.
+    Programs,
+    /// The same for what makes attacks harder.
+    Hardening,
 }
 
 impl Group {
     /// All groups, in the order of the table.
-    pub const ALL: [Group; 13] =
-        [Core, Media, Keyboard, Vm, Network, Verity, State, Console, Drives, Input, Display, Cards, Graphics];
+    pub const ALL: [Group; 16] = [
+        Core, Media, Keyboard, Vm, Network, Verity, State, Console, Drives, Input, Display, Cards, Graphics,
+        Hardware, Programs, Hardening,
+    ];
 
     /// Whether it is about machines of some kinds: a kernel that lacks them lacks nothing on all others.
     pub fn is_of_some_machines(self) -> bool {
         matches!(self, Drives | Input | Display | Cards | Graphics)
+    }
+
+    /// Whether only who makes a kernel needs to know: it has no modules, and nothing is asked of kernels that are there.
+    pub fn is_of_own_kernels(self) -> bool {
+        matches!(self, Hardware | Programs | Hardening)
     }
 
     /// The name, as in the file of its fragment.
@@ -106,6 +121,9 @@ impl Group {
             Display => "display",
             Cards => "cards",
             Graphics => "graphics",
+            Hardware => "hardware",
+            Programs => "programs",
+            Hardening => "hardening",
         }
     }
 
@@ -125,6 +143,9 @@ impl Group {
             Display => "a picture: what the firmware left, and the cards of virtual machines",
             Cards => "the network of the booted system, on the cards of any machine",
             Graphics => "graphics cards whose drivers are large and want firmware",
+            Hardware => "processors, buses and timers of PCs, and of QEMU's q35 and microvm",
+            Programs => "what the programs of a system ask of a kernel",
+            Hardening => "what makes attacks on the kernel and by faults of processors harder",
         }
     }
 }
@@ -166,6 +187,7 @@ pub static REQUIREMENTS: LazyLock<Vec<Requirement>> = LazyLock::new(|| {
         &file_systems(State, Packed::WhenAskedFor),
         CONSOLE,
         machines::ROWS,
+        own_kernel::ROWS,
     ]
     .concat()
 });

@@ -8,7 +8,7 @@ use kernel_config::{Config, Finding, Group, Need, Severity, check, fragment, pla
 #[test]
 fn fragments_are_up_to_date() {
     for group in Group::ALL {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(place(group));
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../packages/linux").join(place(group));
         assert_eq!(
             std::fs::read_to_string(&path).unwrap_or_default(),
             fragment(group),
@@ -59,10 +59,17 @@ fn debian_kernels_boot_stacks_and_their_limits_are_named() {
 /// A kernel of a cloud has no driver for the card readers of laptops, and lacks nothing there.
 #[test]
 fn what_some_machines_have_is_nothing_that_a_kernel_lacks() {
-    let of_machines = |found: &&Finding| found.requirement.group.is_of_some_machines();
+    let of_machines = |found: &&Finding| {
+        let group = found.requirement.group;
+        group.is_of_some_machines() || group.is_of_own_kernels()
+    };
     assert_eq!(findings("tiny").iter().find(of_machines), None);
     for group in [Group::Drives, Group::Input, Group::Display, Group::Cards, Group::Graphics] {
         assert!(kernel_config::modules(group).next().is_some(), "{}", group.name());
+    }
+    // An initramfs is not asked for groups of which it could take nothing.
+    for group in Group::ALL.into_iter().filter(|group| group.is_of_own_kernels()) {
+        assert!(kernel_config::modules(group).next().is_none(), "{}", group.name());
     }
 }
 

@@ -7,8 +7,9 @@ use mkinitramfs::{AllowedProfile, FileSystemMaker, Task as Use};
 use profiles::{Name, StateFileSystem, suggest};
 
 pub fn named_group(word: &str) -> Result<Group, String> {
-    let names = Group::ALL.map(Group::name);
-    let found = Group::ALL.into_iter().find(|group| group.name() == word);
+    let with_modules = || Group::ALL.into_iter().filter(|group| !group.is_of_own_kernels());
+    let names: Vec<&str> = with_modules().map(Group::name).collect();
+    let found = with_modules().find(|group| group.name() == word);
     found.ok_or_else(|| format!("there is no group of modules '{word}': {}", suggest::remedy(word, &names)))
 }
 

@@ -7,7 +7,6 @@ use std::process::ExitCode;
 use argh::{ArgsInfo, FromArgs};
 use cli::numbers::count;
 use cli::progress::Works;
-use profiles::Name;
 use profiles::written::Composition;
 use serde_json::json;
 
@@ -39,7 +38,7 @@ pub struct Build {
     /// packages and profiles
     #[argh(positional)]
     target: Vec<String>,
-    /// every package of the tree
+    /// every package of the tree, but those whose recipe says `apart`
     #[argh(switch)]
     all: bool,
     /// targets are packages
@@ -96,7 +95,7 @@ pub struct Fetch {
     /// packages and profiles
     #[argh(positional)]
     target: Vec<String>,
-    /// every package of the tree
+    /// every package of the tree, but those whose recipe says `apart`
     #[argh(switch)]
     all: bool,
 }
@@ -348,9 +347,7 @@ fn wanted(
             .remedy("for example: lamina build console"));
     }
     if all {
-        for name in recipes.names()? {
-            packages.push(Request::plain(Name::parse(&name).map_err(Error::on(name))?));
-        }
+        packages.extend(recipes.all()?.into_iter().map(Request::plain));
     }
     for name in targets {
         match named::find(name, meaning, recipes, &context.profiles()?)? {

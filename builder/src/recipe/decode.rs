@@ -6,6 +6,7 @@ use std::path::Path;
 use profiles::decode::{Block, Node, Shape, Value, read};
 use profiles::{Name, suggest, written};
 
+use super::folder::APART;
 use super::{
     DEBIAN_DESCRIPTION, DEBIAN_PINS, Dependency, Feature, Making, PathMetadata, Recipe, RecipeFile,
     STEP_NAMES, Variants, feature_name,
@@ -40,6 +41,7 @@ const RECIPE: Shape = Shape::argument("name").block(&[
     "bootstrap",
     "debian",
     "limits",
+    APART,
 ]);
 const ONE_TEXT: Shape = Shape::argument("text");
 const SOURCE: Shape = Shape::argument("file name").properties(&["sha256", "size"]).block(&["mirror"]);
@@ -79,6 +81,7 @@ fn whole(node: Node<'_>, folder: &Path) -> Option<Recipe> {
     let attributes = distinct(&block, "attribute", attribute, |name| name);
     let overrides = written::overrides(&block);
     let limits = block.one("limits").map_or(Some(LimitWishes::default()), limits);
+    let apart = block.one(APART).map_or(Some(false), |node| node.shape(&Shape::BARE).map(|_| true));
     let making = making(&node, &block, files.as_deref());
     let bootstrap = bootstrap?.or_else(|| Name::parse("bootstrap").ok())?;
     let variants = match variants {
@@ -111,6 +114,7 @@ fn whole(node: Node<'_>, folder: &Path) -> Option<Recipe> {
         overrides: overrides?,
         bootstrap,
         limits: limits?,
+        apart: apart?,
         folder: folder.to_path_buf(),
     })
 }

@@ -7,9 +7,13 @@ use profiles::{Name, suggest};
 
 use super::Recipe;
 use crate::error::{Error, Result};
+use crate::text_file;
 
 /// What to do when a tree has nothing of what is asked for.
 pub(crate) const NONE_HERE: &str = "there are none here: is it the right tree? `--tree DIR` names another";
+
+/// The node of a recipe that `--all` leaves out.
+pub(super) const APART: &str = "apart";
 
 /// What makes a folder a recipe.
 pub(super) const RECIPE_FILE: &str = "recipe.kdl";
@@ -57,6 +61,25 @@ impl RecipeFolder {
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let remedy = suggest::remedy_or(name.as_str(), &names, NONE_HERE);
         Ok(Error::new(format!("package {}", name.as_str()), cause).remedy(remedy))
+    }
+
+    /// The packages that `--all` means, sorted: all but those that are `apart`. A recipe that cannot be read is among them, for whoever reads
+    /// it says why.
+    ///
+    /// # Errors
+    /// The folder, or a name in it, cannot be read.
+    pub fn all(&self) -> Result<Vec<Name>> {
+        let names = self.names()?.into_iter().map(|name| Name::parse(&name).map_err(Error::on(&name)));
+        let names: Vec<Name> = names.collect::<Result<_>>()?;
+        Ok(names.into_iter().filter(|name| !self.is_apart(name)).collect())
+    }
+
+    fn is_apart(&self, name: &Name) -> bool {
+        // Parsing is most of what planning takes, and is done once: by whoever needs the recipe.
+        let path = self.path.join(name.as_str()).join(RECIPE_FILE);
+        let bytes = text_file::read_below(&self.path, &path).unwrap_or_default();
+        let may_be = bytes.windows(APART.len()).any(|word| word == APART.as_bytes());
+        may_be && self.load(name).is_ok_and(|recipe| recipe.apart)
     }
 
     /// The names of all recipes, sorted.

@@ -76,6 +76,8 @@ pub struct Recipe {
     pub bootstrap: Name,
     /// What its build may use, where that differs from the usual; no part of the id.
     pub limits: LimitWishes,
+    /// Whether `--all` leaves it out; no part of the id.
+    pub apart: bool,
     /// The folder that the recipe lies in.
     pub folder: PathBuf,
 }

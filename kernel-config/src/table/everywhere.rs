@@ -56,8 +56,8 @@ pub(super) const FROM_DRIVES_ON: &[Requirement] = &[
     row(Media, "ATA_PIIX", Module("ata_piix"), Optional, "IDE drives of QEMU's default machine", &["PCI", "ATA_SFF", "ATA_BMDMA"]),
     row(Media, "BLK_DEV_NVME", Module("nvme"), Optional, "NVMe drives", &["PCI"]),
     row(Media, "USB_XHCI_HCD", Module("xhci_hcd"), Optional, "USB 3 ports", &["USB_SUPPORT", "USB"]),
-    row(Media, "USB_XHCI_PCI", Module("xhci_pci"), Optional, "USB 3 ports on the PCI bus", &["PCI"]),
-    row(Media, "USB_EHCI_PCI", Module("ehci_pci"), Optional, "USB 2 ports of older machines", &["USB_EHCI_HCD"]),
+    row(Media, "USB_XHCI_PCI", Module("xhci_pci"), Optional, "USB 3 ports on the PCI bus", &["PCI", "USB_PCI"]),
+    row(Media, "USB_EHCI_PCI", Module("ehci_pci"), Optional, "USB 2 ports of older machines", &["PCI", "USB_PCI", "USB_EHCI_HCD"]),
     row(Media, "USB_STORAGE", Module("usb_storage"), Optional, "USB sticks", &[]),
     row(Media, "USB_UAS", Module("uas"), Optional, "fast USB drives", &[]),
 
@@ -65,8 +65,8 @@ pub(super) const FROM_DRIVES_ON: &[Requirement] = &[
     row(Keyboard, "KEYBOARD_ATKBD", Module("atkbd"), Optional, "PS/2 keyboards and those that behave like one", &["INPUT_KEYBOARD"]),
     row(Keyboard, "USB_HID", Module("usbhid"), Optional, "USB keyboards", &["HID_SUPPORT", "HID", "USB_SUPPORT", "USB"]),
     row(Keyboard, "HID_GENERIC", Module("hid_generic"), Optional, "USB keyboards without a driver of their own, that is nearly all", &["HID_SUPPORT", "HID"]),
-    row(Keyboard, "USB_UHCI_HCD", Module("uhci_hcd"), Optional, "slow devices, as keyboards are, on the USB 2 ports of older Intel and VIA machines", &["PCI"]),
-    row(Keyboard, "USB_OHCI_HCD_PCI", Module("ohci_pci"), Optional, "slow devices on the USB 2 ports of older machines of other makers", &["PCI", "USB_OHCI_HCD"]),
+    row(Keyboard, "USB_UHCI_HCD", Module("uhci_hcd"), Optional, "slow devices, as keyboards are, on the USB 2 ports of older Intel and VIA machines", &["PCI", "USB_PCI"]),
+    row(Keyboard, "USB_OHCI_HCD_PCI", Module("ohci_pci"), Optional, "slow devices on the USB 2 ports of older machines of other makers", &["PCI", "USB_PCI", "USB_OHCI_HCD"]),
 
     row(Vm, "VIRTIO_PCI", Module("virtio_pci"), Optional, "virtio devices of QEMU and most clouds", &["PCI", "VIRTIO_MENU"]),
     row(Vm, "VIRTIO_MMIO", Module("virtio_mmio"), Optional, "virtio devices of QEMU's microvm", &["VIRTIO_MENU"]),
