@@ -26,7 +26,7 @@ musl = $(if $(filter auto,$(MUSL)),$(if $(filter debian,$(toolchain)),debian,aut
 target-dir = $(or $(CARGO_TARGET_DIR),target)$(if $(filter debian,$(toolchain)),/debian)
 lamina = $(LAMINA_OUT)/lamina
 
-.PHONY: help boot test unit vm-test vm-pieces lint build install release init packages kernels profiles initramfs bench soak soak-guest tree fresh deps deps-test clean
+.PHONY: help boot test unit vm-test vm-pieces lint build install release init packages kernel kernels profiles initramfs bench soak soak-guest tree fresh deps deps-test clean
 .DEFAULT_GOAL := help
 # cargo and lamina use all processors themselves, and two apt-get at once would fail.
 .NOTPARALLEL:
@@ -44,6 +44,7 @@ help:
 	@echo "make packages   every package of packages/, from source, into the store"
 	@echo "make profiles   the profiles of profiles/ and their packages, into the store"
 	@echo "make kernels    Debian's cloud kernels 6.1 and 6.12, linked in out/kernels"
+	@echo "make kernel     a small kernel of Debian's source, in out/kernels/linux-vm and in the store [FLAVOUR=vm|pc]"
 	@echo "make initramfs  out/initramfs-KERNEL.img"
 	@echo "make bench      the benchmarks of benches/"
 	@echo "make soak       long-running tests [MINUTES=60 for each part]; prints its numbers as Markdown"
@@ -87,6 +88,13 @@ kernels: build
 	@mkdir -p $(LAMINA_OUT)/kernels
 	@for name in $(KERNELS); do ln -sfn "$$($(lamina) kernel fetch $$name)" $(LAMINA_OUT)/kernels/$$name.deb || exit; done
 
+# A kernel of our own, a folder in out/kernels; from the store when nothing that goes in has changed.
+kernel: FLAVOUR ?= vm
+kernel: build
+	@mkdir -p $(LAMINA_OUT)/kernels
+	@rm -rf $(LAMINA_OUT)/kernels/linux-$(FLAVOUR)
+	@$(lamina) kernel build --flavour $(FLAVOUR) --output $(LAMINA_OUT)/kernels/linux-$(FLAVOUR)
+
 initramfs: build init kernels
 	@$(LAMINA_OUT)/mkinitramfs --kernel $(LAMINA_OUT)/kernels/$(KERNEL).deb --init $(LAMINA_OUT)/init \
 		--output $(LAMINA_OUT)/initramfs-$(KERNEL).img
@@ -119,6 +127,7 @@ bench: deps-test build init profiles kernels
 	@benches/disk/run.sh $(LAMINA_OUT)
 	@benches/vm/run.sh $(LAMINA_OUT)
 	@$(if $(filter 0,$(shell id -u)),,sudo env LAMINA_CACHE=$(LAMINA_CACHE)) benches/initramfs/run.sh $(LAMINA_OUT)
+	@$(MAKE) --no-print-directory kernel && benches/kernel/run.sh $(LAMINA_OUT)
 	@benches/build/run.sh
 	@benches/build/planning.sh
 	@benches/build/sandbox.sh

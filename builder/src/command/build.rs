@@ -172,6 +172,18 @@ impl Build {
         }
     }
 
+    /// `lamina build --package NAME --variant NAME`.
+    pub(super) fn of_package(
+        name: &str,
+        variant: &str,
+        jobs: Option<NonZero<usize>>,
+        dry_run: bool,
+    ) -> Build {
+        let variant = Some(variant.to_owned());
+        let package = Build::of_profiles(vec![name.to_owned()], dry_run);
+        Build { package: true, profile: false, variant, jobs, ..package }
+    }
+
     pub(super) fn run(self, context: &Context) -> Result<ExitCode> {
         self.check_options()?;
         let recipes = context.recipes()?;

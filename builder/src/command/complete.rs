@@ -7,6 +7,7 @@ use std::io::Write;
 
 use argh::ArgsInfo;
 use cli::help::{Also, Cursor, SHELLS, Values, at_cursor};
+use kernel_config::Group;
 use profiles::Name;
 use squashfs::{Image, Kind};
 
@@ -18,6 +19,10 @@ use crate::store::generations;
 
 /// Of more packages than this, descriptions are not read: a recipe takes a millisecond.
 const MOST_DESCRIBED: usize = 100;
+
+/// The variants of `packages/linux`.
+const FLAVOURS: [(&str, &str); 2] =
+    [("vm", "the machines of QEMU"), ("pc", "computers and other hypervisors too")];
 
 /// What an argument is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +54,12 @@ enum Argument {
     PathInImage,
     Kernel,
     ImportedKernel,
+    /// One of both.
+    AnyKernel,
+    /// A file, or a group of the table of what kernels need.
+    Fragment,
+    /// Of a kernel that is made here.
+    Flavour,
     Shell,
 }
 
@@ -68,7 +79,7 @@ fn values(words: &[String]) -> Option<Values> {
     let option = |name: &str| cursor.values(name).last().map(str::to_owned);
     let context = Context::only_reading(option("--store"), option("--tree"));
     let also = match argument {
-        Argument::File | Argument::ProfileOrFile | Argument::Image => Also::Files,
+        Argument::File | Argument::ProfileOrFile | Argument::Image | Argument::Fragment => Also::Files,
         Argument::Folder => Also::Folders,
         _ => Also::Nothing,
     };
@@ -95,11 +106,11 @@ fn argument(command: &[&str], argument: &str) -> Option<Argument> {
         ("image cat" | "image inspect" | "image protect" | "image verify", "image") => Argument::Image,
         ("image create" | "medium create" | "man", "dir") => Argument::Folder,
         ("disk create", "--profile" | "--rescue") | ("kernel check", "--profile") => Argument::LockedProfile,
-        ("disk create", "--kernel") => Argument::Kernel,
+        ("disk create", "--kernel") => Argument::AnyKernel,
         ("disk create", "out" | "--init" | "--initramfs") | ("disk inspect", "image") => Argument::File,
         ("disk create", _) => Argument::Unknown,
         ("vm", "profile") => Argument::LockedProfile,
-        ("vm", "--kernel") => Argument::Kernel,
+        ("vm", "--kernel") => Argument::AnyKernel,
         ("vm", "--disk" | "--usb" | "--state" | "--init" | "--initramfs") => Argument::File,
         ("vm", "--test" | "--junit" | "--report" | "--log" | "--screenshot") => Argument::File,
         ("vm", "--share") => Argument::Folder,
@@ -107,6 +118,9 @@ fn argument(command: &[&str], argument: &str) -> Option<Argument> {
         ("image verify", "--root-hash") | ("medium create", "--keep") => Argument::Unknown,
         ("kernel check", "kernel") | ("key create" | "report", "file") | ("why", "path") => Argument::File,
         ("kernel fetch", "name") | ("kernel import", "kernel") => Argument::Kernel,
+        ("kernel build", "--fragment") => Argument::Fragment,
+        ("kernel build", "--flavour") => Argument::Flavour,
+        ("kernel build", "--name") => Argument::Unknown,
         ("kernel remove", "name") => Argument::ImportedKernel,
         ("medium create", "--profile") | ("profile sign" | "profile verify", "name") => {
             Argument::LockedProfile
@@ -180,19 +194,32 @@ fn offered(argument: Argument, context: &Context, cursor: &Cursor<'_>) -> BTreeM
             let image = cursor.values("image").next().unwrap_or_default();
             paths(context, image, typed).unwrap_or_default()
         }
-        Argument::Kernel => {
-            let kernels = kernel_named::list(context).unwrap_or_default();
-            kernels.into_iter().map(|kernel| (kernel.name, kernel.release)).collect()
+        Argument::Kernel => listed_kernels(context),
+        Argument::ImportedKernel => imported_kernels(context),
+        Argument::AnyKernel => {
+            let mut all = imported_kernels(context);
+            all.extend(listed_kernels(context));
+            all
         }
-        Argument::ImportedKernel => {
-            let Ok(store) = context.store() else { return BTreeMap::new() };
-            // One whose record is damaged can be removed too.
-            let release = |name| Some(store.kernel(name).ok()??.pin.release.to_string());
-            let names = store.kernel_names().unwrap_or_default();
-            names.iter().map(|name| (name.to_string(), release(name).unwrap_or_default())).collect()
+        Argument::Fragment => {
+            Group::ALL.map(|group| (group.name().to_owned(), group.purpose().to_owned())).into()
         }
+        Argument::Flavour => FLAVOURS.map(|(name, text)| (name.to_owned(), text.to_owned())).into(),
         Argument::Shell => SHELLS.map(|shell| (shell.to_owned(), String::new())).into(),
     }
+}
+
+fn listed_kernels(context: &Context) -> BTreeMap<String, String> {
+    let kernels = kernel_named::list(context).unwrap_or_default();
+    kernels.into_iter().map(|kernel| (kernel.name, kernel.release)).collect()
+}
+
+fn imported_kernels(context: &Context) -> BTreeMap<String, String> {
+    let Ok(store) = context.store() else { return BTreeMap::new() };
+    // One whose record is damaged can be removed too.
+    let release = |name| Some(store.kernel(name).ok()??.pin.release.to_string());
+    let names = store.kernel_names().unwrap_or_default();
+    names.iter().map(|name| (name.to_string(), release(name).unwrap_or_default())).collect()
 }
 
 /// The packages of the tree, with what each is, when there are not too many.

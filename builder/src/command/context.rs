@@ -35,6 +35,12 @@ impl Context {
         Context { only_reading: true, ..Context::new(store, tree, false) }
     }
 
+    /// The same with this tree.
+    #[must_use]
+    pub fn with_tree(&self, tree: &Path) -> Self {
+        Context { tree: Some(tree.display().to_string()), ..self.clone() }
+    }
+
     /// Opens the store, and removes what killed commands left there, as far as this process may: a store that cannot be written to
     /// is opened all the same, and is read.
     pub fn store(&self) -> Result<Store> {

@@ -8,6 +8,7 @@ use cli::numbers::human_size;
 use kernel_config::{Finding, Severity, Subject, raise};
 use serde_json::json;
 
+use super::kernel_build::BuildKernel;
 use super::kernel_import::Import;
 use super::kernel_named;
 use super::kernel_remove::Remove;
@@ -21,12 +22,12 @@ use crate::kernel::listed::{self, ListedKernel};
 use crate::kernel::needs::{self, Needs};
 use crate::store::KernelRecord;
 
-/// Get kernels, and check what they lack.
+/// Get and make kernels, and check what they lack.
 #[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(
     subcommand,
     name = "kernel",
-    example = "lamina kernel list\nlamina kernel import 6.12\nlamina kernel check /boot/config-$(uname -r)\nlamina kernel remove linux-6.12"
+    example = "lamina kernel list\nlamina kernel import 6.12\nlamina kernel build\nlamina kernel check /boot/config-$(uname -r)\nlamina kernel remove linux-6.12"
 )]
 pub struct KernelCommand {
     #[argh(subcommand)]
@@ -36,6 +37,7 @@ pub struct KernelCommand {
 #[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(subcommand)]
 enum Action {
+    Build(BuildKernel),
     Check(Check),
     Fetch(Fetch),
     Import(Import),
@@ -92,6 +94,7 @@ struct List {
 impl KernelCommand {
     pub(super) fn run(self, context: &Context) -> Result<ExitCode> {
         match self.action {
+            Action::Build(build) => build.run(context),
             Action::Check(check) => check.run(context),
             Action::Fetch(fetch) => fetch.run(context),
             Action::Import(import) => import.run(context),

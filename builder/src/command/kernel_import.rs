@@ -13,6 +13,7 @@ use super::print_json;
 use crate::command::context::{Context, jobs_or_processors};
 use crate::error::{Error, Result};
 use crate::kernel::import::Imported;
+use crate::store::Store;
 
 /// Put a kernel into the store, with an image of its modules and firmware: `kernel "NAME"` in a profile means it from then on.
 #[derive(FromArgs, ArgsInfo, Debug)]
@@ -51,27 +52,33 @@ impl Import {
         let name = name.map_or_else(usual, Ok)?;
         let imported = Imported::read(&package, &name, &store, jobs_or_processors(self.jobs))?;
         drop(meter);
-        let before = imported.publish(&store)?;
-        tell_missing(context, &name, &imported.missing);
+        publish(context, &store, &imported)?;
         if self.json {
             print_json(&as_json(&store, &imported.record))?;
-            return Ok(ExitCode::SUCCESS);
-        }
-        let (pin, modules) = (&imported.record.pin, &imported.modules);
-        let what = count(imported.count, "module");
-        context.report.line(format_args!(
-            "kernel {name}: {}, {}; {} {}, {what}, {}",
-            pin.release,
-            human_size(pin.size),
-            modules.name,
-            modules.version,
-            human_size(modules.size)
-        ));
-        if let Some(before) = before.filter(|it| *it != imported.record) {
-            context.report.line(format_args!("kernel {name}: was {} before", before.pin.release));
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// Puts a kernel into the store, and says what it is.
+pub(super) fn publish(context: &Context, store: &Store, imported: &Imported) -> Result<()> {
+    let before = imported.publish(store)?;
+    let (pin, modules) = (&imported.record.pin, &imported.modules);
+    let name = &pin.name;
+    tell_missing(context, name, &imported.missing);
+    let what = count(imported.count, "module");
+    context.report.line(format_args!(
+        "kernel {name}: {}, {}; {} {}, {what}, {}",
+        pin.release,
+        human_size(pin.size),
+        modules.name,
+        modules.version,
+        human_size(modules.size)
+    ));
+    if let Some(before) = before.filter(|it| *it != imported.record) {
+        context.report.line(format_args!("kernel {name}: was {} before", before.pin.release));
+    }
+    Ok(())
 }
 
 /// As many as a person reads; all of them would hide what is said after.
@@ -85,7 +92,7 @@ fn tell_missing(context: &Context, name: &Name, missing: &[String]) {
     }
 }
 
-fn parse(text: &str) -> Result<Name> {
+pub(super) fn parse(text: &str) -> Result<Name> {
     Name::parse(text).map_err(|error| {
         Error::caused(format!("'{}'", text.escape_debug()), error)
             .remedy("give what profiles call it by `--name NAME`")

@@ -1,9 +1,13 @@
 //! The kernels that a command names, and how they are told to programs.
 
+use std::fs;
 use std::path::Path;
+use std::rc::Rc;
 
 use profiles::resolved::KernelPin;
+use profiles::{Digest, Name};
 use serde_json::{Value, json};
+use squashfs::UnpackOptions;
 
 use crate::command::context::Context;
 use crate::disk::contents::DiskGeneration;
@@ -12,6 +16,7 @@ use crate::disk::made_files::MadeFile;
 use crate::error::{Error, Result};
 use crate::fetch::{Console, Fetcher};
 use crate::kernel::listed::{self, ListedKernel};
+use crate::scratch::temporary::TemporaryFolder;
 use crate::store::{BuildRecord, KernelRecord, Store};
 
 /// The kernels that can be fetched.
@@ -43,11 +48,29 @@ pub(super) fn refuse_other<'a>(
     }
 }
 
-/// A path that is there, else a listed kernel, which is fetched when it is not in the cache. Says the name of a listed one.
+/// A kernel of the store, put together as the folder of an unpacked package.
+fn imported(context: &Context, name: &str) -> Result<Option<KernelSource>> {
+    let Ok(name) = Name::parse(name) else { return Ok(None) };
+    let store = context.store()?;
+    let Some(record) = store.kernel(&name)? else { return Ok(None) };
+    let linux = store.require_kernel(&record.pin)?;
+    let modules = store.modules_of(&record)?;
+    let folder = TemporaryFolder::make("kernel")?;
+    let root = folder.path().join("root");
+    let image = store.open_image(&modules.digest, modules.verity.as_ref())?;
+    image.image().unpack(&root, &UnpackOptions::user()).map_err(Error::on(root.display()))?;
+    let place = root.join("boot").join(format!("vmlinuz-{}", record.pin.release));
+    let put = fs::create_dir(root.join("boot")).and_then(|()| fs::copy(&linux, &place));
+    put.map_err(Error::on(place.display()))?;
+    let digest = Digest::of_bytes(format!("{} {}", record.pin.digest, modules.digest));
+    Ok(Some(KernelSource { path: root, digest: Some(digest), scratch: Some(Rc::new(folder)) }))
+}
+
+/// A path that is there, else a listed kernel, which is fetched when it is not in the cache, else one of the store. Says the name of a listed one.
 pub(super) fn source(context: &Context, kernel: &str) -> Result<(KernelSource, Option<String>)> {
     let path = Path::new(kernel);
     if path.exists() {
-        return Ok((KernelSource { path: path.to_owned(), digest: None }, None));
+        return Ok((KernelSource::at(path.to_owned(), None), None));
     }
     if kernel.contains('/') {
         let remedy =
@@ -55,10 +78,13 @@ pub(super) fn source(context: &Context, kernel: &str) -> Result<(KernelSource, O
         return Err(Error::new(kernel, "does not exist").remedy(remedy));
     }
     let all = list(context)?;
-    let kernel = listed::find(&all, kernel)?;
+    let kernel = match listed::find(&all, kernel) {
+        Ok(kernel) => kernel,
+        Err(error) => return imported(context, kernel)?.map(|it| (it, None)).ok_or(error),
+    };
     let fetcher = Fetcher::of_cache()?;
     let path = fetcher.fetch(&kernel.package, Path::new("."), &Console::new())?;
-    Ok((KernelSource { path, digest: Some(kernel.package.sha256) }, Some(kernel.name.clone())))
+    Ok((KernelSource::at(path, Some(kernel.package.sha256)), Some(kernel.name.clone())))
 }
 
 /// The kernel that a profile is for, for programs.

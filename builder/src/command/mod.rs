@@ -11,6 +11,7 @@ mod image_cat;
 mod image_name;
 mod image_verity;
 mod kernel;
+mod kernel_build;
 mod kernel_import;
 mod kernel_named;
 mod kernel_remove;

@@ -86,7 +86,7 @@ impl Install {
             target(Where::of(&self.medium, &self.esp, &self.disk), access(self.dry_run), &context.report)?;
         let kernel = match (&self.kernel, &self.initramfs) {
             (Some(kernel), Some(initramfs)) => {
-                let source = KernelSource { path: kernel.clone(), digest: None };
+                let source = KernelSource::at(kernel.clone(), None);
                 let initramfs = InitramfsSource::File(initramfs.clone());
                 Some(boot_files(&source, &initramfs, &MadeFiles::of_this_user(&context.report))?)
             }

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::rc::Rc;
 
 use boot_entry::{StartedWith, paths};
 use disk_image::DiskFile;
@@ -17,6 +18,7 @@ use crate::digest::digest_file;
 use crate::error::{Error, Result};
 use crate::presence;
 use crate::regular_file;
+use crate::scratch::temporary::TemporaryFolder;
 
 /// What the entries name.
 #[derive(Debug)]
@@ -38,6 +40,15 @@ pub struct KernelSource {
     pub path: PathBuf,
     /// SHA-256 of the package, where its bytes have been hashed just now.
     pub digest: Option<Digest>,
+    /// What it lies in, where it was put together for this command.
+    pub scratch: Option<Rc<TemporaryFolder>>,
+}
+
+impl KernelSource {
+    /// What lies there.
+    pub fn at(path: PathBuf, digest: Option<Digest>) -> KernelSource {
+        KernelSource { path, digest, scratch: None }
+    }
 }
 
 /// Where the initramfs comes from.

@@ -31,6 +31,8 @@ pub(super) const ROWS: &[Requirement] = &[
     own(Hardware, "HYPERVISOR_GUEST", "the kernel asks which hypervisor it runs on"),
     below(Hardware, "KVM_GUEST", "the clock, interrupts and locks of guests of KVM", &["PARAVIRT"]),
     own(Hardware, "HPET_TIMER", "the timer of PCs"),
+    own(Hardware, "X86_PM_TIMER", "ACPI's timer, by which the processor's own clock is measured where the machine is busy"),
+    own(Hardware, "X86_MPPARSE", "which processors and interrupts there are, of microvm without ACPI: with it, its timer may stay silent"),
     own(Hardware, "HIGH_RES_TIMERS", "programs wait for shorter times than a tick"),
     own(Hardware, "NO_HZ_IDLE", "an idle processor is left alone"),
     own(Hardware, "ACPI", "the devices, interrupts and switches of PCs and of QEMU's machines; without it no guest can be turned off"),

@@ -30,6 +30,7 @@ use crate::vm::forward;
     name = "vm",
     example = "lamina vm console",
     example = "lamina vm web --forward 8080:80 --memory 1G --state web.state",
+    example = "lamina vm console --kernel linux-vm",
     example = "lamina vm console --kernel 6.12 --append 'lamina.debug' --dry-run",
     example = "lamina vm --disk stick.img --firmware bios --display",
     example = "lamina vm web --run 'wget -qO- http://127.0.0.1/'",
