@@ -136,6 +136,8 @@ bench: deps-test build init profiles kernels
 # Everything thousands of times; the summary is Markdown. MINUTES bounds each part that takes long.
 soak: MINUTES ?= 60
 soak: vm-pieces
+	@rm -rf $(LAMINA_OUT)/kernels/linux-soak
+	@$(lamina) kernel build --fragment state --name linux-soak --output $(LAMINA_OUT)/kernels/linux-soak
 	@.ci/soak $(MINUTES)
 
 # A sample of it is in `make test`: builder/tests/whole_tree.rs.

@@ -6,6 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use kernel_package::KernelPackage;
+use sha2::{Digest, Sha256};
+use soak_guest::hex;
 use tempfile::TempDir;
 
 use crate::failure::Failure;
@@ -84,8 +86,12 @@ pub fn release() -> Result<PathBuf, Failure> {
     made("release/SHA256SUMS", "make release").map(|list| list.with_file_name(""))
 }
 
-/// A kernel of `lamina kernel list`. `make kernels` links its package from the cache, where its name is its SHA-256.
+/// A kernel of `lamina kernel list`. `make kernels` links its package from the cache, where its name is its SHA-256. `LAMINA_OWN_KERNEL`, the folder
+/// of an unpacked one, stands for all of them: so `make soak` tells stories on the kernel of `make kernel`.
 pub fn kernel(name: &str) -> Result<Kernel, Failure> {
+    if let Some(folder) = env::var_os("LAMINA_OWN_KERNEL") {
+        return own_kernel(Path::new(&folder));
+    }
     let link = made(&format!("kernels/{name}.deb"), "make kernels")?;
     let package = link.canonicalize().map_err(Failure::at(&link))?;
     let digest = package.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -93,6 +99,18 @@ pub fn kernel(name: &str) -> Result<Kernel, Failure> {
     if !vmlinuz.exists() {
         let read = KernelPackage::open(&package).and_then(|package| package.vmlinuz());
         replace(&vmlinuz, &read.map_err(|error| Failure::new(error.to_string()))?)?;
+    }
+    Ok(Kernel { package, digest, vmlinuz })
+}
+
+fn own_kernel(folder: &Path) -> Result<Kernel, Failure> {
+    let package = folder.canonicalize().map_err(Failure::at(folder))?;
+    let read = KernelPackage::open(&package).and_then(|package| package.vmlinuz());
+    let bytes = read.map_err(|error| Failure::new(error.to_string()))?;
+    let digest = hex(&Sha256::digest(&bytes));
+    let vmlinuz = cache().join("vmlinuz").join(&digest);
+    if !vmlinuz.exists() {
+        replace(&vmlinuz, &bytes)?;
     }
     Ok(Kernel { package, digest, vmlinuz })
 }
