@@ -50,6 +50,14 @@ impl CommandedGuest {
         })
     }
 
+    /// Waits for the shell, and keeps the kernel from writing between its words: drivers are still being loaded.
+    fn expect_shell(&mut self, prompt: &str) -> Result<(), Failure> {
+        self.expect(prompt)?;
+        self.console.send(b"dmesg -n 1\n")?;
+        self.expect("dmesg -n 1")?;
+        self.expect(":~# ").map(drop)
+    }
+
     /// What a line for the shell prints.
     fn run(&mut self, line: &str) -> Result<String, Failure> {
         self.console.send(format!("{line}; echo e'nd' $?\n").as_bytes())?;
@@ -98,7 +106,7 @@ fn a_profile_boots_with_a_folder_a_port_and_a_state_of_its_own() -> Story {
         ["web", "--share", &work, "--share", &looked_at, "--state", &state, "--forward", &forward];
     let more = ["--memory", "600M", "--processors", "1", "--append", "nohz=off two=\"a b\""];
     let mut guest = CommandedGuest::start("vm-command", &[&arguments[..], &more].concat())?;
-    guest.expect("web:~# ")?;
+    guest.expect_shell("web:~# ")?;
     let line = guest.run("cat /proc/cmdline")?;
     assert!(line.contains("lamina.profile=web@sha256:") && line.contains("two=\"a b\""), "{line}");
     assert!(guest.run("cat /run/host/work/from-host")?.contains("from the host"));
@@ -114,7 +122,7 @@ fn a_profile_boots_with_a_folder_a_port_and_a_state_of_its_own() -> Story {
     assert_eq!(fs::read_to_string(shared.join("from-guest")).ok().as_deref(), Some("from the guest\n"));
 
     let mut again = CommandedGuest::start("vm-command-again", &["web", "--state", &state, "--no-network"])?;
-    again.expect("web:~# ")?;
+    again.expect_shell("web:~# ")?;
     assert!(again.run("cat /var/kept")?.contains("kept"));
     assert!(!again.run("ls /sys/class/net")?.contains("eth"));
     again.power_off()
@@ -135,7 +143,7 @@ fn a_made_disk_starts_by_its_firmware_and_forgets_what_it_was_told() -> Story {
     let before = fs::read(&disk).map_err(Failure::at(Path::new(&disk)))?;
     let mut guest =
         CommandedGuest::start("vm-disk", &["--disk", &disk, "--firmware", "bios", "--memory", "512M"])?;
-    guest.expect("console:~# ")?;
+    guest.expect_shell("console:~# ")?;
     guest.run("echo forgotten > /var/x && sync")?;
     guest.power_off()?;
     assert!(fs::read(&disk).is_ok_and(|after| after == before), "the disk was written to");
