@@ -4,11 +4,14 @@
 use std::fmt;
 use std::io::{self, Read};
 use std::os::fd::AsFd;
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 
 /// The most of its complaints that is kept; what it says beyond is read and dropped.
 const MOST_SAID: usize = 4096;
@@ -49,8 +52,13 @@ pub const MAKING: Limits = Limits {
 /// For checking one, which reads all of its metadata: e2fsck needs some ten minutes for a disk of many terabytes.
 pub const CHECKING: Limits = Limits { most: Duration::from_secs(1800), heard: Heard::All, ..MAKING };
 
-/// For a hook, which may wait for a person to type a passphrase.
-pub const HOOK: Limits = Limits { most: Duration::from_secs(300), heard: Heard::Nothing, ..MAKING };
+/// For a hook, which may wait for a person to type a passphrase, or for a device whose driver nobody but init loads.
+pub const HOOK: Limits = Limits {
+    every: Duration::from_millis(50),
+    most: Duration::from_secs(300),
+    heard: Heard::Nothing,
+    ..MAKING
+};
 
 /// A program that ended by itself.
 #[derive(Debug)]
@@ -99,6 +107,8 @@ pub fn run(command: &mut Command, limits: &Limits, mut still: impl FnMut(Duratio
         command.stderr(to);
         errors = Some(words);
     }
+    // What it starts goes with it, when it is killed: nothing of it is to read the console afterwards.
+    command.process_group(0);
     let mut child = command.spawn().map_err(Failed::Start)?;
     let began = Instant::now();
     if errors.is_some() {
@@ -157,7 +167,7 @@ fn read_for(errors: &mut (impl Read + AsFd), time: Duration, said: &mut Vec<u8>)
 }
 
 fn kill(child: &mut Child, limits: &Limits) -> Failed {
-    let _ = child.kill();
+    let _ = killpg(Pid::from_raw(child.id().cast_signed()), Signal::SIGKILL);
     let deadline = Instant::now() + limits.after_kill;
     while Instant::now() < deadline {
         if !matches!(child.try_wait(), Ok(None)) {
@@ -212,6 +222,14 @@ mod tests {
             assert!(matches!(failed, Err(Failed::Killed(_))), "{failed:?}");
             assert!((1..=49).contains(&told), "{told}");
         }
+        // Of a script, what it waits for dies too: the pipe ends with the last that holds it.
+        let (mut words, to) = io::pipe().unwrap();
+        let mut command = shell("sleep 1000; true");
+        command.stdout(to);
+        let limits = Limits { heard: Heard::Nothing, ..limits(20, 200) };
+        assert!(matches!(run(&mut command, &limits, |_| ()), Err(Failed::Killed(_))));
+        drop(command);
+        assert_eq!(words.read(&mut [0]).unwrap(), 0);
         let failed = Failed::Killed(Duration::from_secs(600)).to_string();
         assert_eq!(failed, "had not ended after 600 s, and was killed");
     }

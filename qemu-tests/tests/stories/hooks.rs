@@ -8,8 +8,9 @@ use qemu_tests::fixture::{DISK, Fixture};
 use qemu_tests::guest::Guest;
 use qemu_tests::{Failure, Story};
 
-/// Two that do what hooks are for, and two that fail.
-const HOOKS: [(&str, &str); 4] = [
+/// Three that do what hooks are for, and two that fail.
+const HOOKS: [(&str, &str); 5] = [
+    ("before-store/00-asks", "#!/bin/sh\necho hook: asks\nread answer\necho \"hook: heard $answer\"\n"),
     (
         "before-store/10-first",
         "#!/bin/sh\necho \"hook: $LAMINA_POINT, $(ls -d /newroot/* 2>/dev/null | wc -l) in the root\"\n",
@@ -33,6 +34,9 @@ fn hooks_of_a_drop_in_run_in_order_and_what_fails_is_a_warning() -> Story {
     let initramfs = fixture.initramfs()?.option("--drop-in", Some(&drop_in)).write()?;
     let parameters = format!("lamina.store=LABEL={} lamina.profile=one", DISK.label);
     let mut guest = Guest::boot(&fixture.machine_with(&initramfs, &parameters)?.disk(&fixture.disk()?))?;
+    guest.expect("hook: asks")?;
+    guest.type_line("a person")?;
+    guest.expect("hook: heard a person")?;
     let before = guest.expect("story: begin")?;
     let said = [
         "hook: before-store, 0 in the root",

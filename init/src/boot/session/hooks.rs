@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 use std::{fs, io};
 
 use initramfs_format::hook::{HOOKS, Point};
@@ -10,6 +9,7 @@ use initramfs_format::hook::{HOOKS, Point};
 use super::Session;
 use crate::console;
 use crate::error::Failure;
+use crate::modules::Modules;
 use crate::step_name::StepName;
 use crate::subprocess;
 
@@ -19,11 +19,16 @@ const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
 impl Session {
     /// Runs those of this point, one after the other. The boot goes on without what one of them was to do: each failure is a warning.
     pub fn run_hooks(&mut self, point: Point) {
-        // Most initramfs have none.
-        let Ok(hooks) = hooks(point) else { return };
+        let hooks = match hooks(point) {
+            Ok(hooks) => hooks,
+            // Most initramfs have none.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return,
+            Err(error) => return self.journal.warn(format!("{HOOKS}/{}: {error}", point.name())),
+        };
         for hook in hooks {
             let object = hook.display().to_string();
-            let ran = self.journal.step(StepName::RunHook, &object, |_| run(&hook, point));
+            let modules = &self.real_kernel.modules;
+            let ran = self.journal.step(StepName::RunHook, &object, |_| run(&hook, point, modules));
             if let Err(error) = ran {
                 self.journal.warn(format!("{object} {}", error.failure.why));
             }
@@ -33,19 +38,18 @@ impl Session {
 
 fn hooks(point: Point) -> io::Result<Vec<PathBuf>> {
     let entries = fs::read_dir(Path::new(HOOKS).join(point.name()))?;
-    let mut hooks: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    let mut hooks = entries.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
     hooks.sort();
     Ok(hooks)
 }
 
-/// It has the console, where it may ask a person.
-fn run(hook: &Path, point: Point) -> Result<(), Failure> {
+/// It has the console, where it may ask a person, and may wait for a device: drivers are loaded meanwhile.
+fn run(hook: &Path, point: Point, modules: &Modules) -> Result<(), Failure> {
     let mut command = Command::new(hook);
     command.env_clear().env("PATH", PATH).env("LAMINA_POINT", point.name());
-    let still = |time: Duration| {
-        console::write_line(&format!("{} is still at work, for {} s", hook.display(), time.as_secs()));
-    };
-    let ended = subprocess::run(&mut command, &subprocess::HOOK, still);
+    // Before what it asks, and not in the middle of it.
+    console::flush();
+    let ended = subprocess::run(&mut command, &subprocess::HOOK, |_| modules.follow_devices());
     match ended.map_err(|why| Failure::new(why.to_string()))?.status {
         status if status.success() => Ok(()),
         status => Err(Failure::new(format!("ended with {status}"))),
