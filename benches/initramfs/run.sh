@@ -20,7 +20,7 @@ mount -t proc proc "$root/proc"
 mount --rbind /sys "$root/sys"
 mount --rbind /dev "$root/dev"
 work=$(mktemp -d)
-trap 'umount --lazy "$root/proc" "$root/sys" "$root/dev"; rm -rf --one-file-system "$work"; chown -R --reference="$caches" "$caches/initramfs-bench"' EXIT
+trap 'umount --lazy "$root/proc" "$root/sys" "$root/dev"; rm -rf --one-file-system "$work"; chown --reference="$caches" "$caches/initramfs-bench"; chown -R --reference="$caches" "$cpio3"' EXIT
 
 echo "# Making an initramfs, measured on $(date -I) at commit $(git -C "$here" rev-parse --short HEAD 2>/dev/null || echo unknown)"
 echo
