@@ -31,6 +31,7 @@ const LEVEL: i32 = 10;
     example = "mkinitramfs --host --release all --output /boot/lamina-RELEASE.img",
     example = "mkinitramfs --kernel kernel.deb --init out/init --microcode /lib/firmware/intel-ucode --output initramfs.img",
     example = "mkinitramfs --kernel kernel.deb --init out/init --drop-in site/serial-tools --output initramfs.img",
+    example = "mkinitramfs --generic --keymap de-nodeadkeys --font Lat15-Terminus32x16 --output initramfs.img",
     example = "mkinitramfs list out/initramfs.img",
     example = "mkinitramfs diff /boot/initrd.img-6.1.0-50-amd64 out/initramfs.img",
     example = "mkinitramfs why virtio_blk out/initramfs.img",
@@ -108,6 +109,14 @@ pub struct Arguments {
     /// a static busybox, for the rescue shell
     #[argh(option, arg_name = "file")]
     pub busybox: Option<PathBuf>,
+
+    /// what keys do on the recovery screen and for hooks: a layout of X such as de or de-nodeadkeys, a keymap of kbd, or the file of one
+    #[argh(option, arg_name = "name-or-file")]
+    pub keymap: Option<String>,
+
+    /// the letters of the screen: a PC screen font, by its name in /usr/share/consolefonts or by its file
+    #[argh(option, arg_name = "name-or-file")]
+    pub font: Option<String>,
 
     /// a public key of minisign, whose signatures of profiles init accepts; may be repeated
     #[argh(option, arg_name = "file")]
@@ -228,6 +237,8 @@ impl Arguments {
             ("--make-file-system", !self.make_file_system.is_empty()),
             ("--check-file-system", !self.check_file_system.is_empty()),
             ("--busybox", self.busybox.is_some()),
+            ("--keymap", self.keymap.is_some()),
+            ("--font", self.font.is_some()),
             ("--public-key", !self.public_key.is_empty()),
             ("--require-signatures", self.require_signatures),
             ("--allow-profile", !self.allow_profile.is_empty()),
@@ -320,6 +331,8 @@ pub fn request(arguments: &Arguments, kernel: &Kernel) -> Result<Request, String
         modules: arguments.module.clone(),
         state_file_systems: arguments.state_file_system.clone(),
         busybox: arguments.busybox.clone(),
+        keymap: arguments.keymap.clone(),
+        font: arguments.font.clone(),
         make_file_systems: arguments
             .make_file_system
             .iter()

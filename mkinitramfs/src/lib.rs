@@ -6,6 +6,7 @@
 
 mod aliases;
 mod archive;
+mod console_font;
 mod contents;
 mod diff;
 mod drop_in;
@@ -15,6 +16,7 @@ mod firmware;
 mod host;
 mod host_file;
 mod kernel_modules;
+mod keymap;
 mod keys;
 mod list;
 mod microcode;

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use atomic_file::{Form, Output};
 use cli::progress::Progress;
+use initramfs_format::font::FONT;
+use initramfs_format::keymap::KEYMAP;
 use initramfs_format::paths;
 use kernel_config::Group;
 use kernel_package::{KernelPackage, Opening};
@@ -23,7 +25,7 @@ use crate::keys::Keys;
 use crate::microcode::{self, Early};
 use crate::programs::{Libraries, MakerFile};
 use crate::rules::{self, AllowedProfile};
-use crate::{archive, elf, file_system_maker, host_file, module_list, rescue, store};
+use crate::{archive, console_font, elf, file_system_maker, host_file, keymap, module_list, rescue, store};
 use fault::Error;
 
 /// The zstd levels that fit the window of the kernel's decompressor.
@@ -51,6 +53,10 @@ pub struct Request {
     pub state_file_systems: Vec<StateFileSystem>,
     /// A static busybox for the rescue shell.
     pub busybox: Option<PathBuf>,
+    /// The keymap of the console: a layout of X, a keymap of kbd, or a file.
+    pub keymap: Option<String>,
+    /// The font of the console: a PC screen font, by its name or its file.
+    pub font: Option<String>,
     /// File systems that init can make on an empty device; their drivers go in too.
     pub make_file_systems: Vec<FileSystemMaker>,
     /// Public keys whose signatures of profiles init accepts.
@@ -128,6 +134,8 @@ impl Request {
             modules: Vec::new(),
             state_file_systems: Vec::new(),
             busybox: None,
+            keymap: None,
+            font: None,
             make_file_systems: Vec::new(),
             keys: Vec::new(),
             require_signatures: false,
@@ -150,6 +158,7 @@ impl Request {
         // The kernel last: it takes seconds, and what is wrong with the others shows at once.
         let (init, keys) = (read_init(&self.init)?, Keys::read(&self.keys, self.require_signatures)?);
         let (early, drop_ins) = (microcode::early(&self.microcode)?, DropIns::read(&self.drop_ins)?);
+        let for_people = self.for_people()?;
         let reading = self.progress.work(format_args!("reading {}", self.kernel.display()));
         let opening = Opening { release: self.release.as_deref(), cache: self.cache.as_deref() };
         let kernel = opening.open(&self.kernel)?;
@@ -172,6 +181,9 @@ impl Request {
         keys.add(&mut contents)?;
         if let Some(busybox) = &self.busybox {
             rescue::add(&mut contents, busybox)?;
+        }
+        for (path, bytes) in for_people {
+            contents.add(paths::entry(path), 0o644, Source::Bytes(bytes))?;
         }
         let mut libraries = Libraries::default();
         let mut makers = file_system_maker::add(&mut contents, &self.make_file_systems, &mut libraries)?;
@@ -200,6 +212,13 @@ impl Request {
             warnings,
             progress,
         })
+    }
+
+    /// What a person at the screen and the keyboard needs, with its paths.
+    fn for_people(&self) -> Result<Vec<(&'static str, Vec<u8>)>, Error> {
+        let keymap = self.keymap.as_deref().map(|named| Ok((KEYMAP, keymap::read(named)?)));
+        let font = self.font.as_deref().map(|named| Ok((FONT, console_font::read(named)?)));
+        keymap.into_iter().chain(font).collect()
     }
 
     fn pick(&self, kernel: &KernelPackage, named: &[String]) -> Result<Selection, Error> {

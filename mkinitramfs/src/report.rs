@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use cli::numbers::{count, human_size};
+use initramfs_format::font::FONT;
+use initramfs_format::keymap::KEYMAP;
 use initramfs_format::paths;
 
 use crate::kernel_modules::Reason;
@@ -37,6 +39,12 @@ impl fmt::Display for Plan {
         }
         if self.contents.get("bin/busybox").is_some() {
             writeln!(f, "  {:24} {:>10}  the rescue shell", "bin/busybox", size("bin/busybox"))?;
+        }
+        for (path, what) in [(KEYMAP, "the keymap of the console"), (FONT, "the font of the console")] {
+            let path = paths::entry(path);
+            if self.contents.get(path).is_some() {
+                writeln!(f, "  {path:24} {:>10}  {what}", size(path))?;
+            }
         }
         for MakerFile { path, reason } in &self.makers {
             let name = path.rsplit('/').next().unwrap_or(path);

@@ -6,12 +6,15 @@
 //! | [`Description`] | `initramfs.kdl`: for which kernel it was made, and what it lets boot |
 //! | [`module_list`] | the kernel modules, one a line |
 //! | [`hook`] | programs that run at points of a boot |
+//! | [`keymap`], [`font`] | the console's keyboard and letters |
 //! | [`buses`] | the buses whose devices ask for modules |
 //! | [`pattern`] | whether an alias of a module is meant |
 
 pub mod buses;
 mod description;
+pub mod font;
 pub mod hook;
+pub mod keymap;
 pub mod module_list;
 pub mod paths;
 pub mod pattern;

@@ -25,10 +25,11 @@
 //! | [`forked_work`] | work that goes on while this process becomes another program |
 //! | [`last_resort`] | what is left when PID 1 crashes |
 //! | [`restart`] | a restart of the machine, with a word for its firmware |
+//! | [`vt`] | keymap and font of the virtual terminals |
 //!
 //! The only places of the project with `unsafe`: ioctls in [`loop_device`], in [`drive`] and in the module `device_mapper` below [`verity`],
 //! signal handlers in [`last_resort`], fork(2) in [`forked_work`] and [`child`], mount_setattr(2) in [`detached`], close_range(2), keyctl(2) and rt_sigaction(2)
-//! in [`inherited`], an ioctl in [`loopback`], reboot(2) with a word in [`restart`], swapoff(2) in [`swap`], and
+//! in [`inherited`], an ioctl in [`loopback`], reboot(2) with a word in [`restart`], swapoff(2) in [`swap`], ioctls in [`vt`], and
 //! the names of the unwinder in `no_unwinder`.
 //!
 //! What lies in an image or on a device is read by the crate `block-probe`; nothing here parses a file system.
@@ -60,5 +61,7 @@ pub mod swap;
 pub mod upper;
 pub mod verity;
 pub mod verity_layout;
+#[cfg(feature = "pid-1")]
+pub mod vt;
 
 pub use error::{Error, Result};

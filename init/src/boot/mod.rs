@@ -16,7 +16,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::error::BootError;
-use crate::{descriptors, plan, recovery};
+use crate::{console, descriptors, plan, recovery};
 use session::Session;
 
 /// From the first look at the machine to the real init, or to the recovery screen.
@@ -49,6 +49,7 @@ fn boot(session: &mut Session) -> Result<Infallible, BootError> {
         return Err(recovery::on_purpose());
     }
 
+    console::vt::set_up();
     session.run_hooks(Point::BeforeStore);
     // A store that is not there does not end the boot yet: the initramfs may have a profile `rescue`.
     let unreached = session.reach_store().err();

@@ -1,6 +1,7 @@
 //! Words for people: the console, and the kernel's log.
 
 mod queue;
+pub mod vt;
 
 use std::fs::File;
 use std::io::{IsTerminal, Write};

@@ -19,12 +19,23 @@ struct Desk {
     parameters: &'static str,
     /// Whose pixels they are: what `/proc/fb` has.
     framebuffer: &'static str,
+    /// The keymap that is packed, and the key that is `q` by it.
+    keys: Option<(&'static str, &'static str)>,
+    /// The font that is packed, and rows and columns of the screen with it.
+    font: Option<(&'static str, &'static str)>,
 }
 
 /// The same words on screen and serial line; then each key that is pressed on the keyboard is taken.
 fn a_person_sees_and_is_heard(desk: Desk) -> Story {
     let fixture = Fixture::on_kernel(desk.name, "6.1-all")?.with_rescue_shell();
-    let initramfs = fixture.initramfs()?.option("--generic", None).write()?;
+    let mut initramfs = fixture.initramfs()?.option("--generic", None);
+    if let Some((keymap, _)) = desk.keys {
+        initramfs = initramfs.option("--keymap", Some(Path::new(keymap)));
+    }
+    if let Some((font, _)) = desk.font {
+        initramfs = initramfs.option("--font", Some(Path::new(font)));
+    }
+    let initramfs = initramfs.write()?;
     let monitor = fixture.scratch().join("monitor");
     let parameters = format!("lamina.store=LABEL=NOWHERE lamina.timeout=1 {}", desk.parameters);
     let machine = fixture.machine_with(&initramfs, &parameters)?;
@@ -33,7 +44,7 @@ fn a_person_sees_and_is_heard(desk: Desk) -> Story {
     let mut guest = Guest::boot(&machine)?;
     guest.expect_screen(&["nothing answers to LABEL=NOWHERE"])?;
     guest.expect("[p] power off")?;
-    guest.press("q")?;
+    guest.press(desk.keys.map_or("q", |(_, key)| key))?;
     guest.expect("q: draw it another way")?;
     let told = read_from_screen(&mut guest, &fixture.scratch().join("screen.ppm"))?;
     assert!(told.contains("FAILED FIND THE STORE: LABEL:NOWHERE"), "{desk:?}: {told}");
@@ -45,6 +56,9 @@ fn a_person_sees_and_is_heard(desk: Desk) -> Story {
     guest.expect("# ")?;
     let framebuffers = guest.run("cat /proc/fb")?;
     assert!(framebuffers.contains(desk.framebuffer), "{desk:?}: {framebuffers}");
+    if let Some((_, size)) = desk.font {
+        assert_eq!(guest.run("busybox stty size < /dev/tty0")?.trim(), size, "{desk:?}");
+    }
     guest.run("grep -q 'could not be started' /dev/vcs1")?;
     guest.type_line("exit")?;
     guest.expect("[p] power off")?;
@@ -71,6 +85,9 @@ const OLD_PC: Desk = Desk {
     usb_keyboard: false,
     parameters: "",
     framebuffer: "bochs",
+    // On a French keyboard q is where others have a. The screen has 1280x800 pixels.
+    keys: Some(("fr", "a")),
+    font: Some(("Lat15-Terminus14", "57 160")),
 };
 
 const NEW_PC: Desk = Desk {
@@ -79,6 +96,8 @@ const NEW_PC: Desk = Desk {
     usb_keyboard: true,
     parameters: "module_blacklist=bochs",
     framebuffer: "EFI",
+    keys: None,
+    font: None,
 };
 
 #[test]

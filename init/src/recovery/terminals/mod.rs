@@ -72,6 +72,7 @@ pub enum Typed {
 impl Terminals {
     /// Opens the consoles that are active now; `/dev/console` when the kernel does not tell, or no node is there.
     pub fn open() -> Self {
+        console::vt::set_up();
         let active = fs::read_to_string(ACTIVE).unwrap_or_default();
         Self::of(consoles(&active, Path::exists))
     }
