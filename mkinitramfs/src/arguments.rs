@@ -110,6 +110,10 @@ pub struct Arguments {
     #[argh(option, arg_name = "file")]
     pub busybox: Option<PathBuf>,
 
+    /// cryptsetup of this machine and the kernel's part of it, for a hook that opens an encrypted disk, and for the rescue shell
+    #[argh(switch)]
+    pub luks: bool,
+
     /// what keys do on the recovery screen and for hooks: a layout of X such as de or de-nodeadkeys, a keymap of kbd, or the file of one
     #[argh(option, arg_name = "name-or-file")]
     pub keymap: Option<String>,
@@ -237,6 +241,7 @@ impl Arguments {
             ("--make-file-system", !self.make_file_system.is_empty()),
             ("--check-file-system", !self.check_file_system.is_empty()),
             ("--busybox", self.busybox.is_some()),
+            ("--luks", self.luks),
             ("--keymap", self.keymap.is_some()),
             ("--font", self.font.is_some()),
             ("--public-key", !self.public_key.is_empty()),
@@ -331,6 +336,7 @@ pub fn request(arguments: &Arguments, kernel: &Kernel) -> Result<Request, String
         modules: arguments.module.clone(),
         state_file_systems: arguments.state_file_system.clone(),
         busybox: arguments.busybox.clone(),
+        luks: arguments.luks,
         keymap: arguments.keymap.clone(),
         font: arguments.font.clone(),
         make_file_systems: arguments

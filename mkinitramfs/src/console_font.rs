@@ -241,7 +241,7 @@ mod tests {
     /// The glyph of a character: its rows.
     fn glyph<'a>(font: &Font<'a>, character: u16) -> Option<&'a [u8]> {
         let pairs = font.characters.chunks_exact(4);
-        let found = pairs.filter(|pair| pair[..2] == character.to_le_bytes()).next_back()?;
+        let found = pairs.rev().find(|pair| pair[..2] == character.to_le_bytes())?;
         let bytes = ROWS * Font::pitch(font.width);
         font.glyphs.chunks_exact(bytes).nth(u16::from_le_bytes([found[2], found[3]]).into())
     }

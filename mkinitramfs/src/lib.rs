@@ -19,6 +19,7 @@ mod kernel_modules;
 mod keymap;
 mod keys;
 mod list;
+mod luks;
 mod microcode;
 mod modinfo;
 mod module_list;

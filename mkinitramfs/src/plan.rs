@@ -25,7 +25,9 @@ use crate::keys::Keys;
 use crate::microcode::{self, Early};
 use crate::programs::{Libraries, MakerFile};
 use crate::rules::{self, AllowedProfile};
-use crate::{archive, console_font, elf, file_system_maker, host_file, keymap, module_list, rescue, store};
+use crate::{
+    archive, console_font, elf, file_system_maker, host_file, keymap, luks, module_list, rescue, store,
+};
 use fault::Error;
 
 /// The zstd levels that fit the window of the kernel's decompressor.
@@ -53,6 +55,8 @@ pub struct Request {
     pub state_file_systems: Vec<StateFileSystem>,
     /// A static busybox for the rescue shell.
     pub busybox: Option<PathBuf>,
+    /// cryptsetup and the kernel's part of it go in.
+    pub luks: bool,
     /// The keymap of the console: a layout of X, a keymap of kbd, or a file.
     pub keymap: Option<String>,
     /// The font of the console: a PC screen font, by its name or its file.
@@ -134,6 +138,7 @@ impl Request {
             modules: Vec::new(),
             state_file_systems: Vec::new(),
             busybox: None,
+            luks: false,
             keymap: None,
             font: None,
             make_file_systems: Vec::new(),
@@ -162,7 +167,7 @@ impl Request {
         let reading = self.progress.work(format_args!("reading {}", self.kernel.display()));
         let opening = Opening { release: self.release.as_deref(), cache: self.cache.as_deref() };
         let kernel = opening.open(&self.kernel)?;
-        let mut modules = self.pick(&kernel, &drop_ins.modules(&kernel, &self.modules)?)?;
+        let mut modules = self.pick(&kernel, drop_ins.modules(&kernel, &self.modules)?)?;
         drop(reading);
         let mut contents = Contents::default();
         for folder in ["dev", "newroot", "proc", "run", "sys"] {
@@ -186,7 +191,7 @@ impl Request {
             contents.add(paths::entry(path), 0o644, Source::Bytes(bytes))?;
         }
         let mut libraries = Libraries::default();
-        let mut makers = file_system_maker::add(&mut contents, &self.make_file_systems, &mut libraries)?;
+        let mut makers = self.add_programs(&mut contents, &mut libraries)?;
         let profiles = match &self.store {
             Some(store) => {
                 store::add(&mut contents, store, (&self.profiles, made_for), &keys, self.progress)?
@@ -221,12 +226,27 @@ impl Request {
         keymap.into_iter().chain(font).collect()
     }
 
-    fn pick(&self, kernel: &KernelPackage, named: &[String]) -> Result<Selection, Error> {
+    fn add_programs(
+        &self,
+        contents: &mut Contents,
+        libraries: &mut Libraries,
+    ) -> Result<Vec<MakerFile>, Error> {
+        let mut programs = file_system_maker::add(contents, &self.make_file_systems, libraries)?;
+        if self.luks {
+            programs.push(luks::add(contents, libraries)?);
+        }
+        Ok(programs)
+    }
+
+    fn pick(&self, kernel: &KernelPackage, mut named: Vec<String>) -> Result<Selection, Error> {
+        if self.luks {
+            named.extend(luks::modules(kernel)?);
+        }
         let makers = self.make_file_systems.iter().map(|maker| maker.kind);
         let file_systems: Vec<_> = self.state_file_systems.iter().copied().chain(makers).collect();
         let host = self.host.as_deref().map(Devices::read).transpose()?;
         let wishes =
-            Wishes { groups: &self.groups, file_systems: &file_systems, extra: named, host: host.as_ref() };
+            Wishes { groups: &self.groups, file_systems: &file_systems, extra: &named, host: host.as_ref() };
         let modules = kernel_modules::pick(kernel, &wishes)?;
         // Without it the next one takes longer, and is the same.
         let _ = kernel.keep();

@@ -32,9 +32,30 @@ fn commands_in(text: &str) -> Vec<String> {
     commands
 }
 
+/// The first block of the kind `sh`.
+///
+/// # Errors
+/// There is no such page, or no such block.
+pub fn script(page: &str) -> Result<String, Failure> {
+    let path = artifacts::repository().join("docs").join(page);
+    let text = fs::read_to_string(&path).map_err(Failure::at(&path))?;
+    script_in(&text).ok_or_else(|| Failure::new(format!("{}: no block of it is a script", path.display())))
+}
+
+fn script_in(text: &str) -> Option<String> {
+    let (_, behind) = text.split_once("\n```sh\n")?;
+    behind.split_once("```\n").map(|(script, _)| script.to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_script_is_what_stands_in_its_block() {
+        let text = "```console\n$ one\n```\n\n```sh\n#!/bin/sh\ntwo\n```\nmore\n";
+        assert_eq!(script_in(text).as_deref(), Some("#!/bin/sh\ntwo\n"));
+    }
 
     #[test]
     fn only_what_stands_behind_a_prompt_in_a_console_is_a_command() {

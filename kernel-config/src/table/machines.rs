@@ -40,8 +40,8 @@ pub(super) const ROWS: &[Requirement] = &[
     row(Input, "PINCTRL_METEORLAKE", Module("pinctrl_meteorlake"), Optional, "the same on Intel's of 2023 and 2024", &["PINCTRL"]),
     row(Input, "MFD_INTEL_LPSS_ACPI", Module("intel_lpss_acpi"), Optional, "Intel's I2C controllers that ACPI describes", &["ACPI"]),
     row(Input, "MFD_INTEL_LPSS_PCI", Module("intel_lpss_pci"), Optional, "Intel's I2C controllers on the PCI bus", &["PCI"]),
-    row(Input, "I2C_DESIGNWARE_PLATFORM", Module("i2c_designware_platform"), Optional, "the I2C controllers of laptops of both makers", &["I2C"]),
-    row(Input, "I2C_DESIGNWARE_PCI", Module("i2c_designware_pci"), Optional, "such controllers on the PCI bus", &["I2C", "PCI"]),
+    row(Input, "I2C_DESIGNWARE_PLATFORM", Module("i2c_designware_platform"), Optional, "the I2C controllers of laptops of both makers", &["I2C", "I2C_DESIGNWARE_CORE"]),
+    row(Input, "I2C_DESIGNWARE_PCI", Module("i2c_designware_pci"), Optional, "such controllers on the PCI bus", &["I2C", "I2C_DESIGNWARE_CORE", "PCI"]),
     row(Input, "I2C_HID_ACPI", Module("i2c_hid_acpi"), Optional, "the built-in keyboards of some laptops and tablets", &["I2C_HID", "HID", "ACPI"]),
 
     row(Display, "FRAMEBUFFER_CONSOLE", BuiltIn, Optional, "text on a graphics screen", &["FB"]),

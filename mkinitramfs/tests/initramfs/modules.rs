@@ -134,3 +134,30 @@ fn a_named_module_must_be_there() {
     let refusal = fixture.refusal(&request);
     assert!(refusal.starts_with("--module nvmee: the kernel 6.1.0-test has no such module"), "{refusal}");
 }
+
+/// An algorithm that the kernel does not have as a module is built in, or not what the disk was encrypted with.
+#[test]
+fn encrypted_disks_need_dm_crypt_and_take_what_algorithms_there_are() {
+    let fixture = Fixture::new();
+    let mut request = fixture.request();
+    request.luks = true;
+    let refusal = fixture.refusal(&request);
+    assert!(
+        refusal.starts_with("--luks: the kernel 6.1.0-test has no dm-crypt (CONFIG_DM_CRYPT)"),
+        "{refusal}"
+    );
+    fixture.put_module("kernel/drivers/md/dm-crypt.ko", &module("", "", RELEASE));
+    fixture.put_module("kernel/crypto/xts.ko", &module("", "", RELEASE));
+    let plan = request.plan().expect("a plan");
+    let text = plan.to_string();
+    for words in ["dm_crypt ", "xts ", "sbin/cryptsetup", "libgcc_s.so.1 "] {
+        let name = words.rsplit('/').next().expect("a name");
+        assert!(text.contains(name), "{name}: {text}");
+    }
+    assert!(!text.contains("essiv"), "{text}");
+    let list = plan.contents.get("etc/lamina/modules").map(|entry| &entry.source);
+    let Some(mkinitramfs::Source::Bytes(list)) = list else { panic!("no list of modules") };
+    let list = String::from_utf8_lossy(list);
+    let always = "\ndm_crypt\tlib/modules/6.1.0-test/kernel/drivers/md/dm-crypt.ko\n";
+    assert!(list.contains(always), "loaded always, for the kernel asks a modprobe that is not there: {list}");
+}

@@ -9,6 +9,7 @@ mod chain;
 mod consoles;
 mod disks;
 mod drives;
+mod encrypted_disk;
 mod generations;
 mod hooks;
 mod init_systems;
