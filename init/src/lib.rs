@@ -37,6 +37,7 @@ mod multicall;
 mod panic_for_tests;
 mod paths;
 mod plan;
+mod priority;
 mod real_init;
 mod recovery;
 mod report;

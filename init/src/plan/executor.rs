@@ -12,6 +12,7 @@ use crate::error::{BootError, Failure};
 use crate::panic_for_tests::panic_if_told;
 use crate::plan::thread_pool::ThreadPool;
 use crate::plan::{BootStep, Stage, Threads};
+use crate::priority;
 use crate::report::journal::{Journal, Steps, Timed};
 
 /// What can do a step: the real kernel, or in tests one that fails where a test wants it to.
@@ -42,7 +43,7 @@ pub fn execute(
         kernel.begin(stage);
         let threads = match stage.threads {
             Threads::One => 1,
-            Threads::Processors => processors(),
+            Threads::Processors | Threads::Urgent => processors(),
             Threads::Many => processors().max(FEWEST_SLEEPING),
         };
         let results = share(threads, stage, kernel, pool);
@@ -132,7 +133,11 @@ fn share(threads: usize, stage: &Stage, kernel: &Arc<impl Kernel>, pool: &Thread
     let done = (0..count).map(|_| OnceLock::new()).collect();
     let shared = Arc::new(Lanes { lanes, next: AtomicUsize::new(0), done });
     let (lanes, kernel) = (shared.clone(), kernel.clone());
-    let work = move || lanes.carry_out(&*kernel);
+    let is_urgent = stage.threads == Threads::Urgent;
+    let work = move || {
+        let carry_out: &dyn Fn() = &|| lanes.carry_out(&*kernel);
+        if is_urgent { priority::before_others(carry_out) } else { carry_out() }
+    };
     pool.run_on(threads.min(count).saturating_sub(1), &work);
     work();
     shared

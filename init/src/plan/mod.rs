@@ -246,6 +246,8 @@ pub enum Threads {
     One,
     /// One thread a processor.
     Processors,
+    /// The same, before all other threads: the lanes are short, and wait for nobody.
+    Urgent,
     /// Several threads however few processors there are, because lanes sleep.
     Many,
 }
@@ -279,7 +281,7 @@ impl fmt::Display for Stage {
         let how = match (self.threads, self.lanes.len()) {
             (_, 0 | 1) => "",
             (Threads::Many, _) => " (parallel, sleeping)",
-            (Threads::Processors, _) => " (parallel)",
+            (Threads::Processors | Threads::Urgent, _) => " (parallel)",
             (Threads::One, _) => " (each)",
         };
         writeln!(f, "{}{how}", self.name)?;
@@ -331,7 +333,7 @@ pub fn layers(images: &[Arc<Image>], from_files: bool) -> Vec<Stage> {
     };
     // A loop device sleeps: its file is read by another thread of the kernel, and its settings wait for readers of the old
     // ones. A mount from the file does not.
-    let threads = if from_files { Threads::Processors } else { Threads::Many };
+    let threads = if from_files { Threads::Urgent } else { Threads::Many };
     let layers = Stage { name: "layers", threads, lanes: images.iter().map(lane).collect() };
     check.into_iter().chain([layers]).collect()
 }
