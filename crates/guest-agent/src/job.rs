@@ -27,10 +27,14 @@ pub(crate) const ENVIRONMENT: [(&str, &str); 6] = [
     ("SHELL", "/bin/sh"),
     ("TERM", "dumb"),
 ];
-/// So many pieces wait to be told, of at most 4 KiB: a program that prints faster than the serial line waits for it.
+/// The longest piece that is told at once, in bytes.
+const PIECE: usize = 4096;
+/// So many pieces wait to be told: a program that prints faster than the serial line waits for it.
 const UNTOLD: usize = 16;
-/// A daemon that it has started may keep its streams open for ever: what comes within this time of its end is still its own.
+/// A daemon that it has started may keep its streams open for ever: what has come when this time was waited for after its end is still its own.
 const LAST_WORDS: Duration = Duration::from_millis(200);
+/// All that can be on its way when it ends, in bytes: what its two pipes hold (pipe(7)), what is read of them, and what waits to be told.
+const ON_ITS_WAY: usize = 2 * (64 << 10) + (2 + UNTOLD) * PIECE;
 
 /// What one of the threads beside has seen.
 enum Seen {
@@ -122,8 +126,9 @@ fn follow(
     let mut open = usize::from(output.is_some()) + usize::from(error.is_some());
     thread::spawn(move || sender.send(Seen::Ended(child.wait().map(end))));
     let (mut deadline, mut ended, mut late) = (Instant::now() + at_most, None, false);
+    let mut on_its_way = ON_ITS_WAY;
     // A program that prints without an end leaves no moment in which there is nothing to tell.
-    while open > 0 || ended.is_none() {
+    while (open > 0 && on_its_way > 0) || ended.is_none() {
         let is_time = Instant::now() >= deadline;
         if is_time && ended.is_some() {
             break;
@@ -139,6 +144,13 @@ fn follow(
             deadline = Instant::now() + Duration::from_secs(5);
         }
         match next(&seen, deadline) {
+            Some(Seen::Printed(stream, bytes)) if ended.is_some() => {
+                on_its_way = on_its_way.saturating_sub(bytes.len());
+                let begin = Instant::now();
+                tell(&Event::Output(stream, bytes))?;
+                // On a busy machine the serial line takes longer for it than anybody waits for a daemon.
+                deadline += begin.elapsed();
+            }
             Some(Seen::Printed(stream, bytes)) => tell(&Event::Output(stream, bytes))?,
             Some(Seen::Closed) => open -= 1,
             Some(Seen::Ended(end)) => (ended, deadline) = (Some(end), Instant::now() + LAST_WORDS),
@@ -155,7 +167,7 @@ fn next(seen: &Receiver<Seen>, deadline: Instant) -> Option<Seen> {
 
 fn pump(mut from: impl Read + Send + 'static, stream: Stream, sender: SyncSender<Seen>) {
     thread::spawn(move || {
-        let mut buffer = [0; 4096];
+        let mut buffer = [0; PIECE];
         loop {
             let seen = match from.read(&mut buffer) {
                 Ok(count @ 1..) => Seen::Printed(stream, buffer[..count].to_vec()),
@@ -250,6 +262,34 @@ mod tests {
         assert_eq!(end, Event::Ended(End::Exited(0)));
         let daemon = Pid::from_raw(output.trim().parse().unwrap());
         nix::sys::signal::kill(daemon, Signal::SIGKILL).unwrap();
+    }
+
+    #[test]
+    fn what_a_program_has_printed_when_it_ends_is_told_over_the_slowest_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut told = 0;
+        let tell = |event: &Event| {
+            if let Event::Output(_, bytes) = event {
+                thread::sleep(Duration::from_millis(30));
+                told += bytes.len();
+            }
+            Ok(())
+        };
+        let job = Job { program: Program::Words, at_most: LONG };
+        run_in(folder.path(), &job, b"head -c 150000 /dev/zero", tell).unwrap();
+        assert_eq!(told, 150_000);
+    }
+
+    #[test]
+    fn a_daemon_that_prints_now_and_then_is_not_waited_for() {
+        let begin = Instant::now();
+        let (output, _, end) =
+            told(Program::Words, b"(while sleep 0.05; do echo x; done) & echo pid $!", LONG);
+        assert_eq!(end, Event::Ended(End::Exited(0)));
+        assert!(begin.elapsed() < LONG / 2, "it was waited for");
+        let pid = output.lines().find_map(|line| line.strip_prefix("pid ")).unwrap();
+        let daemon = Pid::from_raw(pid.parse().unwrap());
+        nix::sys::signal::kill(daemon, Signal::SIGKILL).expect("it still runs");
     }
 
     #[test]
