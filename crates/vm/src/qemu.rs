@@ -163,13 +163,7 @@ impl RunningMachine {
         };
         let lost =
             |error: io::Error| Error::caused(monitor.display(), error).remedy("is the machine still on?");
-        let mut stream = UnixStream::connect(monitor).map_err(lost)?;
-        stream.set_read_timeout(Some(MOST_TO_ANSWER)).map_err(lost)?;
-        stream.write_all(order.as_bytes()).map_err(lost)?;
-        // QEMU drops what it has not read when the connection ends, so its prompt after the order is waited for.
-        stream.shutdown(Shutdown::Write).map_err(lost)?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).map_err(lost)?;
+        let answer = answer(monitor, order).map_err(lost)?;
         // The order itself is said once more, and may name a folder that is called so.
         if answer.lines().any(|line| line.starts_with("Error")) {
             let remedy = format!("the order was `{}`", order.trim_end());
@@ -209,6 +203,19 @@ impl Drop for RunningMachine {
         let _ = self.qemu.kill();
         let _ = self.qemu.wait();
     }
+}
+
+/// What a monitor says to an order.
+fn answer(monitor: &Path, order: &str) -> io::Result<String> {
+    let mut stream = UnixStream::connect(monitor)?;
+    stream.set_read_timeout(Some(MOST_TO_ANSWER))?;
+    stream.write_all(order.as_bytes())?;
+    // QEMU drops what it has not read when the connection ends, so its prompt after the order is waited for.
+    stream.shutdown(Shutdown::Write)?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer)?;
+    // It says the order once more, byte by byte, and so cuts in two what is not ASCII.
+    Ok(String::from_utf8_lossy(&answer).into_owned())
 }
 
 /// Tells one QEMU from another: its path, its length, and the time of its last change.
@@ -261,6 +268,22 @@ fn quoted(file: &Path) -> Result<String, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::net::UnixListener;
+
+    #[test]
+    fn what_a_monitor_says_may_be_cut_within_a_letter() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("monitor");
+        let monitor = UnixListener::bind(&socket).unwrap();
+        let says = thread::spawn(move || {
+            let (mut stream, mut order) = (monitor.accept().unwrap().0, String::new());
+            stream.read_to_string(&mut order).unwrap();
+            stream.write_all(b"t\xc3\x1b[K\xc3\xbc\r\n(qemu) ").unwrap();
+            order
+        });
+        assert!(answer(&socket, "info t\n").unwrap().ends_with("\u{fc}\r\n(qemu) "));
+        assert_eq!(says.join().unwrap(), "info t\n");
+    }
 
     #[test]
     fn names_of_files_stay_one_word_of_the_order() {
