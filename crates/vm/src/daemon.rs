@@ -1,5 +1,6 @@
 //! A program that serves a machine through a socket, as long as the machine is on.
 
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -15,15 +16,23 @@ pub(crate) struct Daemon {
 }
 
 impl Daemon {
-    /// Starts `command`, which messages call `program`, and waits until it listens on `socket`. What it says of errors is seen.
+    /// Starts `command`, which messages call `program`, and waits until it listens on `socket`. What it says goes to a file beside that: the
+    /// standard error of this process may be that of a command in the guest.
     ///
     /// # Errors
     /// It does not start, or does not listen in time; `remedy` says what helps.
     pub fn start(command: &mut Command, program: &str, socket: PathBuf, remedy: &str) -> Result<Self, Error> {
-        let process = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::inherit()).spawn();
+        let words = socket.with_extension("errors");
+        let errors = File::create(&words).map_err(|error| Error::caused(words.display(), error))?;
+        let process = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(errors).spawn();
         let process = process.map_err(|error| Error::caused(program, error).remedy(remedy))?;
         let mut daemon = Self { process, socket };
-        daemon.wait_for_socket().map_err(|cause| Error::new(program, cause).remedy(remedy))?;
+        daemon.wait_for_socket().map_err(|cause| {
+            let said = fs::read(&words).unwrap_or_default();
+            let said = String::from_utf8_lossy(&said).trim_end().replace('\n', "; ");
+            let said = if said.is_empty() { said } else { format!(": {said}") };
+            Error::new(program, format!("{cause}{said}")).remedy(remedy)
+        })?;
         Ok(daemon)
     }
 
@@ -62,9 +71,12 @@ mod tests {
 
     #[test]
     fn one_that_ends_at_once_is_told_with_what_helps() {
-        let error = Daemon::start(&mut Command::new("false"), "false", "/none/socket".into(), "try true");
+        let folder = tempfile::tempdir().unwrap();
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "echo why >&2; exit 1"]);
+        let error = Daemon::start(&mut shell, "false", folder.path().join("socket"), "try true");
         let told = error.unwrap_err().to_string();
-        assert!(told.starts_with("false: ended with exit status: 1 before it listened"), "{told}");
+        assert!(told.starts_with("false: ended with exit status: 1 before it listened: why\n"), "{told}");
         assert!(told.ends_with("help: try true"), "{told}");
     }
 }
