@@ -93,7 +93,7 @@ fn a_guest_gets_more_where_more_is_asked_for() {
         "-m 1024M",
         "-smp 4 ",
         "hostfwd=tcp:127.0.0.1:8080-:80,hostfwd=tcp:127.0.0.1:22-:22",
-        "mount_tag=work,security_model=none,readonly=on",
+        "/work,security_model=none,readonly=on,multidevs=remap -device virtio-9p-pci,fsdev=share0,mount_tag=work ",
         "lamina.share=9p:work,ro lamina.share=9p:",
         &tag,
         "file=stick.qcow2,if=none,id=stick2,format=qcow2,snapshot=on",

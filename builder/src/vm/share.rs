@@ -83,8 +83,12 @@ fn tag(folder: &Path) -> String {
         'a'..='z' | 'A'..='Z' | '0'..='9' | '.' | '_' | '-' => letter,
         _ => '_',
     };
-    let tag: String = name.chars().map(plain).take(LONGEST_TAG).collect();
-    if tag.trim_matches('.').is_empty() { "host".to_owned() } else { tag }
+    let mut tag: String = name.chars().map(plain).take(LONGEST_TAG).collect();
+    if tag.starts_with(['-', '.']) {
+        // mount(8) would take it for an option, and init takes no name that begins with a dot.
+        tag.replace_range(..1, "_");
+    }
+    if name.trim_matches('.').is_empty() { "host".to_owned() } else { tag }
 }
 
 #[cfg(test)]
@@ -99,7 +103,14 @@ mod tests {
             fs::create_dir_all(&path).unwrap();
             path.display().to_string()
         };
-        let texts = [make("work"), make("other/work") + ":ro", make("a b,c=ü"), "/:ro".to_owned()];
+        let texts = [
+            make("work"),
+            make("other/work") + ":ro",
+            make("a b,c=ü"),
+            make("-o"),
+            make(".git"),
+            "/:ro".to_owned(),
+        ];
         let shared = SharedFolder::parse_all(&texts).unwrap();
         let tags: Vec<_> = shared.iter().map(|it| (it.tag.as_str(), it.access)).collect();
         assert_eq!(
@@ -108,6 +119,8 @@ mod tests {
                 ("work", Access::Write),
                 ("work-2", Access::Read),
                 ("a_b_c__", Access::Write),
+                ("_o", Access::Write),
+                ("_git", Access::Write),
                 ("host", Access::Read)
             ]
         );

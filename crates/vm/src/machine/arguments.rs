@@ -49,8 +49,8 @@ impl Machine {
             arguments.extend(["-chardev".to_owned(), format!("socket,id=agent,path={}", escaped(agent))]);
             arguments.extend(words("-device isa-serial,chardev=agent,index=1"));
         }
-        for share in &self.shares {
-            arguments.extend(share.arguments());
+        for (number, share) in self.shares.iter().enumerate() {
+            arguments.extend(share.arguments(number));
         }
         if let Some(ports) = &self.ports {
             arguments.extend(["-netdev".to_owned(), nat(ports)]);
@@ -131,14 +131,18 @@ fn drives(card: &Path) -> Vec<String> {
 }
 
 impl Share {
-    fn arguments(&self) -> Vec<String> {
+    /// `number` is its place among the machine's shares.
+    fn arguments(&self, number: usize) -> Vec<String> {
         match self {
             Self::NineP { tag, folder, access } => {
                 let read_only = if *access == Access::Read { "on" } else { "off" };
                 let options = format!("security_model=none,readonly={read_only},multidevs=remap");
+                // Not `-virtfs`, for which the tag is a name of QEMU's own: these begin with a letter.
                 vec![
-                    "-virtfs".to_owned(),
-                    format!("local,path={},mount_tag={tag},{options}", escaped(folder)),
+                    "-fsdev".to_owned(),
+                    format!("local,id=share{number},path={},{options}", escaped(folder)),
+                    "-device".to_owned(),
+                    format!("virtio-9p-pci,fsdev=share{number},mount_tag={tag}"),
                 ]
             }
             Self::VirtioFs { tag, socket } => vec![
