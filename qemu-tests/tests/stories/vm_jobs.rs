@@ -204,6 +204,26 @@ fn a_guest_has_a_tpm_a_screen_and_neighbours() -> Story {
 }
 
 #[test]
+fn folders_and_files_of_any_name_get_into_a_guest_and_nothing_gets_into_its_errors() -> Story {
+    let folder = artifacts::scratch("vm-names")?;
+    let temporary = folder.path().join("t, \u{fc}");
+    for name in ["2024", "_build", ".git", "-o", "t, \u{fc}"] {
+        let path = folder.path().join(name);
+        fs::create_dir(&path).map_err(Failure::at(&path))?;
+    }
+    let _slot = vm_slots::take()?;
+    let mut command = lamina(&artifacts::store());
+    command.current_dir(folder.path()).env("TMPDIR", &temporary).args(["vm", "console", "--tpm"]);
+    command.args(["--share", "2024", "--share", "_build", "--share", ".git:ro", "--share", "./-o"]);
+    command.args(["--state", "st:ate", "--state-size", "64M", "--screenshot", "screen.png"]);
+    command.args(["--run", "ls -A /run/host && ls /dev/tpm0"]);
+    let (output, errors, status) = streams(&command.output().map_err(Failure::about("lamina vm"))?);
+    assert_eq!(output, "2024\n_build\n_git\n_o\n/dev/tpm0\n", "{errors}");
+    assert_eq!((errors.as_str(), status), ("", Some(0)));
+    Ok(())
+}
+
+#[test]
 fn systemd_says_itself_when_it_is_up() -> Story {
     let folder = artifacts::scratch("vm-systemd")?;
     let store = TestStore::create(&folder.path().join("store"))?;

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 
 use super::disk::{Bus, Disk, LateDisk};
-use super::option::{escaped, of_a_shell, words};
+use super::option::{escaped, of_a_disk, of_a_shell, words};
 use super::{ForwardedPort, Lan, Machine, Share};
 use crate::acceleration::Acceleration;
 use crate::share::Access;
@@ -92,7 +92,7 @@ impl Disk {
             Bus::Virtio => "if=virtio".to_owned(),
             Bus::Usb | Bus::Behind(_) => format!("if=none,id=stick{number}"),
         };
-        let image = escaped(&self.image);
+        let image = of_a_disk(&self.image);
         let mut drive = match &self.log {
             Some(log) => logged(&image, &interface, log),
             None => {
@@ -204,6 +204,22 @@ mod tests {
     fn commas_in_file_names_do_not_become_options() {
         let arguments = arguments(&machine().disk(Path::new("/a,snapshot=off")));
         assert!(arguments.contains("file=/a,,snapshot=off,if=virtio"), "{arguments}");
+    }
+
+    #[test]
+    fn a_colon_in_the_name_of_a_disk_makes_no_protocol_of_it() {
+        for (name, told) in [("a:b", "./a:b"), ("json:{}", "./json:{}"), ("/a:b", "/a:b"), ("a", "a")] {
+            let with = arguments(&machine().disk(Path::new(name)).usb_stick(Path::new(name)));
+            assert_eq!(with.matches(&format!("file={told},if=")).count(), 2, "{with}");
+        }
+    }
+
+    #[test]
+    fn a_share_may_be_called_what_no_device_of_qemu_may() {
+        let with = arguments(&machine().nine_p("2024", Path::new("/a,b"), Access::Read));
+        let wanted = "-fsdev local,id=share0,path=/a,,b,security_model=none,readonly=on,multidevs=remap \
+-device virtio-9p-pci,fsdev=share0,mount_tag=2024";
+        assert!(with.contains(wanted), "{with}");
     }
 
     #[test]

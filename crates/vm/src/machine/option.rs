@@ -19,3 +19,9 @@ pub(crate) fn of_a_shell(file: &Path) -> String {
 pub(super) fn escaped(path: &Path) -> String {
     text(path).replace(',', ",,")
 }
+
+/// As [`escaped`], the image of a disk: QEMU takes what stands before the first colon for a protocol, unless a slash is before that.
+pub(super) fn of_a_disk(image: &Path) -> String {
+    let text = escaped(image);
+    if image.is_relative() && text.contains(':') { format!("./{text}") } else { text }
+}
