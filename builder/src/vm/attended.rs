@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use boot_report::BootReport;
 use guest_agent::message::Stream;
 use vm::acceleration::Acceleration;
 use vm::agent::{Agent, Lost};
@@ -132,6 +133,20 @@ impl AttendedGuest {
         self.agent
             .report(&mut self.machine)
             .map_err(|lost| self.lost(&lost, "when it was asked for its report"))
+    }
+
+    /// Sees that it keeps its changes in the state `file` that it was given: init takes a tmpfs in the place of one that it cannot use.
+    ///
+    /// # Errors
+    /// It does not, for the reason that its boot report gives; the guest is lost.
+    pub fn must_use_its_state(&mut self, file: &Path) -> Result<()> {
+        let report = self.report()?;
+        let Ok(report) = BootReport::parse(&report) else { return Ok(()) };
+        match report.top.fell_back.as_str() {
+            "" => Ok(()),
+            why => Err(Error::new(format!("--state {}", file.display()), format!("the guest cannot use it: {}", cli::safe_text::clean(why)))
+                .remedy("what it changes would be lost: repair the file (`e2fsck -f FILE`), or give a new name, and a state is made")),
+        }
     }
 
     /// Ends it as the system itself does, so that what it has written is whole.

@@ -204,6 +204,27 @@ fn a_guest_has_a_tpm_a_screen_and_neighbours() -> Story {
 }
 
 #[test]
+fn a_state_that_cannot_be_used_ends_the_command_before_it_begins() -> Story {
+    let folder = artifacts::scratch("vm-bad-state")?;
+    let (store, state) = (artifacts::store(), folder.path().join("state"));
+    let make = ["console", "--state", "state", "--state-size", "64M", "--dry-run"];
+    assert_eq!(vm(&store, folder.path(), &make)?.status.code(), Some(0));
+    // As a copy that has ended half way.
+    fs::File::options()
+        .write(true)
+        .open(&state)
+        .and_then(|it| it.set_len(20 << 20))
+        .map_err(Failure::at(&state))?;
+    let arguments = ["console", "--state", "state", "--run", "echo kept > /var/kept; echo begun"];
+    let (output, errors, status) = streams(&vm(&store, folder.path(), &arguments)?);
+    assert_eq!((output.as_str(), status), ("", Some(125)), "{errors}");
+    for wanted in ["--state state: the guest cannot use it: cannot mount", "e2fsck -f FILE"] {
+        assert!(errors.contains(wanted), "{wanted} is not in {errors}");
+    }
+    Ok(())
+}
+
+#[test]
 fn folders_and_files_of_any_name_get_into_a_guest_and_nothing_gets_into_its_errors() -> Story {
     let folder = artifacts::scratch("vm-names")?;
     let temporary = folder.path().join("t, \u{fc}");

@@ -211,6 +211,9 @@ impl VmCommand {
         let starting = context.report.progress().work("waiting for the system in the guest");
         let mut guest = AttendedGuest::start(machine, acceleration, (&folder.join("agent"), log), at_most)?;
         drop(starting);
+        if let Some(state) = &self.state {
+            guest.must_use_its_state(state)?;
+        }
         if let Some(snapshot) = snapshot {
             let _meter = context.report.progress().work("keeping the guest");
             snapshot.keep(&mut guest)?;
