@@ -56,7 +56,7 @@ impl AttendedGuest {
                 let cause = match lost {
                     Lost::Ended => "ended before its system was up".to_owned(),
                     Lost::TimedOut => format!("was not up within {} s", at_most.as_secs()),
-                    Lost::Wrong(error) => error.to_string(),
+                    Lost::Stopped | Lost::Wrong(_) => lost.to_string(),
                 };
                 Err(of_a_lost_guest(&name, cause, running.console.text(), log))
             }
@@ -165,6 +165,10 @@ impl AttendedGuest {
     }
 
     fn lost(&self, lost: &Lost, when: &str) -> Error {
+        if matches!(lost, Lost::Stopped) {
+            return Error::new(&self.name, format!("was lost {when}: {lost}"))
+                .remedy("make room where `--state` or `--disk` is, and in TMPDIR (else /var/tmp), where it writes what is forgotten");
+        }
         let console = last_lines(self.machine.console.text());
         Error::new(&self.name, format!("was lost {when}: {lost}{console}"))
     }

@@ -30,8 +30,10 @@ pub struct Hardware {
     pub sticks: Vec<PathBuf>,
     /// What shows the screen.
     pub screen: Screen,
-    /// The monitor of one that is kept as it runs.
-    pub kept_by: Option<PathBuf>,
+    /// The monitor of one that nobody sits at.
+    pub monitor: Option<PathBuf>,
+    /// Whether it can be kept as it runs, by that monitor.
+    pub can_be_kept: bool,
     /// Whether what a guest writes to disks and sticks stays.
     pub keeps: bool,
 }
@@ -127,8 +129,9 @@ impl Hardware {
         if let Some(ports) = &self.ports {
             machine = machine.network(ports);
         }
-        if let Some(monitor) = &self.kept_by {
-            machine = machine.can_be_kept(monitor);
+        if let Some(monitor) = &self.monitor {
+            machine =
+                if self.can_be_kept { machine.can_be_kept(monitor) } else { machine.monitored(monitor) };
         }
         if let Some(lan) = self.lan {
             machine = machine.lan(lan);

@@ -15,6 +15,8 @@ use crate::qemu::RunningMachine;
 
 /// How often it is seen whether the machine is on, and what its console says.
 const LOOK: Duration = Duration::from_millis(50);
+/// How often it is seen whether QEMU has stopped the machine.
+const LOOK_AT_DISKS: Duration = Duration::from_secs(3);
 /// A piece is taken, and a report read, at once; an emulated guest on a busy host takes its time.
 const AT_ONCE: Duration = Duration::from_secs(60);
 /// QEMU connects before it does anything else.
@@ -31,6 +33,8 @@ const LONGEST_REPORT: usize = 16 << 20;
 pub enum Lost {
     /// The machine has ended.
     Ended,
+    /// QEMU has stopped it: a disk of it cannot be written to.
+    Stopped,
     /// Nothing came in time.
     TimedOut,
     /// What came was none of its answers.
@@ -52,6 +56,8 @@ pub struct Agent {
     events: Receiver<io::Result<Event>>,
     to: Receiver<UnixStream>,
     port: Option<UnixStream>,
+    /// When it was seen that the machine is not stopped.
+    looked: Instant,
 }
 
 impl Agent {
@@ -72,7 +78,7 @@ impl Agent {
                 let _ = sender.send(Err(error));
             }
         });
-        Ok(Self { events, to, port: None })
+        Ok(Self { events, to, port: None, looked: Instant::now() })
     }
 
     /// Waits until the system in the guest is up; returns how the agent knows.
@@ -188,6 +194,12 @@ impl Agent {
             if left.is_zero() && !is_off {
                 return Err(Lost::TimedOut);
             }
+            if self.looked.elapsed() > LOOK_AT_DISKS && !is_off {
+                if machine.stands_still() {
+                    return Err(Lost::Stopped);
+                }
+                self.looked = Instant::now();
+            }
             match self.events.recv_timeout(LOOK.min(left)) {
                 Ok(event) => return event.map_err(Lost::Wrong),
                 Err(RecvTimeoutError::Timeout) if !is_off => {}
@@ -236,6 +248,7 @@ impl std::fmt::Display for Lost {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Ended => f.write_str("it has ended"),
+            Self::Stopped => f.write_str("QEMU has stopped it, for a disk of it cannot be written to"),
             Self::TimedOut => f.write_str("nothing came from it in time"),
             Self::Wrong(error) => error.fmt(f),
         }

@@ -150,6 +150,12 @@ impl RunningMachine {
         self.asked("info status\n").is_ok_and(|state| state.contains("VM status: running"))
     }
 
+    /// Whether QEMU has stopped it because a file of this machine that is a disk of it cannot be written to; for that it needs a monitor.
+    pub(crate) fn stands_still(&mut self) -> bool {
+        self.monitor.is_some()
+            && self.asked("info status\n").is_ok_and(|state| state.contains("VM status: paused (io-error)"))
+    }
+
     fn order(&mut self, order: &str) -> Result<(), Error> {
         self.asked(order).map(drop)
     }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 use qemu_tests::debian_root::{self, SYSTEMD};
 use qemu_tests::programs::lamina;
@@ -219,6 +219,30 @@ fn a_state_that_cannot_be_used_ends_the_command_before_it_begins() -> Story {
     let (output, errors, status) = streams(&vm(&store, folder.path(), &arguments)?);
     assert_eq!((output.as_str(), status), ("", Some(125)), "{errors}");
     for wanted in ["--state state: the guest cannot use it: cannot mount", "e2fsck -f FILE"] {
+        assert!(errors.contains(wanted), "{wanted} is not in {errors}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_guest_whose_disk_has_no_room_here_is_not_waited_for() -> Story {
+    let folder = artifacts::scratch("vm-full")?;
+    let small = folder.path().join("small");
+    fs::create_dir(&small).map_err(Failure::at(&small))?;
+    let _slot = vm_slots::take()?;
+    // A mount of its own, for which nobody needs rights.
+    let words = "mount -t tmpfs -o size=2M tmpfs \"$0\" && exec \"$@\"";
+    let mut command = Command::new("unshare");
+    command.args(["--map-root-user", "--mount", "sh", "-c", words]).arg(&small);
+    let of_lamina = lamina(&artifacts::store());
+    command.arg(of_lamina.get_program());
+    command.envs(of_lamina.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let run = "echo begun; dd if=/dev/zero of=/var/large bs=1M count=20 2> /dev/null; sync; sleep 1000";
+    command.args(["vm", "console", "--state", "small/state", "--state-size", "64M", "--run", run]);
+    let ended = command.current_dir(folder.path()).output().map_err(Failure::about("unshare"))?;
+    let (output, errors, status) = streams(&ended);
+    assert_eq!((output.as_str(), status), ("begun\n", Some(125)), "{errors}");
+    for wanted in ["QEMU has stopped it, for a disk of it cannot be written to", "help: make room where"] {
         assert!(errors.contains(wanted), "{wanted} is not in {errors}");
     }
     Ok(())

@@ -98,7 +98,8 @@ impl VmCommand {
             lan: self.network.as_deref().map(lan::card).transpose()?,
             tpm: tpm.map(|daemon| daemon.socket().to_owned()),
             sticks: self.usb.clone(),
-            kept_by: scratch.filter(|_| self.snapshot).map(|scratch| scratch.path().join(MONITOR)),
+            monitor: scratch.filter(|_| self.nobody_sits_at_it()).map(|scratch| scratch.path().join(MONITOR)),
+            can_be_kept: self.snapshot,
             screen: match (&self.screenshot, scratch) {
                 (Some(_), Some(scratch)) => Screen::Pictures(scratch.path().join(MONITOR)),
                 _ if self.display => Screen::Window,

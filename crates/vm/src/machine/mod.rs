@@ -307,6 +307,13 @@ impl Machine {
         self
     }
 
+    /// Gives it a monitor, for who wants to know how it is.
+    #[must_use]
+    pub fn monitored(mut self, monitor: &Path) -> Self {
+        self.monitor = Some(monitor.to_owned());
+        self
+    }
+
     /// Goes on from such a file in place of a start. The machine must be the same.
     #[must_use]
     pub fn kept_in(mut self, file: &Path) -> Self {
