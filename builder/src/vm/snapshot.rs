@@ -1,6 +1,6 @@
 //! `--snapshot`: a guest as it was when its system was up, kept in the cache of this user, so that the next one need not boot.
 
-use std::fs::{self, File, Permissions};
+use std::fs::{File, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -59,16 +59,12 @@ impl Snapshot {
         let unnamed = UnnamedFile::beside(&self.path)?;
         let handle = unnamed.handle()?;
         handle.set_permissions(Permissions::from_mode(0o600)).map_err(Error::on(folder.display()))?;
-        guest.keep_as(&handle)?;
+        guest
+            .keep_as(&handle)
+            .map_err(|error| error.remedy(format!("is there room in {}?", folder.display())))?;
         unnamed.publish()?;
         let is_one = |path: &Path| path.extension().is_some_and(|ending| ending == ENDING);
         cache_folder::keep_newest(folder, KEPT, is_one).map_err(Error::on(folder.display()))
-    }
-
-    /// Removes it: nothing goes on from it.
-    pub fn forget(&self) {
-        // Where that fails the next call finds it, and tries it again.
-        let _ = fs::remove_file(&self.path);
     }
 }
 
@@ -91,6 +87,7 @@ fn others_may_write(file: &File) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     #[test]
     fn what_others_could_have_written_is_not_gone_on_from() {

@@ -136,9 +136,10 @@ impl RunningMachine {
             let goes_on =
                 ["active", "setup", "device"].iter().any(|it| state.contains(&format!("status: {it}")));
             if !goes_on || Instant::now() > deadline {
-                let _ = self.order("migrate_cancel\n");
-                return Err(Error::new(&self.name, format!("could not be kept: {}", state.trim()))
-                    .remedy(format!("is there room for {}?", file.display())));
+                // It is no worse for it, and whoever wants may go on with it.
+                let _ = (self.order("migrate_cancel\n"), self.order("cont\n"));
+                let why = state.lines().find(|line| line.starts_with("Migration status")).unwrap_or_default();
+                return Err(Error::new(&self.name, format!("could not be kept: {}", why.trim())));
             }
             thread::sleep(Duration::from_millis(20));
         }

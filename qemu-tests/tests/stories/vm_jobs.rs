@@ -1,6 +1,7 @@
 //! `lamina vm --run` and `--test`: guests that nobody sits at, as in somebody's continuous integration.
 
 use std::fs;
+use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -8,7 +9,7 @@ use std::process::{Child, Command, Output, Stdio};
 use qemu_tests::debian_root::{self, SYSTEMD};
 use qemu_tests::programs::lamina;
 use qemu_tests::store::{Layer, ProfileText, TestStore};
-use qemu_tests::{Failure, Story, artifacts, vm_slots};
+use qemu_tests::{Failure, Story, artifacts, outside, vm_slots};
 
 /// The command, run to its end.
 fn vm(store: &Path, folder: &Path, arguments: &[&str]) -> Result<Output, Failure> {
@@ -265,6 +266,37 @@ fn folders_and_files_of_any_name_get_into_a_guest_and_nothing_gets_into_its_erro
     let (output, errors, status) = streams(&command.output().map_err(Failure::about("lamina vm"))?);
     assert_eq!(output, "2024\n_build\n_git\n_o\n/dev/tpm0\n", "{errors}");
     assert_eq!((errors.as_str(), status), ("", Some(0)));
+    Ok(())
+}
+
+#[test]
+fn a_port_in_use_costs_no_guest_that_is_kept() -> Story {
+    let folder = artifacts::scratch("vm-port-in-use")?;
+    let cache = folder.path().join("cache");
+    let port = outside::free_port(8190)?;
+    let forward = format!("{port}:80");
+    let _slot = vm_slots::take()?;
+    let call = || -> Result<Output, Failure> {
+        let mut command = lamina(&artifacts::store());
+        command.env("LAMINA_CACHE", &cache).args(["vm", "console", "--snapshot", "--forward", &forward]);
+        command.args(["--run", "true"]).output().map_err(Failure::about("lamina vm"))
+    };
+    let kept = || fs::read_dir(cache.join("vm-snapshots")).map_or(0, Iterator::count);
+    let (_, errors, status) = streams(&call()?);
+    assert_eq!((status, kept()), (Some(0), 1), "{errors}");
+    let other = TcpListener::bind(("127.0.0.1", port)).map_err(Failure::about("a port"))?;
+    let (_, errors, status) = streams(&call()?);
+    assert_eq!((status, kept()), (Some(125), 1), "{errors}");
+    assert!(errors.contains("Could not set up host forwarding rule"), "{errors}");
+    drop(other);
+    // One that cannot be kept is used all the same.
+    let snapshots = cache.join("vm-snapshots");
+    fs::remove_dir_all(&snapshots)
+        .and_then(|()| fs::write(&snapshots, ""))
+        .map_err(Failure::at(&snapshots))?;
+    let (_, errors, status) = streams(&call()?);
+    assert_eq!(status, Some(0), "{errors}");
+    assert!(errors.contains("warning: the guest is not kept, and boots each time"), "{errors}");
     Ok(())
 }
 

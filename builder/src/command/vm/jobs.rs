@@ -194,7 +194,7 @@ impl VmCommand {
         let at_most = Duration::from_secs(self.timeout.unwrap_or(super::TIMEOUT).into());
         let place = || Snapshot::of(machine, acceleration, folder, &planned.files);
         let snapshot = self.snapshot.then(place).transpose()?;
-        if let Some((snapshot, file)) = snapshot.as_ref().and_then(|it| Some((it, it.found()?))) {
+        if let Some(file) = snapshot.as_ref().and_then(Snapshot::found) {
             let _meter = context.report.progress().work("the guest comes back");
             match AttendedGuest::come_back(
                 machine,
@@ -204,9 +204,9 @@ impl VmCommand {
                 at_most,
             ) {
                 Ok(guest) => return Ok(guest),
+                // It stays until another takes its place: perhaps it is not at fault, but a port that is in use.
                 Err(error) => context.report.detail(format_args!("{}: {}", error.object(), error.cause())),
             }
-            snapshot.forget();
         }
         let starting = context.report.progress().work("waiting for the system in the guest");
         let mut guest = AttendedGuest::start(machine, acceleration, (&folder.join("agent"), log), at_most)?;
@@ -216,7 +216,11 @@ impl VmCommand {
         }
         if let Some(snapshot) = snapshot {
             let _meter = context.report.progress().work("keeping the guest");
-            snapshot.keep(&mut guest)?;
+            if let Err(error) = snapshot.keep(&mut guest) {
+                cli::progress::line(format_args!(
+                    "lamina: warning: the guest is not kept, and boots each time: {error}"
+                ));
+            }
         }
         Ok(guest)
     }
