@@ -47,7 +47,7 @@ in /root, and the guest ends with them. What happens in it goes to --log.",
         126,
         "With --run: the command could not be started. Else the exit status is that of the command, or 128 and the number of a signal."
     ),
-    note = "Needs QEMU (Debian's qemu-system-x86), for --firmware uefi also OVMF (ovmf), for --tpm also swtpm."
+    note = "Needs QEMU (Debian's qemu-system-x86), for --firmware uefi also OVMF (ovmf), for --tpm also swtpm, for --display its GTK window (qemu-system-gui)."
 )]
 pub struct VmCommand {
     /// a profile that was locked

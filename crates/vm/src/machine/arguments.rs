@@ -16,9 +16,8 @@ impl Machine {
         if !self.restarts {
             arguments.extend(words("-no-reboot"));
         }
-        if !self.window {
-            arguments.extend(words("-display none"));
-        }
+        // Where QEMU itself chooses and can open no window, it lets everybody on this machine see and type by VNC.
+        arguments.extend(words(if self.window { "-display gtk" } else { "-display none" }));
         let possible = self.possible.map_or_else(String::new, |count| format!(",maxcpus={count}"));
         arguments.extend(["-smp".to_owned(), format!("{}{possible}", self.processors)]);
         arguments.extend(acceleration.arguments());
@@ -276,7 +275,7 @@ mod tests {
         let with = arguments(&machine().window().processors(4));
         assert!(with.contains("-append console=tty0 console=ttyS0 "), "{with}");
         assert!(
-            with.contains("-vga std") && with.contains("-smp 4 ") && !with.contains("-display"),
+            with.contains("-vga std") && with.contains("-smp 4 ") && with.contains("-display gtk "),
             "{with}"
         );
         assert!(arguments(&machine()).contains("-display none -smp 2 "));
