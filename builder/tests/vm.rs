@@ -140,6 +140,20 @@ fn a_disk_is_started_by_its_firmware() {
 }
 
 #[test]
+fn where_there_is_no_guest_the_tests_of_an_earlier_one_do_not_stay_passed() {
+    let shop = shop();
+    fs::write(shop.path().join("test"), "#!/bin/sh\n").unwrap();
+    fs::write(shop.path().join("junit.xml"), "all is well").unwrap();
+    let output = lamina(shop.path(), &["vm", "nobody", "--test", "test", "--junit", "junit.xml"]);
+    assert_eq!(output.status.code(), Some(125), "{}", told(&output));
+    let xml = fs::read_to_string(shop.path().join("junit.xml")).unwrap();
+    assert!(
+        xml.contains(r#"<testcase name="test" classname="nobody""#) && xml.contains("profile nobody"),
+        "{xml}"
+    );
+}
+
+#[test]
 fn what_makes_no_sense_is_refused_with_what_helps() {
     let shop = shop();
     let refused = |arguments: &[&str], wanted: &[&str]| {

@@ -38,6 +38,22 @@ pub(super) struct Work {
     picture: Option<(Output, &'static str)>,
 }
 
+impl Work {
+    /// Writes the XML that was asked for, once.
+    fn tell_junit(&mut self, guest: &str, outcomes: &[Outcome], lost: Option<&Error>) -> Result<()> {
+        let Some(output) = self.junit.take() else { return Ok(()) };
+        let left: Vec<&str> = self.jobs.iter().skip(outcomes.len()).map(|job| job.name.as_str()).collect();
+        let text = junit::text(guest, outcomes, &left, lost);
+        write("--junit", output, text.map_err(|error| Error::new("--junit", error.to_string()))?.as_bytes())
+    }
+
+    /// There was no guest at all: else the XML of an earlier call would stay, in which perhaps all is well.
+    pub(super) fn tell_of_no_guest(mut self, guest: &str, error: &Error) {
+        // Why there was none is told in any case.
+        let _ = self.tell_junit(guest, &[], Some(error));
+    }
+}
+
 impl VmCommand {
     /// Whether the guest is there for something that it does by itself.
     pub(super) fn nobody_sits_at_it(&self) -> bool {
@@ -124,20 +140,11 @@ impl VmCommand {
         context: &Context,
         (planned, scratch): (&Planned, &TemporaryFolder),
         acceleration: Acceleration,
-        mut work: Work,
+        work: &mut Work,
     ) -> Result<ExitCode> {
         let mut outcomes = Vec::new();
-        let ended = self.do_all(context, (planned, scratch.path()), acceleration, &mut work, &mut outcomes);
-        if let Some(output) = work.junit {
-            let left: Vec<&str> =
-                work.jobs.iter().skip(outcomes.len()).map(|job| job.name.as_str()).collect();
-            let text = junit::text(&planned.machine.name, &outcomes, &left, ended.as_ref().err());
-            write(
-                "--junit",
-                output,
-                text.map_err(|error| Error::new("--junit", error.to_string()))?.as_bytes(),
-            )?;
-        }
+        let ended = self.do_all(context, (planned, scratch.path()), acceleration, work, &mut outcomes);
+        work.tell_junit(&planned.machine.name, &outcomes, ended.as_ref().err())?;
         if self.json {
             print_json(&outcomes.iter().map(as_json).collect::<Vec<_>>())?;
         }

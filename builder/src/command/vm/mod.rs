@@ -15,6 +15,7 @@ use vm::machine::{Firmware, ForwardedPort, Machine};
 use vm::qemu;
 use vm::tpm::TpmDaemon;
 
+use self::jobs::Work;
 use super::disk::create::bytes;
 use super::{print, print_json};
 use crate::command::context::Context;
@@ -182,7 +183,15 @@ impl VmCommand {
     }
 
     fn start(&self, context: &Context) -> Result<ExitCode> {
-        let work = self.work()?;
+        let mut work = self.work()?;
+        let ended = self.start_with(context, work.as_mut());
+        if let Some((error, work)) = ended.as_ref().err().zip(work) {
+            work.tell_of_no_guest(self.profile.as_deref().unwrap_or("vm"), error);
+        }
+        ended
+    }
+
+    fn start_with(&self, context: &Context, work: Option<&mut Work>) -> Result<ExitCode> {
         let scratch = (work.is_some() || self.tpm).then(|| TemporaryFolder::make("vm")).transpose()?;
         let tpm = scratch.as_ref().filter(|_| self.tpm);
         let tpm = tpm.map(|scratch| TpmDaemon::start(scratch.path())).transpose()?;
