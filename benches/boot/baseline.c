@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -302,10 +303,16 @@ static void mount_layer(int number)
 
 static atomic_int next_layer = 1;
 
+/* Before others where nobody is waited for, as init does. */
 static void *mount_layers(void *unused)
 {
+    int is_urgent = erofs_on_files && !strcmp(kind, "erofs") && strcmp(verify, "verity");
+    if (is_urgent)
+        check(setpriority(PRIO_PROCESS, 0, -20), "setpriority");
     for (int number; (number = atomic_fetch_add(&next_layer, 1)) <= layers;)
         mount_layer(number);
+    if (is_urgent)
+        check(setpriority(PRIO_PROCESS, 0, 0), "setpriority");
     return unused;
 }
 

@@ -6,6 +6,7 @@
 
 mod aliases;
 mod archive;
+mod compression;
 mod console_font;
 mod contents;
 mod diff;
@@ -33,6 +34,7 @@ mod shared_libraries;
 mod store;
 mod why;
 
+pub use compression::LEVELS;
 pub use contents::{Contents, Entry, Source};
 pub use diff::{Changed, Difference, diff};
 pub use drop_in::Added;
@@ -42,7 +44,7 @@ pub use kernel_modules::{Absent, Picked, Reason, Selection};
 pub use kernel_package::installed as releases;
 pub use list::{Listed, Listing, list};
 pub use microcode::{Early, EarlyFile};
-pub use plan::{Firmwares, LEVELS, Plan, Request, Written};
+pub use plan::{Firmwares, Plan, Request, Written};
 pub use programs::MakerFile;
 pub use rules::AllowedProfile;
 pub use running_kernel::modules_of_running_kernel;

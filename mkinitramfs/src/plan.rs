@@ -1,7 +1,6 @@
 //! Decides what goes in, then writes it.
 
 use std::io::{BufWriter, Write};
-use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use atomic_file::{Form, Output};
@@ -13,8 +12,8 @@ use kernel_config::Group;
 use kernel_package::{KernelPackage, Opening};
 use profiles::resolved::format_read_by;
 use profiles::{Name, StateFileSystem};
-use zstd::stream::raw::CParameter;
 
+use crate::compression::{self, LEVELS};
 use crate::contents::{Contents, Source};
 use crate::drop_in::{Added, DropIns};
 use crate::file_system_maker::FileSystemMaker;
@@ -29,9 +28,6 @@ use crate::{
     archive, console_font, elf, file_system_maker, host_file, keymap, luks, module_list, rescue, store,
 };
 use fault::Error;
-
-/// The zstd levels that fit the window of the kernel's decompressor.
-pub const LEVELS: RangeInclusive<i32> = 1..=19;
 
 /// What an initramfs is made of.
 #[derive(Debug, Clone)]
@@ -313,15 +309,6 @@ pub struct Plan {
     progress: Progress,
 }
 
-/// The tables by which matches are found have 64 MiB at these levels, for windows that are fuller than 14 MB of modules make them; with
-/// 16 MiB for each of the two the result is 0.3 % longer. Who asks for a higher level has the memory.
-fn tables(level: i32) -> Vec<CParameter> {
-    match level {
-        14..=15 => vec![CParameter::HashLog(22), CParameter::ChainLog(22)],
-        _ => Vec::new(),
-    }
-}
-
 /// What was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Written {
@@ -352,12 +339,7 @@ impl Plan {
         let mut buffer = BufWriter::with_capacity(1 << 17, archive::Counted::new(file.handle()?));
         let early = self.early.as_ref().map_or(&[][..], |early| &early.bytes);
         buffer.write_all(early).map_err(|error| archive::full(output, error))?;
-        let mut encoder = zstd::Encoder::new(buffer, level).map_err(failed)?;
-        // The kernel checks the sum when it unpacks, and `--list` when it reads.
-        encoder.include_checksum(true).map_err(failed)?;
-        for parameter in tables(level) {
-            encoder.set_parameter(parameter).map_err(failed)?;
-        }
+        let mut encoder = compression::encoder(buffer, level, compression::threads()).map_err(failed)?;
         let unpacked = self.contents.iter().map(|(_, entry)| entry.source.size()).sum();
         let meter = self.progress.meter(format_args!("writing {}", output.display()), unpacked);
         archive::write(&self.contents, &mut encoder, output, &meter)?;

@@ -16,11 +16,12 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::error::BootError;
-use crate::{console, descriptors, plan, recovery};
+use crate::{descriptors, plan, priority, recovery};
 use session::Session;
 
 /// From the first look at the machine to the real init, or to the recovery screen.
 pub fn begin() -> ! {
+    priority::as_others();
     stack::last_resort::keep(std::env::args_os(), std::env::vars_os());
     panic_hook::panics_end_in_recovery();
     descriptors::allow_many();
@@ -49,7 +50,6 @@ fn boot(session: &mut Session) -> Result<Infallible, BootError> {
         return Err(recovery::on_purpose());
     }
 
-    console::vt::set_up();
     session.run_hooks(Point::BeforeStore);
     // A store that is not there does not end the boot yet: the initramfs may have a profile `rescue`.
     let unreached = session.reach_store().err();

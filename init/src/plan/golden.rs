@@ -11,6 +11,7 @@ use crate::error::Failure;
 use crate::plan::executor::{Kernel, execute};
 use crate::plan::thread_pool::ThreadPool;
 use crate::plan::{self, BootStep, PreparedTop, Stage};
+use crate::priority;
 use crate::report::journal::Journal;
 use crate::request::RootAccess;
 use crate::request::overrides::Overrides;
@@ -160,11 +161,12 @@ fn an_iso_on_a_usb_stick() {
 struct Fake {
     fail: Vec<BootStep>,
     done: Mutex<Vec<BootStep>>,
+    priorities: Mutex<Vec<i32>>,
 }
 
 impl Fake {
     fn failing(fail: &[BootStep]) -> Self {
-        Self { fail: fail.to_vec(), done: Mutex::default() }
+        Self { fail: fail.to_vec(), done: Mutex::default(), priorities: Mutex::default() }
     }
 }
 
@@ -176,6 +178,7 @@ impl Kernel for Fake {
             return Err(Failure::new("told to fail").try_this("a remedy"));
         }
         self.done.lock().unwrap().push(step.clone());
+        self.priorities.lock().unwrap().push(priority::tests::own());
         Ok(())
     }
 }
@@ -260,6 +263,22 @@ fn what_was_done_before_a_failure_is_in_the_report() {
     let planned = layers.steps().map(|step| step.object().to_string());
     assert_eq!(reported.collect::<Vec<_>>(), planned.collect::<Vec<_>>());
     assert!(steps.iter().all(|step| step["stage"] != "root"));
+}
+
+/// What is mounted from files does; the thread of the first lane, which starts the real init, is as before then.
+#[test]
+fn only_what_waits_for_nobody_comes_before_others() {
+    let [_, during, after] = priority::tests::expected();
+    let images = plan::images(Path::new("/run/lamina/medium/lamina"), &Arc::new(parsed(WRITABLE)));
+    for (from_files, expected) in [(true, during), (false, after)] {
+        let stages = plan::layers(&images, from_files);
+        let (kernel, mut threads) = (Arc::new(Fake::failing(&[])), ThreadPool::default());
+        threads.start();
+        execute(&stages[stages.len() - 1..], &kernel, &threads, &mut Journal::begin()).unwrap();
+        let seen = kernel.priorities.lock().unwrap();
+        assert!(seen.len() > 1 && seen.iter().all(|own| *own == expected), "{from_files}: {seen:?}");
+        assert_eq!(priority::tests::own(), after);
+    }
 }
 
 #[test]

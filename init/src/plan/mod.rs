@@ -281,7 +281,8 @@ impl fmt::Display for Stage {
         let how = match (self.threads, self.lanes.len()) {
             (_, 0 | 1) => "",
             (Threads::Many, _) => " (parallel, sleeping)",
-            (Threads::Processors | Threads::Urgent, _) => " (parallel)",
+            (Threads::Processors, _) => " (parallel)",
+            (Threads::Urgent, _) => " (parallel, urgent)",
             (Threads::One, _) => " (each)",
         };
         writeln!(f, "{}{how}", self.name)?;

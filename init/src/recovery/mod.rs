@@ -23,6 +23,7 @@ use crate::console;
 use crate::error::{BootError, Failure};
 use crate::modules;
 use crate::paths;
+use crate::priority;
 use crate::step_name::StepName;
 pub use choice::{CHOSEN, chosen_profile, person_is_present};
 pub use context::Context;
@@ -82,6 +83,7 @@ pub fn enter(error: &BootError, context: &Context) -> ! {
 /// The end of the panic hook. A hook that panics ends the process, and with it the kernel: so the menu is served by a
 /// thread of its own, and when that one panics too, only what cannot fail is left.
 pub fn after_panic(location: &str, message: &str, panic: Option<i64>, since: Duration) -> ! {
+    priority::as_others();
     if SERVING.get().is_some_and(|serving| *serving == thread::current().id()) {
         restart::last_words(location, message, panic)
     }

@@ -25,6 +25,8 @@ impl Session {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return,
             Err(error) => return self.journal.warn(format!("{HOOKS}/{}: {error}", point.name())),
         };
+        // They may ask a person.
+        console::vt::set_up();
         for hook in hooks {
             let object = hook.display().to_string();
             let modules = &self.real_kernel.modules;

@@ -18,6 +18,7 @@ use crate::modules::needs;
 use crate::paths;
 use crate::plan::Image;
 use crate::plan::executor::processors;
+use crate::priority;
 use crate::report::LayerFacts;
 
 impl Held {
@@ -137,6 +138,8 @@ impl RealKernel {
             (None, Some(device)) => mount(&Backing::Loop(device))?,
             (None, None) => match mount(&Backing::File(&held.image)) {
                 Err(error) if error.is_unsupported() => {
+                    // From here on this thread waits for a worker of the kernel.
+                    priority::as_others();
                     let device = held.device.insert(self.attach(image, &held.image)?);
                     mount(&Backing::Loop(device))?
                 }
