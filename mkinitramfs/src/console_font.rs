@@ -3,11 +3,8 @@
 
 mod half_blocks;
 
-use std::fs::File;
-use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use decompress::Compression;
 use initramfs_format::font::{Font, MOST_GLYPHS, ROWS};
 
 use crate::host_file;
@@ -28,7 +25,7 @@ const REMEDY: &str = "give a PC screen font (.psf, .psfu, also compressed), by i
 /// It is not there, is none, or is larger than the kernel takes.
 pub(crate) fn read(named: &str) -> Result<Vec<u8>, Error> {
     let bytes = find(named).and_then(|path| {
-        let bytes = unpack(&path).map_err(Error::on(path.display()))?;
+        let bytes = host_file::read_unpacked(&path, MOST_BYTES).map_err(Error::on(path.display()))?;
         convert(&bytes).map_err(|cause| Error::new(path.display(), cause).remedy(REMEDY))
     });
     bytes.map_err(|error| error.about(format!("--font {named}")))
@@ -43,15 +40,6 @@ fn find(named: &str) -> Result<PathBuf, Error> {
     paths
         .find(|path| path.is_file())
         .ok_or_else(|| Error::new(named, format!("is in none of {}", FOLDERS.join(", "))).remedy(REMEDY))
-}
-
-fn unpack(path: &Path) -> std::io::Result<Vec<u8>> {
-    let mut first = Vec::new();
-    host_file::open(path)?.take(16).read_to_end(&mut first)?;
-    let reader = Compression::of_magic(&first).reader(BufReader::new(File::open(path)?))?;
-    let mut bytes = Vec::new();
-    reader.take(MOST_BYTES).read_to_end(&mut bytes)?;
-    Ok(bytes)
 }
 
 /// What the header of a font says.
@@ -87,7 +75,9 @@ impl Header {
                 bytes: usize::from(*height),
                 characters: if mode & 6 == 0 { Characters::None } else { Characters::Ucs2 },
             }),
-            [0x72, 0xb5, 0x4a, 0x86, rest @ ..] => {
+            // The magic, and the one version of it that there is.
+            [0x72, 0xb5, 0x4a, 0x86, 0, 0, 0, 0, ..] => {
+                let rest = &bytes[4..];
                 let number = |index: usize| {
                     let bytes = rest.get(index * 4..)?.first_chunk()?;
                     usize::try_from(u32::from_le_bytes(*bytes)).ok()
@@ -123,7 +113,7 @@ impl Header {
 
 /// The form in which init reads it.
 fn convert(psf: &[u8]) -> Result<Vec<u8>, String> {
-    let header = Header::read(psf).ok_or("is no PC screen font")?;
+    let mut header = Header::read(psf).ok_or("is no PC screen font")?;
     header.check()?;
     let end = header.glyphs.saturating_add(header.count * header.bytes);
     let (Some(glyphs), Some(table)) = (psf.get(header.glyphs..end), psf.get(end..)) else {
@@ -135,11 +125,15 @@ fn convert(psf: &[u8]) -> Result<Vec<u8>, String> {
         rows.extend_from_slice(glyph);
         rows.resize(full, 0);
     }
+    let is_cut = || "has a table of characters that is cut off".to_owned();
     let mut characters = match header.characters {
         Characters::None => (0..header.count).map(|glyph| pair(glyph, glyph)).collect(),
-        Characters::Ucs2 => ucs2(table, header.count),
-        Characters::Utf8 => utf8(table, header.count),
+        Characters::Ucs2 => ucs2(table, header.count).ok_or_else(is_cut)?,
+        Characters::Utf8 => utf8(table, header.count).ok_or_else(is_cut)?,
     };
+    // No kernel takes another number (fbcon_set_font() of drivers/video/fbdev/core/fbcon.c).
+    header.count = if header.count <= MOST_GLYPHS / 2 { MOST_GLYPHS / 2 } else { MOST_GLYPHS };
+    rows.resize(header.count * ROWS * header.width.div_ceil(8), 0);
     half_blocks::complete(&header, &mut rows, &mut characters);
     let small = |number: usize| u8::try_from(number).map_err(|error| error.to_string());
     let font = Font {
@@ -159,8 +153,8 @@ fn pair(character: usize, glyph: usize) -> [u8; 4] {
     [a, b, c, d]
 }
 
-/// Single characters; a sequence of several is nothing that the kernel could show.
-fn ucs2(table: &[u8], count: usize) -> Vec<[u8; 4]> {
+/// Single characters; a sequence of several is nothing that the kernel could show. Nothing when the table has too few glyphs.
+fn ucs2(table: &[u8], count: usize) -> Option<Vec<[u8; 4]>> {
     const SEQUENCE: u16 = 0xfffe;
     let numbers: Vec<u16> =
         table.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]])).collect();
@@ -169,18 +163,18 @@ fn ucs2(table: &[u8], count: usize) -> Vec<[u8; 4]> {
         let single = numbers.iter().take_while(|number| **number != SEQUENCE);
         single.map(move |number| pair(usize::from(*number), glyph))
     });
-    pairs.collect()
+    (numbers.iter().filter(|number| **number == u16::MAX).count() >= count).then(|| pairs.collect())
 }
 
-fn utf8(table: &[u8], count: usize) -> Vec<[u8; 4]> {
+fn utf8(table: &[u8], count: usize) -> Option<Vec<[u8; 4]>> {
     let of_glyphs = table.split(|byte| *byte == 0xff).take(count).enumerate();
     let pairs = of_glyphs.flat_map(|(glyph, bytes)| {
         let single = bytes.split(|byte| *byte == 0xfe).next().unwrap_or_default();
-        let text = String::from_utf8_lossy(single).into_owned();
-        let numbers: Vec<u32> = text.chars().map(u32::from).filter(|number| *number < 0xfffd).collect();
-        numbers.into_iter().map(move |number| pair(usize::try_from(number).unwrap_or(usize::MAX), glyph))
+        let letters = single.utf8_chunks().flat_map(|chunk| chunk.valid().chars());
+        let numbers = letters.filter_map(|letter| u16::try_from(u32::from(letter)).ok());
+        numbers.map(move |number| pair(number.into(), glyph))
     });
-    pairs.collect()
+    (table.iter().filter(|byte| **byte == 0xff).count() >= count).then(|| pairs.collect())
 }
 
 #[cfg(test)]
@@ -200,12 +194,14 @@ mod tests {
         let rest = [&[1, 2, 3, 4, 5, 6, 7, 8][..], table, b"\xfeB\xcc\x88\xff", b"b\xff"].concat();
         let bytes = convert(&psf2([0, 32, 1, 2, 4, 2, 12], &rest)).expect("a font");
         let font = font::read(&bytes).expect("a font for init");
-        assert_eq!((font.width, font.height, font.count), (12, 2, 2));
+        assert_eq!((font.width, font.height, font.count), (12, 2, 256));
         assert_eq!(&font.glyphs[..5], [1, 2, 3, 4, 0]);
         assert_eq!(&font.glyphs[64..69], [5, 6, 7, 8, 0]);
-        assert_eq!(font.characters, [65, 0, 0, 0, 0xc4, 0, 0, 0, 0xfe, 0, 0, 0, 98, 0, 1, 0]);
-        // All of its glyphs are letters: none gives way.
-        assert_eq!(font.glyphs.len(), 2 * ROWS * 2);
+        assert_eq!(font.characters[..16], [65, 0, 0, 0, 0xc4, 0, 0, 0, 0xfe, 0, 0, 0, 98, 0, 1, 0]);
+        // The half blocks are among the glyphs that fill it up.
+        assert_eq!((font.glyphs.len(), font.characters.len()), (256 * ROWS * 2, 16 + 12));
+        let upper = &font.glyphs[2 * ROWS * 2..][..4];
+        assert_eq!(upper, [0xff, 0xff, 0, 0]);
     }
 
     #[test]
@@ -213,7 +209,9 @@ mod tests {
         let plain = [&[0x36, 4, 0, 2][..], &[9; 512]].concat();
         let font_of = |bytes: &[u8]| convert(bytes).map(|bytes| font::read(&bytes).expect("a font").count);
         assert_eq!(font_of(&plain), Ok(256));
-        let table = [0x41, 0, 0xfe, 0xff, 0x42, 0, 0xff, 0xff, 0x43, 0, 0xff, 0xff];
+        let table =
+            [[0x41, 0, 0xfe, 0xff, 0x42, 0, 0xff, 0xff].to_vec(), [0x43, 0].to_vec(), vec![0xff; 511 * 2]]
+                .concat();
         let with_table = [&[0x36, 4, 3, 2][..], &[9; 1024], &table].concat();
         let bytes = convert(&with_table).expect("a font");
         let characters = font::read(&bytes).expect("a font").characters;
@@ -229,6 +227,12 @@ mod tests {
             (psf2([0, 32, 0, 1, 7, 2, 8], &[0; 9]), "has 7 bytes"),
             (psf2([0, 32, 0, 2, 2, 2, 8], &[0; 3]), "cut off"),
             (psf2([0, u32::MAX, 0, 2, 2, 2, 8], &[0; 3]), "cut off"),
+            (psf2([1, 32, 0, 1, 2, 2, 8], &[0; 2]), "is no PC screen font"),
+            (psf2([0, 32, 1, 2, 2, 2, 8], b"\0\0\0\0a\xff"), "table of characters that is cut off"),
+            (
+                [&[0x36, 4, 2, 1][..], &[9; 256], &[65, 0, 0xff, 0xff]].concat(),
+                "table of characters that is cut off",
+            ),
             (b"\x36\x04\x00".to_vec(), "is no PC screen font"),
             (b"\x72\xb5\x4a\x86\x00".to_vec(), "is no PC screen font"),
             (Vec::new(), "is no PC screen font"),

@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
+use decompress::Compression;
+
 /// Opens a regular file.
 ///
 /// # Errors
@@ -23,6 +25,20 @@ pub(crate) fn open(path: &Path) -> io::Result<File> {
 pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     open(path)?.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// What is in a regular file, which may be compressed, at most `most` bytes of it.
+///
+/// # Errors
+/// As [`open`]; what it was compressed with finds it damaged.
+pub(crate) fn read_unpacked(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    let mut file = open(path)?;
+    let mut first = Vec::new();
+    file.by_ref().take(16).read_to_end(&mut first)?;
+    let reader = Compression::of_magic(&first).reader(first.as_slice().chain(file))?;
+    let mut bytes = Vec::new();
+    reader.take(most).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use crate::aliases::{self, Aliases};
 use crate::host::{self, Devices, Drivers, Wanted};
+use crate::luks;
 use crate::modinfo::ModInfo;
 use fault::Error;
 
@@ -81,6 +82,15 @@ pub enum Reason {
     },
     /// The command line asked for it.
     AskedFor,
+    /// Disks that LUKS encrypts are to be opened.
+    Luks,
+}
+
+impl Reason {
+    /// Whether init loads it whatever there is.
+    pub(crate) fn is_for_every_boot(&self) -> bool {
+        matches!(self, Reason::AskedFor | Reason::Luks)
+    }
 }
 
 /// A wanted part that the kernel does not have.
@@ -102,6 +112,8 @@ pub(crate) struct Wishes<'a> {
     pub file_systems: &'a [StateFileSystem],
     /// Modules that were named.
     pub extra: &'a [String],
+    /// Encrypted disks are to be opened.
+    pub luks: bool,
     /// A machine, for which the file systems of any medium go in too.
     pub host: Option<&'a Devices>,
 }
@@ -136,6 +148,9 @@ pub(crate) fn pick(kernel: &KernelPackage, wishes: &Wishes<'_>) -> Result<Select
             ));
         }
         picker.pick(&name, &Reason::AskedFor)?;
+    }
+    if wishes.luks {
+        luks::modules(kernel)?.iter().try_for_each(|name| picker.pick(name, &Reason::Luks))?;
     }
     Ok(picker.selection)
 }

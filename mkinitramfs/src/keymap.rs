@@ -1,9 +1,9 @@
 //! The keymap of the console: what kbd's loadkeys makes of a keymap's name or file, and of a layout of X for which Debian's ckbcomp has it.
 
-use std::ffi::OsStr;
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::thread;
 
 use initramfs_format::keymap::Key;
 
@@ -13,6 +13,8 @@ use fault::Error;
 
 mod bkeymap;
 
+/// That of X with most levels has 120 KB as text.
+const MOST_BYTES: u64 = 4 << 20;
 const REMEDY: &str = "give a keymap's file, or a name: 'us', 'de', 'de-nodeadkeys' (layout and variant of X, by Debian's \
 console-setup), or what kbd has in its folder of keymaps";
 
@@ -26,52 +28,52 @@ pub(crate) fn read(named: &str) -> Result<Vec<u8>, Error> {
 
 fn find(named: &str) -> Result<Vec<u8>, Error> {
     let path = Path::new(named);
-    if !path.exists() && !named.contains('/') {
+    if !path.is_file() && !named.contains('/') {
         return of_name(named);
     }
-    let bytes = host_file::read(path).map_err(Error::on(path.display()))?;
-    // What loadkeys made before; all else is for it to read, also compressed.
-    if let Some(keys) = keys(&bytes) {
-        return Ok(to_bytes(keys));
+    let bytes = host_file::read_unpacked(path, MOST_BYTES).map_err(Error::on(path.display()))?;
+    // What loadkeys made before; text is for it to read. It gets no path: it would have a shell unpack what a path's name says.
+    match to_bytes(&bytes) {
+        Some(keymap) => Ok(keymap),
+        None => compile("-", &bytes),
     }
-    compile(path.as_os_str(), &[])
 }
 
 /// kbd's own keymaps first, which Debian 12 does not have; then those of X.
 fn of_name(name: &str) -> Result<Vec<u8>, Error> {
-    if name.is_empty() || name.starts_with('-') {
+    let (layout, variant) = name.split_once('-').unwrap_or((name, ""));
+    if layout.is_empty() || variant.starts_with('-') {
         return Err(Error::new(name, "is no name of a keymap").remedy(REMEDY));
     }
-    let own = match compile(name.as_ref(), &[]) {
+    let own = match compile(name, &[]) {
         Ok(bytes) => return Ok(bytes),
         Err(error) => error,
     };
-    let (layout, variant) = name.split_once('-').unwrap_or((name, ""));
     match run(Command::new("ckbcomp").args([layout, variant]), &[]) {
         // It takes a variant that it does not know for none.
-        Ok((text, said)) if !said.contains("Can not find") => compile("-".as_ref(), &text),
+        Ok((text, said)) if !said.contains("Can not find") => compile("-", &text),
         Ok((_, said)) => Err(Error::new("ckbcomp", lines_with(&said, "Can not find")).remedy(REMEDY)),
         Err(Failure::Missing) => Err(own),
         Err(Failure::Said(said)) => Err(Error::new("ckbcomp", said).remedy(REMEDY)),
     }
 }
 
-/// What loadkeys makes of a keymap's name or file, or of `text` for `-`.
-fn compile(keymap: &OsStr, text: &[u8]) -> Result<Vec<u8>, Error> {
+/// What loadkeys makes of a keymap's name, or of `text` for `-`.
+fn compile(keymap: &str, text: &[u8]) -> Result<Vec<u8>, Error> {
     let command = &mut Command::new("loadkeys");
-    match run(command.args(["--unicode", "--bkeymap"]).arg(keymap), text) {
-        Ok((bytes, _)) => {
-            let made_none = || Error::new("loadkeys", "made no keymap of it").remedy(REMEDY);
-            keys(&bytes).map(to_bytes).ok_or_else(made_none)
-        }
+    match run(command.args(["--unicode", "--bkeymap", "--", keymap]), text) {
+        Ok((bytes, _)) => to_bytes(&bytes)
+            .filter(|keymap| !keymap.is_empty())
+            .ok_or_else(|| Error::new("loadkeys", "made a keymap of it that has no key").remedy(REMEDY)),
         Err(Failure::Missing) => Err(Error::new("loadkeys", "is missing")
             .remedy("install kbd, and for the layouts of X Debian's console-setup; or give a file that loadkeys --bkeymap made")),
         Err(Failure::Said(said)) => Err(Error::new("loadkeys", said).remedy(REMEDY)),
     }
 }
 
-fn to_bytes(keys: impl Iterator<Item = Key>) -> Vec<u8> {
-    keys.flat_map(Key::to_bytes).collect()
+/// As init reads it; nothing when it is no `bkeymap`.
+fn to_bytes(bkeymap: &[u8]) -> Option<Vec<u8>> {
+    Some(keys(bkeymap)?.flat_map(Key::to_bytes).collect())
 }
 
 enum Failure {
@@ -87,9 +89,13 @@ fn run(command: &mut Command, input: &[u8]) -> Result<(Vec<u8>, String), Failure
         io::ErrorKind::NotFound => Failure::Missing,
         _ => Failure::Said(error.to_string()),
     })?;
-    // Both read all of their input before they write. One that ended early has said why.
-    let _ = child.stdin.take().map(|mut stdin| stdin.write_all(input));
-    let output = child.wait_with_output().map_err(|error| Failure::Said(error.to_string()))?;
+    let stdin = child.stdin.take();
+    let output = thread::scope(|scope| {
+        // One that ended early has said why.
+        scope.spawn(|| stdin.map(|mut stdin| stdin.write_all(input)));
+        child.wait_with_output()
+    });
+    let output = output.map_err(|error| Failure::Said(error.to_string()))?;
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     match output.status.success() {
         true => Ok((output.stdout, said)),
@@ -111,6 +117,29 @@ mod tests {
     fn types(keymap: &[u8], code: u8, letter: u8) -> bool {
         let of = keymap.chunks_exact(4).find(|key| key[..2] == [0, code]).expect("the key");
         of[2] == letter
+    }
+
+    /// Of a layout's name and of a file's, nothing goes to a shell, and no name is an option.
+    #[test]
+    fn a_name_is_only_a_name() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let text = b"keymaps 0\nkeycode 21 = z\n";
+        for name in ["a;touch pwned;.map.gz", "a b.map.gz", "-x", "plain.map"] {
+            let path = folder.path().join(name);
+            let made =
+                Command::new("gzip").args(["-n", "-c"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+            let mut gzip = made.expect("gzip");
+            gzip.stdin.take().expect("its input").write_all(text).expect("written");
+            std::fs::write(&path, gzip.wait_with_output().expect("gzip").stdout).expect("a file");
+            let keymap = read(path.to_str().expect("a path")).expect(name);
+            assert_eq!(keymap, [0, KEY_Y, b'z', 0x0b], "{name}");
+        }
+        assert!(!folder.path().join("pwned").exists() && !Path::new("pwned").exists());
+        std::fs::write(folder.path().join("none.map"), "# nothing\n").expect("a file");
+        let none = folder.path().join("none.map").display().to_string();
+        let error = read(&none).expect_err("no key").to_string();
+        assert!(error.contains("has no key"), "{error}");
+        assert!(read("us--help").is_err());
     }
 
     const KEY_Y: u8 = 21;

@@ -29,7 +29,7 @@ const ALGORITHMS: [&str; 11] = [
     // cryptsetup reads key slots through it.
     "algif_skcipher",
 ];
-/// The C library loads it when a thread ends, as those of Argon2 do, and ends the program when it is not there; no list of a program names it.
+/// GNU's C library loads it when a thread ends, as those of Argon2 do, and ends the program when it is not there; no list of a program names it.
 const FOR_THREADS: &str = "libgcc_s.so.1";
 const REMEDY: &str = "install it with all that it needs (Debian's cryptsetup-bin)";
 
@@ -56,7 +56,9 @@ pub(crate) fn add(contents: &mut Contents, libraries: &mut Libraries) -> Result<
             .remedy(REMEDY)
     })?;
     let (bytes, mut linked) = programs::read(&program)?;
-    linked.needed.push(FOR_THREADS.to_owned());
+    if linked.interpreter.as_deref().is_some_and(|loader| loader.contains("ld-linux")) {
+        linked.needed.push(FOR_THREADS.to_owned());
+    }
     libraries.add(&program, &linked, REMEDY)?;
     contents.add(PROGRAM, 0o755, Source::Bytes(bytes))?;
     Ok(MakerFile { path: PROGRAM.to_owned(), reason: "opens encrypted disks".to_owned() })

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use initramfs_format::buses;
 use initramfs_format::module_list::{Line, Waits};
 
-use crate::kernel_modules::{Picked, Reason, Selection};
+use crate::kernel_modules::{Picked, Selection};
 
 /// The text of the list.
 pub(crate) fn text(release: &str, modules: &Selection) -> String {
@@ -25,7 +25,7 @@ pub(crate) fn text(release: &str, modules: &Selection) -> String {
 fn always(picked: &[Picked]) -> BTreeSet<&str> {
     let mut always = BTreeSet::new();
     for module in picked.iter().rev() {
-        if module.reason == Reason::AskedFor || always.contains(module.name.as_str()) {
+        if module.reason.is_for_every_boot() || always.contains(module.name.as_str()) {
             always.insert(module.name.as_str());
             always.extend(module.needs.iter().map(String::as_str));
         }
@@ -46,6 +46,7 @@ fn asking(aliases: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernel_modules::Reason;
 
     fn module(name: &str, reason: Reason, needs: &[&str], aliases: &[&str]) -> Picked {
         let texts = |texts: &[&str]| texts.iter().map(ToString::to_string).collect();

@@ -163,7 +163,7 @@ impl Request {
         let reading = self.progress.work(format_args!("reading {}", self.kernel.display()));
         let opening = Opening { release: self.release.as_deref(), cache: self.cache.as_deref() };
         let kernel = opening.open(&self.kernel)?;
-        let mut modules = self.pick(&kernel, drop_ins.modules(&kernel, &self.modules)?)?;
+        let mut modules = self.pick(&kernel, &drop_ins.modules(&kernel, &self.modules)?)?;
         drop(reading);
         let mut contents = Contents::default();
         for folder in ["dev", "newroot", "proc", "run", "sys"] {
@@ -234,15 +234,17 @@ impl Request {
         Ok(programs)
     }
 
-    fn pick(&self, kernel: &KernelPackage, mut named: Vec<String>) -> Result<Selection, Error> {
-        if self.luks {
-            named.extend(luks::modules(kernel)?);
-        }
+    fn pick(&self, kernel: &KernelPackage, named: &[String]) -> Result<Selection, Error> {
         let makers = self.make_file_systems.iter().map(|maker| maker.kind);
         let file_systems: Vec<_> = self.state_file_systems.iter().copied().chain(makers).collect();
         let host = self.host.as_deref().map(Devices::read).transpose()?;
-        let wishes =
-            Wishes { groups: &self.groups, file_systems: &file_systems, extra: &named, host: host.as_ref() };
+        let wishes = Wishes {
+            groups: &self.groups,
+            file_systems: &file_systems,
+            extra: named,
+            luks: self.luks,
+            host: host.as_ref(),
+        };
         let modules = kernel_modules::pick(kernel, &wishes)?;
         // Without it the next one takes longer, and is the same.
         let _ = kernel.keep();

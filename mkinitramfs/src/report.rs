@@ -72,6 +72,7 @@ impl fmt::Display for Reason {
             Reason::Device { modalias } => write!(f, "asked for by the device {modalias}"),
             Reason::NeededBy { module } => write!(f, "needed by {module}"),
             Reason::AskedFor => f.write_str("asked for by name"),
+            Reason::Luks => f.write_str("opens encrypted disks"),
         }
     }
 }

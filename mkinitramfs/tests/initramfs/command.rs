@@ -140,9 +140,9 @@ fn a_full_disk_is_told_of_the_output() {
 fn it_needs_little_memory() {
     let fixture = Fixture::new();
     for level in ["", "--level 15"] {
-        // In KiB, of addresses (setrlimit(2), RLIMIT_AS).
+        // In KiB, of memory that can be written to (setrlimit(2), RLIMIT_DATA), with the stacks of the threads.
         let script =
-            format!("ulimit -v 81920; exec \"$0\" --kernel kernel --init init --output out.img {level}");
+            format!("ulimit -d 98304; exec \"$0\" --kernel kernel --init init --output out.img {level}");
         let output = Command::new("sh")
             .args(["-c", &script, env!("CARGO_BIN_EXE_mkinitramfs")])
             .current_dir(fixture.path(""))
