@@ -3,18 +3,21 @@
 use std::path::{Path, PathBuf};
 
 use fault::Error;
+use kernel_package::modules_of;
 
-/// `ROOT/lib/modules/RELEASE` of the running kernel, or of the one that is called `release`.
+/// `ROOT/lib/modules/RELEASE` of the running kernel, or of the one that is called `release`; `ROOT/usr/lib/modules/RELEASE` where only
+/// that is there.
 ///
 /// # Errors
 /// There is no such folder.
 pub fn modules_of_running_kernel(root: &Path, release: Option<&str>) -> Result<PathBuf, Error> {
     let running = rustix::system::uname();
     let running = running.release().to_string_lossy();
-    let folder = root.join("lib/modules").join(release.unwrap_or(&running));
-    if folder.is_dir() {
+    let wanted = release.unwrap_or(&running);
+    if let Some(folder) = modules_of(root, wanted) {
         return Ok(folder);
     }
+    let folder = root.join("lib/modules").join(wanted);
     let cause = match release {
         Some(_) => "there is no such folder: no kernel of this release is installed".to_owned(),
         None => format!(
@@ -49,5 +52,9 @@ mod tests {
             error.contains("lib/modules/6.1-x: there is no such folder: no kernel of this release"),
             "{error}"
         );
+        // Where /lib is no link, a kernel may have its modules in /usr/lib alone, and is one of `--release all`.
+        let other = root.path().join("usr/lib/modules/6.1-x");
+        fs::create_dir_all(&other).expect("the folder");
+        assert_eq!(modules_of_running_kernel(root.path(), Some("6.1-x")).expect("it is there"), other);
     }
 }

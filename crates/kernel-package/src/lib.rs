@@ -11,5 +11,5 @@ mod reading;
 
 pub use links::relative;
 pub use package::{KernelPackage, Module, Opening};
-pub use place::installed;
+pub use place::{installed, modules_of};
 pub use reading::{read_limited, refuse_special};

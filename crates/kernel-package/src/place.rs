@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 
 use fault::Error;
 
+/// Where a system keeps the modules of its kernels: two folders, where its `/lib` is no link to `/usr/lib`.
+const MODULES: [&str; 2] = ["lib/modules", "usr/lib/modules"];
+
 /// A root folder, and the release of one of its kernels where that is named.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Place {
@@ -19,7 +22,7 @@ impl Place {
     /// # Errors
     /// The folder of one kernel's modules, and another release; a release that is not there.
     pub fn of(path: &Path, release: Option<&str>) -> Result<Place, Error> {
-        let place = of_modules(path).unwrap_or_else(|| Place { root: path.to_owned(), release: None });
+        let place = Place::at(path);
         let Some(wanted) = release else { return Ok(place) };
         let all = match &place.release {
             Some(only) => BTreeSet::from([only.clone()]),
@@ -29,6 +32,10 @@ impl Place {
             true => Ok(Place { release: Some(wanted.to_owned()), ..place }),
             false => Err(no_such(path, wanted, &all)),
         }
+    }
+
+    fn at(path: &Path) -> Place {
+        of_modules(path).unwrap_or_else(|| Place { root: path.to_owned(), release: None })
     }
 }
 
@@ -47,12 +54,10 @@ pub(crate) fn no_such<'a>(path: &Path, wanted: &str, there: impl IntoIterator<It
 /// # Errors
 /// There is none.
 pub fn installed(path: &Path) -> Result<BTreeSet<String>, Error> {
-    let place = of_modules(path).unwrap_or_else(|| Place { root: path.to_owned(), release: None });
+    let place = Place::at(path);
     // It comes with the kernel: Documentation/kbuild/kbuild.rst.
     let is_whole = |release: &String| {
-        let lists = ["lib/modules", "usr/lib/modules"]
-            .map(|it| place.root.join(it).join(release).join("modules.builtin"));
-        lists.iter().any(|list| list.exists())
+        MODULES.iter().any(|it| place.root.join(it).join(release).join("modules.builtin").exists())
     };
     let all: BTreeSet<String> = match &place.release {
         Some(only) => BTreeSet::from([only.clone()]),
@@ -70,9 +75,14 @@ pub fn installed(path: &Path) -> Result<BTreeSet<String>, Error> {
     }
 }
 
+/// The folder of modules of the kernel that is called `release`, in the one or the other of the two below `root`.
+pub fn modules_of(root: &Path, release: &str) -> Option<PathBuf> {
+    MODULES.iter().map(|folder| root.join(folder).join(release)).find(|folder| folder.is_dir())
+}
+
 /// `ROOT/lib/modules` or `ROOT/usr/lib/modules`, or the folder of one release in it, by where the folder really lies.
 fn of_modules(path: &Path) -> Option<Place> {
-    if ["boot", "lib/modules", "usr/lib/modules"].iter().any(|folder| path.join(folder).is_dir()) {
+    if ["boot"].iter().chain(&MODULES).any(|folder| path.join(folder).is_dir()) {
         return None;
     }
     let real = fs::canonicalize(path).ok()?;
@@ -87,7 +97,7 @@ fn of_modules(path: &Path) -> Option<Place> {
 
 /// The kernels with modules below a root.
 fn releases(root: &Path) -> BTreeSet<String> {
-    let folders = ["lib/modules", "usr/lib/modules"].map(|folder| root.join(folder));
+    let folders = MODULES.map(|folder| root.join(folder));
     let entries = folders.iter().filter_map(|folder| fs::read_dir(folder).ok()).flatten().flatten();
     let folders = entries.filter(|entry| entry.path().is_dir());
     folders.filter_map(|entry| entry.file_name().into_string().ok()).collect()
