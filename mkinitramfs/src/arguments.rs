@@ -13,7 +13,7 @@ use profiles::{Name, StateFileSystem};
 
 use crate::choice::{self, Asked};
 use crate::commands::Other;
-use crate::kernels::{Kernel, Named};
+use crate::kernels::Named;
 use crate::values::{
     allowed_profile, file_system_checker, file_system_maker, named_group, profile, state_file_system,
 };
@@ -50,7 +50,7 @@ pub struct Arguments {
     pub kernel: Option<PathBuf>,
 
     /// which kernel is meant, where there are several, as `uname -r` prints it, or `all`; may be repeated: --output then has the word
-    /// RELEASE where that belongs
+    /// RELEASE
     #[argh(option, arg_name = "name")]
     pub release: Vec<String>,
 
@@ -58,7 +58,8 @@ pub struct Arguments {
     #[argh(option, arg_name = "file")]
     pub init: Option<PathBuf>,
 
-    /// where to write the initramfs; a FIFO, a character device and `-` (standard output) are written through
+    /// where to write the initramfs; the word RELEASE becomes the release of the kernel wherever it stands, with neither a letter nor a
+    /// digit beside it; a FIFO, a character device and `-` (standard output) are written through
     #[argh(option, short = 'o', arg_name = "file")]
     pub output: Option<PathBuf>,
 
@@ -169,7 +170,7 @@ pub struct Arguments {
     #[argh(switch, short = 'v')]
     pub verbose: bool,
 
-    /// print JSON
+    /// print JSON: an object; where --release is `all` or repeated, an array with one for each kernel whose initramfs was made
     #[argh(switch)]
     pub json: bool,
 
@@ -305,8 +306,8 @@ pub fn kernels(arguments: &Arguments) -> Named<'_> {
     }
 }
 
-/// What is asked for with one of them.
-pub fn request(arguments: &Arguments, kernel: &Kernel) -> Result<Request, String> {
+/// What is asked for with each of them: a request that names none yet. What is wrong with it is found before any of them is looked for.
+pub fn request(arguments: &Arguments) -> Result<Request, String> {
     if arguments.output.is_none() && !arguments.dry_run {
         return Err(
             "--output is missing\nhelp: say where to write, or --dry-run to see what would go in".to_owned()
@@ -326,9 +327,8 @@ pub fn request(arguments: &Arguments, kernel: &Kernel) -> Result<Request, String
         firmware: arguments.firmware.as_deref(),
     };
     let chosen = asked.choice()?;
-    let plain = Request::new(kernel.path.clone(), choice::init(arguments.init.as_deref())?);
+    let plain = Request::new(PathBuf::new(), choice::init(arguments.init.as_deref())?);
     Ok(Request {
-        release: kernel.release.clone(),
         groups: chosen.groups,
         host: chosen.host,
         firmware: chosen.firmware,

@@ -1,13 +1,14 @@
-//! The kernels of one call, and where the initramfs of each goes.
+//! The kernels of one call.
 
 use std::path::{Path, PathBuf};
 
-use mkinitramfs::{modules_of_running_kernel, releases};
+use kernel_package::installed;
+use mkinitramfs::modules_of_running_kernel;
+
+use crate::output::{PLACE, has_place};
 
 /// As a release: each kernel that is installed there.
 const ALL: &str = "all";
-/// In the path of the output: the place of the release, as in the configuration of the hooks.
-const PLACE: &str = "RELEASE";
 
 /// A kernel to make an initramfs for.
 #[derive(Debug, PartialEq, Eq)]
@@ -16,8 +17,6 @@ pub struct Kernel {
     pub path: PathBuf,
     /// Which one there.
     pub release: Option<String>,
-    /// Where its initramfs goes; nowhere in a dry run.
-    pub output: Option<PathBuf>,
 }
 
 /// What the command line says of them.
@@ -43,20 +42,17 @@ impl Named<'_> {
     /// One that is not there; several, and an output without a place for the release.
     pub fn kernels(&self) -> Result<Vec<Kernel>, String> {
         if self.releases.is_empty() {
-            let output = self.output.map(Path::to_owned);
-            return Ok(vec![Kernel { path: self.holder(None)?, release: None, output }]);
+            return Ok(vec![Kernel { path: self.holder(None)?, release: None }]);
         }
         if let Some(output) = self.output.filter(|it| self.is_plural() && !has_place(it)) {
             return Err(format!(
-                "{}: several initramfs cannot be one file\nhelp: write {PLACE} where the kernel's release belongs: --output /boot/lamina-{PLACE}.img",
+                "{}: several initramfs cannot be one file\nhelp: write {PLACE}, as a word by itself, where the kernel's release belongs: --output /boot/lamina-{PLACE}.img",
                 output.display()
             ));
         }
         let releases = self.each_release()?;
-        let kernel = |release: String| {
-            let output = self.output.map(|output| placed(output, &release));
-            Ok(Kernel { path: self.holder(Some(&release))?, release: Some(release), output })
-        };
+        let kernel =
+            |release: String| Ok(Kernel { path: self.holder(Some(&release))?, release: Some(release) });
         releases.into_iter().map(kernel).collect()
     }
 
@@ -72,7 +68,7 @@ impl Named<'_> {
         let mut each: Vec<String> = Vec::new();
         for release in self.releases {
             let named = match release == ALL {
-                true => releases(self.path.unwrap_or(Path::new("/"))).map_err(|error| error.to_string())?,
+                true => installed(self.path.unwrap_or(Path::new("/"))).map_err(|error| error.to_string())?,
                 false => [release.clone()].into(),
             };
             for release in named {
@@ -85,14 +81,6 @@ impl Named<'_> {
     }
 }
 
-fn has_place(output: &Path) -> bool {
-    output.to_str().is_some_and(|output| output.contains(PLACE))
-}
-
-fn placed(output: &Path, release: &str) -> PathBuf {
-    output.to_str().map_or_else(|| output.to_owned(), |output| output.replacen(PLACE, release, 1).into())
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs;
@@ -100,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn several_kernels_have_an_output_each() {
+    fn several_kernels_need_an_output_each() {
         let root = tempfile::tempdir().expect("a folder");
         for release in ["6.1.0-1", "6.12.9"] {
             let folder = root.path().join("usr/lib/modules").join(release);
@@ -112,30 +100,18 @@ mod tests {
         let all = ["6.12.9".to_owned(), ALL.to_owned()];
         let output = Path::new("/boot/RELEASE/initramfs");
         let named = Named { path: Some(root.path()), releases: &all, output: Some(output) };
-        let outputs: Vec<_> =
-            named.kernels().expect("two").into_iter().map(|it| it.output.expect("one")).collect();
-        assert_eq!(outputs, [Path::new("/boot/6.12.9/initramfs"), Path::new("/boot/6.1.0-1/initramfs")]);
+        let releases: Vec<_> =
+            named.kernels().expect("two").into_iter().filter_map(|it| it.release).collect();
+        assert_eq!(releases, ["6.12.9", "6.1.0-1"]);
 
-        let error =
-            Named { output: Some(Path::new("/boot/one.img")), ..named }.kernels().expect_err("one file");
-        assert!(
-            error.starts_with("/boot/one.img: several initramfs cannot be one file\nhelp: write RELEASE "),
-            "{error}"
-        );
+        for output in ["/boot/one.img", "/boot/MYRELEASES.img"] {
+            let error = Named { output: Some(Path::new(output)), ..named }.kernels().expect_err("one file");
+            let expected =
+                format!("{output}: several initramfs cannot be one file\nhelp: write RELEASE, as a word ");
+            assert!(error.starts_with(&expected), "{error}");
+        }
         let none = tempfile::tempdir().expect("a folder");
         let error = Named { path: Some(none.path()), ..named }.kernels().expect_err("no kernel");
         assert!(error.contains("it holds no kernel with modules"), "{error}");
-    }
-
-    #[test]
-    fn one_release_has_its_place_and_needs_none() {
-        let one = ["6.1".to_owned()];
-        let output = |name: &'static str| {
-            let named =
-                Named { path: Some(Path::new("/srv")), releases: &one, output: Some(Path::new(name)) };
-            named.kernels().expect("one")[0].output.clone().expect("its output")
-        };
-        assert_eq!(output("a-RELEASE.img"), Path::new("a-6.1.img"));
-        assert_eq!(output("a.img"), Path::new("a.img"));
     }
 }

@@ -41,7 +41,6 @@ pub use drop_in::Added;
 pub use fault::Error;
 pub use file_system_maker::{FileSystemMaker, Task};
 pub use kernel_modules::{Absent, Picked, Reason, Selection};
-pub use kernel_package::installed as releases;
 pub use list::{Listed, Listing, list};
 pub use microcode::{Early, EarlyFile};
 pub use plan::{Firmwares, Plan, Request, Written};

@@ -4,6 +4,7 @@ mod arguments;
 mod choice;
 mod commands;
 mod kernels;
+mod output;
 mod values;
 
 use std::io::Write;
@@ -11,12 +12,13 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use argh::ArgsInfo;
-use mkinitramfs::{Error, Plan, Written, diff, list, why};
+use mkinitramfs::{Plan, Request, Written, diff, list, why};
 use profiles::suggest;
 use serde_json::{Value, json};
 
 use arguments::{Arguments, Task};
 use kernels::Kernel;
+use output::placed;
 
 fn main() -> ExitCode {
     let arguments = match arguments::arguments() {
@@ -75,30 +77,60 @@ fn show_why(module: &str, path: &Path, as_json: bool) -> Result<String, String> 
     Ok(if as_json { format!("{:#}\n", json!(why)) } else { why.to_string() })
 }
 
-/// All is decided before the first is written, and each is told at once: those that are made when a later one fails.
+/// All is decided before the first is written, and each that is made is told, also when a later one fails.
 fn make(arguments: &Arguments) -> Result<(), String> {
+    // What costs nothing to find out comes before kernels are looked for.
+    let (level, request) = (arguments.level()?, arguments::request(arguments)?);
     let named = arguments::kernels(arguments);
-    let level = arguments.level()?;
-    let planned = named.kernels()?.into_iter().map(|kernel| Ok((plan(arguments, &kernel, level)?, kernel)));
-    let planned = planned.collect::<Result<Vec<_>, String>>()?;
-    let mut reports = Vec::new();
-    let mut aside = false;
-    for (plan, kernel) in planned {
-        let output = kernel.output.as_deref();
-        let written = output.map(|output| plan.write(level, output)).transpose();
-        let written = written.map_err(|error: Error| error.to_string())?;
-        aside = written.is_some_and(|written| written.to_standard_output);
-        match arguments.json {
-            true => reports.push(to_json(&plan, written)),
-            false => tell(&to_text(&plan, written, output), aside)?,
-        }
+    let kernels = named.kernels()?;
+    if arguments.verbose {
+        let groups = request.groups.iter().map(|group| group.name()).collect::<Vec<_>>().join(", ");
+        cli::progress::line(format_args!("groups of modules: {groups}; zstd level {level}"));
     }
-    match (arguments.json, named.is_plural(), reports.pop()) {
-        (true, false, Some(only)) => tell(&format!("{only:#}\n"), aside),
-        (true, _, last) => {
-            tell(&format!("{:#}\n", reports.into_iter().chain(last).collect::<Value>()), aside)
+    let plans = kernels.into_iter().map(|kernel| plan(&request, kernel)).collect::<Result<Vec<_>, _>>()?;
+    let mut told =
+        Told { as_json: arguments.json, is_plural: named.is_plural(), reports: Vec::new(), aside: false };
+    let made = plans.iter().try_for_each(|plan| {
+        let output = named.output.map(|output| placed(output, &plan.release));
+        let written = output.as_deref().map(|output| plan.write(level, output)).transpose();
+        told.one(plan, written.map_err(|error| error.to_string())?, output.as_deref())
+    });
+    told.all().and(made)
+}
+
+fn plan(request: &Request, kernel: Kernel) -> Result<Plan, String> {
+    let Kernel { path, release } = kernel;
+    Request { kernel: path, release, ..request.clone() }.plan().map_err(|error| error.to_string())
+}
+
+/// What is said of the initramfs that were made: to people at once, as JSON in the end.
+struct Told {
+    as_json: bool,
+    /// Several may be meant, which are an array.
+    is_plural: bool,
+    reports: Vec<Value>,
+    /// The initramfs itself takes standard output.
+    aside: bool,
+}
+
+impl Told {
+    fn one(&mut self, plan: &Plan, written: Option<Written>, output: Option<&Path>) -> Result<(), String> {
+        self.aside = written.is_some_and(|written| written.to_standard_output);
+        if self.as_json {
+            self.reports.push(to_json(plan, written, output));
+            return Ok(());
         }
-        (false, ..) => Ok(()),
+        tell(&to_text(plan, written, output), self.aside)
+    }
+
+    /// Nothing where none was made.
+    fn all(mut self) -> Result<(), String> {
+        let Some(last) = self.reports.pop() else { return Ok(()) };
+        let value = match self.is_plural {
+            true => self.reports.into_iter().chain([last]).collect(),
+            false => last,
+        };
+        tell(&format!("{value:#}\n"), self.aside)
     }
 }
 
@@ -109,15 +141,6 @@ fn tell(text: &str, aside: bool) -> Result<(), String> {
         return Ok(());
     }
     print(text)
-}
-
-fn plan(arguments: &Arguments, kernel: &Kernel, level: i32) -> Result<Plan, String> {
-    let request = arguments::request(arguments, kernel)?;
-    if arguments.verbose {
-        let groups = request.groups.iter().map(|group| group.name()).collect::<Vec<_>>().join(", ");
-        cli::progress::line(format_args!("groups of modules: {groups}; zstd level {level}"));
-    }
-    request.plan().map_err(|error| error.to_string())
 }
 
 fn completions(shell: &str) -> Result<String, String> {
@@ -141,15 +164,16 @@ fn to_text(plan: &Plan, written: Option<Written>, output: Option<&Path>) -> Stri
     }
 }
 
-fn to_json(plan: &Plan, written: Option<Written>) -> Value {
+fn to_json(plan: &Plan, written: Option<Written>, output: Option<&Path>) -> Value {
     let files: Vec<_> = plan
         .contents
         .iter()
         .map(|(path, entry)| json!({"path": path, "mode": entry.mode, "size": entry.source.size()}))
         .collect();
-    let written = written.map(
-        |written| json!({"entries": written.entries, "unpacked": written.unpacked, "packed": written.packed}),
-    );
+    let path = output.map(|output| output.display().to_string());
+    let written = written.map(|Written { entries, unpacked, packed, .. }| {
+        json!({"path": path, "entries": entries, "unpacked": unpacked, "packed": packed})
+    });
     json!({
         "kernel": plan.release,
         "modules": plan.modules.picked,

@@ -72,6 +72,21 @@ fn debian_makes_one_for_a_kernel_that_comes_and_removes_that_of_one_that_goes() 
 }
 
 #[test]
+fn the_word_release_stands_for_that_of_the_kernel_wherever_it_is() {
+    let fixture = root();
+    let init = fixture.path("init");
+    let conf =
+        format!("OPTIONS='--init {}'\nOUTPUT=/MYRELEASES/RELEASE/RELEASE-RELEASE.img\n", init.display());
+    fixture.put("kernel/etc/lamina/initramfs.conf", conf.as_bytes());
+    let folder = fixture.path(&format!("kernel/MYRELEASES/{RELEASE}"));
+    fs::create_dir_all(&folder).expect("a folder");
+    let output = run(&fixture, "kernel-hook", &["add", RELEASE], &[], "");
+    let made = folder.join(format!("{RELEASE}-{RELEASE}.img"));
+    assert!(output.status.success() && made.exists(), "{}", said(&output));
+    assert!(run(&fixture, "kernel-hook", &["remove", RELEASE], &[], "").status.success() && !made.exists());
+}
+
+#[test]
 fn kernel_install_gets_its_initrd_where_it_was_told_that_lamina_makes_it() {
     let fixture = root();
     let staging = fixture.path("staging");
@@ -141,8 +156,11 @@ fn what_goes_wrong_leaves_the_old_one_and_says_so() {
         &["add", RELEASE],
         "img: was not made; what was there before is unchanged\nhelp: see the line above",
     );
-    fixture.put("kernel/etc/lamina/initramfs.conf", b"OUTPUT=/boot/initrd\n");
-    refused(&["add", RELEASE], "initramfs.conf: OUTPUT=/boot/initrd is no path with the word RELEASE in it");
+    for output in ["/boot/initrd", "/boot/MYRELEASES/initrd", "boot/RELEASE"] {
+        fixture.put("kernel/etc/lamina/initramfs.conf", format!("OUTPUT={output}\n").as_bytes());
+        let expected = format!("initramfs.conf: OUTPUT={output} is no path with the word RELEASE in it");
+        refused(&["add", RELEASE], &expected);
+    }
     // A /boot that is a file.
     let init = fixture.path("init");
     let conf = format!("OPTIONS='--init {}'\nOUTPUT=/etc/lamina/initramfs.conf/RELEASE\n", init.display());

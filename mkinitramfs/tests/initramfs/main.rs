@@ -12,6 +12,7 @@ mod machines;
 mod makers;
 mod microcode;
 mod modules;
+mod outputs;
 mod store;
 mod trust;
 mod why;
