@@ -107,7 +107,7 @@ impl DropIns {
         let added = self.0.iter().map(|drop_in| drop_in.add(contents, libraries));
         let added = added.collect::<Result<Vec<_>, _>>()?;
         for (path, host) in self.0.iter().filter(|it| it.has_files).flat_map(|it| tree::links(&it.folder)) {
-            links::check_end(contents, &path).map_err(|error| error.about(host.display()))?;
+            links::end(contents, &path).map_err(|error| error.about(host.display()))?;
         }
         self.0.iter().try_for_each(|drop_in| hooks::check_interpreters(&drop_in.hooks, contents))?;
         Ok(added)

@@ -8,8 +8,8 @@ use initramfs_format::hook::{HOOKS, Point};
 use initramfs_format::paths::entry;
 use profiles::suggest;
 
-use super::tree;
-use crate::contents::{Contents, Source};
+use super::{links, tree};
+use crate::contents::{Contents, Entry, Source};
 use crate::elf::Linked;
 use crate::host_file;
 use crate::programs::Libraries;
@@ -71,6 +71,10 @@ pub(super) fn add(
 ) -> Result<Vec<String>, Error> {
     let mut added = Vec::new();
     for Hook { host, path } in hooks {
+        if contents.get(path).is_some() {
+            return Err(Error::new(host.display(), "another drop-in has a hook of this name at this point")
+                .remedy("give one of the two another name: hooks run in the order of their names"));
+        }
         let bytes = host_file::read(host).map_err(Error::on(host.display()))?;
         if !bytes.starts_with(b"#!") {
             let remedy = "a hook is a program of this machine, or a script that begins with #!";
@@ -84,7 +88,7 @@ pub(super) fn add(
     Ok(added)
 }
 
-/// Whether what scripts are read by is in the initramfs; to be asked when everything is in it.
+/// Whether what scripts are read by is a program of the initramfs; to be asked when everything is in it.
 ///
 /// # Errors
 /// It is not.
@@ -92,11 +96,24 @@ pub(super) fn check_interpreters(hooks: &[Hook], contents: &Contents) -> Result<
     for Hook { host, path } in hooks {
         let Some(Source::Bytes(bytes)) = contents.get(path).map(|it| &it.source) else { continue };
         let Some(interpreter) = interpreter(bytes) else { continue };
-        if contents.get(entry(&interpreter)).is_none() {
-            let cause = format!("is read by {}, which is not in the initramfs", interpreter.escape_debug());
-            return Err(Error::new(host.display(), cause).remedy(
-                "a shell comes with --busybox FILE; other programs are named in the list programs of a drop-in",
-            ));
+        let end = links::end(contents, &interpreter).map_err(|error| error.about(host.display()))?;
+        let refused = |why: String, remedy: &str| {
+            let cause = format!("is read by {}, {why}", interpreter.escape_debug());
+            Err(Error::new(host.display(), cause).remedy(remedy))
+        };
+        let brought =
+            "a shell comes with --busybox FILE; other programs are named in the list programs of a drop-in";
+        // The kernel follows links too, and starts nothing that nobody may execute.
+        match contents.get(&end) {
+            Some(Entry { source: Source::Bytes(_) | Source::HostFile(..), mode }) if mode & 0o111 != 0 => {}
+            Some(Entry { source: Source::Bytes(_) | Source::HostFile(..), .. }) => {
+                refused(format!("and /{end} may not be executed"), "make it a program: chmod +x")?;
+            }
+            Some(_) => refused(format!("and /{end} is no regular file"), brought)?,
+            None if end == entry(&interpreter) => {
+                refused("which is not in the initramfs".to_owned(), brought)?
+            }
+            None => refused(format!("which leads to /{end}, which is not in the initramfs"), brought)?,
         }
     }
     Ok(())

@@ -23,11 +23,11 @@ pub(super) fn check_target(path: &str, target: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// Whether following the link at `path` comes to an end. What it leads to need not be there: other things come later.
+/// Where the path `path` leads when every link on the way is followed: a path again. What is there need not be: other things come later.
 ///
 /// # Errors
 /// Links lead to each other in a circle.
-pub(super) fn check_end(contents: &Contents, path: &str) -> Result<(), Error> {
+pub(super) fn end(contents: &Contents, path: &str) -> Result<String, Error> {
     let parts = |text: &str| text.split('/').rev().map(str::to_owned).collect::<Vec<_>>();
     let (mut place, mut open) = (Vec::<String>::new(), parts(path));
     let mut followed = 0;
@@ -50,7 +50,7 @@ pub(super) fn check_end(contents: &Contents, path: &str) -> Result<(), Error> {
         }
         open.extend(parts(target));
     }
-    Ok(())
+    Ok(place.join("/"))
 }
 
 #[cfg(test)]
@@ -84,10 +84,17 @@ mod tests {
         for (path, target) in links {
             contents.add(path, 0o777, Source::Link(target.to_owned())).unwrap();
         }
-        for (path, ends) in
-            [("a", false), ("b", false), ("c/d", false), ("x", true), ("y", true), ("up", true)]
-        {
-            assert_eq!(check_end(&contents, path).is_ok(), ends, "{path}");
+        for (path, expected) in [
+            ("a", None),
+            ("b", None),
+            ("c/d", None),
+            ("x", Some("nowhere")),
+            ("y", Some("nowhere")),
+            ("up", Some("z")),
+            ("/x/below", Some("nowhere/below")),
+            ("c/../no/link", Some("no/link")),
+        ] {
+            assert_eq!(end(&contents, path).ok().as_deref(), expected, "{path}");
         }
     }
 }

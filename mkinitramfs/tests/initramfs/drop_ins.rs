@@ -161,15 +161,19 @@ fn a_device_node_is_refused_where_one_can_be_made() {
 fn hooks_go_in_where_init_looks_for_them() {
     let fixture = Fixture::new();
     let line = "mkdir -p hooks/before-store hooks/before-switch; printf '#!/bin/app -x\\n' > hooks/before-store/10-app; \
-        cp /usr/sbin/mkfs.ext4 hooks/before-switch/20-make; mkdir -p files/bin; echo > files/bin/app; \
-        chmod 755 hooks/*/* files/bin/app";
+        cp /usr/sbin/mkfs.ext4 hooks/before-switch/20-make; mkdir -p files/bin files/opt; echo > files/opt/app; \
+        ln -s ../opt/app files/bin/link; ln -s link files/bin/app; chmod 755 hooks/*/* files/opt/app";
     let plan = with(&fixture, line).plan().expect("a plan");
     let report = plan.to_string();
     let expected = ", hooks lib/lamina/hooks/before-store/10-app lib/lamina/hooks/before-switch/20-make\n";
     assert!(report.contains(expected) && report.contains("needed by 20-make"), "{report}");
     let mode = |path: &str| plan.contents.get(path).map(|entry| entry.mode);
     assert_eq!(mode("lib/lamina/hooks/before-store/10-app"), Some(0o755));
+}
 
+#[test]
+fn hooks_that_cannot_run_are_refused() {
+    let fixture = Fixture::new();
     let points = "DIR/d/hooks/before-stor: is no point of a boot at which init runs hooks\nhelp: did you mean 'before-store'?";
     let hook = "DIR/d/hooks/before-store/a";
     for (line, expected) in [
@@ -198,6 +202,22 @@ fn hooks_go_in_where_init_looks_for_them() {
             ),
         ),
         (
+            "mkdir -p hooks/before-store files/bin; echo '#!/bin/app' > hooks/before-store/a; chmod 755 hooks/*/a; \
+             echo > files/bin/real; chmod 644 files/bin/real; ln -s real files/bin/app",
+            &format!("{hook}: is read by /bin/app, and /bin/real may not be executed\nhelp: make it"),
+        ),
+        (
+            "mkdir -p hooks/before-store files/bin; echo '#!/bin/app' > hooks/before-store/a; chmod 755 hooks/*/a; \
+             ln -s /opt/gone files/bin/app",
+            &format!(
+                "{hook}: is read by /bin/app, which leads to /opt/gone, which is not in the initramfs\nhelp: "
+            ),
+        ),
+        (
+            "mkdir -p hooks/before-store files/bin/app; echo '#!/bin/app' > hooks/before-store/a; chmod 755 hooks/*/a",
+            &format!("{hook}: is read by /bin/app, and /bin/app is no regular file\nhelp: "),
+        ),
+        (
             "mkdir -p files/lib/lamina/hooks/before-store; echo > files/lib/lamina/hooks/before-store/a",
             "DIR/d/files/lib/lamina/hooks: lib/lamina/hooks: /lib/lamina/hooks of the initramfs belongs to init",
         ),
@@ -205,4 +225,16 @@ fn hooks_go_in_where_init_looks_for_them() {
         let refusal = fixture.refusal(&with(&fixture, line));
         assert!(refusal.starts_with(expected), "{line}: {refusal}");
     }
+    // Two drop-ins with one hook: neither wins by chance. At another point it is another one.
+    let line = "mkdir -p hooks/before-store; cp /usr/sbin/mkfs.ext4 hooks/before-store/a";
+    let mut two = with(&fixture, line);
+    shell(fixture.folder.path(), "cp -r d e");
+    two.drop_ins.push(fixture.path("e"));
+    let refusal = fixture.refusal(&two);
+    let expected =
+        "DIR/e/hooks/before-store/a: another drop-in has a hook of this name at this point\nhelp: give one";
+    assert!(refusal.starts_with(expected), "{refusal}");
+    shell(fixture.folder.path(), "mv e/hooks/before-store e/hooks/before-switch");
+    let hooks: Vec<_> = two.plan().expect("a plan").drop_ins.into_iter().flat_map(|it| it.hooks).collect();
+    assert_eq!(hooks, ["lib/lamina/hooks/before-store/a", "lib/lamina/hooks/before-switch/a"]);
 }
