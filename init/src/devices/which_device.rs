@@ -78,7 +78,7 @@ fn why_not(device: &BlockDevice, devices: &[BlockDevice]) -> Option<Failure> {
     Some(
         Failure::new(format!("{path}{of} is {what}, and is not used by itself"))
             .having_seen([device.to_string()])
-            .try_this("init assembles and unlocks nothing: use a device of its own, or have the kernel assemble it (md=, dm-mod.create=)")
+            .try_this("init assembles and unlocks nothing: use a device of its own, or have the kernel (md=, dm-mod.create=) or a hook of the initramfs (before-store) do it")
             .try_this(format!(
                 "if {member} is {what} no longer, erase that mark on another system: `wipefs --all --types {kind} {member}`"
             )),

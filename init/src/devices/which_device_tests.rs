@@ -114,6 +114,7 @@ fn a_part_of_something_else_is_named_with_what_it_is() {
         let why = meant(spec, &devices).unwrap_err();
         assert!(why.contains("is a part of a RAID (md), and is not used by itself"), "{why}");
         assert!(why.contains("wipefs --all --types linux_raid_member /dev/vd"), "{why}");
+        assert!(why.contains(" or a hook of the initramfs (before-store) do it"), "{why}");
     }
     // What the kernel made of them is used.
     let mut devices =
