@@ -148,6 +148,9 @@ pub(crate) fn pick(kernel: &KernelPackage, wishes: &Wishes<'_>) -> Result<Select
             ));
         }
         picker.pick(&name, &Reason::AskedFor)?;
+        // Also one that went in for something else: init loads always what was named.
+        let named = picker.selection.picked.iter_mut().find(|picked| picked.name == name);
+        named.into_iter().for_each(|picked| picked.reason = Reason::AskedFor);
     }
     if wishes.luks {
         luks::modules(kernel)?.iter().try_for_each(|name| picker.pick(name, &Reason::Luks))?;

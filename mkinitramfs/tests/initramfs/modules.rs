@@ -2,7 +2,7 @@
 
 use crate::fixture::{Fixture, RELEASE, module};
 use kernel_config::Group;
-use mkinitramfs::Reason;
+use mkinitramfs::{Reason, Source};
 use profiles::StateFileSystem;
 
 #[test]
@@ -156,8 +156,31 @@ fn encrypted_disks_need_dm_crypt_and_take_what_algorithms_there_are() {
     }
     assert!(!text.contains("essiv"), "{text}");
     let list = plan.contents.get("etc/lamina/modules").map(|entry| &entry.source);
-    let Some(mkinitramfs::Source::Bytes(list)) = list else { panic!("no list of modules") };
+    let Some(Source::Bytes(list)) = list else { panic!("no list of modules") };
     let list = String::from_utf8_lossy(list);
     let always = "\ndm_crypt\tlib/modules/6.1.0-test/kernel/drivers/md/dm-crypt.ko\n";
     assert!(list.contains(always), "loaded always, for the kernel asks a modprobe that is not there: {list}");
+}
+
+/// Whether it would have gone in anyway changes nothing.
+#[test]
+fn what_is_named_is_loaded_always() {
+    let fixture = Fixture::new();
+    let lines = |named: &str| {
+        let mut request = fixture.request();
+        request.modules.push(named.to_owned());
+        let plan = request.plan().expect("a plan");
+        let Some(Source::Bytes(list)) = plan.contents.get("etc/lamina/modules").map(|it| &it.source) else {
+            panic!("no list");
+        };
+        String::from_utf8_lossy(list).into_owned()
+    };
+    let waits = |list: &str, name: &str| {
+        let line = list.lines().find(|line| line.starts_with(&format!("{name}\t"))).expect(name);
+        line.split('\t').count() > 2
+    };
+    let list = lines("odd");
+    assert!(!waits(&list, "odd") && waits(&list, "squashfs") && waits(&list, "lib_a"), "{list}");
+    let list = lines("squashfs");
+    assert!(!waits(&list, "squashfs") && !waits(&list, "lib_a") && waits(&list, "loop"), "{list}");
 }
