@@ -30,6 +30,7 @@ mod deadline;
 mod descriptors;
 mod devices;
 mod error;
+mod folder;
 mod memory;
 mod modules;
 mod mounts;

@@ -9,5 +9,7 @@ pub const NEW_ROOT: &str = "/newroot";
 pub const HOST: &str = "/run/host";
 /// The rescue shell.
 pub const SHELL: &str = "/bin/sh";
+/// Where a shell of the initramfs finds its programs.
+pub const PROGRAMS: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
 /// The mounts that move to the new root.
 pub const MOVED: [&str; 4] = ["/dev", "/proc", "/sys", "/run"];

@@ -1,6 +1,7 @@
 //! Words for people: the console, and the kernel's log.
 
 mod queue;
+pub mod settings;
 pub mod vt;
 
 use std::fs::File;
@@ -140,14 +141,19 @@ fn one_line(text: &str) -> String {
 /// Makes the console the three standard streams. Those that the kernel opened lead to the node of the initramfs, which is deleted when that
 /// is freed: ttyname(3) finds no name for them then. Where there is no console they stay.
 pub fn become_standard_streams() {
-    // O_NONBLOCK, because a serial line without a carrier may let whoever opens it wait for one; it is for the opening alone.
-    let flags = OFlag::O_NOCTTY | OFlag::O_NONBLOCK;
-    let console = File::options().read(true).write(true).custom_flags(flags.bits()).open("/dev/console");
-    if let Ok(console) = console
-        && fcntl(&console, FcntlArg::F_SETFL(OFlag::empty())).is_ok()
-    {
+    if let Some(console) = open_anew() {
         let _ = (dup2_stdin(&console), dup2_stdout(&console), dup2_stderr(&console));
     }
+}
+
+/// The console for another program: what that sets on it, such as O_NONBLOCK, holds for no opening of init's.
+pub fn open_anew() -> Option<File> {
+    // O_NONBLOCK, because a serial line without a carrier may let whoever opens it wait for one; it is for the opening alone.
+    let flags = OFlag::O_NOCTTY | OFlag::O_NONBLOCK;
+    let console =
+        File::options().read(true).write(true).custom_flags(flags.bits()).open("/dev/console").ok()?;
+    fcntl(&console, FcntlArg::F_SETFL(OFlag::empty())).ok()?;
+    Some(console)
 }
 
 /// One record in the kernel's log, `level` as in syslog(2). The kernel counts for each opening of the node by itself, of which it drops more

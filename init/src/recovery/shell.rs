@@ -52,5 +52,5 @@ pub fn become_shell() -> std::io::Error {
         }
         Err(error) => console::write_line(&format!("no terminal of its own for the shell: {error}")),
     }
-    Command::new(paths::SHELL).env("PATH", "/bin:/sbin:/usr/bin:/usr/sbin").exec()
+    Command::new(paths::SHELL).env("PATH", paths::PROGRAMS).exec()
 }

@@ -10,10 +10,10 @@ use boot_store::signature::{self, Key, Refusal, Signed};
 use profiles::resolved::BootProfile;
 
 use crate::error::Failure;
-use crate::paths;
 use crate::store::initramfs::{AllowedProfile, Description};
 use crate::store::reader::ORIGINAL;
 use crate::store::{Origin, StoredProfile};
+use crate::{folder, paths};
 
 const SIGN: &str =
     "sign the profile with `lamina profile sign`, and copy the file .minisig to the medium with it";
@@ -40,10 +40,7 @@ impl Trust {
 
     fn read_from(folder: &Path, required: bool) -> Result<Self, Failure> {
         let mut trust = Self { required, ..Self::default() };
-        let mut paths: Vec<_> =
-            fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
-        paths.sort();
-        for path in paths {
+        for path in folder::sorted(folder).unwrap_or_default() {
             let key = fs::read_to_string(&path).map_err(|error| error.to_string());
             let name = path.file_stem().unwrap_or_default().to_string_lossy();
             match key.and_then(|text| Key::parse(name, &text)) {

@@ -14,12 +14,11 @@ use std::time::{Duration, Instant};
 
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::termios::{
-    ControlFlags, FlushArg, InputFlags, LocalFlags, SetArg, Termios, tcflush, tcgetattr, tcsetattr,
-};
+use nix::sys::termios::{ControlFlags, FlushArg, InputFlags, LocalFlags, tcflush};
 
 use super::screen::ScreenSize;
 use crate::console;
+use crate::console::settings::Kept;
 
 /// Where the kernel lists its consoles (`Documentation/ABI/testing/sysfs-tty`), that of `/dev/console` last.
 const ACTIVE: &str = "/sys/class/tty/console/active";
@@ -53,9 +52,7 @@ struct Terminal {
 /// An open terminal in raw mode: single keys instead of lines, not echoed.
 #[derive(Debug)]
 struct Open {
-    file: File,
-    /// Its settings, given back when it is closed; none where it has no settings.
-    before: Option<Termios>,
+    kept: Kept,
 }
 
 /// What came from the consoles.
@@ -155,7 +152,7 @@ impl Terminals {
         let indices: Vec<usize> = self.all.iter().enumerate().filter_map(open).collect();
         let files = self.all.iter().filter_map(|terminal| terminal.open.as_ref());
         let mut polled: Vec<PollFd> =
-            files.map(|open| PollFd::new(open.file.as_fd(), PollFlags::POLLIN)).collect();
+            files.map(|open| PollFd::new(open.kept.file.as_fd(), PollFlags::POLLIN)).collect();
         match poll(&mut polled, timeout) {
             Ok(0) => Vec::new(),
             Ok(_) => {
@@ -177,12 +174,12 @@ impl Terminals {
         let terminal = self.all.get_mut(index)?;
         let open = terminal.open.as_mut()?;
         let mut bytes = vec![0; LONGEST];
-        match open.file.read(&mut bytes) {
+        match open.kept.file.read(&mut bytes) {
             Ok(0) => {}
             Ok(length) => {
                 bytes.truncate(length);
                 if length == LONGEST {
-                    let _ = tcflush(&open.file, FlushArg::TCIFLUSH);
+                    let _ = tcflush(&open.kept.file, FlushArg::TCIFLUSH);
                 }
                 return Some(bytes);
             }
@@ -210,7 +207,7 @@ impl Terminal {
     fn write(&mut self, bytes: &[u8]) {
         let Some(open) = &self.open else { return };
         let was_stuck = self.stuck;
-        console::write_patiently(&open.file, bytes, &mut self.stuck);
+        console::write_patiently(&open.kept.file, bytes, &mut self.stuck);
         if let (true, false, Ok(mut known)) = (self.stuck, was_stuck, STUCK_BEFORE.try_lock()) {
             known.push(self.path.clone());
         }
@@ -227,33 +224,23 @@ impl Open {
     fn new(path: &Path) -> Option<Self> {
         let flags = OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
         let file = File::options().read(true).write(true).custom_flags(flags.bits()).open(path).ok()?;
-        let before = tcgetattr(&file).ok();
-        if let Some(before) = &before {
-            let mut raw = before.clone();
+        let kept = Kept::new(file);
+        kept.change(|raw| {
             raw.local_flags.remove(LocalFlags::ICANON | LocalFlags::ECHO);
             // Noise may contain the character that stops the output; a modem may lose its carrier.
             raw.input_flags.remove(InputFlags::IXON);
             raw.control_flags.insert(ControlFlags::CLOCAL);
-            let _ = tcsetattr(&file, SetArg::TCSANOW, &raw);
-        }
-        Some(Self { file, before })
+        });
+        Some(Self { kept })
     }
 
     /// Serial lines do not know their size.
     fn size(&self) -> ScreenSize {
-        match rustix::termios::tcgetwinsize(&self.file) {
+        match rustix::termios::tcgetwinsize(&self.kept.file) {
             Ok(size) if size.ws_row > 0 && size.ws_col > 0 => {
                 ScreenSize { rows: size.ws_row.into(), columns: size.ws_col.into() }
             }
             _ => ScreenSize::ASSUMED,
-        }
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        if let Some(before) = &self.before {
-            let _ = tcsetattr(&self.file, SetArg::TCSANOW, before);
         }
     }
 }
