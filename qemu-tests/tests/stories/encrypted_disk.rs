@@ -4,6 +4,8 @@ use std::fs::{self, OpenOptions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
 
 use qemu_tests::fixture::{DISK, Fixture};
 use qemu_tests::guest::Guest;
@@ -36,15 +38,20 @@ fn a_disk_of_luks_is_opened_by_a_hook_that_asks() -> Story {
     let initramfs = initramfs.option("--drop-in", Some(&fixture.scratch().join("drop-in"))).write()?;
     let parameters = format!("lamina.store=LABEL={} lamina.profile=one", DISK.label);
     let mut guest = Guest::boot(&fixture.machine_with(&initramfs, &parameters)?.disk(&disk))?;
-    guest.expect("Enter passphrase for /dev/vda: ")?;
-    guest.type_line("a guess")?;
+    answer(&mut guest, "a guess")?;
     guest.expect("No key available with this passphrase.")?;
-    guest.expect("Enter passphrase for /dev/vda: ")?;
-    guest.type_line(PASSPHRASE)?;
+    answer(&mut guest, PASSPHRASE)?;
     guest.expect("story: begin")?;
     let seen = guest.expect("story: end")?;
     assert!(seen.contains("/dev/dm-0 /run/lamina/medium ext4 ro") && seen.contains("\nstore"), "{seen}");
     guest.expect_off()
+}
+
+/// cryptsetup asks before it turns the echo off, and drops what was typed until then (TCSAFLUSH of termios(3)).
+fn answer(guest: &mut Guest, line: &str) -> Story {
+    guest.expect("Enter passphrase for /dev/vda: ")?;
+    thread::sleep(Duration::from_secs(1));
+    guest.type_line(line)
 }
 
 /// In place, without the kernel's help: Argon2id, whose threads end as those of a person's header do.
