@@ -11,16 +11,23 @@ caches=${LAMINA_CACHE:-$HOME/.cache/lamina}
 for tool in mmdebstrap zstd python3; do
     command -v "$tool" >/dev/null || { echo "run.sh: $tool is missing: run make deps-test" >&2; exit 1; }
 done
-deb=$(readlink -f "$("$out/lamina" kernel fetch 6.1-all)")
+# What is fetched and built belongs to whoever the cache does: `make bench` of an ordinary user runs this with sudo.
+mkdir -p "$caches"
+ids=$(stat -c '--reuid=%u --regid=%g' "$caches")
+home=$(getent passwd "$(stat -c %u "$caches")" | cut -d: -f6) || home=/nonexistent
+# shellcheck disable=SC2086
+as_owner() { setpriv $ids --clear-groups env HOME="$home" PATH="$home/.cargo/bin:$PATH" LAMINA_CACHE="$caches" "$@"; }
+deb=$(readlink -f "$(as_owner "$out/lamina" kernel fetch 6.1-all)")
+as_owner mkdir -p "$caches/initramfs-bench"
 root=$("$here/root-make" "$deb" "$caches/initramfs-bench")
 # Built once, at the version that is named here.
 cpio3=$caches/initramfs-bench/3cpio-0.14.0
-[ -x "$cpio3/bin/3cpio" ] || "$here/../../.ci/cargo" install --quiet --locked --root "$cpio3" --version 0.14.0 threecpio >&2
+[ -x "$cpio3/bin/3cpio" ] || as_owner "$here/../../.ci/cargo" install --quiet --locked --root "$cpio3" --version 0.14.0 threecpio >&2
 mount -t proc proc "$root/proc"
 mount --rbind /sys "$root/sys"
 mount --rbind /dev "$root/dev"
 work=$(mktemp -d)
-trap 'umount --lazy "$root/proc" "$root/sys" "$root/dev"; rm -rf --one-file-system "$work"; chown --reference="$caches" "$caches/initramfs-bench"; chown -R --reference="$caches" "$cpio3"' EXIT
+trap 'umount --lazy "$root/proc" "$root/sys" "$root/dev"; rm -rf --one-file-system "$work"' EXIT
 
 echo "# Making an initramfs, measured on $(date -I) at commit $(git -C "$here" rev-parse --short HEAD 2>/dev/null || echo unknown)"
 echo
