@@ -62,11 +62,15 @@ contest("For virtual machines and for this one", {
     "initramfs-tools, `MODULES=list`": lambda: initramfs_tools("list"),
 })
 
+def unpack(archive, folder):
+    os.makedirs(folder)
+    run(cpio3, "--extract", "-C", folder, archive)
+
 def archive():
     """One folder, written by both: here the modules of the first contest as a drop-in, beside a kernel that has everything built in."""
     drop_in, kernel, everything = f"{work}/modules", f"{work}/kernel", f"{work}/everything"
     lamina("--generic", output=f"{work}/generic.img")
-    run(cpio3, "--extract", "-C", os.makedirs(everything) or everything, f"{work}/generic.img")
+    unpack(f"{work}/generic.img", everything)
     os.makedirs(f"{drop_in}/files/srv")
     os.rename(f"{everything}/lib/modules", f"{drop_in}/files/srv/modules")
     folder = f"{kernel}/lib/modules/{release}"
@@ -80,11 +84,12 @@ def archive():
         run(f"{out}/mkinitramfs", "--kernel", kernel, "--init", f"{out}/init", "--drop-in", drop_in, "--level", str(level), "--output", made)
     # Exactly the same entries for the other.
     ours(1)
-    run(cpio3, "--extract", "-C", os.makedirs(f"{work}/same") or f"{work}/same", made)
-    names = sorted(os.path.relpath(os.path.join(folder, name), f"{work}/same") for folder, folders, files in os.walk(f"{work}/same") for name in folders + files)
+    same = f"{work}/same"
+    unpack(made, same)
+    names = sorted(os.path.relpath(os.path.join(folder, name), same) for folder, folders, files in os.walk(same) for name in folders + files)
 
     def theirs(level):
-        lines = [f"#cpio: zstd -{level}\n", *(f"{work}/same/{name}\t{name}\n" for name in names)]
+        lines = [f"#cpio: zstd -{level}\n", *(f"{same}/{name}\t{name}\n" for name in names)]
         done = subprocess.run([cpio3, "--create", made], input="".join(lines).encode(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         if done.returncode != 0:
             sys.exit(f"3cpio: {done.stdout.decode()}")
