@@ -2,6 +2,8 @@
 
 use std::ffi::OsString;
 use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -101,12 +103,11 @@ impl Initramfs {
             if file.is_file() {
                 hash.update(fs::read(file).map_err(Failure::at(file))?);
             }
-            for file in files_below(file) {
-                hash.update(file.as_os_str().as_encoded_bytes());
-                hash.update(fs::read(&file).map_err(Failure::at(&file))?);
+            for path in all_below(file) {
+                add(&mut hash, &path).map_err(Failure::at(&path))?;
             }
         }
-        for path in self.store.iter().flat_map(|store| files_below(store)) {
+        for path in self.store.iter().flat_map(|store| all_below(store)) {
             hash.update(path.to_string_lossy().as_bytes());
             if path.extension().is_some_and(|extension| extension == "kdl") {
                 hash.update(fs::read(&path).map_err(Failure::at(&path))?);
@@ -116,10 +117,66 @@ impl Initramfs {
     }
 }
 
-/// Every file below `folder`, sorted.
-fn files_below(folder: &Path) -> Vec<PathBuf> {
+/// All of it that a drop-in passes on: path, kind and permission bits, and what is in it or where it leads.
+fn add(hash: &mut Sha256, path: &Path) -> io::Result<()> {
+    let found = fs::symlink_metadata(path)?;
+    hash.update(path.as_os_str().as_encoded_bytes());
+    hash.update(found.mode().to_le_bytes());
+    if found.is_symlink() {
+        hash.update(fs::read_link(path)?.as_os_str().as_encoded_bytes());
+    } else if found.is_file() {
+        hash.update(fs::read(path)?);
+    }
+    Ok(())
+}
+
+/// Every path below `folder`, a folder before what is in it. No link is followed.
+fn all_below(folder: &Path) -> Vec<PathBuf> {
     let mut entries: Vec<PathBuf> =
         fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
     entries.sort();
-    entries.into_iter().flat_map(|path| if path.is_dir() { files_below(&path) } else { vec![path] }).collect()
+    let with_its_own = |path: PathBuf| {
+        let below = if path.is_symlink() { Vec::new() } else { all_below(&path) };
+        [path].into_iter().chain(below)
+    };
+    entries.into_iter().flat_map(with_its_own).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+
+    #[test]
+    fn the_key_is_another_one_when_anything_in_a_drop_in_is() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = |name: &str| folder.path().join(name);
+        fs::create_dir_all(path("d/files/etc")).expect("a drop-in");
+        fs::write(path("d/files/etc/app"), "one").expect("a file");
+        symlink("nowhere", path("d/files/link")).expect("a link");
+        fs::write(path("program"), "").expect("a program");
+        let kernel = Kernel { package: path("k"), digest: "0".to_owned(), vmlinuz: path("v") };
+        let initramfs = Initramfs::new(&kernel).option("--drop-in", Some(&path("d")));
+        let key = || initramfs.key(&path("program"), &path("program")).expect("a key");
+        let mut keys = vec![key()];
+        assert_eq!(keys[0], key());
+        let mode = |name: &str, mode| fs::set_permissions(path(name), fs::Permissions::from_mode(mode));
+        mode("d/files/etc/app", 0o755).expect("another mode");
+        keys.push(key());
+        mode("d/files/etc", 0o700).expect("another mode of a folder");
+        keys.push(key());
+        fs::remove_file(path("d/files/link"))
+            .and_then(|()| symlink("else", path("d/files/link")))
+            .expect("a link");
+        keys.push(key());
+        fs::create_dir(path("d/files/empty")).expect("a folder");
+        keys.push(key());
+        fs::write(path("d/files/etc/app"), "two").expect("other bytes");
+        keys.push(key());
+        let all = keys.len();
+        keys.sort();
+        keys.dedup();
+        assert_eq!(keys.len(), all);
+    }
 }
