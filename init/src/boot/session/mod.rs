@@ -2,6 +2,7 @@
 //!
 //! | module | what it does |
 //! |---|---|
+//! | `hooks` | programs of the initramfs at points of the boot |
 //! | `learning` | the command line, the initramfs, the store |
 //! | `leaving` | what the running system gets, and the end of a boot that failed |
 //! | `shares` | folders of the host for the running system |
