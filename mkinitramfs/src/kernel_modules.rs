@@ -147,13 +147,10 @@ pub(crate) fn pick(kernel: &KernelPackage, wishes: &Wishes<'_>) -> Result<Select
                 "'modinfo FILE.ko' shows a module's name; a driver that is built in needs no module",
             ));
         }
-        picker.pick(&name, &Reason::AskedFor)?;
-        // Also one that went in for something else: init loads always what was named.
-        let named = picker.selection.picked.iter_mut().find(|picked| picked.name == name);
-        named.into_iter().for_each(|picked| picked.reason = Reason::AskedFor);
+        picker.pick_for_every_boot(&name, &Reason::AskedFor)?;
     }
     if wishes.luks {
-        luks::modules(kernel)?.iter().try_for_each(|name| picker.pick(name, &Reason::Luks))?;
+        luks::modules(kernel)?.iter().try_for_each(|name| picker.pick_for_every_boot(name, &Reason::Luks))?;
     }
     Ok(picker.selection)
 }
@@ -241,6 +238,14 @@ impl Picker<'_> {
     fn is_always_built_in(&self, row: &Requirement) -> bool {
         let config = Config::of_package(self.kernel);
         config.is_ok_and(|config| *config.get(row.symbol) == Setting::BuiltIn)
+    }
+
+    /// Picks what init loads always, also where it has gone in for something else.
+    fn pick_for_every_boot(&mut self, name: &str, reason: &Reason) -> Result<(), Error> {
+        self.pick(name, reason)?;
+        let picked = self.selection.picked.iter_mut().filter(|picked| picked.name == name);
+        picked.for_each(|picked| picked.reason = reason.clone());
+        Ok(())
     }
 
     /// Puts the dependencies of `name` into the selection, then itself.
