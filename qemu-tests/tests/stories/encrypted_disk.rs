@@ -1,4 +1,4 @@
-//! A store on a disk that LUKS encrypts: the hook of the documentation asks for the passphrase, on a keyboard with a keymap of its own.
+//! A store on a disk that LUKS encrypts: the hook of the documentation asks for the passphrase.
 
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::PermissionsExt;
