@@ -4,7 +4,7 @@ use rustix::process::setpriority_process;
 
 /// Does short work that waits for nobody, before others: drivers, probes and helpers that calculate meanwhile cost it a slice of the
 /// scheduler every few milliseconds. Not for what waits for the kernel's workers: those have the usual priority, and come late beside such a
-/// thread (100 squashfs layers on two busy processors took 156 ms in place of 32). Nothing may be started meanwhile: it would keep the
+/// thread (100 squashfs layers on two busy processors took 2.3 times as long as a program without it). Nothing may be started meanwhile: it would keep the
 /// priority. Linux has one for each thread (setpriority(2)).
 pub fn before_others(work: &dyn Fn()) {
     let _ = setpriority_process(None, -20);

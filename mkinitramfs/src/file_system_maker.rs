@@ -1,15 +1,12 @@
 //! The programs with which init makes the file system of a writable top at its first use, and checks it.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use profiles::StateFileSystem;
 
 use crate::contents::{Contents, Source};
-use crate::programs::{self, Libraries, MakerFile};
+use crate::programs::{self, FOLDERS, Libraries, MakerFile};
 use fault::Error;
-
-/// Where this machine has such programs.
-const FOLDERS: [&str; 4] = ["/usr/sbin", "/sbin", "/usr/local/sbin", "/usr/bin"];
 
 /// What a program does for init.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,8 +71,7 @@ impl FileSystemMaker {
 
     fn find(&self) -> Result<PathBuf, Error> {
         let name = self.name();
-        let paths = FOLDERS.map(|folder| Path::new(folder).join(&name));
-        paths.into_iter().find(|path| path.is_file()).ok_or_else(|| {
+        programs::find(&name).ok_or_else(|| {
             let cause = format!("this machine has no {name} in {}", FOLDERS.join(", "));
             Error::new(format!("{} {}", self.option(), self.kind), cause).remedy(self.remedy())
         })

@@ -1,16 +1,12 @@
 //! What opens disks that LUKS encrypts: cryptsetup, and the kernel's part of it. Which disk, and who is asked, is for a hook of a drop-in.
 
-use std::path::{Path, PathBuf};
-
 use kernel_package::KernelPackage;
 
 use crate::contents::{Contents, Source};
-use crate::programs::{self, Libraries, MakerFile};
+use crate::programs::{self, FOLDERS, Libraries, MakerFile};
 use fault::Error;
 
 const PROGRAM: &str = "sbin/cryptsetup";
-/// Where this machine has it.
-const FOLDERS: [&str; 3] = ["/usr/sbin", "/sbin", "/usr/bin"];
 /// The module without which nothing is opened.
 const TARGET: &str = "dm_crypt";
 /// What headers usually name, and what makes it fast: the kernel would ask a modprobe for them, which the initramfs does not have. Those
@@ -51,7 +47,7 @@ pub(crate) fn modules(kernel: &KernelPackage) -> Result<Vec<String>, Error> {
 /// # Errors
 /// This machine does not have it, or not all that it needs.
 pub(crate) fn add(contents: &mut Contents, libraries: &mut Libraries) -> Result<MakerFile, Error> {
-    let program = find().ok_or_else(|| {
+    let program = programs::find("cryptsetup").ok_or_else(|| {
         Error::new("--luks", format!("this machine has no cryptsetup in {}", FOLDERS.join(", ")))
             .remedy(REMEDY)
     })?;
@@ -62,8 +58,4 @@ pub(crate) fn add(contents: &mut Contents, libraries: &mut Libraries) -> Result<
     libraries.add(&program, &linked, REMEDY)?;
     contents.add(PROGRAM, 0o755, Source::Bytes(bytes))?;
     Ok(MakerFile { path: PROGRAM.to_owned(), reason: "opens encrypted disks".to_owned() })
-}
-
-fn find() -> Option<PathBuf> {
-    FOLDERS.map(|folder| Path::new(folder).join("cryptsetup")).into_iter().find(|path| path.is_file())
 }

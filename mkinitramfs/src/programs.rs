@@ -1,13 +1,21 @@
 //! Programs of this machine in the initramfs, with their loader and their shared libraries, of which several programs share one.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::contents::{Contents, Source};
 use crate::elf::Linked;
 use crate::host_file;
 use crate::shared_libraries::{self, Library, Missing};
 use fault::Error;
+
+/// Where this machine has the programs of an administrator, whatever PATH says.
+pub(crate) const FOLDERS: [&str; 4] = ["/usr/sbin", "/sbin", "/usr/local/sbin", "/usr/bin"];
+
+/// One of them.
+pub(crate) fn find(name: &str) -> Option<PathBuf> {
+    FOLDERS.iter().map(|folder| Path::new(folder).join(name)).find(|path| path.is_file())
+}
 
 /// A program that init or somebody needs, or one of the libraries.
 #[derive(Debug, Clone, PartialEq, Eq)]
