@@ -186,6 +186,7 @@ fn what_makes_no_sense_is_refused_with_what_helps() {
         &["vm", "nobody", "--dry-run"],
         &["profile nobody: has not been locked", "`lamina build nobody`"],
     );
+    refused(&vm(&["--backing"]), &["--backing: is for images of --disk and --usb"]);
     refused(&["vm", "../x", "--dry-run"], &["../x", "lamina profile list"]);
     refused(&["vm", "web", "--kernel", "./none", "--dry-run"], &["./none: does not exist"]);
     assert!(!shop.path().join("new").exists());
@@ -246,5 +247,9 @@ fn a_guest_that_nobody_sits_at_is_refused_where_it_makes_no_sense() {
     refused(&with(&["--junit", "junit.xml"]), 1, "--junit: is for a guest that nobody sits at");
     refused(&with(&["--log", "log"]), 1, "--log: is for a guest that nobody sits at");
     refused(&with(&["--run", "true", "--report", "none/report.json"]), 125, "none");
+    let other = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = other.local_addr().unwrap().port().to_string();
+    let words = [&web[..], &["--run", "true", "--forward", &port]].concat();
+    refused(&words, 125, &format!("--forward {port}:{port}: port {port} of this machine is in use"));
     assert!(!shop.path().join("junit.xml").exists());
 }

@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use disk_image::DiskFormat;
 use profiles::resolved::BootProfile;
 use profiles::{Digest, WritableTop};
-use vm::machine::{DiskFormat, ForwardedPort, Lan, Machine};
+use vm::machine::{ForwardedPort, Lan, Machine};
 
 use super::medium::Medium;
 use super::share::SharedFolder;

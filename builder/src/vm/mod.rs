@@ -6,6 +6,7 @@
 //! | [`state`] | the file that keeps what a guest changes |
 //! | [`share`] | folders of the host |
 //! | [`lan`] | guests on one network |
+//! | [`foreign_disk`] | images and devices that somebody has |
 //! | [`forward`] | ports of the guest on this machine |
 //! | [`job`] | what is done in a guest that nobody sits at, and what became of it |
 //! | [`beside`] | the initramfs with the agent that does it |
@@ -18,6 +19,7 @@
 
 pub mod attended;
 pub mod beside;
+pub mod foreign_disk;
 pub mod forward;
 pub mod guest;
 pub mod job;

@@ -8,6 +8,7 @@ use disk_image::{Identity, PartitionKind, ext4};
 
 use crate::error::{Error, Result};
 use crate::presence;
+use crate::vm::foreign_disk;
 
 /// How long it is when nobody says: holes until a guest writes.
 pub const USUAL_SIZE: u64 = 4 << 30;
@@ -29,12 +30,18 @@ impl StateFile {
     pub fn open_or_make(path: &Path, size: u64) -> Result<StateFile> {
         match presence::of(path)? {
             Some(_) => Self::found(path),
+            None if path.is_symlink() => {
+                Err(Error::new(path.display(), "is a link to a file that is not there").remedy(
+                    "give the name of the file itself, and a state is made there; or remove the link",
+                ))
+            }
             None => Self::make(path, size),
         }
     }
 
     fn found(path: &Path) -> Result<StateFile> {
         let file = stack::beneath::regular_file(path).map_err(Error::on(path.display()))?;
+        foreign_disk::is_free(&file, path, true)?;
         let remedy = "give another file, or a name that is not there yet: a state is made then";
         let found = block_probe::superblock::probe(&file)
             .ok_or_else(|| Error::new(path.display(), "holds no file system that is known").remedy(remedy))?;
@@ -65,7 +72,9 @@ impl StateFile {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::{BufRead, BufReader, Write};
     use std::os::unix::fs::MetadataExt;
+    use std::process::{Command, Stdio};
 
     #[test]
     fn a_state_is_made_once_and_found_again() {
@@ -77,6 +86,35 @@ mod tests {
         assert!(metadata.len() == 64 << 20 && metadata.blocks() * 512 < 16 << 20, "{}", metadata.blocks());
         let other = StateFile::open_or_make(&folder.path().join("b"), 64 << 20).unwrap();
         assert_ne!(other.uuid, made.uuid);
+    }
+
+    #[test]
+    fn a_state_of_another_guest_is_left_to_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state");
+        StateFile::open_or_make(&path, 64 << 20).unwrap();
+        // QEMU's own program for its disks, which has one open when it says its first word.
+        let mut other = Command::new("qemu-io");
+        other.args(["-f", "raw"]).arg(&path).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut other = other.spawn().unwrap();
+        other.stdin.as_mut().unwrap().write_all(b"length\n").unwrap();
+        BufReader::new(other.stdout.as_mut().unwrap()).read_line(&mut String::new()).unwrap();
+        let error = StateFile::open_or_make(&path, USUAL_SIZE).unwrap_err();
+        assert_eq!(error.cause(), "is in use by another guest");
+        assert!(error.has_own_remedy(), "{error}");
+        other.kill().unwrap();
+        other.wait().unwrap();
+        StateFile::open_or_make(&path, USUAL_SIZE).unwrap();
+    }
+
+    #[test]
+    fn a_link_that_leads_nowhere_is_said_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("link");
+        std::os::unix::fs::symlink("nothing", &path).unwrap();
+        let error = StateFile::open_or_make(&path, USUAL_SIZE).unwrap_err();
+        assert_eq!(error.cause(), "is a link to a file that is not there");
+        assert!(error.has_own_remedy() && !folder.path().join("nothing").exists(), "{error}");
     }
 
     #[test]

@@ -1,7 +1,8 @@
-//! Formats of virtual machines, out of a raw disk, by qemu-img.
+//! Formats of virtual machines: told by a name or by the first bytes, and made of a raw disk by qemu-img.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 
 use crate::programs::{command, path_of, run};
 use fault::Result;
@@ -40,7 +41,16 @@ impl DiskFormat {
             .ok_or_else(|| format!("'{}' is none of {words}", text.escape_debug()))
     }
 
-    fn word(self) -> &'static str {
+    /// By the ending of a file's name; raw, where it is none of the others. For disks that a guest writes to: it could write the head of another
+    /// format, which names files of the host (qemu(1), `-drive format=`).
+    pub fn of_name(file: &Path) -> DiskFormat {
+        let ending = file.extension().unwrap_or_default();
+        let found = DiskFormat::ALL.into_iter().find(|(word, _)| ending.eq_ignore_ascii_case(word));
+        found.map_or(DiskFormat::Raw, |(_, format)| format)
+    }
+
+    /// As qemu(1) and qemu-img(1) call it.
+    pub fn word(self) -> &'static str {
         let (word, _) = DiskFormat::ALL[self as usize];
         word
     }
@@ -107,6 +117,11 @@ mod tests {
         for (word, format) in DiskFormat::ALL {
             assert_eq!((DiskFormat::parse(word), format.word()), (Ok(format), word));
         }
+        let of = |name: &str| DiskFormat::of_name(Path::new(name));
+        assert_eq!(
+            [of("a.QCOW2"), of("a.raw"), of("a.img"), of("vmdk")].map(DiskFormat::word),
+            ["qcow2", "raw", "raw", "raw"]
+        );
         assert_eq!(DiskFormat::parse("iso").unwrap_err(), "'iso' is none of raw, qcow2, vmdk, vhdx");
     }
 }

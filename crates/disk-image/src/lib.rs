@@ -25,6 +25,7 @@
 //! | [`programs`] | mkfs.vfat, mtools and e2fsprogs, found and run |
 //! | [`write`](mod@write) | the executor |
 //! | [`format`](mod@format) | formats of virtual machines, by qemu-img |
+//! | [`other_files`] | files that an image in such a format names |
 //! | [`extents`], [`device`] | onto a device: what is left out, what must be zero; read back and compared |
 //! | [`read`] | a disk read back |
 
@@ -47,6 +48,7 @@ pub mod fat_volume;
 pub mod format;
 pub mod identity;
 pub mod layout;
+pub mod other_files;
 pub mod partition_table;
 pub mod plan;
 pub mod programs;

@@ -60,6 +60,9 @@ pub struct VmCommand {
     /// what starts --disk: uefi or bios (default: uefi)
     #[argh(option, arg_name = "kind", from_str_fn(firmware))]
     firmware: Option<Firmware>,
+    /// open the other files that images of --disk and --usb name, too: a backing file, extents; the guest can read what is in them
+    #[argh(switch)]
+    backing: bool,
     /// keep what the guest writes to --disk and --usb
     #[argh(switch)]
     keep: bool,

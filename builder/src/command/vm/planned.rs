@@ -1,14 +1,13 @@
 //! What `lamina vm` is asked for, as a machine.
 
-use std::fs::{self, File};
-use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use disk_image::DiskFormat;
 use installation::own_part;
 use profiles::Digest;
 use vm::kvm::{self, Verdict};
-use vm::machine::{DiskFormat, Firmware, Machine};
+use vm::machine::{Firmware, Machine};
 use vm::tpm::TpmDaemon;
 
 use super::VmCommand;
@@ -17,17 +16,15 @@ use crate::command::{at_most_one, kernel_named, profile_named};
 use crate::digest::digest_file;
 use crate::disk::contents;
 use crate::disk::contents::DiskGeneration;
-use crate::disk::device;
 use crate::disk::kernel::{BootFiles, InitramfsSource, boot_files, kernel_of};
 use crate::disk::made_files::MadeFiles;
 use crate::disk::pinned_kernel::PinnedKernels;
 use crate::error::{Error, Result};
-use crate::regular_file;
 use crate::scratch::temporary::TemporaryFolder;
 use crate::vm::guest::{DirectBoot, Hardware, Screen, takes_a_state};
 use crate::vm::share::SharedFolder;
 use crate::vm::state::{StateFile, USUAL_SIZE};
-use crate::vm::{beside, lan, medium};
+use crate::vm::{beside, foreign_disk, forward, lan, medium};
 
 /// Of profiles that name none, when nobody says: made for virtual machines, and small.
 const KERNEL: &str = "6.1";
@@ -38,21 +35,6 @@ const KERNEL_WITH_9P: &str = "6.1-all";
 const INITRAMFS: &str = "initramfs";
 /// QEMU's monitor, in the same place.
 const MONITOR: &str = "monitor";
-
-/// Sees that an image or a device can be a disk of a guest; one that the guest writes to, `keeps`, is nobody else's.
-fn can_be_a_disk(image: &Path, keeps: bool) -> Result<()> {
-    let is_device = fs::metadata(image).is_ok_and(|found| found.file_type().is_block_device());
-    if !is_device {
-        return regular_file::open(image).map(drop);
-    }
-    if keeps {
-        let found = device::observe(image)?;
-        found.judge()?;
-        return device::open_exclusively(&found).map(drop);
-    }
-    let open = File::open(image).map(drop);
-    open.map_err(|error| Error::caused(image.display(), error).remedy("only root may read most devices"))
-}
 
 /// The initramfs and, behind it, the agent.
 fn with_agent(initrd: &Path, scratch: &TemporaryFolder) -> Result<PathBuf> {
@@ -87,8 +69,14 @@ impl VmCommand {
             return Err(Error::new("--memory", format!("{memory_mib} MiB are no size for a guest"))
                 .remedy("give a number from 64M to 1024G"));
         }
+        if self.backing && self.usb.is_empty() && self.disk.is_none() {
+            return Err(Error::new("--backing", "is for images of --disk and --usb").remedy("leave it out"));
+        }
         for image in self.usb.iter().chain(&self.disk) {
-            can_be_a_disk(image, self.keep)?;
+            foreign_disk::can_be_one(image, self.keep, self.backing)?;
+        }
+        if !self.dry_run {
+            forward::are_free(&self.forward)?;
         }
         Ok(Hardware {
             memory_mib,

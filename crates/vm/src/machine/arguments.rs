@@ -181,8 +181,9 @@ fn tpm(socket: &Path) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Controller, DiskFormat};
+    use super::super::Controller;
     use super::*;
+    use disk_image::DiskFormat;
 
     fn machine() -> Machine {
         Machine::new("m", Path::new("/k"), Path::new("/i"))

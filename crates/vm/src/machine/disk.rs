@@ -2,8 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use disk_image::DiskFormat;
+
+use super::Controller;
 use super::option::{escaped, words};
-use super::{Controller, DiskFormat};
 use crate::share::Access;
 
 /// How a disk is attached.

@@ -3,17 +3,17 @@
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
+use disk_image::DiskFormat;
+
 use crate::share::Access;
 pub use controller::Controller;
 use disk::{Bus, Disk, LateDisk};
-pub use disk_format::DiskFormat;
 pub use firmware::Firmware;
 pub(crate) use option::of_a_shell;
 
 mod arguments;
 mod controller;
 mod disk;
-mod disk_format;
 mod firmware;
 mod option;
 
