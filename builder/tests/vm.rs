@@ -143,14 +143,24 @@ fn a_disk_is_started_by_its_firmware() {
 fn where_there_is_no_guest_the_tests_of_an_earlier_one_do_not_stay_passed() {
     let shop = shop();
     fs::write(shop.path().join("test"), "#!/bin/sh\n").unwrap();
-    fs::write(shop.path().join("junit.xml"), "all is well").unwrap();
-    let output = lamina(shop.path(), &["vm", "nobody", "--test", "test", "--junit", "junit.xml"]);
-    assert_eq!(output.status.code(), Some(125), "{}", told(&output));
-    let xml = fs::read_to_string(shop.path().join("junit.xml")).unwrap();
-    assert!(
-        xml.contains(r#"<testcase name="test" classname="nobody""#) && xml.contains("profile nobody"),
-        "{xml}"
-    );
+    let test = ["--test", "test"];
+    for (profile, more, why) in [
+        ("nobody", &[][..], "profile nobody"),
+        // Before any guest is thought of.
+        ("web", &["--test", "none"], "none: No such file"),
+        ("web", &["--run", "true"], "--run: and --test exclude each other"),
+        ("web", &["--screenshot", "a.jpg"], "--screenshot a.jpg: ends neither"),
+        ("web", &["--report", "-"], "--report: cannot be standard output"),
+        ("web", &["--snapshot", "--tpm"], "--snapshot: and --tpm exclude each other"),
+    ] {
+        fs::write(shop.path().join("junit.xml"), "all is well").unwrap();
+        let words = [&["vm", profile, "--junit", "junit.xml"], &test[..], more].concat();
+        let output = lamina(shop.path(), &words);
+        assert_eq!(output.status.code(), Some(125), "{}", told(&output));
+        let xml = fs::read_to_string(shop.path().join("junit.xml")).unwrap();
+        let case = format!(r#"<testcase name="test" classname="{profile}""#);
+        assert!(xml.contains(&case) && xml.contains(why), "{words:?}: {xml}");
+    }
 }
 
 #[test]
@@ -199,6 +209,11 @@ fn what_makes_no_sense_is_refused_with_what_helps() {
         &["profile web: has no writable top", "leave --state out"],
     );
     assert!(!shop.path().join("new").exists(), "a state was made for nobody");
+    fs::write(&path, text.replace("    root writable=", "    sealed\n    root writable=")).unwrap();
+    refused(
+        &vm(&["--share", "."]),
+        &["profile web: is sealed, and so takes no folders", "leave --share out"],
+    );
 }
 
 #[test]

@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use boot_report::BootReport;
 use guest_agent::message::Stream;
 use vm::acceleration::Acceleration;
 use vm::agent::{Agent, Lost};
 use vm::machine::Machine;
 use vm::qemu::RunningMachine;
 
+use super::asked_for::AskedFor;
 use super::job::{GuestJob, LastWords, Outcome};
 use crate::error::{Error, Result};
 
@@ -25,6 +25,15 @@ const MOST_OF_A_LOG: u64 = 64 << 10;
 const MOST_TO_COME_BACK: Duration = Duration::from_secs(60);
 /// A system that ends by itself stops its services first.
 const MOST_FOR_THE_END: Duration = Duration::from_secs(90);
+
+/// Where the files of a guest are that take room as it writes.
+const ROOM: &str = "make room where `--state` or `--disk` is, and in TMPDIR (else /var/tmp), where it writes what is forgotten";
+
+/// ENOSPC in QEMU's words (strerror(3)).
+const FULL: &str = "No space left on device";
+/// What shows more of a guest than its last words.
+const AT_HAND: &str =
+    "try it without --run, with its console on this terminal; `--timeout` gives it more time";
 
 /// A guest whose system is up.
 #[derive(Debug)]
@@ -52,14 +61,7 @@ impl AttendedGuest {
         let name = format!("the guest {}", machine.name);
         match agent.wait(&mut running, at_most) {
             Ok(_) => Ok(Self { name, machine: running, agent, at_most }),
-            Err(lost) => {
-                let cause = match lost {
-                    Lost::Ended => "ended before its system was up".to_owned(),
-                    Lost::TimedOut => format!("was not up within {} s", at_most.as_secs()),
-                    Lost::Stopped | Lost::Wrong(_) => lost.to_string(),
-                };
-                Err(of_a_lost_guest(&name, cause, running.console.text(), log))
-            }
+            Err(lost) => Err(not_up(&name, &lost, at_most, running.console.text(), log)),
         }
     }
 
@@ -100,20 +102,32 @@ impl AttendedGuest {
         self.machine.keep_as(&open_place(file))
     }
 
+    /// Whether it runs, and does not stand still.
+    pub fn runs(&mut self) -> bool {
+        self.machine.runs()
+    }
+
     /// Does one job, and shows what it prints.
     ///
     /// # Errors
-    /// The guest is lost.
-    pub fn run(&mut self, job: &GuestJob, mut see: impl FnMut(Stream, &[u8])) -> Result<Outcome> {
+    /// The guest is lost; those of `see`, which end the job.
+    pub fn run(
+        &mut self,
+        job: &GuestJob,
+        mut see: impl FnMut(Stream, &[u8]) -> Result<()>,
+    ) -> Result<Outcome> {
         let when = format!("while it ran {}", cli::safe_text::clean(&job.name));
         self.agent.give(&mut self.machine, &job.text).map_err(|lost| self.lost(&lost, &when))?;
         let (begin, mut output, mut error) = (Instant::now(), LastWords::default(), LastWords::default());
         let see = |stream, bytes: &[u8]| {
             LastWords::of(stream, &mut output, &mut error).add(bytes);
-            see(stream, bytes);
+            see(stream, bytes)
         };
         let done = self.agent.run(&mut self.machine, job.kind, self.at_most, see);
-        let done = done.map_err(|lost| self.lost(&lost, &when))?;
+        let done = done.map_err(|lost| match lost {
+            Lost::Unseen(error) => error,
+            lost => self.lost(&lost, &when),
+        })?;
         Ok(Outcome { name: job.name.clone(), took: begin.elapsed(), done, output, error })
     }
 
@@ -135,18 +149,12 @@ impl AttendedGuest {
             .map_err(|lost| self.lost(&lost, "when it was asked for its report"))
     }
 
-    /// Sees that it keeps its changes in the state `file` that it was given: init takes a tmpfs in the place of one that it cannot use.
+    /// Sees that it has what it was started with: init goes on without what it cannot have.
     ///
     /// # Errors
-    /// It does not, for the reason that its boot report gives; the guest is lost.
-    pub fn must_use_its_state(&mut self, file: &Path) -> Result<()> {
-        let report = self.report()?;
-        let Ok(report) = BootReport::parse(&report) else { return Ok(()) };
-        match report.top.fell_back.as_str() {
-            "" => Ok(()),
-            why => Err(Error::new(format!("--state {}", file.display()), format!("the guest cannot use it: {}", cli::safe_text::clean(why)))
-                .remedy("what it changes would be lost: repair the file (`e2fsck -f FILE`), or give a new name, and a state is made")),
-        }
+    /// It has not, for the reason that its boot report gives; the guest is lost.
+    pub fn must_have(&mut self, asked: &AskedFor<'_>) -> Result<()> {
+        if asked.is_nothing() { Ok(()) } else { asked.is_there(&self.report()?) }
     }
 
     /// Ends it as the system itself does, so that what it has written is whole.
@@ -166,8 +174,7 @@ impl AttendedGuest {
 
     fn lost(&self, lost: &Lost, when: &str) -> Error {
         if matches!(lost, Lost::Stopped) {
-            return Error::new(&self.name, format!("was lost {when}: {lost}"))
-                .remedy("make room where `--state` or `--disk` is, and in TMPDIR (else /var/tmp), where it writes what is forgotten");
+            return Error::new(&self.name, format!("was lost {when}: {lost}")).remedy(ROOM);
         }
         let console = last_lines(self.machine.console.text());
         Error::new(&self.name, format!("was lost {when}: {lost}{console}"))
@@ -179,14 +186,20 @@ fn open_place(file: &File) -> PathBuf {
     PathBuf::from(format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd()))
 }
 
-fn of_a_lost_guest(name: &str, cause: String, console: &str, log: &Path) -> Error {
-    let shown = match console.trim().is_empty() {
-        // QEMU's own words go there.
-        true => beginning(log),
-        false => console.to_owned(),
+/// One that was lost before its system was up.
+fn not_up(name: &str, lost: &Lost, at_most: Duration, console: &str, log: &Path) -> Error {
+    let (cause, remedy) = match lost {
+        Lost::Stopped => return Error::new(name, format!("did not come up: {lost}")).remedy(ROOM),
+        Lost::Ended => ("ended before its system was up".to_owned(), AT_HAND),
+        Lost::TimedOut => (format!("was not up within {} s", at_most.as_secs()), AT_HAND),
+        _ => (lost.to_string(), AT_HAND),
     };
-    Error::new(name, format!("{cause}{}", last_lines(&shown)))
-        .remedy("try it without --run, with its console on this terminal; `--timeout` gives it more time")
+    if !console.trim().is_empty() {
+        return Error::new(name, format!("{cause}{}", last_lines(console))).remedy(remedy);
+    }
+    let of_qemu = beginning(log);
+    let remedy = if of_qemu.contains(FULL) { ROOM } else { remedy };
+    Error::new(name, format!("{cause}{}", last_lines(&of_qemu))).remedy(remedy)
 }
 
 /// What QEMU itself has said in a log, where it was refused.
@@ -206,6 +219,20 @@ fn last_lines(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_guest_that_has_no_room_to_come_up_says_where_to_make_some() {
+        let (log, second) = (Path::new("/nowhere"), Duration::from_secs(1));
+        let told = |lost| not_up("the guest web", &lost, second, "the last line", log).to_string();
+        let stopped = told(Lost::Stopped);
+        assert!(stopped.starts_with("the guest web: did not come up: QEMU has stopped it"), "{stopped}");
+        assert!(stopped.contains("help: make room where `--state`"), "{stopped}");
+        let late = told(Lost::TimedOut);
+        assert!(
+            late.starts_with("the guest web: was not up within 1 s\n    the last line\nhelp: try it"),
+            "{late}"
+        );
+    }
 
     #[test]
     fn the_last_lines_of_a_console_are_shown_as_plain_text() {

@@ -118,6 +118,20 @@ pub fn takes_a_state(profile: &BootProfile) -> Result<()> {
     Err(Error::new(format!("profile {}", profile.name), cause).remedy("leave --state out"))
 }
 
+/// Sees that folders of this machine can be given to a profile.
+///
+/// # Errors
+/// It is sealed.
+pub fn takes_folders(profile: &BootProfile) -> Result<()> {
+    match &profile.sealed {
+        None => Ok(()),
+        Some(_) => {
+            let cause = "is sealed, and so takes no folders of the command line";
+            Err(Error::new(format!("profile {}", profile.name), cause).remedy("leave --share out"))
+        }
+    }
+}
+
 impl Hardware {
     /// The machine with all of this.
     pub fn of(&self, mut machine: Machine) -> Machine {

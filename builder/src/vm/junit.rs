@@ -15,14 +15,15 @@ use crate::error::Error;
 pub fn text(
     guest: &str,
     outcomes: &[Outcome],
-    left: &[&str],
+    left: &[String],
     lost: Option<&Error>,
 ) -> Result<String, quick_junit::SerializeError> {
     let mut suite = TestSuite::new(guest);
     for outcome in outcomes {
         suite.add_test_case(case(guest, outcome));
     }
-    let without_end = if left.is_empty() { &["the guest"][..] } else { left };
+    let guest_itself = ["the guest".to_owned()];
+    let without_end = if left.is_empty() { &guest_itself } else { left };
     for (name, error) in without_end.iter().flat_map(|name| Some((name, lost?))) {
         let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
         status.set_message(error.to_string());
@@ -74,7 +75,7 @@ mod tests {
             outcome("three", Done::Refused("no interpreter".to_owned()), b""),
         ];
         let error = Error::new("the guest web", "ended");
-        let xml = text("web", &outcomes, &["four", "five"], Some(&error)).unwrap();
+        let xml = text("web", &outcomes, &["four", "five"].map(str::to_owned), Some(&error)).unwrap();
         for wanted in [
             r#"<testsuite name="web" tests="5" "#,
             r#"errors="3" failures="1""#,

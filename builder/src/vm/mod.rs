@@ -11,12 +11,14 @@
 //! | [`job`] | what is done in a guest that nobody sits at, and what became of it |
 //! | [`beside`] | the initramfs with the agent that does it |
 //! | [`attended`] | such a guest, from its start to its end |
+//! | [`asked_for`] | whether it has what it was started with |
 //! | [`snapshot`] | where it is kept, so that the next one need not boot |
 //! | [`junit`] | what became of tests, for other programs |
 //! | [`guest`] | all that was asked for, as a machine |
 //!
 //! The crate `vm` starts QEMU; nothing of that is here.
 
+pub mod asked_for;
 pub mod attended;
 pub mod beside;
 pub mod foreign_disk;

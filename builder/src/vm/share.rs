@@ -63,6 +63,11 @@ impl SharedFolder {
         format!("9p:{}{}", self.tag, self.read_only())
     }
 
+    /// What init calls the step that mounts it (`init/src/boot/session/shares.rs`).
+    pub fn step(&self) -> String {
+        format!("9p:{0} at /run/host/{0}", self.tag)
+    }
+
     fn read_only(&self) -> &'static str {
         if self.access == Access::Read { ",ro" } else { "" }
     }

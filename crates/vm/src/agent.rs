@@ -15,8 +15,10 @@ use crate::qemu::RunningMachine;
 
 /// How often it is seen whether the machine is on, and what its console says.
 const LOOK: Duration = Duration::from_millis(50);
-/// How often it is seen whether QEMU has stopped the machine.
-const LOOK_AT_DISKS: Duration = Duration::from_secs(3);
+/// How often it is seen whether QEMU has stopped the machine, and whether the agent is there.
+const LOOK_CLOSER: Duration = Duration::from_secs(3);
+/// So often it must be missed in a row: a system that ends kills it first, and the machine is off soon.
+const MISSES: u32 = 4;
 /// A piece is taken, and a report read, at once; an emulated guest on a busy host takes its time.
 const AT_ONCE: Duration = Duration::from_secs(60);
 /// QEMU connects before it does anything else.
@@ -35,10 +37,14 @@ pub enum Lost {
     Ended,
     /// QEMU has stopped it: a disk of it cannot be written to.
     Stopped,
+    /// The agent was killed.
+    Gone,
     /// Nothing came in time.
     TimedOut,
     /// What came was none of its answers.
     Wrong(io::Error),
+    /// Whoever was shown what a job prints has had enough of it.
+    Unseen(Error),
 }
 
 /// What became of a job.
@@ -56,8 +62,12 @@ pub struct Agent {
     events: Receiver<io::Result<Event>>,
     to: Receiver<UnixStream>,
     port: Option<UnixStream>,
-    /// When it was seen that the machine is not stopped.
+    /// When the machine was looked at.
     looked: Instant,
+    /// It has said that it is there, and was not told to end the system.
+    is_there: bool,
+    /// How often in a row it was seen that it is not.
+    missed: u32,
 }
 
 impl Agent {
@@ -78,7 +88,7 @@ impl Agent {
                 let _ = sender.send(Err(error));
             }
         });
-        Ok(Self { events, to, port: None, looked: Instant::now() })
+        Ok(Self { events, to, port: None, looked: Instant::now(), is_there: false, missed: 0 })
     }
 
     /// Waits until the system in the guest is up; returns how the agent knows.
@@ -125,19 +135,19 @@ impl Agent {
     /// Runs the program that was given, and shows what it prints.
     ///
     /// # Errors
-    /// The guest ends, or has not said that the program is over some time after it should be.
+    /// The guest ends, or has not said that the program is over some time after it should be; those of `see`.
     pub fn run(
         &mut self,
         machine: &mut RunningMachine,
         kind: Program,
         at_most: Duration,
-        mut see: impl FnMut(Stream, &[u8]),
+        mut see: impl FnMut(Stream, &[u8]) -> Result<(), Error>,
     ) -> Result<Done, Lost> {
         self.ask(&Request::Run(Job { program: kind, at_most }))?;
         let deadline = Instant::now() + at_most + GRACE;
         loop {
             match self.next(machine, deadline)? {
-                Event::Output(stream, bytes) => see(stream, &bytes),
+                Event::Output(stream, bytes) => see(stream, &bytes).map_err(Lost::Unseen)?,
                 Event::Ended(end) => return Ok(Done::Ended(end)),
                 Event::Refused(why) => return Ok(Done::Refused(why)),
                 other => return Err(unexpected(&other)),
@@ -167,6 +177,7 @@ impl Agent {
     /// It stays on.
     pub fn power_off(&mut self, machine: &mut RunningMachine, at_most: Duration) -> Result<(), Lost> {
         self.ask(&Request::PowerOff)?;
+        self.is_there = false;
         let deadline = Instant::now() + at_most;
         loop {
             match self.next(machine, deadline) {
@@ -194,14 +205,15 @@ impl Agent {
             if left.is_zero() && !is_off {
                 return Err(Lost::TimedOut);
             }
-            if self.looked.elapsed() > LOOK_AT_DISKS && !is_off {
-                if machine.stands_still() {
-                    return Err(Lost::Stopped);
-                }
-                self.looked = Instant::now();
+            if self.looked.elapsed() > LOOK_CLOSER && !is_off {
+                self.look_closer(machine)?;
             }
             match self.events.recv_timeout(LOOK.min(left)) {
-                Ok(event) => return event.map_err(Lost::Wrong),
+                Ok(event) => {
+                    self.is_there |= matches!(event, Ok(Event::Up(_)));
+                    return event.map_err(Lost::Wrong);
+                }
+                Err(_) if self.missed >= MISSES && !is_off => return Err(Lost::Gone),
                 Err(RecvTimeoutError::Timeout) if !is_off => {}
                 Err(_) => {
                     machine.console.take_in();
@@ -209,6 +221,17 @@ impl Agent {
                 }
             }
         }
+    }
+
+    /// What takes a question to QEMU.
+    fn look_closer(&mut self, machine: &RunningMachine) -> Result<(), Lost> {
+        if machine.stands_still() {
+            return Err(Lost::Stopped);
+        }
+        let is_missed = self.is_there && machine.has_agent() == Some(false);
+        self.missed = if is_missed { self.missed + 1 } else { 0 };
+        self.looked = Instant::now();
+        Ok(())
     }
 }
 
@@ -249,8 +272,10 @@ impl std::fmt::Display for Lost {
         match self {
             Self::Ended => f.write_str("it has ended"),
             Self::Stopped => f.write_str("QEMU has stopped it, for a disk of it cannot be written to"),
+            Self::Gone => f.write_str("its agent was killed, by which this command speaks with it"),
             Self::TimedOut => f.write_str("nothing came from it in time"),
             Self::Wrong(error) => error.fmt(f),
+            Self::Unseen(error) => error.fmt(f),
         }
     }
 }

@@ -5,6 +5,7 @@
 //! | [`machine`] | what a machine has, decided first as a pure list of QEMU arguments |
 //! | [`acceleration`] | KVM or emulation: [`kvm`] asks a guest whether KVM really works |
 //! | [`qemu`] | QEMU as a process: started, given orders, waited for |
+//! | `monitor` | the orders |
 //! | [`image_lock`] | whether another QEMU has the file of a disk |
 //! | [`console`] | the guest's serial port: everything it printed, and waiting for words with a timeout |
 //! | [`agent`] | commands that run in a guest, and what they print |
@@ -21,6 +22,7 @@ mod daemon;
 pub mod image_lock;
 pub mod kvm;
 pub mod machine;
+mod monitor;
 mod programs;
 pub mod qemu;
 pub mod share;

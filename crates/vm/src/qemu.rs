@@ -1,28 +1,20 @@
 //! A running QEMU: started, given orders by its monitor, waited for.
 
 use std::fs::File;
-use std::io::{self, IsTerminal, Read, Write};
-use std::net::Shutdown;
+use std::io::{self, IsTerminal};
 use std::os::unix::fs::MetadataExt;
-use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
 
 use fault::Error;
 
 use crate::acceleration::Acceleration;
 use crate::console::Console;
-use crate::machine::{Machine, of_a_shell};
+use crate::machine::Machine;
+use crate::monitor::{Monitor, quoted};
 use crate::programs;
 use crate::share::VirtioFsDaemon;
-
-/// For the monitor of a machine that reads its own state it is all of that.
-const MOST_TO_ANSWER: Duration = Duration::from_secs(60);
-/// To write the memory of a machine into a file.
-const MOST_TO_KEEP: Duration = Duration::from_secs(300);
 
 /// A machine that is on. Dropping it switches it off at once; so does the end of this process.
 #[derive(Debug)]
@@ -31,8 +23,8 @@ pub struct RunningMachine {
     pub console: Console,
     name: String,
     qemu: Child,
-    /// The socket of QEMU's monitor, when the machine has one.
-    monitor: Option<PathBuf>,
+    /// QEMU's monitor, when the machine has one.
+    monitor: Option<Monitor>,
     /// The order that plugs in what comes late, when something does.
     plug_in: Option<&'static str>,
     /// What serves it folders, and ends with it.
@@ -71,7 +63,7 @@ impl RunningMachine {
             console: Console::new(output, input, file),
             name: machine.name.clone(),
             qemu,
-            monitor: machine.monitor().map(Path::to_owned),
+            monitor: machine.monitor().map(|socket| Monitor::of(&machine.name, socket)),
             plug_in: machine.plug_in(),
             daemons: Vec::new(),
         })
@@ -120,63 +112,36 @@ impl RunningMachine {
     /// Writes the machine as it is into `file`, which [`Machine::kept_in`] takes; it stands still for the most of that, and goes on.
     ///
     /// # Errors
-    /// It has something that cannot be moved; the file cannot be written.
+    /// It has something that cannot be moved; the file cannot be written. It goes on then too, or the error says that it does not.
     pub fn keep_as(&mut self, file: &Path) -> Result<(), Error> {
-        let command = format!("exec:exec cat > {}", of_a_shell(file));
-        // It may stand still as long as it takes, so that it does not write faster than it is read.
-        self.order("migrate_set_parameter downtime-limit 1000000\n")?;
-        self.order("migrate_set_parameter max-bandwidth 100G\n")?;
-        self.order(&format!("migrate -d {}\n", quoted(Path::new(&command))?))?;
-        let deadline = Instant::now() + MOST_TO_KEEP;
-        loop {
-            let state = self.asked("info migrate\n")?;
-            if state.contains("Migration status: completed") {
-                break;
-            }
-            let goes_on =
-                ["active", "setup", "device"].iter().any(|it| state.contains(&format!("status: {it}")));
-            if !goes_on || Instant::now() > deadline {
-                // It is no worse for it, and whoever wants may go on with it.
-                let _ = (self.order("migrate_cancel\n"), self.order("cont\n"));
-                let why = state.lines().find(|line| line.starts_with("Migration status")).unwrap_or_default();
-                return Err(Error::new(&self.name, format!("could not be kept: {}", why.trim())));
-            }
-            thread::sleep(Duration::from_millis(20));
-        }
-        self.order("cont\n")
+        self.monitor()?.keep_as(file)
     }
 
     /// Whether it runs, and does not wait for its own state.
-    pub fn runs(&mut self) -> bool {
-        self.asked("info status\n").is_ok_and(|state| state.contains("VM status: running"))
+    pub fn runs(&self) -> bool {
+        self.monitor().is_ok_and(Monitor::runs)
     }
 
     /// Whether QEMU has stopped it because a file of this machine that is a disk of it cannot be written to; for that it needs a monitor.
-    pub(crate) fn stands_still(&mut self) -> bool {
-        self.monitor.is_some()
-            && self.asked("info status\n").is_ok_and(|state| state.contains("VM status: paused (io-error)"))
+    pub(crate) fn stands_still(&self) -> bool {
+        self.monitor.as_ref().is_some_and(Monitor::cannot_write)
     }
 
-    fn order(&mut self, order: &str) -> Result<(), Error> {
-        self.asked(order).map(drop)
+    /// Whether the agent is there, where a monitor can tell.
+    pub(crate) fn has_agent(&self) -> Option<bool> {
+        self.monitor.as_ref()?.port_is_open()
     }
 
-    /// Gives an order to the monitor, and returns what it says.
-    fn asked(&mut self, order: &str) -> Result<String, Error> {
-        let Some(monitor) = &self.monitor else {
+    fn order(&self, order: &str) -> Result<(), Error> {
+        self.monitor()?.order(order)
+    }
+
+    fn monitor(&self) -> Result<&Monitor, Error> {
+        self.monitor.as_ref().ok_or_else(|| {
             let remedy =
                 "give it `screen`, `drives`, `late_disk` or `can_be_kept`, which take the path of one";
-            return Err(Error::new(&self.name, "the machine has no monitor").remedy(remedy));
-        };
-        let lost =
-            |error: io::Error| Error::caused(monitor.display(), error).remedy("is the machine still on?");
-        let answer = answer(monitor, order).map_err(lost)?;
-        // The order itself is said once more, and may name a folder that is called so.
-        if answer.lines().any(|line| line.starts_with("Error")) {
-            let remedy = format!("the order was `{}`", order.trim_end());
-            return Err(Error::new(&self.name, format!("the monitor answers: {answer}")).remedy(remedy));
-        }
-        Ok(answer)
+            Error::new(&self.name, "the machine has no monitor").remedy(remedy)
+        })
     }
 
     /// The process of QEMU.
@@ -210,19 +175,6 @@ impl Drop for RunningMachine {
         let _ = self.qemu.kill();
         let _ = self.qemu.wait();
     }
-}
-
-/// What a monitor says to an order.
-fn answer(monitor: &Path, order: &str) -> io::Result<String> {
-    let mut stream = UnixStream::connect(monitor)?;
-    stream.set_read_timeout(Some(MOST_TO_ANSWER))?;
-    stream.write_all(order.as_bytes())?;
-    // QEMU drops what it has not read when the connection ends, so its prompt after the order is waited for.
-    stream.shutdown(Shutdown::Write)?;
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer)?;
-    // It says the order once more, byte by byte, and so cuts in two what is not ASCII.
-    Ok(String::from_utf8_lossy(&answer).into_owned())
 }
 
 /// Tells one QEMU from another: its path, its length, and the time of its last change.
@@ -260,41 +212,4 @@ pub fn hand_over(machine: &Machine, acceleration: Acceleration) -> Error {
     };
     let error = Command::new(&words[0]).args(&words[1..]).exec();
     Error::caused(&words[0], error).remedy("it could not be started")
-}
-
-/// A file as the monitor reads it: in quotes, with backslashes before quotes and backslashes. An order ends at the line's end.
-fn quoted(file: &Path) -> Result<String, Error> {
-    let text = file.to_string_lossy();
-    if text.contains(['\n', '\r']) {
-        return Err(Error::new(file.display(), "a line break in the name")
-            .remedy("QEMU's monitor takes none: rename it"));
-    }
-    Ok(format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::os::unix::net::UnixListener;
-
-    #[test]
-    fn what_a_monitor_says_may_be_cut_within_a_letter() {
-        let folder = tempfile::tempdir().unwrap();
-        let socket = folder.path().join("monitor");
-        let monitor = UnixListener::bind(&socket).unwrap();
-        let says = thread::spawn(move || {
-            let (mut stream, mut order) = (monitor.accept().unwrap().0, String::new());
-            stream.read_to_string(&mut order).unwrap();
-            stream.write_all(b"t\xc3\x1b[K\xc3\xbc\r\n(qemu) ").unwrap();
-            order
-        });
-        assert!(answer(&socket, "info t\n").unwrap().ends_with("\u{fc}\r\n(qemu) "));
-        assert_eq!(says.join().unwrap(), "info t\n");
-    }
-
-    #[test]
-    fn names_of_files_stay_one_word_of_the_order() {
-        assert_eq!(quoted(Path::new("/a b\"c\\d")).unwrap(), r#""/a b\"c\\d""#);
-        assert!(quoted(Path::new("/a\nquit")).unwrap_err().to_string().contains("line break"));
-    }
 }

@@ -1,10 +1,12 @@
 //! `lamina vm --run` and `--test`: guests that nobody sits at, as in somebody's continuous integration.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use qemu_tests::debian_root::{self, SYSTEMD};
 use qemu_tests::programs::lamina;
@@ -149,7 +151,7 @@ fn a_guest_comes_back_as_it_was_when_its_system_was_up() -> Story {
     let made = fs::metadata(snapshot).and_then(|it| it.created()).map_err(Failure::at(snapshot))?;
     assert_eq!(fs::metadata(snapshot).map_or(0, |it| it.permissions().mode() & 0o777), 0o600);
 
-    std::thread::sleep(std::time::Duration::from_secs(4));
+    std::thread::sleep(Duration::from_secs(4));
     let (second, errors) = call()?;
     let [other_number, time, page] = &second[..] else { panic!("{second:?} {errors}") };
     assert_ne!(number, other_number, "two guests have the same random numbers");
@@ -222,6 +224,57 @@ fn a_state_that_cannot_be_used_ends_the_command_before_it_begins() -> Story {
     for wanted in ["--state state: the guest cannot use it: cannot mount", "e2fsck -f FILE"] {
         assert!(errors.contains(wanted), "{wanted} is not in {errors}");
     }
+    Ok(())
+}
+
+#[test]
+fn a_folder_that_cannot_be_mounted_ends_the_command_before_it_begins() -> Story {
+    let folder = artifacts::scratch("vm-no-9p")?;
+    let shared = folder.path().join("shared");
+    fs::create_dir(&shared).map_err(Failure::at(&shared))?;
+    // Debian's kernel for clouds has no 9p.
+    let arguments = ["console", "--share", "shared", "--kernel", "6.1", "--run", "echo begun"];
+    let (output, errors, status) = streams(&vm(&artifacts::store(), folder.path(), &arguments)?);
+    assert_eq!((output.as_str(), status), ("", Some(125)), "{errors}");
+    for wanted in ["shared: the guest cannot mount it: ", "`--kernel 6.1-all`"] {
+        assert!(errors.contains(wanted), "{wanted} is not in {errors}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_guest_whose_agent_was_killed_is_not_waited_for() -> Story {
+    let folder = artifacts::scratch("vm-no-agent")?;
+    let begin = Instant::now();
+    let run = "echo begun; sleep 1; kill -9 $PPID; sleep 1000";
+    let (output, errors, status) =
+        streams(&vm(&artifacts::store(), folder.path(), &["console", "--run", run])?);
+    assert_eq!((output.as_str(), status), ("begun\n", Some(125)), "{errors}");
+    assert!(errors.contains("its agent was killed"), "{errors}");
+    assert!(begin.elapsed() < Duration::from_secs(200), "it was waited for: {:?}", begin.elapsed());
+    Ok(())
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_the_guest_and_is_told_in_the_xml() -> Story {
+    let folder = artifacts::scratch("vm-no-reader")?;
+    let _slot = vm_slots::take()?;
+    let mut command = lamina(&artifacts::store());
+    command.current_dir(folder.path()).args(["vm", "console", "--junit", "junit.xml", "--run"]);
+    let mut child = command
+        .arg("while echo line; do sleep 1; done")
+        .stdout(Stdio::piped())
+        .spawn()
+        .map_err(Failure::about("lamina vm"))?;
+    let mut line = String::new();
+    let mut output =
+        BufReader::new(child.stdout.take().ok_or_else(|| Failure::new("lamina vm has no pipe"))?);
+    output.read_line(&mut line).map_err(Failure::about("lamina vm"))?;
+    drop(output);
+    let status = child.wait().map_err(Failure::about("lamina vm"))?;
+    assert_eq!((line.as_str(), status.code()), ("line\n", Some(128 + 13)));
+    let xml = fs::read_to_string(folder.path().join("junit.xml")).map_err(Failure::about("junit.xml"))?;
+    assert!(xml.contains("Broken pipe"), "{xml}");
     Ok(())
 }
 

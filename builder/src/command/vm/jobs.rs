@@ -1,7 +1,8 @@
 //! `lamina vm --run` and `--test`: what is done in a guest that nobody sits at, and how it is told.
 
+use std::fmt::Display;
 use std::io::{self, ErrorKind, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -13,10 +14,11 @@ use vm::agent::Done;
 
 use super::VmCommand;
 use super::planned::Planned;
+use crate::command::at_most_one;
 use crate::command::context::Context;
-use crate::command::{at_most_one, print, print_json};
 use crate::error::{Error, Result};
 use crate::scratch::temporary::TemporaryFolder;
+use crate::vm::asked_for::AskedFor;
 use crate::vm::attended::AttendedGuest;
 use crate::vm::job::{GuestJob, Outcome};
 use crate::vm::junit;
@@ -24,6 +26,10 @@ use crate::vm::snapshot::Snapshot;
 
 /// Of docker(1) and timeout(1): not the program has failed, but what runs it.
 pub(super) const OWN_FAILURE: u8 = 125;
+/// Of timeout(1) and every shell: 128 and the number of SIGPIPE.
+pub(super) const NOBODY_READS: u8 = 128 + nix::libc::SIGPIPE as u8;
+const OUTPUT: &str = "standard output";
+const ERRORS: &str = "standard error";
 /// So much of what a failed test has printed is shown, of each stream.
 const LINES: usize = 40;
 
@@ -32,32 +38,28 @@ pub(super) struct Work {
     jobs: Vec<GuestJob>,
     /// Where the boot report goes.
     report: Option<Output>,
-    /// Where the XML goes.
-    junit: Option<Output>,
     /// Where the picture goes, and the ending that says of which kind it is.
     picture: Option<(Output, &'static str)>,
-}
-
-impl Work {
-    /// Writes the XML that was asked for, once.
-    fn tell_junit(&mut self, guest: &str, outcomes: &[Outcome], lost: Option<&Error>) -> Result<()> {
-        let Some(output) = self.junit.take() else { return Ok(()) };
-        let left: Vec<&str> = self.jobs.iter().skip(outcomes.len()).map(|job| job.name.as_str()).collect();
-        let text = junit::text(guest, outcomes, &left, lost);
-        write("--junit", output, text.map_err(|error| Error::new("--junit", error.to_string()))?.as_bytes())
-    }
-
-    /// There was no guest at all: else the XML of an earlier call would stay, in which perhaps all is well.
-    pub(super) fn tell_of_no_guest(mut self, guest: &str, error: &Error) {
-        // Why there was none is told in any case.
-        let _ = self.tell_junit(guest, &[], Some(error));
-    }
 }
 
 impl VmCommand {
     /// Whether the guest is there for something that it does by itself.
     pub(super) fn nobody_sits_at_it(&self) -> bool {
         self.run.is_some() || !self.test.is_empty() || self.screenshot.is_some()
+    }
+
+    /// Where the XML goes. It is made before all else can fail: the one of an earlier call, in which perhaps all is well, must not stay.
+    pub(super) fn junit(&self) -> Result<Option<Output>> {
+        let file = self.junit.as_ref().filter(|_| self.nobody_sits_at_it());
+        file.map(|path| output("--junit", path)).transpose()
+    }
+
+    /// Writes the XML: what became of each job, and of those that did not end why.
+    pub(super) fn tell_junit(&self, file: Output, outcomes: &[Outcome], lost: Option<&Error>) -> Result<()> {
+        let names = self.run.iter().cloned().chain(self.test.iter().map(|path| path.display().to_string()));
+        let left: Vec<String> = names.skip(outcomes.len()).collect();
+        let text = junit::text(self.profile.as_deref().unwrap_or("vm"), outcomes, &left, lost);
+        write("--junit", file, text.map_err(|error| Error::new("--junit", error.to_string()))?.as_bytes())
     }
 
     /// What is to be done; nothing, where a person sits at the guest.
@@ -84,25 +86,13 @@ impl VmCommand {
     }
 
     fn work_that_is_given(&self) -> Result<Work> {
-        let files = [
-            ("--report", &self.report),
-            ("--junit", &self.junit),
-            ("--screenshot", &self.screenshot),
-            ("--log", &self.log),
-        ];
-        if let Some((option, _)) = files.iter().find(|(_, file)| file.as_deref() == Some(Path::new("-"))) {
-            return Err(Error::new(*option, "cannot be standard output, which is that of the command")
-                .remedy("give a file"));
+        if let Some(log) = &self.log {
+            refuse_standard_output("--log", log)?;
         }
         let picture = self.screenshot.as_deref().map(picture).transpose()?;
         self.refuse_what_cannot_be_kept()?;
-        let text = |path: &PathBuf| Output::create(path, Form::Text);
-        Ok(Work {
-            jobs: self.jobs()?,
-            report: self.report.as_ref().map(text).transpose()?,
-            junit: self.junit.as_ref().map(text).transpose()?,
-            picture,
-        })
+        let report = self.report.as_ref().map(|path| output("--report", path)).transpose()?;
+        Ok(Work { jobs: self.jobs()?, report, picture })
     }
 
     /// A guest that comes back finds its disks and folders as they were, or they break.
@@ -140,22 +130,19 @@ impl VmCommand {
         context: &Context,
         (planned, scratch): (&Planned, &TemporaryFolder),
         acceleration: Acceleration,
-        work: &mut Work,
+        work: Work,
+        outcomes: &mut Vec<Outcome>,
     ) -> Result<ExitCode> {
-        let mut outcomes = Vec::new();
-        let ended = self.do_all(context, (planned, scratch.path()), acceleration, work, &mut outcomes);
-        work.tell_junit(&planned.machine.name, &outcomes, ended.as_ref().err())?;
-        if self.json {
-            print_json(&outcomes.iter().map(as_json).collect::<Vec<_>>())?;
-        }
-        ended?;
+        let ended = self.do_all(context, (planned, scratch.path()), acceleration, work, outcomes);
+        let told = if self.json { tell_as_json(outcomes) } else { Ok(()) };
+        ended.and(told)?;
         let failed = outcomes.iter().filter(|it| !it.passed()).count();
         match (&self.run, outcomes.as_slice()) {
             (_, []) => Ok(ExitCode::SUCCESS),
             (Some(_), [only, ..]) => Ok(only.status().into()),
             (None, all) => {
                 if !self.json {
-                    print(format_args!("{} passed, {failed} failed", all.len() - failed))?;
+                    line(format_args!("{} passed, {failed} failed", all.len() - failed))?;
                 }
                 Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
             }
@@ -167,17 +154,20 @@ impl VmCommand {
         context: &Context,
         (planned, folder): (&Planned, &Path),
         acceleration: Acceleration,
-        work: &mut Work,
+        work: Work,
         outcomes: &mut Vec<Outcome>,
     ) -> Result<()> {
         let mut guest = self.guest(context, (planned, folder), acceleration)?;
-        if let Some(output) = work.report.take() {
+        if let Some(output) = work.report {
             write("--report", output, &guest.report()?)?;
         }
         for job in &work.jobs {
-            outcomes.push(self.do_one(&mut guest, job)?);
+            let outcome = self.do_one(&mut guest, job)?;
+            // It has ended, whether anybody reads of it or not.
+            outcomes.push(outcome.clone());
+            self.tell_end(&outcome)?;
         }
-        if let Some((output, kind)) = work.picture.take() {
+        if let Some((output, kind)) = work.picture {
             let picture = folder.join(format!("picture.{kind}"));
             guest.take_picture(&picture)?;
             write("--screenshot", output, &std::fs::read(&picture).map_err(Error::on(picture.display()))?)?;
@@ -218,12 +208,13 @@ impl VmCommand {
         let starting = context.report.progress().work("waiting for the system in the guest");
         let mut guest = AttendedGuest::start(machine, acceleration, (&folder.join("agent"), log), at_most)?;
         drop(starting);
-        if let Some(state) = &self.state {
-            guest.must_use_its_state(state)?;
-        }
+        guest.must_have(&AskedFor { state: self.state.as_deref(), shares: &planned.shares })?;
         if let Some(snapshot) = snapshot {
             let _meter = context.report.progress().work("keeping the guest");
             if let Err(error) = snapshot.keep(&mut guest) {
+                if !guest.runs() {
+                    return Err(error);
+                }
                 cli::progress::line(format_args!(
                     "lamina: warning: the guest is not kept, and boots each time: {error}"
                 ));
@@ -233,25 +224,38 @@ impl VmCommand {
     }
 
     fn do_one(&self, guest: &mut AttendedGuest, job: &GuestJob) -> Result<Outcome> {
-        let (streams, mut shown_all) = (self.run.is_some() && !self.json, Ok(()));
-        let outcome = guest.run(job, |stream, bytes| {
-            if streams && shown_all.is_ok() {
-                shown_all = show(stream, bytes);
-            }
-        })?;
-        shown_all?;
+        let streams = self.run.is_some() && !self.json;
+        guest.run(job, |stream, bytes| if streams { show(stream, bytes) } else { Ok(()) })
+    }
+
+    fn tell_end(&self, outcome: &Outcome) -> Result<()> {
         match (&self.run, &outcome.done) {
             _ if self.json => {}
-            (None, _) => tell(&outcome)?,
+            (None, _) => tell_of_test(outcome)?,
             (Some(_), Done::Ended(End::Exited(_))) => {}
-            (Some(_), _) => cli::progress::line(format_args!("lamina: {}: {outcome}", shown(&job.name))),
+            (Some(_), _) => cli::progress::line(format_args!("lamina: {}: {outcome}", shown(&outcome.name))),
         }
-        Ok(outcome)
+        Ok(())
+    }
+}
+
+/// The file of an option, for text.
+fn output(option: &'static str, path: &Path) -> Result<Output> {
+    refuse_standard_output(option, path)?;
+    Output::create(path, Form::Text)
+}
+
+fn refuse_standard_output(option: &'static str, path: &Path) -> Result<()> {
+    let cause = "cannot be standard output, which is that of the command";
+    match path == Path::new("-") {
+        true => Err(Error::new(option, cause).remedy("give a file")),
+        false => Ok(()),
     }
 }
 
 /// A picture, PNG or PPM, by the ending of its name.
 fn picture(file: &Path) -> Result<(Output, &'static str)> {
+    refuse_standard_output("--screenshot", file)?;
     let ending = file.extension().unwrap_or_default();
     let kind =
         ["png", "ppm"].into_iter().find(|kind| ending.eq_ignore_ascii_case(kind)).ok_or_else(|| {
@@ -263,33 +267,41 @@ fn picture(file: &Path) -> Result<(Output, &'static str)> {
 
 /// The bytes of a program in the guest go where they would go if it ran here.
 fn show(stream: Stream, bytes: &[u8]) -> Result<()> {
-    let (written, name) = match stream {
+    match stream {
         Stream::Output => {
-            (io::stdout().write_all(bytes).and_then(|()| io::stdout().flush()), "standard output")
+            let written = io::stdout().write_all(bytes).and_then(|()| io::stdout().flush());
+            written.map_err(Error::on(OUTPUT))
         }
-        Stream::Error => (io::stderr().write_all(bytes), "standard error"),
-    };
-    match written {
-        // A reader that went away (`| head`) ends the program without a word, and the guest with it; a shell says so of one that ran here.
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => std::process::exit(128 + nix::libc::SIGPIPE),
-        outcome => outcome.map_err(Error::on(name)),
+        Stream::Error => io::stderr().write_all(bytes).map_err(Error::on(ERRORS)),
     }
 }
 
-fn tell(outcome: &Outcome) -> Result<()> {
+/// Whether all went well until a reader went away (`| head`): that ends the program without a word, and the guest with it; a shell says so of
+/// one that ran here.
+pub(super) fn nobody_reads_it(error: &Error) -> bool {
+    [OUTPUT, ERRORS].contains(&error.object())
+        && error.system_said().is_some_and(|it| it.kind() == ErrorKind::BrokenPipe)
+}
+
+/// Not by [`crate::command::print`], which ends this process where nobody reads: `--junit` is still to be written.
+fn line(text: impl Display) -> Result<()> {
+    show(Stream::Output, format!("{text}\n").as_bytes())
+}
+
+fn tell_of_test(outcome: &Outcome) -> Result<()> {
     let word = if outcome.passed() { "ok    " } else { "FAILED" };
-    print(format_args!("{word} {}: {}", shown(&outcome.name), shown(&outcome.to_string())))?;
+    line(format_args!("{word} {}: {}", shown(&outcome.name), shown(&outcome.to_string())))?;
     if outcome.passed() {
         return Ok(());
     }
-    for (name, words) in [("standard output", &outcome.output), ("standard error", &outcome.error)] {
-        let text = words.clone().text();
+    for (name, printed) in [(OUTPUT, &outcome.output), (ERRORS, &outcome.error)] {
+        let text = printed.clone().text();
         let lines: Vec<&str> = text.lines().collect();
         if !lines.is_empty() {
-            print(format_args!("       {name}:"))?;
+            line(format_args!("       {name}:"))?;
         }
-        for line in &lines[lines.len().saturating_sub(LINES)..] {
-            print(format_args!("         {}", cli::safe_text::as_shown(line)))?;
+        for words in &lines[lines.len().saturating_sub(LINES)..] {
+            line(format_args!("         {}", cli::safe_text::as_shown(words)))?;
         }
     }
     Ok(())
@@ -297,6 +309,11 @@ fn tell(outcome: &Outcome) -> Result<()> {
 
 fn shown(name: &str) -> String {
     cli::safe_text::clean(name)
+}
+
+fn tell_as_json(outcomes: &[Outcome]) -> Result<()> {
+    let all: Vec<Value> = outcomes.iter().map(as_json).collect();
+    line(serde_json::to_string_pretty(&all).map_err(Error::on(OUTPUT))?)
 }
 
 fn as_json(outcome: &Outcome) -> Value {

@@ -15,7 +15,6 @@ use vm::machine::{Firmware, ForwardedPort, Machine};
 use vm::qemu;
 use vm::tpm::TpmDaemon;
 
-use self::jobs::Work;
 use super::disk::create::bytes;
 use super::{print, print_json};
 use crate::command::context::Context;
@@ -23,6 +22,7 @@ use crate::error::{Error, Result};
 use crate::scratch::temporary::TemporaryFolder;
 use crate::shell_word;
 use crate::vm::forward;
+use crate::vm::job::Outcome;
 
 /// Boot a profile in QEMU, straight from the store, or a disk as its firmware does. This terminal is the guest's serial console.
 #[derive(FromArgs, ArgsInfo, Debug)]
@@ -177,6 +177,7 @@ impl VmCommand {
             context.report = context.report.beside_a_program();
         }
         match self.start(&context) {
+            Err(error) if is_attended && jobs::nobody_reads_it(&error) => Ok(jobs::NOBODY_READS.into()),
             Err(error) if is_attended => {
                 cli::progress::line(format_args!("lamina: {error}"));
                 Ok(jobs::OWN_FAILURE.into())
@@ -186,15 +187,16 @@ impl VmCommand {
     }
 
     fn start(&self, context: &Context) -> Result<ExitCode> {
-        let mut work = self.work()?;
-        let ended = self.start_with(context, work.as_mut());
-        if let Some((error, work)) = ended.as_ref().err().zip(work) {
-            work.tell_of_no_guest(self.profile.as_deref().unwrap_or("vm"), error);
-        }
-        ended
+        let junit = self.junit()?;
+        let mut outcomes = Vec::new();
+        let ended = self.start_with(context, &mut outcomes);
+        let told = junit.map_or(Ok(()), |file| self.tell_junit(file, &outcomes, ended.as_ref().err()));
+        // Why there is nothing to tell of is told first.
+        ended.and_then(|status| told.map(|()| status))
     }
 
-    fn start_with(&self, context: &Context, work: Option<&mut Work>) -> Result<ExitCode> {
+    fn start_with(&self, context: &Context, outcomes: &mut Vec<Outcome>) -> Result<ExitCode> {
+        let work = self.work()?;
         let scratch = (work.is_some() || self.tpm).then(|| TemporaryFolder::make("vm")).transpose()?;
         let tpm = scratch.as_ref().filter(|_| self.tpm);
         let tpm = tpm.map(|scratch| TpmDaemon::start(scratch.path())).transpose()?;
@@ -214,10 +216,10 @@ impl VmCommand {
         }
         if let Some((work, scratch)) = work.zip(scratch.as_ref()) {
             context.report.detail(format_args!("the guest is {verdict}"));
-            return self.attend(context, (&planned, scratch), verdict.acceleration(), work);
+            return self.attend(context, (&planned, scratch), verdict.acceleration(), work, outcomes);
         }
         context.report.line(format_args!("the guest is {verdict}; Ctrl-A X ends it"));
-        for share in &hardware.shares {
+        for share in &planned.shares {
             let there = match self.disk {
                 None => format!("/run/host/{} in the guest", share.tag),
                 Some(_) => format!("in the guest: {}", share.how_to_mount()),

@@ -21,7 +21,7 @@ use crate::disk::made_files::MadeFiles;
 use crate::disk::pinned_kernel::PinnedKernels;
 use crate::error::{Error, Result};
 use crate::scratch::temporary::TemporaryFolder;
-use crate::vm::guest::{DirectBoot, Hardware, Screen, takes_a_state};
+use crate::vm::guest::{DirectBoot, Hardware, Screen, takes_a_state, takes_folders};
 use crate::vm::share::SharedFolder;
 use crate::vm::state::{StateFile, USUAL_SIZE};
 use crate::vm::{beside, foreign_disk, forward, lan, medium};
@@ -54,6 +54,8 @@ pub(super) struct Planned {
     pub(super) probe: Option<Machine>,
     /// SHA-256 of what it boots from, where no name of a file says so.
     pub(super) files: Vec<Digest>,
+    /// Folders of this machine, which it should find.
+    pub(super) shares: Vec<SharedFolder>,
 }
 
 impl VmCommand {
@@ -116,7 +118,12 @@ impl VmCommand {
         firmware.require()?;
         let format = DiskFormat::of_name(disk);
         let machine = Machine::from_firmware(&name, firmware).restarts().disk_of(disk, format, !self.keep);
-        Ok(Planned { machine: hardware.of(machine), probe: None, files: Vec::new() })
+        Ok(Planned {
+            machine: hardware.of(machine),
+            probe: None,
+            files: Vec::new(),
+            shares: hardware.shares.clone(),
+        })
     }
 
     /// `scratch`, of a guest that nobody sits at: the initramfs with its agent lies there.
@@ -136,6 +143,9 @@ impl VmCommand {
         let generation = contents::newest(&store, &name, &context.report)?;
         if self.state.is_some() {
             takes_a_state(&generation.contents)?;
+        }
+        if !hardware.shares.is_empty() {
+            takes_folders(&generation.contents)?;
         }
         let boot = self.kernel_of(context, &store, &generation)?;
         let [linux, initrd] = boot.places()?;
@@ -163,7 +173,12 @@ impl VmCommand {
             append: &self.append,
         };
         let probe = Machine::new("kvm-probe", linux, initrd).parameter("lamina.store=initramfs");
-        Ok(Planned { machine: direct.machine(hardware), probe: Some(probe), files })
+        Ok(Planned {
+            machine: direct.machine(hardware),
+            probe: Some(probe),
+            files,
+            shares: hardware.shares.clone(),
+        })
     }
 
     /// The kernel that the profile names, else that of `--kernel`.
