@@ -196,6 +196,11 @@ fn what_makes_no_sense_is_refused_with_what_helps() {
         &["vm", "nobody", "--dry-run"],
         &["profile nobody: has not been locked", "`lamina build nobody`"],
     );
+    refused(
+        &["vm", "web", "--kernel", "6.11", "--dry-run"],
+        &["kernel 6.11: is not in the list", "did you mean '6.1", "lamina kernel list"],
+    );
+    refused(&["vm", "web", "--kernel", "nope", "--dry-run"], &["known here: 6.1, ", "lamina kernel list"]);
     refused(&vm(&["--backing"]), &["--backing: is for images of --disk and --usb"]);
     refused(&["vm", "../x", "--dry-run"], &["../x", "lamina profile list"]);
     refused(&["vm", "web", "--kernel", "./none", "--dry-run"], &["./none: does not exist"]);

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::rc::Rc;
 
 use profiles::resolved::KernelPin;
-use profiles::{Digest, Name};
+use profiles::{Digest, Name, suggest};
 use serde_json::{Value, json};
 use squashfs::UnpackOptions;
 
@@ -80,11 +80,25 @@ pub(super) fn source(context: &Context, kernel: &str) -> Result<(KernelSource, O
     let all = list(context)?;
     let kernel = match listed::find(&all, kernel) {
         Ok(kernel) => kernel,
-        Err(error) => return imported(context, kernel)?.map(|it| (it, None)).ok_or(error),
+        Err(error) => {
+            return match imported(context, kernel)? {
+                Some(own) => Ok((own, None)),
+                None => Err(error.remedy(known_names(context, &all, kernel)?)),
+            };
+        }
     };
     let fetcher = Fetcher::of_cache()?;
     let path = fetcher.fetch(&kernel.package, Path::new("."), &Console::new())?;
     Ok((KernelSource::at(path, Some(kernel.package.sha256)), Some(kernel.name.clone())))
+}
+
+/// What else could be meant: the kernels that can be fetched, and those of the store.
+fn known_names(context: &Context, listed: &[ListedKernel], kernel: &str) -> Result<String> {
+    let imported: Vec<KernelRecord> = context.store()?.kernels()?.into_iter().flatten().collect();
+    let listed = listed.iter().map(|it| it.name.as_str());
+    let names: Vec<&str> = listed.chain(imported.iter().map(|it| it.pin.name.as_str())).collect();
+    let near = suggest::remedy(kernel, &names);
+    Ok(format!("{near} (`lamina kernel list`); or give a kernel package, or the folder of an unpacked one"))
 }
 
 /// The kernel that a profile is for, for programs.

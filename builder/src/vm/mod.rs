@@ -8,6 +8,7 @@
 //! | [`lan`] | guests on one network |
 //! | [`foreign_disk`] | images and devices that somebody has |
 //! | [`forward`] | ports of the guest on this machine |
+//! | [`least_memory`] | how much its kernel needs |
 //! | [`job`] | what is done in a guest that nobody sits at, and what became of it |
 //! | [`beside`] | the initramfs with the agent that does it |
 //! | [`attended`] | such a guest, from its start to its end |
@@ -27,6 +28,7 @@ pub mod guest;
 pub mod job;
 pub mod junit;
 pub mod lan;
+pub mod least_memory;
 pub mod medium;
 pub mod share;
 pub mod snapshot;

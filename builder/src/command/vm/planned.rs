@@ -24,7 +24,7 @@ use crate::scratch::temporary::TemporaryFolder;
 use crate::vm::guest::{DirectBoot, Hardware, Screen, takes_a_state, takes_folders};
 use crate::vm::share::SharedFolder;
 use crate::vm::state::{StateFile, USUAL_SIZE};
-use crate::vm::{beside, foreign_disk, forward, lan, medium};
+use crate::vm::{beside, foreign_disk, forward, lan, least_memory, medium};
 
 /// Of profiles that name none, when nobody says: made for virtual machines, and small.
 const KERNEL: &str = "6.1";
@@ -149,6 +149,7 @@ impl VmCommand {
         }
         let boot = self.kernel_of(context, &store, &generation)?;
         let [linux, initrd] = boot.places()?;
+        least_memory::suffices(hardware.memory_mib, linux, initrd)?;
         let medium = medium::of(&store, &generation, &context.report)?;
         if self.state_size.is_some() && self.state.is_none() {
             return Err(
