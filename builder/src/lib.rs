@@ -9,6 +9,7 @@
 
 pub mod bootstrap;
 pub mod build;
+pub mod choice;
 pub mod collection;
 pub mod command;
 pub mod digest;

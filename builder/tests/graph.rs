@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 
 use builder::build::plan::Plan;
 use builder::graph::Graph;
-use builder::graph::selection::Wishes;
 use builder::profile::folder::ProfileFolder;
 use builder::profile::layers::{self, Layers};
 use builder::recipe::RecipeFolder;
@@ -47,7 +46,7 @@ fn a_build_sees_its_build_dependencies_and_what_they_need_to_run() {
         names(&graph, &graph.packages()[roots[0]].build_root),
         ["bootstrap", "headers", "musl", "zlib"]
     );
-    assert_eq!(names(&graph, &graph.stack(&roots)), ["base", "ssh"]);
+    assert_eq!(names(&graph, &graph.stack(&roots).unwrap()), ["base", "ssh"]);
 }
 
 #[test]
@@ -79,13 +78,10 @@ fn a_missing_or_unsuitable_dependency_names_who_needs_it() {
 
 #[test]
 fn dependencies_of_a_feature_are_there_only_when_it_is_on() {
-    let tree = tree(&[
-        ("a", "feature \"tls\" default=#false\nbuild-depends { ssl feature=\"tls\"\n }"),
-        ("ssl", ""),
-    ]);
+    let tree =
+        tree(&[("a", "feature \"tls\" default=#false\nbuild-depends { ssl when=\"tls\"\n }"), ("ssl", "")]);
     let layers = |on: bool| {
-        let wishes = Wishes { features: BTreeMap::from([("tls".to_owned(), on)]), variant: None };
-        let (graph, roots) = tree.resolve_with(&["a"], &wishes).unwrap();
+        let (graph, roots) = tree.resolve_with(&["a"], &[("tls", if on { "on" } else { "off" })]).unwrap();
         names(&graph, &graph.packages()[roots[0]].build_root)
     };
     assert_eq!(layers(false), ["bootstrap"]);
@@ -95,8 +91,7 @@ fn dependencies_of_a_feature_are_there_only_when_it_is_on() {
 #[test]
 fn an_unknown_feature_names_the_near_one() {
     let tree = tree(&[("a", "feature \"compress\" default=#false")]);
-    let wishes = Wishes { features: BTreeMap::from([("compres".to_owned(), true)]), variant: None };
-    let message = tree.resolve_with(&["a"], &wishes).unwrap_err().to_string();
+    let message = tree.resolve_with(&["a"], &[("compres", "on")]).unwrap_err().to_string();
     assert!(
         message.contains("package a: has no feature 'compres'\nhelp: did you mean 'compress'?"),
         "{message}"
@@ -112,7 +107,7 @@ fn a_stack_keeps_the_written_order_and_puts_what_is_missing_below() {
         ("nano", "depends { base\n }"),
     ]);
     let (graph, roots) = tree.resolve(&["nano", "ssh", "base"]).unwrap();
-    assert_eq!(names(&graph, &graph.stack(&roots)), ["nano", "zlib", "ssh", "base"]);
+    assert_eq!(names(&graph, &graph.stack(&roots).unwrap()), ["nano", "zlib", "ssh", "base"]);
 }
 
 /// Puts a record and an image of one byte into the store.
@@ -128,7 +123,7 @@ fn pretend_built(store: &Store, graph: &Graph, index: usize) {
         license: "MIT".to_owned(),
         target: "x86_64-linux".to_owned(),
         variant: None,
-        features: package.selection.features.clone(),
+        features: BTreeMap::new(),
         build_root: Vec::new(),
         depends: Vec::new(),
         sources: Vec::new(),
@@ -175,7 +170,7 @@ fn layers(tree: &Tree, lines: &str) -> builder::Result<(Vec<String>, Vec<String>
     let file = folder.path().join("web.kdl");
     std::fs::write(&file, format!("profile \"web\" {{\n{lines}\n}}\n")).unwrap();
     let composition = ProfileFolder::new(folder.path().to_path_buf()).compose_file(&file)?;
-    let (graph, roots) = Graph::resolve(&RecipeFolder::new(tree.path()), &layers::requests(&composition)?)?;
+    let (graph, roots) = Graph::resolve(&RecipeFolder::new(tree.path()), &layers::requests(&composition))?;
     let layers = Layers::of(&graph, &composition, &roots)?;
     assert_eq!(layers.all().len(), layers.stack.len() + layers.optional.len());
     Ok((names(&graph, &layers.stack), names(&graph, &layers.optional)))
@@ -211,13 +206,13 @@ fn what_a_profile_asks_for_is_refused_at_its_line() {
         ("nanoo", "package nanoo: there is no"),
         ("nano utf8=#true", "package nano: has no feature 'utf8'"),
         ("nano version=\">=2\"", "package nano: is version 1, and >=2 is asked for"),
-        ("nano tls=\"libressl\"", "feature 'tls' of 'nano' is a switch"),
+        ("nano tls=\"libressl\"", "package nano: has no feature 'tls'"),
     ] {
         std::fs::write(&file, format!("profile \"web\" {{\n    packages {{\n        {line}\n    }}\n}}\n"))
             .unwrap();
         let composition = ProfileFolder::new(folder.path().to_path_buf()).compose_file(&file).unwrap();
-        let refused = layers::requests(&composition)
-            .and_then(|requests| Graph::resolve(&RecipeFolder::new(tree.path()), &requests).map(|_| ()))
+        let refused = Graph::resolve(&RecipeFolder::new(tree.path()), &layers::requests(&composition))
+            .map(|_| ())
             .unwrap_err()
             .to_string();
         assert!(

@@ -2,10 +2,7 @@
 
 mod tree;
 
-use std::collections::BTreeMap;
-
 use builder::graph::Package;
-use builder::graph::selection::Wishes;
 use tree::Tree;
 
 const SOURCE: &str = "0000000000000000000000000000000000000000000000000000000000000001";
@@ -162,10 +159,8 @@ fn files_around_the_recipe_change_the_id() {
 fn chosen_features_and_variants_change_the_id() {
     let tree = tree();
     let before = package(&tree, "hello").id;
-    let features = Wishes { features: BTreeMap::from([("nls".to_owned(), true)]), variant: None };
-    let variant = Wishes { features: BTreeMap::new(), variant: Some("dynamic".to_owned()) };
-    for wishes in [features, variant] {
-        let (graph, roots) = tree.resolve_with(&["hello"], &wishes).unwrap();
+    for wishes in [("nls", "on"), ("variant", "dynamic")] {
+        let (graph, roots) = tree.resolve_with(&["hello"], &[wishes]).unwrap();
         assert_ne!(graph.packages()[roots[0]].id, before, "{wishes:?}");
     }
 }

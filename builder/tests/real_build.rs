@@ -19,6 +19,7 @@ const SEE: &str = r#"
         uname -n > hostname
         id -u > user
         env | sort > environment
+        printf '%s\\n' "$@" > arguments
         ls / > root
         ls /dev > devices
         tail -n +3 /proc/net/dev | cut -d: -f1 | tr -d ' ' > network
@@ -37,7 +38,10 @@ fn a_build_sees_its_stack_and_nothing_else() {
         workshop.write("packages/see/conf", "from the recipe\n");
         workshop.recipe(
             "see",
-            &format!("file \"conf\"\nfeature \"x-y\" default=#true\nfeature \"off\" default=#false\n{SEE}"),
+            &format!(
+                "file \"conf\"\nfeature \"x-y\" default=#true\nfeature \"off\" default=#false\n\
+                 feature \"tls\" \"a\" \"b\" default=\"b\"\narguments \"install\" \"--x\" \"two words\" when=\"tls=b\"\n{SEE}"
+            ),
         );
         workshop.succeed(&["build", "see"]);
         let seen = |name: &str| workshop.read_from_image("see", &format!("seen/{name}"));
@@ -48,13 +52,14 @@ fn a_build_sees_its_stack_and_nothing_else() {
             "fd\nfull\nnull\nrandom\nshm\nstderr\nstdin\nstdout\ntty\nurandom\nzero\n"
         );
         assert_eq!(seen("conf"), "from the recipe\n");
+        assert_eq!(seen("arguments"), "--x\ntwo words\n");
         assert!(seen("mount").contains("mount"), "{}", seen("mount"));
         for refused in ["sysctl", "recipe"] {
             assert!(seen(refused).contains("ead-only file system"), "{refused}: {}", seen(refused));
         }
         let environment = seen("environment");
         for line in
-            ["FEATURE_X_Y=1", "SOURCE_DATE_EPOCH=315532800", "LC_ALL=C", "TZ=UTC", "HOME=/build", "OUT=/out"]
+            ["FEATURE_X_Y=1", "FEATURE_TLS=b", "SOURCE_DATE_EPOCH=315532800", "LC_ALL=C", "TZ=UTC", "HOME=/build", "OUT=/out"]
         {
             assert!(environment.lines().any(|it| it == line), "{line} in {environment}");
         }

@@ -71,7 +71,7 @@ fn what_a_generation_or_the_tree_needs_stays_and_the_rest_goes() {
     store.put("profiles/web/2.kdl.minisig", "a signature");
     let recipes = RecipeFolder::new(Path::new(&store.tree).join("packages"));
     let busybox = recipes.load(&Name::parse("busybox").unwrap()).unwrap();
-    let source = format!("sources/{}", busybox.sources[0].sha256.hex());
+    let source = format!("sources/{}", busybox.sources[0].item.sha256.hex());
     let gone = "ee".repeat(32);
     store.put(&source, "a source");
     let unneeded = [

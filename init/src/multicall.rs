@@ -28,7 +28,8 @@ const NAME: &str = "lamina";
 /// What also asks for the command, under any name.
 const WORDS: [&str; 9] = ["bless", "report", "why", "shutdown", "help", "--help", "-h", "--version", "-V"];
 /// What its declaration does not say of the command.
-const PROGRAM: Program<'static> = Program { name: NAME, version: env!("CARGO_PKG_VERSION"), aliases: &[] };
+const PROGRAM: Program<'static> =
+    Program { name: NAME, version: env!("CARGO_PKG_VERSION"), aliases: &[], choosing: &[] };
 
 /// What Lamina offers in the system that it booted.
 #[derive(FromArgs, ArgsInfo, Debug)]

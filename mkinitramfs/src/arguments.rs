@@ -190,6 +190,7 @@ pub const PROGRAM: Program<'static> = Program {
         ("--man", "man"),
         ("--completions", "completions"),
     ],
+    choosing: &[],
 };
 
 /// The command line, or the exit status: 0 after --help, 2 when it was not understood.

@@ -6,6 +6,7 @@
 //!
 //! This crate becomes part of PID 1: it does no input or output, and its only dependency is `kdl`.
 
+mod choice;
 pub mod decode;
 mod device_spec;
 mod diagnostics;
@@ -25,6 +26,7 @@ mod writable_top;
 pub mod written;
 pub mod written_line;
 
+pub use choice::Choice;
 pub use device_spec::DeviceSpec;
 pub use diagnostics::{Diagnostic, Diagnostics};
 pub use digest::{Digest, DigestError};

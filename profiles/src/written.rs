@@ -5,12 +5,12 @@
 
 use std::collections::BTreeMap;
 
-use crate::decode::{Block, KdlValue, Node, Problem, Shape, Value, read};
+use crate::decode::{Block, Node, Shape, read};
 use crate::seal::Seal;
 use crate::suggest;
 use crate::system::{SystemPath, Verify};
 use crate::version::Condition;
-use crate::{Diagnostics, Name, Span, WritableTop};
+use crate::{Choice, Diagnostics, Name, Span, WritableTop};
 
 mod compose;
 pub mod settings;
@@ -97,28 +97,6 @@ pub struct Package {
     pub variant: Option<Name>,
     /// The features that are chosen; the others are as the recipe says.
     pub features: BTreeMap<Name, Choice>,
-}
-
-/// What is chosen for a feature.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Choice {
-    /// `#true`
-    On,
-    /// `#false`
-    Off,
-    /// One of several, by name.
-    Of(Name),
-}
-
-impl Value for Choice {
-    fn decode(value: &KdlValue) -> Result<Choice, Problem> {
-        match value.as_bool() {
-            Some(true) => Ok(Choice::On),
-            Some(false) => Ok(Choice::Off),
-            None if value.is_string() => Name::decode(value).map(Choice::Of),
-            None => Err(Problem::new("a feature is #true, #false or a name", "write #true to switch it on")),
-        }
-    }
 }
 
 /// Leave to shadow a path.

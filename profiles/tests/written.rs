@@ -1,8 +1,9 @@
 //! Written profiles: what is read, how includes are joined, and every refusal word for word.
 
+use profiles::Choice;
 use profiles::version::Version;
 use profiles::written::settings::Addressing;
-use profiles::written::{Choice, Composition, Package, Profile, compose};
+use profiles::written::{Composition, Package, Profile, compose};
 use profiles::{
     DeviceSpec, Diagnostics, Name, State, StateFileSystem, TmpfsSize, Verify, WhenChanged, WritableTop,
 };

@@ -17,11 +17,12 @@ use std::time::Instant;
 
 use cli::numbers::human_size;
 use cli::progress::Works;
-use profiles::Digest;
+use profiles::{Choice, Digest};
 use squashfs::Tree;
 
 use crate::bootstrap::Bootstrap;
 use crate::build::plan::Plan;
+use crate::choice::name;
 use crate::error::{Error, Result};
 use crate::fetch::{Console, Fetcher};
 use crate::graph::package_id::TARGET;
@@ -31,7 +32,7 @@ use crate::image::format::SOURCE_DATE_EPOCH;
 use crate::image::output;
 use crate::limits::{self, LimitWishes, Limits};
 use crate::new_folder::{self, Rule};
-use crate::recipe::{Making, STEP_NAMES, StepWork, feature_variable};
+use crate::recipe::{Making, STEP_NAMES, StepWork};
 use crate::report::Report;
 use crate::sandbox::{self, Bind, Policy, Spec, Step, Variation, Work};
 use crate::scratch::Scratch;
@@ -213,7 +214,7 @@ impl Builder<'_> {
     /// belongs to somebody else he could change meanwhile, and the build might not be allowed to read. The sandbox sees the folder
     /// read-only.
     fn bring_sources(&self, package: &Package, folder: &Path) -> Result<()> {
-        let sources = &package.recipe.sources;
+        let sources = &package.instructions.sources;
         let found = self.fetcher.fetch_all(sources, &package.recipe.folder, &Console::new())?;
         for (source, path) in sources.iter().zip(found) {
             let name = folder.join(&source.file);
@@ -295,10 +296,14 @@ fn record_of(package: &Package, layers: &[Dependency]) -> Result<BuildRecord> {
         verity: None,
         license: recipe.license.clone(),
         target: TARGET.to_owned(),
-        variant: package.selection.variant.clone(),
-        features: package.selection.features.clone(),
+        variant: package.selection.variant().map(str::to_owned),
+        features: package
+            .selection
+            .features()
+            .map(|(name, choice)| (name.to_owned(), choice.clone()))
+            .collect(),
         build_root: layers.to_vec(),
-        depends: package.selection.wanted(&recipe.depends).map(|needed| needed.name.clone()).collect(),
+        depends: package.instructions.depends.iter().map(|needed| needed.name.clone()).collect(),
         sources: package
             .sources()?
             .into_iter()
@@ -335,27 +340,33 @@ fn environment(package: &Package, jobs: NonZero<usize>) -> Vec<(String, String)>
         ("SRC", "/build/src"),
         ("NAME", recipe.name.as_str()),
         ("VERSION", recipe.version.as_str()),
-        ("VARIANT", package.selection.variant.as_deref().unwrap_or_default()),
+        ("VARIANT", package.selection.variant().unwrap_or_default()),
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()))
     .to_vec();
     variables.push(("JOBS".to_owned(), jobs.to_string()));
     variables.push(("SOURCE_DATE_EPOCH".to_owned(), SOURCE_DATE_EPOCH.to_string()));
-    for (feature, _) in package.selection.features.iter().filter(|(_, on)| **on) {
-        variables.push((feature_variable(feature), "1".to_owned()));
+    for (feature, choice) in package.selection.features() {
+        let value = match choice {
+            Choice::Off => continue,
+            Choice::On => "1",
+            Choice::Of(value) => value.as_str(),
+        };
+        variables.push((name::variable(feature), value.to_owned()));
     }
     variables
 }
 
 fn steps(package: &Package) -> Vec<Step> {
     let step = |name: &&str| {
-        let work = match package.recipe.work(name)? {
+        let step = package.instructions.steps.get(*name)?;
+        let work = match &step.work {
             StepWork::Unpack(file) => {
                 Work::Unpack { source: Path::new("/sources").join(file), target: PathBuf::from("/build/src") }
             }
             StepWork::Script(text) => {
-                let folder = if *name == "unpack" { "/build" } else { "/build/src" };
-                Work::Script { text, folder: PathBuf::from(folder) }
+                let folder = PathBuf::from(if *name == "unpack" { "/build" } else { "/build/src" });
+                Work::Script { text: text.clone(), arguments: step.arguments.clone(), folder }
             }
         };
         Some(Step { name: (*name).to_owned(), work })

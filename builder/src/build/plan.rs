@@ -125,7 +125,7 @@ fn reason(graph: &Graph, package: &Package, earlier: &Earlier<'_>) -> Result<Str
     let fewest = known.iter().map(|record| differences(graph, package, record)).min_by_key(Vec::len);
     Ok(match fewest {
         None => "never built".to_owned(),
-        Some(list) if list.is_empty() && package.recipe.making == Making::Debian => {
+        Some(list) if list.is_empty() && matches!(package.recipe.making, Making::Debian) => {
             "its Debian packages changed".to_owned()
         }
         Some(list) if list.is_empty() => "its steps, patches or files changed".to_owned(),
@@ -138,13 +138,14 @@ fn differences(graph: &Graph, package: &Package, record: &BuildRecord) -> Vec<St
     if record.version != package.recipe.version.as_str() {
         list.push(format!("version {} instead of {}", package.recipe.version, record.version));
     }
-    if record.variant != package.selection.variant {
+    if record.variant.as_deref() != package.selection.variant() {
         list.push("another variant".to_owned());
     }
-    if record.features != package.selection.features {
+    if !record.features.iter().map(|(name, choice)| (name.as_str(), choice)).eq(package.selection.features())
+    {
         list.push("other features".to_owned());
     }
-    let mut sources: Vec<_> = package.recipe.sources.iter().map(|source| source.sha256).collect();
+    let mut sources: Vec<_> = package.instructions.sources.iter().map(|source| source.sha256).collect();
     let mut recorded: Vec<_> = record.sources.iter().map(|source| source.sha256).collect();
     sources.sort();
     recorded.sort();

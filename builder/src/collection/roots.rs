@@ -44,7 +44,7 @@ pub fn graph_of_tree(recipes: &RecipeFolder, profiles: &ProfileFolder) -> Result
         wanted.push(Request::plain(Name::parse(&package).map_err(Error::on(&package))?));
     }
     for profile in profiles.compositions()? {
-        wanted.extend(requests(&profile)?);
+        wanted.extend(requests(&profile));
     }
     Ok(Graph::resolve(recipes, &wanted)?.0)
 }

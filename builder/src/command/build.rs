@@ -8,13 +8,17 @@ use argh::{ArgsInfo, FromArgs};
 use cli::numbers::count;
 use cli::progress::Works;
 use profiles::written::Composition;
+use profiles::{Choice, Name};
 use serde_json::json;
 
 use super::{at_most_one, print, print_json};
 use crate::build::plan::{Action, Plan};
 use crate::build::source_plan;
 use crate::build::{Builder, Records};
+use crate::choice::name::VARIANT;
+use crate::choice::{Asker, Wishes};
 use crate::command::context::{Context, jobs_or_processors};
+use crate::command::targets::{self, Target};
 use crate::error::{Error, Result};
 use crate::fetch::Console;
 use crate::graph::{Graph, Request};
@@ -32,7 +36,10 @@ use crate::store::{BuildRecord, Store};
 #[argh(
     subcommand,
     name = "build",
-    example = "lamina build console\nlamina build dropbear --dry-run\nlamina build nano --with utf8 --without help --jobs 4"
+    example = "lamina build console\nlamina build dropbear --dry-run",
+    example = "lamina build nano +syntax --jobs 4",
+    example = "lamina build curl +http2 -ldap tls=libressl",
+    note = "Behind a package stand choices of it: +NAME switches a feature on, -NAME off, NAME=VALUE takes one of its values."
 )]
 pub struct Build {
     /// packages and profiles
@@ -117,8 +124,10 @@ impl Wanted {
     }
 
     /// Everything whose image is wanted; `roots` has the index of each request in the graph.
-    fn images(&self, graph: &Graph, roots: &[usize]) -> Vec<usize> {
-        self.stacks.iter().flat_map(|stack| graph.stack(&roots[stack.clone()])).collect()
+    fn images(&self, graph: &Graph, roots: &[usize]) -> Result<Vec<usize>> {
+        let stacks: Vec<Vec<usize>> =
+            self.stacks.iter().map(|stack| graph.stack(&roots[stack.clone()])).collect::<Result<_>>()?;
+        Ok(stacks.concat())
     }
 
     /// Refuses profiles that could not be locked, before anything is built for them.
@@ -198,7 +207,7 @@ impl Build {
         }
         let store = context.store()?;
         wanted.check_profiles(&graph, &roots, &store)?;
-        let images = wanted.images(&graph, &roots);
+        let images = wanted.images(&graph, &roots)?;
         let plan = Plan::make(&graph, &images, &store)?;
         if self.dry_run {
             self.print_plan(&plan)?;
@@ -239,15 +248,14 @@ impl Build {
             _ => Meaning::Any,
         };
         let mut wanted = wanted(context, recipes, &self.target, self.all, meaning)?;
-        let wishes =
-            self.with.iter().map(|name| (name, true)).chain(self.without.iter().map(|name| (name, false)));
-        for (feature, on) in wishes {
+        let switches = self.with.iter().map(|name| (name.clone(), Choice::On));
+        let switches = switches.chain(self.without.iter().map(|name| (name.clone(), Choice::Off)));
+        let variant = self.variant.as_deref().map(|name| Name::parse(name).map_err(Error::on("--variant")));
+        let variant = variant.transpose()?.map(|name| (VARIANT.to_owned(), Choice::Of(name)));
+        for (name, choice) in switches.chain(variant) {
             for request in &mut wanted.requests {
-                request.wishes.features.insert(feature.clone(), on);
+                request.wishes.choices.insert(name.clone(), choice.clone());
             }
-        }
-        for request in &mut wanted.requests {
-            request.wishes.variant = self.variant.clone().or(request.wishes.variant.take());
         }
         let wishes_given = !self.with.is_empty() || !self.without.is_empty() || self.variant.is_some();
         if wishes_given && !wanted.profiles.is_empty() {
@@ -354,6 +362,7 @@ fn wanted(
 ) -> Result<Wanted> {
     let mut wanted = Wanted { requests: Vec::new(), stacks: Vec::new(), profiles: Vec::new() };
     let mut packages = Vec::new();
+    let targets = targets::targets(targets)?;
     if targets.is_empty() != all {
         return Err(Error::new("targets", "name packages or profiles, or give --all, not both")
             .remedy("for example: lamina build console"));
@@ -361,11 +370,18 @@ fn wanted(
     if all {
         packages.extend(recipes.all()?.into_iter().map(Request::plain));
     }
-    for name in targets {
-        match named::find(name, meaning, recipes, &context.profiles()?)? {
-            Named::Package(name) => packages.push(Request::plain(name)),
+    for Target { name, choices } in targets {
+        match named::find(&name, meaning, recipes, &context.profiles()?)? {
+            Named::Package(name) => {
+                let wishes = Wishes { choices, by: Asker::CommandLine };
+                packages.push(Request { wishes, ..Request::plain(name) });
+            }
+            Named::Profile(_) if !choices.is_empty() => {
+                return Err(Error::new(format!("profile {name}"), "takes no choices on the command line")
+                    .remedy("write them into the profile, behind the package"));
+            }
             Named::Profile(composition) => {
-                wanted.add(requests(&composition)?);
+                wanted.add(requests(&composition));
                 wanted.profiles.push(*composition);
             }
         }

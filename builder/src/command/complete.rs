@@ -12,6 +12,7 @@ use profiles::Name;
 use squashfs::{Image, Kind};
 
 use super::{Lamina, image_name, kernel_named};
+use crate::choice::name::VARIANT;
 use crate::command::context::Context;
 use crate::recipe::{DEBIAN_DESCRIPTION, Recipe};
 use crate::store::BuildRecord;
@@ -97,9 +98,6 @@ fn argument(command: &[&str], argument: &str) -> Option<Argument> {
         (_, "--jobs" | "--level" | "--block-size" | "--time" | "--attributes") => Argument::Unknown,
         (_, "--timeout" | "--silence" | "--memory" | "--processes" | "--tmpfs") => Argument::Unknown,
         (_, "--output" | "--key" | "--public-key") => Argument::File,
-        ("build" | "fetch", "target") => Argument::PackageOrProfile,
-        ("build", "--with" | "--without") => Argument::Feature,
-        ("build", "--variant") => Argument::Variant,
         ("bootstrap lock", "recipe") => Argument::DebianLayer,
         ("completions", "shell") => Argument::Shell,
         ("image cat", "path") => Argument::PathInImage,
@@ -147,6 +145,18 @@ fn argument(command: &[&str], argument: &str) -> Option<Argument> {
         )
         | ("system copy", "out") => Argument::File,
         ("system copy", _) => Argument::Unknown,
+        _ => return of_packages(command, argument),
+    })
+}
+
+/// The same for what is about recipes.
+fn of_packages(command: &[&str], argument: &str) -> Option<Argument> {
+    Some(match (command.join(" ").as_str(), argument) {
+        ("build" | "fetch", "target") => Argument::PackageOrProfile,
+        ("build", "--with" | "--without") => Argument::Feature,
+        ("build", "--variant") => Argument::Variant,
+        ("explain" | "info", "package") => Argument::Package,
+        ("explain", "--in") => Argument::PackageOrProfile,
         ("source pin", "url-or-file") => Argument::File,
         ("source pin", "--name") => Argument::Unknown,
         ("source pin", "--write") => Argument::Package,
@@ -176,16 +186,16 @@ fn offered(argument: Argument, context: &Context, cursor: &Cursor<'_>) -> BTreeM
         }
         Argument::Feature => {
             let features = recipes(context, cursor).into_iter().flat_map(|recipe| recipe.features);
-            let described = features.map(|it| {
-                let default = if it.default { "on" } else { "off" };
-                let text = format!("{} (default: {default})", it.description.unwrap_or_default());
+            let described = features.filter(|it| it.name != VARIANT).map(|it| {
+                let text = format!("{} (default: {})", it.description.unwrap_or_default(), it.default);
                 (it.name, text.trim_start().to_owned())
             });
             described.collect()
         }
         Argument::Variant => {
-            let variants = recipes(context, cursor).into_iter().filter_map(|recipe| recipe.variants);
-            variants.flat_map(|it| it.names).map(|name| (name, String::new())).collect()
+            let features = recipes(context, cursor).into_iter().flat_map(|recipe| recipe.features);
+            let variants = features.filter(|it| it.name == VARIANT).flat_map(|it| it.values);
+            variants.map(|it| (it.name.to_string(), String::new())).collect()
         }
         Argument::Image => images(context),
         Argument::PathInImage => {

@@ -90,8 +90,14 @@ impl Choice {
             .at
             .as_ref()
             .is_none_or(|at| record.version == *at || record.id.hex().starts_with(at.as_str()));
-        let has =
-            |word: &String| record.features.get(word) == Some(&true) || record.variant.as_ref() == Some(word);
+        let has = |word: &String| {
+            let feature = |name: &str| record.features.get(name);
+            let value =
+                word.split_once('=').and_then(|(name, value)| Some((feature(name)?.to_string(), value)));
+            feature(word) == Some(&profiles::Choice::On)
+                || value.is_some_and(|(chosen, value)| chosen == value)
+                || record.variant.as_ref() == Some(word)
+        };
         at && self.with.iter().all(has)
     }
 

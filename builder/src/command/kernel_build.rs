@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use argh::{ArgsInfo, FromArgs};
 use kernel_package::KernelPackage;
+use profiles::Choice;
 use serde_json::json;
 use squashfs::UnpackOptions;
 
@@ -14,6 +15,7 @@ use super::build::Build;
 use super::kernel_import::{parse, publish};
 use super::kernel_named::as_json;
 use super::{print, print_json};
+use crate::choice::name::VARIANT;
 use crate::command::context::{Context, jobs_or_processors};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Request};
@@ -110,7 +112,7 @@ fn tree(context: &Context) -> Result<Option<RecipeFolder>> {
 /// The record of what was built just now, or before.
 fn built(recipes: &RecipeFolder, flavour: &str, store: &Store) -> Result<BuildRecord> {
     let mut request = Request::plain(parse(own::PACKAGE)?);
-    request.wishes.variant = Some(flavour.to_owned());
+    request.wishes.choices.insert(VARIANT.to_owned(), Choice::Of(parse(flavour)?));
     let (graph, roots) = Graph::resolve(recipes, &[request])?;
     let found = roots.first().map(|root| store.finished_build(&graph.packages()[*root].id)).transpose()?;
     found.flatten().ok_or_else(|| {

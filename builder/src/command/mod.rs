@@ -6,10 +6,12 @@ mod complete;
 mod completions;
 pub mod context;
 mod disk;
+mod explain;
 mod image;
 mod image_cat;
 mod image_name;
 mod image_verity;
+mod info;
 mod kernel;
 mod kernel_build;
 mod kernel_import;
@@ -33,6 +35,7 @@ mod system_default;
 mod system_diff;
 mod system_install;
 mod system_update;
+mod targets;
 mod told_apart;
 mod vm;
 
@@ -50,8 +53,12 @@ use crate::error::{Error, Result};
 use crate::scratch::temporary;
 
 /// What its declaration does not say of the program.
-pub const PROGRAM: Program<'static> =
-    Program { name: "lamina", version: env!("CARGO_PKG_VERSION"), aliases: &[] };
+pub const PROGRAM: Program<'static> = Program {
+    name: "lamina",
+    version: env!("CARGO_PKG_VERSION"),
+    aliases: &[],
+    choosing: &["build", "explain", "info"],
+};
 
 /// Builds packages from recipes into images, and stacks images into systems.
 #[derive(FromArgs, argh::ArgsInfo, Debug)]
@@ -90,8 +97,10 @@ enum Command {
     Build(build::Build),
     Completions(completions::Completions),
     Disk(disk::DiskCommand),
+    Explain(explain::Explain),
     Fetch(build::Fetch),
     Image(image::ImageCommand),
+    Info(info::Info),
     Kernel(kernel::KernelCommand),
     Key(key::KeyCommand),
     Man(man::Man),
@@ -136,8 +145,10 @@ fn run_in(context: &Context, command: Command) -> Result<ExitCode> {
         Command::Build(command) => command.run(context),
         Command::Completions(command) => command.run(),
         Command::Disk(command) => command.run(context),
+        Command::Explain(command) => command.run(context),
         Command::Fetch(command) => command.run(context),
         Command::Image(command) => command.run(context),
+        Command::Info(command) => command.run(context),
         Command::Kernel(command) => command.run(context),
         Command::Key(command) => command.run(context),
         Command::Man(command) => command.run(),

@@ -325,7 +325,7 @@ fn require(names: &[String]) -> Result<()> {
 }
 
 fn resolve(context: &Context, composition: &Composition) -> Result<(Graph, Vec<usize>)> {
-    Graph::resolve(&context.recipes()?, &requests(composition)?)
+    Graph::resolve(&context.recipes()?, &requests(composition))
 }
 
 /// Locks a profile whose packages are all in the store.

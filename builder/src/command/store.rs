@@ -1,10 +1,12 @@
 //! `lamina store`: what is there, and whether it is sound.
 
+use std::collections::BTreeMap;
 use std::num::NonZero;
 use std::process::ExitCode;
 
 use argh::{ArgsInfo, FromArgs};
 use cli::numbers::{count, human_size};
+use profiles::Choice;
 use serde_json::json;
 
 use super::store_gc::{self, Gc};
@@ -156,7 +158,7 @@ pub(super) fn as_json(record: &BuildRecord) -> serde_json::Value {
         "license": record.license,
         "target": record.target,
         "variant": record.variant,
-        "features": record.features,
+        "features": record.features.iter().map(|(name, choice)| (name.as_str(), choice_as_json(choice))).collect::<BTreeMap<_, _>>(),
         "depends": record.depends.iter().map(|name| name.as_str()).collect::<Vec<_>>(),
         "layers": record.build_root.iter().map(|layer| json!({
             "name": layer.name.as_str(),
@@ -169,6 +171,15 @@ pub(super) fn as_json(record: &BuildRecord) -> serde_json::Value {
             "sha256": source.sha256.hex(),
         })).collect::<Vec<_>>(),
     })
+}
+
+/// `true` or `false` of a switch, else the value.
+pub(super) fn choice_as_json(choice: &Choice) -> serde_json::Value {
+    match choice {
+        Choice::On => json!(true),
+        Choice::Off => json!(false),
+        Choice::Of(value) => json!(value.as_str()),
+    }
 }
 
 impl Verify {

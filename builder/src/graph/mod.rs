@@ -1,29 +1,34 @@
 //! The packages that a request needs, each with every choice made and its id, dependencies before dependents.
 
 pub mod package_id;
-pub mod selection;
+mod settle;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use profiles::{Digest, Name, Span};
+use profiles::version::Condition;
+use profiles::{Digest, Name};
 
+use self::settle::{Need, OneOfEach, needs};
 use crate::bootstrap::Bootstrap;
+use crate::choice::{Asker, Selection, Wishes};
 use crate::error::{AtSpan, Error, Result};
 use crate::fetch::Source;
 use crate::graph::package_id::Ingredients;
-use crate::graph::selection::{Selection, Wishes};
 use crate::image::format::ImageFormat;
-use crate::recipe::{Dependency, Making, Recipe, RecipeFile, RecipeFolder, read_ahead};
-use profiles::version::Condition;
+use crate::recipe::{Dependency, Instructions, Making, Recipe, RecipeFile, RecipeFolder, read_ahead};
 
 /// One package to build, resolved.
 #[derive(Debug, Clone)]
 pub struct Package {
     /// As `packages/NAME/recipe.kdl` has it.
-    pub recipe: Recipe,
+    pub recipe: Arc<Recipe>,
     /// Its features and variant.
     pub selection: Selection,
+    /// What of the recipe holds for them.
+    pub instructions: Instructions,
+    /// All who have asked for this build.
+    pub asked: Vec<Wishes>,
     /// The id of the build.
     pub id: Digest,
     /// The text that the id is the hash of.
@@ -55,14 +60,12 @@ pub struct Request {
     pub wishes: Wishes,
     /// The versions that will do.
     pub condition: Condition,
-    /// Where a profile says so.
-    pub span: Option<Span>,
 }
 
 impl Request {
     /// The package with its defaults.
     pub fn plain(name: Name) -> Self {
-        Request { name, wishes: Wishes::default(), condition: Condition::default(), span: None }
+        Request { name, wishes: Wishes::none(Asker::CommandLine), condition: Condition::default() }
     }
 }
 
@@ -83,12 +86,7 @@ impl Graph {
     pub fn resolve(recipes: &RecipeFolder, requests: &[Request]) -> Result<(Self, Vec<usize>)> {
         let loaded = read_ahead(recipes, requests.iter().map(|request| &request.name));
         let mut walk = Walk { recipes, loaded, path: Vec::new(), graph: Graph::default() };
-        let visit = |request: &Request| {
-            walk.visit(request).map_err(|error| match &request.span {
-                Some(span) => error.at(span),
-                None => error,
-            })
-        };
+        let visit = |request: &Request| walk.visit(request).map_err(|error| request.wishes.by.point(error));
         let indices = requests.iter().map(visit).collect::<Result<Vec<_>>>()?;
         Ok((walk.graph, indices))
     }
@@ -99,39 +97,53 @@ impl Graph {
     }
 
     /// `roots` and what they need to run, each after what it needs.
-    pub fn with_depends(&self, roots: &[usize]) -> Vec<usize> {
+    fn with_depends(&self, roots: &[usize], one: &OneOfEach) -> Vec<usize> {
         let (mut order, mut seen) = (Vec::new(), BTreeSet::new());
         for root in roots {
-            self.add_with_depends(*root, &mut order, &mut seen);
+            self.add_with_depends(one.of(self, *root), one, &mut order, &mut seen);
         }
         order
     }
 
-    fn add_with_depends(&self, index: usize, order: &mut Vec<usize>, seen: &mut BTreeSet<usize>) {
+    fn add_with_depends(
+        &self,
+        index: usize,
+        one: &OneOfEach,
+        order: &mut Vec<usize>,
+        seen: &mut BTreeSet<usize>,
+    ) {
         if !seen.insert(index) {
             return;
         }
         for dependency in &self.packages[index].depends {
-            self.add_with_depends(*dependency, order, seen);
+            self.add_with_depends(one.of(self, *dependency), one, order, seen);
         }
         order.push(index);
     }
 
     /// The layers of a system, bottom first: `roots` in written order, and below each what it needs to run and no root is.
     ///
-    /// A root stands for every dependency of its name, whatever features it was asked for with.
-    pub fn stack(&self, roots: &[usize]) -> Vec<usize> {
+    /// A root stands for every dependency of its name that asks for nothing else.
+    ///
+    /// # Errors
+    /// A dependency asks for what the root of its name is not, or two dependencies ask for what excludes each other.
+    pub fn stack(&self, roots: &[usize]) -> Result<Vec<usize>> {
         let name = |index: usize| &self.packages[index].recipe.name;
+        let needs: Vec<Need> = roots
+            .iter()
+            .map(|root| Need { index: *root, choices: BTreeMap::new(), by: Asker::CommandLine })
+            .collect();
+        let one = OneOfEach::decide(self, &needs, roots)?;
         let mut order: Vec<usize> = Vec::new();
         let mut taken: BTreeSet<&Name> = roots.iter().map(|root| name(*root)).collect();
         for root in roots {
-            for needed in self.with_depends(&[*root]) {
+            for needed in self.with_depends(&[*root], &one) {
                 if needed == *root || taken.insert(name(needed)) {
                     order.push(needed);
                 }
             }
         }
-        order
+        Ok(order)
     }
 }
 
@@ -139,7 +151,7 @@ impl Package {
     /// Everything that is fetched for the build.
     pub fn sources(&self) -> Result<Vec<Source>> {
         match self.recipe.making {
-            Making::Steps(_) => Ok(self.recipe.sources.clone()),
+            Making::Steps(_) => Ok(self.instructions.sources.clone()),
             Making::Debian => Ok(Bootstrap::load(&self.recipe.folder)?.sources()),
         }
     }
@@ -170,13 +182,15 @@ impl Walk<'_> {
             return Err(Error::new(self.label(&name), cause)
                 .remedy("change the condition, or the version of the recipe"));
         }
-        let selection = Selection::choose(&recipe, &request.wishes)?;
+        let selection = recipe.choose(&request.wishes)?;
         let key = (name.clone(), selection.clone());
-        if let Some(index) = self.graph.known.get(&key) {
-            return Ok(*index);
+        if let Some(index) = self.graph.known.get(&key).copied() {
+            self.graph.packages[index].asked.push(request.wishes.clone());
+            return Ok(index);
         }
         self.path.push(name);
-        let package = self.resolve(&recipe, selection)?;
+        let mut package = self.resolve(&recipe, selection)?;
+        package.asked.push(request.wishes.clone());
         self.path.pop();
         self.graph.packages.push(package);
         let index = self.graph.packages.len() - 1;
@@ -189,7 +203,8 @@ impl Walk<'_> {
         self.loaded.entry(name.as_str().to_owned()).or_insert_with(load).clone()
     }
 
-    fn resolve(&mut self, recipe: &Recipe, selection: Selection) -> Result<Package> {
+    fn resolve(&mut self, recipe: &Arc<Recipe>, selection: Selection) -> Result<Package> {
+        let instructions = recipe.instructions(&selection)?;
         let (bootstrap, format) = match recipe.making {
             Making::Steps(_) => {
                 let request = Request::plain(recipe.bootstrap.clone());
@@ -198,52 +213,54 @@ impl Walk<'_> {
             }
             Making::Debian => (None, ImageFormat::BOOTSTRAP),
         };
-        let direct = self.visit_all(&selection, &recipe.build_depends)?;
-        let depends = self.visit_all(&selection, &recipe.depends)?;
-        let above = self.graph.with_depends(&direct);
-        self.check_one_of_each(&above)?;
+        let direct = self.visit_all(recipe, &instructions.build_depends)?;
+        let depends = self.visit_all(recipe, &instructions.depends)?;
+        let one = OneOfEach::decide(&self.graph, &needs(recipe, &direct, &instructions.build_depends), &[])?;
+        let above = self.graph.with_depends(&direct, &one);
         let id_of = |index: &usize| self.graph.packages[*index].id;
         let digests = |files: &[RecipeFile]| -> Result<Vec<(String, Digest)>> {
             files.iter().map(|file| Ok((file.path.clone(), recipe.digest_of(file)?))).collect()
         };
         let ingredients = Ingredients {
             recipe,
+            instructions: &instructions,
             selection: &selection,
             bootstrap: bootstrap.as_ref().map(id_of),
             build_root: above
                 .iter()
                 .map(|index| (self.graph.packages[*index].recipe.name.as_str().to_owned(), id_of(index)))
                 .collect(),
-            patches: digests(&recipe.patches)?,
-            files: digests(&recipe.files)?,
+            patches: digests(&instructions.patches)?,
+            files: digests(&instructions.files)?,
             image: format,
         };
         let (canonical, id) = (ingredients.canonical(), ingredients.id());
         let inputs = [ingredients.patches, ingredients.files].concat();
         let build_root = bootstrap.into_iter().chain(above).collect();
-        Ok(Package { selection, id, canonical, inputs, format, build_root, depends, recipe: recipe.clone() })
+        let recipe = Arc::clone(recipe);
+        let asked = Vec::new();
+        Ok(Package {
+            selection,
+            instructions,
+            asked,
+            id,
+            canonical,
+            inputs,
+            format,
+            build_root,
+            depends,
+            recipe,
+        })
     }
 
-    fn visit_all(&mut self, selection: &Selection, dependencies: &[Dependency]) -> Result<Vec<usize>> {
+    fn visit_all(&mut self, recipe: &Recipe, dependencies: &[Dependency]) -> Result<Vec<usize>> {
         let visit = |dependency: &Dependency| {
-            let condition = dependency.condition.clone();
-            let request = Request { condition, ..Request::plain(dependency.name.clone()) };
-            self.visit(&request).map_err(|error| error.at(&dependency.span))
+            let by = Asker::Dependent(recipe.name.clone(), dependency.span.clone());
+            let wishes = Wishes { choices: dependency.choices.clone(), by };
+            let (name, condition) = (dependency.name.clone(), dependency.condition.clone());
+            self.visit(&Request { name, wishes, condition }).map_err(|error| error.at(&dependency.span))
         };
-        selection.wanted(dependencies).map(visit).collect()
-    }
-
-    /// A root with two builds of one package would show a mix of both.
-    fn check_one_of_each(&self, indices: &[usize]) -> Result<()> {
-        let mut names = BTreeMap::new();
-        for index in indices {
-            let name = self.graph.packages[*index].recipe.name.as_str();
-            if names.insert(name, *index).is_some_and(|other| other != *index) {
-                return Err(Error::new(self.label(name), "two builds of it would be in one build root")
-                    .remedy("let all its dependents ask for the same features"));
-            }
-        }
-        Ok(())
+        dependencies.iter().map(visit).collect()
     }
 
     /// `package zlib (needed by dropbear, needed by console)`.

@@ -6,10 +6,10 @@ use std::fmt;
 
 use profiles::Digest;
 
-use crate::graph::selection::Selection;
+use crate::choice::{Selection, shown};
 use crate::image::format::ImageFormat;
 use crate::image::path_metadata::PathMetadata;
-use crate::recipe::{Making, Recipe, STEP_NAMES, StepWork};
+use crate::recipe::{Dependency, Instructions, Making, Recipe, STEP_NAMES, StepWork};
 
 /// Raised when this builder begins to make other bits from the same recipe.
 pub const BUILD_FORMAT: u32 = 2;
@@ -22,6 +22,8 @@ pub const TARGET: &str = "x86_64-linux";
 pub struct Ingredients<'a> {
     /// The recipe.
     pub recipe: &'a Recipe,
+    /// What of it holds for this build.
+    pub instructions: &'a Instructions,
     /// The chosen features and variant.
     pub selection: &'a Selection,
     /// The id of the bootstrap layer; `None` for the bootstrap layer itself.
@@ -49,12 +51,11 @@ impl Ingredients<'_> {
             format!("image {}", self.image),
         ];
         lines.extend(self.bootstrap.as_ref().map(|id| format!("bootstrap {}", id.hex())));
-        lines.extend(self.selection.variant.as_ref().map(|variant| format!("variant {variant}")));
-        for (feature, on) in &self.selection.features {
-            lines.push(format!("feature {feature} {}", if *on { "on" } else { "off" }));
-        }
+        lines.extend(self.selection.variant().map(|variant| format!("variant {variant}")));
+        lines
+            .extend(self.selection.features().map(|(feature, choice)| format!("feature {feature} {choice}")));
         lines.extend(sorted(
-            recipe.sources.iter().map(|s| format!("source {} sha256:{}", s.file, s.sha256.hex())),
+            self.instructions.sources.iter().map(|s| format!("source {} sha256:{}", s.file, s.sha256.hex())),
         ));
         lines.extend(
             self.patches.iter().map(|(name, digest)| format!("patch {name} sha256:{}", digest.hex())),
@@ -67,25 +68,22 @@ impl Ingredients<'_> {
         lines.extend(sorted(
             self.build_root.iter().map(|(name, id)| format!("build-depend {name} {}", id.hex())),
         ));
-        lines.extend(sorted(
-            self.selection
-                .wanted(&recipe.depends)
-                .map(|dependency| format!("depend {} {}", dependency.name.as_str(), dependency.condition)),
-        ));
-        if recipe.making == Making::Debian {
+        lines.extend(sorted(self.instructions.depends.iter().map(depend)));
+        if matches!(recipe.making, Making::Debian) {
             lines.push("debian".to_owned());
         }
-        for step in STEP_NAMES {
-            match recipe.work(step) {
-                Some(StepWork::Script(script)) => {
-                    lines.push(format!("step {step} sha256:{}", Digest::of_bytes(script).hex()));
+        for name in STEP_NAMES {
+            let Some(step) = self.instructions.steps.get(name) else { continue };
+            match &step.work {
+                StepWork::Script(script) => {
+                    lines.push(format!("step {name} sha256:{}", Digest::of_bytes(script).hex()));
                 }
                 // Which source is the first, no other line says.
-                Some(StepWork::Unpack(file)) => {
-                    lines.push(format!("step {step} default={} {file}", source_archive::RULES));
+                StepWork::Unpack(file) => {
+                    lines.push(format!("step {name} default={} {file}", source_archive::RULES));
                 }
-                None => {}
             }
+            lines.extend(step.arguments.iter().map(|word| format!("argument {name} {word}")));
         }
         lines.join("\n") + "\n"
     }
@@ -114,6 +112,12 @@ impl fmt::Display for PathMetadata {
             None => Ok(()),
         }
     }
+}
+
+/// What must be below a package, and what was asked of it.
+fn depend(dependency: &Dependency) -> String {
+    let choices = dependency.choices.iter().map(|(name, choice)| format!(" {}", shown(name, choice)));
+    format!("depend {} {}{}", dependency.name, dependency.condition, choices.collect::<String>())
 }
 
 fn sorted(lines: impl Iterator<Item = String>) -> Vec<String> {

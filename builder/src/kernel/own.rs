@@ -97,12 +97,12 @@ fn of_tree(tree: &RecipeFolder) -> Result<Files> {
         }
         let recipe = tree.load(&name)?;
         files.insert(place, text_file::read(&recipe.folder.join("recipe.kdl"))?);
-        for file in recipe.files.iter().chain(&recipe.patches) {
+        for file in recipe.files.iter().chain(&recipe.patches).map(|it| &it.item) {
             let path = recipe.path_of(&file.path).map_err(|error| error.at(&file.span))?;
             let bytes = fs::read(&path).map_err(Error::on(path.display()))?;
             files.insert(format!("{name}/{}", file.path), bytes);
         }
-        waiting.extend(recipe.build_depends.iter().chain(&recipe.depends).map(|it| it.name.clone()));
+        waiting.extend(recipe.build_depends.iter().chain(&recipe.depends).map(|it| it.item.name.clone()));
         waiting.push(recipe.bootstrap);
     }
     Ok(files)
@@ -151,9 +151,9 @@ mod tests {
         let fragments = [path.to_str().unwrap(), "state"].map(|word| OwnFragment::open(word).unwrap());
         write(folder.path(), None, &fragments).unwrap();
         let recipe = RecipeFolder::new(folder.path().to_owned()).load(&name(PACKAGE).unwrap()).unwrap();
-        let last: Vec<&str> = recipe.files.iter().rev().take(2).map(|file| file.path.as_str()).collect();
+        let last: Vec<&str> = recipe.files.iter().rev().take(2).map(|file| file.item.path.as_str()).collect();
         assert_eq!(last, ["own/02-state.config", "own/01-my_own.config"]);
-        assert!(recipe.files.iter().all(|file| recipe.path_of(&file.path).is_ok()));
+        assert!(recipe.files.iter().all(|file| recipe.path_of(&file.item.path).is_ok()));
         let error = OwnFragment::open("stat").unwrap_err().to_string();
         assert!(error.contains("a file with lines like CONFIG_X=y, or one of core, media"), "{error}");
     }

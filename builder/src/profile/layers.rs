@@ -1,14 +1,16 @@
 //! The layers of a profile: from the packages that it asks for to the order in which they are stacked.
 
-use profiles::written::{self, Choice, Composition};
+use profiles::Choice;
+use profiles::written::{self, Composition};
 
+use crate::choice::name::VARIANT;
+use crate::choice::{Asker, Wishes};
 use crate::error::{Error, Result};
-use crate::graph::selection::Wishes;
 use crate::graph::{Graph, Request};
 use crate::stacking::check_layers;
 
 /// The packages that a profile asks for, bottom first, and behind them those that can be added.
-pub fn requests(composition: &Composition) -> Result<Vec<Request>> {
+pub fn requests(composition: &Composition) -> Vec<Request> {
     composition.packages.iter().chain(&composition.optional).map(request).collect()
 }
 
@@ -28,7 +30,7 @@ impl Layers {
     /// A package that needs an optional one: without it, it would not run. More layers than the kernel joins.
     pub fn of(graph: &Graph, composition: &Composition, roots: &[usize]) -> Result<Layers> {
         let optional = roots.get(composition.packages.len()..).unwrap_or_default();
-        let (all, package) = (graph.stack(roots), |index: usize| &graph.packages()[index]);
+        let (all, package) = (graph.stack(roots)?, |index: usize| &graph.packages()[index]);
         for index in &all {
             for needed in &package(*index).depends {
                 let name = &package(*needed).recipe.name;
@@ -53,27 +55,15 @@ impl Layers {
     }
 }
 
-fn request(package: &written::Package) -> Result<Request> {
-    let mut wishes = Wishes {
-        variant: package.variant.as_ref().map(|name| name.as_str().to_owned()),
-        ..Wishes::default()
-    };
-    for (feature, choice) in &package.features {
-        let on = match choice {
-            Choice::On => true,
-            Choice::Off => false,
-            Choice::Of(value) => {
-                let message = format!("feature '{feature}' of '{}' is a switch, not '{value}'", package.name);
-                let help = format!("write {feature}=#true or {feature}=#false");
-                return Err(Error::caused("", package.span.error(message, help)));
-            }
-        };
-        wishes.features.insert(feature.as_str().to_owned(), on);
-    }
-    Ok(Request {
+fn request(package: &written::Package) -> Request {
+    let features = package.features.iter().map(|(name, choice)| (name.as_str().to_owned(), choice.clone()));
+    let variant = package.variant.iter().map(|name| (VARIANT.to_owned(), Choice::Of(name.clone())));
+    Request {
         name: package.name.clone(),
-        wishes,
+        wishes: Wishes {
+            choices: features.chain(variant).collect(),
+            by: Asker::Profile(package.span.clone()),
+        },
         condition: package.version.clone(),
-        span: Some(package.span.clone()),
-    })
+    }
 }

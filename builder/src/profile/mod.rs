@@ -1,5 +1,6 @@
 //! Profiles: the written ones of a tree, what a name given to a command stands for, and how a written profile becomes a locked one.
 
+pub mod demands;
 pub mod folder;
 pub mod kernel;
 pub mod layers;

@@ -4,23 +4,25 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use profiles::decode::{Block, Node, Shape, Value, read};
-use profiles::{Name, suggest, written};
+use profiles::{Choice, Name, suggest, written};
 
 use super::folder::APART;
 use super::{
-    DEBIAN_DESCRIPTION, DEBIAN_PINS, Dependency, Feature, Making, PathMetadata, Recipe, RecipeFile,
-    STEP_NAMES, Variants, feature_name,
+    Conditional, DEBIAN_DESCRIPTION, DEBIAN_PINS, Dependency, Making, PathMetadata, Recipe, RecipeFile,
+    STEP_NAMES, StepArguments, StepScript,
 };
+use crate::choice::{Feature, When};
 use crate::error::{Error, Result};
 use crate::fetch::{Mirror, Source, without_passwords};
 use crate::limits::LimitWishes;
 use crate::shell_word::quote;
 use profiles::version::{Condition, Version};
 
+mod features;
 mod values;
 
 pub(super) use values::file_name;
-use values::{Attribute, Capabilities, FileName, FilePath, Id, ImagePath, Line, Mode, PlainName};
+use values::{Attribute, Capabilities, FileName, FilePath, Id, ImagePath, Line, Mode};
 
 const RECIPE: Shape = Shape::argument("name").block(&[
     "version",
@@ -35,6 +37,7 @@ const RECIPE: Shape = Shape::argument("name").block(&[
     "build-depends",
     "depends",
     "step",
+    "arguments",
     "metadata",
     "attribute",
     "override",
@@ -44,11 +47,11 @@ const RECIPE: Shape = Shape::argument("name").block(&[
     APART,
 ]);
 const ONE_TEXT: Shape = Shape::argument("text");
-const SOURCE: Shape = Shape::argument("file name").properties(&["sha256", "size"]).block(&["mirror"]);
-const FEATURE: Shape = Shape::argument("name").properties(&["default"]).block(&["description"]);
-const VARIANT: Shape = Shape::arguments("name").properties(&["default"]);
-const DEPENDENCY: Shape = Shape::BARE.properties(&["version", "feature"]);
-const STEP: Shape = Shape::arguments("script");
+const SOURCE: Shape = Shape::argument("file name").properties(&["sha256", "size", "when"]).block(&["mirror"]);
+const FILE: Shape = Shape::argument("file name").properties(&["when"]);
+const DEPENDENCY: Shape = Shape::BARE.any_property();
+const STEP: Shape = Shape::arguments("script").properties(&["when"]);
+const ARGUMENTS: Shape = Shape::arguments("step and words").properties(&["when"]);
 const LIMITS: Shape = Shape::BARE.properties(&["timeout", "silence", "memory", "processes", "tmpfs"]);
 const METADATA: Shape = Shape::argument("path").properties(&["mode", "user", "group", "capabilities"]);
 
@@ -69,27 +72,21 @@ fn whole(node: Node<'_>, folder: &Path) -> Option<Recipe> {
     let license = one::<Line>(&block, "license");
     let homepage = optional::<Line>(&block, "homepage");
     let bootstrap = optional::<Name>(&block, "bootstrap");
-    let sources = distinct(&block, "source", source, |source| &source.file);
-    let patches = distinct(&block, "patch", recipe_file, |file| &file.path);
-    let files = distinct(&block, "file", recipe_file, |file| &file.path);
-    let features = distinct(&block, "feature", feature, |feature| &feature.name);
-    let features = features.filter(|features| have_own_variables(&block, features));
-    let variants = block.one("variant").map(variants);
-    let build_depends = dependencies(&block, "build-depends", features.as_deref());
-    let depends = dependencies(&block, "depends", features.as_deref());
+    let features = features::of(&block);
+    let given = Given { block: &block, features: features.as_deref() };
+    let sources = given.all("source", source, |source| source.file.clone());
+    let patches = given.all("patch", recipe_file, |file| file.path.clone());
+    let files = given.all("file", recipe_file, |file| file.path.clone());
+    let build_depends = given.dependencies("build-depends");
+    let depends = given.dependencies("depends");
+    let arguments = given.arguments();
     let metadata = distinct(&block, "metadata", metadata, |entry| &entry.path);
     let attributes = distinct(&block, "attribute", attribute, |name| name);
     let overrides = written::overrides(&block);
     let limits = block.one("limits").map_or(Some(LimitWishes::default()), limits);
     let apart = block.one(APART).map_or(Some(false), |node| node.shape(&Shape::BARE).map(|_| true));
-    let making = making(&node, &block, files.as_deref());
+    let making = making(&node, &given, files.as_deref());
     let bootstrap = bootstrap?.or_else(|| Name::parse("bootstrap").ok())?;
-    let variants = match variants {
-        Some(found) => Some(found?),
-        None => None,
-    };
-    let mut features = features?;
-    features.sort_by(|a, b| a.name.cmp(&b.name));
     let mut metadata = metadata?;
     metadata.sort_by(|a, b| a.path.cmp(&b.path));
     let mut attributes = attributes?;
@@ -104,10 +101,10 @@ fn whole(node: Node<'_>, folder: &Path) -> Option<Recipe> {
         sources: sources?,
         patches: patches?,
         files: files?,
-        features,
-        variants,
+        features: features?,
         build_depends: build_depends?,
         depends: depends?,
+        arguments: arguments?,
         making: making?,
         metadata,
         attributes,
@@ -196,93 +193,124 @@ fn mirror(node: Node<'_>) -> Option<String> {
 }
 
 fn recipe_file(node: Node<'_>) -> Option<RecipeFile> {
-    let path = node.shape(&Shape::argument("file name"))?.argument::<FilePath>("file name")?;
+    let path = node.shape(&FILE)?.argument::<FilePath>("file name")?;
     Some(RecipeFile { path: path.0, span: node.span() })
 }
 
-fn feature(node: Node<'_>) -> Option<Feature> {
-    let node = node.shape(&FEATURE)?;
-    let (name, default) = (node.argument::<PlainName>("name"), node.property("default"));
-    let description = optional::<Line>(&node.block(), "description");
-    Some(Feature { name: name?.0, default: default?, description: description?.map(|line| line.0) })
+/// What stands in the recipe, for some choices only or for all.
+struct Given<'a, 'b> {
+    block: &'a Block<'b>,
+    /// `None` where they cannot be read: conditions are not held against them then.
+    features: Option<&'a [Feature]>,
 }
 
-/// Notes a feature whose variable another one has.
-fn have_own_variables(block: &Block<'_>, features: &[Feature]) -> bool {
-    let mut seen: BTreeMap<String, &str> = BTreeMap::new();
-    for (node, feature) in block.all("feature").zip(features) {
-        let variable = feature_name::feature_variable(&feature.name);
-        if let Some(first) = seen.get(&variable) {
-            node.error(
-                format!("the features '{first}' and '{}' have one variable, {variable}", feature.name),
-                "rename one of them",
-            );
-            return false;
+impl Given<'_, '_> {
+    /// All nodes called `name`; two that have one key need different conditions.
+    fn all<T>(
+        &self,
+        name: &str,
+        decode: impl Fn(Node<'_>) -> Option<T>,
+        key: impl Fn(&T) -> String,
+    ) -> Option<Vec<Conditional<T>>> {
+        self.of(name, self.block.all(name), decode, key)
+    }
+
+    fn of<'n, T>(
+        &self,
+        name: &str,
+        nodes: impl Iterator<Item = Node<'n>>,
+        decode: impl Fn(Node<'_>) -> Option<T>,
+        key: impl Fn(&T) -> String,
+    ) -> Option<Vec<Conditional<T>>> {
+        let mut seen: BTreeMap<(String, String), usize> = BTreeMap::new();
+        let given: Vec<Option<Conditional<T>>> = nodes
+            .map(|node| {
+                let item = decode(node)?;
+                let when = self.when(node)?;
+                let (key, line) = (key(&item), node.span().line());
+                match seen.insert((key.clone(), when.to_string()), line) {
+                    Some(first) => node.refuse(
+                        format!("{name} '{key}' stands twice"),
+                        format!("keep one; the first stands on line {first}"),
+                    ),
+                    None => Some(Conditional { when, span: node.span(), item }),
+                }
+            })
+            .collect();
+        given.into_iter().collect()
+    }
+
+    /// The condition of a node, held against the features that there are.
+    fn when(&self, node: Node<'_>) -> Option<When> {
+        if !node.has("when") {
+            return Some(When::default());
         }
-        seen.insert(variable, &feature.name);
-    }
-    true
-}
-
-fn variants(node: Node<'_>) -> Option<Variants> {
-    let node = node.shape(&VARIANT)?;
-    let names = node.arguments::<PlainName>("name");
-    let default = node.property::<PlainName>("default");
-    let names: Vec<String> = names?.into_iter().map(|name| name.0).collect();
-    let default = default?.0;
-    if !names.contains(&default) {
-        let known: Vec<&str> = names.iter().map(String::as_str).collect();
-        return node.refuse_property(
-            "default",
-            format!("the default '{default}' is none of the variants"),
-            suggest::remedy(&default, &known),
-        );
-    }
-    Some(Variants { names, default })
-}
-
-fn dependencies(block: &Block<'_>, name: &str, features: Option<&[Feature]>) -> Option<Vec<Dependency>> {
-    let Some(node) = block.one(name) else { return Some(Vec::new()) };
-    let nodes: Vec<Node<'_>> = node.shape(&Shape::BARE.any_block())?.block().nodes().collect();
-    let found: Vec<Option<Dependency>> = nodes.iter().map(|node| dependency(*node, features)).collect();
-    for (index, node) in nodes.iter().enumerate() {
-        if nodes[..index].iter().any(|earlier| earlier.name() == node.name()) {
-            return node.refuse(format!("'{}' stands twice in '{name}'", node.name()), "keep one");
+        let when: When = node.property("when")?;
+        match self.features.map_or(Ok(()), |features| features::check(&when, features)) {
+            Ok(()) => Some(when),
+            Err((message, help)) => node.refuse_property("when", message, help),
         }
     }
-    found.into_iter().collect()
+
+    fn dependencies(&self, name: &str) -> Option<Vec<Conditional<Dependency>>> {
+        let Some(node) = self.block.one(name) else { return Some(Vec::new()) };
+        let block = node.shape(&Shape::BARE.any_block())?.block();
+        self.of(name, block.nodes(), dependency, |it| it.name.as_str().to_owned())
+    }
+
+    /// The words of steps: a step may have several such lines.
+    fn arguments(&self) -> Option<Vec<Conditional<StepArguments>>> {
+        self.block.each("arguments", |node| {
+            let words = node.shape(&ARGUMENTS)?.arguments::<Line>("step and words")?;
+            let mut words = words.into_iter().map(|word| word.0);
+            let step = step_name(node, &words.next()?)?;
+            let words: Vec<String> = words.collect();
+            if words.is_empty() {
+                return node.refuse(
+                    "there are no words behind the step",
+                    "write: arguments \"configure\" \"--with-x\"",
+                );
+            }
+            Some(Conditional {
+                when: self.when(node)?,
+                span: node.span(),
+                item: StepArguments { step, words },
+            })
+        })
+    }
 }
 
-fn dependency(node: Node<'_>, features: Option<&[Feature]>) -> Option<Dependency> {
+/// The properties of a dependency that ask for no feature.
+const OF_DEPENDENCY: [&str; 2] = ["version", "when"];
+
+fn dependency(node: Node<'_>) -> Option<Dependency> {
     let node = node.shape(&DEPENDENCY)?;
     let Ok(name) = Name::parse(node.name()) else {
         return node
             .refuse(format!("'{}' is not the name of a package", node.name()), "write a package's name");
     };
-    let condition = node.optional::<Condition>("version").unwrap_or_default();
-    let feature = node.optional::<String>("feature");
-    if let (Some(wanted), Some(features)) = (&feature, features)
-        && !features.iter().any(|feature| feature.name == *wanted)
-    {
-        let known: Vec<&str> = features.iter().map(|feature| feature.name.as_str()).collect();
-        return node.refuse_property(
-            "feature",
-            format!("this recipe has no feature '{wanted}'"),
-            suggest::remedy(wanted, &known),
-        );
-    }
-    Some(Dependency { name, condition, feature, span: node.span() })
+    let condition = if node.has("version") { node.property("version")? } else { Condition::default() };
+    let asked = node.property_names().filter(|property| !OF_DEPENDENCY.contains(property));
+    let choices: Vec<Option<(String, Choice)>> =
+        asked.map(|property| features::asked(node, property)).collect();
+    let choices = choices.into_iter().collect::<Option<BTreeMap<_, _>>>()?;
+    Some(Dependency { name, condition, choices, span: node.span() })
 }
 
-fn making(recipe: &Node<'_>, block: &Block<'_>, files: Option<&[RecipeFile]>) -> Option<Making> {
-    let steps = distinct(block, "step", step, |(name, _)| name);
-    if let Some(debian) = block.one("debian") {
+fn making(
+    recipe: &Node<'_>,
+    given: &Given<'_, '_>,
+    files: Option<&[Conditional<RecipeFile>]>,
+) -> Option<Making> {
+    let scripts = given.all("step", step, |script| script.step.clone());
+    if let Some(debian) = given.block.one("debian") {
         let _ = debian.shape(&Shape::BARE)?;
-        if !steps?.is_empty() {
+        if !scripts?.is_empty() {
             return debian.refuse("a recipe has steps or 'debian', not both", "remove one of them");
         }
         for needed in [DEBIAN_DESCRIPTION, DEBIAN_PINS] {
-            if files.is_some_and(|files| files.iter().all(|file| file.path != needed)) {
+            let is_it = |file: &Conditional<RecipeFile>| file.item.path == needed && file.when.is_empty();
+            if files.is_some_and(|files| !files.iter().any(is_it)) {
                 // Without the node the id of the build would not know the file.
                 return debian
                     .refuse(format!("this needs the file {needed}"), format!("add: file \"{needed}\""));
@@ -290,12 +318,8 @@ fn making(recipe: &Node<'_>, block: &Block<'_>, files: Option<&[RecipeFile]>) ->
         }
         return Some(Making::Debian);
     }
-    let mut scripts = BTreeMap::new();
-    for (name, script) in steps? {
-        let name = STEP_NAMES.into_iter().find(|known| *known == name)?;
-        scripts.insert(name, script);
-    }
-    if !scripts.contains_key("install") {
+    let scripts = scripts?;
+    if !scripts.iter().any(|script| script.item.step == "install") {
         return recipe.refuse(
             "the recipe has no step \"install\"",
             "add one that fills the folder $OUT; see docs/recipes.md",
@@ -304,18 +328,23 @@ fn making(recipe: &Node<'_>, block: &Block<'_>, files: Option<&[RecipeFile]>) ->
     Some(Making::Steps(scripts))
 }
 
-fn step(node: Node<'_>) -> Option<(String, String)> {
+fn step(node: Node<'_>) -> Option<StepScript> {
     let words = node.shape(&STEP)?.arguments::<String>("name and script")?;
-    let [name, script] = words.as_slice() else {
+    let [name, text] = words.as_slice() else {
         return node.refuse("a step has a name and a script", "write: step \"make\" \"\"\" ... \"\"\"");
     };
-    if !STEP_NAMES.contains(&name.as_str()) {
-        return node.refuse(format!("there is no step '{name}'"), suggest::remedy(name, &STEP_NAMES));
-    }
-    if script.contains('\0') {
+    let step = step_name(node, name)?;
+    if text.contains('\0') {
         return node.refuse(format!("the script of '{name}' has a NUL character"), "remove it");
     }
-    Some((name.clone(), script.clone()))
+    Some(StepScript { step, text: text.clone() })
+}
+
+fn step_name(node: Node<'_>, name: &str) -> Option<String> {
+    match STEP_NAMES.contains(&name) {
+        true => Some(name.to_owned()),
+        false => node.refuse(format!("there is no step '{name}'"), suggest::remedy(name, &STEP_NAMES)),
+    }
 }
 
 fn metadata(node: Node<'_>) -> Option<PathMetadata> {

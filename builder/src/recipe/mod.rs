@@ -1,8 +1,9 @@
 //! Recipes: what `packages/NAME/recipe.kdl` says, checked. The language is described in docs/recipes.md.
 
 mod decode;
-mod feature_name;
+pub mod effect;
 mod folder;
+mod instructions;
 mod pin;
 mod read_ahead;
 
@@ -10,17 +11,17 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-pub use feature_name::feature_variable;
 pub(crate) use folder::NONE_HERE;
 use folder::RECIPE_FILE;
 pub use folder::RecipeFolder;
-use profiles::{Digest, Name, Span};
+pub use instructions::{Instructions, Step, StepWork};
+use profiles::{Choice, Digest, Name, Span};
 
+use crate::choice::{self, Feature, Selection, When, Wishes};
 use crate::error::{AtSpan, Error, Result};
 use crate::fetch::Source;
 use crate::image::path_metadata::PathMetadata;
 use crate::limits::LimitWishes;
-use crate::shell_word::quote;
 use crate::text_file;
 pub use pin::{PinnedSource, pin_into};
 use profiles::version::{Condition, Version};
@@ -51,19 +52,19 @@ pub struct Recipe {
     /// Where the software lives.
     pub homepage: Option<String>,
     /// What is downloaded.
-    pub sources: Vec<Source>,
+    pub sources: Vec<Conditional<Source>>,
     /// Patches in the order they are applied.
-    pub patches: Vec<RecipeFile>,
+    pub patches: Vec<Conditional<RecipeFile>>,
     /// Other files that the steps may read.
-    pub files: Vec<RecipeFile>,
-    /// Switches of the package, sorted by name.
+    pub files: Vec<Conditional<RecipeFile>>,
+    /// What the package leaves open, sorted by name; its variants are a feature of that name.
     pub features: Vec<Feature>,
-    /// Ways to make the package.
-    pub variants: Option<Variants>,
     /// What the build sees besides the bootstrap layer.
-    pub build_depends: Vec<Dependency>,
+    pub build_depends: Vec<Conditional<Dependency>>,
     /// What must be below this package when it runs.
-    pub depends: Vec<Dependency>,
+    pub depends: Vec<Conditional<Dependency>>,
+    /// The words that steps are called with, in written order.
+    pub arguments: Vec<Conditional<StepArguments>>,
     /// How the image is made.
     pub making: Making,
     /// Modes and owners in the image, sorted by path.
@@ -82,23 +83,42 @@ pub struct Recipe {
     pub folder: PathBuf,
 }
 
+/// What stands in a recipe for some choices only.
+#[derive(Debug, Clone)]
+pub struct Conditional<T> {
+    /// The choices.
+    pub when: When,
+    /// Where the recipe says so.
+    pub span: Span,
+    /// What stands there.
+    pub item: T,
+}
+
 /// How an image is made.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Making {
-    /// By scripts in the sandbox, by step name.
-    Steps(BTreeMap<&'static str, String>),
+    /// By scripts in the sandbox.
+    Steps(Vec<Conditional<StepScript>>),
     /// From pinned Debian packages.
     Debian,
 }
 
-/// What is done in a step.
+/// The script of a step.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum StepWork {
-    /// `/bin/sh` runs this text.
-    Script(String),
-    /// The builder itself unpacks the source of this name, when it is an archive. Which one it is, only its bytes tell, and
-    /// they are not there yet when a build is planned.
-    Unpack(String),
+pub struct StepScript {
+    /// Which step, of [`STEP_NAMES`].
+    pub step: String,
+    /// What `/bin/sh` reads.
+    pub text: String,
+}
+
+/// Words that a step is called with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StepArguments {
+    /// Which step, of [`STEP_NAMES`].
+    pub step: String,
+    /// The words.
+    pub words: Vec<String>,
 }
 
 /// A file beside the recipe.
@@ -110,26 +130,6 @@ pub struct RecipeFile {
     pub span: Span,
 }
 
-/// A switch of a package.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Feature {
-    /// The name, as in profiles.
-    pub name: String,
-    /// On, when nobody chooses.
-    pub default: bool,
-    /// One line for people.
-    pub description: Option<String>,
-}
-
-/// The ways to make a package.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Variants {
-    /// All of them.
-    pub names: Vec<String>,
-    /// The one taken when nobody chooses.
-    pub default: String,
-}
-
 /// Another package that this one needs.
 #[derive(Debug, Clone)]
 pub struct Dependency {
@@ -137,8 +137,8 @@ pub struct Dependency {
     pub name: Name,
     /// The versions that will do.
     pub condition: Condition,
-    /// Needed only when this feature of the depending package is on.
-    pub feature: Option<String>,
+    /// What is asked of it.
+    pub choices: BTreeMap<String, Choice>,
     /// Where the recipe names it.
     pub span: Span,
 }
@@ -155,6 +155,14 @@ impl Recipe {
             return Err(Error::caused("", recipe.span.error(cause, "give both the same name")));
         }
         Ok(recipe)
+    }
+
+    /// Every choice made, as `wishes` and else its defaults have it.
+    ///
+    /// # Errors
+    /// The wishes cannot be had.
+    pub fn choose(&self, wishes: &Wishes) -> Result<Selection> {
+        choice::choose(&self.name, &self.features, wishes)
     }
 
     /// The digest of a patch or file of the recipe; it must be a regular file inside the recipe's folder.
@@ -180,25 +188,6 @@ impl Recipe {
             return Err(refuse("is not a regular file".to_owned()));
         }
         Ok(real)
-    }
-
-    /// What is done in a step: the recipe's script, or the default that docs/recipes.md describes. `None`: nothing.
-    pub fn work(&self, step: &str) -> Option<StepWork> {
-        let Making::Steps(scripts) = &self.making else { return None };
-        if let Some(script) = scripts.get(step) {
-            return Some(StepWork::Script(script.clone()));
-        }
-        match step {
-            "unpack" => self.sources.first().map(|source| StepWork::Unpack(source.file.clone())),
-            "patch" => self.default_patch().map(StepWork::Script),
-            _ => None,
-        }
-    }
-
-    fn default_patch(&self) -> Option<String> {
-        let line =
-            |patch: &RecipeFile| format!("patch -p1 -i {}\n", quote(&format!("/recipe/{}", patch.path)));
-        (!self.patches.is_empty()).then(|| self.patches.iter().map(line).collect())
     }
 }
 

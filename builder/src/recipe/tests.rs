@@ -1,4 +1,5 @@
 use super::*;
+use crate::choice::Selection;
 
 const SMALL: &str = r#"recipe "hello" {
     version "1"
@@ -28,10 +29,13 @@ fn a_small_recipe_has_defaults() {
         (recipe.name.as_str(), recipe.version.as_str(), recipe.bootstrap.as_str()),
         ("hello", "1", "bootstrap")
     );
-    assert_eq!(recipe.work("install"), Some(StepWork::Script("true".to_owned())));
-    for step in ["unpack", "patch", "configure", "make"] {
-        assert_eq!(recipe.work(step), None, "{step}");
-    }
+    let steps = recipe.instructions(&Selection::default()).unwrap().steps;
+    let install = Step {
+        work: StepWork::Script("true".to_owned()),
+        arguments: Vec::new(),
+        place: " at recipe.kdl:5:5".to_owned(),
+    };
+    assert_eq!(steps.into_iter().collect::<Vec<_>>(), [("install", install)]);
 }
 
 #[test]
@@ -39,21 +43,18 @@ fn the_example_of_the_documentation_is_read_as_it_says() {
     let document = include_str!("../../../docs/recipes.md");
     let example = document.split("```kdl\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
     let recipe = read(example).unwrap();
-    assert_eq!(recipe.sources[0].mirrors.len(), 2);
-    assert_eq!(
-        recipe.features,
-        [Feature {
-            name: "nls".to_owned(),
-            default: false,
-            description: Some("Translated messages".to_owned()),
-        }]
-    );
-    assert_eq!(recipe.build_depends[1].feature.as_deref(), Some("nls"));
-    assert_eq!(recipe.variants.as_ref().unwrap().default, "static");
+    assert_eq!(recipe.sources[0].item.mirrors.len(), 2);
+    let features: Vec<(&str, &Choice)> =
+        recipe.features.iter().map(|it| (it.name.as_str(), &it.default)).collect();
+    let dynamic = Choice::Of(Name::parse("static").unwrap());
+    assert_eq!(features, [("nls", &Choice::Off), ("variant", &dynamic)]);
+    assert_eq!(recipe.features[0].description.as_deref(), Some("Translated messages"));
+    assert_eq!(recipe.build_depends[1].when.to_string(), "nls");
     assert_eq!(recipe.metadata[0].to_string(), "metadata /usr/bin/hello mode=4755 user=0 group=0");
     let patch = "patch -p1 -i '/recipe/shorter-greeting.patch'\n".to_owned();
-    assert_eq!(recipe.work("patch"), Some(StepWork::Script(patch)));
-    assert_eq!(recipe.work("unpack"), Some(StepWork::Unpack("hello-2.10.tar.gz".to_owned())));
+    let steps = recipe.instructions(&Selection::default()).unwrap().steps;
+    assert_eq!(steps["patch"].work, StepWork::Script(patch));
+    assert_eq!(steps["unpack"].work, StepWork::Unpack("hello-2.10.tar.gz".to_owned()));
 }
 
 #[test]
@@ -88,7 +89,7 @@ fn every_mistake_is_named_with_its_place_and_remedy() {
             "rename one",
         ),
         (
-            with("feature \"c++\" default=#true\n    depends { zlib feature=\"c+\"\n }"),
+            with("feature \"c++\" default=#true\n    depends { zlib when=\"c+\"\n }"),
             "no feature 'c+'",
             "'c++'",
         ),
@@ -97,9 +98,9 @@ fn every_mistake_is_named_with_its_place_and_remedy() {
             "the default 'c' is none of the variants",
             "did you mean 'a'?",
         ),
-        (with("depends { zlib feature=\"tls\"\n }"), "no feature 'tls'", "remove 'tls'"),
+        (with("depends { zlib when=\"tls\"\n }"), "no feature 'tls'", "remove 'tls'"),
         (with("depends { zlib version=\"1.2\"\n }"), "does not start with one of", ">="),
-        (with("depends { zlib\n zlib\n }"), "'zlib' stands twice in 'depends'", "keep one"),
+        (with("depends { zlib\n zlib\n }"), "depends 'zlib' stands twice", "keep one"),
         (with(&source("")), "has no mirror", "add a block"),
         (with(&source(" { mirror \"gopher:x\"\n }")), "gopher", ""),
         (with("debian"), "steps or 'debian', not both", "remove one"),
@@ -152,13 +153,13 @@ fn files_must_lie_in_the_recipes_folder() {
     std::os::unix::fs::symlink("real", here.join("b")).unwrap();
     let recipe = Recipe::load(folder.path(), &Name::parse("hello").unwrap()).unwrap();
     let [a, b, c] = recipe.files.as_slice() else { panic!("three files") };
-    let message = recipe.digest_of(a).unwrap_err().to_string();
+    let message = recipe.digest_of(&a.item).unwrap_err().to_string();
     assert!(
         message.contains("recipe.kdl:5:5: error:") && message.contains("leads out of the recipe's folder"),
         "{message}"
     );
-    assert!(recipe.digest_of(b).is_ok());
-    let message = recipe.digest_of(c).unwrap_err().to_string();
+    assert!(recipe.digest_of(&b.item).is_ok());
+    let message = recipe.digest_of(&c.item).unwrap_err().to_string();
     assert!(
         message.contains("hello/c: No such file") && message.contains("help: put the file there"),
         "{message}"

@@ -196,11 +196,11 @@ fn run_step(step: &Step, spec: &Spec) -> Result<i32> {
     println!("lamina: step {}", step.name);
     match &step.work {
         Work::Unpack { source, target } => Ok(unpack::run(source, target)),
-        Work::Script { text, folder } => run_script(&step.name, text, folder, spec),
+        Work::Script { text, arguments, folder } => run_script(&step.name, (text, arguments), folder, spec),
     }
 }
 
-fn run_script(name: &str, text: &str, folder: &Path, spec: &Spec) -> Result<i32> {
+fn run_script(name: &str, (text, arguments): (&str, &[String]), folder: &Path, spec: &Spec) -> Result<i32> {
     fs::create_dir_all(folder).map_err(Error::on(folder.display()))?;
     let script = Path::new(STEP_FOLDER).join(name);
     fs::write(&script, text).map_err(Error::on(script.display()))?;
@@ -212,6 +212,7 @@ fn run_script(name: &str, text: &str, folder: &Path, spec: &Spec) -> Result<i32>
     let status = Command::new("/bin/sh")
         .arg("-eu")
         .arg(&script)
+        .args(arguments)
         .env_clear()
         .envs(spec.environment.iter().map(|(name, value)| (name, value)))
         .current_dir(folder)

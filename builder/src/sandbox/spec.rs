@@ -36,6 +36,8 @@ pub enum Work {
     Script {
         /// The text.
         text: String,
+        /// Its `"$@"`.
+        arguments: Vec<String>,
         /// The folder it starts in, inside the sandbox; made when missing.
         folder: PathBuf,
     },

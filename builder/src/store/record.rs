@@ -9,8 +9,9 @@ use std::collections::BTreeMap;
 use profiles::decode::{Block, Node, Shape, Value, read};
 use profiles::quote::Quoted;
 use profiles::resolved::VerityRef;
-use profiles::{Diagnostics, Digest, Name};
+use profiles::{Choice, Diagnostics, Digest, Name};
 
+use crate::choice::shown;
 use crate::error::{Error, Result};
 
 /// Where records lie in an image: `usr/share/lamina/NAME.kdl`.
@@ -49,8 +50,8 @@ pub struct BuildRecord {
     pub target: String,
     /// The variant, when the recipe has any.
     pub variant: Option<String>,
-    /// Every feature of the recipe, on or off.
-    pub features: BTreeMap<String, bool>,
+    /// Every feature of the recipe, and what was chosen for it.
+    pub features: BTreeMap<String, Choice>,
     /// The layers under the build, bottom first.
     pub build_root: Vec<Dependency>,
     /// Names of the packages it needs to run.
@@ -81,8 +82,11 @@ pub struct SourceRecord {
     pub sha256: Digest,
 }
 
-/// The format of records; another one is refused.
-const FORMAT: u64 = 1;
+/// The newest format of records; a newer one is refused.
+const FORMAT: u64 = 2;
+/// The first one, in which features are on or off. A record that needs no more is written in it, so that its image has the bits that it
+/// always had.
+const SWITCHES: u64 = 1;
 
 const BUILD: Shape = Shape::argument("name").properties(&["format"]).block(&[
     "version", "id", "license", "target", "variant", "feature", "source", "layer", "depends", "image",
@@ -127,10 +131,9 @@ impl BuildRecord {
         }
     }
 
-    /// What was chosen for the build, as ` variant +on -off`; empty where there was nothing to choose.
+    /// What was chosen for the build, as ` variant +on -off name=value`; empty where there was nothing to choose.
     pub fn choices(&self) -> String {
-        let features =
-            self.features.iter().map(|(name, on)| format!(" {}{name}", if *on { '+' } else { '-' }));
+        let features = self.features.iter().map(|(name, choice)| format!(" {}", shown(name, choice)));
         self.variant.iter().map(|variant| format!(" {variant}")).chain(features).collect()
     }
 
@@ -165,8 +168,13 @@ impl BuildRecord {
             .map_err(|error| Error::caused("", error).remedy("remove this record and build again"))
     }
 
+    fn format(&self) -> u64 {
+        let has_values = self.features.values().any(|choice| matches!(choice, Choice::Of(_)));
+        if has_values { FORMAT } else { SWITCHES }
+    }
+
     fn write_kdl(&self, image: &str) -> String {
-        let mut text = format!("build {} format={FORMAT} {{\n", Quoted(self.name.as_str()));
+        let mut text = format!("build {} format={} {{\n", Quoted(self.name.as_str()), self.format());
         let mut line = |line: String| text.push_str(&format!("    {line}\n"));
         line(format!("version {}", Quoted(&self.version)));
         line(format!("id \"{}\"", self.id.hex()));
@@ -175,8 +183,12 @@ impl BuildRecord {
         if let Some(variant) = &self.variant {
             line(format!("variant {}", Quoted(variant)));
         }
-        for (name, on) in &self.features {
-            line(format!("feature {} on=#{on}", Quoted(name)));
+        for (name, choice) in &self.features {
+            line(match choice {
+                Choice::Of(value) => format!("feature {} value={}", Quoted(name), Quoted(value.as_str())),
+                Choice::On => format!("feature {} on=#true", Quoted(name)),
+                Choice::Off => format!("feature {} on=#false", Quoted(name)),
+            });
         }
         for source in &self.sources {
             line(format!("source {} sha256=\"{}\"", Quoted(&source.file), source.sha256.hex()));
@@ -216,8 +228,9 @@ fn parsed(label: &str, bytes: &[u8]) -> Result<BuildRecord, Diagnostics> {
 
 fn record(node: Node<'_>) -> Option<BuildRecord> {
     let found = node.property::<u64>("format")?;
-    if found != FORMAT {
-        let message = format!("the record has format {found}, this version reads format {FORMAT}");
+    if !(SWITCHES..=FORMAT).contains(&found) {
+        let message =
+            format!("the record has format {found}, this version reads formats {SWITCHES} to {FORMAT}");
         return node.refuse_property("format", message, "build again with this version of Lamina");
     }
     let node = node.shape(&BUILD)?;
@@ -248,9 +261,14 @@ fn one<T: Value>(block: &Block<'_>, name: &str) -> Option<T> {
     block.required(name)?.shape(&TEXT)?.argument(name)
 }
 
-fn feature(node: Node<'_>) -> Option<(String, bool)> {
-    let node = node.shape(&Shape::argument("name").properties(&["on"]))?;
-    Some((node.argument("name")?, node.property("on")?))
+fn feature(node: Node<'_>) -> Option<(String, Choice)> {
+    let node = node.shape(&Shape::argument("name").properties(&["on", "value"]))?;
+    let choice = match node.has("value") {
+        true => Choice::Of(node.property("value")?),
+        false if node.property("on")? => Choice::On,
+        false => Choice::Off,
+    };
+    Some((node.argument("name")?, choice))
 }
 
 fn source(node: Node<'_>) -> Option<SourceRecord> {

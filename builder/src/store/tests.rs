@@ -4,6 +4,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 use cli::progress::Progress;
 use profiles::resolved::VerityRef;
+use profiles::{Choice, Name};
 
 use super::*;
 use crate::report::Report;
@@ -17,7 +18,7 @@ fn digest(text: &str) -> Digest {
 }
 
 fn record(content: &str) -> BuildRecord {
-    let name = |text| profiles::Name::parse(text).unwrap();
+    let name = |text| Name::parse(text).unwrap();
     BuildRecord {
         name: name("hello"),
         version: "2.10".to_owned(),
@@ -28,7 +29,7 @@ fn record(content: &str) -> BuildRecord {
         license: "GPL-3.0-or-later".to_owned(),
         target: "x86_64-linux".to_owned(),
         variant: Some("static".to_owned()),
-        features: BTreeMap::from([("nls".to_owned(), false), ("tls".to_owned(), true)]),
+        features: BTreeMap::from([("nls".to_owned(), Choice::Off), ("tls".to_owned(), Choice::On)]),
         build_root: vec![Dependency {
             name: name("musl"),
             version: "1.2.3".to_owned(),
@@ -61,11 +62,24 @@ fn a_record_reads_back() {
     }
 }
 
+/// What older versions read is written as they read it; a value needs the newer format.
+#[test]
+fn a_record_is_written_in_the_oldest_format_that_can_hold_it() {
+    let mut record = record("image");
+    assert!(record.to_kdl().starts_with("build \"hello\" format=1 {\n"));
+    record.features.insert("tls".to_owned(), Choice::Of(Name::parse("libressl").unwrap()));
+    let text = record.to_kdl();
+    assert!(text.starts_with("build \"hello\" format=2 {\n"), "{text}");
+    assert!(text.contains("    feature \"tls\" value=\"libressl\"\n"), "{text}");
+    assert_eq!(BuildRecord::parse("x", text.as_bytes()).unwrap(), record);
+    assert_eq!(record.choices(), " static -nls tls=libressl");
+}
+
 #[test]
 fn a_record_of_another_format_is_refused_with_its_remedy() {
-    let text = record("image").to_kdl().replace("format=1", "format=2");
+    let text = record("image").to_kdl().replace("format=1", "format=3");
     let message = BuildRecord::parse("builds/x.kdl", text.as_bytes()).unwrap_err().to_string();
-    assert!(message.contains("builds/x.kdl:1:") && message.contains("has format 2"), "{message}");
+    assert!(message.contains("builds/x.kdl:1:") && message.contains("has format 3"), "{message}");
     assert!(message.ends_with("help: remove this record and build again"), "{message}");
 }
 
@@ -181,7 +195,7 @@ fn store_with_every_kind(folder: &Path) -> (Store, Digest) {
 
 /// The layer of an image whose record is not in the store.
 fn layer(digest: Digest) -> Dependency {
-    let name = profiles::Name::parse("layer").unwrap();
+    let name = Name::parse("layer").unwrap();
     Dependency { name, version: "1".to_owned(), id: self::digest("layer"), digest }
 }
 

@@ -7,10 +7,10 @@ use std::fs;
 use std::path::PathBuf;
 
 use builder::Result;
-use builder::graph::selection::Wishes;
+use builder::choice::{Asker, Wishes};
 use builder::graph::{Graph, Request};
 use builder::recipe::RecipeFolder;
-use profiles::Name;
+use profiles::{Choice, Name};
 use tempfile::TempDir;
 
 /// `packages/` in a temporary folder.
@@ -47,13 +47,25 @@ impl Tree {
 
     /// The graph of these packages with their defaults.
     pub fn resolve(&self, names: &[&str]) -> Result<(Graph, Vec<usize>)> {
-        self.resolve_with(names, &Wishes::default())
+        self.resolve_with(names, &[])
     }
 
-    pub fn resolve_with(&self, names: &[&str], wishes: &Wishes) -> Result<(Graph, Vec<usize>)> {
+    /// The same with choices, such as `("tls", "libressl")`, `("nls", "on")`.
+    pub fn resolve_with(&self, names: &[&str], choices: &[(&str, &str)]) -> Result<(Graph, Vec<usize>)> {
+        let choices = choices.iter().map(|(name, choice)| ((*name).to_owned(), self::choice(choice)));
+        let wishes = Wishes { choices: choices.collect(), by: Asker::CommandLine };
         let request =
             |name: &&str| Request { wishes: wishes.clone(), ..Request::plain(Name::parse(name).unwrap()) };
         let requests: Vec<Request> = names.iter().map(request).collect();
         Graph::resolve(&RecipeFolder::new(self.path()), &requests)
+    }
+}
+
+/// `on`, `off` or a value.
+pub fn choice(word: &str) -> Choice {
+    match word {
+        "on" => Choice::On,
+        "off" => Choice::Off,
+        value => Choice::Of(Name::parse(value).unwrap()),
     }
 }

@@ -2,9 +2,9 @@
 
 use profiles::decode::{KdlValue, Problem, Value, text};
 
+use crate::choice::name;
 use crate::image::capabilities::FileCapabilities;
 use crate::image::overlay_marks::acts_in_overlayfs;
-use crate::recipe::feature_name;
 
 /// Declares a type that is read from a text by a function.
 macro_rules! text_value {
@@ -23,7 +23,7 @@ text_value!(Line(String), line, "write one line of text");
 text_value!(FileName(String), file_name, "write the name of a file, without folders");
 text_value!(FilePath(String), file_path, "write a path below the recipe's folder, such as \"etc/passwd\"");
 text_value!(ImagePath(String), image_path, "write an absolute path in the image, such as \"/usr/bin/su\"");
-text_value!(PlainName(String), feature_name::parse, feature_name::HELP);
+text_value!(PlainName(String), name::parse, name::HELP);
 text_value!(Mode(u32), mode, "write the mode in octal, between quotes, such as \"4755\"");
 
 text_value!(

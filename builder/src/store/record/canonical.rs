@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use profiles::resolved::VerityRef;
 use profiles::written_line::Rest;
-use profiles::{Digest, LARGEST, Name};
+use profiles::{Choice, Digest, LARGEST, Name};
 
 use super::{BuildRecord, Dependency, SourceRecord};
 
@@ -37,7 +37,7 @@ pub(super) fn read(bytes: &[u8]) -> Option<BuildRecord> {
             "variant" => variant = Some(rest.text("\"")?.to_owned()),
             "feature" => {
                 let feature = rest.text("\"")?.to_owned();
-                features.insert(feature, rest.0 == " on=#true");
+                features.insert(feature, choice(rest)?);
             }
             "source" => {
                 let file = rest.text("\"")?.to_owned();
@@ -66,6 +66,14 @@ pub(super) fn read(bytes: &[u8]) -> Option<BuildRecord> {
         sources,
     };
     (record.to_kdl() == text).then_some(record)
+}
+
+fn choice(mut rest: Rest<'_>) -> Option<Choice> {
+    match rest.0 {
+        " on=#true" => Some(Choice::On),
+        " on=#false" => Some(Choice::Off),
+        _ => Some(Choice::Of(Name::parse(rest.text(" value=\"")?).ok()?)),
+    }
 }
 
 fn layer(mut rest: Rest<'_>) -> Option<Dependency> {

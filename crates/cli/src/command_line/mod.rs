@@ -31,6 +31,8 @@ pub struct Program<'a> {
     /// Old names of options, which are still understood: `("--key", "--public-key")`, or of commands that were options once:
     /// `("--list", "list")`.
     pub aliases: &'a [(&'a str, &'a str)],
+    /// Commands whose words may be followed by choices: behind `lamina build curl`, `-ldap` is a word and no option.
+    pub choosing: &'a [&'a str],
 }
 
 /// Why there is no command to carry out.

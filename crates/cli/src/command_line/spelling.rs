@@ -82,6 +82,7 @@ impl<'a> Walk<'a> {
                 return rest.into_iter().try_for_each(|word| self.positional(word));
             }
             match word.strip_prefix('-') {
+                Some(letters) if self.is_choice(letters) => self.positional(word)?,
                 Some(letters) if !letters.is_empty() => match letters.starts_with('-') {
                     true => self.long(&word)?,
                     false => self.short(letters)?,
@@ -90,6 +91,21 @@ impl<'a> Walk<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Whether `-LETTERS` behind a package switches a feature of it off: it is no row of switches, and no `-j4`.
+    fn is_choice(&self, letters: &str) -> bool {
+        let chooses = self.path.last().is_some_and(|name| self.program.choosing.contains(&name.as_str()));
+        if !chooses || self.last().positionals.is_empty() || letters.starts_with('-') {
+            return false;
+        }
+        let flag = |letter: char| self.flag(&format!("-{letter}")).map(|(_, flag)| flag);
+        let is_switch =
+            |letter: char| "hV".contains(letter) || flag(letter).is_some_and(|flag| !has_value(flag));
+        let mut rest = letters.trim_start_matches(is_switch).chars();
+        let has_number = rest.next().is_none_or(|letter| flag(letter).is_some())
+            && rest.as_str().trim_start_matches('=').bytes().all(|byte| byte.is_ascii_digit());
+        !has_number
     }
 
     /// `--name`, `--name value`, `--name=value`.

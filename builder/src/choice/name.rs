@@ -1,14 +1,17 @@
-//! What a feature may be called, and which variable tells a step that it is on.
+//! What a feature may be called, and which variable tells a step what was chosen.
 
 use profiles::Name;
 
 /// What helps against a bad name of a feature or a variant.
-pub(super) const HELP: &str =
+pub const HELP: &str =
     "a name here is 1 to 64 lower-case letters, digits and + - . _, and starts with a letter or digit";
+
+/// The feature that a recipe's `variant` is, which has words of its own in ids and records.
+pub const VARIANT: &str = "variant";
 
 /// Accepts the names of profiles (see [`Name`]) in lower case: variables are in upper case, and two features that differ in
 /// case alone would have one.
-pub(super) fn parse(text: &str) -> Result<String, String> {
+pub fn parse(text: &str) -> Result<String, String> {
     let lower = !text.contains(|c: char| c.is_ascii_uppercase());
     match Name::parse(text) {
         Ok(name) if lower => Ok(name.as_str().to_owned()),
@@ -19,7 +22,7 @@ pub(super) fn parse(text: &str) -> Result<String, String> {
 
 /// The variable of a feature: `tls` has `FEATURE_TLS`, `a-b`, `a_b` and `a.b` have `FEATURE_A_B`, and `c++` has
 /// `FEATURE_CPLUSPLUS`. A recipe with two features of one variable is refused.
-pub fn feature_variable(name: &str) -> String {
+pub fn variable(name: &str) -> String {
     let letter = |c: char| match c {
         '-' | '_' | '.' => "_".to_owned(),
         '+' => "PLUS".to_owned(),
@@ -34,7 +37,7 @@ mod tests {
 
     #[test]
     fn every_name_makes_a_variable_of_the_shell() {
-        for (name, variable) in [
+        for (name, expected) in [
             ("tls", "FEATURE_TLS"),
             ("c++", "FEATURE_CPLUSPLUS"),
             ("a_b", "FEATURE_A_B"),
@@ -43,8 +46,8 @@ mod tests {
             ("9p", "FEATURE_9P"),
         ] {
             assert_eq!(parse(name).as_deref(), Ok(name));
-            assert_eq!(feature_variable(name), variable);
-            assert!(variable.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_'));
+            assert_eq!(variable(name), expected);
+            assert!(expected.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_'));
         }
         for name in ["", "+x", "-x", "_x", "TLS", "a b", "a=b", "a/b", "a..b", "\u{e9}", &"a".repeat(65)] {
             assert!(parse(name).is_err(), "{name}");

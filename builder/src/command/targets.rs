@@ -1,0 +1,124 @@
+//! Packages and profiles on a command line, each with the choices that stand behind it: `curl +http2 -ldap tls=libressl`.
+
+use std::collections::BTreeMap;
+
+use profiles::{Choice, Name};
+
+use crate::choice::name;
+use crate::error::{Error, Result};
+
+/// A package or a profile, and what is wished of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Target {
+    /// Its name, as it was given.
+    pub(super) name: String,
+    /// The choices behind it.
+    pub(super) choices: BTreeMap<String, Choice>,
+}
+
+/// Reads the words of a command line.
+///
+/// # Errors
+/// A choice that is none, that stands before the first package, or that contradicts another one.
+pub(super) fn targets(words: &[String]) -> Result<Vec<Target>> {
+    let mut targets: Vec<Target> = Vec::new();
+    for word in words {
+        let Some((name, choice)) = choice(word)? else {
+            targets.push(Target { name: word.clone(), choices: BTreeMap::new() });
+            continue;
+        };
+        let Some(target) = targets.last_mut() else {
+            return Err(Error::new(format!("'{word}'"), "is a choice, and stands before every package")
+                .remedy("write it behind the package that it is for: curl +http2"));
+        };
+        if target.choices.insert(name.clone(), choice.clone()).is_some_and(|before| before != choice) {
+            return Err(Error::new(
+                format!("'{word}'"),
+                format!("something else was chosen for {name} before"),
+            )
+            .remedy("give one of them"));
+        }
+    }
+    Ok(targets)
+}
+
+/// One package, and what is wished of it.
+#[derive(Debug, Clone)]
+pub(super) struct OnePackage {
+    /// Its name.
+    pub(super) name: Name,
+    /// The choices behind it.
+    pub(super) choices: BTreeMap<String, Choice>,
+}
+
+/// Reads the words of a command line that name one package.
+///
+/// # Errors
+/// As [`targets`]; or they name none, or several.
+pub(super) fn one(words: &[String]) -> Result<OnePackage> {
+    let mut targets = targets(words)?.into_iter();
+    match (targets.next(), targets.next()) {
+        (Some(only), None) => {
+            let name = Name::parse(&only.name).map_err(Error::on(format!("'{}'", only.name)))?;
+            Ok(OnePackage { name, choices: only.choices })
+        }
+        (None, _) => Err(Error::new("package", "is missing").remedy("name one")),
+        (Some(_), Some(second)) => {
+            Err(Error::new(format!("'{}'", second.name), "is a second package").remedy("name one"))
+        }
+    }
+}
+
+/// `+NAME`, `-NAME` or `NAME=VALUE`; `None` for the name of a package.
+fn choice(word: &str) -> Result<Option<(String, Choice)>> {
+    let refused = |cause: String, help: &str| Error::new(format!("'{word}'"), cause).remedy(help);
+    let (name, choice) = match (word.strip_prefix('+'), word.strip_prefix('-'), word.split_once('=')) {
+        (Some(name), _, _) => (name, Choice::On),
+        (None, Some(name), _) => (name, Choice::Off),
+        (None, None, Some((name, value))) => {
+            let help = format!("write {name}=VALUE; a switch is +{name} or -{name}");
+            let value = Name::parse(value).map_err(|error| refused(error.to_string(), &help))?;
+            (name, Choice::Of(value))
+        }
+        (None, None, None) => return Ok(None),
+    };
+    let name = name::parse(name).map_err(|cause| refused(cause, name::HELP))?;
+    Ok(Some((name, choice)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(words: &str) -> Result<Vec<Target>> {
+        targets(&words.split(' ').map(str::to_owned).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn choices_belong_to_the_package_before_them() {
+        let targets = read("zlib curl +http2 -ldap tls=libressl nano -utf8").unwrap();
+        let shown: Vec<String> = targets
+            .iter()
+            .map(|it| {
+                let words = it.choices.iter().map(|(name, choice)| crate::choice::shown(name, choice));
+                format!("{}: {}", it.name, words.collect::<Vec<_>>().join(" "))
+            })
+            .collect();
+        assert_eq!(shown, ["zlib: ", "curl: +http2 -ldap tls=libressl", "nano: -utf8"]);
+    }
+
+    #[test]
+    fn what_is_no_choice_is_refused() {
+        for (words, part) in [
+            ("+http2 curl", "stands before every package"),
+            ("curl tls=", "the name is empty"),
+            ("curl TLS=openssl", "capital letters"),
+            ("curl +", "the name is empty"),
+            ("curl +tls -tls", "something else was chosen for tls before"),
+        ] {
+            let message = read(words).unwrap_err().to_string();
+            assert!(message.contains(part), "{words}: {message}");
+        }
+        assert!(read("curl +tls +tls").is_ok());
+    }
+}

@@ -1,0 +1,136 @@
+//! One build of each package: which of several is meant, where layers come together in one root.
+//!
+//! Who has said nothing of a choice takes what others have said. What two have said that exclude each other is an error with both places.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use profiles::{Choice, Name};
+
+use super::{Graph, Package};
+use crate::choice::{Asker, shown};
+use crate::error::{Error, Result};
+use crate::recipe::{Dependency, Recipe};
+
+/// That a package is wanted below another one, or in a system.
+#[derive(Debug, Clone)]
+pub(super) struct Need {
+    /// The build that this need alone comes to.
+    pub(super) index: usize,
+    /// What was said of its choices.
+    pub(super) choices: BTreeMap<String, Choice>,
+    /// Who has said so.
+    pub(super) by: Asker,
+}
+
+/// Which build a name stands for in one root.
+#[derive(Debug, Default)]
+pub(super) struct OneOfEach {
+    chosen: BTreeMap<Name, usize>,
+}
+
+impl OneOfEach {
+    /// Decides for `needs` and all that they need to run; those in `fixed` are given.
+    ///
+    /// # Errors
+    /// No build of a package has all that is asked of it.
+    pub(super) fn decide(graph: &Graph, needs: &[Need], fixed: &[usize]) -> Result<Self> {
+        let fixed = fixed.iter().map(|index| (graph.packages[*index].recipe.name.clone(), *index));
+        let mut one = OneOfEach { chosen: fixed.collect() };
+        // Another build of a package may need others; each round decides of one name more at least, or is the last.
+        for _ in 0..=graph.packages.len() {
+            let all = one.all_needs(graph, needs);
+            let chosen = all
+                .values()
+                .map(|needs| one.choose(graph, needs))
+                .collect::<Result<BTreeMap<Name, usize>>>()?;
+            let settled = chosen.iter().all(|(name, index)| one.chosen.get(name) == Some(index));
+            one.chosen.extend(chosen);
+            if settled {
+                break;
+            }
+        }
+        Ok(one)
+    }
+
+    /// The build that stands for that of `index`.
+    pub(super) fn of(&self, graph: &Graph, index: usize) -> usize {
+        self.chosen.get(&graph.packages[index].recipe.name).copied().unwrap_or(index)
+    }
+
+    /// Everything that is needed, by name, as far as is decided.
+    fn all_needs(&self, graph: &Graph, needs: &[Need]) -> BTreeMap<Name, Vec<Need>> {
+        let mut by_name: BTreeMap<Name, Vec<Need>> = BTreeMap::new();
+        let (mut waiting, mut seen) = (needs.to_vec(), BTreeSet::new());
+        while let Some(need) = waiting.pop() {
+            let index = self.of(graph, need.index);
+            if seen.insert(index) {
+                waiting.extend(graph.packages[index].needs_to_run());
+            }
+            by_name.entry(graph.packages[index].recipe.name.clone()).or_default().push(need);
+        }
+        by_name
+    }
+
+    /// Of the builds that are asked for, the one that all are content with.
+    fn choose(&self, graph: &Graph, needs: &[Need]) -> Result<(Name, usize)> {
+        let name = &graph.packages[needs[0].index].recipe.name;
+        let given = self.chosen.get(name).copied();
+        let builds: BTreeSet<usize> = needs.iter().map(|need| need.index).chain(given).collect();
+        let mut builds: Vec<usize> = builds.into_iter().collect();
+        builds.sort_by(|a, b| graph.packages[*a].selection.cmp(&graph.packages[*b].selection));
+        let fits = |index: &usize| needs.iter().all(|need| graph.packages[*index].has(&need.choices));
+        match builds.into_iter().filter(|index| given.is_none_or(|it| it == *index)).find(fits) {
+            Some(index) => Ok((name.clone(), index)),
+            None => Err(self.refusal(graph, name, needs)),
+        }
+    }
+
+    /// The same error in whatever order the needs come.
+    fn refusal(&self, graph: &Graph, name: &Name, needs: &[Need]) -> Error {
+        let asking = needs.iter().filter(|need| !need.choices.is_empty());
+        let words = |need: &Need| {
+            need.choices.iter().map(|(name, choice)| shown(name, choice)).collect::<Vec<_>>().join(" ")
+        };
+        let mut said: Vec<(String, &Asker)> =
+            asking.map(|need| (format!("{} {}", words(need), need.by), &need.by)).collect();
+        said.sort_by(|a, b| a.0.cmp(&b.0));
+        said.dedup_by(|a, b| a.0 == b.0);
+        let mut sentences: Vec<String> = said.iter().map(|(sentence, _)| sentence.clone()).collect();
+        if let Some(index) = self.chosen.get(name) {
+            let has = graph.packages[*index].selection.features().map(|(name, choice)| shown(name, choice));
+            sentences.push(format!("the one that is there has {}", has.collect::<Vec<_>>().join(" ")));
+        }
+        let cause = format!("no build of it has all that is asked for: {}", sentences.join("; "));
+        let error = Error::new(format!("package {name}"), cause)
+            .remedy(format!("ask for the same everywhere; in a profile, say it once, behind {name}"));
+        match said.first() {
+            Some((_, by)) => by.point(error),
+            None => error,
+        }
+    }
+}
+
+impl Package {
+    /// Whether this build is what `choices` ask for.
+    fn has(&self, choices: &BTreeMap<String, Choice>) -> bool {
+        let feature = |name: &str| self.recipe.features.iter().find(|feature| feature.name == name);
+        choices.iter().all(|(name, wish)| {
+            feature(name)
+                .is_some_and(|it| it.accept(wish).is_ok_and(|choice| choice == *self.selection.get(name)))
+        })
+    }
+
+    fn needs_to_run(&self) -> Vec<Need> {
+        needs(&self.recipe, &self.depends, &self.instructions.depends)
+    }
+}
+
+/// What a recipe says of its dependencies, each of which came to the build of that index.
+pub(super) fn needs(recipe: &Recipe, indices: &[usize], dependencies: &[Dependency]) -> Vec<Need> {
+    let need = |(index, dependency): (&usize, &Dependency)| Need {
+        index: *index,
+        choices: dependency.choices.clone(),
+        by: Asker::Dependent(recipe.name.clone(), dependency.span.clone()),
+    };
+    indices.iter().zip(dependencies).map(need).collect()
+}

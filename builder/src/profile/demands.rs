@@ -1,0 +1,99 @@
+//! Who in a tree asks for a package, and for which choices of it.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::path::Path;
+
+use profiles::version::Condition;
+use profiles::{Choice, Name};
+
+use crate::choice::{Asker, When};
+use crate::error::{Error, Result};
+use crate::profile::folder::ProfileFolder;
+use crate::profile::layers;
+use crate::recipe::{Conditional, Dependency, RecipeFolder};
+
+/// One line that asks for a package.
+#[derive(Debug, Clone)]
+pub struct Demand {
+    /// Where it stands.
+    pub by: Asker,
+    /// The name of the recipe or the profile.
+    pub of: Name,
+    /// What kind of line it is.
+    pub kind: DemandKind,
+    /// For which choices of the dependent.
+    pub when: When,
+    /// The versions that will do.
+    pub condition: Condition,
+    /// What is asked of it.
+    pub choices: BTreeMap<String, Choice>,
+}
+
+/// What a package is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DemandKind {
+    /// To be seen by a build.
+    Build,
+    /// To be below another when that runs.
+    Run,
+    /// To be part of a system.
+    System,
+}
+
+impl DemandKind {
+    /// The word of the recipe or the profile.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            DemandKind::Build => "build-depends",
+            DemandKind::Run => "depends",
+            DemandKind::System => "packages",
+        }
+    }
+}
+
+/// All lines of a tree that ask for `package`, those of recipes first, each sorted by name.
+///
+/// # Errors
+/// A recipe or a profile cannot be read: nobody knows then what it asks for.
+pub fn demands(recipes: &RecipeFolder, profiles: &ProfileFolder, package: &Name) -> Result<Vec<Demand>> {
+    let mut found = Vec::new();
+    for name in recipes.names()? {
+        let recipe = recipes.load(&Name::parse(&name).map_err(Error::on(&name))?)?;
+        let lists = [(DemandKind::Build, &recipe.build_depends), (DemandKind::Run, &recipe.depends)];
+        for (kind, list) in lists {
+            let asking = list.iter().filter(|it| it.item.name == *package);
+            found.extend(asking.map(|it| of_recipe(&recipe.name, kind, it)));
+        }
+    }
+    for composition in profiles.compositions()? {
+        let asking = layers::requests(&composition).into_iter().filter(|request| request.name == *package);
+        // What it includes is told of the profile in whose file it stands.
+        let is_own = |by: &Asker| match by {
+            Asker::Profile(span) => {
+                Path::new(span.label()).file_stem() == Some(OsStr::new(composition.name.as_str()))
+            }
+            Asker::CommandLine | Asker::Dependent(..) => false,
+        };
+        found.extend(asking.filter(|request| is_own(&request.wishes.by)).map(|request| Demand {
+            by: request.wishes.by,
+            of: composition.name.clone(),
+            kind: DemandKind::System,
+            when: When::default(),
+            condition: request.condition,
+            choices: request.wishes.choices,
+        }));
+    }
+    Ok(found)
+}
+
+fn of_recipe(of: &Name, kind: DemandKind, given: &Conditional<Dependency>) -> Demand {
+    Demand {
+        by: Asker::Dependent(of.clone(), given.span.clone()),
+        of: of.clone(),
+        kind,
+        when: given.when.clone(),
+        condition: given.item.condition.clone(),
+        choices: given.item.choices.clone(),
+    }
+}

@@ -1,0 +1,203 @@
+//! What a recipe says of one build: all that its conditions leave, once every choice is made.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use profiles::Span;
+use profiles::version::Condition;
+
+use super::{Conditional, Dependency, Making, Recipe, RecipeFile, STEP_NAMES, StepScript};
+use crate::choice::{Selection, shown};
+use crate::error::{Error, Result};
+use crate::fetch::Source;
+use crate::shell_word::{plain, quote};
+
+/// What one build is made from and how.
+#[derive(Debug, Clone)]
+pub struct Instructions {
+    /// What is downloaded.
+    pub sources: Vec<Source>,
+    /// Patches in the order they are applied.
+    pub patches: Vec<RecipeFile>,
+    /// Other files that the steps may read.
+    pub files: Vec<RecipeFile>,
+    /// What the build sees besides the bootstrap layer.
+    pub build_depends: Vec<Dependency>,
+    /// What must be below this package when it runs.
+    pub depends: Vec<Dependency>,
+    /// What each step does, by its name; none, where Debian packages are put together.
+    pub steps: BTreeMap<&'static str, Step>,
+}
+
+/// What is done in a step, and the words that it is called with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// What is done.
+    pub work: StepWork,
+    /// `"$@"` of its script.
+    pub arguments: Vec<String>,
+    /// Where the recipe has the script, as ` at FILE:LINE:COLUMN`; empty for what is done when it has none.
+    pub place: String,
+}
+
+impl Step {
+    /// Whether its script has this word in it.
+    pub fn mentions(&self, word: &str) -> bool {
+        let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        matches!(&self.work, StepWork::Script(text) if text.split(|c| !is_part(c)).any(|part| part == word))
+    }
+}
+
+/// What is done in a step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StepWork {
+    /// `/bin/sh` runs this text.
+    Script(String),
+    /// The builder itself unpacks the source of this name, when it is an archive. Which one it is, only its bytes tell, and
+    /// they are not there yet when a build is planned.
+    Unpack(String),
+}
+
+impl Instructions {
+    /// The steps, in the order they run.
+    pub fn steps(&self) -> impl Iterator<Item = (&'static str, &Step)> {
+        STEP_NAMES.into_iter().filter_map(|name| Some((name, self.steps.get(name)?)))
+    }
+
+    /// One line for everything in them, as the recipe has it; a script is told from others by where it stands.
+    pub fn lines(&self) -> Vec<String> {
+        let sources = self.sources.iter().map(|source| format!("source {}", source.file));
+        let files = |word: &'static str, files: &[RecipeFile]| -> Vec<String> {
+            files.iter().map(|file| format!("{word} {}", file.path)).collect()
+        };
+        let needed = |word: &'static str, list: &[Dependency]| -> Vec<String> {
+            list.iter().map(|it| format!("{word} {it}")).collect()
+        };
+        let steps = self.steps().flat_map(|(name, step)| {
+            let work = match &step.work {
+                StepWork::Unpack(file) => format!("step {name}: unpack {file}"),
+                StepWork::Script(_) => format!("step {name}{}", step.place),
+            };
+            let words = step.arguments.iter().map(|word| format!("arguments {name} {}", plain(word)));
+            [work].into_iter().chain(words.collect::<Vec<_>>())
+        });
+        sources
+            .chain(files("patch", &self.patches))
+            .chain(files("file", &self.files))
+            .chain(needed("build-depends", &self.build_depends))
+            .chain(needed("depends", &self.depends))
+            .chain(steps)
+            .collect()
+    }
+}
+
+/// As in a recipe, with what is asked of it: `curl >=8 tls=libressl`.
+impl fmt::Display for Dependency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.name.fmt(f)?;
+        if self.condition != Condition::default() {
+            write!(f, " {}", self.condition)?;
+        }
+        self.choices.iter().try_for_each(|(name, choice)| write!(f, " {}", shown(name, choice)))
+    }
+}
+
+impl Recipe {
+    /// What is done for a build of `selection`.
+    ///
+    /// # Errors
+    /// Two lines of the recipe hold that exclude each other, with both places; a step of that name is missing.
+    pub fn instructions(&self, selection: &Selection) -> Result<Instructions> {
+        let sources = only("source", &self.sources, selection, |it| &it.file)?;
+        let patches = only("patch", &self.patches, selection, |it| &it.path)?;
+        let steps = match &self.making {
+            Making::Debian => BTreeMap::new(),
+            Making::Steps(scripts) => self.steps(scripts, selection, &sources, &patches)?,
+        };
+        Ok(Instructions {
+            files: only("file", &self.files, selection, |it| &it.path)?,
+            build_depends: only("dependency", &self.build_depends, selection, |it| it.name.as_str())?,
+            depends: only("dependency", &self.depends, selection, |it| it.name.as_str())?,
+            sources,
+            patches,
+            steps,
+        })
+    }
+
+    /// The recipe's scripts, and the defaults that docs/recipes.md describes.
+    fn steps(
+        &self,
+        scripts: &[Conditional<StepScript>],
+        selection: &Selection,
+        sources: &[Source],
+        patches: &[RecipeFile],
+    ) -> Result<BTreeMap<&'static str, Step>> {
+        let mut steps = BTreeMap::new();
+        for name in STEP_NAMES {
+            let script = script_of(name, scripts, selection)?;
+            let place = script.map(|script| format!(" at {}", script.span)).unwrap_or_default();
+            let work = match script {
+                Some(script) => Some(StepWork::Script(script.item.text.clone())),
+                None if name == "unpack" => {
+                    sources.first().map(|source| StepWork::Unpack(source.file.clone()))
+                }
+                None if name == "patch" => default_patch(patches).map(StepWork::Script),
+                None => None,
+            };
+            let given = self.arguments.iter().filter(|it| it.item.step == name && it.when.holds(selection));
+            let arguments: Vec<String> = given.flat_map(|it| it.item.words.clone()).collect();
+            match work {
+                Some(work) => _ = steps.insert(name, Step { work, arguments, place }),
+                None if name == "install" => {
+                    let cause = "no step \"install\" is left by what is chosen";
+                    return Err(Error::caused("", self.span.error(cause, "add one without `when`")));
+                }
+                None => {}
+            }
+        }
+        Ok(steps)
+    }
+}
+
+/// The script of a step: one whose condition holds, else the one that has none.
+fn script_of<'a>(
+    name: &str,
+    scripts: &'a [Conditional<StepScript>],
+    selection: &Selection,
+) -> Result<Option<&'a Conditional<StepScript>>> {
+    let of_name = || scripts.iter().filter(|script| script.item.step == name);
+    let mut chosen = of_name().filter(|script| !script.when.is_empty() && script.when.holds(selection));
+    match (chosen.next(), chosen.next()) {
+        (Some(first), Some(second)) => Err(both_hold("step", name, &first.span, &second.span)),
+        (Some(only), None) => Ok(Some(only)),
+        (None, _) => Ok(of_name().find(|script| script.when.is_empty())),
+    }
+}
+
+/// What is left of a list; only one of each name may be.
+fn only<T: Clone>(
+    kind: &str,
+    list: &[Conditional<T>],
+    selection: &Selection,
+    name: impl Fn(&T) -> &str,
+) -> Result<Vec<T>> {
+    let mut first: BTreeMap<&str, &Span> = BTreeMap::new();
+    let mut left = Vec::new();
+    for given in list.iter().filter(|it| it.when.holds(selection)) {
+        if let Some(before) = first.insert(name(&given.item), &given.span) {
+            return Err(both_hold(kind, name(&given.item), before, &given.span));
+        }
+        left.push(given.item.clone());
+    }
+    Ok(left)
+}
+
+fn both_hold(kind: &str, name: &str, first: &Span, second: &Span) -> Error {
+    let cause = format!("the {kind} '{name}' stands twice for what is chosen; the first at {first}");
+    Error::caused("", second.error(cause, "let their conditions exclude each other"))
+}
+
+fn default_patch(patches: &[RecipeFile]) -> Option<String> {
+    let line = |patch: &RecipeFile| format!("patch -p1 -i {}\n", quote(&format!("/recipe/{}", patch.path)));
+    (!patches.is_empty()).then(|| patches.iter().map(line).collect())
+}

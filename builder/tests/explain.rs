@@ -1,0 +1,187 @@
+//! `lamina info` and `lamina explain`: what they print of a small tree, word by word.
+
+mod program;
+
+use std::fs;
+use std::path::Path;
+
+use program::{lamina, told};
+
+const CURL: &str = r#"recipe "curl" {
+    version "8.5.0"
+    description "Fetches what has an address"
+    license "curl"
+    homepage "https://curl.se/"
+    feature "http2" default=#true {
+        description "HTTP/2, by nghttp2"
+        requires "tls!=none"
+    }
+    feature "tls" "openssl" "libressl" "none" default="openssl" {
+        description "Who encrypts"
+        value "none" "no HTTPS"
+        value "libressl" { conflicts "ldap"; }
+    }
+    feature "ldap" default=#false
+    feature "http3" default=#true { only-with "tls=openssl"; }
+    patch "libressl.patch" when="tls=libressl"
+    build-depends {
+        openssl when="tls=openssl"
+        libressl when="tls=libressl"
+    }
+    arguments "configure" "--with-nghttp2" when="http2"
+    arguments "configure" "--without-ssl" "--why=no TLS" when="tls=none"
+    step "configure" "./configure \"$@\""
+    step "make" "make ${FEATURE_LDAP:+LDAP=1}"
+    step "make" when="tls=libressl" "make LIBS=-lcompat"
+    step "install" "make install"
+}
+"#;
+
+/// A tree with curl, who needs it, and a profile.
+fn tree() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |path: &str, text: &str| {
+        let path = folder.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    };
+    let recipe = |name: &str, nodes: &str| {
+        let text = format!(
+            "recipe \"{name}\" {{\n    version \"1\"\n    description \"x\"\n    license \"MIT\"\n    {nodes}\n    \
+             step \"install\" \"true\"\n}}\n"
+        );
+        write(&format!("packages/{name}/recipe.kdl"), &text);
+    };
+    write("packages/curl/recipe.kdl", CURL);
+    write("packages/curl/libressl.patch", "");
+    recipe("openssl", "");
+    recipe("libressl", "");
+    recipe(
+        "git",
+        "feature \"http\" default=#true\n    depends { curl version=\">=7\" tls=\"libressl\" when=\"http\"; }",
+    );
+    write("packages/bootstrap/debian.kdl", "");
+    write("packages/bootstrap/lock.kdl", "");
+    write(
+        "packages/bootstrap/recipe.kdl",
+        "recipe \"bootstrap\" {\n version \"12\"\n description \"x\"\n license \"MIT\"\n file \"debian.kdl\"\n file \"lock.kdl\"\n debian\n}\n",
+    );
+    write(
+        "profiles/web.kdl",
+        "profile \"web\" {\n    packages {\n        curl tls=\"none\" http2=#false\n    }\n}\n",
+    );
+    write("profiles/more.kdl", "profile \"more\" {\n    include \"web\"\n}\n");
+    folder
+}
+
+fn says(folder: &Path, words: &str) -> String {
+    let words: Vec<&str> = words.split(' ').collect();
+    told(&lamina(folder, &words)).replace(&format!("{}/", folder.display()), "")
+}
+
+#[test]
+fn info_lists_all_choices_and_who_asks() {
+    let expected = r"curl 8.5.0
+Fetches what has an address
+curl, https://curl.se/
+
+choices
+  +http2                   HTTP/2, by nghttp2
+                           requires tls!=none
+  +http3
+                           only with tls=openssl
+  -ldap
+  tls=openssl              Who encrypts: openssl, libressl, none
+                           none: no HTTPS
+                           libressl conflicts with ldap
+
+asked for by
+  git (depends) >=7 tls=libressl when http at packages/git/recipe.kdl:6:15
+  web (packages) -http2 tls=none at profiles/web.kdl:3:9
+";
+    let folder = tree();
+    assert_eq!(says(folder.path(), "info curl"), expected);
+    let json: serde_json::Value = serde_json::from_str(&says(folder.path(), "info curl --json")).unwrap();
+    assert_eq!(json["choices"][3]["default"], "openssl");
+    assert_eq!(json["choices"][0]["default"], true);
+    assert_eq!(json["asked_for_by"][0]["choices"]["tls"], "libressl");
+}
+
+#[test]
+fn resolved_shows_what_is_left_of_a_recipe() {
+    let folder = tree();
+    let expected = r#"curl 8.5.0
+choices +http2 -http3 -ldap tls=libressl
+patch libressl.patch
+build-depends libressl
+arguments configure --with-nghttp2
+step patch
+    patch -p1 -i '/recipe/libressl.patch'
+step configure
+    ./configure "$@"
+step make
+    make LIBS=-lcompat
+step install
+    make install
+"#;
+    assert_eq!(says(folder.path(), "info curl tls=libressl --resolved"), expected);
+    let json: serde_json::Value =
+        serde_json::from_str(&says(folder.path(), "info curl -http2 tls=none --resolved --json")).unwrap();
+    assert_eq!(json["steps"]["configure"]["arguments"], serde_json::json!(["--without-ssl", "--why=no TLS"]));
+    let refused = says(folder.path(), "info curl +ldap");
+    assert_eq!(
+        refused,
+        "lamina: '+ldap': chooses, and all choices are to be listed\nhelp: add `--resolved`, or leave it out\n"
+    );
+}
+
+#[test]
+fn explain_says_who_has_decided_and_what_else_there_is() {
+    let folder = tree();
+    let expected = r"curl 8.5.0
+  +http2                   the default (packages/curl/recipe.kdl:6:5)
+      -http2: - arguments configure --with-nghttp2
+  -http3                   off: it is there only with tls=openssl
+      +http3: cannot be had: 'http3' is there only with tls=openssl, and tls is libressl (asked for on the command line)
+  -ldap                    asked for on the command line
+      +ldap: cannot be had: tls=libressl conflicts with ldap: tls is libressl (asked for on the command line), ldap is on (asked for on the command line); the rule stands at packages/curl/recipe.kdl:13:28
+  tls=libressl             asked for on the command line
+      tls=openssl: - patch libressl.patch; - build-depends libressl; - step patch; - step make at packages/curl/recipe.kdl:26:5; + build-depends openssl; + step make at packages/curl/recipe.kdl:25:5
+      tls=none: cannot be had: +http2 requires tls!=none: http2 is on (the recipe's default), tls is none (asked for on the command line); the rule stands at packages/curl/recipe.kdl:8:9
+";
+    assert_eq!(says(folder.path(), "explain curl -ldap tls=libressl"), expected);
+    let plain = says(folder.path(), "explain curl");
+    assert!(plain.contains("  +ldap: read by the step make\n"), "{plain}");
+    let below = says(folder.path(), "explain curl --in git");
+    assert!(
+        below.contains("tls=libressl             asked for by git at packages/git/recipe.kdl:6:15\n"),
+        "{below}"
+    );
+    let within = says(folder.path(), "explain curl --in more");
+    assert!(within.contains("tls=none                 asked for at profiles/web.kdl:3:9\n"), "{within}");
+    let absent = says(folder.path(), "explain git --in web");
+    assert_eq!(absent, "lamina: package git: is not in web\nhelp: `lamina info git` says who asks for it\n");
+    let json: serde_json::Value =
+        serde_json::from_str(&says(folder.path(), "explain curl --in git --json")).unwrap();
+    assert_eq!(json[0]["choices"][3]["choice"], "libressl");
+}
+
+/// Behind a package `-ldap` is a choice, and options stay what they are.
+#[test]
+fn words_behind_a_package_choose() {
+    let folder = tree();
+    let shown = says(folder.path(), "build -n curl -http2 -ldap tls=none -j4");
+    assert!(shown.contains("build curl 8.5.0"), "{shown}");
+    for (words, part) in [
+        ("build -n -ldap curl", "there is no option '-l'"),
+        ("build -n curl -nope", "package curl: has no feature 'nope'"),
+        ("build -n curl tls=", "'tls=': the name is empty"),
+        ("build -n +ldap curl", "'+ldap': is a choice, and stands before every package"),
+        ("build -n web +ldap", "profile web: takes no choices on the command line"),
+        ("build -n curl +ldap tls=libressl", "tls=libressl conflicts with ldap"),
+        ("explain curl git", "'git': is a second package"),
+    ] {
+        let shown = says(folder.path(), words);
+        assert!(shown.contains(part), "{words}: {shown}");
+    }
+}
