@@ -20,6 +20,7 @@ pub mod graph;
 pub mod image;
 pub mod kernel;
 pub mod limits;
+pub mod line_sorting;
 pub mod medium;
 mod new_folder;
 mod presence;

@@ -58,9 +58,15 @@ fn a_build_sees_its_stack_and_nothing_else() {
             assert!(seen(refused).contains("ead-only file system"), "{refused}: {}", seen(refused));
         }
         let environment = seen("environment");
-        for line in
-            ["FEATURE_X_Y=1", "FEATURE_TLS=b", "SOURCE_DATE_EPOCH=315532800", "LC_ALL=C", "TZ=UTC", "HOME=/build", "OUT=/out"]
-        {
+        for line in [
+            "FEATURE_X_Y=1",
+            "FEATURE_TLS=b",
+            "SOURCE_DATE_EPOCH=315532800",
+            "LC_ALL=C",
+            "TZ=UTC",
+            "HOME=/build",
+            "OUT=/out",
+        ] {
             assert!(environment.lines().any(|it| it == line), "{line} in {environment}");
         }
         assert!(!environment.contains("FEATURE_OFF") && !environment.contains("CARGO"), "{environment}");

@@ -8,6 +8,7 @@ use std::io::Write;
 use argh::ArgsInfo;
 use cli::help::{Also, Cursor, SHELLS, Values, at_cursor};
 use kernel_config::Group;
+use package_version::Scheme;
 use profiles::Name;
 use squashfs::{Image, Kind};
 
@@ -62,6 +63,8 @@ enum Argument {
     /// Of a kernel that is made here.
     Flavour,
     Shell,
+    /// How versions are read.
+    Scheme,
 }
 
 /// Answers on standard output.
@@ -97,6 +100,8 @@ fn argument(command: &[&str], argument: &str) -> Option<Argument> {
         (_, "--store" | "--tree") => Argument::Folder,
         (_, "--jobs" | "--level" | "--block-size" | "--time" | "--attributes") => Argument::Unknown,
         (_, "--timeout" | "--silence" | "--memory" | "--processes" | "--tmpfs") => Argument::Unknown,
+        (_, "--by" | "a" | "b" | "version" | "constraint") => Argument::Unknown,
+        (_, "--scheme") => Argument::Scheme,
         (_, "--output" | "--key" | "--public-key") => Argument::File,
         ("bootstrap lock", "recipe") => Argument::DebianLayer,
         ("completions", "shell") => Argument::Shell,
@@ -113,7 +118,9 @@ fn argument(command: &[&str], argument: &str) -> Option<Argument> {
         ("vm", "--share") => Argument::Folder,
         ("vm", _) => Argument::Unknown,
         ("image verify", "--root-hash") | ("medium create", "--keep") => Argument::Unknown,
-        ("kernel check", "kernel") | ("key create" | "report", "file") | ("why", "path") => Argument::File,
+        ("kernel check", "kernel")
+        | ("key create" | "report" | "tool version sort", "file")
+        | ("why", "path") => Argument::File,
         ("kernel fetch", "name") | ("kernel import", "kernel") => Argument::Kernel,
         ("kernel build", "--fragment") => Argument::Fragment,
         ("kernel build", "--flavour") => Argument::Flavour,
@@ -123,42 +130,49 @@ fn argument(command: &[&str], argument: &str) -> Option<Argument> {
         }
         ("profile check", "profile") => Argument::ProfileOrFile,
         ("profile lock", "name") => Argument::Profile,
-        ("kernel build" | "kernel import", "--name") => Argument::Unknown,
-        ("system install", "--kernel" | "--initramfs" | "--init") => Argument::File,
-        ("system install", "profile") => Argument::LockedProfile,
-        ("system update", "profile") => Argument::Profile,
+        ("kernel build" | "kernel import" | "source pin", "--name") => Argument::Unknown,
         ("store list", "--why") => Argument::File,
         ("store gc", "--keep" | "--grace") => Argument::Unknown,
-        ("system install" | "system gc" | "system update", "--keep" | "--option") => Argument::Unknown,
-        ("system default" | "system keep", "generation")
-        | ("system diff", "before" | "after")
-        | ("system rollback", "profile") => Argument::Installed,
+        (command, argument) => match command.strip_prefix("system ") {
+            Some(command) => return argument_of_system(command, argument),
+            None => return of_packages(command, argument),
+        },
+    })
+}
+
+/// The same of the commands of `system`, by their last words.
+fn argument_of_system(command: &str, argument: &str) -> Option<Argument> {
+    Some(match (command, argument) {
+        ("install", "--kernel" | "--initramfs" | "--init") => Argument::File,
+        ("install", "profile") => Argument::LockedProfile,
+        ("update", "profile") => Argument::Profile,
+        ("install" | "gc" | "update", "--keep" | "--option") => Argument::Unknown,
+        ("default" | "keep", "generation") | ("diff", "before" | "after") | ("rollback", "profile") => {
+            Argument::Installed
+        }
         (
-            "system list" | "system update" | "system diff" | "system gc" | "system install"
-            | "system rollback" | "system default" | "system keep" | "system copy",
+            "list" | "update" | "diff" | "gc" | "install" | "rollback" | "default" | "keep" | "copy",
             "--medium" | "--esp",
         ) => Argument::Folder,
         (
-            "system list" | "system update" | "system diff" | "system gc" | "system install"
-            | "system rollback" | "system default" | "system keep" | "system copy",
+            "list" | "update" | "diff" | "gc" | "install" | "rollback" | "default" | "keep" | "copy",
             "--disk",
         )
-        | ("system copy", "out") => Argument::File,
-        ("system copy", _) => Argument::Unknown,
-        _ => return of_packages(command, argument),
+        | ("copy", "out") => Argument::File,
+        ("copy", _) => Argument::Unknown,
+        _ => return None,
     })
 }
 
 /// The same for what is about recipes.
-fn of_packages(command: &[&str], argument: &str) -> Option<Argument> {
-    Some(match (command.join(" ").as_str(), argument) {
+fn of_packages(command: &str, argument: &str) -> Option<Argument> {
+    Some(match (command, argument) {
         ("build" | "fetch", "target") => Argument::PackageOrProfile,
         ("build", "--with" | "--without") => Argument::Feature,
         ("build", "--variant") => Argument::Variant,
         ("explain" | "info", "package") => Argument::Package,
         ("explain", "--in") => Argument::PackageOrProfile,
         ("source pin", "url-or-file") => Argument::File,
-        ("source pin", "--name") => Argument::Unknown,
         ("source pin", "--write") => Argument::Package,
         _ => return None,
     })
@@ -213,6 +227,9 @@ fn offered(argument: Argument, context: &Context, cursor: &Cursor<'_>) -> BTreeM
             Group::ALL.map(|group| (group.name().to_owned(), group.purpose().to_owned())).into()
         }
         Argument::Flavour => FLAVOURS.map(|(name, text)| (name.to_owned(), text.to_owned())).into(),
+        Argument::Scheme => {
+            Scheme::ALL.map(|scheme| (scheme.name().to_owned(), scheme.description().to_owned())).into()
+        }
         Argument::Shell => SHELLS.map(|shell| (shell.to_owned(), String::new())).into(),
     }
 }

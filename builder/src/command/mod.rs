@@ -37,6 +37,7 @@ mod system_install;
 mod system_update;
 mod targets;
 mod told_apart;
+mod tool;
 mod vm;
 
 use std::io::ErrorKind;
@@ -110,6 +111,7 @@ enum Command {
     Source(source::SourceCommand),
     Store(store::StoreCommand),
     System(system::SystemCommand),
+    Tool(tool::ToolCommand),
     Vm(vm::VmCommand),
     Why(running::command::Why),
 }
@@ -158,6 +160,7 @@ fn run_in(context: &Context, command: Command) -> Result<ExitCode> {
         Command::Source(command) => command.run(context),
         Command::Store(command) => command.run(context),
         Command::System(command) => command.run(context),
+        Command::Tool(command) => command.run(),
         Command::Vm(command) => command.run(context),
         Command::Why(command) => running_system::tell(command.run(&System::here())),
     }
