@@ -138,7 +138,8 @@ impl fmt::Display for Constraint {
 fn read(text: &str, scheme: Scheme) -> Result<Constraint, Fault> {
     if text.len() > MOST_BYTES_OF_A_CONSTRAINT {
         let cause = format!("it has {} bytes, and {MOST_BYTES_OF_A_CONSTRAINT} are the most", text.len());
-        return Err(Fault::new(MOST_BYTES_OF_A_CONSTRAINT, cause, "is this a constraint?"));
+        let at = text.floor_char_boundary(MOST_BYTES_OF_A_CONSTRAINT);
+        return Err(Fault::new(at, cause, "is this a constraint?"));
     }
     let mut constraint = Constraint { text: text.to_owned(), ..Constraint::any(scheme) };
     let mut at = blanks(text, 0);
@@ -215,7 +216,7 @@ impl<'a> Part<'a> {
             Scheme::Semver => Cow::Owned(self.completed()?),
             _ => Cow::Borrowed(self.word),
         };
-        Version::parse(&text, scheme).map_err(|error| error.moved(self.start))
+        Version::parse(&text, scheme).map_err(|error| error.moved(self.start, self.end()))
     }
 
     /// A version of semver of which the last numbers may be missing where it does not matter whether they are taken for zeros.

@@ -69,9 +69,9 @@ impl ParseError {
         self.scheme
     }
 
-    /// The same of a longer text, in which this one begins at byte `start`.
-    pub(crate) fn moved(self, start: usize) -> Fault {
-        Fault { at: self.at + start, cause: self.cause, remedy: self.remedy }
+    /// The same of a longer text, in which this one, or the beginning of it, stands from byte `start` to `end`.
+    pub(crate) fn moved(self, start: usize, end: usize) -> Fault {
+        Fault { at: end.min(start + self.at), cause: self.cause, remedy: self.remedy }
     }
 }
 

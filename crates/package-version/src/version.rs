@@ -157,16 +157,16 @@ pub(crate) fn same_scheme(one: Scheme, other: Scheme) -> Result<(), SchemesDiffe
     if one == other { Ok(()) } else { Err(SchemesDiffer(one, other)) }
 }
 
-/// What no scheme allows: blanks, commas and the signs of constraints in front would make lists of constraints ambiguous.
+/// What no scheme allows: with blanks, commas, `|`, `*`, and the signs of constraints in front, lists of constraints would be ambiguous.
 fn check(text: &str) -> Result<(), Fault> {
     if text.is_empty() {
         return Err(Fault::new(0, "it is empty", "write a version, like \"1.2\""));
     }
     if text.len() > MOST_BYTES {
         let cause = format!("it has {} bytes, and {MOST_BYTES} are the most", text.len());
-        return Err(Fault::new(MOST_BYTES, cause, "is this a version?"));
+        return Err(Fault::new(text.floor_char_boundary(MOST_BYTES), cause, "is this a version?"));
     }
-    let is_strange = |c: char| c.is_whitespace() || c.is_control() || c == ',';
+    let is_strange = |c: char| c.is_whitespace() || c.is_control() || ",|*".contains(c);
     if let Some((at, c)) = text.char_indices().find(|(_, c)| is_strange(*c)) {
         let cause = format!("{} belongs to no version", shown(c));
         return Err(Fault::new(at, cause, "leave it out"));

@@ -241,3 +241,22 @@ fn less_leaves_out_the_prereleases_of_its_version_alone() {
         assert_eq!(constraint.admits(&version), Ok(expected), "{version} and <{bound}");
     }
 }
+
+/// Every version can stand in a constraint as it is written.
+#[test]
+fn a_version_meets_what_names_it() {
+    let mut random = Random::new(18);
+    let words = ["1", "2024", ".", "-", "~", "a", "|", "*", ",", "=", "<", "é", "!", "^", ":", "#"];
+    for scheme in Scheme::ALL {
+        let mut met = 0;
+        for _ in 0..20_000 {
+            let text = format!("{}{}", ["", "1.2.3", "2024"][random.below(3)], random.row(&words, 3));
+            let Ok(version) = Version::parse(&text, scheme) else { continue };
+            let constraint =
+                Constraint::parse(&format!("={text}"), scheme).unwrap_or_else(|error| panic!("{error}"));
+            assert_eq!(constraint.admits(&version), Ok(true), "{version:?}");
+            met += 1;
+        }
+        assert!(met > 1000, "{scheme}: {met}");
+    }
+}

@@ -80,7 +80,7 @@ const NO_VERSIONS: [(Scheme, &[&str]); 5] = [
             "2024é",
         ],
     ),
-    (Scheme::Plain, &["", "a b", "a,b", "a\u{7}", ">a"]),
+    (Scheme::Plain, &["", "a b", "a,b", "a\u{7}", ">a", "a|b", "*"]),
 ];
 
 #[test]
@@ -157,8 +157,15 @@ fn what_is_too_long_is_refused() {
         assert!(Version::parse(&"1".repeat(MOST_BYTES), scheme).is_ok());
         assert!(Version::parse(&"1".repeat(MOST_BYTES + 1), scheme).is_err());
     }
+    let wide = format!("1{}", "é".repeat(1000));
+    let error = Version::parse(&wide, Scheme::Plain).unwrap_err();
+    assert_eq!(error.offset(), MOST_BYTES - 1, "the place is where a character begins");
+    assert!(wide.is_char_boundary(Constraint::parse(&wide, Scheme::Plain).unwrap_err().offset()));
     let error = Constraint::parse(&">=1 ".repeat(MOST_BYTES_OF_A_CONSTRAINT), Scheme::Loose).unwrap_err();
     assert_eq!(error.offset(), MOST_BYTES_OF_A_CONSTRAINT);
+    // What is missing at the end of a short version makes it too long.
+    let short = format!("<{}", "1".repeat(MOST_BYTES - 2));
+    assert_eq!(Constraint::parse(&short, Scheme::Semver).unwrap_err().offset(), short.len());
     // The next version may be longer than a version may be.
     let nines = "9".repeat(MOST_BYTES);
     let error = Constraint::parse(&format!("^{nines}"), Scheme::Loose).unwrap_err();
