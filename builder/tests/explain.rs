@@ -138,7 +138,7 @@ step install
 #[test]
 fn explain_says_who_has_decided_and_what_else_there_is() {
     let folder = tree();
-    let expected = r"curl 8.5.0
+    let expected = r"curl 8.5.0 (the only one)
   +http2                   the default (packages/curl/recipe.kdl:6:5)
       -http2: - arguments configure --with-nghttp2
   -http3                   off: it is there only with tls=openssl
@@ -184,4 +184,72 @@ fn words_behind_a_package_choose() {
         let shown = says(folder.path(), words);
         assert!(shown.contains(part), "{words}: {shown}");
     }
+}
+
+/// A library of two versions, who needs an old one, and a pin.
+fn versions() -> tempfile::TempDir {
+    let folder = tree();
+    let recipe = "recipe \"lib\" {\n    version \"1.3.1\"\n    version \"1.2.13\"\n    description \"x\"\n    license \"MIT\"\n    \
+                  versions \"<1.3\" { arguments \"install\" \"OLD=1\"; }\n    step \"install\" \"true\"\n}\n";
+    fs::create_dir(folder.path().join("packages/lib")).unwrap();
+    fs::write(folder.path().join("packages/lib/recipe.kdl"), recipe).unwrap();
+    let git = folder.path().join("packages/git/recipe.kdl");
+    let text = fs::read_to_string(&git).unwrap().replace("depends {", "depends { lib version=\"<1.3\";");
+    fs::write(git, text).unwrap();
+    folder
+}
+
+#[test]
+fn a_pin_decides_where_nobody_asks_on_the_command_line() {
+    let folder = versions();
+    let says = |words: &str| says(folder.path(), words);
+    let shown = says("explain lib");
+    assert_eq!(shown, "lib 1.3.1 (the newest; there is 1.2.13 too)\n  its recipe leaves nothing open\n");
+    assert!(says("info lib").contains("\nversions (loose)\n  1.3.1, 1.2.13\n"));
+    assert!(says("info lib version=1.2.13 --resolved").contains("lib 1.2.13\narguments install OLD=1\n"));
+    assert_eq!(says("recipe pin lib 1.2.13"), "pins.kdl: changed\n");
+    assert_eq!(
+        fs::read_to_string(folder.path().join("pins.kdl")).unwrap(),
+        "pins format=1 {\n    lib \"1.2.13\"\n}\n"
+    );
+    assert_eq!(says("recipe pin"), "lib =1.2.13\n");
+    let shown = says("explain lib");
+    assert!(shown.starts_with("lib 1.2.13 (pinned at pins.kdl:2:5; there is 1.3.1 too)\n"), "{shown}");
+    assert!(says("build -n lib").contains("build lib 1.2.13 "));
+    assert!(says("build -n lib version=1.3.1").contains("build lib 1.3.1 "), "the command line is stronger");
+    let shown = says("explain git --versions");
+    for line in [
+        "curl                     8.5.0 (>=7 asked for by git at packages/git/recipe.kdl:6:35)\n",
+        "lib                      1.2.13 (<1.3 asked for by git at packages/git/recipe.kdl:6:15, pinned at pins.kdl:2:5; there is 1.3.1 too)\n",
+        "git                      1 (the only one)\n",
+    ] {
+        assert!(shown.contains(line), "{line}{shown}");
+    }
+    // A pin that a dependent is not content with: one error with both places.
+    says("recipe pin lib 1.3.1");
+    let shown = says("build -n git");
+    for part in [
+        "packages/git/recipe.kdl:6:15: error: package lib: has the versions 1.3.1, 1.2.13, and none is",
+        "<1.3 (asked for by git at packages/git/recipe.kdl:6:15) and =1.3.1 (pinned at pins.kdl:2:5)",
+    ] {
+        assert!(shown.contains(part), "{part}\n{shown}");
+    }
+    for (words, part) in [
+        ("recipe pin lib 9", "has the versions 1.3.1, 1.2.13, and none is =9"),
+        ("recipe pin lbi 1", "did you mean 'lib'?"),
+        ("recipe pin git --remove", "package git: is not pinned"),
+        ("recipe pin --remove", "takes a package and no version"),
+        ("recipe pin lib 1 2", "'2': is one word too many"),
+    ] {
+        let shown = says(words);
+        assert!(shown.contains(part), "{words}: {shown}");
+    }
+    assert_eq!(says("recipe pin lib --remove"), "pins.kdl: changed\n");
+    assert_eq!(says("recipe pin"), "");
+    fs::write(folder.path().join("pins.kdl"), "pins format=1 {\n    lib \"1..2\"\n}\n").unwrap();
+    let shown = says("build -n lib");
+    assert!(
+        shown.contains("pins.kdl:2:5: error: package lib: =1..2 is no condition on its versions (loose)"),
+        "{shown}"
+    );
 }

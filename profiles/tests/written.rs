@@ -1,7 +1,6 @@
 //! Written profiles: what is read, how includes are joined, and every refusal word for word.
 
 use profiles::Choice;
-use profiles::version::Version;
 use profiles::written::settings::Addressing;
 use profiles::written::{Composition, Package, Profile, compose};
 use profiles::{
@@ -45,8 +44,6 @@ fn reads_every_part() {
         ssh.features.iter().map(|(name, choice)| (name.as_str(), choice)).next(),
         Some(("tls", &libressl))
     );
-    assert!(nginx.version.allows(&Version::parse("1.30").expect("a version")));
-    assert!(!nginx.version.allows(&Version::parse("1.3").expect("a version")));
     assert_eq!(nginx.variant.as_ref().map(Name::as_str), Some("static"));
     assert_eq!(nginx.features.values().collect::<Vec<_>>(), [&Choice::On, &Choice::Off]);
 }
@@ -65,7 +62,6 @@ fn reads_seal_state_and_optional_packages() {
     assert_eq!(appliance.root, Some(WritableTop::State(state)));
     assert_eq!(appliance.verify, Some(Verify::Verity));
     assert_eq!(names(&appliance.optional), ["strace", "lua"]);
-    assert!(!appliance.optional[1].version.allows(&Version::parse("5.3").expect("a version")));
 }
 
 #[test]
@@ -77,7 +73,6 @@ fn a_package_is_where_the_last_wish_put_it() {
     let kiosk = composed(&[kiosk, tools]).expect("a composition");
     assert_eq!(packages(&kiosk), ["busybox", "lua"]);
     assert_eq!(names(&kiosk.optional), ["nano", "strace"]);
-    assert!(kiosk.optional[1].version.allows(&Version::parse("9").expect("a version")));
 }
 
 #[test]

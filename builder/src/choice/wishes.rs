@@ -16,6 +16,8 @@ pub enum Asker {
     Profile(Span),
     /// A line of the recipe of a package that needs it.
     Dependent(Name, Span),
+    /// A line of the tree's pins.
+    Pin(Span),
 }
 
 /// What somebody asked for; what they leave out takes the recipe's default.
@@ -47,7 +49,7 @@ impl Asker {
     pub fn point(&self, error: Error) -> Error {
         match self {
             Asker::CommandLine => error,
-            Asker::Profile(span) | Asker::Dependent(_, span) => error.at(span),
+            Asker::Profile(span) | Asker::Dependent(_, span) | Asker::Pin(span) => error.at(span),
         }
     }
 }
@@ -58,6 +60,7 @@ impl fmt::Display for Asker {
             Asker::CommandLine => f.write_str("asked for on the command line"),
             Asker::Profile(span) => write!(f, "asked for at {span}"),
             Asker::Dependent(name, span) => write!(f, "asked for by {name} at {span}"),
+            Asker::Pin(span) => write!(f, "pinned at {span}"),
         }
     }
 }

@@ -370,13 +370,13 @@ fn wanted(
     if all {
         packages.extend(recipes.all()?.into_iter().map(Request::plain));
     }
-    for Target { name, choices } in targets {
+    for Target { name, version, choices } in targets {
         match named::find(&name, meaning, recipes, &context.profiles()?)? {
             Named::Package(name) => {
                 let wishes = Wishes { choices, by: Asker::CommandLine };
-                packages.push(Request { wishes, ..Request::plain(name) });
+                packages.push(Request { name, wishes, condition: version });
             }
-            Named::Profile(_) if !choices.is_empty() => {
+            Named::Profile(_) if !choices.is_empty() || !version.is_any() => {
                 return Err(Error::new(format!("profile {name}"), "takes no choices on the command line")
                     .remedy("write them into the profile, behind the package"));
             }

@@ -173,7 +173,7 @@ fn of_packages(command: &str, argument: &str) -> Option<Argument> {
         ("explain" | "info", "package") => Argument::Package,
         ("explain", "--in") => Argument::PackageOrProfile,
         ("source pin", "url-or-file") => Argument::File,
-        ("source pin", "--write") => Argument::Package,
+        ("source pin", "--write") | ("recipe pin", "package") => Argument::Package,
         _ => return None,
     })
 }

@@ -25,6 +25,7 @@ use crate::recipe::effect::{Change, Effect, effects};
     name = "explain",
     example = "lamina explain nano +syntax",
     example = "lamina explain zlib --in console",
+    example = "lamina explain dropbear --versions",
     note = "Without --in the package is explained as `lamina build` with the same words would build it."
 )]
 pub struct Explain {
@@ -34,6 +35,9 @@ pub struct Explain {
     /// as it is in this profile, or below this package
     #[argh(option, long = "in", arg_name = "name")]
     inside: Option<String>,
+    /// list the package and all that it needs with the version of each, and who has decided about it
+    #[argh(switch)]
+    versions: bool,
     /// write JSON
     #[argh(switch)]
     json: bool,
@@ -44,13 +48,16 @@ struct Explained<'a> {
     recipe: &'a Recipe,
     wishes: Wishes,
     selection: &'a Selection,
-    asked: &'a [Wishes],
+    package: &'a Package,
 }
 
 impl Explain {
     pub(super) fn run(self, context: &Context) -> Result<ExitCode> {
         let target = targets::one(&self.package)?;
         let (graph, _) = Graph::resolve(&context.recipes()?, &self.requests(context, &target)?)?;
+        if self.versions {
+            return self.tell_versions(&graph);
+        }
         let of_name = |package: &&Package| package.recipe.name == target.name;
         let builds: Vec<Explained<'_>> = graph.packages().iter().filter(of_name).map(Explained::of).collect();
         if builds.is_empty() {
@@ -67,12 +74,34 @@ impl Explain {
         Ok(ExitCode::SUCCESS)
     }
 
+    fn tell_versions(&self, graph: &Graph) -> Result<ExitCode> {
+        let mut packages: Vec<&Package> = graph.packages().iter().collect();
+        packages.sort_by(|a, b| a.recipe.name.cmp(&b.recipe.name));
+        if self.json {
+            let entry = |package: &&Package| {
+                json!({
+                    "name": package.recipe.name.as_str(),
+                    "version": package.recipe.version.as_str(),
+                    "why": version_why(package),
+                    "versions": package.versions.all().iter().map(|it| it.version.as_str()).collect::<Vec<_>>(),
+                })
+            };
+            print_json(&packages.iter().map(entry).collect::<Vec<_>>())?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        for package in packages {
+            print(format_args!("{:<24} {}", package.recipe.name.as_str(), version_text(package)))?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
     fn requests(&self, context: &Context, target: &OnePackage) -> Result<Vec<Request>> {
         let wishes = Wishes { choices: target.choices.clone(), by: Asker::CommandLine };
         let Some(inside) = &self.inside else {
-            return Ok(vec![Request { wishes, ..Request::plain(target.name.clone()) }]);
+            let (name, condition) = (target.name.clone(), target.version.clone());
+            return Ok(vec![Request { name, wishes, condition }]);
         };
-        if !target.choices.is_empty() {
+        if !target.choices.is_empty() || !target.version.is_any() {
             return Err(Error::new("--in", "and choices on the command line exclude each other")
                 .remedy("leave one of them out"));
         }
@@ -85,20 +114,21 @@ impl Explain {
 
 impl<'a> Explained<'a> {
     fn of(package: &'a Package) -> Self {
-        let mut wishes = package.asked.iter().find(|it| !it.choices.is_empty()).cloned();
-        for other in &package.asked {
+        let asked = || package.asked.iter().map(|request| &request.wishes);
+        let mut wishes = asked().find(|it| !it.choices.is_empty()).cloned();
+        for other in asked() {
             wishes = wishes.map(|wishes| wishes.or(&other.choices));
         }
         Explained {
             recipe: &package.recipe,
             wishes: wishes.unwrap_or_else(|| Wishes::none(Asker::CommandLine)),
             selection: &package.selection,
-            asked: &package.asked,
+            package,
         }
     }
 
     fn text(&self) -> Result<String> {
-        let mut text = format!("{} {}\n", self.recipe.name, self.recipe.version);
+        let mut text = format!("{} {}\n", self.recipe.name, version_text(self.package));
         if self.recipe.features.is_empty() {
             text += "  its recipe leaves nothing open\n";
         }
@@ -114,7 +144,8 @@ impl<'a> Explained<'a> {
 
     /// Who has decided.
     fn why(&self, feature: &Feature) -> String {
-        let askers = self.asked.iter().filter(|wishes| wishes.choices.contains_key(&feature.name));
+        let asked = self.package.asked.iter().map(|request| &request.wishes);
+        let askers = asked.filter(|wishes| wishes.choices.contains_key(&feature.name));
         let mut askers: Vec<String> = askers.map(|wishes| wishes.by.to_string()).collect();
         askers.sort();
         askers.dedup();
@@ -141,8 +172,35 @@ impl<'a> Explained<'a> {
         Ok(json!({
             "name": self.recipe.name.as_str(),
             "version": self.recipe.version.as_str(),
+            "why": version_why(self.package),
             "choices": choices,
         }))
+    }
+}
+
+/// `1.2.13 (pinned at pins.kdl:2:5; there is 1.3.1 too)`.
+fn version_text(package: &Package) -> String {
+    let chosen = package.recipe.version.as_str();
+    let others = package.versions.all().iter().map(|recipe| recipe.version.as_str());
+    let others: Vec<&str> = others.filter(|version| *version != chosen).collect();
+    let more = match others.as_slice() {
+        [] => String::new(),
+        others => format!("; there is {} too", others.join(", ")),
+    };
+    format!("{chosen} ({}{more})", version_why(package))
+}
+
+/// Who has decided about the version.
+fn version_why(package: &Package) -> String {
+    let asked = package.asked.iter().filter(|request| !request.condition.is_any());
+    let mut why: Vec<String> = asked.map(|it| format!("{} {}", it.condition, it.wishes.by)).collect();
+    why.extend(package.pin.as_ref().map(|pin| format!("pinned at {}", pin.span)));
+    why.sort();
+    why.dedup();
+    match (why.is_empty(), package.versions.all().len()) {
+        (false, _) => why.join(", "),
+        (true, 1) => "the only one".to_owned(),
+        (true, _) => "the newest".to_owned(),
     }
 }
 

@@ -14,7 +14,7 @@ use super::{print, print_json};
 use crate::choice::{Asker, Feature, Selection, Wishes, shown};
 use crate::error::{Error, Result};
 use crate::profile::demands::{Demand, demands};
-use crate::recipe::{Instructions, Recipe, StepWork};
+use crate::recipe::{Instructions, Recipe, StepWork, VersionDemand, Versions};
 
 /// Show what a package is, which choices its recipe leaves open, and who in this tree asks for it.
 #[derive(FromArgs, ArgsInfo, Debug)]
@@ -39,8 +39,10 @@ pub struct Info {
 
 impl Info {
     pub(super) fn run(self, context: &Context) -> Result<ExitCode> {
-        let OnePackage { name, choices } = targets::one(&self.package)?;
-        let recipe = context.recipes()?.load(&name)?;
+        let OnePackage { name, version, choices } = targets::one(&self.package)?;
+        let versions = context.recipes()?.load_all(&name)?;
+        let demand = VersionDemand { condition: version.clone(), by: Asker::CommandLine };
+        let recipe = versions.pick(&[demand])?.clone();
         let wishes = Wishes { choices, by: Asker::CommandLine };
         let selection = recipe.choose(&wishes)?;
         if self.resolved {
@@ -51,6 +53,13 @@ impl Info {
             }
             return Ok(ExitCode::SUCCESS);
         }
+        if !version.is_any() {
+            return Err(Error::new(
+                format!("version {version}"),
+                "chooses, and all versions are to be listed",
+            )
+            .remedy("add `--resolved`, or leave it out"));
+        }
         if let Some((name, choice)) = wishes.choices.first_key_value() {
             return Err(Error::new(
                 format!("'{}'", shown(name, choice)),
@@ -60,16 +69,20 @@ impl Info {
         }
         let asking = demands(&context.recipes()?, &context.profiles()?, &recipe.name)?;
         match self.json {
-            true => print_json(&as_json(&recipe, &asking))?,
-            false => print(text(&recipe, &asking).trim_end())?,
+            true => print_json(&as_json(&recipe, &versions, &asking))?,
+            false => print(text(&recipe, &versions, &asking).trim_end())?,
         }
         Ok(ExitCode::SUCCESS)
     }
 }
 
-fn text(recipe: &Recipe, asking: &[Demand]) -> String {
+fn text(recipe: &Recipe, versions: &Versions, asking: &[Demand]) -> String {
     let mut text = format!("{} {}\n{}\n{}", recipe.name, recipe.version, recipe.description, recipe.license);
     text += &recipe.homepage.as_ref().map_or("\n".to_owned(), |page| format!(", {page}\n"));
+    if let [_, _, ..] = versions.all() {
+        let list: Vec<&str> = versions.all().iter().map(|it| it.version.as_str()).collect();
+        let _ = writeln!(text, "\nversions ({})\n  {}", versions.scheme(), list.join(", "));
+    }
     if !recipe.features.is_empty() {
         text += "\nchoices\n";
     }
@@ -114,7 +127,7 @@ fn rules(feature: &Feature) -> Vec<String> {
 
 fn demand_text(demand: &Demand) -> String {
     let mut words = vec![format!("{} ({})", demand.of, demand.kind.as_str())];
-    if demand.condition != Default::default() {
+    if !demand.condition.is_any() {
         words.push(demand.condition.to_string());
     }
     words.extend(demand.choices.iter().map(|(name, choice)| shown(name, choice)));
@@ -128,11 +141,11 @@ fn demand_text(demand: &Demand) -> String {
 fn place(demand: &Demand) -> String {
     match &demand.by {
         Asker::CommandLine => String::new(),
-        Asker::Profile(span) | Asker::Dependent(_, span) => span.to_string(),
+        Asker::Profile(span) | Asker::Dependent(_, span) | Asker::Pin(span) => span.to_string(),
     }
 }
 
-fn as_json(recipe: &Recipe, asking: &[Demand]) -> Value {
+fn as_json(recipe: &Recipe, versions: &Versions, asking: &[Demand]) -> Value {
     let feature = |feature: &Feature| {
         json!({
             "name": feature.name,
@@ -158,6 +171,8 @@ fn as_json(recipe: &Recipe, asking: &[Demand]) -> Value {
     json!({
         "name": recipe.name.as_str(),
         "version": recipe.version.as_str(),
+        "versions": versions.all().iter().map(|it| it.version.as_str()).collect::<Vec<_>>(),
+        "version_scheme": versions.scheme().name(),
         "description": recipe.description,
         "license": recipe.license,
         "homepage": recipe.homepage,

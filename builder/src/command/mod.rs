@@ -25,6 +25,7 @@ mod on_medium;
 mod profile;
 mod profile_list;
 mod profile_named;
+mod recipe;
 mod running_system;
 mod source;
 mod store;
@@ -107,6 +108,7 @@ enum Command {
     Man(man::Man),
     Medium(medium::MediumCommand),
     Profile(profile::ProfileCommand),
+    Recipe(recipe::RecipeCommand),
     Report(running::command::Report),
     Source(source::SourceCommand),
     Store(store::StoreCommand),
@@ -156,6 +158,7 @@ fn run_in(context: &Context, command: Command) -> Result<ExitCode> {
         Command::Man(command) => command.run(),
         Command::Medium(command) => command.run(context),
         Command::Profile(command) => command.run(context),
+        Command::Recipe(command) => command.run(context),
         Command::Report(command) => running_system::tell(command.run(&System::here())),
         Command::Source(command) => command.run(context),
         Command::Store(command) => command.run(context),

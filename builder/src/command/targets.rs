@@ -1,7 +1,9 @@
 //! Packages and profiles on a command line, each with the choices that stand behind it: `curl +http2 -ldap tls=libressl`.
 
 use std::collections::BTreeMap;
+use std::mem;
 
+use profiles::version::Condition;
 use profiles::{Choice, Name};
 
 use crate::choice::name;
@@ -12,6 +14,8 @@ use crate::error::{Error, Result};
 pub(super) struct Target {
     /// Its name, as it was given.
     pub(super) name: String,
+    /// The versions that will do: `version=1.2`.
+    pub(super) version: Condition,
     /// The choices behind it.
     pub(super) choices: BTreeMap<String, Choice>,
 }
@@ -23,15 +27,26 @@ pub(super) struct Target {
 pub(super) fn targets(words: &[String]) -> Result<Vec<Target>> {
     let mut targets: Vec<Target> = Vec::new();
     for word in words {
-        let Some((name, choice)) = choice(word)? else {
-            targets.push(Target { name: word.clone(), choices: BTreeMap::new() });
+        let Some(chosen) = chosen(word)? else {
+            let (version, choices) = (Condition::default(), BTreeMap::new());
+            targets.push(Target { name: word.clone(), version, choices });
             continue;
         };
         let Some(target) = targets.last_mut() else {
             return Err(Error::new(format!("'{word}'"), "is a choice, and stands before every package")
                 .remedy("write it behind the package that it is for: curl +http2"));
         };
-        if target.choices.insert(name.clone(), choice.clone()).is_some_and(|before| before != choice) {
+        let (name, is_other) = match chosen {
+            Chosen::Version(condition) => {
+                let before = mem::replace(&mut target.version, condition.clone());
+                ("version".to_owned(), !before.is_any() && before != condition)
+            }
+            Chosen::Feature(name, choice) => {
+                let before = target.choices.insert(name.clone(), choice.clone());
+                (name, before.is_some_and(|before| before != choice))
+            }
+        };
+        if is_other {
             return Err(Error::new(
                 format!("'{word}'"),
                 format!("something else was chosen for {name} before"),
@@ -47,6 +62,8 @@ pub(super) fn targets(words: &[String]) -> Result<Vec<Target>> {
 pub(super) struct OnePackage {
     /// Its name.
     pub(super) name: Name,
+    /// The versions that will do.
+    pub(super) version: Condition,
     /// The choices behind it.
     pub(super) choices: BTreeMap<String, Choice>,
 }
@@ -60,7 +77,7 @@ pub(super) fn one(words: &[String]) -> Result<OnePackage> {
     match (targets.next(), targets.next()) {
         (Some(only), None) => {
             let name = Name::parse(&only.name).map_err(Error::on(format!("'{}'", only.name)))?;
-            Ok(OnePackage { name, choices: only.choices })
+            Ok(OnePackage { name, version: only.version, choices: only.choices })
         }
         (None, _) => Err(Error::new("package", "is missing").remedy("name one")),
         (Some(_), Some(second)) => {
@@ -69,9 +86,22 @@ pub(super) fn one(words: &[String]) -> Result<OnePackage> {
     }
 }
 
-/// `+NAME`, `-NAME` or `NAME=VALUE`; `None` for the name of a package.
-fn choice(word: &str) -> Result<Option<(String, Choice)>> {
+/// A word that chooses something.
+enum Chosen {
+    Version(Condition),
+    Feature(String, Choice),
+}
+
+/// `+NAME`, `-NAME`, `NAME=VALUE` or `version=CONDITION`; `None` for the name of a package.
+fn chosen(word: &str) -> Result<Option<Chosen>> {
     let refused = |cause: String, help: &str| Error::new(format!("'{word}'"), cause).remedy(help);
+    if let Some(condition) = word.strip_prefix("version=") {
+        let help = "write version=1.2.13, or 'version=>=1.2,<2' between quotes";
+        return match Condition::parse(condition) {
+            Ok(condition) => Ok(Some(Chosen::Version(condition))),
+            Err(cause) => Err(refused(cause, help)),
+        };
+    }
     let (name, choice) = match (word.strip_prefix('+'), word.strip_prefix('-'), word.split_once('=')) {
         (Some(name), _, _) => (name, Choice::On),
         (None, Some(name), _) => (name, Choice::Off),
@@ -83,7 +113,7 @@ fn choice(word: &str) -> Result<Option<(String, Choice)>> {
         (None, None, None) => return Ok(None),
     };
     let name = name::parse(name).map_err(|cause| refused(cause, name::HELP))?;
-    Ok(Some((name, choice)))
+    Ok(Some(Chosen::Feature(name, choice)))
 }
 
 #[cfg(test)]

@@ -16,19 +16,26 @@ use crate::error::{AtSpan, Error, Result};
 use crate::fetch::Source;
 use crate::graph::package_id::Ingredients;
 use crate::image::format::ImageFormat;
-use crate::recipe::{Dependency, Instructions, Making, Recipe, RecipeFile, RecipeFolder, read_ahead};
+use crate::recipe::pins::{Pin, Pins};
+use crate::recipe::{
+    Dependency, Instructions, Making, Recipe, RecipeFile, RecipeFolder, VersionDemand, Versions, read_ahead,
+};
 
 /// One package to build, resolved.
 #[derive(Debug, Clone)]
 pub struct Package {
-    /// As `packages/NAME/recipe.kdl` has it.
+    /// As `packages/NAME/recipe.kdl` has it in the version that was chosen.
     pub recipe: Arc<Recipe>,
+    /// All versions that there are.
+    pub versions: Arc<Versions>,
     /// Its features and variant.
     pub selection: Selection,
     /// What of the recipe holds for them.
     pub instructions: Instructions,
     /// All who have asked for this build.
-    pub asked: Vec<Wishes>,
+    pub asked: Vec<Request>,
+    /// The line of the tree's pins that is about it.
+    pub pin: Option<Pin>,
     /// The id of the build.
     pub id: Digest,
     /// The text that the id is the hash of.
@@ -48,7 +55,7 @@ pub struct Package {
 pub struct Graph {
     packages: Vec<Package>,
     /// Which index a name with its wishes has.
-    known: BTreeMap<(String, Selection), usize>,
+    known: BTreeMap<(String, String, Selection), usize>,
 }
 
 /// Something to build: a package and what is wished of it.
@@ -75,7 +82,8 @@ const DEEPEST: usize = 500;
 /// A walk in progress.
 struct Walk<'a> {
     recipes: &'a RecipeFolder,
-    loaded: BTreeMap<String, Result<Arc<Recipe>>>,
+    loaded: BTreeMap<String, Result<Arc<Versions>>>,
+    pins: Pins,
     /// The packages between the request and the one at hand, for cycles and for messages.
     path: Vec<String>,
     graph: Graph,
@@ -85,7 +93,8 @@ impl Graph {
     /// Resolves `requests` with everything they need. The second value has an index for each request.
     pub fn resolve(recipes: &RecipeFolder, requests: &[Request]) -> Result<(Self, Vec<usize>)> {
         let loaded = read_ahead(recipes, requests.iter().map(|request| &request.name));
-        let mut walk = Walk { recipes, loaded, path: Vec::new(), graph: Graph::default() };
+        let mut walk =
+            Walk { recipes, loaded, pins: recipes.pins()?, path: Vec::new(), graph: Graph::default() };
         let visit = |request: &Request| walk.visit(request).map_err(|error| request.wishes.by.point(error));
         let indices = requests.iter().map(visit).collect::<Result<Vec<_>>>()?;
         Ok((walk.graph, indices))
@@ -131,7 +140,12 @@ impl Graph {
         let name = |index: usize| &self.packages[index].recipe.name;
         let needs: Vec<Need> = roots
             .iter()
-            .map(|root| Need { index: *root, choices: BTreeMap::new(), by: Asker::CommandLine })
+            .map(|root| Need {
+                index: *root,
+                condition: Condition::default(),
+                choices: BTreeMap::new(),
+                by: Asker::CommandLine,
+            })
             .collect();
         let one = OneOfEach::decide(self, &needs, roots)?;
         let mut order: Vec<usize> = Vec::new();
@@ -176,21 +190,18 @@ impl Walk<'_> {
             )
             .remedy("let one of them do without the next: a package is needed through fewer others"));
         }
-        let recipe = self.recipe(&request.name)?;
-        if !request.condition.allows(&recipe.version) {
-            let cause = format!("is version {}, and {} is asked for", recipe.version, request.condition);
-            return Err(Error::new(self.label(&name), cause)
-                .remedy("change the condition, or the version of the recipe"));
-        }
+        let versions = self.versions(&request.name)?;
+        let recipe = versions.pick(&self.demands(request))?;
         let selection = recipe.choose(&request.wishes)?;
-        let key = (name.clone(), selection.clone());
+        let key = (name.clone(), recipe.version.as_str().to_owned(), selection.clone());
         if let Some(index) = self.graph.known.get(&key).copied() {
-            self.graph.packages[index].asked.push(request.wishes.clone());
+            self.graph.packages[index].asked.push(request.clone());
             return Ok(index);
         }
+        let recipe = Arc::new(recipe.clone());
         self.path.push(name);
-        let mut package = self.resolve(&recipe, selection)?;
-        package.asked.push(request.wishes.clone());
+        let mut package = self.resolve((&recipe, &versions), selection)?;
+        package.asked.push(request.clone());
         self.path.pop();
         self.graph.packages.push(package);
         let index = self.graph.packages.len() - 1;
@@ -198,12 +209,26 @@ impl Walk<'_> {
         Ok(index)
     }
 
-    fn recipe(&mut self, name: &Name) -> Result<Arc<Recipe>> {
-        let load = || self.recipes.load(name).map(Arc::new);
+    /// What is said of the version: whoever calls `lamina` is not held by a pin.
+    fn demands(&self, request: &Request) -> Vec<VersionDemand> {
+        let asked = VersionDemand { condition: request.condition.clone(), by: request.wishes.by.clone() };
+        let is_given = matches!(request.wishes.by, Asker::CommandLine) && !request.condition.is_any();
+        let pin = self.pins.of(&request.name).filter(|_| !is_given);
+        let pin = pin
+            .map(|pin| VersionDemand { condition: pin.condition.clone(), by: Asker::Pin(pin.span.clone()) });
+        [asked].into_iter().chain(pin).collect()
+    }
+
+    fn versions(&mut self, name: &Name) -> Result<Arc<Versions>> {
+        let load = || self.recipes.load_all(name).map(Arc::new);
         self.loaded.entry(name.as_str().to_owned()).or_insert_with(load).clone()
     }
 
-    fn resolve(&mut self, recipe: &Arc<Recipe>, selection: Selection) -> Result<Package> {
+    fn resolve(
+        &mut self,
+        (recipe, versions): (&Arc<Recipe>, &Arc<Versions>),
+        selection: Selection,
+    ) -> Result<Package> {
         let instructions = recipe.instructions(&selection)?;
         let (bootstrap, format) = match recipe.making {
             Making::Steps(_) => {
@@ -237,12 +262,13 @@ impl Walk<'_> {
         let (canonical, id) = (ingredients.canonical(), ingredients.id());
         let inputs = [ingredients.patches, ingredients.files].concat();
         let build_root = bootstrap.into_iter().chain(above).collect();
-        let recipe = Arc::clone(recipe);
-        let asked = Vec::new();
+        let (recipe, versions) = (Arc::clone(recipe), Arc::clone(versions));
+        let (asked, pin) = (Vec::new(), self.pins.of(&recipe.name).cloned());
         Ok(Package {
             selection,
             instructions,
             asked,
+            pin,
             id,
             canonical,
             inputs,
@@ -250,6 +276,7 @@ impl Walk<'_> {
             build_root,
             depends,
             recipe,
+            versions,
         })
     }
 

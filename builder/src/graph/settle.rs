@@ -2,8 +2,10 @@
 //!
 //! Who has said nothing of a choice takes what others have said. What two have said that exclude each other is an error with both places.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
+use profiles::version::Condition;
 use profiles::{Choice, Name};
 
 use super::{Graph, Package};
@@ -16,6 +18,8 @@ use crate::recipe::{Dependency, Recipe};
 pub(super) struct Need {
     /// The build that this need alone comes to.
     pub(super) index: usize,
+    /// What was said of its version.
+    pub(super) condition: Condition,
     /// What was said of its choices.
     pub(super) choices: BTreeMap<String, Choice>,
     /// Who has said so.
@@ -77,8 +81,8 @@ impl OneOfEach {
         let given = self.chosen.get(name).copied();
         let builds: BTreeSet<usize> = needs.iter().map(|need| need.index).chain(given).collect();
         let mut builds: Vec<usize> = builds.into_iter().collect();
-        builds.sort_by(|a, b| graph.packages[*a].selection.cmp(&graph.packages[*b].selection));
-        let fits = |index: &usize| needs.iter().all(|need| graph.packages[*index].has(&need.choices));
+        builds.sort_by(|a, b| graph.packages[*a].before(&graph.packages[*b]));
+        let fits = |index: &usize| needs.iter().all(|need| graph.packages[*index].meets(need));
         match builds.into_iter().filter(|index| given.is_none_or(|it| it == *index)).find(fits) {
             Some(index) => Ok((name.clone(), index)),
             None => Err(self.refusal(graph, name, needs)),
@@ -87,9 +91,11 @@ impl OneOfEach {
 
     /// The same error in whatever order the needs come.
     fn refusal(&self, graph: &Graph, name: &Name, needs: &[Need]) -> Error {
-        let asking = needs.iter().filter(|need| !need.choices.is_empty());
+        let asking = needs.iter().filter(|need| !need.choices.is_empty() || !need.condition.is_any());
         let words = |need: &Need| {
-            need.choices.iter().map(|(name, choice)| shown(name, choice)).collect::<Vec<_>>().join(" ")
+            let version = (!need.condition.is_any()).then(|| need.condition.to_string());
+            let choices = need.choices.iter().map(|(name, choice)| shown(name, choice));
+            version.into_iter().chain(choices).collect::<Vec<_>>().join(" ")
         };
         let mut said: Vec<(String, &Asker)> =
             asking.map(|need| (format!("{} {}", words(need), need.by), &need.by)).collect();
@@ -98,7 +104,9 @@ impl OneOfEach {
         let mut sentences: Vec<String> = said.iter().map(|(sentence, _)| sentence.clone()).collect();
         if let Some(index) = self.chosen.get(name) {
             let has = graph.packages[*index].selection.features().map(|(name, choice)| shown(name, choice));
-            sentences.push(format!("the one that is there has {}", has.collect::<Vec<_>>().join(" ")));
+            let version = graph.packages[*index].recipe.version.to_string();
+            let has: Vec<String> = [version].into_iter().chain(has).collect();
+            sentences.push(format!("the one that is there has {}", has.join(" ")));
         }
         let cause = format!("no build of it has all that is asked for: {}", sentences.join("; "));
         let error = Error::new(format!("package {name}"), cause)
@@ -111,13 +119,20 @@ impl OneOfEach {
 }
 
 impl Package {
-    /// Whether this build is what `choices` ask for.
-    fn has(&self, choices: &BTreeMap<String, Choice>) -> bool {
+    /// Whether this build is what is asked for.
+    fn meets(&self, need: &Need) -> bool {
         let feature = |name: &str| self.recipe.features.iter().find(|feature| feature.name == name);
-        choices.iter().all(|(name, wish)| {
-            feature(name)
-                .is_some_and(|it| it.accept(wish).is_ok_and(|choice| choice == *self.selection.get(name)))
-        })
+        let is_chosen = |(name, wish): (&String, &Choice)| {
+            let wanted = feature(name).and_then(|it| it.accept(wish).ok());
+            wanted.is_some_and(|choice| choice == *self.selection.get(name))
+        };
+        self.versions.admits(&self.recipe.version, &need.condition) && need.choices.iter().all(is_chosen)
+    }
+
+    /// The order in which builds of one package are tried: the newest first, whoever was asked first.
+    fn before(&self, other: &Package) -> Ordering {
+        let newer = other.recipe.version.partial_cmp(&self.recipe.version).unwrap_or(Ordering::Equal);
+        newer.then_with(|| self.selection.cmp(&other.selection))
     }
 
     fn needs_to_run(&self) -> Vec<Need> {
@@ -129,6 +144,7 @@ impl Package {
 pub(super) fn needs(recipe: &Recipe, indices: &[usize], dependencies: &[Dependency]) -> Vec<Need> {
     let need = |(index, dependency): (&usize, &Dependency)| Need {
         index: *index,
+        condition: dependency.condition.clone(),
         choices: dependency.choices.clone(),
         by: Asker::Dependent(recipe.name.clone(), dependency.span.clone()),
     };

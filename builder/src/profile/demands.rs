@@ -73,7 +73,7 @@ pub fn demands(recipes: &RecipeFolder, profiles: &ProfileFolder, package: &Name)
             Asker::Profile(span) => {
                 Path::new(span.label()).file_stem() == Some(OsStr::new(composition.name.as_str()))
             }
-            Asker::CommandLine | Asker::Dependent(..) => false,
+            Asker::CommandLine | Asker::Dependent(..) | Asker::Pin(_) => false,
         };
         found.extend(asking.filter(|request| is_own(&request.wishes.by)).map(|request| Demand {
             by: request.wishes.by,

@@ -4,28 +4,31 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use profiles::decode::{Block, Node, Shape, Value, read};
-use profiles::{Choice, Name, suggest, written};
+use profiles::{Name, suggest, written};
 
 use super::folder::APART;
 use super::{
-    Conditional, DEBIAN_DESCRIPTION, DEBIAN_PINS, Dependency, Making, PathMetadata, Recipe, RecipeFile,
-    STEP_NAMES, StepArguments, StepScript,
+    Conditional, DEBIAN_DESCRIPTION, DEBIAN_PINS, Making, PathMetadata, Recipe, RecipeFile, STEP_NAMES,
+    StepScript, Versions,
 };
-use crate::choice::{Feature, When};
 use crate::error::{Error, Result};
 use crate::fetch::{Mirror, Source, without_passwords};
 use crate::limits::LimitWishes;
 use crate::shell_word::quote;
-use profiles::version::{Condition, Version};
 
 mod features;
+mod given;
+mod layers;
 mod values;
 
+use given::Given;
 pub(super) use values::file_name;
 use values::{Attribute, Capabilities, FileName, FilePath, Id, ImagePath, Line, Mode};
 
 const RECIPE: Shape = Shape::argument("name").block(&[
     "version",
+    "versions",
+    "version-scheme",
     "description",
     "license",
     "homepage",
@@ -49,31 +52,41 @@ const RECIPE: Shape = Shape::argument("name").block(&[
 const ONE_TEXT: Shape = Shape::argument("text");
 const SOURCE: Shape = Shape::argument("file name").properties(&["sha256", "size", "when"]).block(&["mirror"]);
 const FILE: Shape = Shape::argument("file name").properties(&["when"]);
-const DEPENDENCY: Shape = Shape::BARE.any_property();
 const STEP: Shape = Shape::arguments("script").properties(&["when"]);
-const ARGUMENTS: Shape = Shape::arguments("step and words").properties(&["when"]);
 const LIMITS: Shape = Shape::BARE.properties(&["timeout", "silence", "memory", "processes", "tmpfs"]);
 const METADATA: Shape = Shape::argument("path").properties(&["mode", "user", "group", "capabilities"]);
 
 /// Reads a recipe that lies in `folder`; `label` names the text in messages.
-pub(super) fn recipe(label: &str, bytes: &[u8], folder: &Path) -> Result<Recipe> {
+pub(super) fn recipe(label: &str, bytes: &[u8], folder: &Path) -> Result<Versions> {
     let recipe = read(label, bytes, |top| {
         top.allow(&["recipe"]);
-        whole(top.required("recipe")?.shape(&RECIPE)?, folder)
+        let node = top.required("recipe")?.shape(&RECIPE)?;
+        let Some((scheme, layered)) = layers::of(node) else {
+            // Its other mistakes are told as well.
+            let _ = at_version(node, None, folder);
+            return None;
+        };
+        let recipes: Vec<Option<Recipe>> =
+            layered.into_iter().map(|layered| at_version(node, Some(layered), folder)).collect();
+        Versions::new(scheme, recipes.into_iter().collect::<Option<_>>()?)
     });
     recipe.map_err(Error::on(""))
 }
 
-fn whole(node: Node<'_>, folder: &Path) -> Option<Recipe> {
+/// What the recipe says of one version, and of all.
+fn at_version(node: Node<'_>, layered: Option<layers::Layered<'_>>, folder: &Path) -> Option<Recipe> {
     let block = node.block();
+    let (version, blocks) = match layered {
+        Some(layered) => (Some(layered.version), layered.blocks),
+        None => (None, vec![node.block()]),
+    };
     let name = node.argument::<Name>("name");
-    let version = one::<Version>(&block, "version");
     let description = one::<Line>(&block, "description");
     let license = one::<Line>(&block, "license");
     let homepage = optional::<Line>(&block, "homepage");
     let bootstrap = optional::<Name>(&block, "bootstrap");
     let features = features::of(&block);
-    let given = Given { block: &block, features: features.as_deref() };
+    let given = Given { blocks: &blocks, features: features.as_deref() };
     let sources = given.all("source", source, |source| source.file.clone());
     let patches = given.all("patch", recipe_file, |file| file.path.clone());
     let files = given.all("file", recipe_file, |file| file.path.clone());
@@ -85,7 +98,7 @@ fn whole(node: Node<'_>, folder: &Path) -> Option<Recipe> {
     let overrides = written::overrides(&block);
     let limits = block.one("limits").map_or(Some(LimitWishes::default()), limits);
     let apart = block.one(APART).map_or(Some(false), |node| node.shape(&Shape::BARE).map(|_| true));
-    let making = making(&node, &given, files.as_deref());
+    let making = making((&node, &block), &given, files.as_deref());
     let bootstrap = bootstrap?.or_else(|| Name::parse("bootstrap").ok())?;
     let mut metadata = metadata?;
     metadata.sort_by(|a, b| a.path.cmp(&b.path));
@@ -197,113 +210,13 @@ fn recipe_file(node: Node<'_>) -> Option<RecipeFile> {
     Some(RecipeFile { path: path.0, span: node.span() })
 }
 
-/// What stands in the recipe, for some choices only or for all.
-struct Given<'a, 'b> {
-    block: &'a Block<'b>,
-    /// `None` where they cannot be read: conditions are not held against them then.
-    features: Option<&'a [Feature]>,
-}
-
-impl Given<'_, '_> {
-    /// All nodes called `name`; two that have one key need different conditions.
-    fn all<T>(
-        &self,
-        name: &str,
-        decode: impl Fn(Node<'_>) -> Option<T>,
-        key: impl Fn(&T) -> String,
-    ) -> Option<Vec<Conditional<T>>> {
-        self.of(name, self.block.all(name), decode, key)
-    }
-
-    fn of<'n, T>(
-        &self,
-        name: &str,
-        nodes: impl Iterator<Item = Node<'n>>,
-        decode: impl Fn(Node<'_>) -> Option<T>,
-        key: impl Fn(&T) -> String,
-    ) -> Option<Vec<Conditional<T>>> {
-        let mut seen: BTreeMap<(String, String), usize> = BTreeMap::new();
-        let given: Vec<Option<Conditional<T>>> = nodes
-            .map(|node| {
-                let item = decode(node)?;
-                let when = self.when(node)?;
-                let (key, line) = (key(&item), node.span().line());
-                match seen.insert((key.clone(), when.to_string()), line) {
-                    Some(first) => node.refuse(
-                        format!("{name} '{key}' stands twice"),
-                        format!("keep one; the first stands on line {first}"),
-                    ),
-                    None => Some(Conditional { when, span: node.span(), item }),
-                }
-            })
-            .collect();
-        given.into_iter().collect()
-    }
-
-    /// The condition of a node, held against the features that there are.
-    fn when(&self, node: Node<'_>) -> Option<When> {
-        if !node.has("when") {
-            return Some(When::default());
-        }
-        let when: When = node.property("when")?;
-        match self.features.map_or(Ok(()), |features| features::check(&when, features)) {
-            Ok(()) => Some(when),
-            Err((message, help)) => node.refuse_property("when", message, help),
-        }
-    }
-
-    fn dependencies(&self, name: &str) -> Option<Vec<Conditional<Dependency>>> {
-        let Some(node) = self.block.one(name) else { return Some(Vec::new()) };
-        let block = node.shape(&Shape::BARE.any_block())?.block();
-        self.of(name, block.nodes(), dependency, |it| it.name.as_str().to_owned())
-    }
-
-    /// The words of steps: a step may have several such lines.
-    fn arguments(&self) -> Option<Vec<Conditional<StepArguments>>> {
-        self.block.each("arguments", |node| {
-            let words = node.shape(&ARGUMENTS)?.arguments::<Line>("step and words")?;
-            let mut words = words.into_iter().map(|word| word.0);
-            let step = step_name(node, &words.next()?)?;
-            let words: Vec<String> = words.collect();
-            if words.is_empty() {
-                return node.refuse(
-                    "there are no words behind the step",
-                    "write: arguments \"configure\" \"--with-x\"",
-                );
-            }
-            Some(Conditional {
-                when: self.when(node)?,
-                span: node.span(),
-                item: StepArguments { step, words },
-            })
-        })
-    }
-}
-
-/// The properties of a dependency that ask for no feature.
-const OF_DEPENDENCY: [&str; 2] = ["version", "when"];
-
-fn dependency(node: Node<'_>) -> Option<Dependency> {
-    let node = node.shape(&DEPENDENCY)?;
-    let Ok(name) = Name::parse(node.name()) else {
-        return node
-            .refuse(format!("'{}' is not the name of a package", node.name()), "write a package's name");
-    };
-    let condition = if node.has("version") { node.property("version")? } else { Condition::default() };
-    let asked = node.property_names().filter(|property| !OF_DEPENDENCY.contains(property));
-    let choices: Vec<Option<(String, Choice)>> =
-        asked.map(|property| features::asked(node, property)).collect();
-    let choices = choices.into_iter().collect::<Option<BTreeMap<_, _>>>()?;
-    Some(Dependency { name, condition, choices, span: node.span() })
-}
-
 fn making(
-    recipe: &Node<'_>,
+    (recipe, block): (&Node<'_>, &Block<'_>),
     given: &Given<'_, '_>,
     files: Option<&[Conditional<RecipeFile>]>,
 ) -> Option<Making> {
     let scripts = given.all("step", step, |script| script.step.clone());
-    if let Some(debian) = given.block.one("debian") {
+    if let Some(debian) = block.one("debian") {
         let _ = debian.shape(&Shape::BARE)?;
         if !scripts?.is_empty() {
             return debian.refuse("a recipe has steps or 'debian', not both", "remove one of them");

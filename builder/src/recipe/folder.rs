@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use profiles::{Name, suggest};
 
-use super::Recipe;
+use super::pins::{self, Pins};
+use super::{Recipe, Versions};
 use crate::error::{Error, Result};
 use crate::text_file;
 
@@ -46,12 +47,30 @@ impl RecipeFolder {
         }
     }
 
-    /// The recipe of this name; an error that lists near names when there is none.
+    /// The recipe of this name in its newest version; an error that lists near names when there is none.
     pub fn load(&self, name: &Name) -> Result<Recipe> {
+        self.load_all(name).map(|versions| versions.newest().clone())
+    }
+
+    /// The same in all its versions.
+    pub fn load_all(&self, name: &Name) -> Result<Versions> {
         if !self.has(name) {
             return Err(self.missing(name)?);
         }
         Recipe::load(&self.path, name)
+    }
+
+    /// The pins of the tree that these recipes belong to.
+    ///
+    /// # Errors
+    /// They cannot be read.
+    pub fn pins(&self) -> Result<Pins> {
+        pins::of_tree(self.tree())
+    }
+
+    /// The folder of the tree.
+    pub fn tree(&self) -> &Path {
+        self.path.parent().unwrap_or(&self.path)
     }
 
     /// The error for a name without a recipe.

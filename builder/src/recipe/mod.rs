@@ -5,7 +5,9 @@ pub mod effect;
 mod folder;
 mod instructions;
 mod pin;
+pub mod pins;
 mod read_ahead;
+mod versions;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -23,10 +25,12 @@ use crate::fetch::Source;
 use crate::image::path_metadata::PathMetadata;
 use crate::limits::LimitWishes;
 use crate::text_file;
+use package_version::Version;
 pub use pin::{PinnedSource, pin_into};
-use profiles::version::{Condition, Version};
+use profiles::version::Condition;
 use profiles::written::Override;
 pub(crate) use read_ahead::read_ahead;
+pub use versions::{VersionDemand, Versions};
 
 /// The file of a `debian` recipe that says which packages are wanted.
 pub const DEBIAN_DESCRIPTION: &str = "debian.kdl";
@@ -145,16 +149,17 @@ pub struct Dependency {
 
 impl Recipe {
     /// Reads `PACKAGES/NAME/recipe.kdl`, which must be the recipe `name`.
-    fn load(packages: &Path, name: &Name) -> Result<Self> {
+    fn load(packages: &Path, name: &Name) -> Result<Versions> {
         let folder = packages.join(name.as_str());
         let path = folder.join(RECIPE_FILE);
         let bytes = text_file::read_below(packages, &path)?;
-        let recipe = decode::recipe(&path.display().to_string(), &bytes, &folder)?;
+        let versions = decode::recipe(&path.display().to_string(), &bytes, &folder)?;
+        let recipe = versions.newest();
         if recipe.name != *name {
             let cause = format!("the recipe is called '{}', its folder '{name}'", recipe.name);
             return Err(Error::caused("", recipe.span.error(cause, "give both the same name")));
         }
-        Ok(recipe)
+        Ok(versions)
     }
 
     /// Every choice made, as `wishes` and else its defaults have it.

@@ -163,7 +163,8 @@ mod tests {
         let edited = pin_into("recipe.kdl", text.as_bytes(), &source()).unwrap();
         let read = super::super::decode::recipe("recipe.kdl", edited.as_bytes(), Path::new("a"));
         let read = read.unwrap_or_else(|error| panic!("{error}\n{edited}"));
-        let found = read.sources.iter().map(|it| &it.item).find(|found| found.file == "a-1.tar.gz").unwrap();
+        let found =
+            read.newest().sources.iter().map(|it| &it.item).find(|found| found.file == "a-1.tar.gz").unwrap();
         assert_eq!((found.sha256, found.size), (source().sha256, 33), "{edited}");
         assert_eq!(
             pin_into("x", edited.as_bytes(), &source()).unwrap(),

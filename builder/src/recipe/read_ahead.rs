@@ -6,7 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use profiles::Name;
 
-use super::{Recipe, RecipeFolder};
+use super::{Recipe, RecipeFolder, Versions};
 use crate::error::Result;
 
 /// More threads than this would wait for one another.
@@ -19,7 +19,7 @@ struct Queue {
     seen: BTreeSet<Name>,
     /// How many threads are reading; each may find more names.
     busy: usize,
-    read: BTreeMap<String, Result<Arc<Recipe>>>,
+    read: BTreeMap<String, Result<Arc<Versions>>>,
 }
 
 impl Queue {
@@ -36,7 +36,7 @@ impl Queue {
 pub(crate) fn read_ahead<'a>(
     recipes: &RecipeFolder,
     names: impl Iterator<Item = &'a Name>,
-) -> BTreeMap<String, Result<Arc<Recipe>>> {
+) -> BTreeMap<String, Result<Arc<Versions>>> {
     let threads = std::thread::available_parallelism().map_or(1, NonZero::get).min(MOST_THREADS);
     if threads == 1 {
         return BTreeMap::new();
@@ -65,12 +65,12 @@ fn read(recipes: &RecipeFolder, queue: &Mutex<Queue>, changed: &Condvar) {
         guard.busy += 1;
         drop(guard);
         // A reader that panics does so again for whoever asks: here it would leave the other threads waiting.
-        let load = || recipes.has(&name).then(|| recipes.load(&name).map(Arc::new));
+        let load = || recipes.has(&name).then(|| recipes.load_all(&name).map(Arc::new));
         let recipe = std::panic::catch_unwind(std::panic::AssertUnwindSafe(load)).ok().flatten();
         guard = queue.lock().unwrap_or_else(PoisonError::into_inner);
         guard.busy -= 1;
         if let Some(recipe) = recipe {
-            recipe.iter().for_each(|recipe| needed(recipe).for_each(|name| guard.add(name)));
+            recipe.iter().for_each(|recipe| needed(recipe.newest()).for_each(|name| guard.add(name)));
             guard.read.insert(name.as_str().to_owned(), recipe);
         }
         changed.notify_all();

@@ -10,6 +10,10 @@ const SMALL: &str = r#"recipe "hello" {
 "#;
 
 fn read(text: &str) -> Result<Recipe> {
+    read_all(text).map(|versions| versions.newest().clone())
+}
+
+fn read_all(text: &str) -> Result<Versions> {
     decode::recipe("recipe.kdl", text.as_bytes(), Path::new("packages/hello"))
 }
 
@@ -62,7 +66,6 @@ fn every_mistake_is_named_with_its_place_and_remedy() {
     let source = |rest: &str| format!("source \"a.tar\" sha256=\"{}\" size=1{rest}", "0".repeat(64));
     let cases = [
         (with("verison \"2\""), "recipe.kdl:5:5: error: unknown node 'verison'", "did you mean 'version'?"),
-        (with("version \"2\""), "recipe.kdl:5:5: error: 'version' stands twice", "keep one"),
         (SMALL.replace("version \"1\"", "version 1"), "the number 1 where a string belongs", "double quotes"),
         (SMALL.replace("\"install\"", "\"instal\""), "there is no step 'instal'", "did you mean 'install'?"),
         (SMALL.replace("    step \"install\" \"true\"\n", ""), "has no step \"install\"", "add one"),
@@ -99,7 +102,7 @@ fn every_mistake_is_named_with_its_place_and_remedy() {
             "did you mean 'a'?",
         ),
         (with("depends { zlib when=\"tls\"\n }"), "no feature 'tls'", "remove 'tls'"),
-        (with("depends { zlib version=\"1.2\"\n }"), "does not start with one of", ">="),
+        (with("depends { zlib version=\"=>1.2\"\n }"), "is no version", ">="),
         (with("depends { zlib\n zlib\n }"), "depends 'zlib' stands twice", "keep one"),
         (with(&source("")), "has no mirror", "add a block"),
         (with(&source(" { mirror \"gopher:x\"\n }")), "gopher", ""),
@@ -110,6 +113,26 @@ fn every_mistake_is_named_with_its_place_and_remedy() {
             "add: file \"debian.kdl\"",
         ),
         (with("homepage \"a\\nb\""), "control characters", "one line"),
+    ];
+    for (text, message, help) in cases {
+        let refusal = refusal(&text);
+        assert!(refusal.contains(message) && refusal.contains(help), "{text}\n{refusal}");
+    }
+}
+
+#[test]
+fn every_mistake_about_versions_is_named_with_its_place_and_remedy() {
+    let cases = [
+        (with("version \"1.0\""), "recipe.kdl:5:5: error: the version '1.0' stands twice", "line 2"),
+        (with("version \"1..2\""), "'1..2' is no version (loose)", "version-scheme"),
+        (with("version-scheme \"semvre\""), "there is no version scheme 'semvre'", "did you mean 'semver'?"),
+        (with("versions \"<1\" { patch \"a\"; }"), "no version of this recipe is <1", "remove this block"),
+        (with("versions \"<2\" { license \"MIT\"; }"), "unknown node 'license' in 'versions'", ""),
+        (
+            with("version \"2\"\n    versions \"<2\"\n    versions \">0.5,<=2\""),
+            "recipe.kdl:7:5: error: '>0.5,<=2' and '<2' (line 6) overlap, and neither is nearer",
+            "within",
+        ),
     ];
     for (text, message, help) in cases {
         let refusal = refusal(&text);
@@ -152,6 +175,7 @@ fn files_must_lie_in_the_recipes_folder() {
     fs::write(here.join("real"), "x").unwrap();
     std::os::unix::fs::symlink("real", here.join("b")).unwrap();
     let recipe = Recipe::load(folder.path(), &Name::parse("hello").unwrap()).unwrap();
+    let recipe = recipe.newest();
     let [a, b, c] = recipe.files.as_slice() else { panic!("three files") };
     let message = recipe.digest_of(&a.item).unwrap_err().to_string();
     assert!(

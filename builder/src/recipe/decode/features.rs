@@ -56,22 +56,6 @@ pub(super) fn check(when: &When, features: &[Feature]) -> Result<(), (String, St
     Ok(())
 }
 
-/// A property of a dependency that asks for a feature of it.
-pub(super) fn asked(node: Node<'_>, property: &str) -> Option<(String, Choice)> {
-    if property == "feature" {
-        let help = "write when=\"NAME\"; any other property asks for a feature of the dependency";
-        return node.refuse_property(property, "'feature' is no property of a dependency", help);
-    }
-    if let Some(near) = suggest::nearest(property, super::OF_DEPENDENCY) {
-        let message = format!("'{property}' is no good name for a feature");
-        return node.refuse_property(property, message, format!("did you mean '{near}'?"));
-    }
-    match name::parse(property) {
-        Ok(name) => Some((name, node.property(property)?)),
-        Err(message) => node.refuse_property(property, message, name::HELP),
-    }
-}
-
 fn feature(node: Node<'_>) -> Option<Feature> {
     let node = node.shape(&FEATURE)?;
     let mut names = node.arguments::<PlainName>("name")?.into_iter().map(|name| name.0);
