@@ -38,7 +38,7 @@ fn sandbox(policy: &str, script: &str) -> TempDir {
     let spec = serde_json::json!({
         "layers": [path("tree")], "mounts": path("mounts"), "environment": [["PATH", "/bin"]], "policy": policy,
         "variation": {"other_order": false, "build_in_memory": false}, "binds": [],
-        "steps": [{"name": "shell", "work": {"Script": {"text": script, "folder": "/tmp"}}}],
+        "steps": [{"name": "shell", "work": {"Script": {"text": script, "arguments": [], "folder": "/tmp"}}}],
         "bounds": {"processes": 100, "memory": 1_u64 << 30, "tmpfs": 1 << 20}
     });
     fs::write(path("spec"), spec.to_string()).unwrap();
