@@ -72,6 +72,13 @@ const CASES: &[(&[&str], &str, &str)] = &[
     (&["kernel", "check", "fifo"], "fifo: is neither a regular file nor a folder", "give a kernel package"),
     (&["kernel", "check", "site"], "site: it holds no kernel", "give a linux-image package"),
     (&["kernel", "check", "none"], "none: ", "check the path"),
+    (&["kernel", "build", "--fragment", "none"], "none: ", "or one of core, media"),
+    (
+        &["kernel", "build", "--fragment", "text", "--dry-run"],
+        "text:1:1: `hello` is no setting",
+        "a line is CONFIG_X=y, =m, =n,",
+    ),
+    (&["kernel", "build", "--fragment", "text"], "text:1:1: `hello` is no setting", "a line is CONFIG_X=y,"),
     (&["report", "fifo"], "fifo: is not a regular file", "give a report"),
     (&["report", "site"], "site: is not a regular file", "give a report"),
     (&["report", "text"], "text: is no JSON", "give a report"),

@@ -33,8 +33,8 @@ use crate::store::{BuildRecord, Store};
     example = "lamina kernel build",
     example = "lamina kernel build --fragment my.config --fragment state --name linux-site",
     example = "lamina vm console --kernel linux-vm",
-    note = "A fragment has lines like CONFIG_X=y and `# CONFIG_X is not set`; a later one is stronger. A symbol that Kconfig does not take ends the \
-build, with what it depends on. Everything that no fragment asks for is off.",
+    note = "A fragment has lines like CONFIG_X=y (m, n, \"text\" or a number) and `# CONFIG_X is not set`, and comments; a later one is stronger. \
+Any other line is refused before anything is built. A symbol that Kconfig does not take ends the build, with what it depends on. Everything that no fragment asks for is off.",
     note = "Two processors take seven minutes for it. What was built from the same recipe and fragments is taken from the store; the same input \
 gives the same bytes."
 )]

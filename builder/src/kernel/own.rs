@@ -7,6 +7,7 @@ use std::path::Path;
 use kernel_config::{Group, fragment, place};
 use profiles::Name;
 
+use super::fragment_lines;
 use crate::error::{AtSpan, Error, Result};
 use crate::recipe::RecipeFolder;
 use crate::text_file;
@@ -45,7 +46,7 @@ impl OwnFragment {
     /// A file, or the fragment of a group of the table that no such file hides.
     ///
     /// # Errors
-    /// It is neither, or cannot be read.
+    /// It is neither, cannot be read, or has a line that is no setting.
     pub fn open(word: &str) -> Result<OwnFragment> {
         let path = Path::new(word);
         if let Some(group) = Group::ALL.into_iter().find(|it| it.name() == word && !path.exists()) {
@@ -55,6 +56,7 @@ impl OwnFragment {
             let groups = Group::ALL.map(Group::name).join(", ");
             error.remedy(format!("give a file with lines like CONFIG_X=y, or one of {groups}"))
         })?;
+        fragment_lines::check(&path.display().to_string(), &text)?;
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let plain = |it: char| if it.is_ascii_alphanumeric() || ".-_".contains(it) { it } else { '_' };
         Ok(OwnFragment { name: name.chars().map(plain).collect(), text })
