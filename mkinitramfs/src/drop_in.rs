@@ -1,6 +1,7 @@
 //! Additions of others: a folder with `files/`, `hooks/`, `modules` and `programs`, as docs/initramfs.md promises it.
 
 mod hooks;
+mod interpreters;
 mod links;
 mod tree;
 

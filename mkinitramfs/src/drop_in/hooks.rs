@@ -8,8 +8,8 @@ use initramfs_format::hook::{HOOKS, Point};
 use initramfs_format::paths::entry;
 use profiles::suggest;
 
-use super::{links, tree};
-use crate::contents::{Contents, Entry, Source};
+use super::{interpreters, tree};
+use crate::contents::{Contents, Source};
 use crate::elf::Linked;
 use crate::host_file;
 use crate::programs::Libraries;
@@ -88,58 +88,13 @@ pub(super) fn add(
     Ok(added)
 }
 
-/// Whether what scripts are read by is a program of the initramfs; to be asked when everything is in it.
+/// Whether what scripts are read by is in the initramfs; to be asked when everything is in it.
 ///
 /// # Errors
 /// It is not.
 pub(super) fn check_interpreters(hooks: &[Hook], contents: &Contents) -> Result<(), Error> {
-    for Hook { host, path } in hooks {
-        let Some(Source::Bytes(bytes)) = contents.get(path).map(|it| &it.source) else { continue };
-        let Some(interpreter) = interpreter(bytes) else { continue };
-        let end = links::end(contents, &interpreter).map_err(|error| error.about(host.display()))?;
-        let refused = |why: String, remedy: &str| {
-            let cause = format!("is read by {}, {why}", interpreter.escape_debug());
-            Err(Error::new(host.display(), cause).remedy(remedy))
-        };
-        let brought =
-            "a shell comes with --busybox FILE; other programs are named in the list programs of a drop-in";
-        // The kernel follows links too, and starts nothing that nobody may execute.
-        match contents.get(&end) {
-            Some(Entry { source: Source::Bytes(_) | Source::HostFile(..), mode }) if mode & 0o111 != 0 => {}
-            Some(Entry { source: Source::Bytes(_) | Source::HostFile(..), .. }) => {
-                refused(format!("and /{end} may not be executed"), "make it a program: chmod +x")?;
-            }
-            Some(_) => refused(format!("and /{end} is no regular file"), brought)?,
-            None if end == entry(&interpreter) => {
-                refused("which is not in the initramfs".to_owned(), brought)?
-            }
-            None => refused(format!("which leads to /{end}, which is not in the initramfs"), brought)?,
-        }
-    }
-    Ok(())
-}
-
-/// The path behind `#!`, as execve(2) finds it.
-fn interpreter(bytes: &[u8]) -> Option<String> {
-    let line = bytes.strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next()?;
-    let mut words = line.split(|byte| matches!(byte, b' ' | b'\t')).filter(|word| !word.is_empty());
-    Some(String::from_utf8_lossy(words.next().unwrap_or_default()).into_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_interpreter_is_the_first_word() {
-        for (line, expected) in [
-            (&b"#!/bin/sh\n#!/bin/other"[..], Some("/bin/sh")),
-            (b"#! \t/bin/sh -e\n", Some("/bin/sh")),
-            (b"#!/bin/sh\r\n", Some("/bin/sh\r")),
-            (b"#!", Some("")),
-            (b"\x7fELF", None),
-        ] {
-            assert_eq!(interpreter(line).as_deref(), expected, "{}", line.escape_ascii());
-        }
-    }
+    let check = |hook: &Hook| {
+        interpreters::check(contents, &hook.path).map_err(|error| error.about(hook.host.display()))
+    };
+    hooks.iter().try_for_each(check)
 }

@@ -161,8 +161,8 @@ fn a_device_node_is_refused_where_one_can_be_made() {
 fn hooks_go_in_where_init_looks_for_them() {
     let fixture = Fixture::new();
     let line = "mkdir -p hooks/before-store hooks/before-switch; printf '#!/bin/app -x\\n' > hooks/before-store/10-app; \
-        cp /usr/sbin/mkfs.ext4 hooks/before-switch/20-make; mkdir -p files/bin files/opt; echo > files/opt/app; \
-        ln -s ../opt/app files/bin/link; ln -s link files/bin/app; chmod 755 hooks/*/* files/opt/app";
+        cp /usr/sbin/mkfs.ext4 hooks/before-switch/20-make; mkdir -p files/bin files/opt; echo '#! /bin/true' > files/opt/app; \
+        echo /bin/true > programs; ln -s ../opt/app files/bin/link; ln -s link files/bin/app; chmod 755 hooks/*/* files/opt/app";
     let plan = with(&fixture, line).plan().expect("a plan");
     let report = plan.to_string();
     let expected = ", hooks lib/lamina/hooks/before-store/10-app lib/lamina/hooks/before-switch/20-make\n";
@@ -216,6 +216,27 @@ fn hooks_that_cannot_run_are_refused() {
         (
             "mkdir -p hooks/before-store files/bin/app; echo '#!/bin/app' > hooks/before-store/a; chmod 755 hooks/*/a",
             &format!("{hook}: is read by /bin/app, and /bin/app is no regular file\nhelp: "),
+        ),
+        (
+            "mkdir -p hooks/before-store files/bin; echo '#!/bin/app' > hooks/before-store/a; echo '#! /bin/sh -e' > files/bin/app; \
+             chmod 755 hooks/*/a files/bin/app",
+            &format!(
+                "{hook}: is read by /bin/app, which is read by /bin/sh, which is not in the initramfs\nhelp: "
+            ),
+        ),
+        (
+            "mkdir -p hooks/before-store files/bin; echo '#!/bin/a' > hooks/before-store/a; echo '#!/bin/b' > files/bin/a; \
+             echo '#!/bin/a' > files/bin/b; chmod 755 hooks/*/a files/bin/*",
+            &format!("{hook}: is read by /bin/a, which is read by /bin/b, which is read by /bin/a, which"),
+        ),
+        (
+            "mkdir -p hooks/before-store files/bin; echo '#!/bin/app' > hooks/before-store/a; echo hello > files/bin/app; \
+             chmod 755 hooks/*/a files/bin/app",
+            &format!("{hook}: is read by /bin/app, and /bin/app is neither a program nor a script\nhelp: "),
+        ),
+        (
+            "mkdir -p hooks/before-store; echo '#! ' > hooks/before-store/a; chmod 755 hooks/*/a",
+            &format!("{hook}: has nothing behind its #!\nhelp: write #!"),
         ),
         (
             "mkdir -p files/lib/lamina/hooks/before-store; echo > files/lib/lamina/hooks/before-store/a",
