@@ -63,6 +63,10 @@ pub struct Arguments {
     #[argh(option, short = 'o', arg_name = "file")]
     pub output: Option<PathBuf>,
 
+    /// write to --output as it is: the word RELEASE is a name like any other
+    #[argh(switch)]
+    pub output_as_is: bool,
+
     /// a group of modules: core, media, keyboard, vm, network, verity, state, console, drives, input, display, cards, graphics; may be
     /// repeated. Without it: what virtual machines and most computers have, that is the first eight but state
     #[argh(option, from_str_fn(named_group))]
@@ -231,6 +235,7 @@ impl Arguments {
             ("--kernel", self.kernel.is_some()),
             ("--init", self.init.is_some()),
             ("--output", self.output.is_some()),
+            ("--output-as-is", self.output_as_is),
             ("--release", !self.release.is_empty()),
             ("--group", !self.group.is_empty()),
             ("--add-group", !self.add_group.is_empty()),
@@ -304,6 +309,7 @@ pub fn kernels(arguments: &Arguments) -> Named<'_> {
         path: arguments.kernel.as_deref(),
         releases: &arguments.release,
         output: arguments.output.as_deref().filter(|_| !arguments.dry_run),
+        output_as_is: arguments.output_as_is,
     }
 }
 

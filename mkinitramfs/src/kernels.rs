@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use kernel_package::installed;
 use mkinitramfs::modules_of_running_kernel;
 
-use crate::output::{PLACE, has_place};
+use crate::output::{PLACE, has_place, placed};
 
 /// As a release: each kernel that is installed there.
 const ALL: &str = "all";
@@ -28,6 +28,8 @@ pub struct Named<'a> {
     pub releases: &'a [String],
     /// `--output`.
     pub output: Option<&'a Path>,
+    /// `--output-as-is`.
+    pub output_as_is: bool,
 }
 
 impl Named<'_> {
@@ -44,16 +46,33 @@ impl Named<'_> {
         if self.releases.is_empty() {
             return Ok(vec![Kernel { path: self.holder(None)?, release: None }]);
         }
-        if let Some(output) = self.output.filter(|it| self.is_plural() && !has_place(it)) {
-            return Err(format!(
-                "{}: several initramfs cannot be one file\nhelp: write {PLACE}, as a word by itself, where the kernel's release belongs: --output /boot/lamina-{PLACE}.img",
-                output.display()
-            ));
-        }
+        self.check_output()?;
         let releases = self.each_release()?;
         let kernel =
             |release: String| Ok(Kernel { path: self.holder(Some(&release))?, release: Some(release) });
         releases.into_iter().map(kernel).collect()
+    }
+
+    /// Where the initramfs of a kernel goes.
+    pub fn output_for(&self, release: &str) -> Option<PathBuf> {
+        let placed = |output: &Path| match self.output_as_is {
+            true => output.to_owned(),
+            false => placed(output, release),
+        };
+        self.output.map(placed)
+    }
+
+    /// Whether it has a place for each kernel.
+    fn check_output(&self) -> Result<(), String> {
+        let Some(output) = self.output.filter(|_| self.is_plural()) else { return Ok(()) };
+        let remedy = match (self.output_as_is, has_place(output)) {
+            (false, true) => return Ok(()),
+            (true, true) => "leave --output-as-is out".to_owned(),
+            (_, false) => format!(
+                "write {PLACE}, as a word by itself, where the kernel's release belongs: --output /boot/lamina-{PLACE}.img"
+            ),
+        };
+        Err(format!("{}: several initramfs cannot be one file\nhelp: {remedy}", output.display()))
     }
 
     /// The kernel that was named, else the one that is running, or of the release that was named.
@@ -99,7 +118,8 @@ mod tests {
         fs::create_dir_all(root.path().join("usr/lib/modules/5.10.0")).expect("a folder that was left");
         let all = ["6.12.9".to_owned(), ALL.to_owned()];
         let output = Path::new("/boot/RELEASE/initramfs");
-        let named = Named { path: Some(root.path()), releases: &all, output: Some(output) };
+        let named =
+            Named { path: Some(root.path()), releases: &all, output: Some(output), output_as_is: false };
         let releases: Vec<_> =
             named.kernels().expect("two").into_iter().filter_map(|it| it.release).collect();
         assert_eq!(releases, ["6.12.9", "6.1.0-1"]);
@@ -110,6 +130,8 @@ mod tests {
                 format!("{output}: several initramfs cannot be one file\nhelp: write RELEASE, as a word ");
             assert!(error.starts_with(&expected), "{error}");
         }
+        let error = Named { output_as_is: true, ..named }.kernels().expect_err("one file");
+        assert!(error.ends_with("one file\nhelp: leave --output-as-is out"), "{error}");
         let none = tempfile::tempdir().expect("a folder");
         let error = Named { path: Some(none.path()), ..named }.kernels().expect_err("no kernel");
         assert!(error.contains("it holds no kernel with modules"), "{error}");

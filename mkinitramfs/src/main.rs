@@ -18,7 +18,6 @@ use serde_json::{Value, json};
 
 use arguments::{Arguments, Task};
 use kernels::Kernel;
-use output::placed;
 
 fn main() -> ExitCode {
     let arguments = match arguments::arguments() {
@@ -91,7 +90,7 @@ fn make(arguments: &Arguments) -> Result<(), String> {
     let mut told =
         Told { as_json: arguments.json, is_plural: named.is_plural(), reports: Vec::new(), aside: false };
     let made = plans.iter().try_for_each(|plan| {
-        let output = named.output.map(|output| placed(output, &plan.release));
+        let output = named.output_for(&plan.release);
         let written = output.as_deref().map(|output| plan.write(level, output)).transpose();
         told.one(plan, written.map_err(|error| error.to_string())?, output.as_deref())
     });

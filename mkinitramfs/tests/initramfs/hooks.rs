@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use crate::fixture::{Fixture, RELEASE, shell};
+use crate::machines::put_kernel;
 use mkinitramfs::list;
 
 fn hooks() -> PathBuf {
@@ -84,6 +85,27 @@ fn the_word_release_stands_for_that_of_the_kernel_wherever_it_is() {
     let made = folder.join(format!("{RELEASE}-{RELEASE}.img"));
     assert!(output.status.success() && made.exists(), "{}", said(&output));
     assert!(run(&fixture, "kernel-hook", &["remove", RELEASE], &[], "").status.success() && !made.exists());
+}
+
+/// A word in it is not the word of the path.
+#[test]
+fn a_release_and_a_folder_may_be_called_release() {
+    let fixture = root();
+    for release in ["6.1-RELEASE", "RELEASE"] {
+        put_kernel(&fixture, release);
+        let made = fixture.path(&format!("kernel/boot/lamina-{release}.img"));
+        let output = run(&fixture, "kernel-hook", &["add", release], &[], "");
+        assert!(output.status.success() && made.exists(), "{release}: {}", said(&output));
+        let output = run(&fixture, "kernel-hook", &["remove", release], &[], "");
+        assert!(output.status.success() && !made.exists(), "{release}: {}", said(&output));
+        let staging = fixture.path(&format!("RELEASE/{release}"));
+        fs::create_dir_all(&staging).expect("a folder");
+        let area = format!("KERNEL_INSTALL_STAGING_AREA={}", staging.display());
+        let environment = [area.as_str(), "KERNEL_INSTALL_INITRD_GENERATOR=lamina"];
+        let arguments = ["add", release, "/boot/id/6.1", "/vmlinuz"];
+        let output = run(&fixture, "50-lamina.install", &arguments, &environment, "");
+        assert!(output.status.success() && staging.join("initrd").exists(), "{release}: {}", said(&output));
+    }
 }
 
 #[test]

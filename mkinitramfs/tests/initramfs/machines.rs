@@ -13,12 +13,16 @@ fn names(plan: &Plan) -> Vec<&str> {
 
 /// A second kernel beside that of the fixture, as after an update.
 pub fn put_other_kernel(fixture: &Fixture) {
+    put_kernel(fixture, "6.2.0-other");
+}
+
+pub fn put_kernel(fixture: &Fixture, release: &str) {
+    let modules = format!("kernel/lib/modules/{release}");
     for name in ["loop", "squashfs", "overlay"] {
-        let path = format!("kernel/lib/modules/6.2.0-other/kernel/{name}.ko");
-        fixture.put(&path, &module("", "", "6.2.0-other"));
+        fixture.put(&format!("{modules}/kernel/{name}.ko"), &module("", "", release));
     }
-    fixture.put("kernel/boot/config-6.2.0-other", b"CONFIG_BLK_DEV_LOOP=m\n");
-    fixture.put("kernel/lib/modules/6.2.0-other/modules.builtin", b"kernel/fs/ext4/ext4.ko\n");
+    fixture.put(&format!("kernel/boot/config-{release}"), b"CONFIG_BLK_DEV_LOOP=m\n");
+    fixture.put(&format!("{modules}/modules.builtin"), b"kernel/fs/ext4/ext4.ko\n");
 }
 
 #[test]

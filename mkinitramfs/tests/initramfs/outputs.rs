@@ -30,6 +30,19 @@ fn the_word_release_becomes_that_of_the_kernel_wherever_it_stands() {
     }
 }
 
+#[test]
+fn an_output_is_taken_as_it_is_where_that_is_said() {
+    let fixture = Fixture::new();
+    let plain = ["--kernel", "kernel", "-o", "RELEASE.img", "--output-as-is"];
+    let (is_success, report, error) = run(&fixture, &plain);
+    assert!(
+        is_success && report.contains("\nRELEASE.img: ") && fixture.path("RELEASE.img").exists(),
+        "{error}"
+    );
+    let (is_success, _, error) = run(&fixture, &[&plain[..], &["--release", "all"]].concat());
+    assert!(!is_success && error.contains("one file\nhelp: leave --output-as-is out"), "{error}");
+}
+
 /// A folder for the first, and none for the second.
 #[test]
 fn what_was_made_is_told_when_a_later_one_fails() {
