@@ -12,6 +12,7 @@ use bkeymap::keys;
 use fault::Error;
 
 mod bkeymap;
+mod tables;
 
 /// That of X with most levels has 120 KB as text.
 const MOST_BYTES: u64 = 4 << 20;
@@ -71,9 +72,10 @@ fn compile(keymap: &str, text: &[u8]) -> Result<Vec<u8>, Error> {
     }
 }
 
-/// As init reads it; nothing when it is no `bkeymap`.
+/// As init reads it, without the tables that no keys lead to; nothing when it is no `bkeymap`.
 fn to_bytes(bkeymap: &[u8]) -> Option<Vec<u8>> {
-    Some(keys(bkeymap)?.flat_map(Key::to_bytes).collect())
+    let keys = tables::reached(keys(bkeymap)?.collect());
+    Some(keys.into_iter().flat_map(Key::to_bytes).collect())
 }
 
 enum Failure {
@@ -150,6 +152,17 @@ mod tests {
         let german = read("de-nodeadkeys").expect("a layout");
         assert!(types(&german, KEY_Y, b'z') && types(&german, KEY_GRAVE, b'^'));
         assert!(types(&read("us").expect("a layout"), KEY_Y, b'y'));
+    }
+
+    /// ckbcomp writes 128 tables for every layout, of which 96 are for modifiers that no key of this one has.
+    #[test]
+    fn a_layout_of_x_has_the_tables_that_its_keys_lead_to() {
+        let german = read("de-nodeadkeys").expect("a layout");
+        let tables: std::collections::BTreeSet<u8> = german.chunks_exact(4).map(|key| key[0]).collect();
+        // Shift, AltGr, control, alt, and the lock by which ckbcomp has letters beyond ASCII in capitals.
+        let expected = (0..128).filter(|table| table & 0b11_0000 == 0);
+        assert_eq!(tables, expected.collect());
+        assert!(german.len() < 14_000, "{} bytes", german.len());
     }
 
     #[test]
