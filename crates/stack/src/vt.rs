@@ -49,6 +49,9 @@ pub fn set_key(vt: &impl AsFd, entry: &KeyEntry) -> Result<i32> {
     }
 }
 
+/// Of `include/uapi/linux/kd.h`: set a font, in glyphs of 32 rows.
+const KD_FONT_OP_SET: u32 = 0;
+
 /// KD_FONT_OP_SET of KDFONTOP: the glyphs of this virtual terminal, `count` of 32 rows each whatever their height; a row has whole bytes.
 ///
 /// # Errors
@@ -59,7 +62,7 @@ pub fn set_font(vt: &impl AsFd, (width, height): (u8, u8), count: u16, glyphs: &
         return Err(nix::Error::EINVAL);
     }
     let operation = FontOperation {
-        operation: 0,
+        operation: KD_FONT_OP_SET,
         flags: 0,
         width: width.into(),
         height: height.into(),
@@ -82,9 +85,10 @@ pub fn set_font(vt: &impl AsFd, (width, height): (u8, u8), count: u16, glyphs: &
 pub fn set_characters(vt: &impl AsFd, pairs: &[u8]) -> Result<i32> {
     let map = UnicodeMap { count: u16::try_from(pairs.len() / 4).unwrap_or(u16::MAX), pairs: pairs.as_ptr() };
     let vt = vt.as_fd().as_raw_fd();
+    let advice: Advice = [0; 3];
     #[expect(unsafe_code, reason = "PIO_UNIMAPCLR: see SAFETY")]
     // SAFETY: the descriptor is open and the structure outlives the call, which only reads it.
-    unsafe { ioctl::pio_unimapclr(vt, &raw const NO_ADVICE) }?;
+    unsafe { ioctl::pio_unimapclr(vt, &raw const advice) }?;
     #[expect(unsafe_code, reason = "PIO_UNIMAP: see SAFETY")]
     // SAFETY: the descriptor is open; the structure and the pairs, of which there are as many as it says, outlive the call. The kernel
     // copies them with copy_from_user, which asks for no alignment.
@@ -92,8 +96,6 @@ pub fn set_characters(vt: &impl AsFd, pairs: &[u8]) -> Result<i32> {
         ioctl::pio_unimap(vt, &raw const map)
     }
 }
-
-static NO_ADVICE: Advice = [0; 3];
 
 #[cfg(test)]
 mod tests {
