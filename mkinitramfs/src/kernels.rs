@@ -11,7 +11,7 @@ use crate::output::{PLACE, has_place, placed};
 const ALL: &str = "all";
 
 /// A kernel to make an initramfs for.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kernel {
     /// The package or folder that has it.
     pub path: PathBuf,

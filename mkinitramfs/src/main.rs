@@ -86,19 +86,31 @@ fn make(arguments: &Arguments) -> Result<(), String> {
         let groups = request.groups.iter().map(|group| group.name()).collect::<Vec<_>>().join(", ");
         cli::progress::line(format_args!("groups of modules: {groups}; zstd level {level}"));
     }
-    let plans = kernels.into_iter().map(|kernel| plan(&request, kernel)).collect::<Result<Vec<_>, _>>()?;
     let mut told =
         Told { as_json: arguments.json, is_plural: named.is_plural(), reports: Vec::new(), aside: false };
-    let made = plans.iter().try_for_each(|plan| {
+    let mut decided = decide(&request, &kernels)?;
+    let made = kernels.iter().try_for_each(|kernel| {
+        let plan = decided.take().map_or_else(|| plan(&request, kernel), Ok)?;
         let output = named.output_for(&plan.release);
         let written = output.as_deref().map(|output| plan.write(level, output)).transpose();
-        told.one(plan, written.map_err(|error| error.to_string())?, output.as_deref())
+        told.one(&plan, written.map_err(|error| error.to_string())?, output.as_deref())
     });
     told.all().and(made)
 }
 
-fn plan(request: &Request, kernel: Kernel) -> Result<Plan, String> {
-    let Kernel { path, release } = kernel;
+/// The plan of the first kernel, when there is one for each. A plan holds all that goes in, tens of megabytes: that of a later kernel is let
+/// go and made again when its turn comes, so that no two are held at once. Hence the last kernel is the first to be asked.
+fn decide(request: &Request, kernels: &[Kernel]) -> Result<Option<Plan>, String> {
+    let mut decided = None;
+    for kernel in kernels.iter().rev() {
+        drop(decided.take());
+        decided = Some(plan(request, kernel)?);
+    }
+    Ok(decided)
+}
+
+fn plan(request: &Request, kernel: &Kernel) -> Result<Plan, String> {
+    let Kernel { path, release } = kernel.clone();
     Request { kernel: path, release, ..request.clone() }.plan().map_err(|error| error.to_string())
 }
 
