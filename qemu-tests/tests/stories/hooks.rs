@@ -8,7 +8,8 @@ use qemu_tests::fixture::{DISK, Fixture};
 use qemu_tests::guest::Guest;
 use qemu_tests::{Failure, Story};
 
-/// Those that do what hooks are for, and three that fail, the first as one that is killed while a passphrase is typed.
+/// Those that do what hooks are for (what the keys do is in the kernel then: dumpkmap writes 263 bytes and then two for each key, of which
+/// KEY_Q has the number 16), and three that fail, the first as one that is killed while a passphrase is typed.
 const HOOKS: [(&str, &str); 6] = [
     (
         "before-store/00-spoils",
@@ -17,7 +18,8 @@ const HOOKS: [(&str, &str); 6] = [
     ),
     (
         "before-store/10-asks",
-        "#!/bin/sh\nbusybox stty -a | grep -q -e -icanon -e '-echo ' && echo hook: spoilt settings\n\
+        "#!/bin/sh\necho \"hook: KEY_Q types $(busybox dumpkmap | /usr/bin/dd bs=1 skip=295 count=1 2>/dev/null)\"\n\
+         busybox stty -a | grep -q -e -icanon -e '-echo ' && echo hook: spoilt settings\n\
          grep -q '^flags.*4...$' /proc/self/fdinfo/0 && echo hook: spoilt opening\n\
          echo hook: asks\nread answer\necho \"hook: heard $answer\"\n",
     ),
@@ -51,13 +53,15 @@ fn hooks_of_a_drop_in_run_in_order_and_what_fails_is_a_warning() -> Story {
         &[],
         "cat /etc/hooked; grep /run/lamina/medium /proc/mounts; /run/lamina/bin/lamina report --ascii",
     )?;
-    let initramfs = fixture.initramfs()?.option("--drop-in", Some(&drop_in)).write()?;
+    let initramfs = fixture.initramfs()?.option("--drop-in", Some(&drop_in));
+    let initramfs = initramfs.option("--keymap", Some(Path::new("fr"))).write()?;
     let parameters = format!("lamina.store=LABEL={} lamina.profile=one", DISK.label);
     let (disk, monitor) = (hidden(&fixture)?, fixture.scratch().join("monitor"));
     let mut guest = Guest::boot(&fixture.machine_with(&initramfs, &parameters)?.late_disk(&disk, &monitor))?;
     guest.expect("hook: spoils")?;
     let seen = guest.expect("hook: asks")?;
     assert!(seen.contains("00-spoils ended with signal: 9") && !seen.contains("hook: spoilt"), "{seen}");
+    assert!(seen.contains("hook: KEY_Q types a"), "{seen}");
     guest.type_line("a person")?;
     guest.expect("hook: heard a person")?;
     // The medium is there because of a hook, which waits for its disk.
