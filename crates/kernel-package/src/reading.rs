@@ -1,6 +1,6 @@
 //! Reading within limits: what a kernel consists of may come from anywhere.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::Path;
 
@@ -8,6 +8,9 @@ use fault::Error;
 
 /// A kernel image or a module is far smaller; more is damage or an attack.
 pub(crate) const MOST_FILE_BYTES: u64 = 1 << 30;
+
+/// No module is larger; a file of holes may say that it is.
+const MOST_ROOM: u64 = 64 << 20;
 
 /// Refuses what may never end: a FIFO would wait for a writer, and a device such as /dev/zero has no end.
 ///
@@ -29,7 +32,17 @@ pub fn refuse_special(path: &Path) -> Result<(), Error> {
 /// # Errors
 /// It cannot be read, or has 1 GiB and more.
 pub fn read_limited(source: impl Read) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
+    read_into(Vec::new(), source)
+}
+
+/// The same of a file, whose length says how much room it takes: it is read at once.
+pub(crate) fn read_file(file: &File) -> io::Result<Vec<u8>> {
+    let length = file.metadata()?.len().min(MOST_ROOM);
+    // One more, in which the end shows.
+    read_into(Vec::with_capacity(usize::try_from(length).unwrap_or(0) + 1), file)
+}
+
+fn read_into(mut bytes: Vec<u8>, source: impl Read) -> io::Result<Vec<u8>> {
     if source.take(MOST_FILE_BYTES).read_to_end(&mut bytes)? as u64 == MOST_FILE_BYTES {
         return Err(too_large());
     }
