@@ -183,6 +183,34 @@ fn a_dependent_asks_for_what_it_needs_and_who_says_nothing_is_content() {
     }
 }
 
+/// What is asked for by a build that is not taken does not count.
+#[test]
+fn only_what_is_there_in_the_end_has_asked_for_something() {
+    let plain = |nodes: &str| format!("version \"1\"\n{nodes}\n{INSTALL}");
+    let tree = tree(&[
+        ("ssl", &plain("feature \"flavour\" \"a\" \"b\" default=\"a\"")),
+        (
+            "tool",
+            &plain(
+                "feature \"x\" default=#false\ndepends { ssl flavour=\"a\" when=\"-x\"; ssl flavour=\"b\" when=\"x\"; }",
+            ),
+        ),
+        ("p", &plain("depends { tool x=#true; }")),
+        ("q", &plain("depends { tool; }")),
+    ]);
+    for roots in [["p", "q"], ["q", "p"]] {
+        let (graph, roots) = tree.resolve(&roots).unwrap();
+        let stack = graph.stack(&roots).unwrap();
+        let found: Vec<String> = stack
+            .iter()
+            .map(|index| &graph.packages()[*index])
+            .map(|it| format!("{} {}", it.recipe.name, it.selection.get("flavour")))
+            .filter(|text| text.starts_with("ssl"))
+            .collect();
+        assert_eq!(found, ["ssl b"]);
+    }
+}
+
 #[test]
 fn two_lines_that_hold_at_once_are_refused_with_both_places() {
     let tree = tree(&[(

@@ -29,6 +29,8 @@ pub(super) struct Need {
 /// Which build a name stands for in one root.
 #[derive(Debug, Default)]
 pub(super) struct OneOfEach {
+    /// Those that are given, such as the packages of a profile.
+    fixed: BTreeMap<Name, usize>,
     chosen: BTreeMap<Name, usize>,
 }
 
@@ -38,22 +40,28 @@ impl OneOfEach {
     /// # Errors
     /// No build of a package has all that is asked of it.
     pub(super) fn decide(graph: &Graph, needs: &[Need], fixed: &[usize]) -> Result<Self> {
-        let fixed = fixed.iter().map(|index| (graph.packages[*index].recipe.name.clone(), *index));
-        let mut one = OneOfEach { chosen: fixed.collect() };
-        // Another build of a package may need others; each round decides of one name more at least, or is the last.
+        let fixed: BTreeMap<Name, usize> =
+            fixed.iter().map(|index| (graph.packages[*index].recipe.name.clone(), *index)).collect();
+        let mut one = OneOfEach { chosen: fixed.clone(), fixed };
+        // What a build asks for that is not taken in the end does not count: so each round asks again, and nothing is refused before the
+        // answers stay the same. A round decides of one name more at least, or is the last.
         for _ in 0..=graph.packages.len() {
             let all = one.all_needs(graph, needs);
-            let chosen = all
-                .values()
-                .map(|needs| one.choose(graph, needs))
-                .collect::<Result<BTreeMap<Name, usize>>>()?;
-            let settled = chosen.iter().all(|(name, index)| one.chosen.get(name) == Some(index));
-            one.chosen.extend(chosen);
-            if settled {
-                break;
+            let answers: BTreeMap<&Name, Option<usize>> =
+                all.iter().map(|(name, needs)| (name, one.choose(graph, name, needs))).collect();
+            let chosen: BTreeMap<Name, usize> =
+                answers.iter().filter_map(|(name, index)| Some(((*name).clone(), (*index)?))).collect();
+            let is_settled = chosen == one.chosen;
+            if is_settled && let Some((name, _)) = answers.iter().find(|(_, index)| index.is_none()) {
+                return Err(one.refusal(graph, name, &all[*name]));
             }
+            if is_settled {
+                return Ok(one);
+            }
+            one.chosen = chosen;
         }
-        Ok(one)
+        Err(Error::new("packages", "ask for each other's builds in a circle, and none of them is the last")
+            .remedy("say in the profile, or on the command line, which choices are meant"))
     }
 
     /// The build that stands for that of `index`.
@@ -76,17 +84,13 @@ impl OneOfEach {
     }
 
     /// Of the builds that are asked for, the one that all are content with.
-    fn choose(&self, graph: &Graph, needs: &[Need]) -> Result<(Name, usize)> {
-        let name = &graph.packages[needs[0].index].recipe.name;
-        let given = self.chosen.get(name).copied();
-        let builds: BTreeSet<usize> = needs.iter().map(|need| need.index).chain(given).collect();
-        let mut builds: Vec<usize> = builds.into_iter().collect();
+    fn choose(&self, graph: &Graph, name: &Name, needs: &[Need]) -> Option<usize> {
+        let mut builds: Vec<usize> = match self.fixed.get(name) {
+            Some(given) => vec![*given],
+            None => needs.iter().map(|need| need.index).collect::<BTreeSet<usize>>().into_iter().collect(),
+        };
         builds.sort_by(|a, b| graph.packages[*a].before(&graph.packages[*b]));
-        let fits = |index: &usize| needs.iter().all(|need| graph.packages[*index].meets(need));
-        match builds.into_iter().filter(|index| given.is_none_or(|it| it == *index)).find(fits) {
-            Some(index) => Ok((name.clone(), index)),
-            None => Err(self.refusal(graph, name, needs)),
-        }
+        builds.into_iter().find(|index| needs.iter().all(|need| graph.packages[*index].meets(need)))
     }
 
     /// The same error in whatever order the needs come.
@@ -102,7 +106,7 @@ impl OneOfEach {
         said.sort_by(|a, b| a.0.cmp(&b.0));
         said.dedup_by(|a, b| a.0 == b.0);
         let mut sentences: Vec<String> = said.iter().map(|(sentence, _)| sentence.clone()).collect();
-        if let Some(index) = self.chosen.get(name) {
+        if let Some(index) = self.fixed.get(name) {
             let has = graph.packages[*index].selection.features().map(|(name, choice)| shown(name, choice));
             let version = graph.packages[*index].recipe.version.to_string();
             let has: Vec<String> = [version].into_iter().chain(has).collect();
