@@ -336,3 +336,47 @@ fn the_newest_version_that_is_asked_for_is_taken() {
     assert_eq!(layers(&graph, roots[0]), ["bootstrap", "lib", "any", "old"]);
     assert_eq!(graph.packages()[build.build_root[1]].recipe.version.as_str(), "1.2.0");
 }
+
+#[test]
+fn only_with_is_decided_after_what_it_looks_at() {
+    let nodes = "version \"1\"\nfeature \"a\" default=#true { only-with \"-b\"; }\n\
+                 feature \"b\" default=#true { only-with \"c\"; }\nfeature \"c\" default=#false\n\
+                 step \"install\" \"true\"";
+    let tree = tree(&[("x", nodes)]);
+    for choices in [&[][..], &[("a", "on")]] {
+        let (graph, roots) = tree.resolve_with(&["x"], choices).unwrap();
+        let selection = &graph.packages()[roots[0]].selection;
+        assert!(selection.has("a") && !selection.has("b"), "{selection:?}");
+    }
+}
+
+#[test]
+fn the_value_none_is_off_wherever_off_is_asked_for() {
+    let nodes = "version \"1\"\nfeature \"tls\" \"openssl\" \"none\" default=\"openssl\" { only-with \"net\"; requires \"net\"; }\n\
+                 feature \"net\" default=#true\nfeature \"http2\" default=#false { requires \"tls\"; }\n\
+                 arguments \"install\" \"on\" when=\"tls\"\narguments \"install\" \"off\" when=\"-tls\"\n\
+                 arguments \"install\" \"none\" when=\"tls=none\"\nstep \"install\" \"true\"";
+    let tree = tree(&[("x", nodes)]);
+    for (choices, words) in [
+        (&[][..], &["on"][..]),
+        (&[("tls", "off")], &["off", "none"]),
+        (&[("tls", "none")], &["off", "none"]),
+        (&[("net", "off")], &["off", "none"]),
+    ] {
+        let (graph, roots) = tree.resolve_with(&["x"], choices).unwrap();
+        assert_eq!(graph.packages()[roots[0]].instructions.steps["install"].arguments, words, "{choices:?}");
+    }
+    let refused = tree.resolve_with(&["x"], &[("http2", "on"), ("tls", "off")]).unwrap_err().to_string();
+    assert!(refused.contains("+http2 requires tls"), "{refused}");
+}
+
+#[test]
+fn a_chain_of_features_does_not_take_the_square_of_its_length_for_each_choice() {
+    let only = |it: usize| format!("feature \"f{it}\" default=#true {{ only-with \"f{}\"; }}\n", it - 1);
+    let features: String = (1..200).map(only).collect();
+    let nodes = format!("version \"1\"\nfeature \"f0\" default=#true\n{features}{INSTALL}");
+    let tree = tree(&[("x", &nodes)]);
+    let (graph, roots) = tree.resolve_with(&["x"], &[("f0", "off")]).unwrap();
+    let selection = &graph.packages()[roots[0]].selection;
+    assert!((0..200).all(|it| !selection.has(&format!("f{it}"))));
+}

@@ -253,3 +253,50 @@ fn a_pin_decides_where_nobody_asks_on_the_command_line() {
         "{shown}"
     );
 }
+
+#[test]
+fn what_is_said_twice_in_two_ways_is_refused() {
+    let folder = tree();
+    for words in ["build -n curl -http2 --with http2", "build -n curl +http2 --without http2"] {
+        let said = says(folder.path(), words);
+        assert!(said.contains("behind curl exclude each other"), "{said}");
+    }
+    assert!(says(folder.path(), "build -n curl +http2 --with http2").contains("build curl"));
+}
+
+#[test]
+fn a_pin_of_a_package_that_there_is_not_is_refused_and_can_be_taken_away() {
+    let folder = tree();
+    fs::write(folder.path().join("pins.kdl"), "pins format=1 {\n    crul \"1\"\n}\n").unwrap();
+    let said = says(folder.path(), "explain curl");
+    assert!(said.contains("pins.kdl:2:5: error: package crul: there is no"), "{said}");
+    assert!(said.contains("did you mean 'curl'?"), "{said}");
+    says(folder.path(), "recipe pin crul --remove");
+    assert!(says(folder.path(), "explain curl").starts_with("curl 8.5.0"));
+}
+
+#[test]
+fn pins_that_are_written_at_once_are_all_there() {
+    let folder = tree();
+    std::thread::scope(|scope| {
+        for (name, version) in [("curl", "8.5.0"), ("openssl", "1"), ("libressl", "1"), ("git", "1")] {
+            let folder = folder.path();
+            scope.spawn(move || says(folder, &format!("recipe pin {name} {version}")));
+        }
+    });
+    let listed = says(folder.path(), "recipe pin");
+    assert_eq!(listed, "curl =8.5.0\ngit =1\nlibressl =1\nopenssl =1\n");
+}
+
+#[test]
+fn info_tells_of_lines_of_every_version() {
+    let folder = tree();
+    let text = "recipe \"old\" {\n    version \"2\"\n    version \"1\" { depends { curl -x; }; }\n    description \"x\"\n    \
+                license \"MIT\"\n    build-depends { curl; }\n    step \"install\" \"true\"\n}\n";
+    let text = text.replace("curl -x", "curl ldap=#true");
+    fs::create_dir(folder.path().join("packages/old")).unwrap();
+    fs::write(folder.path().join("packages/old/recipe.kdl"), text).unwrap();
+    let said = says(folder.path(), "info curl");
+    assert!(said.contains("old (depends) +ldap at packages/old/recipe.kdl:3:"), "{said}");
+    assert_eq!(said.matches("old (build-depends)").count(), 1, "{said}");
+}

@@ -300,6 +300,16 @@ impl<'a> Node<'a> {
         self.entries(Some(name)).next().map(|entry| self.entry_span(entry).range())
     }
 
+    /// Whether the property called `name` is `#true` or `#false`.
+    pub fn is_switch(&self, name: &str) -> bool {
+        self.entries(Some(name)).next().is_some_and(|entry| entry.value().as_bool().is_some())
+    }
+
+    /// The bytes of the text at which the first argument stands.
+    pub fn argument_range(&self) -> Option<Range<usize>> {
+        self.entries(None).next().map(|entry| self.entry_span(entry).range())
+    }
+
     /// The byte of the text behind the name, the arguments and the properties.
     pub fn head_end(&self) -> usize {
         let ends = self.kdl.entries().iter().map(|entry| self.entry_span(entry).range().end);

@@ -217,9 +217,10 @@ fn package(node: Node<'_>) -> Option<Package> {
     })
 }
 
-/// A property that is neither version nor variant chooses a feature; a slip in these two words must not.
+/// A property that is neither version nor variant chooses a feature; a slip in these two words must not. `#true` is neither, so what it
+/// stands behind is a feature.
 fn feature(node: &Node<'_>, property: &str) -> Option<(Name, Choice)> {
-    if let Some(near) = suggest::nearest(property, CHOICES) {
+    if let Some(near) = suggest::nearest(property, CHOICES).filter(|_| !node.is_switch(property)) {
         return node.refuse_property(
             property,
             format!("'{property}' is no good name for a feature"),

@@ -1,5 +1,7 @@
 //! From what somebody wishes to every choice made.
 
+use std::collections::BTreeSet;
+
 use profiles::{Choice, Name, suggest};
 
 use super::feature::{Feature, Rule};
@@ -36,7 +38,9 @@ impl Choosing<'_> {
     }
 
     fn feature(&self, name: &str) -> Option<&Feature> {
-        self.features.iter().find(|feature| feature.name == name)
+        // They are sorted by name.
+        let at = self.features.binary_search_by(|feature| feature.name.as_str().cmp(name)).ok()?;
+        self.features.get(at)
     }
 
     fn accepted(&self, name: &str, wish: &Choice) -> Result<Choice> {
@@ -51,24 +55,35 @@ impl Choosing<'_> {
         feature.accept(wish).map_err(|(cause, help)| self.error(format!("feature {cause}")).remedy(help))
     }
 
-    /// Takes out what is there only with other choices. Whoever reads recipes sees to it that no two features are there only with each
-    /// other, so as many rounds as there are features are enough.
+    /// Takes out what is there only with other choices, those others first: a condition may also say what must be off. Whoever reads recipes
+    /// sees to it that no two features are there only with each other.
     fn leave_out(&self, chosen: &mut Selection) -> Result<()> {
-        for _ in self.features {
-            let fits = |feature: &&Feature| !chosen.has(&feature.name) || feature.only_with.holds(chosen);
-            let unfit: Vec<&Feature> = self.features.iter().filter(|feature| !fits(feature)).collect();
-            if unfit.is_empty() {
-                break;
-            }
-            for Feature { name, only_with, .. } in unfit {
-                if self.wishes.choices.contains_key(name) {
-                    let why = self.because(chosen, only_with.features());
-                    let cause = format!("'{name}' is there only with {only_with}, and {why}");
-                    return Err(self.error(cause).remedy("choose both, or leave it out"));
-                }
-                chosen.set(name, Choice::Off);
-            }
+        let mut decided = BTreeSet::new();
+        self.features.iter().try_for_each(|feature| self.leave_out_one(feature, chosen, &mut decided))
+    }
+
+    fn leave_out_one<'a>(
+        &'a self,
+        feature: &'a Feature,
+        chosen: &mut Selection,
+        decided: &mut BTreeSet<&'a str>,
+    ) -> Result<()> {
+        let Feature { name, only_with, .. } = feature;
+        if !decided.insert(name) {
+            return Ok(());
         }
+        for other in only_with.features().filter_map(|other| self.feature(other)) {
+            self.leave_out_one(other, chosen, decided)?;
+        }
+        if !chosen.has(name) || only_with.holds(chosen) {
+            return Ok(());
+        }
+        if self.wishes.choices.contains_key(name) {
+            let why = self.because(chosen, only_with.features());
+            let cause = format!("'{name}' is there only with {only_with}, and {why}");
+            return Err(self.error(cause).remedy("choose both, or leave it out"));
+        }
+        chosen.set(name, feature.off().unwrap_or(Choice::Off));
         Ok(())
     }
 

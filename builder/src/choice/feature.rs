@@ -2,13 +2,11 @@
 
 use profiles::{Choice, Name, Span, suggest};
 
+use super::name::{NONE, is_off};
 use super::when::When;
 
 /// Words that say something else where a feature could stand: in a dependency, a profile, on a command line.
 pub const RESERVED: [&str; 5] = ["version", "when", "feature", "linkage", "libc"];
-
-/// The value that stands for "off" where a feature has values.
-const NONE: &str = "none";
 
 /// Something that a recipe leaves open.
 #[derive(Debug, Clone)]
@@ -70,14 +68,21 @@ impl Feature {
             Choice::On if !values.is_empty() => {
                 Err((format!("'{name}' is no switch"), format!("write {name}={}", values.join("|"))))
             }
-            Choice::Off if !values.is_empty() => match self.values.iter().find(|it| it.name.as_str() == NONE)
-            {
-                Some(none) => Ok(Choice::Of(none.name.clone())),
-                None => {
-                    Err((format!("'{name}' cannot be off"), format!("write {name}={}", values.join("|"))))
-                }
-            },
+            Choice::Off => self.off().ok_or_else(|| {
+                (format!("'{name}' cannot be off"), format!("write {name}={}", values.join("|")))
+            }),
             _ => Ok(wish.clone()),
+        }
+    }
+
+    /// What stands for "off" here, where it can be off.
+    pub fn off(&self) -> Option<Choice> {
+        match self.values.is_empty() {
+            true => Some(Choice::Off),
+            false => {
+                let none = self.values.iter().find(|value| value.name.as_str() == NONE)?;
+                Some(Choice::Of(none.name.clone()))
+            }
         }
     }
 
@@ -93,7 +98,7 @@ impl Feature {
     pub fn rules_of<'a>(&'a self, choice: &'a Choice) -> impl Iterator<Item = &'a Rule> {
         self.rules.iter().filter(move |rule| match (&rule.of, choice) {
             (_, Choice::Off) => false,
-            (None, _) => true,
+            (None, choice) => !is_off(choice),
             (Some(of), Choice::Of(value)) => of == value,
             (Some(_), Choice::On) => false,
         })

@@ -1,6 +1,6 @@
 //! What a feature may be called, and which variable tells a step what was chosen.
 
-use profiles::Name;
+use profiles::{Choice, Name};
 
 /// What helps against a bad name of a feature or a variant.
 pub const HELP: &str =
@@ -8,6 +8,18 @@ pub const HELP: &str =
 
 /// The feature that a recipe's `variant` is, which has words of its own in ids and records.
 pub const VARIANT: &str = "variant";
+
+/// The value that stands for "off" where a feature has values.
+pub(super) const NONE: &str = "none";
+
+/// Whether a feature is off: a switch, or one of values that has the value for it.
+pub fn is_off(choice: &Choice) -> bool {
+    match choice {
+        Choice::Off => true,
+        Choice::On => false,
+        Choice::Of(value) => value.as_str() == NONE,
+    }
+}
 
 /// Accepts the names of profiles (see [`Name`]) in lower case: variables are in upper case, and two features that differ in
 /// case alone would have one.

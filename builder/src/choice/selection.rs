@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use profiles::Choice;
 
-use super::name::VARIANT;
+use super::name::{VARIANT, is_off};
 
 /// Every choice made: what is not there is off.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -18,7 +18,7 @@ impl Selection {
 
     /// Whether a feature is not off.
     pub fn has(&self, feature: &str) -> bool {
-        *self.get(feature) != Choice::Off
+        !is_off(self.get(feature))
     }
 
     /// Everything that was chosen, by name.

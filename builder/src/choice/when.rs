@@ -5,7 +5,7 @@ use std::fmt;
 use profiles::decode::{KdlValue, Problem, Value, text};
 use profiles::{Choice, Name};
 
-use super::name;
+use super::name::{self, is_off};
 use super::selection::Selection;
 
 /// Most words of a condition.
@@ -93,8 +93,8 @@ impl Word {
 
     fn holds(&self, chosen: &Choice) -> bool {
         match (&self.test, chosen) {
-            (Test::On, chosen) => *chosen != Choice::Off,
-            (Test::Off, chosen) => *chosen == Choice::Off,
+            (Test::On, chosen) => !is_off(chosen),
+            (Test::Off, chosen) => is_off(chosen),
             (Test::OneOf(names), Choice::Of(chosen)) => names.contains(chosen),
             (Test::NoneOf(names), Choice::Of(chosen)) => !names.contains(chosen),
             (Test::OneOf(_), _) => false,

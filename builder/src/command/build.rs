@@ -16,7 +16,7 @@ use crate::build::plan::{Action, Plan};
 use crate::build::source_plan;
 use crate::build::{Builder, Records};
 use crate::choice::name::VARIANT;
-use crate::choice::{Asker, Wishes};
+use crate::choice::{Asker, Wishes, shown};
 use crate::command::context::{Context, jobs_or_processors};
 use crate::command::targets::{self, Target};
 use crate::error::{Error, Result};
@@ -254,7 +254,14 @@ impl Build {
         let variant = variant.transpose()?.map(|name| (VARIANT.to_owned(), Choice::Of(name)));
         for (name, choice) in switches.chain(variant) {
             for request in &mut wanted.requests {
-                request.wishes.choices.insert(name.clone(), choice.clone());
+                let before = request.wishes.choices.insert(name.clone(), choice.clone());
+                if let Some(before) = before.filter(|before| *before != choice) {
+                    let cause =
+                        format!("and {} behind {} exclude each other", shown(&name, &before), request.name);
+                    return Err(
+                        Error::new(format!("{name} {choice} for all"), cause).remedy("give one of them")
+                    );
+                }
             }
         }
         let wishes_given = !self.with.is_empty() || !self.without.is_empty() || self.variant.is_some();

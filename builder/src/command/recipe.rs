@@ -114,6 +114,9 @@ fn change(context: &Context, name: &Name, condition: Option<&Condition>) -> Resu
     let recipes = context.recipes()?;
     let path = recipes.tree().join(PINS_FILE);
     let label = path.display().to_string();
+    // Of two that change it at once, the second reads what the first has written. The lock goes with the handle.
+    let folder = fs::File::open(recipes.tree()).map_err(Error::on(recipes.tree().display()))?;
+    folder.lock().map_err(Error::on(recipes.tree().display()))?;
     let before = match fs::symlink_metadata(&path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
         _ => {
@@ -125,6 +128,7 @@ fn change(context: &Context, name: &Name, condition: Option<&Condition>) -> Resu
     let output = Output::create(&path, Form::Text)?;
     output.handle()?.write_all(after.as_bytes()).map_err(Error::on(&label))?;
     output.publish()?;
+    drop(folder);
     context.report.line(format_args!("{label}: changed"));
     Ok(())
 }

@@ -4,6 +4,7 @@
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
+use std::mem;
 
 use profiles::version::Condition;
 use profiles::{Choice, Name};
@@ -43,6 +44,9 @@ impl OneOfEach {
         let fixed: BTreeMap<Name, usize> =
             fixed.iter().map(|index| (graph.packages[*index].recipe.name.clone(), *index)).collect();
         let mut one = OneOfEach { chosen: fixed.clone(), fixed };
+        if one.is_plain(graph, needs) {
+            return Ok(one);
+        }
         // What a build asks for that is not taken in the end does not count: so each round asks again, and nothing is refused before the
         // answers stay the same. A round decides of one name more at least, or is the last.
         for _ in 0..=graph.packages.len() {
@@ -62,6 +66,24 @@ impl OneOfEach {
         }
         Err(Error::new("packages", "ask for each other's builds in a circle, and none of them is the last")
             .remedy("say in the profile, or on the command line, which choices are meant"))
+    }
+
+    /// Whether there is one build of each name anyway, which then has all that was asked of it. It is so nearly always, and found without
+    /// looking at what anybody has said.
+    fn is_plain(&self, graph: &Graph, needs: &[Need]) -> bool {
+        let (mut builds, mut seen) = (BTreeMap::new(), vec![false; graph.packages.len()]);
+        let mut waiting: Vec<usize> = needs.iter().map(|need| need.index).collect();
+        while let Some(index) = waiting.pop() {
+            if mem::replace(&mut seen[index], true) {
+                continue;
+            }
+            let package = &graph.packages[index];
+            if *builds.entry(&package.recipe.name).or_insert_with(|| self.of(graph, index)) != index {
+                return false;
+            }
+            waiting.extend(&package.depends);
+        }
+        true
     }
 
     /// The build that stands for that of `index`.

@@ -1,6 +1,6 @@
 //! Who in a tree asks for a package, and for which choices of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::path::Path;
 
@@ -59,11 +59,17 @@ impl DemandKind {
 pub fn demands(recipes: &RecipeFolder, profiles: &ProfileFolder, package: &Name) -> Result<Vec<Demand>> {
     let mut found = Vec::new();
     for name in recipes.names()? {
-        let recipe = recipes.load(&Name::parse(&name).map_err(Error::on(&name))?)?;
-        let lists = [(DemandKind::Build, &recipe.build_depends), (DemandKind::Run, &recipe.depends)];
-        for (kind, list) in lists {
-            let asking = list.iter().filter(|it| it.item.name == *package);
-            found.extend(asking.map(|it| of_recipe(&recipe.name, kind, it)));
+        let versions = recipes.load_all(&Name::parse(&name).map_err(Error::on(&name))?)?;
+        // A line that several versions have is one.
+        let mut seen = BTreeSet::new();
+        for recipe in versions.all() {
+            for (kind, list) in
+                [(DemandKind::Build, &recipe.build_depends), (DemandKind::Run, &recipe.depends)]
+            {
+                let asking = list.iter().filter(|it| it.item.name == *package);
+                let new = asking.filter(|it| seen.insert(it.span.range().start));
+                found.extend(new.map(|it| of_recipe(&recipe.name, kind, it)));
+            }
         }
     }
     for composition in profiles.compositions()? {

@@ -1,6 +1,6 @@
 //! From the text of a recipe to a [`Recipe`]. Every error has its place; one reading reports many.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use profiles::decode::{Block, Node, Shape, Value, read};
@@ -11,6 +11,7 @@ use super::{
     Conditional, DEBIAN_DESCRIPTION, DEBIAN_PINS, Making, PathMetadata, Recipe, RecipeFile, STEP_NAMES,
     StepScript, Versions,
 };
+use crate::choice::Feature;
 use crate::error::{Error, Result};
 use crate::fetch::{Mirror, Source, without_passwords};
 use crate::limits::LimitWishes;
@@ -61,20 +62,46 @@ pub(super) fn recipe(label: &str, bytes: &[u8], folder: &Path) -> Result<Version
     let recipe = read(label, bytes, |top| {
         top.allow(&["recipe"]);
         let node = top.required("recipe")?.shape(&RECIPE)?;
+        let features = features::of(&node.block());
+        let features = features.as_deref();
+        note_unread_arguments(&node.block());
         let Some((scheme, layered)) = layers::of(node) else {
             // Its other mistakes are told as well.
-            let _ = at_version(node, None, folder);
+            let _ = at_version(node, features, None, folder);
             return None;
         };
         let recipes: Vec<Option<Recipe>> =
-            layered.into_iter().map(|layered| at_version(node, Some(layered), folder)).collect();
+            layered.into_iter().map(|layered| at_version(node, features, Some(layered), folder)).collect();
         Versions::new(scheme, recipes.into_iter().collect::<Option<_>>()?)
     });
     recipe.map_err(Error::on(""))
 }
 
+/// Notes words for steps that no part of the recipe writes: nothing would read them.
+fn note_unread_arguments(recipe: &Block<'_>) {
+    let parts = recipe.nodes().filter(|node| ["version", "versions"].contains(&node.name()));
+    let blocks: Vec<Block<'_>> = parts.map(|node| node.block()).collect();
+    let all = |name: &'static str| {
+        recipe.all(name).chain(blocks.iter().flat_map(move |block| block.all(name))).collect::<Vec<_>>()
+    };
+    let written: BTreeSet<&str> = all("step").iter().filter_map(Node::key).collect();
+    for node in all("arguments") {
+        if let Some(step) = node.key().filter(|step| STEP_NAMES.contains(step) && !written.contains(step)) {
+            node.error(
+                format!("the recipe writes no step '{step}' that could read these words"),
+                format!("add it, with \"$@\" where they belong, or remove this: step \"{step}\" \"…\""),
+            );
+        }
+    }
+}
+
 /// What the recipe says of one version, and of all.
-fn at_version(node: Node<'_>, layered: Option<layers::Layered<'_>>, folder: &Path) -> Option<Recipe> {
+fn at_version(
+    node: Node<'_>,
+    features: Option<&[Feature]>,
+    layered: Option<layers::Layered<'_>>,
+    folder: &Path,
+) -> Option<Recipe> {
     let block = node.block();
     let (version, blocks) = match layered {
         Some(layered) => (Some(layered.version), layered.blocks),
@@ -85,8 +112,7 @@ fn at_version(node: Node<'_>, layered: Option<layers::Layered<'_>>, folder: &Pat
     let license = one::<Line>(&block, "license");
     let homepage = optional::<Line>(&block, "homepage");
     let bootstrap = optional::<Name>(&block, "bootstrap");
-    let features = features::of(&block);
-    let given = Given { blocks: &blocks, features: features.as_deref() };
+    let given = Given { blocks: &blocks, features };
     let sources = given.all("source", source, |source| source.file.clone());
     let patches = given.all("patch", recipe_file, |file| file.path.clone());
     let files = given.all("file", recipe_file, |file| file.path.clone());
@@ -114,7 +140,7 @@ fn at_version(node: Node<'_>, layered: Option<layers::Layered<'_>>, folder: &Pat
         sources: sources?,
         patches: patches?,
         files: files?,
-        features: features?,
+        features: features?.to_vec(),
         build_depends: build_depends?,
         depends: depends?,
         arguments: arguments?,

@@ -7,7 +7,7 @@ use profiles::{Name, suggest};
 
 use super::pins::{self, Pins};
 use super::{Recipe, Versions};
-use crate::error::{Error, Result};
+use crate::error::{AtSpan, Error, Result};
 use crate::text_file;
 
 /// What to do when a tree has nothing of what is asked for.
@@ -63,9 +63,13 @@ impl RecipeFolder {
     /// The pins of the tree that these recipes belong to.
     ///
     /// # Errors
-    /// They cannot be read.
+    /// They cannot be read, or are about a package that there is not.
     pub fn pins(&self) -> Result<Pins> {
-        pins::of_tree(self.tree())
+        let pins = pins::of_tree(self.tree())?;
+        if let Some((name, pin)) = pins.names().find(|(name, _)| !self.has(name)) {
+            return Err(self.missing(name)?.at(&pin.span));
+        }
+        Ok(pins)
     }
 
     /// The folder of the tree.

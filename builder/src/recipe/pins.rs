@@ -1,6 +1,7 @@
 //! The pins of a tree, `pins.kdl` beside `packages/`: which version of a package is taken, whoever needs it.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::Path;
 
 use profiles::decode::{Node, Shape, read};
@@ -16,6 +17,9 @@ pub const PINS_FILE: &str = "pins.kdl";
 /// The format; another one is refused.
 const FORMAT: u64 = 1;
 
+/// How many closing braces are tried for a place of a new line.
+const MOST_BRACES: usize = 16;
+
 const PINS: Shape = Shape::BARE.properties(&["format"]).any_block();
 const PIN: Shape = Shape::argument("condition");
 
@@ -26,6 +30,8 @@ pub struct Pin {
     pub condition: Condition,
     /// Where it stands.
     pub span: Span,
+    /// The bytes of the text at which the condition stands.
+    written: Range<usize>,
 }
 
 /// All of a tree, by the name of the package.
@@ -48,6 +54,12 @@ impl Pins {
     /// That of a package.
     pub fn of(&self, package: &Name) -> Option<&Pin> {
         self.0.get(package)
+    }
+
+    /// What is said of all but one.
+    fn others(&self, package: &Name) -> Vec<(&Name, &Condition)> {
+        let others = self.0.iter().filter(|(name, _)| *name != package);
+        others.map(|(name, pin)| (name, &pin.condition)).collect()
     }
 
     /// The names that are pinned.
@@ -87,7 +99,10 @@ fn all(node: Node<'_>) -> Option<Pins> {
 fn pin(node: Node<'_>) -> Option<(Name, Pin)> {
     let condition = node.shape(&PIN)?.argument("condition");
     match Name::parse(node.name()) {
-        Ok(name) => Some((name, Pin { condition: condition?, span: node.span() })),
+        Ok(name) => {
+            let written = node.argument_range()?;
+            Some((name, Pin { condition: condition?, span: node.span(), written }))
+        }
         Err(error) => node.refuse(error.to_string(), "each line here starts with the name of a package"),
     }
 }
@@ -102,42 +117,50 @@ pub fn pin_in(
     package: &Name,
     condition: Option<&Condition>,
 ) -> Result<String> {
-    let line = |condition: &Condition| {
+    let quoted = |condition: &Condition| {
         let written = condition.to_string();
         // What is meant by a version alone is this one.
-        format!("    {package} {}\n", Quoted(written.strip_prefix('=').unwrap_or(&written)))
+        Quoted(written.strip_prefix('=').unwrap_or(&written)).to_string()
     };
+    let line = |condition: &Condition| format!("    {package} {}\n", quoted(condition));
     let Some(text) = text else {
         let Some(condition) = condition else { return Err(not_pinned(package)) };
         return Ok(format!("pins format={FORMAT} {{\n{}}}\n", line(condition)));
     };
     let pins = Pins::parse(label, text.as_bytes())?;
-    let (begin, end) = match pins.of(package) {
-        Some(pin) => whole_lines(text, pin.span.range().start),
-        None if condition.is_none() => return Err(not_pinned(package)),
-        None => {
-            let end = text.rfind('}').ok_or_else(|| {
-                Error::new(label, "holds no block of pins")
-                    .remedy(format!("write: pins format={FORMAT} {{ … }}"))
-            })?;
-            let begin = text[..end].trim_end_matches([' ', '\t']).len();
-            (begin, begin)
-        }
+    let edits = match (pins.of(package), condition) {
+        (None, None) => return Err(not_pinned(package)),
+        (Some(pin), Some(condition)) => vec![(pin.written.clone(), quoted(condition))],
+        (Some(pin), None) => vec![(whole_lines(text, pin.span.range().start), String::new())],
+        (None, Some(condition)) => places_for_one_more(text, &line(condition)),
     };
-    let before = &text[..begin];
-    let gap = if before.is_empty() || before.ends_with('\n') { "" } else { "\n" };
-    let changed = format!("{before}{gap}{}{}", condition.map(line).unwrap_or_default(), &text[end..]);
     // Several nodes on one line, or a comment that hides one: nothing is written that does not say what was meant.
-    let read = Pins::parse(label, changed.as_bytes())?;
-    let others = |pins: &Pins| -> Vec<String> {
-        let others = pins.names().filter(|(name, _)| *name != package);
-        others.map(|(name, pin)| format!("{name} {}", pin.condition)).collect()
+    let changed = edits.into_iter().map(|(range, new)| {
+        let mut changed = text.to_owned();
+        changed.replace_range(range, &new);
+        changed
+    });
+    let is_meant = |changed: &String| {
+        Pins::parse(label, changed.as_bytes()).is_ok_and(|read| {
+            read.of(package).map(|pin| &pin.condition) == condition
+                && read.others(package) == pins.others(package)
+        })
     };
-    if read.of(package).map(|pin| &pin.condition) != condition || others(&read) != others(&pins) {
-        return Err(Error::new(label, format!("the pin of {package} does not stand on a line of its own"))
-            .remedy("write each pin on its own line"));
-    }
-    Ok(changed)
+    changed.into_iter().find(is_meant).ok_or_else(|| {
+        Error::new(label, format!("has no line of its own for the pin of {package}"))
+            .remedy("write each pin, and the brace at the end, on its own line")
+    })
+}
+
+/// Where another line may belong: before one of the last closing braces, of which some may stand in comments.
+fn places_for_one_more(text: &str, line: &str) -> Vec<(Range<usize>, String)> {
+    let braces = text.rmatch_indices('}').take(MOST_BRACES);
+    let place = |(end, _): (usize, &str)| {
+        let begin = text[..end].trim_end_matches([' ', '\t']).len();
+        let gap = if text[..begin].ends_with('\n') { "" } else { "\n" };
+        (begin..begin, format!("{gap}{line}"))
+    };
+    braces.map(place).collect()
 }
 
 fn not_pinned(package: &Name) -> Error {
@@ -146,10 +169,10 @@ fn not_pinned(package: &Name) -> Error {
 }
 
 /// From the begin of the line with byte `at` to the begin of the next.
-fn whole_lines(text: &str, at: usize) -> (usize, usize) {
+fn whole_lines(text: &str, at: usize) -> Range<usize> {
     let begin = text[..at].rfind('\n').map_or(0, |newline| newline + 1);
     let end = text[at..].find('\n').map_or(text.len(), |newline| at + newline + 1);
-    (begin, end)
+    begin..end
 }
 
 /// The pins of a tree; none where it has no file of them.
@@ -188,6 +211,10 @@ mod tests {
         assert_eq!(pinned("zlib", Some(">=1,<2")).unwrap(), text.replace("\"1.2.13\"", "\">=1,<2\""));
         assert_eq!(pinned("zlib", None).unwrap(), text.replace("    zlib \"1.2.13\"\n", ""));
         assert_eq!(pinned("nano", Some("7")).unwrap(), text.replace("\n}", "\n    nano \"7\"\n}"));
+        assert_eq!(pinned("curl", Some("8")).unwrap(), text.replace("\"<9\"", "\"8\""), "the comment stays");
+        let braces = "pins format=1 {\n    zlib \"1\"\n} // } the end }\n";
+        let added = pin_in("pins.kdl", Some(braces), &name("nano"), Some(&condition("7"))).unwrap();
+        assert_eq!(added, braces.replace("\n} //", "\n    nano \"7\"\n} //"));
         assert!(pinned("nano", None).unwrap_err().to_string().contains("is not pinned"));
         let one_line = "pins format=1 { zlib \"1\"; curl \"2\"; }";
         let message = pin_in("pins.kdl", Some(one_line), &name("zlib"), None).unwrap_err().to_string();

@@ -121,8 +121,19 @@ fn every_mistake_is_named_with_its_place_and_remedy() {
 }
 
 #[test]
-fn every_mistake_about_versions_is_named_with_its_place_and_remedy() {
+fn every_mistake_about_versions_and_choices_is_named_with_its_place_and_remedy() {
     let cases = [
+        (
+            with("arguments \"make\" \"V=1\""),
+            "recipe.kdl:5:5: error: the recipe writes no step 'make'",
+            "step \"make\"",
+        ),
+        (
+            with("feature \"tls\" \"a\" \"b\" default=\"a\" { value \"a\" \"no\" \"HTTPS\"; }"),
+            "recipe.kdl:5:44: error: 'HTTPS' is one word too many",
+            "one description",
+        ),
+        (with("depends { zlib versoin=\"1\"\n }"), "'versoin' is no good name", "did you mean 'version'?"),
         (with("version \"1.0\""), "recipe.kdl:5:5: error: the version '1.0' stands twice", "line 2"),
         (with("version \"1..2\""), "'1..2' is no version (loose)", "version-scheme"),
         (with("version-scheme \"semvre\""), "there is no version scheme 'semvre'", "did you mean 'semver'?"),
@@ -231,4 +242,22 @@ fn folder_and_recipe_have_one_name() {
         message.contains("recipe.kdl:1:1: error: the recipe is called 'goodbye', its folder 'hello'"),
         "{message}"
     );
+}
+
+#[test]
+fn a_switch_may_have_a_name_like_version_or_when() {
+    let text = with("depends { php session=#true then=#false\n }");
+    let read = decode::recipe("recipe.kdl", text.as_bytes(), Path::new("a")).unwrap();
+    assert_eq!(read.newest().depends[0].item.to_string(), "php +session -then");
+}
+
+#[test]
+fn of_many_ranges_the_nearest_comes_last() {
+    let versions: String = (1..150).map(|it| format!("    version \"{it}\" {{ file \"x\"; }}\n")).collect();
+    let ranges: String =
+        (1..150).map(|it| format!("    versions \"<{it}.5\" {{ file \"y{it}\"; }}\n")).collect();
+    let text = SMALL.replace("    version \"1\"\n", &(versions + &ranges));
+    let read = decode::recipe("recipe.kdl", text.as_bytes(), Path::new("a")).unwrap();
+    let files: Vec<&str> = read.all()[146].files.iter().map(|it| it.item.path.as_str()).collect();
+    assert_eq!((files[0], files[146], files[147]), ("y149", "y3", "x"));
 }

@@ -102,6 +102,12 @@ fn values(node: Node<'_>, names: Vec<String>) -> Option<Vec<FeatureValue>> {
         if let Some(description) = words.next() {
             described.insert(name, description);
         }
+        if let Some(third) = words.next() {
+            return value.refuse(
+                format!("'{third}' is one word too many"),
+                "write the value and one description: value \"none\" \"no HTTPS\"",
+            );
+        }
     }
     block.distinct("value");
     let mut seen = BTreeSet::new();

@@ -1,6 +1,6 @@
 //! What stands in a recipe for some choices and some versions only.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use profiles::decode::{Block, Node, Shape};
 use profiles::version::Condition;
@@ -39,13 +39,14 @@ impl Given<'_, '_> {
         key: impl Fn(&T) -> String,
     ) -> Option<Vec<Conditional<T>>> {
         let layers: Vec<Option<Vec<Conditional<T>>>> = self.blocks.iter().map(decode).collect();
-        let mut all: Vec<Conditional<T>> = Vec::new();
-        for nearer in layers {
-            let nearer = nearer?;
-            all.retain(|it| nearer.iter().all(|other| key(&other.item) != key(&it.item)));
-            all.extend(nearer);
+        let layers = layers.into_iter().collect::<Option<Vec<_>>>()?;
+        let (mut said, mut left) = (BTreeSet::new(), Vec::new());
+        for mut layer in layers.into_iter().rev() {
+            layer.retain(|it| !said.contains(&key(&it.item)));
+            said.extend(layer.iter().map(|it| key(&it.item)));
+            left.push(layer);
         }
-        Some(all)
+        Some(left.into_iter().rev().flatten().collect())
     }
 
     fn of<'n, T>(
@@ -138,7 +139,8 @@ fn asked(node: Node<'_>, property: &str) -> Option<(String, Choice)> {
         let help = "write when=\"NAME\"; any other property asks for a feature of the dependency";
         return node.refuse_property(property, "'feature' is no property of a dependency", help);
     }
-    if let Some(near) = suggest::nearest(property, OF_DEPENDENCY) {
+    // Neither word is a switch.
+    if let Some(near) = suggest::nearest(property, OF_DEPENDENCY).filter(|_| !node.is_switch(property)) {
         let message = format!("'{property}' is no good name for a feature");
         return node.refuse_property(property, message, format!("did you mean '{near}'?"));
     }

@@ -37,8 +37,10 @@ pub(super) fn of<'a>(node: Node<'a>) -> Option<(Scheme, Vec<Layered<'a>>)> {
     if !ranges_are_sound(&ranges, &versions) {
         return None;
     }
+    let ranges = nearest_last(ranges);
     let layered = versions.into_iter().map(|(version, own)| {
-        let matching = nearest_last(&ranges, &version);
+        let matching = ranges.iter().filter(|range| range.constraint.admits(&version) == Ok(true));
+        let matching = matching.map(|range| range.node.block());
         let blocks = [node.block()].into_iter().chain(matching).chain([own.block()]).collect();
         Layered { version, blocks }
     });
@@ -119,17 +121,16 @@ fn ranges_are_sound(ranges: &[Range<'_>], versions: &[(Version, Node<'_>)]) -> b
     sound
 }
 
-/// The blocks of the ranges that have `version`, the widest first.
-fn nearest_last<'a>(ranges: &[Range<'a>], version: &Version) -> Vec<Block<'a>> {
-    let mut matching: Vec<&Range<'a>> =
-        ranges.iter().filter(|range| range.constraint.admits(version) == Ok(true)).collect();
-    // Of those that have a version in common each lies within another: the more there are around it, the nearer it is.
+/// The widest first: of those that have a version in common each lies within another, so the more there are around one, the nearer it is.
+fn nearest_last(ranges: Vec<Range<'_>>) -> Vec<Range<'_>> {
     let around = |range: &Range<'_>| {
         let is_within = |other: &&Range<'_>| {
             range.constraint.range().relation(other.constraint.range()) == Ok(Relation::Within)
         };
         ranges.iter().filter(is_within).count()
     };
-    matching.sort_by_key(|range| around(range));
-    matching.into_iter().map(|range| range.node.block()).collect()
+    let around: Vec<usize> = ranges.iter().map(around).collect();
+    let mut sorted: Vec<(usize, Range<'_>)> = around.into_iter().zip(ranges).collect();
+    sorted.sort_by_key(|(around, _)| *around);
+    sorted.into_iter().map(|(_, range)| range).collect()
 }
