@@ -130,7 +130,7 @@ fn every_mistake_about_versions_and_choices_is_named_with_its_place_and_remedy()
         ),
         (
             with("feature \"tls\" \"a\" \"b\" default=\"a\" { value \"a\" \"no\" \"HTTPS\"; }"),
-            "recipe.kdl:5:44: error: 'HTTPS' is one word too many",
+            "recipe.kdl:5:41: error: 'HTTPS' is one word too many",
             "one description",
         ),
         (with("depends { zlib versoin=\"1\"\n }"), "'versoin' is no good name", "did you mean 'version'?"),
