@@ -1,10 +1,11 @@
 //! Small text files that people write: recipes, profiles and what lies beside them.
 
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use atomic_file::{Form, Output};
 use nix::fcntl::OFlag;
 use profiles::LARGEST;
 
@@ -42,6 +43,19 @@ pub fn read_below(folder: &Path, path: &Path) -> Result<Vec<u8>> {
             .remedy("put the file itself there"));
     }
     read(path)
+}
+
+/// Puts a text in the place of what a file has, whole or not at all. A link stays one, and a file keeps its mode.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn replace(path: &Path, text: &str) -> Result<()> {
+    let mode = fs::metadata(path).ok().map(|found| found.permissions());
+    let output = Output::create(path, Form::Text)?;
+    let mut handle = output.handle()?;
+    handle.write_all(text.as_bytes()).map_err(Error::on(path.display()))?;
+    mode.map_or(Ok(()), |mode| handle.set_permissions(mode)).map_err(Error::on(path.display()))?;
+    output.publish()
 }
 
 #[cfg(test)]

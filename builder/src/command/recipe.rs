@@ -1,20 +1,18 @@
 //! `lamina recipe`: what changes files of a tree that people write too.
 
-use std::fs;
-use std::io::Write;
+use std::fs::File;
 use std::process::ExitCode;
 
 use argh::{ArgsInfo, FromArgs};
-use atomic_file::{Form, Output};
 use profiles::Name;
 use profiles::version::Condition;
 
 use super::context::Context;
-use super::print_json;
+use super::{print, print_json};
 use crate::choice::Asker;
 use crate::error::{Error, Result};
 use crate::recipe::VersionDemand;
-use crate::recipe::pins::{PINS_FILE, pin_in};
+use crate::recipe::pins::{self, PINS_FILE, Pin, pin_in};
 use crate::text_file;
 
 /// Recipes of a tree.
@@ -84,7 +82,7 @@ impl PinCommand {
         let pins = context.recipes()?.pins()?;
         let shown = pins.names().filter(|(name, _)| only.is_none_or(|only| *name == only));
         if self.json {
-            let entry = |(name, pin): (&Name, &crate::recipe::pins::Pin)| {
+            let entry = |(name, pin): (&Name, &Pin)| {
                 serde_json::json!({
                     "name": name.as_str(),
                     "version": pin.condition.to_string(),
@@ -94,7 +92,7 @@ impl PinCommand {
             return print_json(&shown.map(entry).collect::<Vec<_>>());
         }
         for (name, pin) in shown {
-            super::print(format_args!("{name} {}", pin.condition))?;
+            print(format_args!("{name} {}", pin.condition))?;
         }
         Ok(())
     }
@@ -115,19 +113,11 @@ fn change(context: &Context, name: &Name, condition: Option<&Condition>) -> Resu
     let path = recipes.tree().join(PINS_FILE);
     let label = path.display().to_string();
     // Of two that change it at once, the second reads what the first has written. The lock goes with the handle.
-    let folder = fs::File::open(recipes.tree()).map_err(Error::on(recipes.tree().display()))?;
+    let folder = File::open(recipes.tree()).map_err(Error::on(recipes.tree().display()))?;
     folder.lock().map_err(Error::on(recipes.tree().display()))?;
-    let before = match fs::symlink_metadata(&path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
-        _ => {
-            let bytes = text_file::read_below(recipes.tree(), &path)?;
-            Some(String::from_utf8(bytes).map_err(Error::on(&label))?)
-        }
-    };
-    let after = pin_in(&label, before.as_deref(), name, condition)?;
-    let output = Output::create(&path, Form::Text)?;
-    output.handle()?.write_all(after.as_bytes()).map_err(Error::on(&label))?;
-    output.publish()?;
+    let before = pins::text_of_tree(recipes.tree())?;
+    let before = before.map(|bytes| String::from_utf8(bytes).map_err(Error::on(&label))).transpose()?;
+    text_file::replace(&path, &pin_in(&label, before.as_deref(), name, condition)?)?;
     drop(folder);
     context.report.line(format_args!("{label}: changed"));
     Ok(())

@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use argh::{ArgsInfo, FromArgs};
-use atomic_file::UnnamedFile;
 use profiles::Name;
 
 use super::print;
@@ -145,14 +144,7 @@ fn write(context: &Context, folder: &Path, source: &PinnedSource) -> Result<()> 
         context.report.line(format_args!("{}: is pinned to this already", path.display()));
         return Ok(());
     }
-    // A link inside the folder stays one.
-    let real = std::fs::canonicalize(&path).map_err(Error::on(path.display()))?;
-    let mode = std::fs::metadata(&real).map_err(Error::on(path.display()))?.permissions();
-    let file = UnnamedFile::beside(&real)?;
-    let mut handle = file.handle()?;
-    std::io::Write::write_all(&mut handle, text.as_bytes()).map_err(Error::on(path.display()))?;
-    handle.set_permissions(mode).map_err(Error::on(path.display()))?;
-    file.publish()?;
+    text_file::replace(&path, &text)?;
     context.report.line(format_args!("{}: pinned", path.display()));
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! The pins of a tree, `pins.kdl` beside `packages/`: which version of a package is taken, whoever needs it.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::ops::Range;
 use std::path::Path;
 
@@ -10,6 +11,7 @@ use profiles::version::Condition;
 use profiles::{Name, Span};
 
 use crate::error::{Error, Result};
+use crate::text_file;
 
 /// The file, in the folder of a tree.
 pub const PINS_FILE: &str = "pins.kdl";
@@ -180,10 +182,19 @@ fn whole_lines(text: &str, at: usize) -> Range<usize> {
 /// # Errors
 /// The file is there and cannot be read.
 pub(super) fn of_tree(tree: &Path) -> Result<Pins> {
+    let label = tree.join(PINS_FILE).display().to_string();
+    text_of_tree(tree)?.map_or_else(|| Ok(Pins::default()), |bytes| Pins::parse(&label, &bytes))
+}
+
+/// What the file of them has, where there is one.
+///
+/// # Errors
+/// It is there and cannot be read.
+pub fn text_of_tree(tree: &Path) -> Result<Option<Vec<u8>>> {
     let path = tree.join(PINS_FILE);
     match path.symlink_metadata() {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Pins::default()),
-        _ => Pins::parse(&path.display().to_string(), &crate::text_file::read_below(tree, &path)?),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        _ => text_file::read_below(tree, &path).map(Some),
     }
 }
 
