@@ -47,9 +47,17 @@ impl Wishes {
 impl Asker {
     /// Shows an error where the wish stands.
     pub fn point(&self, error: Error) -> Error {
+        match self.span() {
+            None => error,
+            Some(span) => error.at(span),
+        }
+    }
+
+    /// Where the wish stands, when that is in a file.
+    pub fn span(&self) -> Option<&Span> {
         match self {
-            Asker::CommandLine => error,
-            Asker::Profile(span) | Asker::Dependent(_, span) | Asker::Pin(span) => error.at(span),
+            Asker::CommandLine => None,
+            Asker::Profile(span) | Asker::Dependent(_, span) | Asker::Pin(span) => Some(span),
         }
     }
 }

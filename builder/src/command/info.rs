@@ -42,14 +42,14 @@ impl Info {
         let OnePackage { name, version, choices } = targets::one(&self.package)?;
         let versions = context.recipes()?.load_all(&name)?;
         let demand = VersionDemand { condition: version.clone(), by: Asker::CommandLine };
-        let recipe = versions.pick(&[demand])?.clone();
+        let recipe = versions.pick(&[demand])?;
         let wishes = Wishes { choices, by: Asker::CommandLine };
         let selection = recipe.choose(&wishes)?;
         if self.resolved {
             let instructions = recipe.instructions(&selection)?;
             match self.json {
-                true => print_json(&resolved_as_json(&recipe, &selection, &instructions))?,
-                false => print(resolved(&recipe, &selection, &instructions).trim_end())?,
+                true => print_json(&resolved_as_json(recipe, &selection, &instructions))?,
+                false => print(resolved(recipe, &selection, &instructions).trim_end())?,
             }
             return Ok(ExitCode::SUCCESS);
         }
@@ -69,8 +69,8 @@ impl Info {
         }
         let asking = demands(&context.recipes()?, &context.profiles()?, &recipe.name)?;
         match self.json {
-            true => print_json(&as_json(&recipe, &versions, &asking))?,
-            false => print(text(&recipe, &versions, &asking).trim_end())?,
+            true => print_json(&as_json(recipe, &versions, &asking))?,
+            false => print(text(recipe, &versions, &asking).trim_end())?,
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -139,10 +139,7 @@ fn demand_text(demand: &Demand) -> String {
 }
 
 fn place(demand: &Demand) -> String {
-    match &demand.by {
-        Asker::CommandLine => String::new(),
-        Asker::Profile(span) | Asker::Dependent(_, span) | Asker::Pin(span) => span.to_string(),
-    }
+    demand.by.span().map(ToString::to_string).unwrap_or_default()
 }
 
 fn as_json(recipe: &Recipe, versions: &Versions, asking: &[Demand]) -> Value {

@@ -191,14 +191,13 @@ impl Walk<'_> {
             .remedy("let one of them do without the next: a package is needed through fewer others"));
         }
         let versions = self.versions(&request.name)?;
-        let recipe = versions.pick(&self.demands(request))?;
+        let recipe = Arc::clone(versions.pick(&self.demands(request))?);
         let selection = recipe.choose(&request.wishes)?;
         let key = (name.clone(), recipe.version.as_str().to_owned(), selection.clone());
         if let Some(index) = self.graph.known.get(&key).copied() {
             self.graph.packages[index].asked.push(request.clone());
             return Ok(index);
         }
-        let recipe = Arc::new(recipe.clone());
         self.path.push(name);
         let mut package = self.resolve((&recipe, &versions), selection)?;
         package.asked.push(request.clone());

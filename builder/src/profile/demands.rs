@@ -75,12 +75,8 @@ pub fn demands(recipes: &RecipeFolder, profiles: &ProfileFolder, package: &Name)
     for composition in profiles.compositions()? {
         let asking = layers::requests(&composition).into_iter().filter(|request| request.name == *package);
         // What it includes is told of the profile in whose file it stands.
-        let is_own = |by: &Asker| match by {
-            Asker::Profile(span) => {
-                Path::new(span.label()).file_stem() == Some(OsStr::new(composition.name.as_str()))
-            }
-            Asker::CommandLine | Asker::Dependent(..) | Asker::Pin(_) => false,
-        };
+        let own = Some(OsStr::new(composition.name.as_str()));
+        let is_own = |by: &Asker| by.span().is_some_and(|it| Path::new(it.label()).file_stem() == own);
         found.extend(asking.filter(|request| is_own(&request.wishes.by)).map(|request| Demand {
             by: request.wishes.by,
             of: composition.name.clone(),

@@ -49,7 +49,7 @@ impl RecipeFolder {
 
     /// The recipe of this name in its newest version; an error that lists near names when there is none.
     pub fn load(&self, name: &Name) -> Result<Recipe> {
-        self.load_all(name).map(|versions| versions.newest().clone())
+        self.load_all(name).map(Versions::into_newest)
     }
 
     /// The same in all its versions.

@@ -1,6 +1,8 @@
 //! All versions that one recipe has, and which of them is meant.
 
-use package_version::{Constraint, Scheme, Version};
+use std::sync::Arc;
+
+use package_version::{Constraint, ParseError, Scheme, Version};
 use profiles::version::Condition;
 use profiles::{Name, suggest};
 
@@ -13,7 +15,7 @@ use crate::error::{Error, Result};
 pub struct Versions {
     scheme: Scheme,
     /// The newest first; never empty.
-    recipes: Vec<Recipe>,
+    recipes: Vec<Arc<Recipe>>,
 }
 
 /// What somebody says of the version.
@@ -29,6 +31,7 @@ impl Versions {
     /// Those of a recipe whose versions are of `scheme`; `None` where there is none.
     pub(super) fn new(scheme: Scheme, mut recipes: Vec<Recipe>) -> Option<Self> {
         recipes.sort_by(|a, b| b.version.partial_cmp(&a.version).unwrap_or(std::cmp::Ordering::Equal));
+        let recipes: Vec<Arc<Recipe>> = recipes.into_iter().map(Arc::new).collect();
         (!recipes.is_empty()).then_some(Versions { scheme, recipes })
     }
 
@@ -38,45 +41,43 @@ impl Versions {
     }
 
     /// All of them, the newest first.
-    pub fn all(&self) -> &[Recipe] {
+    pub fn all(&self) -> &[Arc<Recipe>] {
         &self.recipes
     }
 
     /// The one that is taken when nobody says anything.
-    pub fn newest(&self) -> &Recipe {
+    pub fn newest(&self) -> &Arc<Recipe> {
         &self.recipes[0]
+    }
+
+    /// The same, where no other is of interest.
+    pub fn into_newest(mut self) -> Recipe {
+        Arc::unwrap_or_clone(self.recipes.swap_remove(0))
     }
 
     /// The newest that all demands are content with.
     ///
     /// # Errors
     /// A demand is no constraint of this scheme; no version meets all of them, with who asks for what.
-    pub fn pick(&self, demands: &[VersionDemand]) -> Result<&Recipe> {
+    pub fn pick(&self, demands: &[VersionDemand]) -> Result<&Arc<Recipe>> {
         let constraints =
             demands.iter().map(|demand| self.constraint(demand)).collect::<Result<Vec<Constraint>>>()?;
-        let fits = |recipe: &&Recipe| constraints.iter().all(|it| it.admits(&recipe.version) == Ok(true));
+        let fits =
+            |recipe: &&Arc<Recipe>| constraints.iter().all(|it| it.admits(&recipe.version) == Ok(true));
         self.recipes.iter().find(fits).ok_or_else(|| self.none_for(demands))
     }
 
     /// Whether a version of this recipe meets a condition; what cannot be read as one does not.
     pub fn admits(&self, version: &Version, condition: &Condition) -> bool {
-        condition.is_any()
-            || Constraint::parse(&condition.to_string(), self.scheme)
-                .is_ok_and(|it| it.admits(version) == Ok(true))
+        constraint(condition, self.scheme).is_ok_and(|it| it.admits(version) == Ok(true))
     }
 
     fn constraint(&self, demand: &VersionDemand) -> Result<Constraint> {
-        if demand.condition.is_any() {
-            return Ok(Constraint::any(self.scheme));
-        }
-        Constraint::parse(&demand.condition.to_string(), self.scheme).map_err(|error| {
-            let cause = format!(
-                "{} is no condition on its versions ({}): {}",
-                demand.condition,
-                self.scheme,
-                error.cause()
-            );
-            demand.by.point(self.error(cause).remedy(error.remedy()))
+        let VersionDemand { condition, by } = demand;
+        constraint(condition, self.scheme).map_err(|error| {
+            let cause =
+                format!("{condition} is no condition on its versions ({}): {}", self.scheme, error.cause());
+            by.point(self.error(cause).remedy(error.remedy()))
         })
     }
 
@@ -108,6 +109,17 @@ impl Versions {
 
     fn error(&self, cause: String) -> Error {
         Error::new(format!("package {}", self.name()), cause)
+    }
+}
+
+/// What a condition means for versions of this scheme.
+///
+/// # Errors
+/// It is none there.
+pub(super) fn constraint(condition: &Condition, scheme: Scheme) -> Result<Constraint, ParseError> {
+    match condition.is_any() {
+        true => Ok(Constraint::any(scheme)),
+        false => Constraint::parse(&condition.to_string(), scheme),
     }
 }
 

@@ -88,7 +88,7 @@ fn one_version(node: Node<'_>, scheme: Scheme) -> Option<Version> {
 
 fn range(node: Node<'_>, scheme: Scheme) -> Option<Range<'_>> {
     let condition: version::Condition = node.shape(&RANGE)?.argument("condition")?;
-    match Constraint::parse(&condition.to_string(), scheme) {
+    match versions::constraint(&condition, scheme) {
         Ok(constraint) => Some(Range { constraint, node }),
         Err(error) => node
             .refuse(format!("'{condition}' is no condition ({scheme}): {}", error.cause()), error.remedy()),
