@@ -10,13 +10,12 @@ use super::context::Context;
 use super::store::choice_as_json;
 use super::targets::{self, OnePackage};
 use super::{print, print_json};
-use crate::choice::{Asker, Feature, Selection, Wishes, shown};
+use crate::choice::{Asker, Feature, Wishes, shown};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Package, Request};
 use crate::profile::layers;
 use crate::profile::named::{self, Meaning, Named};
-use crate::recipe::Recipe;
-use crate::recipe::effect::{Change, Effect, effects};
+use crate::recipe::effect::{Change, Decided, Effect};
 
 /// Say for each choice of a package what it is, who has asked for it, and what another one would change.
 #[derive(FromArgs, ArgsInfo, Debug)]
@@ -45,10 +44,8 @@ pub struct Explain {
 
 /// One build of the package, and who wants it so.
 struct Explained<'a> {
-    recipe: &'a Recipe,
-    wishes: Wishes,
-    selection: &'a Selection,
     package: &'a Package,
+    decided: Decided<'a>,
 }
 
 impl Explain {
@@ -66,10 +63,10 @@ impl Explain {
                 .remedy(format!("`lamina info {}` says who asks for it", target.name)));
         }
         if self.json {
-            print_json(&builds.iter().map(Explained::as_json).collect::<Result<Vec<_>>>()?)?;
+            print_json(&builds.iter().map(Explained::as_json).collect::<Vec<_>>())?;
             return Ok(ExitCode::SUCCESS);
         }
-        let texts = builds.iter().map(Explained::text).collect::<Result<Vec<String>>>()?;
+        let texts = builds.iter().map(Explained::text).collect::<Vec<String>>();
         print(texts.join("\n").trim_end())?;
         Ok(ExitCode::SUCCESS)
     }
@@ -114,32 +111,27 @@ impl Explain {
 
 impl<'a> Explained<'a> {
     fn of(package: &'a Package) -> Self {
-        let asked = || package.asked.iter().map(|request| &request.wishes);
-        let mut wishes = asked().find(|it| !it.choices.is_empty()).cloned();
-        for other in asked() {
-            wishes = wishes.map(|wishes| wishes.or(&other.choices));
-        }
-        Explained {
-            recipe: &package.recipe,
-            wishes: wishes.unwrap_or_else(|| Wishes::none(Asker::CommandLine)),
-            selection: &package.selection,
-            package,
-        }
+        let Package { recipe, selection, instructions, asked, .. } = package;
+        let asked = asked.iter().map(|request| &request.wishes);
+        let by = asked.clone().find(|it| !it.choices.is_empty()).map(|it| it.by.clone());
+        let none = Wishes::none(by.unwrap_or(Asker::CommandLine));
+        let wishes = asked.fold(none, |all, it| all.or(&it.choices));
+        Explained { package, decided: Decided::new(recipe, wishes, selection, instructions) }
     }
 
-    fn text(&self) -> Result<String> {
-        let mut text = format!("{} {}\n", self.recipe.name, version_text(self.package));
-        if self.recipe.features.is_empty() {
+    fn text(&self) -> String {
+        let mut text = format!("{} {}\n", self.package.recipe.name, version_text(self.package));
+        if self.package.recipe.features.is_empty() {
             text += "  its recipe leaves nothing open\n";
         }
-        for feature in &self.recipe.features {
-            let choice = self.selection.get(&feature.name);
+        for feature in &self.package.recipe.features {
+            let choice = self.package.selection.get(&feature.name);
             let _ = writeln!(text, "  {:<24} {}", shown(&feature.name, choice), self.why(feature));
-            for effect in effects(self.recipe, &self.wishes, feature)? {
+            for effect in self.decided.effects(feature) {
                 let _ = writeln!(text, "      {}", effect_text(&feature.name, &effect));
             }
         }
-        Ok(text)
+        text
     }
 
     /// Who has decided.
@@ -151,30 +143,29 @@ impl<'a> Explained<'a> {
         askers.dedup();
         match askers.is_empty() {
             false => askers.join(", "),
-            true if *self.selection.get(&feature.name) == feature.default => {
+            true if *self.package.selection.get(&feature.name) == feature.default => {
                 format!("the default ({})", feature.span)
             }
             true => format!("off: it is there only with {}", feature.only_with),
         }
     }
 
-    fn as_json(&self) -> Result<Value> {
-        let choice = |feature: &Feature| -> Result<Value> {
-            let others = effects(self.recipe, &self.wishes, feature)?;
-            Ok(json!({
+    fn as_json(&self) -> Value {
+        let choice = |feature: &Feature| {
+            let others = self.decided.effects(feature);
+            json!({
                 "name": feature.name,
-                "choice": choice_as_json(self.selection.get(&feature.name)),
+                "choice": choice_as_json(self.package.selection.get(&feature.name)),
                 "why": self.why(feature),
                 "others": others.iter().map(effect_as_json).collect::<Vec<_>>(),
-            }))
+            })
         };
-        let choices = self.recipe.features.iter().map(choice).collect::<Result<Vec<_>>>()?;
-        Ok(json!({
-            "name": self.recipe.name.as_str(),
-            "version": self.recipe.version.as_str(),
+        json!({
+            "name": self.package.recipe.name.as_str(),
+            "version": self.package.recipe.version.as_str(),
             "why": version_why(self.package),
-            "choices": choices,
-        }))
+            "choices": self.package.recipe.features.iter().map(choice).collect::<Vec<_>>(),
+        })
     }
 }
 

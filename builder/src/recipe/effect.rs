@@ -3,7 +3,7 @@
 use profiles::Choice;
 
 use super::{Instructions, Recipe, Step};
-use crate::choice::{Feature, Wishes, name};
+use crate::choice::{Feature, Selection, Wishes, name};
 use crate::error::Result;
 
 /// What another choice of one feature would change.
@@ -27,37 +27,53 @@ pub struct Change {
 }
 
 impl Change {
-    /// What `there` has in place of `here`.
-    pub fn between(here: &Instructions, there: &Instructions, feature: &Feature) -> Self {
-        let variable = name::variable(&feature.name);
-        let reads = |(name, step): (&'static str, &Step)| step.mentions(&variable).then_some(name);
-        let read_by = there.steps().filter_map(reads).collect();
-        let (here, there) = (here.lines(), there.lines());
-        let without = |lines: &[String], others: &[String]| {
-            lines.iter().filter(|line| !others.contains(line)).cloned().collect()
-        };
-        Change { added: without(&there, &here), removed: without(&here, &there), read_by }
-    }
-
     /// Whether nothing differs but the id.
     pub fn is_empty(&self) -> bool {
         self.added.is_empty() && self.removed.is_empty() && self.read_by.is_empty()
     }
 }
 
-/// What each other choice of `feature` would change where everything else is wished as it is.
-///
-/// # Errors
-/// `wishes` themselves cannot be had.
-pub fn effects(recipe: &Recipe, wishes: &Wishes, feature: &Feature) -> Result<Vec<Effect>> {
-    let chosen = recipe.choose(wishes)?;
-    let here = recipe.instructions(&chosen)?;
-    let others = feature.choices().into_iter().filter(|choice| choice != chosen.get(&feature.name));
-    let effect = |choice: Choice| {
-        let mut wishes = wishes.clone();
+/// A build, as others are held against it.
+#[derive(Debug)]
+pub struct Decided<'a> {
+    recipe: &'a Recipe,
+    /// What was wished of it, by everybody.
+    wishes: Wishes,
+    selection: &'a Selection,
+    lines: Vec<String>,
+}
+
+impl<'a> Decided<'a> {
+    /// That of a recipe for which `wishes` came to `selection` and `instructions`.
+    pub fn new(
+        recipe: &'a Recipe,
+        wishes: Wishes,
+        selection: &'a Selection,
+        instructions: &Instructions,
+    ) -> Self {
+        Decided { recipe, wishes, selection, lines: instructions.lines() }
+    }
+
+    /// What each other choice of `feature` would change where everything else is wished as it is.
+    pub fn effects(&self, feature: &Feature) -> Vec<Effect> {
+        let others = feature.choices().into_iter().filter(|it| it != self.selection.get(&feature.name));
+        others.map(|choice| Effect { change: self.change(feature, &choice), choice }).collect()
+    }
+
+    fn change(&self, feature: &Feature, choice: &Choice) -> Result<Change> {
+        let mut wishes = self.wishes.clone();
         wishes.choices.insert(feature.name.clone(), choice.clone());
-        let there = recipe.choose(&wishes).and_then(|other| recipe.instructions(&other));
-        Effect { choice, change: there.map(|there| Change::between(&here, &there, feature)) }
-    };
-    Ok(others.map(effect).collect())
+        let there = self.recipe.instructions(&self.recipe.choose(&wishes)?)?;
+        let variable = name::variable(&feature.name);
+        let reads = |(name, step): (&'static str, &Step)| step.mentions(&variable).then_some(name);
+        let without = |lines: &[String], others: &[String]| -> Vec<String> {
+            lines.iter().filter(|line| !others.contains(line)).cloned().collect()
+        };
+        let lines = there.lines();
+        Ok(Change {
+            added: without(&lines, &self.lines),
+            removed: without(&self.lines, &lines),
+            read_by: there.steps().filter_map(reads).collect(),
+        })
+    }
 }

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use profiles::Span;
-use profiles::version::Condition;
 
 use super::{Conditional, Dependency, Making, Recipe, RecipeFile, STEP_NAMES, StepScript};
 use crate::choice::{Selection, shown};
@@ -30,14 +29,14 @@ pub struct Instructions {
 }
 
 /// What is done in a step, and the words that it is called with.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Step {
     /// What is done.
     pub work: StepWork,
     /// `"$@"` of its script.
     pub arguments: Vec<String>,
-    /// Where the recipe has the script, as ` at FILE:LINE:COLUMN`; empty for what is done when it has none.
-    pub place: String,
+    /// Where the recipe has the script; not for what is done when it has none.
+    pub span: Option<Span>,
 }
 
 impl Step {
@@ -74,9 +73,10 @@ impl Instructions {
             list.iter().map(|it| format!("{word} {it}")).collect()
         };
         let steps = self.steps().flat_map(|(name, step)| {
-            let work = match &step.work {
-                StepWork::Unpack(file) => format!("step {name}: unpack {file}"),
-                StepWork::Script(_) => format!("step {name}{}", step.place),
+            let work = match (&step.work, &step.span) {
+                (StepWork::Unpack(file), _) => format!("step {name}: unpack {file}"),
+                (StepWork::Script(_), Some(span)) => format!("step {name} at {span}"),
+                (StepWork::Script(_), None) => format!("step {name}"),
             };
             let words = step.arguments.iter().map(|word| format!("arguments {name} {}", plain(word)));
             [work].into_iter().chain(words.collect::<Vec<_>>())
@@ -95,7 +95,7 @@ impl Instructions {
 impl fmt::Display for Dependency {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.name.fmt(f)?;
-        if self.condition != Condition::default() {
+        if !self.condition.is_any() {
             write!(f, " {}", self.condition)?;
         }
         self.choices.iter().try_for_each(|(name, choice)| write!(f, " {}", shown(name, choice)))
@@ -135,7 +135,7 @@ impl Recipe {
         let mut steps = BTreeMap::new();
         for name in STEP_NAMES {
             let script = script_of(name, scripts, selection)?;
-            let place = script.map(|script| format!(" at {}", script.span)).unwrap_or_default();
+            let span = script.map(|script| script.span.clone());
             let work = match script {
                 Some(script) => Some(StepWork::Script(script.item.text.clone())),
                 None if name == "unpack" => {
@@ -147,7 +147,7 @@ impl Recipe {
             let given = self.arguments.iter().filter(|it| it.item.step == name && it.when.holds(selection));
             let arguments: Vec<String> = given.flat_map(|it| it.item.words.clone()).collect();
             match work {
-                Some(work) => _ = steps.insert(name, Step { work, arguments, place }),
+                Some(work) => _ = steps.insert(name, Step { work, arguments, span }),
                 None if name == "install" => {
                     let cause = "no step \"install\" is left by what is chosen";
                     return Err(Error::caused("", self.span.error(cause, "add one without `when`")));

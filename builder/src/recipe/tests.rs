@@ -10,7 +10,7 @@ const SMALL: &str = r#"recipe "hello" {
 "#;
 
 fn read(text: &str) -> Result<Recipe> {
-    read_all(text).map(|versions| versions.newest().clone())
+    read_all(text).map(Versions::into_newest)
 }
 
 fn read_all(text: &str) -> Result<Versions> {
@@ -34,12 +34,11 @@ fn a_small_recipe_has_defaults() {
         ("hello", "1", "bootstrap")
     );
     let steps = recipe.instructions(&Selection::default()).unwrap().steps;
-    let install = Step {
-        work: StepWork::Script("true".to_owned()),
-        arguments: Vec::new(),
-        place: " at recipe.kdl:5:5".to_owned(),
-    };
-    assert_eq!(steps.into_iter().collect::<Vec<_>>(), [("install", install)]);
+    assert_eq!(steps.keys().collect::<Vec<_>>(), [&"install"]);
+    let install = &steps["install"];
+    assert_eq!(install.work, StepWork::Script("true".to_owned()));
+    assert_eq!(install.arguments, [""; 0]);
+    assert_eq!(install.span.as_ref().unwrap().to_string(), "recipe.kdl:5:5");
 }
 
 #[test]
