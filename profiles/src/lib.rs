@@ -12,6 +12,7 @@ mod device_spec;
 mod diagnostics;
 mod digest;
 mod lexer;
+pub mod linkage;
 mod misleading;
 mod name;
 pub mod quote;

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use crate::decode::{Block, Node, Shape, read};
+use crate::linkage::{LIBC, LINKAGE, Libc, Linkage};
 use crate::seal::Seal;
 use crate::suggest;
 use crate::system::{SystemPath, Verify};
@@ -19,11 +20,13 @@ pub use compose::{Composition, compose};
 use settings::Settings;
 
 const PROFILE: Shape = Shape::argument("name").block(&NODES);
-const NODES: [&str; 12] = [
+const NODES: [&str; 14] = [
     "description",
     "include",
     "packages",
     "optional",
+    "linkage",
+    "libc",
     "without",
     "root",
     "verify",
@@ -57,6 +60,8 @@ pub struct Profile {
     pub packages: Vec<Package>,
     /// The packages that `lamina.add=` can put on top, in this order.
     pub optional: Vec<Package>,
+    /// What each package is asked for whose line does not say it and whose recipe leaves it open: its linkage, its C library.
+    pub of_each: BTreeMap<String, Choice>,
     /// The packages of the included profiles to leave out.
     pub without: Vec<Mention>,
     /// What lies on top of the images, when this profile says so.
@@ -132,6 +137,7 @@ fn profile(node: Node<'_>) -> Option<Profile> {
     let includes = mentions(&block, "include", "profile");
     let without = mentions(&block, "without", "package");
     let (packages, optional) = (packages(&block, "packages"), packages(&block, "optional"));
+    let of_each = of_each(&block);
     refuse_both_ways(&block);
     let root = block.at_most_one("root", WritableTop::read);
     let verify = block.at_most_one("verify", |node| node.shape(&Shape::argument("way"))?.argument("way"));
@@ -147,6 +153,7 @@ fn profile(node: Node<'_>) -> Option<Profile> {
         includes: includes?,
         packages: packages?,
         optional: optional?,
+        of_each: of_each?,
         without: without?,
         root: root?,
         verify: verify?,
@@ -156,6 +163,15 @@ fn profile(node: Node<'_>) -> Option<Profile> {
         settings: settings?,
         kernel: kernel?,
     })
+}
+
+/// `linkage "dynamic"`, `libc "musl"`: what is asked of each package.
+fn of_each(block: &Block<'_>) -> Option<BTreeMap<String, Choice>> {
+    let shape = Shape::argument("value");
+    let linkage = block.at_most_one(LINKAGE, |node| node.shape(&shape)?.argument::<Linkage>("value"));
+    let libc = block.at_most_one(LIBC, |node| node.shape(&shape)?.argument::<Libc>("value"));
+    let linkage = linkage?.map(|it| (LINKAGE.to_owned(), it.0));
+    Some(linkage.into_iter().chain(libc?.map(|it| (LIBC.to_owned(), it.0))).collect())
 }
 
 /// Nodes such as `include "base"`: one name each, no name twice.

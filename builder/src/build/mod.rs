@@ -17,7 +17,7 @@ use std::time::Instant;
 
 use cli::numbers::human_size;
 use cli::progress::Works;
-use profiles::{Choice, Digest};
+use profiles::{Choice, Digest, Name};
 use squashfs::Tree;
 
 use crate::bootstrap::Bootstrap;
@@ -303,7 +303,7 @@ fn record_of(package: &Package, layers: &[Dependency]) -> Result<BuildRecord> {
             .map(|(name, choice)| (name.to_owned(), choice.clone()))
             .collect(),
         build_root: layers.to_vec(),
-        depends: package.instructions.depends.iter().map(|needed| needed.name.clone()).collect(),
+        depends: package.run_depends.iter().map(|needed| needed.name.clone()).collect(),
         sources: package
             .sources()?
             .into_iter()
@@ -346,6 +346,10 @@ fn environment(package: &Package, jobs: NonZero<usize>) -> Vec<(String, String)>
     .to_vec();
     variables.push(("JOBS".to_owned(), jobs.to_string()));
     variables.push(("SOURCE_DATE_EPOCH".to_owned(), SOURCE_DATE_EPOCH.to_string()));
+    let shared: Vec<&str> = package.instructions.shared().map(Name::as_str).collect();
+    if !shared.is_empty() {
+        variables.push(("SHARED".to_owned(), shared.join(" ")));
+    }
     for (feature, choice) in package.selection.features() {
         let value = match choice {
             Choice::Off => continue,

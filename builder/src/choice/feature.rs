@@ -6,7 +6,7 @@ use super::name::{NONE, is_off};
 use super::when::When;
 
 /// Words that say something else where a feature could stand: in a dependency, a profile, on a command line.
-pub const RESERVED: [&str; 5] = ["version", "when", "feature", "linkage", "libc"];
+pub const RESERVED: [&str; 3] = ["version", "when", "feature"];
 
 /// Something that a recipe leaves open.
 #[derive(Debug, Clone)]
@@ -23,6 +23,8 @@ pub struct Feature {
     pub only_with: When,
     /// What must hold, and what must not, where it is chosen.
     pub rules: Vec<Rule>,
+    /// The values that it cannot have, with the reason as their description.
+    pub cannot: Vec<FeatureValue>,
     /// Where the recipe names it.
     pub span: Span,
 }
@@ -63,6 +65,11 @@ impl Feature {
                 format!("write {name}=#true or {name}=#false; on a command line +{name} or -{name}"),
             )),
             Choice::Of(value) if !values.contains(&value.as_str()) => {
+                let refused = self.cannot.iter().find(|it| it.name == *value);
+                if let Some(reason) = refused.and_then(|it| it.description.as_ref()) {
+                    let help = format!("it can be {}", values.join(", "));
+                    return Err((format!("'{name}' cannot be '{value}': {reason}"), help));
+                }
                 Err((format!("'{name}' has no value '{value}'"), suggest::remedy(value.as_str(), &values)))
             }
             Choice::On if !values.is_empty() => {

@@ -5,6 +5,7 @@
 
 mod choosing;
 mod feature;
+pub mod linkage;
 pub mod name;
 mod selection;
 mod when;

@@ -1,5 +1,6 @@
 //! What a feature may be called, and which variable tells a step what was chosen.
 
+use profiles::linkage::{LIBC, LINKAGE};
 use profiles::{Choice, Name};
 
 /// What helps against a bad name of a feature or a variant.
@@ -33,14 +34,16 @@ pub fn parse(text: &str) -> Result<String, String> {
 }
 
 /// The variable of a feature: `tls` has `FEATURE_TLS`, `a-b`, `a_b` and `a.b` have `FEATURE_A_B`, and `c++` has
-/// `FEATURE_CPLUSPLUS`. A recipe with two features of one variable is refused.
+/// `FEATURE_CPLUSPLUS`. `linkage` and `libc`, which no feature may be called, have `LINKAGE` and `LIBC`. A recipe with two features of
+/// one variable is refused.
 pub fn variable(name: &str) -> String {
     let letter = |c: char| match c {
         '-' | '_' | '.' => "_".to_owned(),
         '+' => "PLUS".to_owned(),
         _ => c.to_ascii_uppercase().to_string(),
     };
-    "FEATURE_".to_owned() + &name.chars().map(letter).collect::<String>()
+    let prefix = if [LINKAGE, LIBC].contains(&name) { "" } else { "FEATURE_" };
+    prefix.to_owned() + &name.chars().map(letter).collect::<String>()
 }
 
 #[cfg(test)]
@@ -56,6 +59,8 @@ mod tests {
             ("a-b", "FEATURE_A_B"),
             ("http1.1", "FEATURE_HTTP1_1"),
             ("9p", "FEATURE_9P"),
+            ("linkage", "LINKAGE"),
+            ("libc", "LIBC"),
         ] {
             assert_eq!(parse(name).as_deref(), Ok(name));
             assert_eq!(variable(name), expected);

@@ -381,7 +381,7 @@ fn wanted(
         match named::find(&name, meaning, recipes, &context.profiles()?)? {
             Named::Package(name) => {
                 let wishes = Wishes { choices, by: Asker::CommandLine };
-                packages.push(Request { name, wishes, condition: version });
+                packages.push(Request { wishes, condition: version, ..Request::plain(name) });
             }
             Named::Profile(_) if !choices.is_empty() || !version.is_any() => {
                 return Err(Error::new(format!("profile {name}"), "takes no choices on the command line")

@@ -95,8 +95,8 @@ impl Explain {
     fn requests(&self, context: &Context, target: &OnePackage) -> Result<Vec<Request>> {
         let wishes = Wishes { choices: target.choices.clone(), by: Asker::CommandLine };
         let Some(inside) = &self.inside else {
-            let (name, condition) = (target.name.clone(), target.version.clone());
-            return Ok(vec![Request { name, wishes, condition }]);
+            let condition = target.version.clone();
+            return Ok(vec![Request { wishes, condition, ..Request::plain(target.name.clone()) }]);
         };
         if !target.choices.is_empty() || !target.version.is_any() {
             return Err(Error::new("--in", "and choices on the command line exclude each other")

@@ -115,14 +115,17 @@ fn feature_text(feature: &Feature) -> String {
     lines.join("\n")
 }
 
-/// `requires tls!=none`, `libressl conflicts with ldap`.
+/// `requires tls!=none`, `libressl conflicts with ldap`, `cannot be static: it loads modules`.
 fn rules(feature: &Feature) -> Vec<String> {
     let only = (!feature.only_with.is_empty()).then(|| format!("only with {}", feature.only_with));
     let rule = |rule: &crate::choice::Rule| {
         let of = rule.of.as_ref().map(|value| format!("{value} ")).unwrap_or_default();
         format!("{of}{} {}", if rule.must_hold { "requires" } else { "conflicts with" }, rule.when)
     };
-    only.into_iter().chain(feature.rules.iter().map(rule)).collect()
+    let cannot = feature.cannot.iter().map(|value| {
+        format!("cannot be {}: {}", value.name, value.description.as_deref().unwrap_or_default())
+    });
+    only.into_iter().chain(feature.rules.iter().map(rule)).chain(cannot).collect()
 }
 
 fn demand_text(demand: &Demand) -> String {

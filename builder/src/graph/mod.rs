@@ -2,24 +2,24 @@
 
 pub mod package_id;
 mod settle;
+mod walk;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use profiles::version::Condition;
-use profiles::{Digest, Name};
+use profiles::{Choice, Digest, Name};
 
-use self::settle::{Need, OneOfEach, needs};
+use self::settle::{Need, OneOfEach};
+use self::walk::Walk;
 use crate::bootstrap::Bootstrap;
+use crate::choice::linkage::Linkage;
 use crate::choice::{Asker, Selection, Wishes};
-use crate::error::{AtSpan, Error, Result};
+use crate::error::Result;
 use crate::fetch::Source;
-use crate::graph::package_id::Ingredients;
 use crate::image::format::ImageFormat;
-use crate::recipe::pins::{Pin, Pins};
-use crate::recipe::{
-    Dependency, Instructions, Making, Recipe, RecipeFile, RecipeFolder, VersionDemand, Versions, read_ahead,
-};
+use crate::recipe::pins::Pin;
+use crate::recipe::{Dependency, Instructions, Making, Recipe, RecipeFolder, Versions};
 
 /// One package to build, resolved.
 #[derive(Debug, Clone)]
@@ -46,7 +46,11 @@ pub struct Package {
     pub format: ImageFormat,
     /// The layers under the build, bottom first, as indices into the graph; the bootstrap layer is the first.
     pub build_root: Vec<usize>,
-    /// What must be below this package when it runs, as indices into the graph, in written order.
+    /// What it is linked with, as indices into the graph, in written order.
+    pub libraries: Vec<usize>,
+    /// What must be below this package when it runs: what its recipe says, and its shared libraries.
+    pub run_depends: Vec<Dependency>,
+    /// The builds of these, as indices into the graph, in the same order.
     pub depends: Vec<usize>,
 }
 
@@ -67,37 +71,54 @@ pub struct Request {
     pub wishes: Wishes,
     /// The versions that will do.
     pub condition: Condition,
+    /// What is asked of it besides, where its recipe leaves that open.
+    pub handed_on: BTreeMap<String, Choice>,
 }
 
 impl Request {
+    /// What is wished of this recipe of the package.
+    pub fn wishes_of(&self, recipe: &Recipe) -> Wishes {
+        let open = |(name, _): &(&String, &Choice)| recipe.leaves_open(name);
+        let handed_on = self.handed_on.iter().filter(open);
+        self.wishes.clone().or(&handed_on.map(|(name, choice)| (name.clone(), choice.clone())).collect())
+    }
+
     /// The package with its defaults.
     pub fn plain(name: Name) -> Self {
-        Request { name, wishes: Wishes::none(Asker::CommandLine), condition: Condition::default() }
+        Request {
+            name,
+            wishes: Wishes::none(Asker::CommandLine),
+            condition: Condition::default(),
+            handed_on: BTreeMap::new(),
+        }
     }
 }
 
-/// How many packages may need each other in a row. Each takes stack: a few thousand of them used up 8 MiB.
-const DEEPEST: usize = 500;
+/// A build, and what it is to what stands above it in a root.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    index: usize,
+    /// Whether it is linked with, and not only there to run.
+    linked: bool,
+}
 
-/// A walk in progress.
-struct Walk<'a> {
-    recipes: &'a RecipeFolder,
-    loaded: BTreeMap<String, Result<Arc<Versions>>>,
-    pins: Pins,
-    /// The packages between the request and the one at hand, for cycles and for messages.
-    path: Vec<String>,
-    graph: Graph,
+impl Place {
+    fn to_run(index: usize) -> Self {
+        Place { index, linked: false }
+    }
+
+    fn linked(index: usize) -> Self {
+        Place { index, linked: true }
+    }
 }
 
 impl Graph {
     /// Resolves `requests` with everything they need. The second value has an index for each request.
     pub fn resolve(recipes: &RecipeFolder, requests: &[Request]) -> Result<(Self, Vec<usize>)> {
-        let loaded = read_ahead(recipes, requests.iter().map(|request| &request.name));
-        let mut walk =
-            Walk { recipes, loaded, pins: recipes.pins()?, path: Vec::new(), graph: Graph::default() };
+        let mut walk = Walk::start(recipes, requests)?;
         let visit = |request: &Request| walk.visit(request).map_err(|error| request.wishes.by.point(error));
         let indices = requests.iter().map(visit).collect::<Result<Vec<_>>>()?;
-        Ok((walk.graph, indices))
+        Ok((walk.into_graph(), indices))
     }
 
     /// The packages; each stands after all that it needs.
@@ -105,29 +126,32 @@ impl Graph {
         &self.packages
     }
 
-    /// `roots` and what they need to run, each after what it needs.
-    fn with_depends(&self, roots: &[usize], one: &OneOfEach) -> Vec<usize> {
+    /// `roots` and all that comes with them, each after what it needs.
+    fn with_depends(&self, roots: impl IntoIterator<Item = Place>, one: &OneOfEach) -> Vec<usize> {
         let (mut order, mut seen) = (Vec::new(), BTreeSet::new());
         for root in roots {
-            self.add_with_depends(one.of(self, *root), one, &mut order, &mut seen);
+            self.add_with_depends(one.of(self, root), one, &mut order, &mut seen);
         }
+        // One that is linked with and needed to run is met twice.
+        let mut placed = BTreeSet::new();
+        order.retain(|index| placed.insert(*index));
         order
     }
 
     fn add_with_depends(
         &self,
-        index: usize,
+        place: Place,
         one: &OneOfEach,
         order: &mut Vec<usize>,
-        seen: &mut BTreeSet<usize>,
+        seen: &mut BTreeSet<Place>,
     ) {
-        if !seen.insert(index) {
+        if !seen.insert(place) {
             return;
         }
-        for dependency in &self.packages[index].depends {
-            self.add_with_depends(one.of(self, *dependency), one, order, seen);
+        for below in self.packages[place.index].below(place.linked) {
+            self.add_with_depends(one.of(self, below), one, order, seen);
         }
-        order.push(index);
+        order.push(place.index);
     }
 
     /// The layers of a system, bottom first: `roots` in written order, and below each what it needs to run and no root is.
@@ -141,7 +165,7 @@ impl Graph {
         let needs: Vec<Need> = roots
             .iter()
             .map(|root| Need {
-                index: *root,
+                place: Place::to_run(*root),
                 condition: Condition::default(),
                 choices: BTreeMap::new(),
                 by: Asker::CommandLine,
@@ -151,7 +175,7 @@ impl Graph {
         let mut order: Vec<usize> = Vec::new();
         let mut taken: BTreeSet<&Name> = roots.iter().map(|root| name(*root)).collect();
         for root in roots {
-            for needed in self.with_depends(&[*root], &one) {
+            for needed in self.with_depends([Place::to_run(*root)], &one) {
                 if needed == *root || taken.insert(name(needed)) {
                     order.push(needed);
                 }
@@ -162,138 +186,19 @@ impl Graph {
 }
 
 impl Package {
+    /// All that comes with it, where it is linked with, or where it runs: an archive leaves what it needs itself to whoever links it in.
+    fn below(&self, linked: bool) -> impl Iterator<Item = Place> {
+        let is_archive = linked && Linkage::of(&self.selection) == Some(Linkage::Static);
+        let libraries = if is_archive { self.libraries.as_slice() } else { &[] };
+        let libraries = libraries.iter().copied().map(Place::linked);
+        self.depends.iter().copied().map(Place::to_run).chain(libraries)
+    }
+
     /// Everything that is fetched for the build.
     pub fn sources(&self) -> Result<Vec<Source>> {
         match self.recipe.making {
             Making::Steps(_) => Ok(self.instructions.sources.clone()),
             Making::Debian => Ok(Bootstrap::load(&self.recipe.folder)?.sources()),
-        }
-    }
-}
-
-impl Walk<'_> {
-    fn visit(&mut self, request: &Request) -> Result<usize> {
-        let name = request.name.as_str().to_owned();
-        if let Some(start) = self.path.iter().position(|seen| *seen == name) {
-            let mut cycle = self.path[start..].to_vec();
-            cycle.push(name);
-            return Err(Error::new(
-                "packages",
-                format!("need each other in a circle: {}", cycle.join(" -> ")),
-            )
-            .remedy("remove one of these from `depends` or `build-depends`"));
-        }
-        if self.path.len() == DEEPEST {
-            return Err(Error::new(
-                self.label(&name),
-                format!("stands at the end of a chain of {DEEPEST} packages"),
-            )
-            .remedy("let one of them do without the next: a package is needed through fewer others"));
-        }
-        let versions = self.versions(&request.name)?;
-        let recipe = Arc::clone(versions.pick(&self.demands(request))?);
-        let selection = recipe.choose(&request.wishes)?;
-        let key = (name.clone(), recipe.version.as_str().to_owned(), selection.clone());
-        if let Some(index) = self.graph.known.get(&key).copied() {
-            self.graph.packages[index].asked.push(request.clone());
-            return Ok(index);
-        }
-        self.path.push(name);
-        let mut package = self.resolve((&recipe, &versions), selection)?;
-        package.asked.push(request.clone());
-        self.path.pop();
-        self.graph.packages.push(package);
-        let index = self.graph.packages.len() - 1;
-        self.graph.known.insert(key, index);
-        Ok(index)
-    }
-
-    /// What is said of the version: whoever calls `lamina` is not held by a pin.
-    fn demands(&self, request: &Request) -> Vec<VersionDemand> {
-        let asked = VersionDemand { condition: request.condition.clone(), by: request.wishes.by.clone() };
-        let is_given = matches!(request.wishes.by, Asker::CommandLine) && !request.condition.is_any();
-        let pin = self.pins.of(&request.name).filter(|_| !is_given);
-        let pin = pin
-            .map(|pin| VersionDemand { condition: pin.condition.clone(), by: Asker::Pin(pin.span.clone()) });
-        [asked].into_iter().chain(pin).collect()
-    }
-
-    fn versions(&mut self, name: &Name) -> Result<Arc<Versions>> {
-        let load = || self.recipes.load_all(name).map(Arc::new);
-        self.loaded.entry(name.as_str().to_owned()).or_insert_with(load).clone()
-    }
-
-    fn resolve(
-        &mut self,
-        (recipe, versions): (&Arc<Recipe>, &Arc<Versions>),
-        selection: Selection,
-    ) -> Result<Package> {
-        let instructions = recipe.instructions(&selection)?;
-        let (bootstrap, format) = match recipe.making {
-            Making::Steps(_) => {
-                let request = Request::plain(recipe.bootstrap.clone());
-                let bootstrap = self.visit(&request).map_err(|error| error.at(&recipe.span))?;
-                (Some(bootstrap), ImageFormat::PACKAGE)
-            }
-            Making::Debian => (None, ImageFormat::BOOTSTRAP),
-        };
-        let direct = self.visit_all(recipe, &instructions.build_depends)?;
-        let depends = self.visit_all(recipe, &instructions.depends)?;
-        let one = OneOfEach::decide(&self.graph, &needs(recipe, &direct, &instructions.build_depends), &[])?;
-        let above = self.graph.with_depends(&direct, &one);
-        let id_of = |index: &usize| self.graph.packages[*index].id;
-        let digests = |files: &[RecipeFile]| -> Result<Vec<(String, Digest)>> {
-            files.iter().map(|file| Ok((file.path.clone(), recipe.digest_of(file)?))).collect()
-        };
-        let ingredients = Ingredients {
-            recipe,
-            instructions: &instructions,
-            selection: &selection,
-            bootstrap: bootstrap.as_ref().map(id_of),
-            build_root: above
-                .iter()
-                .map(|index| (self.graph.packages[*index].recipe.name.as_str().to_owned(), id_of(index)))
-                .collect(),
-            patches: digests(&instructions.patches)?,
-            files: digests(&instructions.files)?,
-            image: format,
-        };
-        let (canonical, id) = (ingredients.canonical(), ingredients.id());
-        let inputs = [ingredients.patches, ingredients.files].concat();
-        let build_root = bootstrap.into_iter().chain(above).collect();
-        let (recipe, versions) = (Arc::clone(recipe), Arc::clone(versions));
-        let (asked, pin) = (Vec::new(), self.pins.of(&recipe.name).cloned());
-        Ok(Package {
-            selection,
-            instructions,
-            asked,
-            pin,
-            id,
-            canonical,
-            inputs,
-            format,
-            build_root,
-            depends,
-            recipe,
-            versions,
-        })
-    }
-
-    fn visit_all(&mut self, recipe: &Recipe, dependencies: &[Dependency]) -> Result<Vec<usize>> {
-        let visit = |dependency: &Dependency| {
-            let by = Asker::Dependent(recipe.name.clone(), dependency.span.clone());
-            let wishes = Wishes { choices: dependency.choices.clone(), by };
-            let (name, condition) = (dependency.name.clone(), dependency.condition.clone());
-            self.visit(&Request { name, wishes, condition }).map_err(|error| error.at(&dependency.span))
-        };
-        dependencies.iter().map(visit).collect()
-    }
-
-    /// `package zlib (needed by dropbear, needed by console)`.
-    fn label(&self, name: &str) -> String {
-        match self.path.last() {
-            Some(last) if last != name => format!("package {name} (needed by {last})"),
-            _ => format!("package {name}"),
         }
     }
 }

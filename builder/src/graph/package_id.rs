@@ -26,6 +26,8 @@ pub struct Ingredients<'a> {
     pub instructions: &'a Instructions,
     /// The chosen features and variant.
     pub selection: &'a Selection,
+    /// What must be below it when it runs.
+    pub run_depends: &'a [Dependency],
     /// The id of the bootstrap layer; `None` for the bootstrap layer itself.
     pub bootstrap: Option<Digest>,
     /// Name and id of each other layer under the build.
@@ -54,6 +56,7 @@ impl Ingredients<'_> {
         lines.extend(self.selection.variant().map(|variant| format!("variant {variant}")));
         lines
             .extend(self.selection.features().map(|(feature, choice)| format!("feature {feature} {choice}")));
+        lines.extend(self.instructions.shared().map(|name| format!("shared {name}")));
         lines.extend(sorted(
             self.instructions.sources.iter().map(|s| format!("source {} sha256:{}", s.file, s.sha256.hex())),
         ));
@@ -68,7 +71,7 @@ impl Ingredients<'_> {
         lines.extend(sorted(
             self.build_root.iter().map(|(name, id)| format!("build-depend {name} {}", id.hex())),
         ));
-        lines.extend(sorted(self.instructions.depends.iter().map(depend)));
+        lines.extend(sorted(self.run_depends.iter().map(depend)));
         if matches!(recipe.making, Making::Debian) {
             lines.push("debian".to_owned());
         }

@@ -4,12 +4,12 @@
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
-use std::mem;
 
+use profiles::linkage::LIBC;
 use profiles::version::Condition;
 use profiles::{Choice, Name};
 
-use super::{Graph, Package};
+use super::{Graph, Package, Place};
 use crate::choice::{Asker, shown};
 use crate::error::{Error, Result};
 use crate::recipe::{Dependency, Recipe};
@@ -18,7 +18,7 @@ use crate::recipe::{Dependency, Recipe};
 #[derive(Debug, Clone)]
 pub(super) struct Need {
     /// The build that this need alone comes to.
-    pub(super) index: usize,
+    pub(super) place: Place,
     /// What was said of its version.
     pub(super) condition: Condition,
     /// What was said of its choices.
@@ -71,24 +71,27 @@ impl OneOfEach {
     /// Whether there is one build of each name anyway, which then has all that was asked of it. It is so nearly always, and found without
     /// looking at what anybody has said.
     fn is_plain(&self, graph: &Graph, needs: &[Need]) -> bool {
-        let (mut builds, mut seen) = (BTreeMap::new(), vec![false; graph.packages.len()]);
-        let mut waiting: Vec<usize> = needs.iter().map(|need| need.index).collect();
-        while let Some(index) = waiting.pop() {
-            if mem::replace(&mut seen[index], true) {
+        let (mut builds, mut seen) = (BTreeMap::new(), BTreeSet::new());
+        let mut waiting: Vec<Place> = needs.iter().map(|need| need.place).collect();
+        while let Some(place) = waiting.pop() {
+            if !seen.insert(place) {
                 continue;
             }
-            let package = &graph.packages[index];
-            if *builds.entry(&package.recipe.name).or_insert_with(|| self.of(graph, index)) != index {
+            let package = &graph.packages[place.index];
+            if *builds.entry(&package.recipe.name).or_insert_with(|| self.of(graph, place).index)
+                != place.index
+            {
                 return false;
             }
-            waiting.extend(&package.depends);
+            waiting.extend(package.below(place.linked));
         }
         true
     }
 
-    /// The build that stands for that of `index`.
-    pub(super) fn of(&self, graph: &Graph, index: usize) -> usize {
-        self.chosen.get(&graph.packages[index].recipe.name).copied().unwrap_or(index)
+    /// The build that stands for that at `place`, at the same place.
+    pub(super) fn of(&self, graph: &Graph, place: Place) -> Place {
+        let chosen = self.chosen.get(&graph.packages[place.index].recipe.name).copied();
+        Place { index: chosen.unwrap_or(place.index), ..place }
     }
 
     /// Everything that is needed, by name, as far as is decided.
@@ -96,11 +99,12 @@ impl OneOfEach {
         let mut by_name: BTreeMap<Name, Vec<Need>> = BTreeMap::new();
         let (mut waiting, mut seen) = (needs.to_vec(), BTreeSet::new());
         while let Some(need) = waiting.pop() {
-            let index = self.of(graph, need.index);
-            if seen.insert(index) {
-                waiting.extend(graph.packages[index].needs_to_run());
+            let place = self.of(graph, need.place);
+            let package = &graph.packages[place.index];
+            if seen.insert(place) {
+                waiting.extend(package.needs_below(graph, place.linked));
             }
-            by_name.entry(graph.packages[index].recipe.name.clone()).or_default().push(need);
+            by_name.entry(package.recipe.name.clone()).or_default().push(need);
         }
         by_name
     }
@@ -109,7 +113,9 @@ impl OneOfEach {
     fn choose(&self, graph: &Graph, name: &Name, needs: &[Need]) -> Option<usize> {
         let mut builds: Vec<usize> = match self.fixed.get(name) {
             Some(given) => vec![*given],
-            None => needs.iter().map(|need| need.index).collect::<BTreeSet<usize>>().into_iter().collect(),
+            None => {
+                needs.iter().map(|need| need.place.index).collect::<BTreeSet<usize>>().into_iter().collect()
+            }
         };
         builds.sort_by(|a, b| graph.packages[*a].before(&graph.packages[*b]));
         builds.into_iter().find(|index| needs.iter().all(|need| graph.packages[*index].meets(need)))
@@ -161,18 +167,28 @@ impl Package {
         newer.then_with(|| self.selection.cmp(&other.selection))
     }
 
-    fn needs_to_run(&self) -> Vec<Need> {
-        needs(&self.recipe, &self.depends, &self.instructions.depends)
+    /// What is said of all that comes with it. An archive is content with any linkage of what it needs itself: whoever links it in decides.
+    fn needs_below(&self, graph: &Graph, linked: bool) -> Vec<Need> {
+        let to_link = self.libraries.iter().zip(&self.instructions.libraries).map(|(index, library)| {
+            let below = &graph.packages[*index].recipe;
+            library.asking(|name| name == LIBC && below.leaves_open(name))
+        });
+        let said: Vec<Dependency> = self.run_depends.iter().cloned().chain(to_link).collect();
+        needs(&self.recipe, self.below(linked), &said)
     }
 }
 
 /// What a recipe says of its dependencies, each of which came to the build of that index.
-pub(super) fn needs(recipe: &Recipe, indices: &[usize], dependencies: &[Dependency]) -> Vec<Need> {
-    let need = |(index, dependency): (&usize, &Dependency)| Need {
-        index: *index,
+pub(super) fn needs(
+    recipe: &Recipe,
+    places: impl Iterator<Item = Place>,
+    dependencies: &[Dependency],
+) -> Vec<Need> {
+    let need = |(place, dependency): (Place, &Dependency)| Need {
+        place,
         condition: dependency.condition.clone(),
         choices: dependency.choices.clone(),
         by: Asker::Dependent(recipe.name.clone(), dependency.span.clone()),
     };
-    indices.iter().zip(dependencies).map(need).collect()
+    places.zip(dependencies).map(need).collect()
 }

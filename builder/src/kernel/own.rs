@@ -104,7 +104,14 @@ fn of_tree(tree: &RecipeFolder) -> Result<Files> {
             let bytes = fs::read(&path).map_err(Error::on(path.display()))?;
             files.insert(format!("{name}/{}", file.path), bytes);
         }
-        waiting.extend(recipe.build_depends.iter().chain(&recipe.depends).map(|it| it.item.name.clone()));
+        waiting.extend(
+            recipe
+                .libraries
+                .iter()
+                .chain(&recipe.build_depends)
+                .chain(&recipe.depends)
+                .map(|it| it.item.name.clone()),
+        );
         waiting.push(recipe.bootstrap);
     }
     Ok(files)

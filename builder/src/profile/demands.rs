@@ -33,6 +33,8 @@ pub struct Demand {
 /// What a package is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DemandKind {
+    /// To be linked with.
+    Link,
     /// To be seen by a build.
     Build,
     /// To be below another when that runs.
@@ -45,6 +47,7 @@ impl DemandKind {
     /// The word of the recipe or the profile.
     pub fn as_str(self) -> &'static str {
         match self {
+            DemandKind::Link => "libraries",
             DemandKind::Build => "build-depends",
             DemandKind::Run => "depends",
             DemandKind::System => "packages",
@@ -63,9 +66,11 @@ pub fn demands(recipes: &RecipeFolder, profiles: &ProfileFolder, package: &Name)
         // A line that several versions have is one.
         let mut seen = BTreeSet::new();
         for recipe in versions.all() {
-            for (kind, list) in
-                [(DemandKind::Build, &recipe.build_depends), (DemandKind::Run, &recipe.depends)]
-            {
+            for (kind, list) in [
+                (DemandKind::Link, &recipe.libraries),
+                (DemandKind::Build, &recipe.build_depends),
+                (DemandKind::Run, &recipe.depends),
+            ] {
                 let asking = list.iter().filter(|it| it.item.name == *package);
                 let new = asking.filter(|it| seen.insert(it.span.range().start));
                 found.extend(new.map(|it| of_recipe(&recipe.name, kind, it)));

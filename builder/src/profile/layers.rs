@@ -11,7 +11,8 @@ use crate::stacking::check_layers;
 
 /// The packages that a profile asks for, bottom first, and behind them those that can be added.
 pub fn requests(composition: &Composition) -> Vec<Request> {
-    composition.packages.iter().chain(&composition.optional).map(request).collect()
+    let wishes = composition.packages.iter().chain(&composition.optional);
+    wishes.map(|package| Request { handed_on: composition.of_each.clone(), ..request(package) }).collect()
 }
 
 /// The layers of a profile, as indices into the graph.
@@ -58,12 +59,10 @@ impl Layers {
 fn request(package: &written::Package) -> Request {
     let features = package.features.iter().map(|(name, choice)| (name.as_str().to_owned(), choice.clone()));
     let variant = package.variant.iter().map(|name| (VARIANT.to_owned(), Choice::Of(name.clone())));
+    let by = Asker::Profile(package.span.clone());
     Request {
-        name: package.name.clone(),
-        wishes: Wishes {
-            choices: features.chain(variant).collect(),
-            by: Asker::Profile(package.span.clone()),
-        },
+        wishes: Wishes { choices: features.chain(variant).collect(), by },
         condition: package.version.clone(),
+        ..Request::plain(package.name.clone())
     }
 }

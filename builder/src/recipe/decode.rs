@@ -20,6 +20,7 @@ use crate::shell_word::quote;
 mod features;
 mod given;
 mod layers;
+mod linkage;
 mod values;
 
 use given::Given;
@@ -38,6 +39,10 @@ const RECIPE: Shape = Shape::argument("name").block(&[
     "file",
     "feature",
     "variant",
+    "linkage",
+    "libc",
+    "mixed",
+    "libraries",
     "build-depends",
     "depends",
     "step",
@@ -116,6 +121,11 @@ fn at_version(
     let sources = given.all("source", source, |source| source.file.clone());
     let patches = given.all("patch", recipe_file, |file| file.path.clone());
     let files = given.all("file", recipe_file, |file| file.path.clone());
+    let libraries = given.dependencies("libraries");
+    let shared = libraries
+        .as_ref()
+        .zip(features)
+        .map(|(libraries, features)| linkage::shared(node, features, libraries));
     let build_depends = given.dependencies("build-depends");
     let depends = given.dependencies("depends");
     let arguments = given.arguments();
@@ -141,6 +151,8 @@ fn at_version(
         patches: patches?,
         files: files?,
         features: features?.to_vec(),
+        libraries: libraries?,
+        shared: shared??,
         build_depends: build_depends?,
         depends: depends?,
         arguments: arguments?,

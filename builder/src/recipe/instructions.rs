@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use profiles::Span;
+use profiles::{Choice, Name, Span};
 
 use super::{Conditional, Dependency, Making, Recipe, RecipeFile, STEP_NAMES, StepScript};
+use crate::choice::linkage::{self, Linkage, Role};
 use crate::choice::{Selection, shown};
 use crate::error::{Error, Result};
 use crate::fetch::Source;
@@ -20,12 +21,25 @@ pub struct Instructions {
     pub patches: Vec<RecipeFile>,
     /// Other files that the steps may read.
     pub files: Vec<RecipeFile>,
+    /// What it is linked with.
+    pub libraries: Vec<Library>,
     /// What the build sees besides the bootstrap layer.
     pub build_depends: Vec<Dependency>,
     /// What must be below this package when it runs.
     pub depends: Vec<Dependency>,
     /// What each step does, by its name; none, where Debian packages are put together.
     pub steps: BTreeMap<&'static str, Step>,
+}
+
+/// A package that another is linked with.
+#[derive(Debug, Clone)]
+pub struct Library {
+    /// As the recipe has it.
+    pub dependency: Dependency,
+    /// What is asked of it where it leaves that open, and the recipe says nothing else.
+    pub handed_on: BTreeMap<String, Choice>,
+    /// Whether it stays shared in a mixed package.
+    pub stays_shared: bool,
 }
 
 /// What is done in a step, and the words that it is called with.
@@ -58,6 +72,11 @@ pub enum StepWork {
 }
 
 impl Instructions {
+    /// The libraries that stay shared though others are linked in, in written order.
+    pub fn shared(&self) -> impl Iterator<Item = &Name> {
+        self.libraries.iter().filter(|it| it.stays_shared).map(|it| &it.dependency.name)
+    }
+
     /// The steps, in the order they run.
     pub fn steps(&self) -> impl Iterator<Item = (&'static str, &Step)> {
         STEP_NAMES.into_iter().filter_map(|name| Some((name, self.steps.get(name)?)))
@@ -81,13 +100,31 @@ impl Instructions {
             let words = step.arguments.iter().map(|word| format!("arguments {name} {}", plain(word)));
             [work].into_iter().chain(words.collect::<Vec<_>>())
         });
+        let libraries = self.libraries.iter().map(|it| format!("libraries {}", it.with_all_asked()));
         sources
             .chain(files("patch", &self.patches))
             .chain(files("file", &self.files))
+            .chain(libraries)
             .chain(needed("build-depends", &self.build_depends))
             .chain(needed("depends", &self.depends))
             .chain(steps)
             .collect()
+    }
+}
+
+impl Library {
+    /// The line of the recipe with what is handed on behind what it says itself.
+    pub fn with_all_asked(&self) -> Dependency {
+        self.asking(|_| true)
+    }
+
+    /// The same, with only those choices handed on that the library leaves open.
+    pub fn asking(&self, leaves_open: impl Fn(&str) -> bool) -> Dependency {
+        let mut dependency = self.dependency.clone();
+        for (name, choice) in self.handed_on.iter().filter(|(name, _)| leaves_open(name)) {
+            dependency.choices.entry(name.clone()).or_insert_with(|| choice.clone());
+        }
+        dependency
     }
 }
 
@@ -116,12 +153,30 @@ impl Recipe {
         };
         Ok(Instructions {
             files: only("file", &self.files, selection, |it| &it.path)?,
+            libraries: self.libraries(selection)?,
             build_depends: only("dependency", &self.build_depends, selection, |it| it.name.as_str())?,
             depends: only("dependency", &self.depends, selection, |it| it.name.as_str())?,
             sources,
             patches,
             steps,
         })
+    }
+
+    /// What it is linked with, and what each is asked for.
+    fn libraries(&self, selection: &Selection) -> Result<Vec<Library>> {
+        let is_mixed = Linkage::of(selection) == Some(Linkage::Mixed);
+        let library = |given: &Conditional<Dependency>| {
+            let stays_shared = is_mixed && self.shared.iter().any(|name| given.is_meant_by(name));
+            let role = match stays_shared {
+                _ if linkage::is_libc(selection, &given.item.name) => Role::Libc,
+                true => Role::StaysShared,
+                false => Role::Other,
+            };
+            let handed_on = linkage::handed_on(selection, role);
+            Library { dependency: given.item.clone(), handed_on, stays_shared }
+        };
+        let left = left("library", &self.libraries, selection, |it| it.name.as_str())?;
+        Ok(left.into_iter().map(library).collect())
     }
 
     /// The recipe's scripts, and the defaults that docs/recipes.md describes.
@@ -174,20 +229,30 @@ fn script_of<'a>(
     }
 }
 
-/// What is left of a list; only one of each name may be.
+/// What is left of a list, without where it stands.
 fn only<T: Clone>(
     kind: &str,
     list: &[Conditional<T>],
     selection: &Selection,
     name: impl Fn(&T) -> &str,
 ) -> Result<Vec<T>> {
+    Ok(left(kind, list, selection, name)?.into_iter().map(|given| given.item.clone()).collect())
+}
+
+/// What is left of a list; only one of each name may be.
+fn left<'a, T>(
+    kind: &str,
+    list: &'a [Conditional<T>],
+    selection: &Selection,
+    name: impl Fn(&T) -> &str,
+) -> Result<Vec<&'a Conditional<T>>> {
     let mut first: BTreeMap<&str, &Span> = BTreeMap::new();
     let mut left = Vec::new();
     for given in list.iter().filter(|it| it.when.holds(selection)) {
         if let Some(before) = first.insert(name(&given.item), &given.span) {
             return Err(both_hold(kind, name(&given.item), before, &given.span));
         }
-        left.push(given.item.clone());
+        left.push(given);
     }
     Ok(left)
 }

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 pub(crate) use folder::NONE_HERE;
 use folder::RECIPE_FILE;
 pub use folder::RecipeFolder;
-pub use instructions::{Instructions, Step, StepWork};
+pub use instructions::{Instructions, Library, Step, StepWork};
 use profiles::{Choice, Digest, Name, Span};
 
 use crate::choice::{self, Feature, Selection, When, Wishes};
@@ -63,6 +63,10 @@ pub struct Recipe {
     pub files: Vec<Conditional<RecipeFile>>,
     /// What the package leaves open, sorted by name; its variants are a feature of that name.
     pub features: Vec<Feature>,
+    /// What it is linked with.
+    pub libraries: Vec<Conditional<Dependency>>,
+    /// What stays shared in a mixed package: names of libraries, and of features that choose some.
+    pub shared: Vec<Name>,
     /// What the build sees besides the bootstrap layer.
     pub build_depends: Vec<Conditional<Dependency>>,
     /// What must be below this package when it runs.
@@ -147,6 +151,13 @@ pub struct Dependency {
     pub span: Span,
 }
 
+impl Conditional<Dependency> {
+    /// Whether `name` means this line: the package is called so, or a feature of that name chooses it.
+    fn is_meant_by(&self, name: &Name) -> bool {
+        self.item.name == *name || self.when.features().any(|feature| feature == name.as_str())
+    }
+}
+
 impl Recipe {
     /// Reads `PACKAGES/NAME/recipe.kdl`, which must be the recipe `name`.
     fn load(packages: &Path, name: &Name) -> Result<Versions> {
@@ -168,6 +179,11 @@ impl Recipe {
     /// The wishes cannot be had.
     pub fn choose(&self, wishes: &Wishes) -> Result<Selection> {
         choice::choose(&self.name, &self.features, wishes)
+    }
+
+    /// Whether it has a feature of this name.
+    pub fn leaves_open(&self, feature: &str) -> bool {
+        self.features.iter().any(|it| it.name == feature)
     }
 
     /// The digest of a patch or file of the recipe; it must be a regular file inside the recipe's folder.

@@ -79,7 +79,7 @@ fn read(recipes: &RecipeFolder, queue: &Mutex<Queue>, changed: &Condvar) {
 
 /// The names that the recipe needs whatever was chosen.
 fn needed(recipe: &Recipe) -> impl Iterator<Item = &Name> {
-    let dependencies = recipe.build_depends.iter().chain(&recipe.depends);
+    let dependencies = recipe.libraries.iter().chain(&recipe.build_depends).chain(&recipe.depends);
     let always = dependencies.filter(|dependency| dependency.when.is_empty());
     always.map(|dependency| &dependency.item.name).chain([&recipe.bootstrap])
 }

@@ -6,13 +6,15 @@
 //! the optional packages in the same way; a package is on one of the two, where the last wish put it. A profile is sealed
 //! when any that took part is: an include can be trusted to keep its seal.
 
+use std::collections::BTreeMap;
+
 use super::settings::Settings;
 use super::{Mention, Override, Package, Profile};
 use crate::diagnostics::{Diagnostic, Diagnostics};
 use crate::seal::Seal;
 use crate::suggest;
 use crate::system::{SystemPath, Verify};
-use crate::{Name, TmpfsSize, WritableTop};
+use crate::{Choice, Name, TmpfsSize, WritableTop};
 
 /// Deepest chain of includes.
 const DEEPEST: usize = 32;
@@ -30,6 +32,8 @@ pub struct Composition {
     pub packages: Vec<Package>,
     /// The wishes for packages that can be added, bottom first, none of them among `packages`.
     pub optional: Vec<Package>,
+    /// What each package is asked for whose line does not say it and whose recipe leaves it open.
+    pub of_each: BTreeMap<String, Choice>,
     /// What lies on top of the images; a tmpfs of half the memory when no profile says.
     pub root: WritableTop,
     /// How images are checked; by digest when no profile says.
@@ -75,6 +79,7 @@ impl Joined {
             profiles: Vec::new(),
             packages: Vec::new(),
             optional: Vec::new(),
+            of_each: BTreeMap::new(),
             root: WritableTop::Tmpfs { size: TmpfsSize::Percent(50) },
             verify: Verify::Digest,
             init: SystemPath("/sbin/init".to_owned()),
@@ -130,6 +135,7 @@ impl Joined {
             self.forget(&package.name);
             self.result.optional.push(package.clone());
         }
+        self.result.of_each.extend(profile.of_each.clone());
         for allowed in &profile.overrides {
             self.result.overrides.retain(|other| other.path != allowed.path);
             self.result.overrides.push(allowed.clone());

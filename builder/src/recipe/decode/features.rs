@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use profiles::decode::{Block, Node, Shape};
+use profiles::linkage::{LIBC, LINKAGE};
 use profiles::{Choice, Name, suggest};
 
-use super::optional;
 use super::values::{Line, PlainName};
+use super::{linkage, optional};
 use crate::choice::name::{self, VARIANT};
 use crate::choice::{Feature, FeatureValue, RESERVED, Rule, When};
 
@@ -26,8 +27,10 @@ pub(super) fn of(block: &Block<'_>) -> Option<Vec<Feature>> {
     let features = block.each("feature", feature);
     block.distinct("feature");
     let variants = block.at_most_one(VARIANT, variants);
+    let axes = linkage::axes(block);
     let mut features = features?;
     features.extend(variants?);
+    features.extend(axes?);
     if !have_own_variables(block, &features) || !only_with_holds(block, &features) {
         return None;
     }
@@ -60,7 +63,13 @@ fn feature(node: Node<'_>) -> Option<Feature> {
     let node = node.shape(&FEATURE)?;
     let mut names = node.arguments::<PlainName>("name")?.into_iter().map(|name| name.0);
     let name = names.next()?;
-    if RESERVED.contains(&name.as_str()) || name == VARIANT {
+    if [VARIANT, LINKAGE, LIBC].contains(&name.as_str()) {
+        return node.refuse(
+            format!("a feature cannot be called '{name}'"),
+            format!("write a node {name} of its own: see docs/recipes.md"),
+        );
+    }
+    if RESERVED.contains(&name.as_str()) {
         return node.refuse(
             format!("a feature cannot be called '{name}'"),
             "the word means something else: choose another",
@@ -83,6 +92,7 @@ fn feature(node: Node<'_>) -> Option<Feature> {
         description: description?.map(|line| line.0),
         only_with: only_with?.unwrap_or_default(),
         rules,
+        cannot: Vec::new(),
         span: node.span(),
     })
 }
@@ -142,7 +152,7 @@ fn default(node: Node<'_>, values: &[FeatureValue]) -> Option<Choice> {
     one_of(node, values, "values")
 }
 
-fn one_of(node: Node<'_>, values: &[FeatureValue], what: &str) -> Option<Choice> {
+pub(super) fn one_of(node: Node<'_>, values: &[FeatureValue], what: &str) -> Option<Choice> {
     let default = node.property::<Name>("default")?;
     let known: Vec<&str> = values.iter().map(|value| value.name.as_str()).collect();
     match known.contains(&default.as_str()) {
@@ -181,6 +191,7 @@ fn variants(node: Node<'_>) -> Option<Feature> {
         description: None,
         only_with: When::default(),
         rules: Vec::new(),
+        cannot: Vec::new(),
         span: node.span(),
     })
 }

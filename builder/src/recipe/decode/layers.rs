@@ -7,7 +7,8 @@ use profiles::version;
 use crate::recipe::versions;
 
 /// What may stand in the block of a version or a range of versions.
-const PART: [&str; 7] = ["source", "patch", "file", "build-depends", "depends", "step", "arguments"];
+const PART: [&str; 8] =
+    ["source", "patch", "file", "libraries", "build-depends", "depends", "step", "arguments"];
 const VERSION: Shape = Shape::argument("version").block(&PART);
 const RANGE: Shape = Shape::argument("condition").block(&PART);
 const SCHEME: Shape = Shape::argument("name");
