@@ -149,6 +149,23 @@ fn an_archive_brings_what_it_needs_to_whoever_links_it_in_and_to_nobody_else() {
     assert_eq!(layers(roots[1]), ["bootstrap", "http2 static musl"]);
 }
 
+/// Headers have no linkage: whoever links with the library needs them as its build did, and no system does.
+#[test]
+fn a_shared_library_brings_its_headers_and_not_what_it_has_linked_in() {
+    let tree = tree();
+    let shared = "version \"1\"\nlinkage \"dynamic\"\nlibc \"musl\"\nlibraries { musl; headers; zlib linkage=\"static\"; }";
+    tree.recipe("shared", &format!("{shared}\n{INSTALL}"));
+    let program = "version \"1\"\nlinkage \"dynamic\"\nlibc \"musl\"\nlibraries { shared; }";
+    tree.recipe("program", &format!("{program}\n{INSTALL}"));
+    let (graph, roots) = tree.resolve(&["program"]).unwrap();
+    let program = &graph.packages()[roots[0]];
+    assert_eq!(layers(&graph, program), ["bootstrap", "musl dynamic", "headers", "shared dynamic musl"]);
+    let names = |indices: Vec<usize>| -> Vec<String> {
+        indices.iter().map(|index| graph.packages()[*index].recipe.name.to_string()).collect()
+    };
+    assert_eq!(names(graph.stack(&roots).unwrap()), ["musl", "shared", "program"]);
+}
+
 /// Nothing but a wish of its own makes an archive of a dynamic program's library.
 #[test]
 fn what_a_line_says_itself_is_stronger_than_what_is_handed_on() {

@@ -148,7 +148,7 @@ impl Graph {
         if !seen.insert(place) {
             return;
         }
-        for below in self.packages[place.index].below(place.linked) {
+        for below in self.packages[place.index].below(self, place.linked) {
             self.add_with_depends(one.of(self, below), one, order, seen);
         }
         order.push(place.index);
@@ -186,12 +186,17 @@ impl Graph {
 }
 
 impl Package {
-    /// All that comes with it, where it is linked with, or where it runs: an archive leaves what it needs itself to whoever links it in.
-    fn below(&self, linked: bool) -> impl Iterator<Item = Place> {
-        let is_archive = linked && Linkage::of(&self.selection) == Some(Linkage::Static);
-        let libraries = if is_archive { self.libraries.as_slice() } else { &[] };
-        let libraries = libraries.iter().copied().map(Place::linked);
+    /// All that comes with it: what it needs to run, and, where it is linked with, what it is linked with itself.
+    fn below<'a>(&'a self, graph: &'a Graph, linked: bool) -> impl Iterator<Item = Place> + 'a {
+        let comes_along = move |index: &usize| linked && self.leaves_to_others(&graph.packages[*index]);
+        let libraries = self.libraries.iter().copied().filter(comes_along).map(Place::linked);
         self.depends.iter().copied().map(Place::to_run).chain(libraries)
+    }
+
+    /// Whether whoever links with this package needs its library too: not what a shared library has linked in.
+    fn leaves_to_others(&self, library: &Package) -> bool {
+        Linkage::of(&self.selection) == Some(Linkage::Static)
+            || Linkage::of(&library.selection) != Some(Linkage::Static)
     }
 
     /// Everything that is fetched for the build.

@@ -83,7 +83,7 @@ impl OneOfEach {
             {
                 return false;
             }
-            waiting.extend(package.below(place.linked));
+            waiting.extend(package.below(graph, place.linked));
         }
         true
     }
@@ -169,12 +169,12 @@ impl Package {
 
     /// What is said of all that comes with it. An archive is content with any linkage of what it needs itself: whoever links it in decides.
     fn needs_below(&self, graph: &Graph, linked: bool) -> Vec<Need> {
-        let to_link = self.libraries.iter().zip(&self.instructions.libraries).map(|(index, library)| {
-            let below = &graph.packages[*index].recipe;
-            library.asking(|name| name == LIBC && below.leaves_open(name))
-        });
+        let libraries = self.libraries.iter().map(|index| &graph.packages[*index]);
+        let come_along = libraries.zip(&self.instructions.libraries).filter(|it| self.leaves_to_others(it.0));
+        let to_link = come_along
+            .map(|(below, library)| library.asking(|name| name == LIBC && below.recipe.leaves_open(name)));
         let said: Vec<Dependency> = self.run_depends.iter().cloned().chain(to_link).collect();
-        needs(&self.recipe, self.below(linked), &said)
+        needs(&self.recipe, self.below(graph, linked), &said)
     }
 }
 
