@@ -81,7 +81,8 @@ fn values(words: &[String]) -> Option<Values> {
     let cursor = at_cursor(&declared, words)?;
     let argument = argument(&cursor.command, cursor.argument)?;
     let option = |name: &str| cursor.values(name).last().map(str::to_owned);
-    let context = Context::only_reading(option("--store"), option("--tree"));
+    let trees = cursor.values("--tree").map(str::to_owned).collect();
+    let context = Context::only_reading(option("--store"), trees);
     let also = match argument {
         Argument::File | Argument::ProfileOrFile | Argument::Image | Argument::Fragment => Also::Files,
         Argument::Folder => Also::Folders,
@@ -185,8 +186,11 @@ fn offered(argument: Argument, context: &Context, cursor: &Cursor<'_>) -> BTreeM
         Argument::Unknown | Argument::File | Argument::Folder => BTreeMap::new(),
         Argument::Package => packages(context, typed),
         Argument::DebianLayer => {
-            let folder = context.tree().unwrap_or_default().join("packages");
-            let is_layer = |name: &String| folder.join(name).join(DEBIAN_DESCRIPTION).exists();
+            let Ok(recipes) = context.recipes() else { return BTreeMap::new() };
+            let is_layer = |name: &String| {
+                let folder = Name::parse(name).ok().and_then(|name| recipes.folder_of(&name).ok());
+                folder.is_some_and(|folder| folder.join(DEBIAN_DESCRIPTION).exists())
+            };
             packages(context, typed).into_iter().filter(|(name, _)| is_layer(name)).collect()
         }
         Argument::Profile | Argument::ProfileOrFile => profiles(context),

@@ -1,6 +1,7 @@
 //! `lamina info`: what a recipe offers, and who in the tree asks for it.
 
 use std::fmt::Write;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use argh::{ArgsInfo, FromArgs};
@@ -40,7 +41,8 @@ pub struct Info {
 impl Info {
     pub(super) fn run(self, context: &Context) -> Result<ExitCode> {
         let OnePackage { name, version, choices } = targets::one(&self.package)?;
-        let versions = context.recipes()?.load_all(&name)?;
+        let recipes = context.recipes()?;
+        let versions = recipes.load_all(&name)?;
         let demand = VersionDemand { condition: version.clone(), by: Asker::CommandLine };
         let recipe = versions.pick(&[demand])?;
         let wishes = Wishes { choices, by: Asker::CommandLine };
@@ -67,18 +69,23 @@ impl Info {
             )
             .remedy("add `--resolved`, or leave it out"));
         }
-        let asking = demands(&context.recipes()?, &context.profiles()?, &recipe.name)?;
+        let asking = demands(&recipes, &context.profiles()?, &recipe.name)?;
+        let replaced: Vec<PathBuf> =
+            recipes.having(&name).skip(1).map(|path| path.join(name.as_str())).collect();
         match self.json {
-            true => print_json(&as_json(recipe, &versions, &asking))?,
-            false => print(text(recipe, &versions, &asking).trim_end())?,
+            true => print_json(&as_json(recipe, &versions, &replaced, &asking))?,
+            false => print(text(recipe, &versions, &replaced, &asking).trim_end())?,
         }
         Ok(ExitCode::SUCCESS)
     }
 }
 
-fn text(recipe: &Recipe, versions: &Versions, asking: &[Demand]) -> String {
+fn text(recipe: &Recipe, versions: &Versions, replaced: &[PathBuf], asking: &[Demand]) -> String {
     let mut text = format!("{} {}\n{}\n{}", recipe.name, recipe.version, recipe.description, recipe.license);
     text += &recipe.homepage.as_ref().map_or("\n".to_owned(), |page| format!(", {page}\n"));
+    for below in replaced {
+        let _ = writeln!(text, "{} stands in place of {}", recipe.folder.display(), below.display());
+    }
     if let [_, _, ..] = versions.all() {
         let list: Vec<&str> = versions.all().iter().map(|it| it.version.as_str()).collect();
         let _ = writeln!(text, "\nversions ({})\n  {}", versions.scheme(), list.join(", "));
@@ -145,7 +152,7 @@ fn place(demand: &Demand) -> String {
     demand.by.span().map(ToString::to_string).unwrap_or_default()
 }
 
-fn as_json(recipe: &Recipe, versions: &Versions, asking: &[Demand]) -> Value {
+fn as_json(recipe: &Recipe, versions: &Versions, replaced: &[PathBuf], asking: &[Demand]) -> Value {
     let feature = |feature: &Feature| {
         json!({
             "name": feature.name,
@@ -176,6 +183,8 @@ fn as_json(recipe: &Recipe, versions: &Versions, asking: &[Demand]) -> Value {
         "description": recipe.description,
         "license": recipe.license,
         "homepage": recipe.homepage,
+        "folder": recipe.folder.display().to_string(),
+        "in_place_of": replaced.iter().map(|below| below.display().to_string()).collect::<Vec<_>>(),
         "choices": recipe.features.iter().map(feature).collect::<Vec<_>>(),
         "asked_for_by": asking.iter().map(demand).collect::<Vec<_>>(),
     })

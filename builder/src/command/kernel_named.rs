@@ -22,8 +22,8 @@ use crate::store::{BuildRecord, KernelRecord, Store};
 /// The kernels that can be fetched.
 pub(super) fn list(context: &Context) -> Result<Vec<ListedKernel>> {
     // Without a tree, and with one that has no list of its own, the list is that of this program.
-    match context.tree().map(|tree| tree.join("kernel-config/kernels.kdl")) {
-        Ok(path) if path.exists() => listed::load(&path),
+    match context.in_trees("kernel-config/kernels.kdl") {
+        Ok(Some(path)) => listed::load(&path),
         Err(error) if context.names_a_tree() => Err(error),
         _ => listed::built_in(),
     }

@@ -68,7 +68,7 @@ pub const PROGRAM: Program<'static> = Program {
     example = "lamina build console\nlamina profile lock console\nlamina store list",
     note = "--store, --tree and --verbose may stand anywhere on the command line; --jobs=4 and -j4 work as --jobs 4, -nv as -n -v.",
     note = "`lamina completions SHELL` and `lamina man DIR` write completions and manual pages; `make install` puts them in place.",
-    note = "Environment: LAMINA_STORE, the store; LAMINA_TREE, the tree; LAMINA_CACHE, the folder of downloads (default: \
+    note = "Environment: LAMINA_STORE, the store; LAMINA_TREE, the tree, or several with colons between them; LAMINA_CACHE, the folder of downloads (default: \
 $XDG_CACHE_HOME/lamina, else ~/.cache/lamina); MINISIGN_PASSWORD, the password of a secret key; NO_COLOR, no colours on a \
 terminal; TERM=dumb, none and no lines that move.",
     error_code(1, "The command failed; standard error says what, why, and what to do."),
@@ -79,9 +79,10 @@ pub struct Lamina {
     #[argh(option, arg_name = "dir")]
     store: Option<String>,
 
-    /// the folder that has packages/ and profiles/ (default: $LAMINA_TREE, else the nearest one upwards)
+    /// a folder that has packages/ and profiles/; of several, what an earlier one has stands in place of what the others
+    /// have (default: $LAMINA_TREE, paths with colons between them, else the nearest one upwards)
     #[argh(option, arg_name = "dir")]
-    tree: Option<String>,
+    tree: Vec<String>,
 
     /// say also what was decided and why
     #[argh(switch, short = 'v')]

@@ -1,5 +1,6 @@
 //! The folder of written profiles, `profiles/`.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,20 +12,34 @@ use crate::error::{AtSpan, Error, Result};
 use crate::recipe::NONE_HERE;
 use crate::text_file;
 
-/// The folder of written profiles, `profiles/`.
+/// The folder of written profiles, `profiles/`, or those of several trees: a profile of a higher one stands in place of those below.
 #[derive(Debug, Clone)]
 pub struct ProfileFolder {
-    path: PathBuf,
+    /// The highest first; never empty.
+    paths: Vec<PathBuf>,
 }
 
 impl ProfileFolder {
     /// The profiles in `path`; nothing is read yet.
     pub fn new(path: PathBuf) -> Self {
-        ProfileFolder { path }
+        ProfileFolder { paths: vec![path] }
+    }
+
+    /// The same with those of a tree below.
+    #[must_use]
+    pub fn over(mut self, path: PathBuf) -> Self {
+        self.paths.push(path);
+        self
+    }
+
+    /// The folder that has the profile of this name; the highest, where none has.
+    fn having(&self, name: &Name) -> &Path {
+        let has = |path: &&PathBuf| fs::symlink_metadata(path.join(format!("{name}.kdl"))).is_ok();
+        self.paths.iter().find(has).or(self.paths.first()).map_or(Path::new("."), PathBuf::as_path)
     }
 
     fn file(&self, name: &Name) -> PathBuf {
-        self.path.join(format!("{name}.kdl"))
+        self.having(name).join(format!("{name}.kdl"))
     }
 
     /// Whether there is a profile of this name.
@@ -38,16 +53,18 @@ impl ProfileFolder {
     /// The folder cannot be read: nobody knows then what its profiles need.
     pub fn names(&self) -> Result<Vec<String>> {
         let name = |entry: fs::DirEntry| entry.file_name().to_str()?.strip_suffix(".kdl").map(str::to_owned);
-        let read = || -> io::Result<Vec<String>> {
-            let entries: Vec<fs::DirEntry> = fs::read_dir(&self.path)?.collect::<io::Result<_>>()?;
+        let read = |path: &Path| -> io::Result<Vec<String>> {
+            let entries: Vec<fs::DirEntry> = fs::read_dir(path)?.collect::<io::Result<_>>()?;
             Ok(entries.into_iter().filter_map(name).collect())
         };
-        let mut names = match read() {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-            names => names.map_err(Error::on(self.path.display()))?,
-        };
-        names.sort();
-        Ok(names)
+        let mut names = BTreeSet::new();
+        for path in &self.paths {
+            match read(path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                found => names.extend(found.map_err(Error::on(path.display()))?),
+            }
+        }
+        Ok(names.into_iter().collect())
     }
 
     /// All profiles, each joined with its includes.
@@ -70,7 +87,7 @@ impl ProfileFolder {
             )
             .remedy(suggest::remedy_or(name.as_str(), &names, NONE_HERE)));
         }
-        let profile = parse(&self.file(name), text_file::read_below(&self.path, &self.file(name)))?;
+        let profile = parse(&self.file(name), text_file::read_below(self.having(name), &self.file(name)))?;
         if profile.name != *name {
             let cause = format!("the profile is called '{}', its file '{name}.kdl'", profile.name);
             return Err(Error::caused("", profile.span.error(cause, "give both the same name")));
@@ -86,7 +103,7 @@ impl ProfileFolder {
     fn join(&self, profile: &written::Profile) -> Result<Composition> {
         let joined = written::compose(profile, |mention| {
             let path = self.file(&mention.name);
-            match text_file::read_below(&self.path, &path) {
+            match text_file::read_below(self.having(&mention.name), &path) {
                 Ok(bytes) => written::Profile::parse(&path.display().to_string(), &bytes),
                 Err(error) if self.has(&mention.name) => {
                     Err(Diagnostics::from(error.diagnostic(&mention.span)))

@@ -58,6 +58,11 @@ impl Pins {
         self.0.get(package)
     }
 
+    /// Takes over those of a higher tree, in place of what is said of the same packages here.
+    pub(super) fn join(&mut self, higher: Pins) {
+        self.0.extend(higher.0);
+    }
+
     /// What is said of all but one.
     fn others(&self, package: &Name) -> Vec<(&Name, &Condition)> {
         let others = self.0.iter().filter(|(name, _)| *name != package);
