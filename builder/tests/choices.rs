@@ -282,6 +282,30 @@ fn the_nearest_range_lies_over_what_holds_for_all_versions() {
     );
 }
 
+/// What a range says for one choice leaves what all versions say for the others.
+#[test]
+fn a_nearer_line_counts_for_the_choices_for_which_it_stands() {
+    let nodes = "version \"2\"\nversion \"1\"\nfeature \"fast\" default=#false\nstep \"make\" \"all\"\ndepends { lib; }
+versions \"<2\" { step \"make\" \"old\" when=\"fast\"; depends { lib x=#true when=\"fast\"; }; }";
+    let tree = tree(&[
+        ("a", &format!("{nodes}\n{INSTALL}")),
+        ("lib", &format!("version \"1\"\nfeature \"x\" default=#false\n{INSTALL}")),
+    ]);
+    let all = RecipeFolder::new(tree.path()).load_all(&Name::parse("a").unwrap()).unwrap();
+    let lines = |version: &str, fast: &str| {
+        let recipe = all.all().iter().find(|it| it.version.as_str() == version).unwrap();
+        let selection = [("fast".to_owned(), tree::choice(fast))].into_iter().collect();
+        let left = recipe.instructions(&selection).unwrap();
+        let needed: Vec<String> = left.depends.iter().map(ToString::to_string).collect();
+        (left.steps["make"].work.clone(), needed.join(", "))
+    };
+    let script = |text: &str| StepWork::Script(text.to_owned());
+    assert_eq!(lines("1", "on"), (script("old"), "lib +x".to_owned()));
+    for (version, fast) in [("1", "off"), ("2", "on"), ("2", "off")] {
+        assert_eq!(lines(version, fast), (script("all"), "lib".to_owned()), "{version} {fast}");
+    }
+}
+
 #[test]
 fn the_newest_version_that_is_asked_for_is_taken() {
     let plain = |nodes: &str| format!("version \"1\"\n{nodes}\n{INSTALL}");

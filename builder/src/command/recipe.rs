@@ -91,6 +91,10 @@ impl PinCommand {
             };
             return print_json(&shown.map(entry).collect::<Vec<_>>());
         }
+        if let Some(name) = only.filter(|name| pins.of(name).is_none()) {
+            return Err(Error::new(format!("package {name}"), "is not pinned")
+                .remedy(format!("`lamina recipe pin {name} VERSION` pins it")));
+        }
         for (name, pin) in shown {
             print(format_args!("{name} {}", pin.condition))?;
         }

@@ -10,6 +10,7 @@ use crate::choice::{Selection, shown};
 use crate::image::format::ImageFormat;
 use crate::image::path_metadata::PathMetadata;
 use crate::recipe::{Dependency, Instructions, Making, Recipe, STEP_NAMES, StepWork};
+use crate::shell_word::plain;
 
 /// Raised when this builder begins to make other bits from the same recipe.
 pub const BUILD_FORMAT: u32 = 2;
@@ -100,7 +101,8 @@ impl Ingredients<'_> {
 /// As in the text that an id is made of: `metadata /usr/bin/su mode=4755 user=0`.
 impl fmt::Display for PathMetadata {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "metadata {}", self.path)?;
+        // Between quotes where it has blanks: it could end in what looks like the rest of the line.
+        write!(out, "metadata {}", plain(&self.path))?;
         if let Some(mode) = self.mode {
             write!(out, " mode={mode:04o}")?;
         }
@@ -127,4 +129,20 @@ fn sorted(lines: impl Iterator<Item = String>) -> Vec<String> {
     let mut lines: Vec<String> = lines.collect();
     lines.sort();
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_cannot_pretend_to_be_the_rest_of_its_line() {
+        let of = |path: &str, mode: Option<u32>| {
+            let path = path.to_owned();
+            PathMetadata { path, mode, user: Some(0), group: None, capabilities: None }.to_string()
+        };
+        assert_eq!(of("/x", Some(0o4755)), "metadata /x mode=4755 user=0");
+        assert_eq!(of("/x mode=4755", None), "metadata '/x mode=4755' user=0");
+        assert_ne!(of("/x' mode=4755 '", None), of("/x", Some(0o4755)));
+    }
 }

@@ -199,7 +199,7 @@ impl Recipe {
                 None if name == "patch" => default_patch(patches).map(StepWork::Script),
                 None => None,
             };
-            let given = self.arguments.iter().filter(|it| it.item.step == name && it.when.holds(selection));
+            let given = self.arguments.iter().filter(|it| it.item.step == name && it.holds(selection));
             let arguments: Vec<String> = given.flat_map(|it| it.item.words.clone()).collect();
             match work {
                 Some(work) => _ = steps.insert(name, Step { work, arguments, span }),
@@ -220,8 +220,8 @@ fn script_of<'a>(
     scripts: &'a [Conditional<StepScript>],
     selection: &Selection,
 ) -> Result<Option<&'a Conditional<StepScript>>> {
-    let of_name = || scripts.iter().filter(|script| script.item.step == name);
-    let mut chosen = of_name().filter(|script| !script.when.is_empty() && script.when.holds(selection));
+    let of_name = || scripts.iter().filter(|script| script.item.step == name && script.holds(selection));
+    let mut chosen = of_name().filter(|script| !script.when.is_empty());
     match (chosen.next(), chosen.next()) {
         (Some(first), Some(second)) => Err(both_hold("step", name, &first.span, &second.span)),
         (Some(only), None) => Ok(Some(only)),
@@ -248,7 +248,7 @@ fn left<'a, T>(
 ) -> Result<Vec<&'a Conditional<T>>> {
     let mut first: BTreeMap<&str, &Span> = BTreeMap::new();
     let mut left = Vec::new();
-    for given in list.iter().filter(|it| it.when.holds(selection)) {
+    for given in list.iter().filter(|it| it.holds(selection)) {
         if let Some(before) = first.insert(name(&given.item), &given.span) {
             return Err(both_hold(kind, name(&given.item), before, &given.span));
         }

@@ -96,6 +96,8 @@ pub struct Recipe {
 pub struct Conditional<T> {
     /// The choices.
     pub when: When,
+    /// Those for which a nearer block of the recipe says something else in its place.
+    pub unless: Vec<When>,
     /// Where the recipe says so.
     pub span: Span,
     /// What stands there.
@@ -149,6 +151,18 @@ pub struct Dependency {
     pub choices: BTreeMap<String, Choice>,
     /// Where the recipe names it.
     pub span: Span,
+}
+
+impl<T> Conditional<T> {
+    /// Whether it stands there for what was chosen.
+    pub fn holds(&self, selection: &Selection) -> bool {
+        self.when.holds(selection) && !self.unless.iter().any(|nearer| nearer.holds(selection))
+    }
+
+    /// Whether it stands there whatever is chosen.
+    pub fn is_always_there(&self) -> bool {
+        self.when.is_empty() && self.unless.is_empty()
+    }
 }
 
 impl Conditional<Dependency> {

@@ -80,6 +80,6 @@ fn read(recipes: &RecipeFolder, queue: &Mutex<Queue>, changed: &Condvar) {
 /// The names that the recipe needs whatever was chosen.
 fn needed(recipe: &Recipe) -> impl Iterator<Item = &Name> {
     let dependencies = recipe.libraries.iter().chain(&recipe.build_depends).chain(&recipe.depends);
-    let always = dependencies.filter(|dependency| dependency.when.is_empty());
+    let always = dependencies.filter(|dependency| dependency.is_always_there());
     always.map(|dependency| &dependency.item.name).chain([&recipe.bootstrap])
 }

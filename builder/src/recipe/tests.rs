@@ -132,6 +132,11 @@ fn every_mistake_about_versions_and_choices_is_named_with_its_place_and_remedy()
             "recipe.kdl:5:41: error: 'HTTPS' is one word too many",
             "one description",
         ),
+        (
+            with("feature \"versoin\" \"a\" \"b\" default=\"a\""),
+            "recipe.kdl:5:5: error: a feature with values cannot be called 'versoin'",
+            "choose another name",
+        ),
         (with("depends { zlib versoin=\"1\"\n }"), "'versoin' is no good name", "did you mean 'version'?"),
         (with("version \"1.0\""), "recipe.kdl:5:5: error: the version '1.0' stands twice", "line 2"),
         (with("version \"1..2\""), "'1..2' is no version (loose)", "version-scheme"),

@@ -76,6 +76,13 @@ fn feature(node: Node<'_>) -> Option<Feature> {
         );
     }
     let values = values(node, names.collect())?;
+    // Who asks for a value of it writes a property, and a slip in one of these words must not choose anything.
+    if let Some(near) = suggest::nearest(&name, RESERVED).filter(|_| !values.is_empty()) {
+        return node.refuse(
+            format!("a feature with values cannot be called '{name}': that is one slip away from '{near}'"),
+            "choose another name",
+        );
+    }
     let block = node.block();
     let description = optional::<Line>(&block, "description");
     let only_with = block.at_most_one("only-with", condition);

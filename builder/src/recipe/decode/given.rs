@@ -1,6 +1,6 @@
 //! What stands in a recipe for some choices and some versions only.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use profiles::decode::{Block, Node, Shape};
 use profiles::version::Condition;
@@ -16,7 +16,8 @@ const ARGUMENTS: Shape = Shape::arguments("step and words").properties(&["when"]
 
 /// What stands in the recipe, for some choices only or for all.
 pub(super) struct Given<'a, 'b> {
-    /// Those of the recipe, of ranges and of its version: what a nearer one says of a name stands in place of what others say.
+    /// Those of the recipe, of ranges and of its version: what a nearer one says of a name stands in place of what others say, for the
+    /// choices for which it says it.
     pub(super) blocks: &'a [Block<'b>],
     /// `None` where they cannot be read: conditions are not held against them then.
     pub(super) features: Option<&'a [Feature]>,
@@ -40,10 +41,15 @@ impl Given<'_, '_> {
     ) -> Option<Vec<Conditional<T>>> {
         let layers: Vec<Option<Vec<Conditional<T>>>> = self.blocks.iter().map(decode).collect();
         let layers = layers.into_iter().collect::<Option<Vec<_>>>()?;
-        let (mut said, mut left) = (BTreeSet::new(), Vec::new());
+        let (mut said, mut left) = (BTreeMap::<String, Vec<When>>::new(), Vec::new());
         for mut layer in layers.into_iter().rev() {
-            layer.retain(|it| !said.contains(&key(&it.item)));
-            said.extend(layer.iter().map(|it| key(&it.item)));
+            layer.retain_mut(|it| {
+                it.unless = said.get(&key(&it.item)).cloned().unwrap_or_default();
+                !it.unless.iter().any(When::is_empty)
+            });
+            for it in &layer {
+                said.entry(key(&it.item)).or_default().push(it.when.clone());
+            }
             left.push(layer);
         }
         Some(left.into_iter().rev().flatten().collect())
@@ -67,7 +73,7 @@ impl Given<'_, '_> {
                         format!("{name} '{key}' stands twice"),
                         format!("keep one; the first stands on line {first}"),
                     ),
-                    None => Some(Conditional { when, span: node.span(), item }),
+                    None => Some(Conditional { when, unless: Vec::new(), span: node.span(), item }),
                 }
             })
             .collect();
@@ -113,7 +119,7 @@ impl Given<'_, '_> {
             return node.refuse("there are no words behind the step", help);
         }
         let item = StepArguments { step, words };
-        Some(Conditional { when: self.when(node)?, span: node.span(), item })
+        Some(Conditional { when: self.when(node)?, unless: Vec::new(), span: node.span(), item })
     }
 }
 
