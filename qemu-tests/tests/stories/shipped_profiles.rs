@@ -39,6 +39,29 @@ fn console_boots_to_a_shell_and_reports_its_layers() -> Story {
     guest.expect_off()
 }
 
+/// Every program of it is linked with the one C library, and the editor with the one ncurses, each a layer of its own.
+#[test]
+fn the_dynamic_console_shares_its_libraries() -> Story {
+    let fixture = Fixture::new("console-dynamic")?;
+    let images = fixture.take_profile("console-dynamic")?;
+    for library in ["musl", "ncurses"] {
+        assert!(images.iter().any(|image| image.name == library), "{library} is no layer");
+    }
+    let mut guest = fixture.boot(&fixture.disk()?, "lamina.profile=console-dynamic")?;
+    guest.expect(PROMPT)?;
+    let loader = "/lib/ld-musl-x86_64.so.1";
+    for program in ["busybox", "nano", "lua", "strace"] {
+        let listed = guest.run(&format!("{loader} --list /usr/bin/{program}"))?;
+        assert!(listed.contains(loader), "{program}: {listed}");
+        let shares_ncurses = listed.contains("libncurses.so.6 => /usr/x86_64-linux-musl/lib/libncurses.so.6");
+        assert_eq!(shares_ncurses, program == "nano", "{program}: {listed}");
+    }
+    assert!(guest.run("nano --version")?.contains("GNU nano"));
+    assert_eq!(guest.run("lua -e 'print(6 * 7)'")?, "42\n");
+    guest.type_line("poweroff")?;
+    guest.expect_off()
+}
+
 #[test]
 fn console_boots_on_the_newer_kernel() -> Story {
     let fixture = Fixture::on_kernel("console-6.12", "6.12")?;
