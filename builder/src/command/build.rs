@@ -1,32 +1,27 @@
 //! `lamina build` and `lamina fetch`: targets to requests, requests to a plan, the plan carried out.
 
 use std::num::NonZero;
-use std::ops::Range;
 use std::process::ExitCode;
 
 use argh::{ArgsInfo, FromArgs};
 use cli::numbers::count;
 use cli::progress::Works;
-use profiles::written::Composition;
 use profiles::{Choice, Name};
 use serde_json::json;
 
+use super::wanted::{Wanted, wanted};
 use super::{at_most_one, print, print_json};
 use crate::build::plan::{Action, Plan};
 use crate::build::source_plan;
 use crate::build::{Builder, Records};
 use crate::choice::name::VARIANT;
-use crate::choice::{Asker, Wishes, shown};
+use crate::choice::shown;
 use crate::command::context::{Context, jobs_or_processors};
-use crate::command::targets::{self, Target};
 use crate::error::{Error, Result};
 use crate::fetch::Console;
-use crate::graph::{Graph, Request};
+use crate::graph::Graph;
 use crate::limits::{LimitWishes, MemoryLimit, ProcessLimit, TimeLimit};
-use crate::profile::kernel::ProfileKernel;
-use crate::profile::layers::{Layers, requests};
-use crate::profile::lock::{self, Builds};
-use crate::profile::named::{self, Meaning, Named};
+use crate::profile::named::Meaning;
 use crate::recipe::RecipeFolder;
 use crate::sandbox::{Facts, choose_user};
 use crate::store::{BuildRecord, Store};
@@ -105,56 +100,6 @@ pub struct Fetch {
     /// every package of the tree, but those whose recipe says `apart`
     #[argh(switch)]
     all: bool,
-}
-
-/// What the targets of a command line come to.
-struct Wanted {
-    requests: Vec<Request>,
-    /// The requests that belong together, each as one stack.
-    stacks: Vec<Range<usize>>,
-    /// The profiles among the targets, to be locked in the end.
-    profiles: Vec<Composition>,
-}
-
-impl Wanted {
-    fn add(&mut self, requests: Vec<Request>) {
-        let start = self.requests.len();
-        self.requests.extend(requests);
-        self.stacks.push(start..self.requests.len());
-    }
-
-    /// Everything whose image is wanted; `roots` has the index of each request in the graph.
-    fn images(&self, graph: &Graph, roots: &[usize]) -> Result<Vec<usize>> {
-        let stacks: Vec<Vec<usize>> =
-            self.stacks.iter().map(|stack| graph.stack(&roots[stack.clone()])).collect::<Result<_>>()?;
-        Ok(stacks.concat())
-    }
-
-    /// Refuses profiles that could not be locked, before anything is built for them.
-    fn check_profiles(&self, graph: &Graph, roots: &[usize], store: &Store) -> Result<()> {
-        self.profiles.iter().try_for_each(|it| ProfileKernel::of(it, store).map(drop))?;
-        let stacks = self.profiles.iter().zip(&self.stacks);
-        stacks
-            .map(|(composition, stack)| Layers::of(graph, composition, &roots[stack.clone()]))
-            .try_for_each(|layers| layers.map(|_| ()))
-    }
-
-    /// Locks the profiles among the targets, now that everything is built.
-    fn lock(
-        &self,
-        context: &Context,
-        store: &Store,
-        graph: &Graph,
-        roots: &[usize],
-        (records, jobs): (&Records, NonZero<usize>),
-    ) -> Result<()> {
-        for (composition, stack) in self.profiles.iter().zip(&self.stacks) {
-            let layers = Layers::of(graph, composition, &roots[stack.clone()])?;
-            let locked = lock::lock(composition, &builds(&layers, records), store, jobs)?;
-            super::locked::publish(context, store, &locked)?;
-        }
-        Ok(())
-    }
 }
 
 impl Build {
@@ -336,12 +281,6 @@ impl Build {
     }
 }
 
-/// The records of a profile's layers; those that are not built are left out.
-pub(super) fn builds<'a>(layers: &Layers, records: &'a Records) -> Builds<'a> {
-    let of = |indices: &[usize]| indices.iter().filter_map(|index| records.get(index)).collect();
-    Builds { stack: of(&layers.stack), optional: of(&layers.optional) }
-}
-
 impl Fetch {
     pub(super) fn run(self, context: &Context) -> Result<ExitCode> {
         let recipes = context.recipes()?;
@@ -358,43 +297,4 @@ impl Fetch {
         context.report.line(format_args!("{}: {}", folder.display(), count(fetched, "source")));
         Ok(ExitCode::SUCCESS)
     }
-}
-
-fn wanted(
-    context: &Context,
-    recipes: &RecipeFolder,
-    targets: &[String],
-    all: bool,
-    meaning: Meaning,
-) -> Result<Wanted> {
-    let mut wanted = Wanted { requests: Vec::new(), stacks: Vec::new(), profiles: Vec::new() };
-    let mut packages = Vec::new();
-    let targets = targets::targets(targets)?;
-    if targets.is_empty() != all {
-        return Err(Error::new("targets", "name packages or profiles, or give --all, not both")
-            .remedy("for example: lamina build console"));
-    }
-    if all {
-        packages.extend(recipes.all()?.into_iter().map(Request::plain));
-    }
-    for Target { name, version, choices } in targets {
-        match named::find(&name, meaning, recipes, &context.profiles()?)? {
-            Named::Package(name) => {
-                let wishes = Wishes { choices, by: Asker::CommandLine };
-                packages.push(Request { wishes, condition: version, ..Request::plain(name) });
-            }
-            Named::Profile(_) if !choices.is_empty() || !version.is_any() => {
-                return Err(Error::new(format!("profile {name}"), "takes no choices on the command line")
-                    .remedy("write them into the profile, behind the package"));
-            }
-            Named::Profile(composition) => {
-                wanted.add(requests(&composition));
-                wanted.profiles.push(*composition);
-            }
-        }
-    }
-    for package in packages {
-        wanted.add(vec![package]);
-    }
-    Ok(wanted)
 }

@@ -40,6 +40,7 @@ mod targets;
 mod told_apart;
 mod tool;
 mod vm;
+mod wanted;
 
 use std::io::ErrorKind;
 use std::process::ExitCode;

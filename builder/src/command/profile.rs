@@ -10,9 +10,9 @@ use profiles::resolved::{BootProfile, ImageRef, KernelPin};
 use profiles::written::Composition;
 use serde_json::json;
 
-use super::build::builds;
 use super::kernel_named::pin_json as kernel_json;
 use super::profile_named::{self, compose, what_works};
+use super::wanted::builds;
 use super::{locked, print, print_json, profile_list};
 use crate::build::plan::Plan;
 use crate::command::context::{Context, jobs_or_processors};
