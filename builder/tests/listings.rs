@@ -14,7 +14,7 @@ fn an_empty_store_is_sound_and_lists_nothing() {
     assert!(told(&lamina(folder.path(), &["store", "verify"])).contains("there is no store here"));
     program::make_store(folder.path());
     let report = json(folder.path(), &["store", "verify", "--json"]);
-    let nothing = serde_json::json!({"images": 0, "sources": 0, "kernels": 0, "bytes": 0, "trees": 0, "records": 0, "profiles": 0, "orphans": [], "findings": []});
+    let nothing = serde_json::json!({"images": 0, "sources": 0, "kernels": 0, "bytes": 0, "trees": 0, "records": 0, "id_texts": 0, "profiles": 0, "orphans": [], "findings": []});
     assert_eq!(report, nothing);
 }
 

@@ -44,6 +44,13 @@ fn a_build_sees_its_stack_and_nothing_else() {
             ),
         );
         workshop.succeed(&["build", "see"]);
+        // The text of its id is kept, and that of the layer under it, which an earlier version has built.
+        let explained = workshop.succeed(&["build", "see", "--explain-id"]);
+        let (text, id) = explained.trim_end().rsplit_once('\n').unwrap();
+        let kept = |hex: &str| fs::read_to_string(workshop.store().join("ids").join(hex)).unwrap();
+        assert_eq!(kept(id.strip_prefix("sha256:").unwrap()), format!("{text}\n"));
+        let bootstrap = text.lines().find_map(|line| line.strip_prefix("bootstrap ")).unwrap();
+        assert!(kept(bootstrap).contains("\nname bootstrap\n"));
         let seen = |name: &str| workshop.read_from_image("see", &format!("seen/{name}"));
         assert_eq!((seen("hostname").as_str(), seen("user").as_str()), ("lamina\n", "0\n"), "{way:?}");
         assert_eq!(seen("network"), "lo\n");

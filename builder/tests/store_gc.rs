@@ -77,6 +77,7 @@ fn what_a_generation_or_the_tree_needs_stays_and_the_rest_goes() {
     let unneeded = [
         format!("sources/{gone}"),
         format!("builds/{gone}.kdl"),
+        format!("ids/{gone}"),
         format!("logs/{gone}.log"),
         format!("stacks/{gone}"),
     ];

@@ -55,6 +55,15 @@ pub struct Builder<'a> {
     pub limits: LimitWishes,
 }
 
+/// Keeps the texts of ids that an earlier version has not kept, of builds that are up to date: they are known as long as the recipes give
+/// them. A store that cannot be written to is read all the same.
+pub fn keep_id_texts(plan: &Plan, store: &Store, report: &Report) {
+    let kept = plan.kept().into_keys().map(|index| &plan.graph.packages()[index]);
+    if let Some(error) = kept.filter_map(|it| store.keep_id_text(&it.id, &it.canonical).err()).next() {
+        report.detail(format_args!("texts of ids are not kept: {error}"));
+    }
+}
+
 /// What may differ between two builds of one id.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Circumstances {
@@ -112,6 +121,7 @@ impl Builder<'_> {
             Circumstances::first(jobs),
             &mut log,
         )?;
+        self.store.keep_id_text(&package.id, &package.canonical)?;
         self.store.publish_build(&scratch.path().join("image"), &record)?;
         self.report.line(format_args!(
             "built {name} {version}: {} in {:.1} s",

@@ -14,8 +14,8 @@ use crate::removing;
 use crate::store::Store;
 
 /// The folders that are looked into, in the order in which what lies in them goes: what names others goes before these.
-const FOLDERS: [&str; 9] =
-    ["profiles", "builds", "logs", "checks", "stacks", "trees", "images", "kernels", "sources"];
+const FOLDERS: [&str; 10] =
+    ["profiles", "builds", "ids", "logs", "checks", "stacks", "trees", "images", "kernels", "sources"];
 
 /// A file of the store, or a folder that is one thing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -159,6 +159,9 @@ fn needed(path: &Path, kind: Kind, roots: &Roots) -> Needed {
         (["builds", name], Kind::File) => {
             Needed::by(digest(name, ".kdl"), |id| roots.builds.get(&id).cloned())
         }
+        (["ids", name], Kind::File) => Needed::by(digest(name, ""), |id| {
+            roots.builds.contains_key(&id).then(|| "the text of the id of a build that stays".to_owned())
+        }),
         (["logs", name], Kind::File) => {
             Needed::by(digest(name, ".check.log").or(digest(name, ".log")), |id| {
                 roots.builds.contains_key(&id).then(|| "of a build that stays".to_owned())
@@ -257,6 +260,7 @@ mod tests {
         for folder in [
             "images/HEX.sqfs",
             "builds/HEX.kdl",
+            "ids/HEX",
             "logs/HEX.log",
             "logs/HEX.check.log",
             "sources/HEX",

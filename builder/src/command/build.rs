@@ -13,7 +13,7 @@ use super::wanted::{Wanted, wanted};
 use super::{at_most_one, print, print_json};
 use crate::build::plan::{Action, Plan};
 use crate::build::source_plan;
-use crate::build::{Builder, Records};
+use crate::build::{self, Builder, Records};
 use crate::choice::name::VARIANT;
 use crate::choice::shown;
 use crate::command::context::{Context, jobs_or_processors};
@@ -254,6 +254,7 @@ impl Build {
     }
 
     fn carry_out(&self, context: &Context, store: &Store, plan: &Plan, roots: &[usize]) -> Result<Records> {
+        build::keep_id_texts(plan, store, &context.report);
         if plan.to_build().is_empty() && !self.check {
             context
                 .report

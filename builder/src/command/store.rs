@@ -44,7 +44,7 @@ struct List {
     json: bool,
 }
 
-/// Hash every image, source and kernel, check hash trees, records and resolved profiles, and compare unpacked trees with images; status 1 when
+/// Hash every image, source, kernel and text of an id, check hash trees, records and resolved profiles, and compare unpacked trees with images; status 1 when
 /// anything is wrong. Images that nobody names are listed.
 #[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(

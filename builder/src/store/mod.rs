@@ -1,4 +1,4 @@
-//! The store: images, build records, sources, kernels, locked profiles and logs, in one folder.
+//! The store: images, build records, the texts of ids, sources, kernels, locked profiles and logs, in one folder.
 //!
 //! Its layout stands in ARCHITECTURE.md. Every file appears by rename, complete and synced, so that any process may be
 //! killed at any moment; a name is never written twice with other contents.
@@ -7,6 +7,7 @@ mod build_log;
 mod finding;
 
 pub mod generations;
+mod id_texts;
 mod image;
 mod kernels;
 mod made_image;
@@ -36,6 +37,7 @@ pub use build_log::{BuildLog, LONGEST_LOG};
 use opening::SHARED;
 
 pub use finding::wrong_length;
+pub use id_texts::LONGEST_ID_TEXT;
 pub use kernels::{KERNELS, KernelRecord, modules_name};
 pub use made_image::{MadeImage, write_with_record};
 pub(crate) use opening::{make_shared_folder, share};

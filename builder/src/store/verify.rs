@@ -33,6 +33,8 @@ pub struct VerifyReport {
     pub trees: usize,
     /// Records read.
     pub records: usize,
+    /// Texts of ids hashed.
+    pub id_texts: usize,
     /// Generations of resolved profiles read.
     pub profiles: usize,
     /// Images that no record and no profile names, as paths below the store. They are no fault, and take room.
@@ -64,6 +66,7 @@ impl Store {
         // Where they are another user's alone, they are his to look at.
         let trees = super::files_in(&self.root.join("trees")).unwrap_or_default();
         let profiles = self.read_profiles()?;
+        let (id_texts, changed_texts) = self.look_at_id_texts()?;
         let mut looks: Vec<Look> =
             images.iter().map(|path| Look::at_image(path, &sound, &profiles.images)).collect();
         looks.extend(sources.iter().map(|path| Look::at_source(path)));
@@ -79,6 +82,7 @@ impl Store {
             kernels: kernels.len(),
             trees: trees.len(),
             records: sound.len() + damaged.len(),
+            id_texts,
             profiles: profiles.count,
             orphans: looks.iter().filter_map(Look::orphan).collect(),
             ..VerifyReport::default()
@@ -93,6 +97,7 @@ impl Store {
             report.findings.extend(each(&trees, jobs, |path| self.look_at_tree(path)).into_iter().flatten());
         }
         report.findings.extend(damaged);
+        report.findings.extend(changed_texts);
         report.findings.extend(profiles.findings);
         report.findings.extend(crate::scratch::set_aside(&self.tmp()));
         report.findings.extend(self.look_at_kernels()?);
