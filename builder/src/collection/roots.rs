@@ -39,6 +39,14 @@ pub struct Roots {
 /// # Errors
 /// A recipe or a profile cannot be read: then nobody knows what is needed.
 pub fn graph_of_tree(recipes: &RecipeFolder, profiles: &ProfileFolder) -> Result<Graph> {
+    Ok(Graph::resolve(recipes, &requests_of_tree(recipes, profiles)?)?.0)
+}
+
+/// The same, as requests.
+///
+/// # Errors
+/// A name or a profile cannot be read.
+pub fn requests_of_tree(recipes: &RecipeFolder, profiles: &ProfileFolder) -> Result<Vec<Request>> {
     let mut wanted = Vec::new();
     for package in recipes.names()? {
         wanted.push(Request::plain(Name::parse(&package).map_err(Error::on(&package))?));
@@ -46,7 +54,7 @@ pub fn graph_of_tree(recipes: &RecipeFolder, profiles: &ProfileFolder) -> Result
     for profile in profiles.compositions()? {
         wanted.extend(requests(&profile));
     }
-    Ok(Graph::resolve(recipes, &wanted)?.0)
+    Ok(wanted)
 }
 
 fn is_younger(path: &Path, grace: Duration) -> Result<bool> {

@@ -171,7 +171,7 @@ fn of_packages(command: &str, argument: &str) -> Option<Argument> {
         ("build" | "fetch", "target") => Argument::PackageOrProfile,
         ("build", "--with" | "--without") => Argument::Feature,
         ("build", "--variant") => Argument::Variant,
-        ("explain" | "info", "package") => Argument::Package,
+        ("explain" | "info" | "deps", "package") => Argument::Package,
         ("explain", "--in") => Argument::PackageOrProfile,
         ("source pin", "url-or-file") => Argument::File,
         ("source pin", "--write") | ("recipe pin", "package") => Argument::Package,

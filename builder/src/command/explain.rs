@@ -79,7 +79,7 @@ impl Explain {
                 json!({
                     "name": package.recipe.name.as_str(),
                     "version": package.recipe.version.as_str(),
-                    "why": version_why(package),
+                    "why": package.version_why(),
                     "versions": package.versions.all().iter().map(|it| it.version.as_str()).collect::<Vec<_>>(),
                 })
             };
@@ -87,7 +87,7 @@ impl Explain {
             return Ok(ExitCode::SUCCESS);
         }
         for package in packages {
-            print(format_args!("{:<24} {}", package.recipe.name.as_str(), version_text(package)))?;
+            print(format_args!("{:<24} {}", package.recipe.name.as_str(), package.version_text()))?;
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -120,7 +120,7 @@ impl<'a> Explained<'a> {
     }
 
     fn text(&self) -> String {
-        let mut text = format!("{} {}\n", self.package.recipe.name, version_text(self.package));
+        let mut text = format!("{} {}\n", self.package.recipe.name, self.package.version_text());
         if self.package.recipe.features.is_empty() {
             text += "  its recipe leaves nothing open\n";
         }
@@ -163,35 +163,9 @@ impl<'a> Explained<'a> {
         json!({
             "name": self.package.recipe.name.as_str(),
             "version": self.package.recipe.version.as_str(),
-            "why": version_why(self.package),
+            "why": self.package.version_why(),
             "choices": self.package.recipe.features.iter().map(choice).collect::<Vec<_>>(),
         })
-    }
-}
-
-/// `1.2.13 (pinned at pins.kdl:2:5; there is 1.3.1 too)`.
-fn version_text(package: &Package) -> String {
-    let chosen = package.recipe.version.as_str();
-    let others = package.versions.all().iter().map(|recipe| recipe.version.as_str());
-    let others: Vec<&str> = others.filter(|version| *version != chosen).collect();
-    let more = match others.as_slice() {
-        [] => String::new(),
-        others => format!("; there is {} too", others.join(", ")),
-    };
-    format!("{chosen} ({}{more})", version_why(package))
-}
-
-/// Who has decided about the version.
-fn version_why(package: &Package) -> String {
-    let asked = package.asked.iter().filter(|request| !request.condition.is_any());
-    let mut why: Vec<String> = asked.map(|it| format!("{} {}", it.condition, it.wishes.by)).collect();
-    why.extend(package.pin.as_ref().map(|pin| format!("pinned at {}", pin.span)));
-    why.sort();
-    why.dedup();
-    match (why.is_empty(), package.versions.all().len()) {
-        (false, _) => why.join(", "),
-        (true, 1) => "the only one".to_owned(),
-        (true, _) => "the newest".to_owned(),
     }
 }
 

@@ -5,6 +5,7 @@ mod build;
 mod complete;
 mod completions;
 pub mod context;
+mod deps;
 mod disk;
 mod explain;
 mod image;
@@ -60,7 +61,7 @@ pub const PROGRAM: Program<'static> = Program {
     name: "lamina",
     version: env!("CARGO_PKG_VERSION"),
     aliases: &[],
-    choosing: &["build", "explain", "info"],
+    choosing: &["build", "deps", "explain", "info"],
 };
 
 /// Builds packages from recipes into images, and stacks images into systems.
@@ -100,6 +101,7 @@ enum Command {
     Bootstrap(bootstrap::BootstrapCommand),
     Build(build::Build),
     Completions(completions::Completions),
+    Deps(deps::Deps),
     Disk(disk::DiskCommand),
     Explain(explain::Explain),
     Fetch(build::Fetch),
@@ -150,6 +152,7 @@ fn run_in(context: &Context, command: Command) -> Result<ExitCode> {
         Command::Bootstrap(command) => command.run(context),
         Command::Build(command) => command.run(context),
         Command::Completions(command) => command.run(),
+        Command::Deps(command) => command.run(context),
         Command::Disk(command) => command.run(context),
         Command::Explain(command) => command.run(context),
         Command::Fetch(command) => command.run(context),

@@ -1,5 +1,7 @@
 //! The packages that a request needs, each with every choice made and its id, dependencies before dependents.
 
+mod decided;
+pub mod edges;
 pub mod package_id;
 mod settle;
 mod walk;
