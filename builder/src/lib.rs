@@ -26,6 +26,7 @@ mod new_folder;
 mod presence;
 pub mod profile;
 pub mod recipe;
+pub mod records;
 pub mod regular_file;
 mod removing;
 pub mod report;

@@ -52,6 +52,8 @@ enum Argument {
     Variant,
     /// A build of the store, or a file.
     Image,
+    /// A build of the store.
+    Built,
     /// Of the image that is named.
     PathInImage,
     Kernel,
@@ -172,7 +174,8 @@ fn of_packages(command: &str, argument: &str) -> Option<Argument> {
         ("build", "--with" | "--without") => Argument::Feature,
         ("build", "--variant") => Argument::Variant,
         ("explain" | "info" | "deps", "package") => Argument::Package,
-        ("explain", "--in") => Argument::PackageOrProfile,
+        ("explain", "--in") | ("rebuild-needed", "target") => Argument::PackageOrProfile,
+        ("explain", "--against") | ("built-with", "package") => Argument::Built,
         ("source pin", "url-or-file") => Argument::File,
         ("source pin", "--write") | ("recipe pin", "package") => Argument::Package,
         _ => return None,
@@ -215,7 +218,7 @@ fn offered(argument: Argument, context: &Context, cursor: &Cursor<'_>) -> BTreeM
             let variants = features.filter(|it| it.name == VARIANT).flat_map(|it| it.values);
             variants.map(|it| (it.name.to_string(), String::new())).collect()
         }
-        Argument::Image => images(context),
+        Argument::Image | Argument::Built => images(context),
         Argument::PathInImage => {
             let image = cursor.values("image").next().unwrap_or_default();
             paths(context, image, typed).unwrap_or_default()

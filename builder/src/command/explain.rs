@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::context::Context;
 use super::store::choice_as_json;
 use super::targets::{self, OnePackage};
-use super::{print, print_json};
+use super::{at_most_one, explain_against, print, print_json};
 use crate::choice::{Asker, Feature, Wishes, shown};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Package, Request};
@@ -25,6 +25,7 @@ use crate::recipe::effect::{Change, Decided, Effect};
     example = "lamina explain nano +syntax",
     example = "lamina explain zlib --in console",
     example = "lamina explain dropbear --versions",
+    example = "lamina explain dropbear --against 0123456789ab",
     note = "Without --in the package is explained as `lamina build` with the same words would build it."
 )]
 pub struct Explain {
@@ -37,6 +38,9 @@ pub struct Explain {
     /// list the package and all that it needs with the version of each, and who has decided about it
     #[argh(switch)]
     versions: bool,
+    /// compare the text of its id with that of this build of the store, line by line: the first digits of its id, NAME@ID, or the name of a package that was built once
+    #[argh(option, arg_name = "id")]
+    against: Option<String>,
     /// write JSON
     #[argh(switch)]
     json: bool,
@@ -50,18 +54,25 @@ struct Explained<'a> {
 
 impl Explain {
     pub(super) fn run(self, context: &Context) -> Result<ExitCode> {
+        at_most_one(&[("--versions", self.versions), ("--against", self.against.is_some())])?;
         let target = targets::one(&self.package)?;
         let (graph, _) = Graph::resolve(&context.recipes()?, &self.requests(context, &target)?)?;
         if self.versions {
             return self.tell_versions(&graph);
         }
-        let of_name = |package: &&Package| package.recipe.name == target.name;
-        let builds: Vec<Explained<'_>> = graph.packages().iter().filter(of_name).map(Explained::of).collect();
-        if builds.is_empty() {
+        let packages = graph.packages().iter().enumerate();
+        let places = packages.filter(|(_, package)| package.recipe.name == target.name);
+        let places: Vec<usize> = places.map(|(index, _)| index).collect();
+        if places.is_empty() {
             let inside = self.inside.as_deref().unwrap_or_default();
             return Err(Error::new(format!("package {}", target.name), format!("is not in {inside}"))
                 .remedy(format!("`lamina info {}` says who asks for it", target.name)));
         }
+        if let Some(word) = &self.against {
+            return explain_against::tell(context, &graph, &places, (&target.name, word), self.json);
+        }
+        let builds: Vec<Explained<'_>> =
+            places.iter().map(|index| Explained::of(&graph.packages()[*index])).collect();
         if self.json {
             print_json(&builds.iter().map(Explained::as_json).collect::<Vec<_>>())?;
             return Ok(ExitCode::SUCCESS);

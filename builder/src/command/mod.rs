@@ -2,12 +2,14 @@
 
 mod bootstrap;
 mod build;
+mod built_with;
 mod complete;
 mod completions;
 pub mod context;
 mod deps;
 mod disk;
 mod explain;
+mod explain_against;
 mod image;
 mod image_cat;
 mod image_name;
@@ -26,6 +28,7 @@ mod on_medium;
 mod profile;
 mod profile_list;
 mod profile_named;
+mod rebuild_needed;
 mod recipe;
 mod running_system;
 mod source;
@@ -61,7 +64,7 @@ pub const PROGRAM: Program<'static> = Program {
     name: "lamina",
     version: env!("CARGO_PKG_VERSION"),
     aliases: &[],
-    choosing: &["build", "deps", "explain", "info"],
+    choosing: &["build", "built-with", "deps", "explain", "info", "rebuild-needed"],
 };
 
 /// Builds packages from recipes into images, and stacks images into systems.
@@ -100,6 +103,7 @@ enum Command {
     Bless(running::command::Bless),
     Bootstrap(bootstrap::BootstrapCommand),
     Build(build::Build),
+    BuiltWith(built_with::BuiltWith),
     Completions(completions::Completions),
     Deps(deps::Deps),
     Disk(disk::DiskCommand),
@@ -112,6 +116,7 @@ enum Command {
     Man(man::Man),
     Medium(medium::MediumCommand),
     Profile(profile::ProfileCommand),
+    RebuildNeeded(rebuild_needed::RebuildNeeded),
     Recipe(recipe::RecipeCommand),
     Report(running::command::Report),
     Source(source::SourceCommand),
@@ -151,6 +156,7 @@ fn run_in(context: &Context, command: Command) -> Result<ExitCode> {
         Command::Bless(command) => running_system::tell(command.run(&System::here())),
         Command::Bootstrap(command) => command.run(context),
         Command::Build(command) => command.run(context),
+        Command::BuiltWith(command) => command.run(context),
         Command::Completions(command) => command.run(),
         Command::Deps(command) => command.run(context),
         Command::Disk(command) => command.run(context),
@@ -163,6 +169,7 @@ fn run_in(context: &Context, command: Command) -> Result<ExitCode> {
         Command::Man(command) => command.run(),
         Command::Medium(command) => command.run(context),
         Command::Profile(command) => command.run(context),
+        Command::RebuildNeeded(command) => command.run(context),
         Command::Recipe(command) => command.run(context),
         Command::Report(command) => running_system::tell(command.run(&System::here())),
         Command::Source(command) => command.run(context),

@@ -105,7 +105,7 @@ impl List {
 
 /// What became of the image of a build.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum ImageState {
+pub(super) enum ImageState {
     /// It is there with its length.
     Present,
     /// It is gone.
@@ -115,7 +115,7 @@ enum ImageState {
 }
 
 impl ImageState {
-    fn as_str(self) -> &'static str {
+    pub(super) fn as_str(self) -> &'static str {
         match self {
             ImageState::Present => "present",
             ImageState::Missing => "missing",
@@ -124,7 +124,7 @@ impl ImageState {
     }
 }
 
-fn image_of(store: &Store, record: &BuildRecord) -> ImageState {
+pub(super) fn image_of(store: &Store, record: &BuildRecord) -> ImageState {
     match std::fs::metadata(store.image_path(&record.digest)) {
         Ok(found) if found.len() == record.size => ImageState::Present,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => ImageState::Missing,

@@ -137,6 +137,11 @@ impl BuildRecord {
         self.variant.iter().map(|variant| format!(" {variant}")).chain(features).collect()
     }
 
+    /// Whether a recipe has made it: not so modules of a kernel that was imported, and what a profile says.
+    pub fn is_of_recipe(&self) -> bool {
+        ![KERNEL_LICENSE, PROFILE_LICENSE].contains(&self.license.as_str())
+    }
+
     /// The command that makes it again.
     pub fn remade_by(&self) -> String {
         let name = self.name.as_str();
