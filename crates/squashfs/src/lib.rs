@@ -50,7 +50,9 @@ mod round_trip;
 pub use compressor::{Compressor, CompressorId};
 pub use entry::{Content, Device, Entry, Kind, Metadata, Xattr};
 pub use error::Error;
-pub use read::{FileData, FileReader, Image, Item, Source, SpecialFiles, UnpackOptions, Unpacked, Walk};
+pub use read::{
+    AnywhereReader, FileData, FileReader, Image, Item, Source, SpecialFiles, UnpackOptions, Unpacked, Walk,
+};
 pub use scan::{Owners, ScanOptions, Times, Xattrs};
 pub use superblock::Superblock;
 pub use tree::Tree;

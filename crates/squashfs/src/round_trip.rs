@@ -77,6 +77,32 @@ pub(crate) fn varied_tree() -> Tree {
     tree
 }
 
+#[test]
+fn a_file_is_read_in_any_order() {
+    let (bytes, _) = write_to_memory(&varied_tree(), &small_blocks());
+    let image = image_of(&bytes);
+    let mut ends = 0;
+    for item in image.walk() {
+        let item = item.unwrap();
+        let Kind::File(data) = &item.kind else { continue };
+        let whole = image.read(&item.path).unwrap();
+        let mut reader = image.anywhere(data);
+        // From the end to the start, over the borders of blocks, and back again to what is no longer in memory.
+        let pieces: Vec<usize> = (0..whole.len()).step_by(3001).collect();
+        for start in pieces.iter().rev().chain(&pieces).copied() {
+            let mut room = vec![1; (whole.len() - start).min(9000)];
+            reader.read_exact_at(&mut room, start as u64).unwrap();
+            assert!(room == whole[start..start + room.len()], "{:?} at {start}", item.path);
+        }
+        for (offset, length) in [(data.len(), 1), (u64::MAX, 1), (0, whole.len() + 1)] {
+            assert!(reader.read_exact_at(&mut vec![0; length], offset).is_err(), "{offset} {length}");
+            ends += 1;
+        }
+        reader.read_exact_at(&mut [], data.len()).unwrap();
+    }
+    assert!(ends > 30, "{ends}");
+}
+
 fn content_of(entry: &Entry) -> Option<Vec<u8>> {
     match &entry.kind {
         Kind::File(Content::Bytes(bytes)) => Some(bytes.to_vec()),

@@ -34,6 +34,18 @@ impl FileData {
         Self { len, start, fragment, sizes }
     }
 
+    pub(super) fn start(&self) -> u64 {
+        self.start
+    }
+
+    pub(super) fn fragment(&self) -> Option<FragmentPlace> {
+        self.fragment
+    }
+
+    pub(super) fn sizes(&self) -> MetadataPosition {
+        self.sizes
+    }
+
     /// The size of the file in bytes.
     pub fn len(&self) -> u64 {
         self.len
@@ -95,7 +107,7 @@ impl<'a> FileReader<'a> {
             return Ok(None);
         }
         let part = match self.fragment {
-            Some(fragment) if len < block_size => self.tail(fragment, len as usize)?,
+            Some(fragment) if len < block_size => Part::Bytes(self.image.tail(fragment, len as usize)?),
             _ => self.block(len as usize)?,
         };
         self.left -= len;
@@ -104,32 +116,39 @@ impl<'a> FileReader<'a> {
 
     fn block(&mut self, len: usize) -> Result<Part, Error> {
         let word = self.sizes.word()?;
+        let part = self.image.block(self.position, word, len)?;
+        // The word is not above the block size, or it was refused; nor is the position near the limit.
+        self.position += u64::from(word & !crate::superblock::STORED);
+        Ok(part)
+    }
+}
+
+impl Image {
+    /// The block of a file at `position`, which must have `len` bytes; `word` is its size word.
+    pub(super) fn block(&self, position: u64, word: u32, len: usize) -> Result<Part, Error> {
         if word == 0 {
             return Ok(Part::Hole(len as u64));
         }
-        let most = self.image.superblock.block_size as usize;
-        let block = self.image.blocks.data(self.position, word, most)?;
+        let block = self.blocks.data(position, word, self.superblock.block_size as usize)?;
         if block.len() != len {
-            let problem = format!("damaged data block at byte {}: its length is wrong", self.position);
-            return Err(self.image.blocks.damaged(problem));
+            let problem = format!("damaged data block at byte {position}: its length is wrong");
+            return Err(self.blocks.damaged(problem));
         }
-        // The word is not above the block size, or `data` would have refused it; nor is the position near the limit.
-        self.position += u64::from(word & !crate::superblock::STORED);
         Ok(Part::Bytes(PartBytes { block: Arc::new(block), start: 0, end: len }))
     }
 
-    fn tail(&mut self, fragment: FragmentPlace, len: usize) -> Result<Part, Error> {
-        let superblock = &self.image.superblock;
-        let mut entry = self.image.table_entry(superblock.fragment_table, fragment.number.into(), 16)?;
+    /// The end of a file, `len` bytes, in a block that it shares with others.
+    pub(super) fn tail(&self, fragment: FragmentPlace, len: usize) -> Result<PartBytes, Error> {
+        let mut entry = self.table_entry(self.superblock.fragment_table, fragment.number.into(), 16)?;
         let (position, word) = (entry.long()?, entry.word()?);
-        let block = self.image.blocks.fragment(position, word, superblock.block_size as usize)?;
+        let block = self.blocks.fragment(position, word, self.superblock.block_size as usize)?;
         let start = fragment.offset as usize;
         let end = start + len;
         if end > block.len() {
             let problem = format!("damaged: fragment {} is too short for a file in it", fragment.number);
-            return Err(self.image.blocks.damaged(problem));
+            return Err(self.blocks.damaged(problem));
         }
-        Ok(Part::Bytes(PartBytes { block, start, end }))
+        Ok(PartBytes { block, start, end })
     }
 }
 

@@ -8,9 +8,11 @@
 //! | `inodes` | one inode |
 //! | `directory` | listings, and the walk over the whole tree |
 //! | `file` | the bytes of one file |
+//! | `anywhere` | the same in any order |
 //! | `xattrs` | extended attributes |
 //! | `unpack` | a directory of this machine from an image |
 
+mod anywhere;
 mod blocks;
 mod cursor;
 mod directory;
@@ -32,6 +34,7 @@ use blocks::Blocks;
 use directory::Directory;
 use inodes::Found;
 
+pub use anywhere::AnywhereReader;
 pub use blocks::Source;
 pub use directory::Walk;
 pub use file::{FileData, FileReader};
@@ -142,6 +145,11 @@ impl Image {
     /// Reads the bytes of a file, one block after another.
     pub fn reader(&self, data: &FileData) -> FileReader<'_> {
         FileReader::new(self, data)
+    }
+
+    /// Reads the bytes of a file in any order.
+    pub fn anywhere<'a>(&'a self, data: &'a FileData) -> AnywhereReader<'a> {
+        AnywhereReader::new(self, data)
     }
 
     fn problem(&self, path: &[u8], problem: &str) -> Error {
