@@ -20,7 +20,7 @@ pub use compose::{Composition, compose};
 use settings::Settings;
 
 const PROFILE: Shape = Shape::argument("name").block(&NODES);
-const NODES: [&str; 14] = [
+const NODES: [&str; 15] = [
     "description",
     "include",
     "packages",
@@ -31,6 +31,7 @@ const NODES: [&str; 14] = [
     "root",
     "verify",
     "override",
+    "unresolved",
     "init",
     "sealed",
     "system",
@@ -39,6 +40,7 @@ const NODES: [&str; 14] = [
 const PACKAGES: Shape = Shape::BARE.any_block();
 const PACKAGE: Shape = Shape::BARE.any_property();
 const OVERRIDE: Shape = Shape::argument("path").properties(&["from"]);
+const UNRESOLVED: Shape = Shape::argument("library").properties(&["from"]);
 /// The properties of a package that are no features.
 const CHOICES: [&str; 2] = ["version", "variant"];
 
@@ -72,6 +74,8 @@ pub struct Profile {
     pub init: Option<SystemPath>,
     /// The paths that one package may take from packages below.
     pub overrides: Vec<Override>,
+    /// What packages may need although it is not there.
+    pub unresolved: Vec<Unresolved>,
     /// Whether a boot refuses overrides that would weaken it.
     pub sealed: Option<Seal>,
     /// The machine's own settings that this profile writes.
@@ -115,6 +119,17 @@ pub struct Override {
     pub span: Span,
 }
 
+/// Leave for programs and libraries of a package to need what no layer gives.
+#[derive(Debug, Clone)]
+pub struct Unresolved {
+    /// The library, as its dependents name it, or the path of an interpreter.
+    pub library: String,
+    /// The package that needs it.
+    pub from: Name,
+    /// Where this stands.
+    pub span: Span,
+}
+
 impl Profile {
     /// Reads a profile file; `label` names it in messages.
     ///
@@ -143,6 +158,7 @@ fn profile(node: Node<'_>) -> Option<Profile> {
     let verify = block.at_most_one("verify", |node| node.shape(&Shape::argument("way"))?.argument("way"));
     let init = block.at_most_one("init", |node| node.shape(&Shape::argument("path"))?.argument("path"));
     let overrides = overrides(&block);
+    let unresolved = unresolved(&block);
     let sealed = block.at_most_one("sealed", Seal::read);
     let settings = block.at_most_one("system", Settings::read);
     let kernel = block.at_most_one("kernel", |node| mention(node, "name"));
@@ -159,6 +175,7 @@ fn profile(node: Node<'_>) -> Option<Profile> {
         verify: verify?,
         init: init?,
         overrides: overrides?,
+        unresolved: unresolved?,
         sealed: sealed?,
         settings: settings?,
         kernel: kernel?,
@@ -260,4 +277,13 @@ pub fn overrides(block: &Block<'_>) -> Option<Vec<Override>> {
     });
     block.distinct("override");
     found
+}
+
+/// The nodes `unresolved "LIBRARY" from="PACKAGE"`.
+fn unresolved(block: &Block<'_>) -> Option<Vec<Unresolved>> {
+    block.each("unresolved", |node| {
+        let node = node.shape(&UNRESOLVED)?;
+        let (library, from) = (node.argument("library"), node.property("from"));
+        Some(Unresolved { library: library?, from: from?, span: node.span() })
+    })
 }

@@ -239,3 +239,17 @@ fn of_two_settings_that_name_the_same_thing_the_last_one_counts() {
     assert!(settings.files.len() == 1 && settings.files[0].from == "above");
     assert!(composed(&["profile web"]).expect("a composition").settings.is_empty());
 }
+
+#[test]
+fn what_may_be_missing_adds_up_and_is_asked_of_one_package() {
+    let profile = |name: &str, lines: &str| format!("profile \"{name}\" {{\n{lines}\n}}\n");
+    let base = profile("base", "packages { nginx; }\nunresolved \"libx.so.1\" from=\"nginx\"");
+    let lines = "include \"base\"\nunresolved \"libx.so.1\" from=\"openssh\"\nunresolved \"libx.so.1\" from=\"nginx\"";
+    let composition = composed(&[&profile("web", lines), &base]).expect("two good profiles");
+    let found: Vec<_> =
+        composition.unresolved.iter().map(|it| (it.library.as_str(), it.from.as_str())).collect();
+    assert_eq!(found, [("libx.so.1", "openssh"), ("libx.so.1", "nginx")]);
+    for wrong in ["unresolved \"libx.so.1\"", "unresolved from=\"nginx\"", "unresolved \"a\" in=\"b\""] {
+        assert!(Profile::parse("web.kdl", profile("web", wrong).as_bytes()).is_err(), "{wrong}");
+    }
+}

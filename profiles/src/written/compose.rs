@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 
 use super::settings::Settings;
-use super::{Mention, Override, Package, Profile};
+use super::{Mention, Override, Package, Profile, Unresolved};
 use crate::diagnostics::{Diagnostic, Diagnostics};
 use crate::seal::Seal;
 use crate::suggest;
@@ -42,6 +42,8 @@ pub struct Composition {
     pub init: SystemPath,
     /// The paths that may be shadowed, no path twice.
     pub overrides: Vec<Override>,
+    /// What packages may need although it is not there, no library of a package twice.
+    pub unresolved: Vec<Unresolved>,
     /// Whether a boot refuses overrides that would weaken it.
     pub sealed: Option<Seal>,
     /// The machine's own settings; of two lines that name the same thing, the last one.
@@ -84,6 +86,7 @@ impl Joined {
             verify: Verify::Digest,
             init: SystemPath("/sbin/init".to_owned()),
             overrides: Vec::new(),
+            unresolved: Vec::new(),
             sealed: None,
             settings: Settings::default(),
             kernel: None,
@@ -139,6 +142,11 @@ impl Joined {
         for allowed in &profile.overrides {
             self.result.overrides.retain(|other| other.path != allowed.path);
             self.result.overrides.push(allowed.clone());
+        }
+        for allowed in &profile.unresolved {
+            let same = |other: &Unresolved| other.library == allowed.library && other.from == allowed.from;
+            self.result.unresolved.retain(|other| !same(other));
+            self.result.unresolved.push(allowed.clone());
         }
         if let Some(seal) = &profile.sealed {
             self.result.sealed.get_or_insert_default().join(seal);
