@@ -21,6 +21,7 @@ pub mod image;
 pub mod kernel;
 pub mod limits;
 pub mod line_sorting;
+pub mod linking;
 pub mod medium;
 mod new_folder;
 mod presence;

@@ -14,8 +14,8 @@ use crate::removing;
 use crate::store::Store;
 
 /// The folders that are looked into, in the order in which what lies in them goes: what names others goes before these.
-const FOLDERS: [&str; 10] =
-    ["profiles", "builds", "ids", "logs", "checks", "stacks", "trees", "images", "kernels", "sources"];
+const FOLDERS: [&str; 11] =
+    ["profiles", "builds", "ids", "logs", "checks", "stacks", "elf", "trees", "images", "kernels", "sources"];
 
 /// A file of the store, or a folder that is one thing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -156,6 +156,9 @@ fn needed(path: &Path, kind: Kind, roots: &Roots) -> Needed {
         (["trees", name], Kind::Folder) => Needed::by(digest(name, ""), |image| {
             roots.images.contains_key(&image).then(|| "unpacked from an image that stays".to_owned())
         }),
+        (["elf", name], Kind::File) => Needed::by(digest(name, ""), |image| {
+            roots.images.contains_key(&image).then(|| "read from an image that stays".to_owned())
+        }),
         (["builds", name], Kind::File) => {
             Needed::by(digest(name, ".kdl"), |id| roots.builds.get(&id).cloned())
         }
@@ -266,6 +269,7 @@ mod tests {
             "sources/HEX",
             "kernels/HEX",
             "trees/HEX",
+            "elf/HEX",
         ] {
             assert!(verdict(&folder.replace("HEX", &hex), 2 * day).0, "{folder}");
             let (stays, why) = verdict(&folder.replace("HEX", &gone), 2 * day);
@@ -297,9 +301,13 @@ mod tests {
             let piece = Piece { path, kind, size: 1, age: Some(Duration::MAX) };
             judge(vec![piece], &Roots::default(), Duration::ZERO).remove(0).why
         };
-        for (folder, files, folders) in
-            [("sources", true, false), ("trees", false, true), ("checks", true, true), ("stacks", true, true)]
-        {
+        for (folder, files, folders) in [
+            ("sources", true, false),
+            ("trees", false, true),
+            ("checks", true, true),
+            ("stacks", true, true),
+            ("elf", true, false),
+        ] {
             for (kind, may_go) in [(Kind::File, files), (Kind::Folder, folders), (Kind::Other, false)] {
                 let why = why(folder, kind);
                 let goes = why.starts_with("no generation that stays");

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use crate::command::context::Context;
 use crate::error::Result;
+use crate::linking::Finding;
 use crate::profile::lock::{self, Locked};
 use crate::profile::system_image::SettingLine;
 use crate::stacking::{Hiding, Shadow};
@@ -37,6 +38,15 @@ pub(super) fn publish(context: &Context, store: &Store, locked: &Locked) -> Resu
             locked.profile.name
         ));
     }
+    for finding in &locked.unresolved {
+        context.report.line(format_args!("{finding}, as allowed"));
+    }
+    for library in &locked.idle_unresolved {
+        let name = &locked.profile.name;
+        context
+            .report
+            .line(format_args!("profile {name}: unresolved \"{library}\" allows what does not happen"));
+    }
     tell_settings(context, locked);
     locked.publish_images(store)?;
     let (generation, new) = generations::publish(store, &locked.profile)?;
@@ -56,7 +66,7 @@ pub(super) fn publish(context: &Context, store: &Store, locked: &Locked) -> Resu
 
 /// A locked profile, with its generation and whether that is new when it was put into the store.
 pub(super) fn as_json(locked: &Locked, published: Option<(u64, bool)>) -> serde_json::Value {
-    let Locked { profile, shadowed, idle_overrides, mended, system, .. } = locked;
+    let Locked { profile, shadowed, idle_overrides, idle_unresolved, mended, system, .. } = locked;
     let image = |image: &ImageRef| {
         json!({
             "name": image.name.as_str(), "version": image.version, "id": image.id.map(|id| id.hex()),
@@ -73,6 +83,7 @@ pub(super) fn as_json(locked: &Locked, published: Option<(u64, bool)>) -> serde_
             },
         })
     };
+    let unresolved = |finding: &Finding| json!({ "library": finding.missing.name(), "from": finding.layer.as_str(), "by": finding.by });
     let setting = |line: &SettingLine| {
         json!({
             "path": line.path, "setting": line.setting, "hidden": line.hides.as_ref().map(|name| name.as_str()),
@@ -89,6 +100,8 @@ pub(super) fn as_json(locked: &Locked, published: Option<(u64, bool)>) -> serde_
         "optional": profile.optional.iter().map(image).collect::<Vec<_>>(),
         "shadowed": shadowed.iter().map(shadow).collect::<Vec<_>>(),
         "idle_overrides": idle_overrides,
+        "unresolved": locked.unresolved.iter().map(unresolved).collect::<Vec<_>>(),
+        "idle_unresolved": idle_unresolved,
         "mended": mended,
         "settings": settings,
         "password_hashes": system.as_ref().map_or(&[][..], |system| &system.hashes),
@@ -101,6 +114,7 @@ mod tests {
     use profiles::resolved::BootProfile;
 
     use super::*;
+    use crate::linking::Missing;
 
     #[test]
     fn a_program_learns_what_a_person_is_told() {
@@ -122,6 +136,14 @@ mod tests {
             profile,
             shadowed,
             idle_overrides: vec!["/etc/issue".into()],
+            unresolved: vec![Finding {
+                layer: name("site"),
+                missing: Missing::Library("libit.so.1".into()),
+                by: vec!["/usr/bin/it".into()],
+                instead: None,
+                above: Vec::new(),
+            }],
+            idle_unresolved: vec!["libother.so.1".into()],
             mended: Vec::new(),
             indexes: None,
             system: None,
@@ -140,6 +162,11 @@ mod tests {
             json!([{ "path": "/etc/motd", "seen": "site", "hidden": "base", "folder": null }])
         );
         assert_eq!(told["idle_overrides"], json!(["/etc/issue"]));
+        assert_eq!(
+            told["unresolved"],
+            json!([{ "library": "libit.so.1", "from": "site", "by": ["/usr/bin/it"] }])
+        );
+        assert_eq!(told["idle_unresolved"], json!(["libother.so.1"]));
         assert_eq!((&told["settings"], &told["password_hashes"]), (&json!([]), &json!([])));
         // With --dry-run.
         let told = as_json(&locked, None);

@@ -70,6 +70,7 @@ struct Check {
     name = "lock",
     example = "lamina profile lock console web\nlamina profile lock web --dry-run",
     note = "The packages must have been built: `lamina build NAME` builds and locks.",
+    note = "What a program is linked with must lie in its layer or below, or be allowed by `unresolved`.",
     note = "Prints the word for the kernel command line that boots this very profile: lamina.profile=NAME@sha256:HEX."
 )]
 struct Lock {

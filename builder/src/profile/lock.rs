@@ -1,4 +1,4 @@
-//! From a written profile to a resolved one: exact images, and no path hidden that the profile does not allow.
+//! From a written profile to a resolved one: exact images, no path hidden and no library missing that the profile does not allow.
 
 use std::collections::BTreeSet;
 use std::num::NonZero;
@@ -10,8 +10,10 @@ use squashfs::Image;
 use verified_store::CheckedImage;
 
 use super::kernel::{IndexImage, ProfileKernel, Stack};
+use super::missing;
 use super::system_image::SystemImage;
 use crate::error::{Error, Result};
+use crate::linking::{self, Finding};
 use crate::stacking::first_program;
 use crate::stacking::overrides::{allows, refusal};
 use crate::stacking::{self, Hiding, LayerPaths, Shadow, shadows};
@@ -26,6 +28,10 @@ pub struct Locked {
     pub shadowed: Vec<Shadow>,
     /// `override` lines that no path needs.
     pub idle_overrides: Vec<String>,
+    /// What programs and libraries need and do not find, as `unresolved` allows.
+    pub unresolved: Vec<Finding>,
+    /// The names of `unresolved` lines that nothing needs.
+    pub idle_unresolved: Vec<String>,
     /// A sentence about each image of which damaged blocks were read, and mended in what was read.
     pub mended: Vec<String>,
     /// The image of the indexes of its modules, where it needs one; it is not in the store before [`Locked::publish_images`].
@@ -70,12 +76,14 @@ pub fn lock(
         optional: builds.optional.clone(),
     };
     let (mut contents, mut images) = (Vec::new(), Vec::new());
-    for record in builds.stack.iter().chain(&builds.optional) {
+    let all: Vec<&BuildRecord> = builds.stack.iter().chain(&builds.optional).copied().collect();
+    for record in &all {
         check_verity(composition, record)?;
         let (image, paths) = paths_of(store, record)?;
         contents.push(paths);
         images.push(image);
     }
+    let missing = missing::find(store, &all, &images, &contents, builds.stack.len())?;
     let mut stack: Vec<&Image> = images[..builds.stack.len()].iter().map(CheckedImage::image).collect();
     let layers = Stack { records: &builds.stack, images: &stack, contents: &contents };
     let indexes = kernel
@@ -97,12 +105,13 @@ pub fn lock(
     }
     let (shadowed, idle_overrides) = allowed(composition, found)?;
     first_program::check(composition, &stack)?;
+    let (unresolved, idle_unresolved) = linking::allowed(composition, missing)?;
     let made = indexes.iter().map(|it| &it.record).chain(system.iter().map(|it| &it.record));
     let profile = resolved(composition, builds, &made.collect::<Vec<_>>(), kernel.as_ref());
     check_images(&profile)?;
     let opened = images.iter().chain(own.iter().map(|(image, _)| image));
     let mended = opened.filter_map(CheckedImage::told).collect();
-    Ok(Locked { profile, idle_overrides, shadowed, mended, indexes, system })
+    Ok(Locked { profile, idle_overrides, shadowed, unresolved, idle_unresolved, mended, indexes, system })
 }
 
 /// What the profile allows of what layers hide, and `override` lines that no path needs.

@@ -5,6 +5,7 @@ pub mod folder;
 pub mod kernel;
 pub mod layers;
 pub mod lock;
+mod missing;
 pub mod named;
 pub mod signature;
 pub mod system_image;

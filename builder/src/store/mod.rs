@@ -115,6 +115,11 @@ impl Store {
         self.root.join("stacks").join(key.hex())
     }
 
+    /// `elf/HEX`: what the programs and libraries of an image ask for and give.
+    pub fn elf_path(&self, digest: &Digest) -> PathBuf {
+        self.root.join("elf").join(digest.hex())
+    }
+
     /// `logs/ID.log`.
     pub fn log_path(&self, id: &Digest) -> PathBuf {
         self.root.join("logs").join(format!("{}.log", id.hex()))
