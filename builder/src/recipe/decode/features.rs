@@ -6,7 +6,7 @@ use profiles::decode::{Block, Node, Shape};
 use profiles::linkage::{LIBC, LINKAGE};
 use profiles::{Choice, Name, suggest};
 
-use super::values::{Line, PlainName};
+use super::values::{Line, PlainName, one_of};
 use super::{linkage, optional};
 use crate::choice::name::{self, VARIANT};
 use crate::choice::{Feature, FeatureValue, RESERVED, Rule, When};
@@ -157,19 +157,6 @@ fn default(node: Node<'_>, values: &[FeatureValue]) -> Option<Choice> {
         return node.property::<bool>("default").map(|on| if on { Choice::On } else { Choice::Off });
     }
     one_of(node, values, "values")
-}
-
-pub(super) fn one_of(node: Node<'_>, values: &[FeatureValue], what: &str) -> Option<Choice> {
-    let default = node.property::<Name>("default")?;
-    let known: Vec<&str> = values.iter().map(|value| value.name.as_str()).collect();
-    match known.contains(&default.as_str()) {
-        true => Some(Choice::Of(default)),
-        false => node.refuse_property(
-            "default",
-            format!("the default '{default}' is none of the {what}"),
-            suggest::remedy(default.as_str(), &known),
-        ),
-    }
 }
 
 fn rules(block: &Block<'_>, of: Option<&Name>) -> Option<Vec<Rule>> {

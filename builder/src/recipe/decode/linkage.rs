@@ -6,8 +6,7 @@ use profiles::decode::{Block, Node, Shape};
 use profiles::linkage::{LIBC, LIBCS, LINKAGE, LINKAGES};
 use profiles::{Choice, Name, suggest};
 
-use super::features::one_of;
-use super::values::Line;
+use super::values::{Line, one_of};
 use crate::choice::{Feature, FeatureValue, When};
 use crate::recipe::{Conditional, Dependency};
 

@@ -1,8 +1,9 @@
 //! The values of a recipe: texts and numbers of which not every one will do.
 
-use profiles::decode::{KdlValue, Problem, Value, text};
+use profiles::decode::{KdlValue, Node, Problem, Value, text};
+use profiles::{Choice, Name, suggest};
 
-use crate::choice::name;
+use crate::choice::{FeatureValue, name};
 use crate::image::capabilities::FileCapabilities;
 use crate::image::overlay_marks::acts_in_overlayfs;
 
@@ -91,4 +92,18 @@ fn mode(text: &str) -> Result<u32, String> {
         .ok()
         .filter(|mode| *mode <= 0o7777 && !text.starts_with('+'))
         .ok_or_else(|| format!("'{text}' is not a mode"))
+}
+
+/// The property `default`, which is one of `values`; anything else is noted, and they are called `what` then.
+pub(super) fn one_of(node: Node<'_>, values: &[FeatureValue], what: &str) -> Option<Choice> {
+    let default = node.property::<Name>("default")?;
+    let known: Vec<&str> = values.iter().map(|value| value.name.as_str()).collect();
+    match known.contains(&default.as_str()) {
+        true => Some(Choice::Of(default)),
+        false => node.refuse_property(
+            "default",
+            format!("the default '{default}' is none of the {what}"),
+            suggest::remedy(default.as_str(), &known),
+        ),
+    }
 }
