@@ -5,8 +5,9 @@ mod program;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 
-use program::{lamina, told};
+use program::{lamina, lamina_with, told};
 
 const BODY: &str = "the source\n";
 
@@ -126,4 +127,50 @@ fn a_recipe_that_lacks_hash_or_size_says_how_to_get_them_and_gets_them() {
     let text = fs::read_to_string(&file).unwrap();
     assert!(text.contains(&format!("source \"here-1.tar\" sha256=\"{}\" size=11 {{", hash())), "{text}");
     assert!(text.contains("mirror \"file:here-1.tar\""), "relative to the recipe: {text}");
+}
+
+/// A cargo that has one crate, and leaves it where cargo does.
+const CARGO: &str = r#"#!/bin/sh
+case "$*" in
+"info --quiet --color never hello@1.2.3")
+    mkdir -p "$CARGO_HOME/registry/cache/here-1"
+    echo "the source" >"$CARGO_HOME/registry/cache/here-1/hello-1.2.3.crate" ;;
+*)
+    echo "error: could not find it in https://key@registry.test/" >&2
+    exit 101 ;;
+esac
+"#;
+
+#[test]
+fn a_crate_comes_by_the_cargo_of_this_machine() {
+    let tree = tree();
+    let programs = tree.path().join("bin");
+    fs::create_dir(&programs).unwrap();
+    fs::write(programs.join("cargo"), CARGO).unwrap();
+    fs::set_permissions(programs.join("cargo"), fs::Permissions::from_mode(0o755)).unwrap();
+    let home = tree.path().join("home").display().to_string();
+    let path = format!("{}:/usr/bin:/bin", programs.display());
+    let pin = |address: &str, path: &str| {
+        let variables = [("CARGO_HOME", home.as_str()), ("PATH", path)];
+        let output = lamina_with(tree.path(), &["source", "pin", address], &variables);
+        (output.status.success(), told(&output))
+    };
+    let node = format!(
+        "    source \"hello-1.2.3.crate\" sha256=\"{}\" size=11 {{\n        mirror \"crate:hello/1.2.3\"\n    }}\n",
+        hash()
+    );
+    assert_eq!(pin("crate:hello/1.2.3", &path), (true, node.clone()));
+    let refused = "crate:hello/1.2.4: cargo: error: could not find it in https://***@registry.test/";
+    let (ended_well, said) = pin("crate:hello/1.2.4", &path);
+    assert!(!ended_well && said.contains(refused), "{said}");
+
+    // What lies in its cache needs no cargo.
+    let without = tree.path().join("without");
+    fs::create_dir(&without).unwrap();
+    for program in ["setpriv", "curl"] {
+        std::os::unix::fs::symlink(format!("/usr/bin/{program}"), without.join(program)).unwrap();
+    }
+    assert_eq!(pin("crate:hello/1.2.3", &without.display().to_string()), (true, node));
+    let (ended_well, said) = pin("crate:hello/1.2.4", &without.display().to_string());
+    assert!(!ended_well && said.contains("there is no program cargo"), "{said}");
 }

@@ -40,7 +40,7 @@ enum Action {
     note = "The hash says what lies there now, and not that it is right: compare it with what the authors publish."
 )]
 struct PinCommand {
-    /// an address as in `mirror` (https:, http:, debian:, debian-security:, file:), or a file
+    /// an address as in `mirror` (https:, http:, debian:, debian-security:, crate:, file:), or a file
     #[argh(positional, arg_name = "url-or-file")]
     address: String,
     /// the name of the source in /sources (default: the last part of the address)
@@ -86,13 +86,13 @@ fn folder_of(context: &Context, package: &str) -> Result<PathBuf> {
 
 /// An address of a kind that mirrors have, or a file of this machine: relative to the recipe where it lies beside it.
 fn mirror_of(address: &str, recipe: Option<&Path>) -> Result<Mirror> {
-    let kinds = ["https:", "http:", "debian:", "debian-security:", "file:"];
+    let kinds = ["https:", "http:", "debian:", "debian-security:", "crate:", "file:"];
     if kinds.iter().any(|kind| address.starts_with(kind)) {
         return Mirror::parse(address);
     }
     let path = std::fs::canonicalize(address).map_err(|error| {
         Error::caused(address, error)
-            .remedy("give a file, or an address with https:, http:, debian: or file:")
+            .remedy("give a file, or an address with https:, http:, debian:, crate: or file:")
     })?;
     let recipe = recipe.and_then(|folder| std::fs::canonicalize(folder).ok());
     let below = recipe.and_then(|folder| path.strip_prefix(folder).ok().map(Path::to_path_buf));
@@ -102,8 +102,12 @@ fn mirror_of(address: &str, recipe: Option<&Path>) -> Result<Mirror> {
     Mirror::parse(&format!("file:{text}"))
 }
 
-/// The last part of an address, without query and fragment (RFC 3986, section 3).
+/// The last part of an address, without query and fragment (RFC 3986, section 3); of a crate the name of its archive.
 fn last_part(address: &str) -> String {
+    if let Some(version) = address.strip_prefix("crate:") {
+        // As cargo calls its archive.
+        return format!("{}.crate", version.replace('/', "-"));
+    }
     let is_url = address.starts_with("http:") || address.starts_with("https:");
     let path = if is_url { address.split(['?', '#']).next().unwrap_or_default() } else { address };
     path.rsplit(['/', ':']).next().unwrap_or_default().to_owned()
@@ -158,6 +162,7 @@ mod tests {
         for (address, name) in [
             ("https://a.test/x/y-1.tar.gz?download=1#top", "y-1.tar.gz"),
             ("debian:pool/main/h/hello/hello_2.10.orig.tar.gz", "hello_2.10.orig.tar.gz"),
+            ("crate:libressl-pnacl-sys/2.1.6", "libressl-pnacl-sys-2.1.6.crate"),
             ("file:x.tar", "x.tar"),
             ("./a/x#1.tar", "x#1.tar"),
             ("https://a.test/", ""),

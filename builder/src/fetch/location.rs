@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use super::crates::CrateVersion;
+
 /// A place that bytes can be read from now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Location {
@@ -10,6 +12,8 @@ pub(super) enum Location {
     Url { url: String, proxy: Option<String> },
     /// A file of this machine.
     File(PathBuf),
+    /// For cargo, into its own cache.
+    Crate(CrateVersion),
 }
 
 impl fmt::Display for Location {
@@ -17,6 +21,7 @@ impl fmt::Display for Location {
         match self {
             Location::Url { url, .. } => f.write_str(&without_passwords(url)),
             Location::File(path) => path.display().fmt(f),
+            Location::Crate(version) => write!(f, "crate:{version}"),
         }
     }
 }

@@ -1,9 +1,10 @@
-//! Where a source may come from: `debian:`, `debian-security:`, `https:`, `http:` and `file:`.
+//! Where a source may come from: `debian:`, `debian-security:`, `crate:`, `https:`, `http:` and `file:`.
 
 use std::fmt;
 use std::path::{Component, Path, PathBuf};
 
 use super::apt::Archives;
+use super::crates::CrateVersion;
 use super::location::{Location, without_passwords};
 use crate::error::{Error, Result};
 
@@ -14,6 +15,8 @@ pub enum Mirror {
     Debian(String),
     /// `debian-security:PATH`: a path below the archive of security updates.
     DebianSecurity(String),
+    /// `crate:NAME/VERSION`: the archive of a crate, from the registry that this machine's cargo uses.
+    Crate(CrateVersion),
     /// `https://…` or `http://…`: the hash is pinned, so the transport need not be trusted.
     Url(String),
     /// `file:PATH`: absolute, or below the folder of the recipe.
@@ -28,7 +31,7 @@ impl Mirror {
     pub fn parse(text: &str) -> Result<Mirror> {
         let refuse = |cause: &str| {
             Error::new(format!("mirror \"{}\"", without_passwords(text).escape_debug()), cause).remedy(
-                "write debian:pool/..., debian-security:pool/..., https://..., http://... or file:PATH",
+                "write debian:pool/..., debian-security:pool/..., crate:NAME/VERSION, https://..., http://... or file:PATH",
             )
         };
         if text.chars().any(|letter| letter.is_control() || letter == ' ') {
@@ -42,6 +45,9 @@ impl Mirror {
         match kind {
             "debian" => below(rest).map(Mirror::Debian),
             "debian-security" => below(rest).map(Mirror::DebianSecurity),
+            "crate" => CrateVersion::parse(rest)
+                .map(Mirror::Crate)
+                .ok_or_else(|| refuse("is not NAME/VERSION with all three numbers of a version")),
             "https" | "http" if rest.strip_prefix("//").is_some_and(|host| !host.is_empty()) => {
                 Ok(Mirror::Url(text.to_owned()))
             }
@@ -56,6 +62,7 @@ impl Mirror {
         match self {
             Mirror::Debian(path) => archives.locations(path, false),
             Mirror::DebianSecurity(path) => archives.locations(path, true),
+            Mirror::Crate(version) => Ok(vec![Location::Crate(version.clone())]),
             Mirror::Url(url) => Ok(vec![Location::Url { url: url.clone(), proxy: None }]),
             Mirror::File(path) => Ok(vec![Location::File(recipe.join(path))]),
         }
@@ -84,6 +91,7 @@ impl fmt::Display for Mirror {
         match self {
             Mirror::Debian(path) => write!(f, "debian:{path}"),
             Mirror::DebianSecurity(path) => write!(f, "debian-security:{path}"),
+            Mirror::Crate(version) => write!(f, "crate:{version}"),
             Mirror::Url(url) => f.write_str(&without_passwords(url)),
             Mirror::File(path) => write!(f, "file:{}", path.display()),
         }
@@ -99,6 +107,7 @@ mod tests {
         for text in [
             "debian:pool/main/h/hello/hello_2.10.orig.tar.gz",
             "debian-security:pool/updates/main/x.deb",
+            "crate:libressl-pnacl-sys/2.1.6",
             "https://example.org/a.tar.gz",
             "http://127.0.0.1:8080/a",
             "file:/srv/mirror/a",
@@ -121,6 +130,7 @@ mod tests {
             "debian:/pool/x",
         ]
         .into_iter()
+        .chain(["crate:", "crate:a", "crate:a/1.2", "crate:../1.2.3"])
         .chain(["file:", "file:../../etc/passwd", "https://example.org/a b", "debian:pool/\u{1b}x"])
         {
             let error = Mirror::parse(text).unwrap_err().to_string();

@@ -9,6 +9,7 @@
 //! every way that people set them up, which no library does.
 
 mod apt;
+mod crates;
 mod curl;
 mod download;
 mod events;
@@ -250,6 +251,7 @@ impl Fetcher {
         let complete = match location {
             Location::Url { url, proxy } => download.read_url(url, proxy.as_deref(), progress)?,
             Location::File(path) => download.read_file(path, progress)?,
+            Location::Crate(version) => download.read_file(&version.in_cache()?, progress)?,
         };
         self.keep(complete, &target, source).map_err(Failure::here)
     }

@@ -61,15 +61,18 @@ impl Fetcher {
 fn read(location: &Location) -> Result<Pin, Failure> {
     match location {
         Location::Url { url, proxy } => read_url(url, proxy.as_deref()),
-        Location::File(path) => {
-            let missing = |error: std::io::Error| Failure::new(Kind::NotThere, error);
-            if !std::fs::metadata(path).map_err(missing)?.is_file() {
-                return Err(Failure::new(Kind::NotThere, "is not a regular file"));
-            }
-            let (sha256, size) = hash(File::open(path).map_err(missing)?).and_then(not_empty)?;
-            Ok(Pin { sha256, size, redirected: None, whole: true, encoding: None })
-        }
+        Location::File(path) => read_file(path),
+        Location::Crate(version) => read_file(&version.in_cache()?),
     }
+}
+
+fn read_file(path: &Path) -> Result<Pin, Failure> {
+    let missing = |error: std::io::Error| Failure::new(Kind::NotThere, error);
+    if !std::fs::metadata(path).map_err(missing)?.is_file() {
+        return Err(Failure::new(Kind::NotThere, "is not a regular file"));
+    }
+    let (sha256, size) = hash(File::open(path).map_err(missing)?).and_then(not_empty)?;
+    Ok(Pin { sha256, size, redirected: None, whole: true, encoding: None })
 }
 
 fn read_url(url: &str, proxy: Option<&str>) -> Result<Pin, Failure> {
