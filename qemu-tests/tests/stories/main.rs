@@ -12,6 +12,7 @@ mod drives;
 mod encrypted_disk;
 mod generations;
 mod hooks;
+mod https;
 mod init_systems;
 mod kexec;
 mod layers;
