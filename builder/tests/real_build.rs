@@ -201,6 +201,27 @@ fn a_failed_build_may_leave_any_depth_and_any_rights() {
     workshop.succeed(&["store", "verify"]);
 }
 
+/// The same steps make an image where the package is asked for as a dynamic one.
+#[test]
+fn a_static_package_with_a_program_for_a_loader_is_refused_after_the_build() {
+    let workshop = Workshop::new(Workshop::ways()[0]);
+    let steps = r#"linkage "static" "dynamic" default="static"
+    step "install" """
+        mkdir -p "$OUT/usr/bin"
+        echo 'int main(void) { return 0; }' > main.c
+        gcc -static -o "$OUT/usr/bin/whole" main.c
+        gcc -o "$OUT/usr/bin/half" main.c
+        """
+"#;
+    workshop.recipe("both", steps);
+    let told = workshop.fail(&["build", "both"]);
+    for part in ["package both: is linked statically", "/usr/bin/half is not", "`$LINKAGE`"] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    assert!(!workshop.has_record("both"));
+    workshop.succeed(&["build", "both", "linkage=dynamic"]);
+}
+
 #[test]
 fn a_forbidden_layout_is_refused_after_the_build() {
     let workshop = Workshop::new(Workshop::ways()[0]);

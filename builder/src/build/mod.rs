@@ -5,6 +5,7 @@ pub mod plan;
 mod root;
 pub mod schedule;
 pub mod source_plan;
+mod static_output;
 pub mod watch;
 
 use std::collections::BTreeMap;
@@ -154,6 +155,7 @@ impl Builder<'_> {
         let image = scratch.path().join("image");
         write_with_record(&mut tree, &package.recipe.metadata, &mut record, how, &image)
             .map_err(Error::on(format!("package {}", package.recipe.name)))?;
+        static_output::check(package, &image)?;
         Ok(record)
     }
 
