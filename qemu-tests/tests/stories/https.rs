@@ -30,7 +30,7 @@ const OPENSSL: Provider =
     Provider { name: "openssl", version: "OpenSSL/3.0.17", shared: &["libcrypto.so.3", "libssl.so.3"] };
 /// The old one, which a crate carries: it is for this alone.
 const LIBRESSL: Provider =
-    Provider { name: "libressl", version: "LibreSSL/2.0.0", shared: &["libcrypto.so.29", "libssl.so.29"] };
+    Provider { name: "libressl", version: "LibreSSL/2.0.0", shared: &["libcrypto.so.29", "libssl.so.26"] };
 
 /// A site with a key and a certificate of its own, the same whoever encrypts.
 const SITE: &str = r#"recipe "site" {
@@ -80,14 +80,20 @@ impl Shop {
     /// Builds a system in which both programs encrypt with that library, linked in that way.
     fn build(&self, provider: &Provider, linkage: &str) -> Result<String, Failure> {
         let (name, tls) = (format!("{}-{linkage}", provider.name), provider.name);
+        let choices = format!("tls=\"{tls}\" linkage=\"{linkage}\"");
+        self.build_of(&name, &[&format!("curl {choices}"), &format!("lighttpd {choices}"), "site"])?;
+        Ok(name)
+    }
+
+    /// Builds the profile `name` of the base and these packages, each with its choices.
+    fn build_of(&self, name: &str, packages: &[&str]) -> Story {
+        let packages = packages.join("\n        ");
         let text = format!(
-            "profile \"{name}\" {{\n    description \"a page over HTTPS\"\n    include \"base\"\n    packages {{\n        curl tls=\"{tls}\" linkage=\"{linkage}\"\n        \
-             lighttpd tls=\"{tls}\" linkage=\"{linkage}\"\n        site\n    }}\n}}\n"
+            "profile \"{name}\" {{\n    description \"a page over HTTPS\"\n    include \"base\"\n    packages {{\n        {packages}\n    }}\n}}\n"
         );
         self.write(&format!("tree/profiles/{name}.kdl"), &text)?;
         let mut lamina = programs::lamina(&self.path("store"));
-        run(lamina.arg("--tree").arg(self.path("tree")).args(["build", "--profile", &name]))?;
-        Ok(name)
+        run(lamina.arg("--tree").arg(self.path("tree")).args(["build", "--profile", name])).map(drop)
     }
 
     /// Puts the system into the store of the story's medium.
@@ -183,4 +189,37 @@ fn a_page_comes_encrypted_by_each_library_in_each_linkage() -> Story {
         .flat_map(|provider| linkages.map(|linkage| (provider, linkage)))
         .collect();
     fetches("https-all", &all)
+}
+
+#[test]
+#[ignore = "compiles two libraries for glibc and curl: `make soak` tells it"]
+fn a_program_of_glibc_fetches_from_one_of_musl_and_another_is_led_through_a_proxy() -> Story {
+    let shop = Shop::new()?;
+    let fixture = Fixture::new("https-glibc")?;
+    let glibc = "curl linkage=\"dynamic\" libc=\"glibc\"";
+    shop.build_of("glibc", &[glibc, "lighttpd", "site"])?;
+    shop.build_of("proxy", &["curl linkage=\"dynamic\"", "lighttpd", "site", "proxychains-ng"])?;
+    for profile in ["glibc", "proxy"] {
+        shop.ship(profile, &fixture)?;
+    }
+    let needs = shop.needs("glibc", "curl", "usr/bin/curl")?;
+    let expected = [&["libc.so.6"], MBEDTLS.shared, &["libz.so.1"]].concat();
+    assert_eq!(needs, expected);
+    let disk = fixture.disk()?;
+    let mut guest = fixture.boot(&disk, "lamina.profile=glibc")?;
+    guest.expect(PROMPT)?;
+    fetch(&mut guest, "glibc", &MBEDTLS)?;
+    guest.type_line("poweroff")?;
+    guest.expect_off()?;
+
+    // Nobody listens where its configuration says: that it asks there at all is the library's doing.
+    let mut guest = fixture.boot(&disk, "lamina.profile=proxy")?;
+    guest.expect(PROMPT)?;
+    fetch(&mut guest, "proxy", &MBEDTLS)?;
+    let led = guest.run("proxychains4 curl -sS -k https://127.0.0.1/ 2>&1 || true")?;
+    for part in ["preloading /usr/lib/libproxychains4.so", "127.0.0.1:9050"] {
+        assert!(led.contains(part) && !led.contains(PAGE), "{led}");
+    }
+    guest.type_line("poweroff")?;
+    guest.expect_off()
 }
