@@ -4,7 +4,8 @@ use std::fs;
 use std::process::Stdio;
 use std::sync::OnceLock;
 
-use super::location::{Location, without_passwords};
+use super::location::Location;
+use super::passwords::without_passwords;
 use super::tied_program;
 use crate::error::{Error, Result};
 

@@ -4,7 +4,7 @@ use std::process::{Child, ExitStatus, Stdio};
 use std::time::{Duration, SystemTime};
 
 use super::failure::{Failure, Kind};
-use super::location::without_passwords;
+use super::passwords::without_passwords;
 use super::tied_program;
 use crate::error::{Error, Result};
 

@@ -4,8 +4,9 @@ use std::fmt;
 use std::path::{Component, Path, PathBuf};
 
 use super::apt::Archives;
-use super::crates::CrateVersion;
-use super::location::{Location, without_passwords};
+use super::crate_version::CrateVersion;
+use super::location::Location;
+use super::passwords::without_passwords;
 use crate::error::{Error, Result};
 
 /// A place that a recipe names.

@@ -9,6 +9,7 @@
 //! every way that people set them up, which no library does.
 
 mod apt;
+mod crate_version;
 mod crates;
 mod curl;
 mod download;
@@ -16,6 +17,7 @@ mod events;
 mod failure;
 mod location;
 mod mirror;
+mod passwords;
 mod patience;
 mod pin;
 mod source;
@@ -31,9 +33,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 pub use apt::Archives;
 use atomic_file::UnnamedFile;
 pub use events::{Console, Event, Progress};
-pub use location::without_passwords;
 pub use mirror::Mirror;
 use nix::fcntl::OFlag;
+pub use passwords::without_passwords;
 use profiles::Digest;
 pub use source::Source;
 
@@ -251,7 +253,7 @@ impl Fetcher {
         let complete = match location {
             Location::Url { url, proxy } => download.read_url(url, proxy.as_deref(), progress)?,
             Location::File(path) => download.read_file(path, progress)?,
-            Location::Crate(version) => download.read_file(&version.in_cache()?, progress)?,
+            Location::Crate(version) => download.read_file(&crates::in_cache(version)?, progress)?,
         };
         self.keep(complete, &target, source).map_err(Failure::here)
     }

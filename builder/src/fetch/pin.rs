@@ -62,7 +62,7 @@ fn read(location: &Location) -> Result<Pin, Failure> {
     match location {
         Location::Url { url, proxy } => read_url(url, proxy.as_deref()),
         Location::File(path) => read_file(path),
-        Location::Crate(version) => read_file(&version.in_cache()?),
+        Location::Crate(version) => read_file(&super::crates::in_cache(version)?),
     }
 }
 

@@ -175,7 +175,7 @@ fn a_library_that_something_opens_finds_what_is_loaded_or_lies_beside_it_or_in_i
     assert_eq!(found(&[base(), image(&[module.clone(), own.clone()], &[])]).len(), 1);
     // A program of a layer below that does not load it finds it no more than this one.
     assert_eq!(
-        found(&[base(), image(&[own.clone()], &[]), module_alone.clone()]),
+        found(&[base(), image(std::slice::from_ref(&own), &[]), module_alone.clone()]),
         ["c: /usr/lib/modules.d/module.so needs libown.so"]
     );
     let loads = image(&[with_path.clone(), own], &[]);
