@@ -15,7 +15,9 @@ use builder::image::output;
 use builder::linking::{ImageFacts, Libraries, first_dynamic, stands_in_for};
 use builder::profile::folder::ProfileFolder;
 use builder::profile::lock::{self, Builds, Locked};
+use builder::profile::replacing::{self, Replacement};
 use builder::store::{BuildRecord, Store};
+use profiles::Name;
 
 const JOBS: NonZero<usize> = NonZero::<usize>::MIN;
 
@@ -281,6 +283,33 @@ fn a_library_takes_the_place_of_another_when_it_gives_as_much_at_the_same_path()
 }
 
 /// The figures of docs/linking.md come from here.
+/// What was built with the one before stays as it is.
+#[test]
+fn a_library_is_put_in_the_place_of_another_by_locking_alone() {
+    let shop = Shop::new();
+    let (base, library) = (shop.base(), shop.library("library", "one", ""));
+    let user = shop.program("user", "gcc", "library");
+    let (newer, lesser) = (shop.library("newer", "one two", ""), shop.library("lesser", "two", ""));
+    let replaced = |of: &str, by: &BuildRecord| {
+        let replacements = [Replacement { of: Name::parse(of).unwrap(), by: by.clone() }];
+        let builds = Builds { stack: vec![&base, &library, &user], optional: Vec::new() };
+        let builds = replacing::replace(builds, &replacements, &shop.store)?;
+        shop.lock(&builds.stack, &[], "")
+    };
+    let digests =
+        |locked: &Locked| locked.profile.images.iter().map(|image| image.digest).collect::<Vec<_>>();
+    let locked = replaced("library", &newer).unwrap();
+    assert_eq!(digests(&locked), [base.digest, newer.digest, user.digest]);
+    let message = replaced("library", &lesser).unwrap_err().to_string();
+    for part in
+        ["cannot take the place of library", "libx.so.1 lacks 1 symbol: one", "built-with --using library"]
+    {
+        assert!(message.contains(part), "{part}: {message}");
+    }
+    let message = replaced("libary", &newer).unwrap_err().to_string();
+    assert!(message.contains("package libary") && message.contains("no layer"), "{message}");
+}
+
 #[test]
 fn locking_again_costs_next_to_nothing() {
     let shop = Shop::new();

@@ -21,7 +21,9 @@ use crate::graph::Graph;
 use crate::profile::kernel::ProfileKernel;
 use crate::profile::layers::{Layers, requests};
 use crate::profile::lock::{self, Locked};
+use crate::profile::replacing::{self, Replacement};
 use crate::profile::signature::{self, Signed};
+use crate::records::named_build;
 use crate::settings;
 use crate::store::Store;
 
@@ -69,6 +71,7 @@ struct Check {
     subcommand,
     name = "lock",
     example = "lamina profile lock console web\nlamina profile lock web --dry-run",
+    example = "lamina profile lock web --replace libressl=0123456789ab",
     note = "The packages must have been built: `lamina build NAME` builds and locks.",
     note = "What a program is linked with must lie in its layer or below, or be allowed by `unresolved`.",
     note = "Prints the word for the kernel command line that boots this very profile: lamina.profile=NAME@sha256:HEX."
@@ -77,6 +80,9 @@ struct Lock {
     /// names of profiles
     #[argh(positional)]
     name: Vec<String>,
+    /// put this build of the store in the place of a layer: its libraries have the same names and at least the same symbols
+    #[argh(option, arg_name = "layer=build")]
+    replace: Vec<String>,
     /// print the resolved profile instead of putting it into the store
     #[argh(switch, short = 'n')]
     dry_run: bool,
@@ -252,10 +258,11 @@ impl Lock {
     fn run(self, context: &Context) -> Result<ExitCode> {
         require(&self.name)?;
         let store = context.store()?;
+        let replacements = replacements(&self.replace, &store)?;
         let mut done = Vec::new();
         for name in &self.name {
             let composition = compose(context, name)?;
-            let locked = lock_built(context, &store, &composition)?;
+            let locked = lock_built(context, &store, &composition, &replacements)?;
             let published =
                 if self.dry_run { None } else { Some(locked::publish(context, &store, &locked)?) };
             if self.json {
@@ -330,7 +337,12 @@ fn resolve(context: &Context, composition: &Composition) -> Result<(Graph, Vec<u
 }
 
 /// Locks a profile whose packages are all in the store.
-fn lock_built(context: &Context, store: &Store, composition: &Composition) -> Result<Locked> {
+fn lock_built(
+    context: &Context,
+    store: &Store,
+    composition: &Composition,
+    replacements: &[Replacement],
+) -> Result<Locked> {
     let (graph, roots) = resolve(context, composition)?;
     let layers = Layers::of(&graph, composition, &roots)?;
     let all = layers.all();
@@ -343,5 +355,23 @@ fn lock_built(context: &Context, store: &Store, composition: &Composition) -> Re
         return Err(Error::new(format!("profile {}", composition.name), cause)
             .remedy(format!("`lamina build {}` builds and locks", composition.name)));
     }
-    lock::lock(composition, &builds(&layers, &records), store, jobs_or_processors(None))
+    let builds = replacing::replace(builds(&layers, &records), replacements, store)?;
+    lock::lock(composition, &builds, store, jobs_or_processors(None))
+}
+
+/// Reads `LAYER=BUILD`, each with a build of the store.
+fn replacements(words: &[String], store: &Store) -> Result<Vec<Replacement>> {
+    if words.is_empty() {
+        return Ok(Vec::new());
+    }
+    let records = store.records()?.sound;
+    let replacement = |word: &String| {
+        let (layer, build) = word.split_once('=').ok_or_else(|| {
+            Error::new(format!("--replace {word}"), "lacks the build")
+                .remedy("write LAYER=BUILD, with the beginning of its id: libressl=0123456789ab")
+        })?;
+        let of = Name::parse(layer).map_err(Error::on(format!("--replace {word}")))?;
+        Ok(Replacement { by: named_build::of_package(&records, &of, build)?.clone(), of })
+    };
+    words.iter().map(replacement).collect()
 }

@@ -7,5 +7,6 @@ pub mod layers;
 pub mod lock;
 mod missing;
 pub mod named;
+pub mod replacing;
 pub mod signature;
 pub mod system_image;
