@@ -46,6 +46,16 @@ static inline int SSL_CTX_set_ecdh_auto(SSL_CTX *context, int on)
 	return done;
 }
 
+/* Later ones choose a curve by themselves. */
+static inline SSL_CTX *new_context_with_curve(const SSL_METHOD *method)
+{
+	SSL_CTX *context = SSL_CTX_new(method);
+	if (context)
+		SSL_CTX_set_ecdh_auto(context, 1);
+	return context;
+}
+#define SSL_CTX_new new_context_with_curve
+
 static inline int SSL_CTX_set1_curves_list(SSL_CTX *context, const char *list)
 {
 	(void)context;
@@ -69,10 +79,11 @@ static inline void SSL_get0_alpn_selected(const SSL *connection, const unsigned 
 	*length = 0;
 }
 
+/* Who frees a store frees it here, whoever else has it: nobody may keep one. */
 static inline int X509_STORE_up_ref(X509_STORE *store)
 {
-	CRYPTO_add(&store->references, 1, CRYPTO_LOCK_X509_STORE);
-	return 1;
+	(void)store;
+	return 0;
 }
 
 #endif
