@@ -293,7 +293,7 @@ fn a_library_is_put_in_the_place_of_another_by_locking_alone() {
     let replaced = |of: &str, by: &BuildRecord| {
         let replacements = [Replacement { of: Name::parse(of).unwrap(), by: by.clone() }];
         let builds = Builds { stack: vec![&base, &library, &user], optional: Vec::new() };
-        let builds = replacing::replace(builds, &replacements, &shop.store)?;
+        let builds = replacing::replace(&Name::parse("web").unwrap(), builds, &replacements, &shop.store)?;
         shop.lock(&builds.stack, &[], "")
     };
     let digests =

@@ -355,7 +355,7 @@ fn lock_built(
         return Err(Error::new(format!("profile {}", composition.name), cause)
             .remedy(format!("`lamina build {}` builds and locks", composition.name)));
     }
-    let builds = replacing::replace(builds(&layers, &records), replacements, store)?;
+    let builds = replacing::replace(&composition.name, builds(&layers, &records), replacements, store)?;
     lock::lock(composition, &builds, store, jobs_or_processors(None))
 }
 

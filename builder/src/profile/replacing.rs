@@ -21,19 +21,47 @@ pub struct Replacement {
 ///
 /// # Errors
 /// There is no such layer; a program would miss something, with all that is missing; an image is damaged.
-pub fn replace<'a>(builds: Builds<'a>, replacements: &'a [Replacement], store: &Store) -> Result<Builds<'a>> {
+pub fn replace<'a>(
+    profile: &Name,
+    builds: Builds<'a>,
+    replacements: &'a [Replacement],
+    store: &Store,
+) -> Result<Builds<'a>> {
     let mut builds = builds;
-    for replacement in replacements {
+    for (at, Replacement { of, by }) in replacements.iter().enumerate() {
+        if replacements[..at].iter().any(|before| before.of == *of) {
+            return Err(
+                Error::new(format!("--replace {of}"), "stands twice").remedy("give each layer one build")
+            );
+        }
         let layers = builds.stack.iter_mut().chain(&mut builds.optional);
-        let Some(layer) = { layers }.find(|layer| layer.name == replacement.of) else {
-            let cause = "is no layer of it that a build could take the place of";
-            return Err(Error::new(format!("package {}", replacement.of), cause)
-                .remedy("`lamina profile check` lists the layers"));
+        let Some(layer) = { layers }.find(|layer| layer.name == *of) else {
+            let cause = format!("is no layer of the profile {profile}, so nothing can take its place there");
+            return Err(Error::new(format!("package {of}"), cause)
+                .remedy(format!("`lamina profile check {profile}` lists the layers")));
         };
-        check(layer, &replacement.by, store)?;
-        *layer = &replacement.by;
+        check(layer, by, store)?;
+        *layer = by;
     }
+    replacements.iter().try_for_each(|replacement| check_among(&replacement.by, &builds))?;
     Ok(builds)
+}
+
+/// Refuses a build that has the name of another layer, or needs a package to run that is no layer.
+fn check_among(new: &BuildRecord, builds: &Builds<'_>) -> Result<()> {
+    let named =
+        |name: &Name| builds.stack.iter().chain(&builds.optional).filter(|it| it.name == *name).count();
+    if named(&new.name) > 1 {
+        let cause = format!("cannot take the place of another layer: {} is a layer already", new.name);
+        return Err(Error::new(shown(new), cause).remedy("leave that layer out, or take another build"));
+    }
+    match new.depends.iter().find(|needed| named(needed) == 0) {
+        None => Ok(()),
+        Some(needed) => {
+            let cause = format!("needs {needed} to run, which is no layer of the profile");
+            Err(Error::new(shown(new), cause).remedy(format!("name {needed} in the profile")))
+        }
+    }
 }
 
 fn check(old: &BuildRecord, new: &BuildRecord, store: &Store) -> Result<()> {
