@@ -162,7 +162,7 @@ fn a_dependent_asks_for_what_it_needs_and_who_says_nothing_is_content() {
     assert!(message.contains("+fips asked for by vim"), "{message}");
     // The same within the root of a build.
     let (graph, roots) = tree.resolve(&["all"]).unwrap();
-    assert_eq!(layers(&graph, roots[0]), ["bootstrap", "ssl", "wget", "git"]);
+    assert_eq!(layers(&graph, roots[0]), ["bootstrap", "ssl", "git", "wget"]);
     let message = tree.resolve(&["bad"]).unwrap_err().to_string();
     assert!(
         message.contains("flavour=b asked for by git") && message.contains("flavour=a asked for by nano"),

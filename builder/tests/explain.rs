@@ -300,3 +300,30 @@ fn info_tells_of_lines_of_every_version() {
     assert!(said.contains("old (depends) +ldap at packages/old/recipe.kdl:3:"), "{said}");
     assert_eq!(said.matches("old (build-depends)").count(), 1, "{said}");
 }
+
+/// What is handed on was asked for by whoever hands it on, whatever the library's own recipe would be.
+#[test]
+fn what_a_library_inherits_is_explained_by_who_hands_it_on() {
+    let folder = tree();
+    let recipe = |name: &str, nodes: &str| {
+        let text = format!(
+            "recipe \"{name}\" {{\n    version \"1\"\n    description \"x\"\n    license \"MIT\"\n    {nodes}\n    step \"install\" \"true\"\n}}\n"
+        );
+        let path = folder.path().join(format!("packages/{name}/recipe.kdl"));
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    };
+    recipe(
+        "zlib",
+        "linkage \"static\" \"dynamic\" default=\"static\"\n    libc \"musl\" \"glibc\" default=\"musl\"",
+    );
+    recipe("tool", "linkage \"dynamic\"\n    libc \"musl\"\n    libraries { zlib; }");
+    assert_eq!(
+        says(folder.path(), "explain zlib --in tool"),
+        "zlib 1 (the only one)\n  \
+         libc=musl                asked for by tool at packages/tool/recipe.kdl:7:17\n      \
+         libc=glibc: nothing but the id\n  \
+         linkage=dynamic          asked for by tool at packages/tool/recipe.kdl:7:17\n      \
+         linkage=static: nothing but the id\n"
+    );
+}

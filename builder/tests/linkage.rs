@@ -3,6 +3,8 @@
 mod tree;
 
 use builder::graph::{Graph, Package};
+use builder::profile::folder::ProfileFolder;
+use builder::profile::layers::requests;
 use builder::recipe::RecipeFolder;
 use profiles::Name;
 use tree::Tree;
@@ -79,11 +81,11 @@ fn a_static_program_asks_for_archives_and_needs_none_of_them_to_run() {
     let curl = &graph.packages()[roots[0]];
     let expected = [
         "bootstrap",
+        "headers",
         "musl static",
         "zlib static musl",
         "http2 static musl",
         "libressl static musl",
-        "headers",
     ];
     assert_eq!(layers(&graph, curl), expected);
     assert_eq!(to_run(&graph, curl), ["certificates"]);
@@ -159,7 +161,7 @@ fn a_shared_library_brings_its_headers_and_not_what_it_has_linked_in() {
     tree.recipe("program", &format!("{program}\n{INSTALL}"));
     let (graph, roots) = tree.resolve(&["program"]).unwrap();
     let program = &graph.packages()[roots[0]];
-    assert_eq!(layers(&graph, program), ["bootstrap", "musl dynamic", "headers", "shared dynamic musl"]);
+    assert_eq!(layers(&graph, program), ["bootstrap", "headers", "musl dynamic", "shared dynamic musl"]);
     let names = |indices: Vec<usize>| -> Vec<String> {
         indices.iter().map(|index| graph.packages()[*index].recipe.name.to_string()).collect()
     };
@@ -202,6 +204,57 @@ fn the_same_choices_in_any_order_are_one_build() {
     assert_ne!(id(&[]), id(&[("linkage", "mixed")]));
 }
 
+/// Layers hide files of those below them, and no line of an id says which lies above: so the written order of a recipe must not count.
+#[test]
+fn the_written_order_of_what_is_needed_changes_neither_a_root_nor_an_id() {
+    let app = |kind: &str, names: [&str; 3]| {
+        let tree = tree();
+        let (axes, mixed) = match kind {
+            "libraries" => ("linkage \"mixed\"\nlibc \"musl\"", "mixed { shared \"zlib\" \"openssl\"; }"),
+            _ => ("", ""),
+        };
+        let nodes = format!("version \"1\"\n{axes}\n{mixed}\n{kind} {{ {}; }}", names.join("; "));
+        tree.recipe("app", &format!("{nodes}\n{INSTALL}"));
+        let (graph, roots) = tree.resolve(&["app"]).unwrap();
+        let app = &graph.packages()[roots[0]];
+        (app.id, layers(&graph, app))
+    };
+    for kind in ["libraries", "build-depends"] {
+        let expected = app(kind, ["zlib", "openssl", "http2"]);
+        for names in [["http2", "openssl", "zlib"], ["openssl", "zlib", "http2"]] {
+            assert_eq!(app(kind, names), expected, "{kind} {names:?}");
+        }
+    }
+}
+
+/// The library is there as a shared one anyway, and nobody can have both.
+#[test]
+fn what_a_shared_library_of_a_mixed_program_needs_is_shared_too() {
+    let tree = tree();
+    tree.recipe("openssl", &format!("version \"1\"\n{BOTH}\nlibraries {{ musl; zlib; }}\n{INSTALL}"));
+    let (graph, roots) = tree.resolve_with(&["curl"], &[("linkage", "mixed"), ("tls", "openssl")]).unwrap();
+    let curl = &graph.packages()[roots[0]];
+    let needed = to_run(&graph, curl);
+    assert_eq!(needed, ["certificates", "musl dynamic", "zlib dynamic musl", "openssl dynamic musl"]);
+    assert!(layers(&graph, curl).contains(&"http2 static musl".to_owned()));
+    assert!(curl.canonical.contains("\ndepend zlib any libc=musl linkage=dynamic\n"), "{}", curl.canonical);
+}
+
+#[test]
+fn a_profile_asks_those_of_its_packages_that_can_be_so() {
+    let tree = tree();
+    let text = "profile \"web\" { linkage \"mixed\"; packages { curl; pam; zlib linkage=\"static\"; http2; headers; }; }";
+    tree.write("../profiles/web.kdl", text);
+    let profiles = ProfileFolder::new(tree.path().join("../profiles"));
+    let composition = profiles.compose(&Name::parse("web").unwrap()).unwrap();
+    let (graph, roots) = Graph::resolve(&RecipeFolder::new(tree.path()), &requests(&composition)).unwrap();
+    let all: Vec<String> = roots.iter().map(|root| described(&graph.packages()[*root])).collect();
+    assert_eq!(
+        all,
+        ["curl mixed musl", "pam dynamic musl", "zlib static musl", "http2 static musl", "headers"]
+    );
+}
+
 #[test]
 fn asking_for_what_a_recipe_cannot_do_says_why_and_who_asks() {
     let tree = tree();
@@ -240,7 +293,10 @@ fn what_a_recipe_says_wrongly_of_linkage_is_told_with_its_place() {
         ("linkage \"static\" \"dynamic\"", "default"),
         ("linkage \"static\" \"dynamic\" default=\"mixed\"", "the default 'mixed' is none of the values"),
         ("linkage \"static\" \"static\" default=\"static\"", "'static' stands twice"),
-        ("linkage \"static\" { cannot \"static\" \"no\"; }", "'static' stands twice"),
+        (
+            "linkage \"static\" { cannot \"static\" \"no\"; }",
+            "'static' is one of the values that it can have",
+        ),
         ("linkage \"static\" { cannot \"dynamic\"; }", "a value and the reason"),
         ("libc \"uclibc\"", "there is no libc 'uclibc'"),
         ("libraries { zlib; }", "says how it is linked"),

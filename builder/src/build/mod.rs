@@ -358,7 +358,7 @@ fn environment(package: &Package, jobs: NonZero<usize>) -> Vec<(String, String)>
     .to_vec();
     variables.push(("JOBS".to_owned(), jobs.to_string()));
     variables.push(("SOURCE_DATE_EPOCH".to_owned(), SOURCE_DATE_EPOCH.to_string()));
-    let shared: Vec<&str> = package.instructions.shared().map(Name::as_str).collect();
+    let shared: Vec<&str> = package.instructions.shared().into_iter().map(Name::as_str).collect();
     if !shared.is_empty() {
         variables.push(("SHARED".to_owned(), shared.join(" ")));
     }

@@ -123,10 +123,10 @@ impl Explain {
 impl<'a> Explained<'a> {
     fn of(package: &'a Package) -> Self {
         let Package { recipe, selection, instructions, asked, .. } = package;
-        let asked = asked.iter().map(|request| &request.wishes);
-        let by = asked.clone().find(|it| !it.choices.is_empty()).map(|it| it.by.clone());
+        let asked: Vec<Wishes> = asked.iter().map(|request| request.wishes_of(recipe)).collect();
+        let by = asked.iter().find(|it| !it.choices.is_empty()).map(|it| it.by.clone());
         let none = Wishes::none(by.unwrap_or(Asker::CommandLine));
-        let wishes = asked.fold(none, |all, it| all.or(&it.choices));
+        let wishes = asked.iter().fold(none, |all, it| all.or(&it.choices));
         Explained { package, decided: Decided::new(recipe, wishes, selection, instructions) }
     }
 
@@ -147,7 +147,7 @@ impl<'a> Explained<'a> {
 
     /// Who has decided.
     fn why(&self, feature: &Feature) -> String {
-        let asked = self.package.asked.iter().map(|request| &request.wishes);
+        let asked = self.package.asked.iter().map(|request| request.wishes_of(&self.package.recipe));
         let askers = asked.filter(|wishes| wishes.choices.contains_key(&feature.name));
         let mut askers: Vec<String> = askers.map(|wishes| wishes.by.to_string()).collect();
         askers.sort();

@@ -75,14 +75,17 @@ pub struct Request {
     pub condition: Condition,
     /// What is asked of it besides, where its recipe leaves that open.
     pub handed_on: BTreeMap<String, Choice>,
+    /// What it is asked for where it can be that.
+    pub preferred: BTreeMap<String, Choice>,
 }
 
 impl Request {
     /// What is wished of this recipe of the package.
     pub fn wishes_of(&self, recipe: &Recipe) -> Wishes {
-        let open = |(name, _): &(&String, &Choice)| recipe.leaves_open(name);
-        let handed_on = self.handed_on.iter().filter(open);
-        self.wishes.clone().or(&handed_on.map(|(name, choice)| (name.clone(), choice.clone())).collect())
+        let handed_on = self.handed_on.iter().filter(|(name, _)| recipe.leaves_open(name));
+        let preferred = self.preferred.iter().filter(|(name, choice)| recipe.can_be(name, choice));
+        let asked = handed_on.chain(preferred);
+        self.wishes.clone().or(&asked.map(|(name, choice)| (name.clone(), choice.clone())).collect())
     }
 
     /// The package with its defaults.
@@ -92,6 +95,7 @@ impl Request {
             wishes: Wishes::none(Asker::CommandLine),
             condition: Condition::default(),
             handed_on: BTreeMap::new(),
+            preferred: BTreeMap::new(),
         }
     }
 }
@@ -102,6 +106,15 @@ struct Place {
     index: usize,
     /// Whether it is linked with, and not only there to run.
     linked: bool,
+}
+
+/// In which order layers lie of which none needs the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Beside {
+    /// As recipes and profiles have them.
+    AsWritten,
+    /// Those of a build: an id has no order of lines in it, so that none may count.
+    ByName,
 }
 
 impl Place {
@@ -129,10 +142,15 @@ impl Graph {
     }
 
     /// `roots` and all that comes with them, each after what it needs.
-    fn with_depends(&self, roots: impl IntoIterator<Item = Place>, one: &OneOfEach) -> Vec<usize> {
+    fn with_depends(
+        &self,
+        roots: impl Iterator<Item = Place>,
+        one: &OneOfEach,
+        beside: Beside,
+    ) -> Vec<usize> {
         let (mut order, mut seen) = (Vec::new(), BTreeSet::new());
-        for root in roots {
-            self.add_with_depends(one.of(self, root), one, &mut order, &mut seen);
+        for root in self.in_order(roots, beside) {
+            self.add_with_depends(one.of(self, root), (one, beside), &mut order, &mut seen);
         }
         // One that is linked with and needed to run is met twice.
         let mut placed = BTreeSet::new();
@@ -143,17 +161,26 @@ impl Graph {
     fn add_with_depends(
         &self,
         place: Place,
-        one: &OneOfEach,
+        (one, beside): (&OneOfEach, Beside),
         order: &mut Vec<usize>,
         seen: &mut BTreeSet<Place>,
     ) {
         if !seen.insert(place) {
             return;
         }
-        for below in self.packages[place.index].below(self, place.linked) {
-            self.add_with_depends(one.of(self, below), one, order, seen);
+        for below in self.in_order(self.packages[place.index].below(self, place.linked), beside) {
+            self.add_with_depends(one.of(self, below), (one, beside), order, seen);
         }
         order.push(place.index);
+    }
+
+    fn in_order(&self, places: impl Iterator<Item = Place>, beside: Beside) -> Vec<Place> {
+        let mut places: Vec<Place> = places.collect();
+        match beside {
+            Beside::AsWritten => {}
+            Beside::ByName => places.sort_by_key(|place| &self.packages[place.index].recipe.name),
+        }
+        places
     }
 
     /// The layers of a system, bottom first: `roots` in written order, and below each what it needs to run and no root is.
@@ -177,7 +204,7 @@ impl Graph {
         let mut order: Vec<usize> = Vec::new();
         let mut taken: BTreeSet<&Name> = roots.iter().map(|root| name(*root)).collect();
         for root in roots {
-            for needed in self.with_depends([Place::to_run(*root)], &one) {
+            for needed in self.with_depends([Place::to_run(*root)].into_iter(), &one, Beside::AsWritten) {
                 if needed == *root || taken.insert(name(needed)) {
                     order.push(needed);
                 }

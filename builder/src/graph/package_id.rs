@@ -57,7 +57,7 @@ impl Ingredients<'_> {
         lines.extend(self.selection.variant().map(|variant| format!("variant {variant}")));
         lines
             .extend(self.selection.features().map(|(feature, choice)| format!("feature {feature} {choice}")));
-        lines.extend(self.instructions.shared().map(|name| format!("shared {name}")));
+        lines.extend(self.instructions.shared().into_iter().map(|name| format!("shared {name}")));
         lines.extend(sorted(
             self.instructions.sources.iter().map(|s| format!("source {} sha256:{}", s.file, s.sha256.hex())),
         ));

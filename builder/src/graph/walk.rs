@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use profiles::linkage::LINKAGE;
 use profiles::{Choice, Digest, Name};
 
 use super::package_id::Ingredients;
 use super::settle::{OneOfEach, needs};
-use super::{Graph, Package, Place, Request};
+use super::{Beside, Graph, Package, Place, Request};
 use crate::choice::linkage::Linkage;
 use crate::choice::{Asker, Selection, Wishes};
 use crate::error::{AtSpan, Error, Result};
@@ -61,7 +62,7 @@ impl<'a> Walk<'a> {
                 "packages",
                 format!("need each other in a circle: {}", cycle.join(" -> ")),
             )
-            .remedy("remove one of these from `depends` or `build-depends`"));
+            .remedy("remove one of these from `libraries`, `depends` or `build-depends`"));
         }
         if self.path.len() == DEEPEST {
             return Err(Error::new(
@@ -169,20 +170,27 @@ impl<'a> Walk<'a> {
             self.visit_libraries(recipe, &instructions.libraries)?.into_iter().unzip();
         let direct = self.visit_all(recipe, &instructions.build_depends)?;
         let mut depends = self.visit_all(recipe, &instructions.depends)?;
-        let mut run_depends = instructions.depends.clone();
-        for (dependency, index) in asked.iter().zip(&libraries) {
-            if Linkage::of(&self.graph.packages[*index].selection).is_some_and(Linkage::is_needed_to_run) {
-                run_depends.push(dependency.clone());
-                depends.push(*index);
-            }
-        }
         let below = [
             needs(recipe, libraries.iter().copied().map(Place::linked), &asked),
             needs(recipe, direct.iter().copied().map(Place::to_run), &instructions.build_depends),
         ]
         .concat();
         let one = OneOfEach::decide(&self.graph, &below, &[])?;
-        let above = self.graph.with_depends(below.iter().map(|need| need.place), &one);
+        let places = below.iter().map(|need| need.place);
+        let above = self.graph.with_depends(places, &one, Beside::ByName);
+        let libraries: Vec<usize> =
+            libraries.into_iter().map(|index| one.of(&self.graph, Place::linked(index)).index).collect();
+        let mut run_depends = instructions.depends.clone();
+        for (mut dependency, index) in asked.into_iter().zip(&libraries) {
+            let Package { selection, recipe: library, .. } = &self.graph.packages[*index];
+            if Linkage::of(selection).is_some_and(Linkage::is_needed_to_run) {
+                if library.leaves_open(LINKAGE) {
+                    dependency.choices.insert(LINKAGE.to_owned(), selection.get(LINKAGE).clone());
+                }
+                run_depends.push(dependency);
+                depends.push(*index);
+            }
+        }
         Ok(Needed { bootstrap, libraries, run_depends, depends, above })
     }
 
@@ -190,7 +198,8 @@ impl<'a> Walk<'a> {
         dependencies.iter().map(|dependency| self.visit_one(recipe, dependency, &BTreeMap::new())).collect()
     }
 
-    /// Each with all that is asked of it: what it does not leave open, nobody has asked for.
+    /// Each with all that is insisted on: what it does not leave open, nobody has asked for, and what a mixed package would have as an
+    /// archive may be shared all the same, where one of its shared libraries needs it so.
     fn visit_libraries(
         &mut self,
         recipe: &Recipe,
@@ -199,7 +208,8 @@ impl<'a> Walk<'a> {
         let visit = |library: &Library| {
             let index = self.visit_one(recipe, &library.dependency, &library.handed_on)?;
             let chosen = &self.graph.packages[index].recipe;
-            Ok((library.asking(|name| chosen.leaves_open(name)), index))
+            let is_meant = |name: &str| chosen.leaves_open(name) && (name != LINKAGE || library.insists);
+            Ok((library.asking(is_meant), index))
         };
         libraries.iter().map(visit).collect()
     }
@@ -216,6 +226,7 @@ impl<'a> Walk<'a> {
             wishes: Wishes { choices: dependency.choices.clone(), by },
             condition: dependency.condition.clone(),
             handed_on: handed_on.clone(),
+            preferred: BTreeMap::new(),
         };
         self.visit(&request).map_err(|error| error.at(&dependency.span))
     }

@@ -12,7 +12,7 @@ use crate::stacking::check_layers;
 /// The packages that a profile asks for, bottom first, and behind them those that can be added.
 pub fn requests(composition: &Composition) -> Vec<Request> {
     let wishes = composition.packages.iter().chain(&composition.optional);
-    wishes.map(|package| Request { handed_on: composition.of_each.clone(), ..request(package) }).collect()
+    wishes.map(|package| Request { preferred: composition.of_each.clone(), ..request(package) }).collect()
 }
 
 /// The layers of a profile, as indices into the graph.

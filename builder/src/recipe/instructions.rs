@@ -1,6 +1,6 @@
 //! What a recipe says of one build: all that its conditions leave, once every choice is made.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use profiles::{Choice, Name, Span};
@@ -40,6 +40,8 @@ pub struct Library {
     pub handed_on: BTreeMap<String, Choice>,
     /// Whether it stays shared in a mixed package.
     pub stays_shared: bool,
+    /// Whether no other linkage will do.
+    pub insists: bool,
 }
 
 /// What is done in a step, and the words that it is called with.
@@ -72,9 +74,9 @@ pub enum StepWork {
 }
 
 impl Instructions {
-    /// The libraries that stay shared though others are linked in, in written order.
-    pub fn shared(&self) -> impl Iterator<Item = &Name> {
-        self.libraries.iter().filter(|it| it.stays_shared).map(|it| &it.dependency.name)
+    /// The libraries that stay shared though others are linked in, by name.
+    pub fn shared(&self) -> BTreeSet<&Name> {
+        self.libraries.iter().filter(|it| it.stays_shared).map(|it| &it.dependency.name).collect()
     }
 
     /// The steps, in the order they run.
@@ -173,7 +175,8 @@ impl Recipe {
                 false => Role::Other,
             };
             let handed_on = linkage::handed_on(selection, role);
-            Library { dependency: given.item.clone(), handed_on, stays_shared }
+            let insists = !is_mixed || role != Role::Other;
+            Library { dependency: given.item.clone(), handed_on, stays_shared, insists }
         };
         let left = left("library", &self.libraries, selection, |it| it.name.as_str())?;
         Ok(left.into_iter().map(library).collect())

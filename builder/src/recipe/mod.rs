@@ -200,6 +200,11 @@ impl Recipe {
         self.features.iter().any(|it| it.name == feature)
     }
 
+    /// Whether it has a feature of this name that can be this.
+    pub fn can_be(&self, feature: &str, choice: &Choice) -> bool {
+        self.features.iter().any(|it| it.name == feature && it.accept(choice).is_ok())
+    }
+
     /// The digest of a patch or file of the recipe; it must be a regular file inside the recipe's folder.
     pub fn digest_of(&self, file: &RecipeFile) -> Result<Digest> {
         self.path_of(&file.path)

@@ -25,16 +25,17 @@ pub(super) fn axes(block: &Block<'_>) -> Option<Vec<Feature>> {
 fn axis(node: Node<'_>, name: &str, known: &[&str]) -> Option<Feature> {
     let node = node.shape(&AXIS)?;
     let words = node.arguments::<Line>("value")?.into_iter().map(|word| word.0).collect::<Vec<_>>();
-    let cannot = node.block().each("cannot", |node| cannot(node, known))?;
     let mut seen = BTreeSet::new();
-    for word in words.iter().chain(cannot.iter().map(|it| &it.of_text)) {
+    for word in &words {
         if !known.contains(&word.as_str()) {
             return node.refuse(format!("there is no {name} '{word}'"), suggest::remedy(word, known));
         }
         if !seen.insert(word) {
-            return node.refuse(format!("'{word}' stands twice"), "keep one; what it can be is no `cannot`");
+            return node.refuse(format!("'{word}' stands twice"), "keep one");
         }
     }
+    let cannot = node.block().each("cannot", |node| cannot(node, &words, known));
+    node.block().distinct("cannot");
     let value = |word: &String| Some(FeatureValue { name: Name::parse(word).ok()?, description: None });
     let values = words.iter().map(value).collect::<Option<Vec<_>>>()?;
     let default = match values.as_slice() {
@@ -48,29 +49,27 @@ fn axis(node: Node<'_>, name: &str, known: &[&str]) -> Option<Feature> {
         description: None,
         only_with: When::default(),
         rules: Vec::new(),
-        cannot: cannot.into_iter().map(|it| it.value).collect(),
+        cannot: cannot?,
         span: node.span(),
     })
 }
 
 /// A value that the package cannot have, with the reason as its description.
-struct Cannot {
-    of_text: String,
-    value: FeatureValue,
-}
-
-fn cannot(node: Node<'_>, known: &[&str]) -> Option<Cannot> {
+fn cannot(node: Node<'_>, values: &[String], known: &[&str]) -> Option<FeatureValue> {
     let words = node.shape(&CANNOT)?.arguments::<Line>("value and reason")?;
     let words: Vec<String> = words.into_iter().map(|word| word.0).collect();
-    let [of_text, reason] = words.as_slice() else {
+    let [value, reason] = words.as_slice() else {
         return node
             .refuse("here stand a value and the reason", "write: cannot \"static\" \"it loads modules\"");
     };
-    let Some(name) = Name::parse(of_text).ok().filter(|_| known.contains(&of_text.as_str())) else {
-        return node.refuse(format!("there is no value '{of_text}'"), suggest::remedy(of_text, known));
-    };
-    let value = FeatureValue { name, description: Some(reason.clone()) };
-    Some(Cannot { of_text: of_text.clone(), value })
+    if values.contains(value) {
+        let help = "remove it from the values, or remove this";
+        return node.refuse(format!("'{value}' is one of the values that it can have"), help);
+    }
+    match Name::parse(value).ok().filter(|_| known.contains(&value.as_str())) {
+        Some(name) => Some(FeatureValue { name, description: Some(reason.clone()) }),
+        None => node.refuse(format!("there is no value '{value}'"), suggest::remedy(value, known)),
+    }
 }
 
 /// What stays shared in a mixed package: names of libraries, and of features that choose some. `None` when errors were noted.
@@ -105,6 +104,9 @@ pub(super) fn shared(
     }
     let node = node.shape(&MIXED)?;
     let names = node.block().required("shared")?.shape(&SHARED)?.arguments::<Name>("name")?;
+    if let Some(again) = names.iter().enumerate().find(|(at, name)| names[..*at].contains(name)) {
+        return node.refuse(format!("'{}' stands twice", again.1), "keep one");
+    }
     let is_one = |name: &Name| libraries.iter().any(|it| it.is_meant_by(name));
     match names.iter().find(|name| !is_one(name)) {
         None => Some(names),
