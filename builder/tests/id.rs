@@ -57,7 +57,7 @@ fn the_text_is_as_documented() {
     let tree = tree();
     let (musl, bootstrap) = (package(&tree, "musl").id.hex(), package(&tree, "bootstrap").id.hex());
     let expected = format!(
-        "lamina build 2\n\
+        "lamina build 3\n\
          name hello\n\
          version 2.10\n\
          license MIT\n\
@@ -88,7 +88,7 @@ fn the_text_is_as_documented() {
 fn the_id_of_a_fixed_recipe_is_fixed() {
     assert_eq!(
         package(&tree(), "hello").id.hex(),
-        "ac149ea7da7b3efe8e5a4a98301289930d6b642103bbd15cca0fe8e9798a0112"
+        "4247ca11ada034691aecfeaca35f32bfc137dce65f19873a8b655dce2cf34c46"
     );
 }
 

@@ -120,7 +120,9 @@ fn argument(command: &[&str], argument: &str) -> Option<Argument> {
         ("vm", "--test" | "--junit" | "--report" | "--log" | "--screenshot") => Argument::File,
         ("vm", "--share") => Argument::Folder,
         ("vm", _) => Argument::Unknown,
-        ("image verify", "--root-hash") | ("medium create", "--keep") => Argument::Unknown,
+        ("image verify", "--root-hash") | ("profile lock", "--replace") | ("medium create", "--keep") => {
+            Argument::Unknown
+        }
         ("kernel check", "kernel")
         | ("key create" | "report" | "tool version sort", "file")
         | ("why", "path") => Argument::File,

@@ -13,7 +13,7 @@ use crate::recipe::{Dependency, Instructions, Making, Recipe, STEP_NAMES, StepWo
 use crate::shell_word::plain;
 
 /// Raised when this builder begins to make other bits from the same recipe.
-pub const BUILD_FORMAT: u32 = 2;
+pub const BUILD_FORMAT: u32 = 3;
 
 /// What packages are built for.
 pub const TARGET: &str = "x86_64-linux";
