@@ -297,6 +297,11 @@ fn who_was_made_with_a_library_is_told() {
     assert_eq!(shop.says(&format!("built-with --using {}", id(&before, "zlib"))).0, expected);
     let nobody = "no build of this store was made with zlib version=>1.3\n";
     assert_eq!(shop.says("built-with --using zlib version=>1.3").0, nobody);
+    // A slip is no answer: it would hide those that were.
+    let (said, status) = shop.says("built-with --using zlib nix=nix");
+    assert!(said.contains("package zlib: has no feature 'nix'"), "{said}");
+    assert_eq!(status, Some(1));
+    assert!(shop.says("built-with --using curl -ssl").0.contains("no build of this store was made with"));
     // What cannot be compared is not left out in silence.
     shop.tree.recipe("zlib", "version-scheme \"date\"\nversion \"2026-01-01\"\nstep \"install\" \"true\"");
     let (said, status) = shop.says("built-with --using zlib version=<2026-01-01");

@@ -15,7 +15,9 @@ use super::store::{ImageState, as_json, image_of};
 use super::targets::{self, Target};
 use super::{print, print_json};
 use crate::choice::name::VARIANT;
+use crate::choice::{Asker, Wishes, shown};
 use crate::error::{Error, Result};
+use crate::recipe::Versions;
 use crate::records::named_build::{by_name_or_id, listed};
 use crate::records::users::{User, users};
 use crate::store::{BuildRecord, Dependency, Store};
@@ -50,6 +52,8 @@ struct Asked {
     target: Target,
     /// How its versions are read.
     scheme: Scheme,
+    /// Its recipe, where there is one.
+    versions: Option<Versions>,
 }
 
 impl BuiltWith {
@@ -86,6 +90,7 @@ impl BuiltWith {
     }
 
     fn tell_users(&self, store: &Store, records: &[BuildRecord], asked: &Asked) -> Result<()> {
+        asked.refuse_slips(records)?;
         let meant = asked.layers(records)?;
         let users = users(records, |layer| meant.contains(&layer.id));
         if self.json {
@@ -105,8 +110,33 @@ impl Asked {
         let target = target(words)?;
         let name = target.name.split('@').next().and_then(|name| Name::parse(name).ok());
         let versions = name.and_then(|name| context.recipes().ok()?.load_all(&name).ok());
-        let scheme = versions.map_or(Scheme::Loose, |versions| versions.scheme());
-        Ok(Asked { target, scheme })
+        let scheme = versions.as_ref().map_or(Scheme::Loose, Versions::scheme);
+        Ok(Asked { target, scheme, versions })
+    }
+
+    /// Refuses a choice that neither the recipe nor any build knows: for one that nobody has made, "nobody was made with it" would be true, and
+    /// for a slip it would hide those that were.
+    fn refuse_slips(&self, records: &[BuildRecord]) -> Result<()> {
+        let name = self.target.name.split('@').next().unwrap_or_default();
+        let was_made = |choice: (&String, &Choice)| {
+            let of_name = records.iter().filter(|record| record.name.as_str() == name);
+            { of_name }.any(|record| record.features.get(choice.0) == Some(choice.1))
+        };
+        let recipes = || self.versions.iter().flat_map(|versions| versions.all());
+        let can_be = |(name, choice): (&String, &Choice)| recipes().any(|recipe| recipe.can_be(name, choice));
+        for choice in self.target.choices.iter().filter(|(name, _)| *name != VARIANT) {
+            if was_made(choice) || can_be(choice) {
+                continue;
+            }
+            let choices = [(choice.0.clone(), choice.1.clone())].into_iter().collect();
+            let wishes = Wishes { choices, by: Asker::CommandLine };
+            if let Some(recipe) = recipes().next() {
+                recipe.choose(&wishes)?;
+            }
+            let cause = format!("no build of it has {}", shown(choice.0, choice.1));
+            return Err(Error::new(format!("package {name}"), cause).remedy("leave it out"));
+        }
+        Ok(())
     }
 
     /// Whether a build has the choices and the version that are asked for.
