@@ -16,11 +16,11 @@ fn workshop() -> Workshop {
         workshop.recipe(name, &format!("step \"install\" \"{script}\""));
     };
     shared("open", "755");
-    shared("closed", "700");
+    shared("private", "700");
     workshop
 }
 
-const SEEN: &str = "build-depends { open; closed; }\nstep \"install\" \"stat -c %a /shared > $OUT/seen\"";
+const SEEN: &str = "build-depends { open; private; }\nstep \"install\" \"stat -c %a /shared > $OUT/seen\"";
 
 #[test]
 fn a_folder_that_differs_is_an_error_until_the_recipe_allows_it() {
@@ -29,8 +29,8 @@ fn a_folder_that_differs_is_an_error_until_the_recipe_allows_it() {
     let message = workshop.fail(&["build", "user"]);
     for part in [
         "package user: layers of its root have folders that differ, and the recipe does not allow it\n",
-        "    /shared: the folder of closed (mode 0700) hides that of open (mode 0755)\n",
-        "    override \"/shared\" from=\"closed\"",
+        "    /shared: the folder of private (mode 0700) hides that of open (mode 0755)\n",
+        "    override \"/shared\" from=\"private\"",
     ] {
         assert!(message.contains(part), "{part} in {message}");
     }
@@ -44,7 +44,7 @@ fn a_folder_that_differs_is_an_error_until_the_recipe_allows_it() {
         message.contains("warning: package user: override \"/shared\" from=\"open\" allows nothing"),
         "{message}"
     );
-    workshop.recipe("user", &format!("override \"/shared\" from=\"closed\"\n{SEEN}"));
+    workshop.recipe("user", &format!("override \"/shared\" from=\"private\"\n{SEEN}"));
     assert_eq!(workshop.succeed(&["build", "user", "--explain-id"]), before, "it is no part of the id");
     let said = workshop.succeed(&["build", "user", "--check"]);
     assert!(!said.contains("warning"), "{said}");
@@ -54,15 +54,15 @@ fn a_folder_that_differs_is_an_error_until_the_recipe_allows_it() {
 #[test]
 fn a_folder_in_the_place_of_a_file_is_refused_and_a_file_in_the_place_of_one_is_not() {
     let workshop = workshop();
-    workshop.recipe("file", "step \"install\" \"echo > $OUT/shared\"");
+    workshop.recipe("stub", "step \"install\" \"echo > $OUT/shared\"");
     workshop.recipe("same", "step \"install\" \"mkdir $OUT/shared; echo other > $OUT/shared/open\"");
     let user = |name: &str, over: &str| {
         let script = "mkdir $OUT/usr; wc -c /shared/open > $OUT/usr/seen || :";
         workshop.recipe(name, &format!("build-depends {{ open; {over}; }}\nstep \"install\" \"{script}\""));
     };
-    user("first", "file");
+    user("first", "stub");
     let message = workshop.fail(&["build", "first"]);
-    assert!(message.contains("    /shared: file hides that of open\n"), "{message}");
+    assert!(message.contains("    /shared: stub hides that of open\n"), "{message}");
     user("second", "same");
     workshop.succeed(&["build", "second"]);
     assert_eq!(workshop.read_from_image("second", "usr/seen"), "6 /shared/open\n");
