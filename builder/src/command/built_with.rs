@@ -50,9 +50,7 @@ pub struct BuiltWith {
 /// What the words of the command line mean.
 struct Asked {
     target: Target,
-    /// How its versions are read.
-    scheme: Scheme,
-    /// Its recipe, where there is one.
+    /// Its recipe, where there is one: it says how its versions are read.
     versions: Option<Versions>,
 }
 
@@ -110,8 +108,7 @@ impl Asked {
         let target = target(words)?;
         let name = target.name.split('@').next().and_then(|name| Name::parse(name).ok());
         let versions = name.and_then(|name| context.recipes().ok()?.load_all(&name).ok());
-        let scheme = versions.as_ref().map_or(Scheme::Loose, Versions::scheme);
-        Ok(Asked { target, scheme, versions })
+        Ok(Asked { target, versions })
     }
 
     /// Refuses a choice that neither the recipe nor any build knows: for one that nobody has made, "nobody was made with it" would be true, and
@@ -163,8 +160,9 @@ impl Asked {
             Error::new(format!("{name} {version}"), format!("cannot be held against {condition}: {error}"))
                 .remedy("leave `version=` out, and look at the versions in the list")
         };
-        let constraint = Constraint::parse(&condition.to_string(), self.scheme).map_err(on)?;
-        let version = Version::parse(version, self.scheme).map_err(on)?;
+        let scheme = self.versions.as_ref().map_or(Scheme::Loose, Versions::scheme);
+        let constraint = Constraint::parse(&condition.to_string(), scheme).map_err(on)?;
+        let version = Version::parse(version, scheme).map_err(on)?;
         constraint.admits(&version).map_err(Error::on(format!("package {name}")))
     }
 
