@@ -62,7 +62,7 @@ pub struct Profile {
     pub packages: Vec<Package>,
     /// The packages that `lamina.add=` can put on top, in this order.
     pub optional: Vec<Package>,
-    /// What each package is asked for whose line does not say it and whose recipe leaves it open: its linkage, its C library.
+    /// What each package is asked for whose line does not say it and whose recipe can be so: its linkage, its C library.
     pub of_each: BTreeMap<String, Choice>,
     /// The packages of the included profiles to leave out.
     pub without: Vec<Mention>,

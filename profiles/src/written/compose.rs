@@ -32,7 +32,7 @@ pub struct Composition {
     pub packages: Vec<Package>,
     /// The wishes for packages that can be added, bottom first, none of them among `packages`.
     pub optional: Vec<Package>,
-    /// What each package is asked for whose line does not say it and whose recipe leaves it open.
+    /// What each package is asked for whose line does not say it and whose recipe can be so.
     pub of_each: BTreeMap<String, Choice>,
     /// What lies on top of the images; a tmpfs of half the memory when no profile says.
     pub root: WritableTop,
